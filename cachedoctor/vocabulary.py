@@ -130,11 +130,13 @@ class Claim(NamedTuple):
     model: str
     sizes: tuple[str, ...]
     needs: FileSet  # for the version of the engine that is assumed
-    older: tuple[FileSet, ...] = ()  # newest first
+    others: tuple[FileSet, ...] = ()  # of other versions, newest first
     repository: str = ""  # on the hub, where a missing file would come from
     prefix: str = ""  # the folder in that repository
     url: str = ""  # of a CDN file
     version: str = ""  # the version assumed, empty for the newest
+    revision: str = ""  # of the repository, for which `published` holds
+    published: Mapping[str, tuple[int, Digest]] = {}  # file name to size and digest
 
 
 class Entry(NamedTuple):
@@ -149,6 +151,7 @@ class Entry(NamedTuple):
     revision: str | None = None
     refs: tuple[str, ...] = ()
     claims: tuple[Claim, ...] = ()
+    promises: Mapping[str, tuple[int, Digest]] = {}  # what the layout says every file must be
 
     @property
     def engines(self) -> tuple[str, ...]:
@@ -180,12 +183,21 @@ class Survey(NamedTuple):
     """Everything found on a host."""
 
     roots: tuple[Root, ...]
-    digests: Mapping[str, tuple[Artifact, ...]]  # hex digest to the artifacts that claim to hold it
+    digests: Mapping[str, Sequence[Artifact]]  # hex digest to the artifacts that claim to hold it
 
     @property
     def entries(self) -> Iterator[Entry]:
         """Go through the entries of all roots."""
         return (entry for root in self.roots for entry in root.entries)
+
+    def at(self, path: str) -> tuple[tuple[Entry, Artifact], ...]:
+        """Return the artifacts whose physical file is `path`, each with its entry."""
+        return tuple(
+            (entry, artifact)
+            for entry in self.entries
+            for artifact in entry.artifacts
+            if artifact.file == path
+        )
 
 
 # --- repairs as data (law 5): needs are staged and proven, then steps with fixed inverses are taken

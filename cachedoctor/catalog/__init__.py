@@ -1,0 +1,185 @@
+"""What each engine calls its models and which files they need: one TOML an engine.
+
+```
+engine = "faster-whisper"
+versions = ["1.2.1"]                  # the releases the rows were read in
+source = "…"                          # where, for every row that names no source of its own
+sizes = { tiny = ["tiny"], … }        # a size is answered by the first model that is ready
+aliases = { large = "large-v3" }      # names the engine itself accepts
+
+[[sets.whisper]]                      # what a model needs; several of one name differ by version
+files = [{ any = ["model.bin"], format = "ctranslate2" }, …]
+
+[[model]]
+name = "tiny"
+set = "whisper"                       # or its own [[model.set]], oldest first; or file, url, sha256
+repositories = ["Systran/faster-whisper-tiny"]   # the first is where it would be fetched from
+bytes = 78203619                      # about what a download costs
+revision = "d90ca5fe…"                # the commit for which the published digests hold
+published = [{ name = "model.bin", bytes = 75538270, sha256 = "dcb76c65…" }]
+```
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cachedoctor.errors import CacheDoctorError, UsageError
+from cachedoctor.vocabulary import Claim, Digest, FileSet, Requirement, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Model(NamedTuple):
+    """One row: a model in its engine's own language."""
+
+    name: str
+    sets: tuple[FileSet, ...]  # newest first
+    sizes: tuple[str, ...]
+    repositories: tuple[str, ...] = ()
+    prefix: str = ""
+    url: str = ""
+    bytes: int = 0  # about what a download costs
+    revision: str = ""  # of the repository, for which `published` holds
+    published: Mapping[str, tuple[int, Digest]] = {}
+
+
+class Table(NamedTuple):
+    """One engine's models."""
+
+    engine: str
+    models: Mapping[str, Model]
+    aliases: Mapping[str, str]
+    sizes: Mapping[str, tuple[str, ...]]
+    versions: tuple[str, ...]
+    source: str
+
+    def model(self, name: str) -> Model:
+        """Return the model that the engine calls `name`; raises `UsageError` with the nearest."""
+        known = self.aliases.get(name, name)
+        if known not in self.models:
+            names = (*self.models, *self.aliases)
+            raise UsageError(
+                f"no model `{name}` for {self.engine}{nearest(name, names)}",
+                hint=f"it has {', '.join(self.models)}",
+            )
+        return self.models[known]
+
+    def answers(self, size: str) -> tuple[Model, ...]:
+        """Return the models that answer `size`, in order; raises `UsageError` with the nearest."""
+        if size not in self.sizes:
+            raise UsageError(
+                f"no size `{size}`{nearest(size, tuple(self.sizes))}",
+                hint=f"the sizes are {', '.join(self.sizes)}",
+            )
+        return tuple(self.models[name] for name in self.sizes[size])
+
+    def claim(self, model: Model, version: str, repository: str = "") -> Claim:
+        """Say that an entry is `model`, as `version` of the engine sees it; empty is the newest."""
+        current = next((files for files in model.sets if holds(files, version)), model.sets[0])
+        return Claim(
+            self.engine,
+            model.name,
+            model.sizes,
+            current,
+            tuple(files for files in model.sets if files is not current),
+            repository=repository or next(iter(model.repositories), ""),
+            prefix=model.prefix,
+            url=model.url,
+            version=version,
+            revision=model.revision,
+            published=model.published,
+        )
+
+
+def holds(files: FileSet, version: str) -> bool:
+    """Say whether `version` is in the range of a file set; the empty version is the newest."""
+    if not version:
+        return not files.until
+    here = ordinal(version)
+    after = not files.since or here >= ordinal(files.since)
+    return after and (not files.until or here <= ordinal(files.until))
+
+
+def ordinal(version: str) -> tuple[int, ...]:
+    """Return a version in the order of its numbers; raises `UsageError` for another word."""
+    try:
+        return tuple(int(part) for part in version.removeprefix("v").split("."))
+    except ValueError as error:
+        raise UsageError(f"no version number: `{version}`", hint="write it as `0.15.5`") from error
+
+
+def read(engine: str) -> Table:
+    """Read the table of `engine`; about 1 ms for 20 models.
+
+    Raises `CacheDoctorError` that names the file and the key when a row is wrong.
+    """
+    path = os.path.join(os.path.dirname(__file__), f"{engine}.toml")
+    with open(path, "rb") as file:
+        raw = tomllib.load(file)
+    try:
+        return _table(raw)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CacheDoctorError(f"the catalogue `{path}` has a mistake at key {error}") from error
+
+
+def _table(raw: dict[str, Any]) -> Table:
+    sets = {name: _sets(rows) for name, rows in raw.get("sets", {}).items()}
+    sizes = {size: tuple(names) for size, names in raw["sizes"].items()}
+    models = {row["name"]: _model(row, sets, sizes) for row in raw["model"]}
+    for names in sizes.values():
+        for name in names:
+            if name not in models:
+                raise KeyError(f"sizes: {name}")
+    return Table(
+        raw["engine"], models, raw.get("aliases", {}), sizes, tuple(raw["versions"]), raw["source"]
+    )
+
+
+def _model(
+    row: dict[str, Any],
+    sets: Mapping[str, tuple[FileSet, ...]],
+    sizes: Mapping[str, tuple[str, ...]],
+) -> Model:
+    digest = Digest("sha256", row["sha256"]) if "sha256" in row else None
+    if "file" in row:  # a CDN file is its model's whole set
+        whole = Requirement((row["file"],), row["format"], row["bytes"], digest)
+        files: tuple[FileSet, ...] = (FileSet((whole,)),)
+    else:
+        files = sets[row["set"]] if isinstance(row["set"], str) else _sets(row["set"])
+    published = {
+        file["name"]: (file["bytes"], Digest("sha256", file["sha256"]))
+        for file in row.get("published", ())
+    }
+    return Model(
+        row["name"],
+        files,
+        tuple(size for size, names in sizes.items() if row["name"] in names),
+        tuple(row.get("repositories", ())),
+        row.get("prefix", ""),
+        row.get("url", ""),
+        row.get("bytes", 0),
+        row.get("revision", ""),
+        published,
+    )
+
+
+def _sets(rows: list[dict[str, Any]]) -> tuple[FileSet, ...]:
+    """Return the file sets newest first; the table lists them oldest first."""
+    return tuple(
+        FileSet(
+            tuple(
+                Requirement(
+                    tuple(file["any"]), file.get("format"), tokenizer=file.get("tokenizer", False)
+                )
+                for file in row["files"]
+            ),
+            row.get("since", ""),
+            row.get("until", ""),
+            row.get("folder", ""),
+        )
+        for row in reversed(rows)
+    )

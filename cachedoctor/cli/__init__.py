@@ -1,0 +1,82 @@
+"""The command line: parse, call, print, exit. One module a command."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from cachedoctor.errors import CacheDoctorError
+from cachedoctor.version import VERSION
+
+COMMANDS = ("scan", "fix", "undo", "quarantine", "preflight", "explain", "demo")
+
+
+class Commands(click.Group):
+    """Import a command's module when that command is run, or when all are listed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands in the order of use."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Find a command in the module of its name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"{__name__}.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Name the nearest command for one that is unknown."""
+        from cachedoctor.vocabulary import nearest
+
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            ctx.fail(f"no command `{args[0]}`{nearest(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+
+@click.command(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Begin with `cachedoctor scan`; no models yet? `cachedoctor demo`.",
+)
+@click.version_option(VERSION, prog_name="cachedoctor")
+def group() -> None:
+    """Find, check and repair the models that speech engines keep on this machine.
+
+    faster-whisper, whisper-mps, openai-whisper and FluidAudio keep gigabytes in as many places and
+    trust what they find there. `scan` says what is there and whether it is right, offline;
+    `fix` repairs it and `undo` takes that back; `preflight` answers other tools.
+    """
+
+
+def main() -> None:
+    """Run a command; every ending has its exit code and one clear line."""
+    try:
+        code = group.main(prog_name="cachedoctor", standalone_mode=False)
+    except CacheDoctorError as error:
+        code = _fail(error.message, error.hint, error.exit_code)
+    except click.exceptions.Abort:
+        code = _fail("interrupted", "", 130)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except KeyboardInterrupt:
+        code = _fail("interrupted", "", 130)
+    except BrokenPipeError:  # the reader went away: `cachedoctor scan | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code or 0)
+
+
+def _fail(message: str, hint: str, code: int) -> int:
+    from cachedoctor.report import printable
+
+    click.echo(f"Error: {printable(message)}", err=True)
+    if hint:
+        click.echo(f"hint: {printable(hint)}", err=True)
+    return code

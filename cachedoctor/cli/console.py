@@ -1,0 +1,82 @@
+"""What a terminal shows: coloured lines on stdout, progress bars on stderr."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from cachedoctor.vocabulary import SILENT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tqdm import tqdm
+
+    from cachedoctor.vocabulary import Progress
+
+_COLORS = {"error": "red", "warning": "yellow", "✗": "red", "!": "yellow", "✓": "green"}
+_WORD = re.compile(r"^( *)(error|warning|✗|!|✓|ready|broken|absent|busy)(?= )")
+_VERDICTS = {"ready": "green", "broken": "red", "absent": "yellow", "busy": "yellow"}
+
+
+def say(lines: Iterable[str]) -> None:
+    """Print lines to stdout; colour repeats their first word where the terminal has any."""
+    for line in lines:
+        click.echo(_WORD.sub(_paint, line), color=_color())
+
+
+def _paint(match: re.Match[str]) -> str:
+    word = match[2]
+    return match[1] + click.style(word, fg=_COLORS.get(word) or _VERDICTS[word])
+
+
+def _color() -> bool | None:
+    context = click.get_current_context(silent=True)
+    if context is not None and context.color is not None:
+        return context.color
+    return False if os.environ.get("NO_COLOR") else None
+
+
+class Bars:
+    """A progress bar for each piece of work that lasts longer than a moment."""
+
+    def __init__(self) -> None:
+        """Begin without a bar."""
+        self._bar: tqdm[NoReturn] | None = None
+
+    def start(self, label: str, total_bytes: int | None) -> None:
+        """Show a bar; it appears after half a second, so that short work stays quiet."""
+        from tqdm import tqdm
+
+        self.finish()
+        self._bar = tqdm(
+            total=total_bytes,
+            desc=f"  {label}",
+            unit="B",
+            unit_scale=True,
+            unit_divisor=1024,
+            leave=False,
+            delay=0.5,
+            file=sys.stderr,
+            dynamic_ncols=True,
+        )
+
+    def advance(self, done_bytes: int) -> None:
+        """Move the bar; reads come from several threads, and a bar locks itself."""
+        if self._bar is not None:
+            self._bar.update(done_bytes)
+
+    def finish(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def progress(*, quiet: bool = False) -> Progress:
+    """Return bars when a person is watching stderr, otherwise nothing."""
+    return Bars() if not quiet and sys.stderr.isatty() else SILENT

@@ -1,0 +1,45 @@
+"""`cachedoctor explain`."""
+
+from __future__ import annotations
+
+import click
+
+from cachedoctor.cli.options import output_options
+
+
+@click.command(name="explain", short_help="A finding's page: what it means and what to do.")
+@click.argument("code", required=False)
+@output_options
+def command(code: str | None, verbose: bool, quiet: bool, format_: str) -> None:
+    r"""Print the page of one finding's code, or list all codes.
+
+    \b
+      cachedoctor explain CD201
+      cachedoctor explain truncated
+    """
+    import inspect
+
+    from cachedoctor import report, rules
+    from cachedoctor.errors import UsageError
+    from cachedoctor.vocabulary import nearest
+
+    pages = {rule.code: rule for rule in rules.every()}
+    if code is None:
+        if format_ == "json":
+            click.echo(report.dumps(report.rules_json(pages.values())))
+            return
+        for rule in pages.values():
+            click.echo(f"{rule.code} {rule.slug:<22} {rule.severity.value:<8} {rule.title()}")
+        return
+    found = next((r for r in pages.values() if code.upper() == r.code or code == r.slug), None)
+    if found is None:
+        known = (*pages, *(rule.slug for rule in pages.values()))
+        raise UsageError(
+            f"no code `{code}`{nearest(code.upper(), known) or nearest(code, known)}",
+            hint="`cachedoctor explain` lists all codes",
+        )
+    if format_ == "json":
+        click.echo(report.dumps(report.rules_json([found])))
+        return
+    click.echo(f"{found.code} {found.slug} ({found.severity.value})\n")
+    click.echo(inspect.cleandoc(found.__doc__ or ""))

@@ -1,0 +1,151 @@
+"""`cachedoctor fix`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from cachedoctor.cli.options import (
+    codes_and_engines,
+    fetch_options,
+    host_options,
+    mirrors,
+    model_options,
+    output_options,
+)
+from cachedoctor.host import Host
+
+if TYPE_CHECKING:
+    from cachedoctor.doctor import Report
+    from cachedoctor.staging import Network
+    from cachedoctor.surgery import Plan
+
+
+@click.command(name="fix", short_help="Plan, show, ask, repair, look again.")
+@click.argument("words", metavar="[ENGINE|CODE]...", nargs=-1)
+@model_options
+@click.option(
+    "--deep", is_flag=True, help="Read every byte first, to find what headers do not show."
+)
+@click.option("--waste", is_flag=True, help="Set aside what only takes up room, too.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
+@click.option("--yes", is_flag=True, help="Apply the plan that is printed, downloads included.")
+@fetch_options
+@host_options
+@output_options
+def command(
+    words: tuple[str, ...],
+    size: str | None,
+    model: str | None,
+    deep: bool,
+    waste: bool,
+    dry_run: bool,
+    yes: bool,
+    offline: bool,
+    mirror: tuple[str, ...],
+    host: Host,
+    verbose: bool,
+    quiet: bool,
+    format_: str,
+) -> None:
+    r"""Repair what `scan` found: every error and warning, or only those of an ENGINE or a CODE.
+
+    Everything a repair needs is brought together and proven first; only then are files moved.
+    Nothing is deleted: what was bad is set aside and `cachedoctor undo` brings it back. Without a
+    terminal and without --yes the plan is printed and the exit code is 1. Exit code 4 when a
+    repair could not be made; the cache is then as it was.
+
+    \b
+      cachedoctor fix                          every error and warning
+      cachedoctor fix fluidaudio --yes         one engine, without a question
+      cachedoctor fix whisper-mps --size tiny  also fetches the model when it is not there
+      cachedoctor fix CD502                    one kind of finding, notes too
+    """
+    from cachedoctor import report, surgery
+    from cachedoctor.cli import console
+
+    network = _network(host, offline=offline, mirror=mirror, quiet=quiet)
+    codes, names = codes_and_engines(words)
+    _known(codes)
+    found = _look(host, names, size, model, deep=deep or "CD301" in codes, network=network)
+    asked = size or model
+    absent = surgery.absent_model(found, names[0], size=size, model=model) if asked else ()
+    plan = surgery.plan(found, codes=codes, waste=waste, absent=absent, network=network)
+    show = not quiet and format_ == "text"
+    if show:
+        console.say(report.plan_lines(plan, found))
+    context = click.get_current_context()
+    if not plan.cures and not plan.unfinished:
+        if format_ == "json":
+            click.echo(report.dumps(report.plan_json(plan, host)))
+        context.exit(1 if plan.by_hand else 0)
+    if dry_run or not (yes or _agreed(plan, text=show)):
+        if format_ == "json":
+            click.echo(report.dumps(report.plan_json(plan, host)))
+        elif show and not dry_run:
+            click.echo("nothing was changed; `--yes` applies this plan", err=True)
+        context.exit(0 if dry_run else 1)
+    outcome = surgery.apply(plan, found, network)
+    if format_ == "json":
+        click.echo(report.dumps(report.run_json(plan, outcome, host)))
+    elif show:
+        console.say(report.outcome_lines(plan, outcome))
+    context.exit(4 if outcome.left else 0)
+
+
+def _network(host: Host, *, offline: bool, mirror: tuple[str, ...], quiet: bool) -> Network:
+    from cachedoctor.cli import console
+    from cachedoctor.fetch import Mirrors
+    from cachedoctor.staging import Network
+
+    given = mirrors(mirror)
+    chosen = Mirrors(hub=given.get("hub", ""), openai=given.get("openai", ""))
+    return Network(host, offline, chosen, console.progress(quiet=quiet))
+
+
+def _known(codes: tuple[str, ...]) -> None:
+    from cachedoctor import rules
+    from cachedoctor.errors import UsageError
+    from cachedoctor.vocabulary import nearest
+
+    known = [rule.code for rule in rules.every()] if codes else []
+    for code in codes:
+        if code not in known:
+            raise UsageError(
+                f"no code `{code}`{nearest(code, known)}",
+                hint="`cachedoctor explain` lists all codes",
+            )
+
+
+def _look(
+    host: Host,
+    names: tuple[str, ...],
+    size: str | None,
+    model: str | None,
+    *,
+    deep: bool,
+    network: Network,
+) -> Report:
+    from cachedoctor import doctor, engines, readiness
+    from cachedoctor.errors import UsageError
+
+    models: list[str] = []
+    if size or model:
+        if len(names) != 1:
+            raise UsageError(
+                "--size and --model need exactly one engine",
+                hint="`cachedoctor fix faster-whisper --size small`",
+            )
+        engine = engines.find(names[0])
+        models = [found.name for found in readiness.answers(engine, size=size, model=model)]
+    return doctor.scan(host, names, models=models, deep=deep, progress=network.progress)
+
+
+def _agreed(plan: Plan, *, text: bool) -> bool:
+    """Ask once, where there is somebody to answer."""
+    if not text or not sys.stdin.isatty():
+        return False
+    steps = sum(len(repair.steps) for repair in plan.repairs) or "the left"
+    return click.confirm(f"Apply these {steps} steps?", default=False)

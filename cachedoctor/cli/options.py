@@ -1,0 +1,156 @@
+"""Options that several commands take, and the host that they describe."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import click
+
+from cachedoctor.errors import UsageError
+from cachedoctor.host import PLATFORMS, Host
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_CODE = re.compile(r"CD\d{3}", re.IGNORECASE)
+
+
+def host_options(command: Callable[P, R]) -> Callable[..., R]:
+    """Give a command the options that say where to look; it gets a `Host` called `host`."""
+
+    @click.option(
+        "--home", metavar="DIR", help="Look at this home; its owner's variables are not used."
+    )
+    @click.option("--platform", type=click.Choice(PLATFORMS), help="The system that home is of.")
+    @click.option(
+        "--env", "env", metavar="NAME=VALUE", multiple=True, help="A variable of that home."
+    )
+    @click.option(
+        "--project", metavar="DIR", help="A project whose `models/` counts.  [default: here]"
+    )
+    @click.option(
+        "--engine-version",
+        "versions",
+        metavar="ENGINE=VERSION",
+        multiple=True,
+        help="The version that is used; the newest is assumed.",
+    )
+    @functools.wraps(command)
+    def wrapped(
+        *args: object,
+        home: str | None,
+        platform: str | None,
+        env: tuple[str, ...],
+        project: str | None,
+        versions: tuple[str, ...],
+        **more: object,
+    ) -> R:
+        more["host"] = Host.look(
+            home=home,
+            platform=platform,
+            environment=_pairs("--env", env),
+            project=project,
+            engine_versions=_versions(versions),
+        )
+        return command(*args, **more)  # type: ignore[arg-type]
+
+    return wrapped
+
+
+def output_options(command: Callable[P, R]) -> Callable[P, R]:
+    """Give a command the options that say how to answer."""
+    for option in (
+        click.option("-v", "--verbose", is_flag=True, help="List every note."),
+        click.option("-q", "--quiet", is_flag=True, help="Only the exit code and errors."),
+        click.option(
+            "--color",
+            type=click.Choice(("auto", "always", "never")),
+            default="auto",
+            help="Colour; it only repeats what a word says.",
+            expose_value=False,
+            callback=_set_color,
+            is_eager=True,
+        ),
+        click.option(
+            "--format",
+            "format_",
+            type=click.Choice(("text", "json")),
+            default="text",
+            help="How to answer.",
+        ),
+        click.option("--json", "format_", flag_value="json", help="The same as `--format json`."),
+    ):
+        command = option(command)
+    return command
+
+
+def fetch_options(command: Callable[P, R]) -> Callable[P, R]:
+    """Give a command the options about the network."""
+    for option in (
+        click.option("--offline", is_flag=True, help="Repair from local bytes only."),
+        click.option(
+            "--mirror",
+            "mirror",
+            metavar="hub=URL|openai=URL",
+            multiple=True,
+            help="Fetch from here instead.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def model_options(command: Callable[P, R]) -> Callable[P, R]:
+    """Give a command `--size` and `--model`."""
+    command = click.option("--model", metavar="M", help="One model, as its engine calls it.")(
+        command
+    )
+    return click.option(
+        "--size", metavar="S", help="tiny, base, small, medium or large: the engine's first choice."
+    )(command)
+
+
+def codes_and_engines(words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Tell rule codes from engine names among the arguments."""
+    codes = tuple(word.upper() for word in words if _CODE.fullmatch(word))
+    return codes, tuple(word for word in words if not _CODE.fullmatch(word))
+
+
+def mirrors(values: tuple[str, ...]) -> dict[str, str]:
+    """Read `--mirror`; raises `UsageError` for a source that is not known."""
+    found = _pairs("--mirror", values)
+    for name in found:
+        if name not in ("hub", "openai"):
+            raise UsageError(
+                f"no source `{name}` for --mirror", hint="use `hub=URL` or `openai=URL`"
+            )
+    return found
+
+
+def _pairs(option: str, values: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for value in values:
+        name, equals, rest = value.partition("=")
+        if not equals or not name:
+            raise UsageError(f"{option} needs NAME=VALUE, not `{value}`")
+        found[name] = rest
+    return found
+
+
+def _versions(values: tuple[str, ...]) -> dict[str, str]:
+    found = _pairs("--engine-version", values)
+    if found:
+        from cachedoctor import catalog, engines
+
+        for name, version in found.items():
+            engines.find(name)
+            catalog.ordinal(version)
+    return found
+
+
+def _set_color(ctx: click.Context, _param: click.Parameter, value: str) -> None:
+    if value != "auto":
+        ctx.color = value == "always"

@@ -1,0 +1,50 @@
+"""`cachedoctor quarantine`."""
+
+from __future__ import annotations
+
+import click
+
+from cachedoctor.cli.options import host_options, output_options
+from cachedoctor.host import Host
+
+
+@click.group(name="quarantine", short_help="What fixes have set aside.")
+def command() -> None:
+    """List or empty what fixes have set aside; emptying is the only thing that frees room."""
+
+
+@command.command(name="list", short_help="What is set aside, and since when.")
+@host_options
+@output_options
+def listing(host: Host, verbose: bool, quiet: bool, format_: str) -> None:
+    """List what fixes have set aside."""
+    from cachedoctor import report, surgery
+
+    kept = surgery.kept(host)
+    if format_ == "json":
+        click.echo(report.dumps(report.kept_json(kept, host)))
+    elif not quiet:
+        for line in report.kept_lines(kept, host):
+            click.echo(line)
+
+
+@command.command(name="empty", short_help="Delete what is set aside.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@host_options
+@output_options
+def empty(yes: bool, host: Host, verbose: bool, quiet: bool, format_: str) -> None:
+    """Delete for good what finished fixes have set aside; they can no longer be taken back."""
+    from cachedoctor import report, surgery
+
+    kept = [item for item in surgery.kept(host) if item.state != "open"]
+    total = sum(item.size_bytes for item in kept)
+    if kept and not yes:
+        click.confirm(
+            f"Delete {report.plural(len(kept), 'thing')} set aside, {report.size(total)}?",
+            abort=True,
+        )
+    surgery.empty(host)
+    if format_ == "json":
+        click.echo(report.dumps({**report.head(host), "freed_bytes": total}))
+    elif not quiet:
+        click.echo(f"freed {report.size(total)}" if kept else "nothing is set aside")

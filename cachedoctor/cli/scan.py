@@ -1,0 +1,75 @@
+"""`cachedoctor scan`."""
+
+from __future__ import annotations
+
+import click
+
+from cachedoctor.cli.options import host_options, model_options, output_options
+from cachedoctor.host import Host
+
+
+@click.command(name="scan", short_help="What is there and what is wrong.")
+@click.argument("names", metavar="[ENGINE]...", nargs=-1)
+@model_options
+@click.option("--deep", is_flag=True, help="Read every byte against its digest, and remember it.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(("error", "warning", "note")),
+    default="error",
+    help="The mildest finding that makes the exit code 1.",
+)
+@host_options
+@output_options
+def command(
+    names: tuple[str, ...],
+    size: str | None,
+    model: str | None,
+    deep: bool,
+    fail_on: str,
+    host: Host,
+    verbose: bool,
+    quiet: bool,
+    format_: str,
+) -> None:
+    r"""Say what every engine has on this machine and what is wrong with it.
+
+    Reads names, sizes and headers, in milliseconds; changes nothing and needs no network. Exit code
+    0 when nothing is wrong, 1 with findings, 3 when the named home cannot be read.
+
+    \b
+      cachedoctor scan                         everything
+      cachedoctor scan faster-whisper --deep   one engine, every byte
+      cachedoctor scan --home /Volumes/Mac/Users/ada --platform darwin
+    """
+    from cachedoctor import doctor, engines, readiness, report
+    from cachedoctor.cli import console
+    from cachedoctor.vocabulary import Severity
+
+    chosen = [engines.find(name) for name in names or engines.names()]
+    models = [
+        found.name
+        for engine in chosen
+        if size or model
+        for found in readiness.answers(engine, size=size, model=model)
+    ]
+    result = doctor.scan(
+        host,
+        [engine.name for engine in chosen] if names or models else (),
+        models=models,
+        deep=deep,
+        progress=console.progress(quiet=quiet),
+    )
+    if format_ == "json":
+        ready = [
+            readiness.ready(engine, result, engine.table.answers(each), each)
+            for engine in chosen
+            for each in ([size] if size else engine.table.sizes)
+        ]
+        click.echo(report.dumps(report.scan_json(result, ready)))
+    elif not quiet:
+        console.say(report.scan_lines(result, verbose=verbose))
+        console.say(report.summary_lines(result))
+    limit = Severity(fail_on).rank
+    click.get_current_context().exit(
+        1 if any(finding.severity.rank <= limit for finding in result.findings) else 0
+    )

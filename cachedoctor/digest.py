@@ -1,0 +1,69 @@
+"""Every digest that a file needs, in one pass; many files over all cores."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cachedoctor.vocabulary import Progress
+
+_CHUNK_BYTES = 1 << 20  # hashlib lets go of the interpreter while it hashes; larger gains nothing
+
+SHA256 = "sha256"
+GIT_SHA1 = "git-sha1"
+ALGORITHMS = (SHA256, GIT_SHA1)
+
+
+class Work(NamedTuple):
+    """One file to read, and the algorithms that its digests are wanted in."""
+
+    path: str
+    size_bytes: int
+    algorithms: frozenset[str]
+
+
+def of_file(path: str, algorithms: frozenset[str], progress: Progress) -> dict[str, str]:
+    r"""Return the hex digests of the file at `path`; reads it once, in constant memory.
+
+    `git-sha1` is git's blob id: the SHA-1 of `blob <size>\0` and the content.
+    Raises `OSError` when it cannot be read to its end.
+    """
+    hashes = {}
+    buffer = memoryview(bytearray(_CHUNK_BYTES))
+    with open(path, "rb", buffering=0) as file:
+        if SHA256 in algorithms:
+            hashes[SHA256] = hashlib.sha256()
+        if GIT_SHA1 in algorithms:
+            size = os.fstat(file.fileno()).st_size
+            hashes[GIT_SHA1] = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+        while count := file.readinto(buffer):
+            for state in hashes.values():
+                state.update(buffer[:count])
+            progress.advance(count)
+    return {name: state.hexdigest() for name, state in hashes.items()}
+
+
+def of_many(
+    work: Sequence[Work], progress: Progress
+) -> Iterator[tuple[Work, dict[str, str] | OSError]]:
+    """Go through the digests of many files as they are done, largest first, one thread a core."""
+    from concurrent.futures import ThreadPoolExecutor, as_completed
+
+    def one(item: Work) -> dict[str, str] | OSError:
+        try:
+            return of_file(item.path, item.algorithms, progress)
+        except OSError as error:
+            return error
+
+    pool = ThreadPoolExecutor(os.cpu_count() or 1)
+    try:
+        largest_first = sorted(work, key=lambda item: -item.size_bytes)
+        futures = {pool.submit(one, item): item for item in largest_first}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)

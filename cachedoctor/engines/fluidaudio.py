@@ -1,0 +1,47 @@
+"""FluidAudio: folders of Core ML bundles below Application Support, one name a model.
+
+Apps link the framework, so nothing on disk tells its version; the newest is assumed.
+Source: FluidInference/FluidAudio `ModelNames.swift`, `AsrModels.swift`, v0.1.0 to v0.15.6.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from cachedoctor.engines import CatalogEngine
+
+if TYPE_CHECKING:
+    from cachedoctor.catalog import Model
+    from cachedoctor.host import Host
+    from cachedoctor.vocabulary import Entry
+
+
+class FluidAudio(CatalogEngine):
+    """Folder names lost their `-coreml` in 0.13.4, without a migration."""
+
+    name = "fluidaudio"
+    locators = ("application-support",)
+
+    @cached_property
+    def _by_folder(self) -> dict[str, Model]:
+        models = self.table.models.values()
+        return {files.folder: model for model in models for files in model.sets}
+
+    def places(self, model: Model) -> tuple[str, ...]:
+        """Name the model's folders, the newest first."""
+        return tuple(dict.fromkeys(files.folder for files in model.sets))
+
+    def model_at(self, entry: Entry, host: Host) -> Model | None:
+        """Find the model of a folder by any name that some version gave it."""
+        return self._by_folder.get(entry.name)
+
+    def home(self, model: Model, host: Host) -> str:
+        """Return the folder that the assumed version looks in."""
+        files = self.table.claim(model, host.engine_versions.get(self.name, "")).needs
+        folder = "Library/Application Support/FluidAudio/Models"
+        return os.path.join(host.home, folder, files.folder)
+
+
+ENGINE = FluidAudio()

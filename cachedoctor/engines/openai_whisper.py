@@ -1,0 +1,43 @@
+"""openai-whisper: one `.pt` a model, below `XDG_CACHE_HOME` when that is set.
+
+Source: openai-whisper 20250625 `__init__.py` `_MODELS`, `load_model`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cachedoctor.engines import CatalogEngine
+from cachedoctor.locators import openai_cdn
+
+if TYPE_CHECKING:
+    from cachedoctor.catalog import Model
+    from cachedoctor.host import Host
+    from cachedoctor.vocabulary import Entry
+
+
+class OpenAIWhisper(CatalogEngine):
+    """Shares its files with whisper-mps wherever both look in the same folder."""
+
+    name = "openai-whisper"
+    locators = ("openai-cdn",)
+
+    def places(self, model: Model) -> tuple[str, ...]:
+        """Name the model's file."""
+        return (f"{model.name}.pt",)
+
+    def model_at(self, entry: Entry, host: Host) -> Model | None:
+        """Find the model by the file's name, in the folders that this engine reads."""
+        if entry.root == os.path.realpath(openai_cdn.xdg_folder(host)) or openai_cdn.in_project(
+            entry, host
+        ):
+            return self.table.models.get(entry.name.removesuffix(".pt"))
+        return None
+
+    def home(self, model: Model, host: Host) -> str:
+        """Return the file's place in the default folder."""
+        return os.path.join(openai_cdn.xdg_folder(host), f"{model.name}.pt")
+
+
+ENGINE = OpenAIWhisper()

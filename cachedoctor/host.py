@@ -1,0 +1,150 @@
+"""The machine looked at. Nothing else reads the process environment.
+
+A home that is not the caller's is examined with an empty environment, because another user's
+variables are not ours; `--env` adds to it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+from cachedoctor.errors import CannotLookError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PLATFORMS = ("darwin", "linux")
+_TRUE = ("1", "ON", "YES", "TRUE")
+_VARIABLE = re.compile(r"\$(\w+|\{[^}]*\})")
+
+
+class Host(NamedTuple):
+    """Where to look: home, platform, environment, folders, engine versions and the clock."""
+
+    home: str
+    platform: str
+    environment: Mapping[str, str]
+    cwd: str
+    project: str | None
+    temporary: str
+    state: str  # of the running user: our journals and remembered digests
+    engine_versions: Mapping[str, str]
+    named: bool = False  # a home that was named, so other people's environment does not apply
+
+    @classmethod
+    def look(
+        cls,
+        *,
+        home: str | None = None,
+        platform: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        project: str | None = None,
+        engine_versions: Mapping[str, str] | None = None,
+    ) -> Host:
+        """Describe this machine, or the home, platform and project that are named.
+
+        `environment` is added to the process's own, or to nothing when `home` is named.
+        Raises `CannotLookError` for a home or project that is no folder.
+        """
+        added = dict(environment or {})
+        variables = added if home is not None else {**os.environ, **added}
+        if platform is not None and platform not in PLATFORMS:
+            raise UsageError(f"no platform `{platform}`", hint="use `darwin` or `linux`")
+        if home is None:
+            place = variables.get("HOME") or os.path.expanduser("~")
+        else:
+            place = os.path.abspath(os.path.expanduser(home))
+            _require_folder(place, "home")
+        cwd = os.getcwd()
+        if project is not None:
+            project = os.path.abspath(os.path.expanduser(project))
+            _require_folder(project, "project")
+        elif any(os.path.isdir(os.path.join(cwd, name)) for name in ("models", "mlx_models")):
+            project = cwd
+        return cls(
+            home=place,
+            platform=platform or ("darwin" if sys.platform == "darwin" else "linux"),
+            environment=variables,
+            cwd=cwd,
+            project=project,
+            temporary=variables.get("TMPDIR", "/tmp"),
+            state=_state_folder(),
+            engine_versions=engine_versions or {},
+            named=home is not None,
+        )
+
+    def expand(self, value: str) -> str:
+        """Expand `~` and `$NAME` as `os.path.expanduser` and `expandvars` do, for this host."""
+        if value == "~" or value.startswith("~/"):
+            value = self.home + value[1:]
+
+        def known(match: re.Match[str]) -> str:
+            name = match[1].strip("{}")
+            return self.environment.get(name, match[0])
+
+        return _VARIABLE.sub(known, value)
+
+    def absolute(self, value: str) -> str:
+        """Return `value` as an engine started in the current folder would take it."""
+        return os.path.normpath(os.path.join(self.cwd, value))
+
+    @property
+    def hub_home(self) -> str:
+        """Return huggingface_hub's own folder, which an empty `HF_HOME` makes the current one.
+
+        Source: huggingface_hub 2.4.0 `constants.py`, `HF_HOME`.
+        """
+        cache = self.environment.get("XDG_CACHE_HOME", os.path.join(self.home, ".cache"))
+        value = self.environment.get("HF_HOME", os.path.join(cache, "huggingface"))
+        return self.expand(value)
+
+    @property
+    def hub_cache(self) -> str:
+        """Return the hub cache; an empty `HF_HUB_CACHE` is the current folder.
+
+        Source: huggingface_hub 2.4.0 `constants.py`, `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`.
+        """
+        legacy = self.environment.get("HUGGINGFACE_HUB_CACHE", os.path.join(self.hub_home, "hub"))
+        return self.absolute(self.expand(self.environment.get("HF_HUB_CACHE", legacy)))
+
+    @property
+    def hub_offline(self) -> bool:
+        """Say whether huggingface_hub would refuse the network; `y` and `2` do not count.
+
+        `TRANSFORMERS_OFFLINE` is asked only when `HF_HUB_OFFLINE` is unset or empty.
+        Source: huggingface_hub 2.4.0 `constants.py`, `HF_HUB_OFFLINE`, `_is_true`.
+        """
+        value = self.environment.get("HF_HUB_OFFLINE") or self.environment.get(
+            "TRANSFORMERS_OFFLINE", ""
+        )
+        return value.upper() in _TRUE
+
+    def short(self, path: str) -> str:
+        """Return `path` with this home as `~`."""
+        if path == self.home or path.startswith(self.home.rstrip("/") + "/"):
+            return "~" + path[len(self.home.rstrip("/")) :]
+        return path
+
+
+def _require_folder(path: str, what: str) -> None:
+    try:
+        os.scandir(path).close()
+    except FileNotFoundError as error:
+        raise CannotLookError(f"the {what} does not exist: `{path}`") from error
+    except NotADirectoryError as error:
+        raise CannotLookError(f"the {what} is a file, not a folder: `{path}`") from error
+    except PermissionError as error:
+        raise CannotLookError(
+            f"the {what} cannot be read: `{path}`", hint="run as the user it belongs to"
+        ) from error
+    except OSError as error:
+        raise CannotLookError(f"the {what} cannot be read ({error.strerror}): `{path}`") from error
+
+
+def _state_folder() -> str:
+    import platformdirs
+
+    return platformdirs.user_state_dir("cachedoctor", appauthor=False)

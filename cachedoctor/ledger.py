@@ -1,0 +1,102 @@
+"""Remembered digests: path → what it held, for as long as its stamp stays the same.
+
+A row is written after a file was read to its end, and is good for one device, inode, size, mtime
+and ctime. A file that changed within the clock's grain of being read is not remembered, because a
+later change could leave the same stamp (git's rule for racily clean entries).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from cachedoctor.vocabulary import Stamp
+
+_SCHEMA = 1
+_GRAIN_NS = 20_000_000  # two ticks of a kernel that stamps files 100 times a second
+_COARSE_GRAIN_NS = 2_000_000_000  # file systems that keep whole seconds
+
+
+class Ledger:
+    """The digests that this user's earlier runs measured."""
+
+    def __init__(self, folder: str) -> None:
+        """Name the state folder; nothing is opened or made before it is needed."""
+        self._folder = folder
+        self._path = os.path.join(folder, "ledger.sqlite")
+
+    def recall(self, wanted: Iterable[tuple[str, Stamp]]) -> dict[str, dict[str, str]]:
+        """Return by path the digests that still hold; an unreadable ledger remembers nothing."""
+        found: dict[str, dict[str, str]] = {}
+        if not os.path.exists(self._path):
+            return found
+        import sqlite3
+
+        with contextlib.suppress(sqlite3.Error), self._open() as database:
+            query = (
+                "SELECT algorithm, hex FROM digests WHERE path = ? AND device = ? AND inode = ?"
+                " AND size = ? AND mtime_ns = ? AND ctime_ns = ?"
+            )
+            for path, stamp in wanted:
+                rows = database.execute(query, (os.fsencode(path), *stamp)).fetchall()
+                if rows:
+                    found[path] = dict(rows)
+        return found
+
+    def remember(self, path: str, stamp: Stamp, digests: Mapping[str, str], began_ns: int) -> None:
+        """Write down what the file at `path` held when reading it began, unless that is racy."""
+        coarse = stamp.mtime_ns % 1_000_000_000 == 0
+        grain = _COARSE_GRAIN_NS if coarse else _GRAIN_NS
+        if began_ns - max(stamp.mtime_ns, stamp.ctime_ns) < grain:
+            return
+        import sqlite3
+
+        try:
+            self._write(path, stamp, digests)
+        except sqlite3.DatabaseError:  # a ledger that cannot be understood is begun again
+            with contextlib.suppress(sqlite3.Error, OSError):
+                from cachedoctor import disk
+
+                disk.remove_tree(self._path)
+                self._write(path, stamp, digests)
+
+    def _write(self, path: str, stamp: Stamp, digests: Mapping[str, str]) -> None:
+        key = os.fsencode(path)
+        with self._open() as database, database:
+            database.execute("DELETE FROM digests WHERE path = ?", (key,))
+            database.executemany(
+                "INSERT INTO digests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (key, *stamp, algorithm, value, int(time.time()))
+                    for algorithm, value in digests.items()
+                ],
+            )
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        import sqlite3
+
+        from cachedoctor import disk
+
+        if not os.path.isdir(self._folder):
+            disk.make_folder(self._folder)
+        database = sqlite3.connect(self._path, timeout=5)
+        try:
+            (version,) = database.execute("PRAGMA user_version").fetchone()
+            if version != _SCHEMA:
+                database.executescript(
+                    "PRAGMA journal_mode = WAL; DROP TABLE IF EXISTS digests;"
+                    "CREATE TABLE digests (path BLOB, device INT, inode INT, size INT,"
+                    " mtime_ns INT, ctime_ns INT, algorithm TEXT, hex TEXT, checked_s INT);"
+                    "CREATE INDEX by_path ON digests (path);"
+                    f"PRAGMA user_version = {_SCHEMA};"
+                )
+            yield database
+        finally:
+            database.close()

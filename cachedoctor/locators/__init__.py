@@ -1,0 +1,152 @@
+"""Where libraries put files: one module a layout, its docstring the directory tree it models.
+
+A module holds `LOCATOR: Locator`. What a layout promises (sizes and digests by blob name, tree
+manifest or address) is put into the artifacts here; what an engine needs of them is not known here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import stat
+import zlib
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from cachedoctor import disk
+from cachedoctor.vocabulary import Stamp, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cachedoctor.host import Host
+    from cachedoctor.vocabulary import Artifact, Entry, Root
+
+LIVE_S = 600  # law 7: where a holder cannot be known, a younger partial counts as live
+
+
+class Locator(Protocol):
+    """One layout."""
+
+    name: str
+
+    def roots(self, host: Host) -> Iterator[str]:
+        """Name the folders on `host` where this layout may be, whether they exist or not."""
+        ...
+
+    def read(self, path: str, host: Host, wanted: frozenset[str] | None) -> Root:
+        """List the root at `path`; `wanted` names the only repositories, folders or files to list.
+
+        Stat calls and small manifests only. Raises `OSError` when the root itself cannot be listed.
+        """
+        ...
+
+    def missing(self, entry: Entry, name: str) -> Artifact:
+        """Return the artifact `name` that `entry` lacks, with what the layout promises of it."""
+        ...
+
+
+def names() -> tuple[str, ...]:
+    """Name every layout, as JSON does: the modules of this folder with hyphens."""
+    return tuple(
+        sorted(
+            entry.name[:-3].replace("_", "-")
+            for entry in os.scandir(__path__[0])
+            if entry.name.endswith(".py") and not entry.name.startswith("_")
+        )
+    )
+
+
+def find(name: str) -> Locator:
+    """Return the layout called `name`."""
+    module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
+    locator: Locator = module.LOCATOR
+    return locator
+
+
+def entry_id(locator: str, root: str, name: str) -> str:
+    """Return an id that is the same from run to run: `<locator>/<8 hex of the root>/<name>`."""
+    return f"{locator}/{zlib.crc32(os.fsencode(root)):08x}/{name}"
+
+
+class Look(NamedTuple):
+    """What one path turned out to be, without opening it."""
+
+    state: State
+    file: str
+    stamp: Stamp | None = None
+    detail: str = ""
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    """Return the stamp of a file that was looked at already."""
+    return Stamp(
+        status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    )
+
+
+def look(path: str, root: str) -> Look:
+    """Look at `path` and follow its links, never out of `root` (law 9)."""
+    try:
+        status = os.lstat(path)
+        if stat.S_ISREG(status.st_mode):
+            return regular(path, status)
+        if not stat.S_ISLNK(status.st_mode):
+            return Look(State.OTHER, path, None, kind(status.st_mode))
+        target = os.readlink(path)
+        try:
+            real = os.path.realpath(path, strict=True)
+        except FileNotFoundError:
+            aim = os.path.normpath(os.path.join(os.path.dirname(path), target))
+            return Look(State.DANGLING, aim, None, target)
+        if not inside(real, root):
+            return Look(State.ESCAPING, path, None, real)
+        status = os.stat(real)
+    except FileNotFoundError:
+        return Look(State.MISSING, path)
+    except PermissionError as error:
+        return Look(State.UNREADABLE, path, None, reason(error))
+    except OSError as error:  # a loop of links, an input or output error
+        loop = "a loop of links" if os.path.islink(path) else reason(error)
+        return Look(State.OTHER if os.path.islink(path) else State.UNREADABLE, path, None, loop)
+    if not stat.S_ISREG(status.st_mode):
+        return Look(State.OTHER, path, None, kind(status.st_mode))
+    return regular(real, status)
+
+
+def reason(error: OSError) -> str:
+    """Return what the system says went wrong, without the path."""
+    return error.strerror or str(error)
+
+
+def regular(path: str, status: os.stat_result) -> Look:
+    """Return the look at a regular file, unreadable when its mode says so to us."""
+    found = stamp_of(status)
+    user = os.geteuid()
+    bit = 0o400 if status.st_uid == user else 0o044
+    if user and not status.st_mode & bit and not os.access(path, os.R_OK):
+        return Look(State.UNREADABLE, path, found, f"mode {stat.S_IMODE(status.st_mode):o}")
+    return Look(State.PRESENT, path, found)
+
+
+def kind(mode: int) -> str:
+    """Name what is where a file belongs."""
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    if stat.S_ISREG(mode):
+        return "a file"
+    if stat.S_ISFIFO(mode):
+        return "a named pipe"
+    return "a device or socket"
+
+
+def inside(path: str, root: str) -> bool:
+    """Say whether `path`, which holds no links, is at or below `root`."""
+    return path == root or path.startswith(root.rstrip("/") + "/")
+
+
+def held(path: str, stamp: Stamp, host_now_s: float) -> bool:
+    """Say whether somebody is writing the file at `path` right now (law 7)."""
+    users = disk.open_elsewhere((path,))
+    if users is not None:
+        return path in users
+    return host_now_s - stamp.mtime_ns / 1e9 < LIVE_S

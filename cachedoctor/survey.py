@@ -1,0 +1,136 @@
+"""Bring together what lies in the locators' roots and what the engines would load of it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cachedoctor import locators
+from cachedoctor.vocabulary import Evidence, Root, State, Survey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cachedoctor.engines import Engine
+    from cachedoctor.host import Host
+    from cachedoctor.locators import Locator
+    from cachedoctor.vocabulary import Artifact, Claim, Digest, Entry, Requirement
+
+
+def look(host: Host, chosen: Sequence[Engine], only: frozenset[str] | None = None) -> Survey:
+    """List every root of the layouts and let the `chosen` engines claim what they would load.
+
+    The hub cache is always listed when nothing is narrowed: it holds what can repair others.
+    """
+    layouts = dict.fromkeys(name for engine in chosen for name in engine.locators)
+    if only is None:
+        layouts.setdefault("hub-cache")
+    kinds = [locators.find(name) for name in layouts]
+    roots = _with_siblings(
+        [
+            _read(locator, path, host, chosen, only)
+            for locator in kinds
+            for path in _places(locator, host)
+        ]
+    )
+    digests: dict[str, list[Artifact]] = {}
+    for root in roots:
+        for entry in root.entries:
+            for artifact in entry.artifacts:
+                if artifact.digest is not None:
+                    digests.setdefault(artifact.digest.hex, []).append(artifact)
+    return Survey(tuple(roots), digests)
+
+
+def _places(locator: Locator, host: Host) -> Iterator[str]:
+    """Go through the roots that exist, each once however many names lead to it."""
+    seen = set()
+    for path in locator.roots(host):
+        real = os.path.realpath(path)
+        if real not in seen and os.path.lexists(real):
+            seen.add(real)
+            yield real
+
+
+def _read(
+    locator: Locator,
+    path: str,
+    host: Host,
+    chosen: Sequence[Engine],
+    only: frozenset[str] | None,
+) -> Root:
+    try:
+        root = locator.read(path, host, only)
+    except NotADirectoryError:
+        return Root(locator.name, path, (), error="a file is where the folder belongs")
+    except OSError as error:
+        return Root(locator.name, path, (), error=locators.reason(error))
+    users = [engine for engine in chosen if locator.name in engine.locators]
+    return root._replace(
+        entries=tuple(_claimed(entry, users, host, locator) for entry in root.entries)
+    )
+
+
+def _claimed(entry: Entry, users: Sequence[Engine], host: Host, locator: Locator) -> Entry:
+    """Add to an entry what the engines that would load it need, there or not."""
+    claims = [claim for user in users if (claim := user.claim(entry, host)) is not None]
+    if not claims:
+        return entry
+    artifacts = {artifact.name: artifact for artifact in entry.artifacts}
+    for claim in claims:
+        for need in claim.needs.requirements:
+            there = [n for n in need.names if n in artifacts]
+            name = next(iter(there), "") or next(
+                (n for n in need.names if n in entry.promises), need.names[0]
+            )
+            artifact = artifacts.get(name) or locator.missing(entry, name)
+            artifacts[name] = _expected(artifact, claim, need, entry)
+    return entry._replace(claims=tuple(claims), artifacts=tuple(artifacts.values()))
+
+
+def _expected(artifact: Artifact, claim: Claim, need: Requirement, entry: Entry) -> Artifact:
+    """Add to an artifact who needs it, its format and what is published of it."""
+    size, digest, evidence = need.bytes, need.digest, Evidence.URL
+    if digest is None and claim.revision and claim.revision == entry.revision:
+        size, digest = claim.published.get(artifact.name, (None, None))
+        evidence = Evidence.TABLE
+    if artifact.expected_bytes is None and size is not None:
+        artifact = artifact._replace(expected_bytes=size, evidence=artifact.evidence or evidence)
+    if artifact.digest is None and digest is not None:
+        artifact = artifact._replace(digest=digest, evidence=evidence)
+    return artifact._replace(format=need.format, required_by=(*artifact.required_by, claim.engine))
+
+
+def _with_siblings(roots: list[Root]) -> list[Root]:
+    """Give files outside the hub cache the digests of the same files in their hub repository."""
+    hub: dict[str, Entry] = {}
+    for root in roots:
+        for entry in root.entries:
+            if root.locator == "hub-cache" and (entry.name not in hub or "main" in entry.refs):
+                hub[entry.name] = entry
+
+    def with_digests(entry: Entry) -> Entry:
+        sibling = hub.get(entry.claims[0].repository) if entry.claims else None
+        if sibling is None:
+            return entry
+        known: dict[str, tuple[int, Digest]] = {
+            a.name.removeprefix(entry.claims[0].prefix): (a.size_bytes, a.digest)
+            for a in sibling.artifacts
+            if a.digest is not None and a.state is State.PRESENT
+        }
+        return entry._replace(
+            artifacts=tuple(
+                a._replace(digest=known[a.name][1], evidence=Evidence.SIBLING)
+                # another length may be another revision, which says nothing about this file
+                if a.digest is None and known.get(a.name, (-1,))[0] == a.size_bytes
+                else a
+                for a in entry.artifacts
+            )
+        )
+
+    return [
+        root
+        if root.locator == "hub-cache"
+        else root._replace(entries=tuple(map(with_digests, root.entries)))
+        for root in roots
+    ]

@@ -1,0 +1,71 @@
+"""Answer other tools before they start: would this engine load this model, now, offline."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from cachedoctor import doctor, engines, readiness
+from cachedoctor.errors import UsageError
+from cachedoctor.host import Host
+
+if TYPE_CHECKING:
+    from cachedoctor.vocabulary import Finding, Repair
+
+
+class Verdict(NamedTuple):
+    """Ready with its path, or why not and what cures it."""
+
+    engine: str
+    size: str | None
+    model: str | None
+    ready: bool
+    path: str | None
+    revision: str | None
+    code: str | None
+    why: str | None
+    repair: Repair | None
+    checked: doctor.Checked | None = None
+
+    @property
+    def cure(self) -> str:
+        """Return the command that makes it ready."""
+        question = f"--size {self.size}" if self.size else f"--model {self.model}"
+        return f"cachedoctor fix {self.engine} {question}"
+
+
+def preflight(
+    engine: str, *, size: str | None = None, model: str | None = None, host: Host | None = None
+) -> Verdict:
+    """Say whether `engine` would load the model of a size, or a named model, right now.
+
+    Looks only at that model's places: stat calls, headers and remembered digests, no network and no
+    import beyond the standard library's. A verdict, never an exception, for the ordinary "no".
+    Raises `UsageError` for an unknown engine, size or model.
+    """
+    if (size is None) == (model is None):
+        raise UsageError("name either a size or a model", hint="`--size small` or `--model tiny`")
+    here = host or Host.look()
+    found = engines.find(engine)
+    models = readiness.answers(found, size=size, model=model)
+    places = frozenset(place for m in models for place in found.places(m))
+    report = doctor.scan(here, [engine], only=places)
+    answer = readiness.ready(found, report, models, size)
+    if not answer.ready:  # look again at everything: the cure may lie in another place
+        report = doctor.scan(here, [engine])
+        answer = readiness.ready(found, report, models, size)
+    entry = next((e for e in report.entries if e.id == answer.entry), None)
+    finding: Finding | None = None
+    if entry is not None and not answer.ready:
+        finding = next((f for f in report.of(entry) if f.code == answer.code), None)
+    return Verdict(
+        engine,
+        size,
+        answer.model,
+        answer.ready,
+        answer.path,
+        entry.revision if entry else None,
+        answer.code,
+        answer.why,
+        finding.repair if finding else None,
+        report.checked[entry.id] if entry else None,
+    )

@@ -1,0 +1,1 @@
+"""Tests of cachedoctor: real files in temporary folders, real servers on loopback."""

@@ -1,0 +1,73 @@
+"""Fixtures: every test has a home of its own, and the real one is out of reach."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cachedoctor.host import Host
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MOVERS = (
+    "HF_HOME",
+    "HF_HUB_CACHE",
+    "HUGGINGFACE_HUB_CACHE",
+    "HF_HUB_OFFLINE",
+    "TRANSFORMERS_OFFLINE",
+    "HF_ENDPOINT",
+    "HF_TOKEN",
+    "XDG_CACHE_HOME",
+    "XDG_DATA_HOME",
+)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the test a home and a state folder of its own, and an empty current folder."""
+    place = tmp_path / "home"
+    cwd = tmp_path / "cwd"
+    place.mkdir()
+    cwd.mkdir()
+    for name in MOVERS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(place))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
+    monkeypatch.setenv("HF_HUB_DISABLE_UPDATE_CHECK", "1")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.chdir(cwd)
+    return place
+
+
+@pytest.fixture
+def host(home: Path) -> Host:
+    """Return this machine with the test's home."""
+    return Host.look()
+
+
+@pytest.fixture
+def mac(home: Path) -> Host:
+    """Return the test's home as a Mac's, examined from here."""
+    return Host.look(home=str(home), platform="darwin")
+
+
+def fingerprint(folder: Path) -> dict[str, tuple[object, ...]]:
+    """Return what identifies every file, link and folder: kind, mode, times and bytes."""
+    found: dict[str, tuple[object, ...]] = {}
+    for base, folders, files in os.walk(os.fsencode(folder)):
+        for name in [*folders, *files, b"."]:
+            path = os.path.join(base, name)
+            status = os.lstat(path)
+            content: object = None
+            if os.path.islink(path):
+                content = os.readlink(path)
+            elif os.path.isfile(path):
+                with open(path, "rb") as file:
+                    content = file.read()
+            key = os.fsdecode(os.path.relpath(path, os.fsencode(folder)))
+            found[key] = (status.st_mode, status.st_mtime_ns, content)
+    return found
