@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from cachedoctor.host import Host
+    from cachedoctor.journal import Run
     from cachedoctor.vocabulary import (
         Artifact,
         Entry,
@@ -113,7 +114,7 @@ def run_folders(host: Host, survey: Survey) -> tuple[str, ...]:
     return tuple(dict.fromkeys((os.path.join(host.state, "runs"), *beside)))
 
 
-def concerns(run: journal.Run, host: Host, survey: Survey) -> bool:
+def concerns(run: Run, host: Host, survey: Survey) -> bool:
     """Say whether a run changed something of this host: journals of several homes lie together."""
     home = os.path.realpath(host.home).rstrip("/") + "/"
     roots = {root.path for root in survey.roots}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from cachedoctor.doctor import Report
     from cachedoctor.host import Host
+    from cachedoctor.journal import Kept
     from cachedoctor.rules import Rule
     from cachedoctor.surgery import Outcome, Plan
     from cachedoctor.verdict import Verdict
@@ -482,3 +483,24 @@ def run_json(plan: Plan, outcome: Outcome, host: Host) -> Json:
             "aside_bytes": outcome.aside_bytes,
         },
     }
+
+
+def kept_lines(kept: Sequence[Kept], host: Host) -> Iterator[str]:
+    """Go through what is set aside: when, how much, from where and why."""
+    if not kept:
+        yield "nothing is set aside"
+        return
+    for item in kept:
+        origin = printable(host.short(item.origin))
+        yield f"{item.run}  {size(item.size_bytes):>10}  {origin}"
+        yield f"          {printable(item.why)}" + (" (unfinished)" if item.state == "open" else "")
+    total = sum(item.size_bytes for item in kept)
+    yield (
+        f"{plural(len(kept), 'thing')} set aside, {size(total)}; "
+        "`cachedoctor undo RUN` brings it back, `cachedoctor quarantine empty` deletes it"
+    )
+
+
+def kept_json(kept: Sequence[Kept], host: Host) -> Json:
+    """Return what is set aside as data."""
+    return {**head(host), "quarantine": [dict(item._asdict()) for item in kept]}

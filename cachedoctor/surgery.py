@@ -8,8 +8,16 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import disk, doctor, engines, fetch, journal, readiness, repairs, staging
-from cachedoctor.errors import RepairError
-from cachedoctor.vocabulary import Finding, Proof, Repair, Safety, SetAside, Severity
+from cachedoctor.errors import RepairError, UsageError
+from cachedoctor.vocabulary import (
+    Finding,
+    Proof,
+    Repair,
+    Safety,
+    SetAside,
+    Severity,
+    nearest,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -151,20 +159,67 @@ def apply(plan: Plan, report: Report, network: Network) -> Outcome:
 
 
 def runs(host: Host) -> list[journal.Run]:
-    """Return every run that `host` knows of, the newest last."""
-    found = doctor.run_folders(host, doctor.scan(host).survey)
-    return sorted((run for folder in found for run in journal.runs(folder)), key=lambda run: run.id)
+    """Return every run that changed something of `host`, the oldest first."""
+    survey = doctor.scan(host).survey
+    found = [
+        run
+        for folder in doctor.run_folders(host, survey)
+        for run in journal.runs(folder)
+        if doctor.concerns(run, host, survey)
+    ]
+    return sorted(found, key=lambda run: run.created_s)
+
+
+def undo(host: Host, name: str | None = None) -> journal.Run | None:
+    """Take a run back, the last one that is not taken back yet when none is named.
+
+    Returns `None` when there is none. Raises `UsageError` for an unknown run, and `RepairError`,
+    with nothing changed, when a file is no longer what the run had left.
+    """
+    known = [run for run in runs(host) if run.state not in ("undone", "failed", "emptied")]
+    names = [run.id for run in known]
+    if name is not None and name not in names:
+        raise UsageError(
+            f"no fix `{name}` to take back{nearest(name, names)}",
+            hint=f"there are {', '.join(names) or 'none'}",
+        )
+    if not known:
+        return None
+    number = names.index(name) if name is not None else len(known) - 1
+    chosen = known[number]
+    with disk.hold_lock(journal.lock_file(os.path.dirname(chosen.folder))):
+        chosen.undo(known[number + 1 :])
+    return chosen
+
+
+def kept(host: Host) -> list[journal.Kept]:
+    """Return what fixes of `host` have set aside, the oldest first."""
+    return [item for run in runs(host) for item in run.kept()]
+
+
+def empty(host: Host) -> None:
+    """Delete for good what ended fixes have set aside."""
+    for run in runs(host):
+        if run.state != "open":
+            with disk.hold_lock(journal.lock_file(os.path.dirname(run.folder))):
+                run.empty()
 
 
 def _finish(run: journal.Run, network: Network) -> str:
     """Stage what a run still needs, then take its steps; on failure leave everything as it was."""
+    with disk.hold_lock(journal.lock_file(os.path.dirname(run.folder))):
+        _operate(run, network)
+    return run.id
+
+
+def _operate(run: journal.Run, network: Network) -> None:
     try:
         for number, repair in enumerate(run.repairs):
             if not run.taken(number):
                 for need in repair.needs:
                     staging.stage(need, run.staged_path(number, need.name), network)
     except RepairError:
-        if not any(run.taken(number) for number in range(len(run.repairs))):
+        if not run.begun:
             run.close("failed")
         raise
     try:
@@ -178,7 +233,6 @@ def _finish(run: journal.Run, network: Network) -> str:
     except RepairError:
         run.undo()
         raise
-    return run.id
 
 
 def _wanted(finding: Finding, codes: Collection[str], *, waste: bool) -> bool:

@@ -199,7 +199,7 @@ def zip_pieces(
         pieces.append(b"PK\x06\x06" + struct.pack("<QHHII", 44, 45, 45, 0, 0) + sizes)
         pieces.append(b"PK\x06\x07" + struct.pack("<IQI", 0, end, 1))
     sizes = struct.pack("<II", min(len(directory), 0xFFFFFFFF), min(at, 0xFFFFFFFF))
-    counts = struct.pack("<HHHH", 0, 0, len(members), len(members))
+    counts = struct.pack("<HHHH", 0, 0, *(min(len(members), 0xFFFF),) * 2)
     pieces.append(b"PK\x05\x06" + counts + sizes + struct.pack("<H", len(comment)) + comment)
     return pieces
 

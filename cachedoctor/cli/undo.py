@@ -19,29 +19,11 @@ def command(run: str | None, host: Host, verbose: bool, quiet: bool, format_: st
     when a file has changed since, or when a later fix touched the same place.
     """
     from cachedoctor import report, surgery
-    from cachedoctor.errors import UsageError
-    from cachedoctor.vocabulary import nearest
 
-    known = surgery.runs(host)
-    if run is None:
-        open_ = [each for each in known if each.state != "undone"]
-        if not open_:
-            if format_ == "json":
-                click.echo(report.dumps({**report.head(host), "run": None}))
-            elif not quiet:
-                click.echo("no fix to take back")
-            return
-        chosen = open_[-1]
-    else:
-        names = [each.id for each in known]
-        if run not in names:
-            raise UsageError(
-                f"no run `{run}`{nearest(run, names)}", hint="`cachedoctor quarantine list`"
-            )
-        chosen = known[names.index(run)]
-    chosen.undo()
+    taken = surgery.undo(host, run)
     if format_ == "json":
-        body = {"id": chosen.id, "state": chosen.state, "folder": chosen.folder}
+        body = {"id": taken.id, "state": taken.state, "folder": taken.folder} if taken else None
         click.echo(report.dumps({**report.head(host), "run": body}))
     elif not quiet:
-        click.echo(f"✓ {chosen.id} is taken back; everything is as it was before")
+        done = f"✓ {taken.id} is taken back; everything is as it was before" if taken else ""
+        click.echo(done or "no fix to take back")

@@ -33,6 +33,7 @@ from cachedoctor.vocabulary import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import BinaryIO
 
     from cachedoctor.vocabulary import Bundle
 
@@ -75,15 +76,16 @@ class CoreML:
             for name in (_DATA, *_NETWORK):
                 _sniff(path, name)
             return contents.reading("neuralnetwork", 0)
-        program = _Program(path) if contents.has(_PROGRAM) else None
-        contents.require((_DATA, _PROGRAM, *(program.blobs if program else (_WEIGHTS,))))
+        if not contents.has(_PROGRAM):
+            contents.require((_DATA, _PROGRAM, _WEIGHTS))
+        program = _Program(path)
+        contents.require((_DATA, *program.blobs))
         _sniff(path, _DATA)
-        blobs = 0
-        if program is not None:
-            if program.fault is not None:
-                raise program.fault
-            for name, offsets in program.blobs.items():
-                blobs += _check_weights(path, name, sorted(offsets))
+        if program.fault is not None:
+            raise program.fault
+        blobs = sum(
+            _check_weights(path, name, sorted(offsets)) for name, offsets in program.blobs.items()
+        )
         return contents.reading("mlprogram", blobs)
 
 
@@ -128,14 +130,10 @@ class _Contents:
 
     def _lack(self, name: str) -> str | None:
         path = os.path.join(self._path, name)
-        try:
-            mode = os.stat(path).st_mode
-        except OSError as error:
-            if not _leads_nowhere(error):
-                raise
-            linked = os.path.islink(path)
-            return f"`{name}` (its link leads nowhere)" if linked else f"`{name}`"
-        return None if stat.S_ISREG(mode) else f"`{name}` (what is there is no file)"
+        status = _status(path)
+        if status is None:
+            return f"`{name}` (its link leads nowhere)" if os.path.islink(path) else f"`{name}`"
+        return None if stat.S_ISREG(status.st_mode) else f"`{name}` (what is there is no file)"
 
 
 def _files(path: str, depth: int) -> Iterator[tuple[str, int]]:
@@ -146,14 +144,9 @@ def _files(path: str, depth: int) -> Iterator[tuple[str, int]]:
                 if depth < _DEEPEST:
                     yield from _files(entry.path, depth + 1)
                 continue
-            try:
-                status = entry.stat()
-            except OSError as error:
-                if not _leads_nowhere(error):
-                    raise
-            else:
-                if stat.S_ISREG(status.st_mode):
-                    yield entry.name, status.st_size
+            status = _status(entry.path)
+            if status is not None and stat.S_ISREG(status.st_mode):
+                yield entry.name, status.st_size
 
 
 class _Program:
@@ -163,33 +156,35 @@ class _Program:
         """Read the program of the bundle at `path`."""
         self.blobs: dict[str, set[int]] = {}
         self.fault: FormatError | None = None
-        self._open = 0  # braces that are not closed yet
+        self._open = 0  # brackets that are not closed yet
         self._quoted = False
         self._last = b""
         with open(os.path.join(path, _PROGRAM), "rb") as file:
-            size_bytes = os.fstat(file.fileno()).st_size
             try:
-                _check_program_head(file.read(HEAD_BYTES), size_bytes)
-                file.seek(0)
-                overlap = b""
-                while chunk := file.read(_CHUNK_BYTES):
-                    if chunk.endswith(b"\\"):  # what it escapes belongs to it
-                        chunk += file.read(1)
-                    self._count_braces(chunk)
-                    self._find_blobs(overlap + chunk)
-                    overlap = (overlap + chunk)[-_OVERLAP_BYTES:]
-                if self._open > 0 or self._quoted or self._last != b"}":
-                    message = "ends inside the program"
-                    raise FormatError(  # noqa: TRY301
-                        Fault.TRUNCATED, message, measured=size_bytes, member=_PROGRAM
-                    )
+                self._read(file)
             except FormatError as error:
                 self.fault = error
 
-    def _count_braces(self, chunk: bytes) -> None:
+    def _read(self, file: BinaryIO) -> None:
+        size_bytes = os.fstat(file.fileno()).st_size
+        _check_program_head(file.read(HEAD_BYTES), size_bytes)
+        file.seek(0)
+        overlap = b""
+        while chunk := file.read(_CHUNK_BYTES):
+            while _ends_in_escape(chunk) and (escaped := file.read(1)):
+                chunk += escaped
+            self._count_brackets(chunk)
+            self._find_blobs(overlap + chunk)
+            overlap = (overlap + chunk)[-_OVERLAP_BYTES:]
+        if self._open > 0 or self._quoted or self._last != b"}":
+            message = "ends inside the program"
+            raise FormatError(Fault.TRUNCATED, message, measured=size_bytes, member=_PROGRAM)
+
+    def _count_brackets(self, chunk: bytes) -> None:
         outside = chunk.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"')
-        for part in outside[self._quoted :: 2]:
-            self._open += part.count(b"{") - part.count(b"}")
+        program = b"".join(outside[self._quoted :: 2])
+        for opening, closing in (b"{}", b"[]", b"()"):
+            self._open += program.count(opening) - program.count(closing)
         self._quoted ^= not len(outside) % 2
         self._last = chunk.rstrip()[-1:] or self._last
 
@@ -204,6 +199,10 @@ class _Program:
                 raise _malformed("refers to more blobs than a model has", _PROGRAM)
         if not self.blobs and b"BLOBFILE" in text:
             self.blobs[_WEIGHTS] = set()
+
+
+def _ends_in_escape(chunk: bytes) -> bool:
+    return bool((len(chunk) - len(chunk.rstrip(b"\\"))) % 2)
 
 
 def _check_program_head(head: bytes, size_bytes: int) -> None:
@@ -318,8 +317,14 @@ class _Walk:
         return int(offset + data_bytes)
 
 
-def _leads_nowhere(error: OSError) -> bool:
-    return error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+def _status(path: str) -> os.stat_result | None:
+    """Return what is at `path`, or `None` where nothing is or a link leads nowhere."""
+    try:
+        return os.stat(path)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG):
+            raise
+        return None
 
 
 def _malformed(message: str, member: str) -> FormatError:

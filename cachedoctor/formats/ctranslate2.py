@@ -163,12 +163,17 @@ def _version(window: Window) -> int:
     if len(head) < 4:
         raise FormatError(Fault.TRUNCATED, "ends inside its header", measured=len(head))
     version = int.from_bytes(head[:4], "little")
-    if _NEWEST_VERSION < version < _FUTURE_VERSIONS:
+    if _NEWEST_VERSION < version < _FUTURE_VERSIONS and _names_specification(head):
         message = f"has binary version {version}, the newest known is {_NEWEST_VERSION}"
         raise FormatError(Fault.MALFORMED, message)
     if not 0 < version <= _NEWEST_VERSION:
         raise wrong_magic(head, _KIND, window.size_bytes)
     return version
+
+
+def _names_specification(head: bytes) -> bool:
+    end = 6 + int.from_bytes(head[4:6], "little")
+    return head[6 : end - 1].isalnum() and head[end - 1 : end] == b"\0"
 
 
 def _aliases(walk: _Walk) -> int:

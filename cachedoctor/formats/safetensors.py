@@ -92,16 +92,15 @@ def _header_bytes(window: Window) -> int:
 
 
 def _parsed(header: bytes) -> Mapping[str, object]:
+    """Return the header, which is an object because it begins with a brace."""
     try:
-        parsed = json.loads(
+        parsed: dict[str, object] = json.loads(
             header.decode(), object_pairs_hook=_without_duplicates, parse_constant=_no_constant
         )
     except RecursionError:
         _malformed("has a header that is nested too deeply")
     except ValueError as error:
         _malformed(f"has a header that is no JSON: {_reason(error)}")
-    if not isinstance(parsed, dict):
-        _malformed("has a header that is no JSON object")
     return parsed
 
 

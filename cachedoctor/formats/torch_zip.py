@@ -121,32 +121,35 @@ def members(file: BinaryIO, size_bytes: int) -> tuple[Member, ...]:
 
 
 def _find_directory(window: Window) -> _Directory:
+    """Look for the end record at the very end, then where a comment may have pushed it."""
     size_bytes = window.size_bytes
-    tail_at = max(0, size_bytes - _END_RECORD.size)
-    tail = window.read(tail_at, _END_RECORD.size)
-    if not tail.startswith(_END):
-        tail_at = max(0, tail_at - _LONGEST_COMMENT_BYTES)
-        tail = window.read(tail_at, size_bytes - tail_at)
-    found = tail.rfind(_END)
     misfit = None
-    while found >= 0:
-        at = tail_at + found
-        end = at + _END_RECORD.size
-        if end <= size_bytes:
-            end += int.from_bytes(window.read(end - 2, 2), "little")
-            directory = _directory(window, at)
-            if not directory.excess_bytes:
-                _check_end(end, size_bytes)
-                return directory
-            if end == size_bytes:
-                misfit = directory
-        found = tail.rfind(_END, 0, found)
+    for comment_bytes in (0, _LONGEST_COMMENT_BYTES):
+        tail_at = max(0, size_bytes - _END_RECORD.size - comment_bytes)
+        tail = window.read(tail_at, size_bytes - tail_at)
+        found = tail.rfind(_END)
+        while found >= 0:
+            at = tail_at + found
+            end = at + _END_RECORD.size
+            if end <= size_bytes:
+                end += int.from_bytes(window.read(end - 2, 2), "little")
+                directory = _directory(window, at)
+                if not directory.excess_bytes:
+                    _check_end(end, size_bytes)
+                    return directory
+                if end == size_bytes:
+                    misfit = directory
+            found = tail.rfind(_END, 0, found)
+    raise _no_directory(size_bytes, misfit)
+
+
+def _no_directory(size_bytes: int, misfit: _Directory | None) -> FormatError:
     if misfit is None:
         message = "ends before its central directory does"
-        raise FormatError(Fault.TRUNCATED, message, measured=size_bytes)
+        return FormatError(Fault.TRUNCATED, message, measured=size_bytes)
     excess = misfit.excess_bytes
     message = f"has {abs(excess)} bytes too {'many' if excess > 0 else 'few'} before its directory"
-    raise FormatError(
+    return FormatError(
         Fault.MALFORMED, message, measured=size_bytes, expected=max(0, size_bytes - excess)
     )
 

@@ -34,9 +34,10 @@ if TYPE_CHECKING:
     from cachedoctor.host import Host
     from cachedoctor.vocabulary import Stamp
 
-_HEX = re.compile(r"[0-9a-f]+")
+_HEX = frozenset("0123456789abcdef")
 _PARTIAL = re.compile(r"([0-9a-f]{40}|[0-9a-f]{64})(?:\.[0-9a-f]{8})?\.incomplete")
 _TREE_LIMIT_BYTES = 64 << 20
+_BY_LENGTH = {40: "git-sha1", 64: "sha256"}
 
 Promises = dict[str, tuple[int, Digest]]  # path in the repository to size and digest
 
@@ -95,12 +96,8 @@ def folder_name(repository: str) -> str:
 
 def digest_of(etag: str) -> Digest | None:
     """Return the digest that a blob's name promises, or `None` for a name of another kind."""
-    if _HEX.fullmatch(etag):
-        if len(etag) == 40:
-            return Digest("git-sha1", etag)
-        if len(etag) == 64:
-            return Digest("sha256", etag)
-    return None
+    algorithm = _BY_LENGTH.get(len(etag))
+    return Digest(algorithm, etag) if algorithm and _HEX.issuperset(etag) else None
 
 
 class HubCache:
@@ -323,7 +320,7 @@ def _artifacts(
                 found, etag = look(entry.path, root), ""
             size, digest = promises.get(name, (None, None))
             evidence = None if size is None else Evidence.TREE
-            if etag and (named := digest_of(etag)) is not None and named != digest:
+            if etag and (digest is None or digest.hex != etag) and (named := digest_of(etag)):
                 size = None if digest is not None else size
                 digest, evidence = named, Evidence.BLOB_NAME
             yield Artifact(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cachedoctor.locators.hub_cache import HubListing
 from cachedoctor.rules import EntryRule, RootRule
-from cachedoctor.rules.present import entries_of, span
+from cachedoctor.rules.present import by_repository, span
 from cachedoctor.vocabulary import Severity, State
 
 if TYPE_CHECKING:
@@ -31,11 +31,12 @@ class _RefRule(RootRule):
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report each ref that is wrong in this way."""
         if isinstance(root.listing, HubListing):
+            revisions = by_repository(root)
             for repository in root.listing.repositories.values():
                 for ref in repository.refs:
                     message = self.wrong(ref, repository)
                     if message:
-                        mine = entries_of(root, repository.path)
+                        mine = revisions.get(repository.path, ())
                         yield self.about(
                             ref.path,
                             mine,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cachedoctor.errors import Fault
 from cachedoctor.locators import held
 from cachedoctor.locators.application_support import FolderListing
-from cachedoctor.locators.hub_cache import HubListing, holder
+from cachedoctor.locators.hub_cache import HubListing, holder, repository_folder
 from cachedoctor.rules import EntryRule, RootRule
 from cachedoctor.vocabulary import Finding, Severity, State
 
@@ -257,9 +257,10 @@ class Unreadable(RootRule):
                     said = why or (error.strerror if error else "")
                     yield self.of(artifact, entry, f"`{artifact.name}` cannot be read: {said}")
         if isinstance(root.listing, HubListing):
+            revisions = by_repository(root)
             for repository in root.listing.repositories.values():
-                mine = entries_of(root, repository.path)
                 for path, why in repository.unreadable:
+                    mine = revisions.get(repository.path, ())
                     yield self.about(path, mine, f"the folder cannot be read: {why}")
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
@@ -287,8 +288,9 @@ class InProgress(RootRule):
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Ask for a holder only where something is amiss: that opens files."""
         if isinstance(root.listing, HubListing):
+            revisions = by_repository(root)
             for repository in root.listing.repositories.values():
-                mine = entries_of(root, repository.path)
+                mine = revisions.get(repository.path, ())
                 amiss = any(missing(entry) or nothing_in(entry) for entry in mine)
                 broken = any(ref.text not in repository.commits for ref in repository.refs)
                 if amiss or broken or repository.partials:
@@ -346,10 +348,13 @@ def span(files: FileSet) -> str:
     return f"{files.since} and later" if files.since else "every version"
 
 
-def entries_of(root: Root, repository: str) -> tuple[Entry, ...]:
-    """Return the revisions of one hub repository."""
-    inside = repository + "/"
-    return tuple(e for e in root.entries if e.path == repository or e.path.startswith(inside))
+def by_repository(root: Root) -> dict[str, tuple[Entry, ...]]:
+    """Return the revisions of each hub repository by its folder."""
+    found: dict[str, tuple[Entry, ...]] = {}
+    for entry in root.entries:
+        folder = repository_folder(entry)
+        found[folder] = (*found.get(folder, ()), entry)
+    return found
 
 
 def _names(files: FileSet) -> set[str]:

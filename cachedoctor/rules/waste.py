@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cachedoctor.locators.application_support import FolderListing
 from cachedoctor.locators.hub_cache import HubListing
 from cachedoctor.rules import RootRule
-from cachedoctor.rules.present import entries_of
+from cachedoctor.rules.present import by_repository
 from cachedoctor.vocabulary import Severity
 
 if TYPE_CHECKING:
@@ -37,10 +37,11 @@ class LeftoverPartial(RootRule):
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report each partial that the locators listed; a live one is another rule's."""
         if isinstance(root.listing, HubListing):
+            revisions = by_repository(root)
             for repository in root.listing.repositories.values():
                 for partial in repository.partials:
                     yield self._of(
-                        partial.path, partial.stamp.size_bytes, entries_of(root, repository.path)
+                        partial.path, partial.stamp.size_bytes, revisions.get(repository.path, ())
                     )
         elif isinstance(root.listing, FolderListing):
             by_id = {entry.id: entry for entry in root.entries}

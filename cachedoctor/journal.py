@@ -1,0 +1,449 @@
+"""Run folders: the journal of one applied plan, what it staged and what it set aside.
+
+```
+<state folder>/runs/<id>/        or, on another file system, <beside the root>/.cachedoctor/<id>/
+├── journal.jsonl                header with every repair; intent and done of every step; an end
+├── staged/<repair>/<need>       brought and proven before anything changes
+├── aside/<number>/<name>        what was in the way
+└── undone/<number>/<name>       what an undo took out again
+```
+
+A step is written down and synced before it is taken, and again when it is done. A process that dies
+between the two leaves one step of which the disk itself tells whether it happened, because every
+step is one rename, one link or one new folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cachedoctor import disk, vocabulary
+from cachedoctor.errors import RepairError
+from cachedoctor.vocabulary import (
+    Link,
+    MakeFolder,
+    Put,
+    Rename,
+    Repair,
+    Safety,
+    SetAside,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cachedoctor.vocabulary import Stamp, Step
+
+_VERSION = 1
+
+
+class Move(NamedTuple):
+    """One change of the disk, as the journal knows it: what a step comes down to, and its inverse.
+
+    `kind` is `rename` from `source` to `target`, `link` or `folder` at `target`.
+    """
+
+    kind: str
+    source: str
+    target: str
+    folders: tuple[tuple[str, int, int], ...]  # folders it changes: path, mode, mtime_ns before
+
+
+class Kept(NamedTuple):
+    """One thing that a run set aside."""
+
+    run: str
+    state: str
+    path: str  # where it lies now
+    origin: str  # where it came from
+    size_bytes: int
+    when_s: float
+    why: str
+
+
+class Run:
+    """One applied plan."""
+
+    def __init__(self, folder: str, lines: Sequence[dict[str, Any]]) -> None:
+        """Read what the journal's lines say; use `create` or `open`."""
+        header = lines[0]
+        self.folder = folder
+        self.id: str = header["id"]
+        self.created_s: float = header["created_s"]
+        self.repairs: tuple[Repair, ...] = tuple(_from_json(row) for row in header["repairs"])
+        self.state = "open"
+        self._moves: dict[int, list[Move]] = {}
+        self._done: dict[tuple[int, int], Stamp | None] = {}
+        self._undone: set[tuple[int, int]] = set()
+        self._taken: set[int] = set()
+        for line in lines[1:]:
+            self._replay(line)
+
+    @classmethod
+    def create(cls, runs_folder: str, repairs: Sequence[Repair], *, now: float) -> Run:
+        """Make a run folder for `repairs` and write its header."""
+        prepare(runs_folder)
+        stem = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
+        number = 0
+        while True:
+            name = f"{stem}-{number}" if number else stem
+            folder = os.path.join(runs_folder, name)
+            if disk.make_folder(folder):
+                break
+            number += 1
+        header = {
+            "journal": _VERSION,
+            "id": name,
+            "created_s": now,
+            "repairs": [_to_json(repair) for repair in repairs],
+        }
+        disk.write(os.path.join(folder, "journal.jsonl"), _line(header))
+        for part in ("staged", "aside", "undone"):
+            disk.make_folder(os.path.join(folder, part))
+        return cls(folder, [header])
+
+    @classmethod
+    def open(cls, folder: str) -> Run:
+        """Read a run back; a torn line was never acted on and is passed over.
+
+        Raises `RepairError` when there is no journal of a version we know.
+        """
+        lines = []
+        try:
+            with open(os.path.join(folder, "journal.jsonl"), "rb") as file:
+                for raw in file:
+                    with contextlib.suppress(ValueError):
+                        lines.append(json.loads(raw))
+        except OSError as error:
+            raise RepairError(f"no journal can be read in `{folder}`") from error
+        if not lines or lines[0].get("journal") != _VERSION:
+            raise RepairError(f"the journal in `{folder}` is of a version that is not known")
+        return cls(folder, lines)
+
+    def staged_path(self, number: int, name: str) -> str:
+        """Return where the need `name` of a repair is staged."""
+        return os.path.join(self.folder, "staged", str(number), name)
+
+    def taken(self, number: int) -> bool:
+        """Say whether all steps of a repair were taken."""
+        return number in self._taken
+
+    @property
+    def begun(self) -> bool:
+        """Say whether anything outside the run folder may have changed."""
+        return bool(self._moves)
+
+    def take(self, number: int) -> None:
+        """Take the steps of one repair, or those that an interrupted run left.
+
+        Raises `RepairError` when a file is no longer what the repair was built from.
+        """
+        if number in self._taken:
+            return
+        repair = self.repairs[number]
+        if number not in self._moves:
+            _guard(repair)
+        for position, step in enumerate(repair.steps):
+            if (number, position) in self._done:
+                continue
+            moves = self._moves.get(number, [])
+            if position < len(moves):
+                move = moves[position]
+                finished = _happened(move)
+            else:
+                move = self._move(number, position, step)
+                self._log({"intent": [number, position], "move": move})
+                finished = False
+            if not finished:
+                _perform(move)
+            placed = disk.stamp(move.target)
+            self._log({"done": [number, position], "stamp": placed})
+        self._log({"taken": number})
+
+    def close(self, outcome: str) -> None:
+        """Write the end, `done` or `failed`; what was staged and not used is removed."""
+        self._log({"closed": outcome})
+        disk.remove_tree(os.path.join(self.folder, "staged"))
+
+    def undo(self, later: Sequence[Run] = ()) -> None:
+        """Go backwards through the steps until everything is as it was before the run.
+
+        What the run had placed is set aside, not deleted. Raises `RepairError`, before anything is
+        changed, when that is no longer what it was or when a run of `later` touched the same path.
+        """
+        if self.state == "undone":
+            return
+        order = [
+            (number, position)
+            for number, moves in self._moves.items()
+            for position in range(len(moves))
+            if (number, position) not in self._undone
+        ]
+        mine = {path for key in order for path in self._paths(key)}
+        for other in later:
+            shared = mine.intersection(other.paths()) if other.state != "undone" else ()
+            if shared:
+                raise RepairError(
+                    f"the later fix {other.id} changed `{min(shared)}` as well",
+                    hint=f"take that one back first: `cachedoctor undo {other.id}`",
+                )
+        for key in order:
+            self._unchanged(key, mine)
+        for key in reversed(order):
+            self._invert(key)
+        self._log({"closed": "undone"})
+        disk.remove_tree(os.path.join(self.folder, "staged"))
+
+    def paths(self) -> set[str]:
+        """Return every path outside the run folder that this run changed."""
+        keys = [(n, p) for n, moves in self._moves.items() for p in range(len(moves))]
+        return {path for key in keys for path in self._paths(key)}
+
+    def kept(self) -> Iterator[Kept]:
+        """Go through what the run set aside and still holds."""
+        for number, moves in self._moves.items():
+            for move in moves:
+                if move.target.startswith(self.folder + "/aside/") and os.path.lexists(move.target):
+                    yield Kept(
+                        self.id,
+                        self.state,
+                        move.target,
+                        move.source,
+                        _size(move.target),
+                        self.created_s,
+                        self.repairs[number].describe,
+                    )
+
+    def empty(self) -> None:
+        """Delete for good what the run set aside; it can no longer be undone."""
+        self._log({"closed": "emptied"})
+        for part in ("aside", "undone", "staged"):
+            disk.remove_tree(os.path.join(self.folder, part))
+
+    def _move(self, number: int, position: int, step: Step) -> Move:
+        """Say what a step comes down to."""
+        match step:
+            case SetAside(path=path):
+                place = os.path.join(self.folder, "aside", f"{number}.{position}")
+                disk.make_folders(place)
+                source, target = path, os.path.join(place, os.path.basename(path))
+                kind = "rename"
+            case Put(name=name, path=path):
+                kind, source, target = "rename", self.staged_path(number, name), path
+            case Rename(path=path, target=to):
+                kind, source, target = "rename", path, to
+            case Link(path=path, target=to):
+                kind, source, target = "link", to, path
+            case MakeFolder(path=path):
+                there = os.path.isdir(path)
+                kind, source, target = "folder", "there" if there else "", path
+        parents = {os.path.dirname(target)}
+        if kind == "rename":
+            parents.add(os.path.dirname(source))
+        folders = [_times(path) for path in sorted(parents) if not self._own(path)]
+        return Move(kind, source, target, tuple(folders))
+
+    def _own(self, path: str) -> bool:
+        return path == self.folder or path.startswith(self.folder + "/")
+
+    def _paths(self, key: tuple[int, int]) -> list[str]:
+        move = self._moves[key[0]][key[1]]
+        ends = [move.target] if move.kind != "rename" else [move.source, move.target]
+        made = move.kind != "folder" or not move.source
+        return [path for path in ends if made and not self._own(path)]
+
+    def _unchanged(self, key: tuple[int, int], mine: set[str]) -> None:
+        """Refuse when what a step placed has changed since, or something is in its way back."""
+        move = self._moves[key[0]][key[1]]
+        placed = self._done.get(key)
+        if placed is not None and move.kind != "folder":
+            here = self._moved_on(move.target, key)
+            now = disk.stamp(here)
+            same = now is not None and now.inode == placed.inode
+            if same and now is not None and not os.path.isdir(here):
+                same = now[2:4] == placed[2:4]
+            if not same:
+                raise RepairError(
+                    f"`{here}` was changed after the fix {self.id}",
+                    hint="move it out of the way if it is not wanted, then try again",
+                )
+        back = move.kind == "rename" and not self._own(move.source)
+        if back and os.path.lexists(move.source) and _happened(move) and move.source not in mine:
+            raise RepairError(f"something is at `{move.source}` again")
+
+    def _moved_on(self, path: str, key: tuple[int, int]) -> str:
+        """Return where a path lies after the renames that came later."""
+        for number, moves in self._moves.items():
+            for position, move in enumerate(moves):
+                below = path == move.source or path.startswith(move.source + "/")
+                if (number, position) > key and move.kind == "rename" and below:
+                    path = move.target + path[len(move.source) :]
+        return path
+
+    def _invert(self, key: tuple[int, int]) -> None:
+        move = self._moves[key[0]][key[1]]
+        if key in self._done or _happened(move):
+            if move.kind == "rename" and not self._own(move.source):
+                _rename_back(move.target, move.source)
+            elif move.kind == "folder":
+                if not move.source and os.path.isdir(move.target):
+                    disk.remove_folder(move.target)
+            else:
+                place = os.path.join(self.folder, "undone", f"{key[0]}.{key[1]}")
+                disk.make_folders(place)
+                _rename_back(move.target, os.path.join(place, os.path.basename(move.target)))
+        for path, mode, mtime_ns in move.folders:
+            if os.path.isdir(path):
+                disk.restore_times(path, mode, mtime_ns)
+        self._log({"undone": list(key)})
+
+    def _log(self, line: dict[str, Any]) -> None:
+        disk.append(os.path.join(self.folder, "journal.jsonl"), _line(line))
+        self._replay(json.loads(_line(line)))
+
+    def _replay(self, line: dict[str, Any]) -> None:
+        if "intent" in line:
+            number, _ = line["intent"]
+            kind, source, target, folders = line["move"]
+            known = tuple((path, mode, mtime) for path, mode, mtime in folders)
+            self._moves.setdefault(number, []).append(Move(kind, source, target, known))
+        elif "done" in line:
+            number, position = line["done"]
+            placed = line["stamp"]
+            self._done[number, position] = vocabulary.Stamp(*placed) if placed else None
+        elif "taken" in line:
+            self._taken.add(line["taken"])
+        elif "undone" in line:
+            number, position = line["undone"]
+            self._undone.add((number, position))
+        elif "closed" in line:
+            self.state = line["closed"]
+
+
+def runs_folder(root: str, state_folder: str) -> str:
+    """Return where the runs of an existing `root` belong: renames need one file system."""
+    above = state_folder
+    while not os.path.isdir(above):
+        above = os.path.dirname(above)
+    if disk.same_file_system(root, above):
+        return os.path.join(state_folder, "runs")
+    return os.path.join(os.path.dirname(root), ".cachedoctor")
+
+
+def lock_file(runs_folder: str) -> str:
+    """Name the file that a fix holds while it works in a folder of runs."""
+    return os.path.join(runs_folder, "lock")
+
+
+def prepare(runs: str) -> None:
+    """Make a folder of runs; one beside a cache is kept out of version control."""
+    disk.make_folders(runs)
+    ignore = os.path.join(runs, ".gitignore")
+    if os.path.basename(runs) == ".cachedoctor" and not os.path.lexists(ignore):
+        disk.write(ignore, b"*\n")
+
+
+def runs(folder: str) -> list[Run]:
+    """Return the runs in a folder, the newest last; what is no run is passed over."""
+    found = []
+    with contextlib.suppress(OSError):
+        for name in sorted(os.listdir(folder)):
+            with contextlib.suppress(RepairError):
+                found.append(Run.open(os.path.join(folder, name)))
+    return sorted(found, key=lambda run: (run.created_s, run.id))
+
+
+def unfinished(folders: Sequence[str]) -> list[Run]:
+    """Return the runs without an end, but for those that are being worked on right now."""
+    idle = [folder for folder in folders if not disk.lock_held(lock_file(folder))]
+    return [run for folder in idle for run in runs(folder) if run.state == "open"]
+
+
+def _guard(repair: Repair) -> None:
+    for path, expected in repair.guards:
+        now = disk.stamp(path)
+        same = now == expected
+        if now is not None and expected is not None:
+            same = now.inode == expected.inode and now[2:4] == expected[2:4]
+        if not same:
+            was = "was not there" if expected is None else "was different"
+            raise RepairError(
+                f"`{path}` {was} when it was examined; somebody changed it since",
+                hint="scan again; nothing was changed",
+            )
+
+
+def _perform(move: Move) -> None:
+    if move.kind == "rename":
+        disk.rename(move.source, move.target)
+    elif move.kind == "link":
+        disk.link(move.target, move.source)
+    elif not move.source:
+        disk.make_folder(move.target)
+
+
+def _happened(move: Move) -> bool:
+    """Tell from the disk whether a move was made."""
+    if move.kind == "rename":
+        return os.path.lexists(move.target) and not os.path.lexists(move.source)
+    if move.kind == "link":
+        return os.path.islink(move.target) and os.readlink(move.target) == move.source
+    return os.path.isdir(move.target)
+
+
+def _rename_back(source: str, target: str) -> None:
+    """Rename unless an interrupted undo already did."""
+    if os.path.lexists(source):
+        disk.rename(source, target)
+
+
+def _times(path: str) -> tuple[str, int, int]:
+    status = os.stat(path)
+    return path, stat.S_IMODE(status.st_mode), status.st_mtime_ns
+
+
+def _size(path: str) -> int:
+    if not os.path.isdir(path) or os.path.islink(path):
+        return os.lstat(path).st_size
+    return sum(
+        os.lstat(os.path.join(base, name)).st_size
+        for base, _, names in os.walk(path)
+        for name in names
+    )
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    return json.dumps(value).encode() + b"\n"
+
+
+_VALUES = {
+    kind.__name__: kind
+    for kind in vars(vocabulary).values()
+    if isinstance(kind, type) and issubclass(kind, tuple) and hasattr(kind, "_fields")
+}
+
+
+def _to_json(value: Any) -> Any:
+    """Write a value with the name of its type, so that a run can be finished by another process."""
+    if hasattr(value, "_fields"):
+        fields = {name: _to_json(item) for name, item in value._asdict().items()}
+        return {"type": type(value).__name__, **fields}
+    if isinstance(value, (tuple, list)):
+        return [_to_json(item) for item in value]
+    return value
+
+
+def _from_json(value: Any) -> Any:
+    if isinstance(value, dict):
+        fields = {name: _from_json(item) for name, item in value.items() if name != "type"}
+        if "safety" in fields:
+            fields["safety"] = Safety(fields["safety"])
+        return _VALUES[value["type"]](**fields)
+    if isinstance(value, list):
+        return tuple(_from_json(item) for item in value)
+    return value
