@@ -84,12 +84,7 @@ def _bring(source: Source, need: Need, path: str, network: Network) -> None:
                 with contextlib.suppress(OSError):
                     disk.copy(source.resume, path, SILENT)
             fetch.fetch_cdn(
-                source,
-                path,
-                proof.digest,
-                mirrors=network.mirrors,
-                environment=network.host.environment,
-                progress=network.progress,
+                source, path, proof.digest, network.host, network.mirrors, network.progress
             )
 
 
@@ -100,13 +95,7 @@ def _from_hub(source: HubFetch, path: str, network: Network) -> None:
         disk.remove_tree(folder)
     disk.make_folders(folder)
     try:
-        fetch.fetch_hub(
-            source,
-            folder,
-            environment=network.host.environment,
-            mirrors=network.mirrors,
-            progress=network.progress,
-        )
+        fetch.fetch_hub(source, folder, network.host, network.mirrors, network.progress)
         disk.rename(os.path.join(folder, source.path.rstrip("/")), path)
     finally:
         disk.remove_tree(folder)

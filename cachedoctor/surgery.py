@@ -248,12 +248,7 @@ def _resolved(finding: Finding, report: Report, network: Network) -> Repair:
     repair = finding.repair
     claim, entry = _claim_of(finding, report)
     staging.allowed(network)
-    listing = fetch.hub_listing(
-        claim.repository,
-        "main",
-        environment=network.host.environment,
-        mirrors=network.mirrors,
-    )
+    listing = fetch.hub_listing(claim.repository, "main", network.host, network.mirrors)
     root = repair.root if repair else ""
     files = [(f.path, Proof("", f.bytes, f.digest)) for f in listing.files]
     if finding.locator == "hub-cache":

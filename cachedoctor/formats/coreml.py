@@ -169,13 +169,17 @@ class _Program:
         size_bytes = os.fstat(file.fileno()).st_size
         _check_program_head(file.read(HEAD_BYTES), size_bytes)
         file.seek(0)
-        overlap = b""
+        overlap, named = b"", False
         while chunk := file.read(_CHUNK_BYTES):
             while _ends_in_escape(chunk) and (escaped := file.read(1)):
                 chunk += escaped
             self._count_brackets(chunk)
-            self._find_blobs(overlap + chunk)
-            overlap = (overlap + chunk)[-_OVERLAP_BYTES:]
+            text = overlap + chunk
+            self._find_blobs(text)
+            named = named or b"BLOBFILE" in text
+            overlap = text[-_OVERLAP_BYTES:]
+        if named and not self.blobs:  # in a spelling that is unknown
+            self.blobs[_WEIGHTS] = set()
         if self._open > 0 or self._quoted or self._last != b"}":
             message = "ends inside the program"
             raise FormatError(Fault.TRUNCATED, message, measured=size_bytes, member=_PROGRAM)
@@ -197,8 +201,6 @@ class _Program:
             offsets.add(int(match[2]))
             if len(offsets) > _MOST_BLOBS or len(self.blobs) > _MOST_BLOB_FILES:
                 raise _malformed("refers to more blobs than a model has", _PROGRAM)
-        if not self.blobs and b"BLOBFILE" in text:
-            self.blobs[_WEIGHTS] = set()
 
 
 def _ends_in_escape(chunk: bytes) -> bool:
