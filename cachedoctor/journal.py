@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from cachedoctor.vocabulary import Stamp, Step
 
 _VERSION = 1
+OPEN = ("open", "undoing")  # states of a run that was interrupted
 
 
 class Move(NamedTuple):
@@ -133,6 +134,14 @@ class Run:
         """Say whether all steps of a repair were taken."""
         return number in self._taken
 
+    def placed(self, number: int, name: str) -> bool:
+        """Say whether the need `name` of a repair was already put in its place."""
+        moves = self._moves.get(number, [])
+        for position, step in enumerate(self.repairs[number].steps[: len(moves)]):
+            if isinstance(step, Put) and step.name == name:
+                return (number, position) in self._done or _happened(moves[position])
+        return False
+
     @property
     def begun(self) -> bool:
         """Say whether anything outside the run folder may have changed."""
@@ -194,6 +203,7 @@ class Run:
                 )
         for key in order:
             self._unchanged(key, mine)
+        self._log({"undoing": True})
         for key in reversed(order):
             self._invert(key)
         self._log({"closed": "undone"})
@@ -263,7 +273,7 @@ class Run:
         placed = self._done.get(key)
         if placed is not None and move.kind != "folder":
             here = self._moved_on(move.target, key)
-            now = disk.stamp(here)
+            now = disk.stamp(here) or disk.stamp(self._back(key))
             same = now is not None and now.inode == placed.inode
             if same and now is not None and not os.path.isdir(here):
                 same = now[2:4] == placed[2:4]
@@ -277,26 +287,33 @@ class Run:
             raise RepairError(f"something is at `{move.source}` again")
 
     def _moved_on(self, path: str, key: tuple[int, int]) -> str:
-        """Return where a path lies after the renames that came later."""
+        """Return where a path lies after the renames that came later and still hold."""
         for number, moves in self._moves.items():
             for position, move in enumerate(moves):
                 below = path == move.source or path.startswith(move.source + "/")
-                if (number, position) > key and move.kind == "rename" and below:
+                holds = move.kind == "rename" and not os.path.lexists(move.source)
+                if below and holds and (number, position) > key:
                     path = move.target + path[len(move.source) :]
         return path
+
+    def _back(self, key: tuple[int, int]) -> str:
+        """Return where undoing a step puts what the step had placed."""
+        move = self._moves[key[0]][key[1]]
+        if move.kind == "rename" and not self._own(move.source):
+            return move.source
+        place = os.path.join(self.folder, "undone", f"{key[0]}.{key[1]}")
+        return os.path.join(place, os.path.basename(move.target))
 
     def _invert(self, key: tuple[int, int]) -> None:
         move = self._moves[key[0]][key[1]]
         if key in self._done or _happened(move):
-            if move.kind == "rename" and not self._own(move.source):
-                _rename_back(move.target, move.source)
-            elif move.kind == "folder":
+            if move.kind == "folder":
                 if not move.source and os.path.isdir(move.target):
                     disk.remove_folder(move.target)
-            else:
-                place = os.path.join(self.folder, "undone", f"{key[0]}.{key[1]}")
-                disk.make_folders(place)
-                _rename_back(move.target, os.path.join(place, os.path.basename(move.target)))
+            elif os.path.lexists(move.target):  # an interrupted undo may have moved it already
+                back = self._back(key)
+                disk.make_folders(os.path.dirname(back))
+                disk.rename(move.target, back)
         for path, mode, mtime_ns in move.folders:
             if os.path.isdir(path):
                 disk.restore_times(path, mode, mtime_ns)
@@ -321,6 +338,8 @@ class Run:
         elif "undone" in line:
             number, position = line["undone"]
             self._undone.add((number, position))
+        elif "undoing" in line:
+            self.state = "undoing"
         elif "closed" in line:
             self.state = line["closed"]
 
@@ -361,7 +380,7 @@ def runs(folder: str) -> list[Run]:
 def unfinished(folders: Sequence[str]) -> list[Run]:
     """Return the runs without an end, but for those that are being worked on right now."""
     idle = [folder for folder in folders if not disk.lock_held(lock_file(folder))]
-    return [run for folder in idle for run in runs(folder) if run.state == "open"]
+    return [run for folder in idle for run in runs(folder) if run.state in OPEN]
 
 
 def _guard(repair: Repair) -> None:
@@ -394,12 +413,6 @@ def _happened(move: Move) -> bool:
     if move.kind == "link":
         return os.path.islink(move.target) and os.readlink(move.target) == move.source
     return os.path.isdir(move.target)
-
-
-def _rename_back(source: str, target: str) -> None:
-    """Rename unless an interrupted undo already did."""
-    if os.path.lexists(source):
-        disk.rename(source, target)
 
 
 def _times(path: str) -> tuple[str, int, int]:

@@ -493,7 +493,9 @@ def kept_lines(kept: Sequence[Kept], host: Host) -> Iterator[str]:
     for item in kept:
         origin = printable(host.short(item.origin))
         yield f"{item.run}  {size(item.size_bytes):>10}  {origin}"
-        yield f"          {printable(item.why)}" + (" (unfinished)" if item.state == "open" else "")
+        yield f"          {printable(item.why)}" + (
+            " (unfinished)" if item.state in ("open", "undoing") else ""
+        )
     total = sum(item.size_bytes for item in kept)
     yield (
         f"{plural(len(kept), 'thing')} set aside, {size(total)}; "

@@ -142,6 +142,8 @@ def apply(plan: Plan, report: Report, network: Network) -> Outcome:
     or `undo` takes back what was begun.
     """
     began = [_finish(journal.Run.open(folder), network) for folder in plan.unfinished]
+    if began:  # what was to be cured may be cured by now, or lie elsewhere
+        plan = _again(plan, report)
     groups: dict[str, list[Repair]] = {}
     for repair in plan.repairs:
         groups.setdefault(_runs_folder(repair.root, report.host), []).append(repair)
@@ -200,23 +202,39 @@ def kept(host: Host) -> list[journal.Kept]:
 def empty(host: Host) -> None:
     """Delete for good what ended fixes have set aside."""
     for run in runs(host):
-        if run.state != "open":
+        if run.state not in journal.OPEN:
             with disk.hold_lock(journal.lock_file(os.path.dirname(run.folder))):
                 run.empty()
 
 
+def _again(plan: Plan, report: Report) -> Plan:
+    """Return what of an accepted plan is left after interrupted fixes were finished."""
+    now = doctor.scan(report.host, report.engines, models=report.models, deep=report.deep)
+    there = {(finding.code, finding.path): finding for finding in now.findings}
+    known = {(finding.code, finding.path) for finding in report.findings}
+    keys = [(finding.code, finding.path) for finding in plan.cures]
+    absent = [f for f in plan.cures if (f.code, f.path) not in known]
+    return Plan((*(there[key] for key in keys if key in there), *absent))
+
+
 def _finish(run: journal.Run, network: Network) -> str:
-    """Stage what a run still needs, then take its steps; on failure leave everything as it was."""
+    """Stage what a run still needs, then take its steps; on failure leave everything as it was.
+
+    A run whose undo was interrupted is undone to its end.
+    """
     with disk.hold_lock(journal.lock_file(os.path.dirname(run.folder))):
-        _operate(run, network)
+        if run.state == "undoing":
+            run.undo()
+        else:
+            _operate(run, network)
     return run.id
 
 
 def _operate(run: journal.Run, network: Network) -> None:
     try:
         for number, repair in enumerate(run.repairs):
-            if not run.taken(number):
-                for need in repair.needs:
+            for need in repair.needs:
+                if not run.placed(number, need.name):
                     staging.stage(need, run.staged_path(number, need.name), network)
     except RepairError:
         if not run.begun:

@@ -36,7 +36,7 @@ def empty(yes: bool, host: Host, verbose: bool, quiet: bool, format_: str) -> No
     """Delete for good what finished fixes have set aside; they can no longer be taken back."""
     from cachedoctor import report, surgery
 
-    kept = [item for item in surgery.kept(host) if item.state != "open"]
+    kept = [item for item in surgery.kept(host) if item.state not in ("open", "undoing")]
     total = sum(item.size_bytes for item in kept)
     if kept and not yes:
         click.confirm(

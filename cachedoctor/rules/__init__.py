@@ -90,7 +90,7 @@ class Examination:
             if artifact.bundle:
                 formats.find_bundle(artifact.format or "coreml").inspect(artifact.file)
                 return None
-            with open(artifact.file, "rb") as file:
+            with open(artifact.file, "rb", buffering=0) as file:
                 if artifact.format is None:
                     what = formats.foreign(file.read(512))
                     if what:

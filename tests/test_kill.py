@@ -1,0 +1,145 @@
+"""A fix that is killed at any change of the disk loses nothing, and can be finished or undone."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import traceback
+from pathlib import Path
+
+import pytest
+
+from cachedoctor import demo, disk, doctor, surgery
+from cachedoctor.host import Host
+from cachedoctor.staging import Network
+from tests.conftest import fingerprint
+
+
+class World:
+    """The demo's broken home, with a state folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        """Build it below `folder`."""
+        self.home = folder / "home"
+        demo.build(str(self.home))
+        self.host = Host.look(home=str(self.home), platform="darwin")._replace(
+            state=str(folder / "state")
+        )
+        self.network = Network(self.host, offline=True)
+
+    def fix(self) -> None:
+        """Plan and apply everything, waste too."""
+        report = doctor.scan(self.host)
+        plan = surgery.plan(report, waste=True, network=self.network)
+        surgery.apply(plan, report, self.network)
+
+    def findings(self) -> set[str]:
+        """Return the codes that a scan finds."""
+        return {finding.code for finding in doctor.scan(self.host).findings}
+
+    def contents(self) -> set[str]:
+        """Return the digests of all file contents in the home and the run folders."""
+        found = set()
+        for place in (self.home, Path(self.host.state)):
+            for base, _, names in os.walk(place):
+                for name in names:
+                    path = Path(base, name)
+                    if path.is_file() and not path.is_symlink():
+                        found.add(hashlib.sha256(path.read_bytes()).hexdigest())
+        return found
+
+
+def killed_at(number: int, world: World) -> bool:
+    """Run a fix in a forked process that is killed before its disk change `number`."""
+    child = os.fork()
+    if child == 0:
+        count = 0
+
+        def boundary(_operation: str) -> None:
+            nonlocal count
+            count += 1
+            if count == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        disk.boundary = boundary
+        try:
+            world.fix()
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return os.WIFSIGNALED(status)
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> dict[str, tuple[object, ...]]:
+    """Return the names, modes and bytes of the home after an undisturbed fix."""
+    world = World(tmp_path / "undisturbed")
+    world.fix()
+    assert world.findings() == set()
+    return without_times(world)
+
+
+def without_times(world: World) -> dict[str, tuple[object, ...]]:
+    """Return a fingerprint without modification times."""
+    return {name: (row[0], row[2]) for name, row in fingerprint(world.home).items()}
+
+
+@pytest.mark.parametrize("ending", ["finish", "undo"])
+def test_a_fix_killed_at_every_disk_change_loses_nothing(
+    ending: str, tmp_path: Path, whole: dict[str, tuple[object, ...]]
+) -> None:
+    """After each kill every byte is still somewhere, and both ways out lead where they should."""
+    number = 0
+    while True:
+        number += 1
+        world = World(tmp_path / str(number))
+        before = fingerprint(world.home)
+        bytes_before = world.contents()
+        if not killed_at(number, world):
+            break
+        assert bytes_before <= world.contents(), f"bytes were lost at change {number}"
+        unfinished = "CD417" in world.findings()
+        if ending == "finish":
+            world.fix()
+            assert world.findings() == set(), f"killed at change {number}"
+            assert without_times(world) == whole, f"killed at change {number}"
+        elif unfinished:
+            assert surgery.undo(world.host) is not None
+            assert fingerprint(world.home) == before, f"killed at change {number}"
+            assert "CD417" not in world.findings()
+    assert number > 50, "the harness did not reach the steps"
+
+
+def test_an_undo_killed_at_every_disk_change_can_be_taken_up_again(tmp_path: Path) -> None:
+    """A killed undo is completed by the next one, to exactly what was there before the fix."""
+    number = 0
+    while True:
+        number += 1
+        world = World(tmp_path / str(number))
+        before = fingerprint(world.home)
+        world.fix()
+        child = os.fork()
+        if child == 0:
+            left = number
+
+            def boundary(_operation: str) -> None:
+                nonlocal left
+                left -= 1
+                if left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+            disk.boundary = boundary
+            surgery.undo(world.host)
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        if any(run.state == "undoing" for run in surgery.runs(world.host)):
+            assert "CD417" in world.findings()
+        surgery.undo(world.host)
+        assert fingerprint(world.home) == before, f"killed at change {number}"
+        if not os.WIFSIGNALED(status):
+            break
+    assert number > 20, "the harness did not reach the steps"
