@@ -84,8 +84,7 @@ class Ledger:
 
         from cachedoctor import disk
 
-        if not os.path.isdir(self._folder):
-            disk.make_folder(self._folder)
+        disk.make_folders(self._folder)
         database = sqlite3.connect(self._path, timeout=5)
         try:
             (version,) = database.execute("PRAGMA user_version").fetchone()

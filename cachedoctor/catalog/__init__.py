@@ -13,7 +13,8 @@ files = [{ any = ["model.bin"], format = "ctranslate2" }, …]
 [[model]]
 name = "tiny"
 set = "whisper"                       # or its own [[model.set]], oldest first; or file, url, sha256
-repositories = ["Systran/faster-whisper-tiny"]   # the first is where it would be fetched from
+repository = "Systran/faster-whisper-tiny"
+former = { repository = "guillaumekln/faster-whisper-tiny", until = "0.9.0" }
 bytes = 78203619                      # about what a download costs
 revision = "d90ca5fe…"                # the commit for which the published digests hold
 published = [{ name = "model.bin", bytes = 75538270, sha256 = "dcb76c65…" }]
@@ -39,7 +40,8 @@ class Model(NamedTuple):
     name: str
     sets: tuple[FileSet, ...]  # newest first
     sizes: tuple[str, ...]
-    repositories: tuple[str, ...] = ()
+    repository: str = ""
+    former: tuple[str, str] = ("", "")  # the repository of versions up to this one
     prefix: str = ""
     url: str = ""
     bytes: int = 0  # about what a download costs
@@ -77,7 +79,7 @@ class Table(NamedTuple):
             )
         return tuple(self.models[name] for name in self.sizes[size])
 
-    def claim(self, model: Model, version: str, repository: str = "") -> Claim:
+    def claim(self, model: Model, version: str) -> Claim:
         """Say that an entry is `model`, as `version` of the engine sees it; empty is the newest."""
         current = next((files for files in model.sets if holds(files, version)), model.sets[0])
         return Claim(
@@ -86,13 +88,19 @@ class Table(NamedTuple):
             model.sizes,
             current,
             tuple(files for files in model.sets if files is not current),
-            repository=repository or next(iter(model.repositories), ""),
+            repository=repository_of(model, version),
             prefix=model.prefix,
             url=model.url,
             version=version,
             revision=model.revision,
             published=model.published,
         )
+
+
+def repository_of(model: Model, version: str) -> str:
+    """Return the repository that a model's name means to `version`; empty is the newest."""
+    former, until = model.former
+    return former if former and version and ordinal(version) <= ordinal(until) else model.repository
 
 
 def holds(files: FileSet, version: str) -> bool:
@@ -158,7 +166,8 @@ def _model(
         row["name"],
         files,
         tuple(size for size, names in sizes.items() if row["name"] in names),
-        tuple(row.get("repositories", ())),
+        row.get("repository", ""),
+        (row["former"]["repository"], row["former"]["until"]) if "former" in row else ("", ""),
         row.get("prefix", ""),
         row.get("url", ""),
         row.get("bytes", 0),

@@ -60,8 +60,7 @@ class CatalogEngine:
         model = self.model_at(entry, host) if entry.locator in self.locators else None
         if model is None:
             return None
-        repository = entry.name if entry.name in model.repositories else ""
-        return self.table.claim(model, host.engine_versions.get(self.name, ""), repository)
+        return self.table.claim(model, host.engine_versions.get(self.name, ""))
 
     def model_at(self, entry: Entry, host: Host) -> Model | None:
         """Return the model that this engine would find in `entry`."""

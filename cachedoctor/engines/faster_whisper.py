@@ -10,6 +10,7 @@ import os
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from cachedoctor import catalog
 from cachedoctor.engines import CatalogEngine
 from cachedoctor.locators.hub_cache import folder_name
 
@@ -28,19 +29,23 @@ class FasterWhisper(CatalogEngine):
     @cached_property
     def _by_repository(self) -> dict[str, Model]:
         models = self.table.models.values()
-        return {repository: model for model in models for repository in model.repositories}
+        named = {model.former[0]: model for model in models if model.former[0]}
+        return named | {model.repository: model for model in models}
 
     def places(self, model: Model) -> tuple[str, ...]:
-        """Name the model's repositories, the one that is fetched today first."""
-        return model.repositories
+        """Name the model's repositories, the newest first."""
+        return tuple(name for name in (model.repository, model.former[0]) if name)
 
     def model_at(self, entry: Entry, host: Host) -> Model | None:
-        """Find the model of a repository; every revision of it counts."""
-        return self._by_repository.get(entry.name) if "/models--" in entry.path else None
+        """Find the model whose name means this repository to the assumed version."""
+        model = self._by_repository.get(entry.name) if "/models--" in entry.path else None
+        version = host.engine_versions.get(self.name, "")
+        return model if model and catalog.repository_of(model, version) == entry.name else None
 
     def home(self, model: Model, host: Host) -> str:
         """Return the folder of the model's repository in the hub cache."""
-        return os.path.join(host.hub_cache, folder_name(model.repositories[0]))
+        version = host.engine_versions.get(self.name, "")
+        return os.path.join(host.hub_cache, folder_name(catalog.repository_of(model, version)))
 
 
 ENGINE = FasterWhisper()

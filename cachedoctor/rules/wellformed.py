@@ -24,26 +24,22 @@ class _HeaderRule(EntryRule):
         """Report the files whose reader found this fault."""
         for artifact, fault in seen.faults(entry):
             if fault.fault is self.fault:
-                inner = f"{artifact.name}/{fault.member}" if fault.member else artifact.name
-                path = f"{artifact.file}/{fault.member}" if fault.member else artifact.file
                 sized = fault.measured is not None or fault.expected is not None
                 expected = fault.expected
                 if expected is None and not fault.member:
                     expected = artifact.expected_bytes
-                yield self.of(
+                inner = f"/{fault.member}" if fault.member else ""
+                finding = self.of(
                     artifact,
                     entry,
-                    f"`{inner}` {fault.message}",
-                    path=path,
-                    links=()
-                    if fault.member or artifact.path == artifact.file
-                    else (artifact.path,),
+                    f"`{artifact.name}{inner}` {fault.message}",
                     measured=fault.measured,
                     expected=expected,
                     unit="bytes" if sized else None,
                     evidence=Evidence.STRUCTURE.value,
                     bytes=artifact.size_bytes,
                 )
+                yield finding._replace(path=artifact.file + inner)
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
         """Replace the file, or the whole bundle that it is in."""
