@@ -88,34 +88,35 @@ def remove_folder(path: str) -> None:
 
 
 def write(path: str, data: bytes) -> None:
-    """Write a new file and sync it; raises `FileExistsError` where something is."""
+    """Write a new file and sync it; raises `FileExistsError` where something is.
+
+    One that cannot be written whole is taken away again.
+    """
     boundary("write")
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-    with open(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    with _new_file(path) as created:
+        _write_all(created, data)
     fsync_folder(os.path.dirname(path))
 
 
 def append(path: str, data: bytes) -> None:
     """Add to a file of our own and sync it."""
     boundary("append")
-    descriptor = os.open(path, os.O_RDWR | os.O_APPEND)
-    with open(descriptor, "r+b", buffering=0) as file:
-        size = file.seek(0, os.SEEK_END)
-        if size and os.pread(descriptor, 1, size - 1) != b"\n":
+    opened = os.open(path, os.O_RDWR | os.O_APPEND)
+    try:
+        size = os.fstat(opened).st_size
+        if size and os.pread(opened, 1, size - 1) != b"\n":
             data = b"\n" + data  # the line before was torn by a crash
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+        _write_all(opened, data)
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def copy(source: str, target: str, progress: Progress = SILENT) -> None:
     """Copy the regular file behind `source` to `target`, where nothing may be, and sync it.
 
     Shares the blocks where the file system can, else copies inside the kernel, else reads and
-    writes. A copy that fails is taken away again.
+    writes. The copy keeps the modification time, not the mode. One that fails is taken away again.
     """
     boundary("copy")
     opened = os.open(source, os.O_RDONLY | os.O_NONBLOCK)
@@ -123,15 +124,9 @@ def copy(source: str, target: str, progress: Progress = SILENT) -> None:
         status = os.fstat(opened)
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "not a regular file", source)
-        created = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-        try:
+        with _new_file(target) as created:
             _transfer(opened, created, status.st_size, progress)
-            os.fsync(created)
-        except BaseException:
-            os.unlink(target)
-            raise
-        finally:
-            os.close(created)
+            os.utime(created, ns=(status.st_atime_ns, status.st_mtime_ns))
     finally:
         os.close(opened)
 
@@ -151,9 +146,10 @@ def remove_tree(path: str) -> None:
 def restore_times(path: str, mode: int, mtime_ns: int) -> None:
     """Give a folder the mode and modification time that it had."""
     boundary("restore-times")
-    if stat.S_IMODE(os.lstat(path).st_mode) != mode:
+    found = os.stat(path)
+    if stat.S_IMODE(found.st_mode) != mode:
         os.chmod(path, mode)
-    os.utime(path, ns=(os.lstat(path).st_atime_ns, mtime_ns))
+    os.utime(path, ns=(found.st_atime_ns, mtime_ns))
 
 
 def free_bytes(path: str) -> int:
@@ -163,8 +159,13 @@ def free_bytes(path: str) -> int:
 
 
 def same_file_system(first: str, second: str) -> bool:
-    """Say whether a rename between two existing paths is possible."""
-    return os.stat(first).st_dev == os.stat(second).st_dev
+    """Say whether a rename between two existing paths is possible.
+
+    Two bind mounts of one file system, as containers have them, show one device and refuse it.
+    """
+    if os.stat(first).st_dev != os.stat(second).st_dev:
+        return False
+    return sys.platform != "linux" or _mount(first) == _mount(second)
 
 
 def fsync_folder(path: str) -> None:
@@ -180,19 +181,22 @@ def fsync_folder(path: str) -> None:
 def hold_lock(path: str) -> Iterator[None]:
     """Hold a lock file for as long as the body runs, making the file where it is missing.
 
-    The same kind of lock as the hub client's. Raises `RepairError` when somebody else holds it.
+    The same kind of lock as the hub client's. Raises `RepairError` when somebody else holds it or
+    the file system knows no locks.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o664)
-    try:
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    with contextlib.ExitStack() as held:
         try:
+            descriptor = os.open(path, flags, 0o664)
+            held.callback(os.close, descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise RepairError(
                 f"somebody else holds `{path}`", hint="wait until it is done, then try again"
             ) from error
+        except OSError as error:
+            raise RepairError(f"`{path}` cannot be locked: {error.strerror}") from error
         yield
-    finally:
-        os.close(descriptor)
 
 
 def lock_held(path: str) -> bool | None:
@@ -205,6 +209,8 @@ def lock_held(path: str) -> bool | None:
     except OSError:
         return None
     try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -223,17 +229,17 @@ def open_elsewhere(paths: Collection[str]) -> set[str] | None:
     """
     if sys.platform == "darwin":
         return _lsof(paths)
-    wanted = {}
+    wanted: dict[tuple[int, int], list[str]] = {}  # hard links are several names of one file
     for path in paths:
         found = stamp(path)
         if found is not None:
-            wanted[found.device, found.inode] = path
+            wanted.setdefault((found.device, found.inode), []).append(path)
     try:
         processes = [name for name in os.listdir("/proc") if name.isdigit()]
     except OSError:
         return None
     own = str(os.getpid())
-    seen = set()
+    seen: set[str] = set()
     for process in processes:
         if process == own:
             continue
@@ -242,9 +248,7 @@ def open_elsewhere(paths: Collection[str]) -> set[str] | None:
             for name in os.listdir(folder):
                 with contextlib.suppress(OSError):
                     status = os.stat(f"{folder}/{name}")
-                    key = (status.st_dev, status.st_ino)
-                    if key in wanted:
-                        seen.add(wanted[key])
+                    seen.update(wanted.get((status.st_dev, status.st_ino), ()))
     return seen
 
 
@@ -267,6 +271,39 @@ def _lsof(paths: Collection[str]) -> set[str] | None:
     return seen
 
 
+@contextlib.contextmanager
+def _new_file(path: str) -> Iterator[int]:
+    """Make a file where nothing is, and sync it; one that is not finished is taken away again."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    try:
+        yield descriptor
+        os.fsync(descriptor)
+    except BaseException:
+        os.unlink(path)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    """Write every byte: on a full disk the kernel takes a part and complains the next time."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _mount(path: str) -> str:
+    """Name the mount that `path` is on, empty where Linux does not tell."""
+    descriptor = os.open(path, os.O_PATH)
+    try:
+        with open(f"/proc/self/fdinfo/{descriptor}", encoding="ascii") as file:
+            return next((line for line in file if line.startswith("mnt_id:")), "")
+    except OSError:
+        return ""
+    finally:
+        os.close(descriptor)
+
+
 def _transfer(source: int, target: int, size: int, progress: Progress) -> None:
     if sys.platform == "linux":
         try:
@@ -286,9 +323,7 @@ def _transfer(source: int, target: int, size: int, progress: Progress) -> None:
         done += count
         progress.advance(count)
     while chunk := os.read(source, _CHUNK_BYTES):
-        view = memoryview(chunk)
-        while view:
-            view = view[os.write(target, view) :]
+        _write_all(target, chunk)
         progress.advance(len(chunk))
 
 
@@ -310,13 +345,15 @@ def _rename_exclusively(source: str, target: str) -> None:
 
     libc = ctypes.CDLL(None, use_errno=True)
     old, new = os.fsencode(source), os.fsencode(target)
-    if sys.platform == "darwin":
-        failed = libc.renameatx_np(_AT_FDCWD_DARWIN, old, _AT_FDCWD_DARWIN, new, _RENAME_EXCL)
-    else:
-        failed = libc.renameat2(_AT_FDCWD_LINUX, old, _AT_FDCWD_LINUX, new, _RENAME_NOREPLACE)
-    if not failed:
-        return
-    code = ctypes.get_errno()
+    code = errno.ENOSYS
+    with contextlib.suppress(AttributeError):  # an old C library lacks it
+        if sys.platform == "darwin":
+            failed = libc.renameatx_np(_AT_FDCWD_DARWIN, old, _AT_FDCWD_DARWIN, new, _RENAME_EXCL)
+        else:
+            failed = libc.renameat2(_AT_FDCWD_LINUX, old, _AT_FDCWD_LINUX, new, _RENAME_NOREPLACE)
+        if not failed:
+            return
+        code = ctypes.get_errno()
     if code not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
         raise OSError(code, os.strerror(code), source, None, target)
     if os.path.lexists(target):

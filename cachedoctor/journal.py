@@ -11,6 +11,9 @@
 A step is written down and synced before it is taken, and again when it is done. A process that dies
 between the two leaves one step of which the disk itself tells whether it happened, because every
 step is one rename, one link or one new folder.
+
+A project may come with a `.cachedoctor` of its own, so a journal from beside a cache is foreign
+input: it is not opened when it leads anywhere but below the folder that `.cachedoctor` is in.
 """
 
 from __future__ import annotations
@@ -24,15 +27,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cachedoctor import disk, vocabulary
 from cachedoctor.errors import RepairError
-from cachedoctor.vocabulary import (
-    Link,
-    MakeFolder,
-    Put,
-    Rename,
-    Repair,
-    Safety,
-    SetAside,
-)
+from cachedoctor.vocabulary import Link, MakeFolder, Put, Rename, Repair, Safety, SetAside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,6 +35,7 @@ if TYPE_CHECKING:
     from cachedoctor.vocabulary import Stamp, Step
 
 _VERSION = 1
+_BESIDE = ".cachedoctor"
 OPEN = ("open", "undoing")  # states of a run that was interrupted
 
 
@@ -56,7 +52,7 @@ class Move(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """One thing that a run set aside."""
+    """One thing that a run, or its undo, set aside."""
 
     run: str
     state: str
@@ -74,8 +70,9 @@ class Run:
         """Read what the journal's lines say; use `create` or `open`."""
         header = lines[0]
         self.folder = folder
+        self._spelling = str(header.get("folder", folder))  # as the moves name it
         self.id: str = header["id"]
-        self.created_s: float = header["created_s"]
+        self.created_s = float(header["created_s"])
         self.repairs: tuple[Repair, ...] = tuple(_from_json(row) for row in header["repairs"])
         self.state = "open"
         self._moves: dict[int, list[Move]] = {}
@@ -87,19 +84,24 @@ class Run:
 
     @classmethod
     def create(cls, runs_folder: str, repairs: Sequence[Repair], *, now: float) -> Run:
-        """Make a run folder for `repairs` and write its header."""
+        """Make a run folder for `repairs` and write its header.
+
+        Raises `RepairError` when nothing can be renamed between it and a repair's root.
+        """
         prepare(runs_folder)
+        for root in {repair.root for repair in repairs if repair.root}:
+            if not disk.same_file_system(_existing(root), runs_folder):
+                raise RepairError(f"`{root}` is a file system of its own: nothing can be set aside")
         stem = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
-        number = 0
-        while True:
-            name = f"{stem}-{number}" if number else stem
+        while True:  # a fix of two file systems has two runs in one second: ids must differ
+            name = f"{stem}-{os.urandom(2).hex()}"
             folder = os.path.join(runs_folder, name)
             if disk.make_folder(folder):
                 break
-            number += 1
         header = {
             "journal": _VERSION,
             "id": name,
+            "folder": folder,
             "created_s": now,
             "repairs": [_to_json(repair) for repair in repairs],
         }
@@ -112,7 +114,8 @@ class Run:
     def open(cls, folder: str) -> Run:
         """Read a run back; a torn line was never acted on and is passed over.
 
-        Raises `RepairError` when there is no journal of a version we know.
+        Raises `RepairError` when there is no journal of a version we know, or one from beside a
+        cache leads out of there.
         """
         lines = []
         try:
@@ -122,9 +125,14 @@ class Run:
                         lines.append(json.loads(raw))
         except OSError as error:
             raise RepairError(f"no journal can be read in `{folder}`") from error
-        if not lines or lines[0].get("journal") != _VERSION:
-            raise RepairError(f"the journal in `{folder}` is of a version that is not known")
-        return cls(folder, lines)
+        try:
+            if lines[0]["journal"] != _VERSION:
+                raise RepairError(f"the journal in `{folder}` is of a version that is not known")
+            run = cls(folder, lines)
+            run._confined()
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise RepairError(f"the journal in `{folder}` cannot be understood") from error
+        return run
 
     def staged_path(self, number: int, name: str) -> str:
         """Return where the need `name` of a repair is staged."""
@@ -157,22 +165,24 @@ class Run:
         repair = self.repairs[number]
         if number not in self._moves:
             _guard(repair)
-        for position, step in enumerate(repair.steps):
-            if (number, position) in self._done:
-                continue
-            moves = self._moves.get(number, [])
-            if position < len(moves):
-                move = moves[position]
-                finished = _happened(move)
-            else:
-                move = self._move(number, position, step)
-                self._log({"intent": [number, position], "move": move})
-                finished = False
-            if not finished:
-                _perform(move)
-            placed = disk.stamp(move.target)
-            self._log({"done": [number, position], "stamp": placed})
-        self._log({"taken": number})
+        with _explained("scan again; what was begun can be taken back"):
+            for position, step in enumerate(repair.steps):
+                if (number, position) not in self._done:
+                    self._step(number, position, step)
+            self._log({"taken": number})
+
+    def _step(self, number: int, position: int, step: Step) -> None:
+        moves = self._moves.get(number, [])
+        if position < len(moves):
+            move = moves[position]
+            finished = _happened(move)
+        else:
+            move = self._move(number, position, step)
+            self._log({"intent": [number, position], "move": move})
+            finished = False
+        if not finished:
+            _perform(move)
+        self._log({"done": [number, position], "stamp": disk.stamp(move.target)})
 
     def close(self, outcome: str) -> None:
         """Write the end, `done` or `failed`; what was staged and not used is removed."""
@@ -182,20 +192,20 @@ class Run:
     def undo(self, later: Sequence[Run] = ()) -> None:
         """Go backwards through the steps until everything is as it was before the run.
 
-        What the run had placed is set aside, not deleted. Raises `RepairError`, before anything is
-        changed, when that is no longer what it was or when a run of `later` touched the same path.
+        What the run had placed is set aside, not deleted; a folder that it made stays when others
+        have put something in. Raises `RepairError`, before anything is changed, when what it placed
+        is no longer what it was or a run of `later` touched the same path, or one above or below.
         """
         if self.state == "undone":
             return
-        order = [
-            (number, position)
-            for number, moves in self._moves.items()
-            for position in range(len(moves))
-            if (number, position) not in self._undone
-        ]
+        if self.state == "emptied":
+            raise RepairError(f"what the fix {self.id} had set aside was deleted")
+        order = [key for key in self._keys() if key not in self._undone]
         mine = {path for key in order for path in self._paths(key)}
         for other in later:
-            shared = mine.intersection(other.paths()) if other.state != "undone" else ()
+            if other.state in ("undone", "emptied"):
+                continue
+            shared = [p for p in other.paths() if any(_below(p, q) or _below(q, p) for q in mine)]
             if shared:
                 raise RepairError(
                     f"the later fix {other.id} changed `{min(shared)}` as well",
@@ -203,34 +213,31 @@ class Run:
                 )
         for key in order:
             self._unchanged(key, mine)
-        self._log({"undoing": True})
-        for key in reversed(order):
-            self._invert(key)
-        self._log({"closed": "undone"})
-        disk.remove_tree(os.path.join(self.folder, "staged"))
+        with _explained(f"correct that, then `cachedoctor undo {self.id}` goes on"):
+            self._log({"undoing": True})
+            for key in reversed(order):
+                self._invert(key)
+            self._log({"closed": "undone"})
+            disk.remove_tree(os.path.join(self.folder, "staged"))
 
     def paths(self) -> set[str]:
         """Return every path outside the run folder that this run changed."""
-        keys = [(n, p) for n, moves in self._moves.items() for p in range(len(moves))]
-        return {path for key in keys for path in self._paths(key)}
+        return {path for key in self._keys() for path in self._paths(key)}
 
     def kept(self) -> Iterator[Kept]:
-        """Go through what the run set aside and still holds."""
-        for number, moves in self._moves.items():
-            for move in moves:
-                if move.target.startswith(self.folder + "/aside/") and os.path.lexists(move.target):
-                    yield Kept(
-                        self.id,
-                        self.state,
-                        move.target,
-                        move.source,
-                        _size(move.target),
-                        self.created_s,
-                        self.repairs[number].describe,
-                    )
+        """Go through what the run, or its undo, set aside and still holds."""
+        for key in self._keys():
+            move = self._at(key)
+            why = self.repairs[key[0]].describe
+            for path, origin in ((move.target, move.source), (self._back(key), move.target)):
+                if self._own(path) and os.path.lexists(path):
+                    size = _size(path)
+                    yield Kept(self.id, self.state, path, origin, size, self.created_s, why)
 
     def empty(self) -> None:
         """Delete for good what the run set aside; it can no longer be undone."""
+        if self.state in OPEN:
+            raise RepairError(f"the fix {self.id} is not finished; nothing of it was deleted")
         self._log({"closed": "emptied"})
         for part in ("aside", "undone", "staged"):
             disk.remove_tree(os.path.join(self.folder, part))
@@ -258,18 +265,46 @@ class Run:
         folders = [_times(path) for path in sorted(parents) if not self._own(path)]
         return Move(kind, source, target, tuple(folders))
 
+    def _keys(self) -> Iterator[tuple[int, int]]:
+        """Number the moves that may have been made, in their order."""
+        return ((n, position) for n, moves in self._moves.items() for position in range(len(moves)))
+
+    def _at(self, key: tuple[int, int]) -> Move:
+        return self._moves[key[0]][key[1]]
+
     def _own(self, path: str) -> bool:
-        return path == self.folder or path.startswith(self.folder + "/")
+        return _below(path, self.folder) or _below(path, self._spelling)
+
+    def _confined(self) -> None:
+        """Refuse a journal from beside a cache that names a path outside of there."""
+        runs = os.path.dirname(os.path.realpath(self.folder))
+        if os.path.basename(runs) != _BESIDE:
+            return
+        paths = [self._spelling]
+        for number, repair in enumerate(self.repairs):
+            puts = [step for step in repair.steps if isinstance(step, Put)]
+            paths += repair.locks
+            paths += [self.staged_path(number, item.name) for item in (*repair.needs, *puts)]
+            paths += [step.path for step in repair.steps]
+            paths += [step.target for step in repair.steps if isinstance(step, Rename)]
+        for move in map(self._at, self._keys()):
+            paths += [move.target, *(path for path, _, _ in move.folders)]
+            paths += [move.source] if move.kind == "rename" else []
+        for path in paths:
+            name = os.path.basename(path)
+            real = os.path.realpath(os.path.dirname(path))
+            if name in ("", ".", "..") or not _below(real, os.path.dirname(runs)):
+                raise RepairError(f"the journal in `{self.folder}` leads out to `{path}`")
 
     def _paths(self, key: tuple[int, int]) -> list[str]:
-        move = self._moves[key[0]][key[1]]
+        move = self._at(key)
         ends = [move.target] if move.kind != "rename" else [move.source, move.target]
         made = move.kind != "folder" or not move.source
         return [path for path in ends if made and not self._own(path)]
 
     def _unchanged(self, key: tuple[int, int], mine: set[str]) -> None:
         """Refuse when what a step placed has changed since, or something is in its way back."""
-        move = self._moves[key[0]][key[1]]
+        move = self._at(key)
         placed = self._done.get(key)
         if placed is not None and move.kind != "folder":
             here = self._moved_on(move.target, key)
@@ -288,27 +323,26 @@ class Run:
 
     def _moved_on(self, path: str, key: tuple[int, int]) -> str:
         """Return where a path lies after the renames that came later and still hold."""
-        for number, moves in self._moves.items():
-            for position, move in enumerate(moves):
-                below = path == move.source or path.startswith(move.source + "/")
-                holds = move.kind == "rename" and not os.path.lexists(move.source)
-                if below and holds and (number, position) > key:
-                    path = move.target + path[len(move.source) :]
+        for later in self._keys():
+            move = self._at(later)
+            holds = move.kind == "rename" and not os.path.lexists(move.source)
+            if later > key and holds and _below(path, move.source):
+                path = move.target + path[len(move.source) :]
         return path
 
     def _back(self, key: tuple[int, int]) -> str:
         """Return where undoing a step puts what the step had placed."""
-        move = self._moves[key[0]][key[1]]
+        move = self._at(key)
         if move.kind == "rename" and not self._own(move.source):
             return move.source
         place = os.path.join(self.folder, "undone", f"{key[0]}.{key[1]}")
         return os.path.join(place, os.path.basename(move.target))
 
     def _invert(self, key: tuple[int, int]) -> None:
-        move = self._moves[key[0]][key[1]]
+        move = self._at(key)
         if key in self._done or _happened(move):
             if move.kind == "folder":
-                if not move.source and os.path.isdir(move.target):
+                if not move.source and os.path.isdir(move.target) and not os.listdir(move.target):
                     disk.remove_folder(move.target)
             elif os.path.lexists(move.target):  # an interrupted undo may have moved it already
                 back = self._back(key)
@@ -325,7 +359,8 @@ class Run:
 
     def _replay(self, line: dict[str, Any]) -> None:
         if "intent" in line:
-            number, _ = line["intent"]
+            number, position = line["intent"]
+            self.repairs[number].steps[position]  # a move of no step is no journal of ours
             kind, source, target, folders = line["move"]
             known = tuple((path, mode, mtime) for path, mode, mtime in folders)
             self._moves.setdefault(number, []).append(Move(kind, source, target, known))
@@ -346,12 +381,9 @@ class Run:
 
 def runs_folder(root: str, state_folder: str) -> str:
     """Return where the runs of an existing `root` belong: renames need one file system."""
-    above = state_folder
-    while not os.path.isdir(above):
-        above = os.path.dirname(above)
-    if disk.same_file_system(root, above):
+    if disk.same_file_system(root, _existing(state_folder)):
         return os.path.join(state_folder, "runs")
-    return os.path.join(os.path.dirname(root), ".cachedoctor")
+    return os.path.join(os.path.dirname(root), _BESIDE)
 
 
 def lock_file(runs_folder: str) -> str:
@@ -363,8 +395,9 @@ def prepare(runs: str) -> None:
     """Make a folder of runs; one beside a cache is kept out of version control."""
     disk.make_folders(runs)
     ignore = os.path.join(runs, ".gitignore")
-    if os.path.basename(runs) == ".cachedoctor" and not os.path.lexists(ignore):
-        disk.write(ignore, b"*\n")
+    if os.path.basename(runs) == _BESIDE and not os.path.lexists(ignore):
+        words = b"# what cachedoctor set aside: `cachedoctor quarantine list` shows it\n"
+        disk.write(ignore, words + b"*\n")
 
 
 def runs(folder: str) -> list[Run]:
@@ -381,6 +414,29 @@ def unfinished(folders: Sequence[str]) -> list[Run]:
     """Return the runs without an end, but for those that are being worked on right now."""
     idle = [folder for folder in folders if not disk.lock_held(lock_file(folder))]
     return [run for folder in idle for run in runs(folder) if run.state in OPEN]
+
+
+@contextlib.contextmanager
+def _explained(hint: str) -> Iterator[None]:
+    """Turn what the operating system refuses into an error that says how to go on."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename2 or error.filename
+        raise RepairError(
+            f"{error.strerror}: `{where}`" if where else str(error), hint=hint
+        ) from error
+
+
+def _existing(path: str) -> str:
+    """Return the nearest folder at or above `path` that is there."""
+    while not os.path.isdir(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def _below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
 def _guard(repair: Repair) -> None:

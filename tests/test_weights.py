@@ -35,6 +35,7 @@ PUBLISHED = [
 
 
 def sha256(path: Path) -> str:
+    """Return the digest of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
