@@ -16,7 +16,7 @@ from cachedoctor import disk
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_COMMIT = "0d3d19a32d3338f10357c0889762bd8d64bbdeba"
+_COMMIT = "5ca1ab1e" * 5
 _PARAKEET = "FluidInference/parakeet-tdt-0.6b-v3-coreml"
 
 

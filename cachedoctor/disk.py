@@ -101,7 +101,7 @@ def write(path: str, data: bytes) -> None:
 def append(path: str, data: bytes) -> None:
     """Add to a file of our own and sync it."""
     boundary("append")
-    opened = os.open(path, os.O_RDWR | os.O_APPEND)
+    opened = os.open(path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW)
     try:
         size = os.fstat(opened).st_size
         if size and os.pread(opened, 1, size - 1) != b"\n":

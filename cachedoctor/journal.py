@@ -30,7 +30,7 @@ from cachedoctor.errors import RepairError
 from cachedoctor.vocabulary import Link, MakeFolder, Put, Rename, Repair, Safety, SetAside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from cachedoctor.vocabulary import Stamp, Step
 
@@ -49,6 +49,11 @@ class Move(NamedTuple):
     source: str
     target: str
     folders: tuple[tuple[str, int, int], ...]  # folders it changes: path, mode, mtime_ns before
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """Name what it changes."""
+        return (self.source, self.target) if self.kind == "rename" else (self.target,)
 
 
 class Kept(NamedTuple):
@@ -129,7 +134,11 @@ class Run:
             if lines[0]["journal"] != _VERSION:
                 raise RepairError(f"the journal in `{folder}` is of a version that is not known")
             run = cls(folder, lines)
-            run._confined()
+            run._confine(lock for repair in run.repairs for lock in repair.locks)
+            for number, repair in enumerate(run.repairs):
+                run._confine(run.staged_path(number, need.name) for need in repair.needs)
+            for key in run._keys():
+                run._confine(run._at(key).ends)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise RepairError(f"the journal in `{folder}` cannot be understood") from error
         return run
@@ -181,6 +190,7 @@ class Run:
             self._log({"intent": [number, position], "move": move})
             finished = False
         if not finished:
+            self._confine(move.ends)  # an earlier step may have made a link on the way there
             _perform(move)
         self._log({"done": [number, position], "stamp": disk.stamp(move.target)})
 
@@ -247,6 +257,7 @@ class Run:
         match step:
             case SetAside(path=path):
                 place = os.path.join(self.folder, "aside", f"{number}.{position}")
+                self._confine((place,))
                 disk.make_folders(place)
                 source, target = path, os.path.join(place, os.path.basename(path))
                 kind = "rename"
@@ -266,7 +277,7 @@ class Run:
         return Move(kind, source, target, tuple(folders))
 
     def _keys(self) -> Iterator[tuple[int, int]]:
-        """Number the moves that may have been made, in their order."""
+        """Return the numbers of the moves that may have been made, in order."""
         return ((n, position) for n, moves in self._moves.items() for position in range(len(moves)))
 
     def _at(self, key: tuple[int, int]) -> Move:
@@ -275,32 +286,21 @@ class Run:
     def _own(self, path: str) -> bool:
         return _below(path, self.folder) or _below(path, self._spelling)
 
-    def _confined(self) -> None:
-        """Refuse a journal from beside a cache that names a path outside of there."""
-        runs = os.path.dirname(os.path.realpath(self.folder))
-        if os.path.basename(runs) != _BESIDE:
-            return
-        paths = [self._spelling]
-        for number, repair in enumerate(self.repairs):
-            puts = [step for step in repair.steps if isinstance(step, Put)]
-            paths += repair.locks
-            paths += [self.staged_path(number, item.name) for item in (*repair.needs, *puts)]
-            paths += [step.path for step in repair.steps]
-            paths += [step.target for step in repair.steps if isinstance(step, Rename)]
-        for move in map(self._at, self._keys()):
-            paths += [move.target, *(path for path, _, _ in move.folders)]
-            paths += [move.source] if move.kind == "rename" else []
-        for path in paths:
-            name = os.path.basename(path)
-            real = os.path.realpath(os.path.dirname(path))
-            if name in ("", ".", "..") or not _below(real, os.path.dirname(runs)):
-                raise RepairError(f"the journal in `{self.folder}` leads out to `{path}`")
+    def _confine(self, paths: Iterable[str]) -> None:
+        """Refuse what leads out of the folder above, for a journal from beside a cache."""
+        runs = os.path.dirname(self.folder)
+        above = os.path.realpath(os.path.dirname(runs))
+        for path in paths if os.path.basename(runs) == _BESIDE else ():
+            if not _below(os.path.realpath(os.path.dirname(path)), above):
+                raise RepairError(
+                    f"the journal in `{self.folder}` leads out to `{path}`",
+                    hint=f"nothing there was changed; delete `{self.folder}` if it is not yours",
+                )
 
     def _paths(self, key: tuple[int, int]) -> list[str]:
         move = self._at(key)
-        ends = [move.target] if move.kind != "rename" else [move.source, move.target]
         made = move.kind != "folder" or not move.source
-        return [path for path in ends if made and not self._own(path)]
+        return [path for path in move.ends if made and not self._own(path)]
 
     def _unchanged(self, key: tuple[int, int], mine: set[str]) -> None:
         """Refuse when what a step placed has changed since, or something is in its way back."""
@@ -346,10 +346,12 @@ class Run:
                     disk.remove_folder(move.target)
             elif os.path.lexists(move.target):  # an interrupted undo may have moved it already
                 back = self._back(key)
+                self._confine((move.target, back))
                 disk.make_folders(os.path.dirname(back))
                 disk.rename(move.target, back)
         for path, mode, mtime_ns in move.folders:
             if os.path.isdir(path):
+                self._confine((f"{path}/",))
                 disk.restore_times(path, mode, mtime_ns)
         self._log({"undone": list(key)})
 

@@ -155,7 +155,7 @@ def whole_model(
     if _text_of(ref) != commit:
         needs.append(Need("ref", (Text(commit),), (Proof("", len(commit), None),)))
         steps += _folders(os.path.dirname(ref))
-        steps += [SetAside(ref)] if os.path.lexists(ref) else []
+        steps += _out_of_the_way(ref)
         steps.append(Put("ref", ref))
     words = f"fetch {claim.model} from {claim.repository} at {commit[:12]}"
     return _repair("fetch-model", words, root, tuple(needs), tuple(dict.fromkeys(steps)))
@@ -220,7 +220,7 @@ def _restore_blob(
         sources.append(HubFetch(entry.name, entry.revision, artifact.name, size or 0))
     if not sources:
         return None
-    steps += [SetAside(target)] if os.path.lexists(target) else _folders(os.path.dirname(target))
+    steps += _out_of_the_way(target) or _folders(os.path.dirname(target))
     steps.append(Put("blob", target))
     steps += [SetAside(partial.path) for partial in partials]
     steps += _links(links, target)
@@ -281,13 +281,16 @@ def _restore_in_folder(survey: Survey, entry: Entry, artifact: Artifact) -> Repa
     need = _need(owner.name, tuple(sources), "coreml" if owner.bundle else owner.format)
     if proofs:
         need = need._replace(proofs=(*need.proofs, *proofs))
-    aside = [SetAside(owner.path)] if os.path.lexists(owner.path) else []
     return _repair(
         "restore-bundle" if owner.bundle else "restore-file",
         f"{_verb(sources[0])} `{owner.name}`",
         entry.root,
         (need,),
-        (*_folders(os.path.dirname(owner.path)), *aside, Put(owner.name, owner.path)),
+        (
+            *_folders(os.path.dirname(owner.path)),
+            *_out_of_the_way(owner.path),
+            Put(owner.name, owner.path),
+        ),
         owner.size_bytes,
     )
 
@@ -381,8 +384,16 @@ def _links(links: Sequence[str], blob: str) -> list[Step]:
     return [
         step
         for link in links
-        for step in (*_folders(os.path.dirname(link)), Link(link, _to_blob(link, blob)))
+        for step in (
+            *_folders(os.path.dirname(link)),
+            *_out_of_the_way(link),
+            Link(link, _to_blob(link, blob)),
+        )
     ]
+
+
+def _out_of_the_way(path: str) -> list[Step]:
+    return [SetAside(path)] if os.path.lexists(path) else []
 
 
 def _to_blob(link: str, blob: str) -> str:

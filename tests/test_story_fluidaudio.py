@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import coreml_bundles, worlds
-from tests.command import Ended, cachedoctor, scan
+from tests.command import Ended, cachedoctor
 from tests.conftest import fingerprint
 from tests.loopback import Hub
 
@@ -46,6 +46,11 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
+def served(folder: Path) -> dict[str, bytes | Path]:
+    """Return the files of a folder for the loopback hub."""
+    return dict(contents(folder))
+
+
 def in_hub(home: Path, official: Path) -> Path:
     """Put the whole model into the hub cache, as snapshot links to blobs."""
     return worlds.repository(worlds.hub_of(home), REPOSITORY, contents(official))
@@ -66,7 +71,7 @@ def on(home: Path, command: str, *arguments: str) -> Ended:
 
 
 def test_the_story_of_the_seed(home: Path, models: Path, official: Path) -> None:
-    """A complete hub snapshot makes the folder whole byte for byte, offline; undo brings it back."""
+    """A hub snapshot makes the folder whole byte for byte, offline; undo brings back the rest."""
     in_hub(home, official)
     as_in_the_seed(models, official)
     before = fingerprint(home)
@@ -156,7 +161,7 @@ def test_a_folder_that_lacks_only_the_new_joint_fetches_only_that(
     found = on(home, "scan", "--json", "--fail-on", "warning")
     assert (found.code, found.codes) == (1, ["CD106"])
     with Hub() as hub:
-        hub.add(REPOSITORY, {name: data for name, data in contents(official).items()})
+        hub.add(REPOSITORY, served(official))
         fixed = on(home, "fix", "fluidaudio", "--yes", "--mirror", f"hub={hub.url}")
         assert fixed.code == 0, fixed.output + fixed.errors
         files = {r.path for r in hub.requests if r.method == "GET" and "/resolve/" in r.path}
@@ -200,7 +205,7 @@ def test_an_absent_model_is_fetched_into_a_folder_of_its_own(
     """Asked for by name, the required bundles come at one commit; undo leaves nothing behind."""
     before = fingerprint(home)
     with Hub() as hub:
-        hub.add(REPOSITORY, {name: data for name, data in contents(official).items()})
+        hub.add(REPOSITORY, served(official))
         mirror = f"hub={hub.url}"
         asked = ("fluidaudio", "--model", "v3", "--yes", "--mirror", mirror)
         done = on(home, "fix", *asked)

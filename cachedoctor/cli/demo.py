@@ -31,8 +31,11 @@ def command(folder: str | None) -> None:
     where = ["--home", home, "--platform", "darwin"]
     story = (
         ("A Mac's home with two engines' models, all hurt. What is wrong with them?", ["scan"]),
-        ("What would be done about it? Nothing here needs the network.", ["fix", "--dry-run"]),
-        ("Do it.", ["fix", "--yes", "--offline"]),
+        (
+            "What would be done about it? Nothing here needs the network.",
+            ["fix", "--waste", "--dry-run"],
+        ),
+        ("Do it.", ["fix", "--waste", "--yes", "--offline"]),
         ("Look again.", ["scan"]),
         ("And now as it was before.", ["undo"]),
     )
