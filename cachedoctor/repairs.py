@@ -336,7 +336,9 @@ def _copies(artifacts: Sequence[Artifact], target: str, size: int | None = None)
     for artifact in artifacts:
         right = size is None or artifact.size_bytes == size
         if artifact.state is State.PRESENT and artifact.file != target and right:
-            found[artifact.file] = LocalCopy((("", artifact.file),), f"`{artifact.file}`")
+            hub = "/blobs/" in artifact.file and "models--" in artifact.file
+            why = "another repository" if hub else f"`{artifact.file}`"
+            found[artifact.file] = LocalCopy((("", artifact.file),), why)
     return list(found.values())
 
 
@@ -412,11 +414,11 @@ def _folders(path: str) -> list[Step]:
 def _verb(source: Source) -> str:
     match source:
         case LocalCopy(why=why):
-            return f"copy from {why}:"
+            return f"from {why} copy"
         case HubFetch(repository=repository):
-            return f"fetch from {repository}:"
+            return f"from {repository} fetch"
         case CdnFetch(resume=resume):
-            return "go on with the download of" if resume else "fetch from OpenAI:"
+            return "go on with OpenAI's download of" if resume else "from OpenAI fetch"
         case Text():
             return "write"
 

@@ -336,7 +336,10 @@ def _findings(report: Report, *, verbose: bool) -> Iterator[str]:
         entry = titles.get(key)
         yield ""
         if entry is not None:
-            yield f"{printable(entry.title)}  {printable(report.host.short(entry.path))}"
+            place = report.host.short(entry.path)
+            if entry.revision:
+                place = place.replace(entry.revision, entry.revision[:7])
+            yield f"{printable(entry.title)}  {printable(place)}"
         for finding in findings:
             yield from finding_lines(finding)
         engine = next(iter(findings[0].engines), "")
@@ -412,7 +415,7 @@ def plan_lines(plan: Plan, report: Report) -> Iterator[str]:
                 yield f"  {number:>2}  {finding.code}  {printable(finding.repair.describe)}{kept}"
                 for need in finding.repair.needs:
                     for source in need.sources[1:]:
-                        yield f"          if that fails: {source_words(source)}"
+                        yield f"             if that fails: {source_words(source)}"
         yield ""
     for finding in plan.by_hand:
         what = f"  by hand {finding.code} {finding.slug}: {printable(finding.message)}"
@@ -428,9 +431,9 @@ def source_words(source: Source) -> str:
     match source:
         case LocalCopy(why=why):
             return f"copy from {printable(why)}"
-        case HubFetch(repository=repository, path=path, bytes=known):
+        case HubFetch(repository=repository, bytes=known):
             cost = f", {size(known)}" if known else ""
-            return f"fetch `{printable(path)}` from {repository}{cost}"
+            return f"fetch it from {repository}{cost}"
         case CdnFetch(bytes=known, resume=resume):
             return f"{'go on with the' if resume else 'a'} download from OpenAI, {size(known)}"
         case Text(text=text):

@@ -32,7 +32,7 @@ def command(folder: str | None) -> None:
     story = (
         ("A Mac's home with two engines' models, all hurt. What is wrong with them?", ["scan"]),
         (
-            "What would be done about it? Nothing here needs the network.",
+            "What can be done? Nothing here needs the network.",
             ["fix", "--waste", "--dry-run"],
         ),
         ("Do it.", ["fix", "--waste", "--yes", "--offline"]),

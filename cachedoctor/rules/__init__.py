@@ -249,7 +249,11 @@ HIDDEN_WHILE_LIVE = frozenset(
     )
 )
 # A repository with a broken ref has no empty snapshot and nothing detached besides.
-HIDDEN_BY_BROKEN_REF = frozenset(("CD105", "CD508"))
+HIDDEN_BY_  # What lies in a folder that cannot be listed is not known to be missing.
+HIDDEN_BY_UNREADABLE = frozenset(("CD101", "CD104", "CD105", "CD106", "CD403"))
+BROKEN_REF = frozenset(("CD105", "CD508"))
+# What lies in a folder that cannot be listed is not known to be missing.
+HIDDEN_BY_UNREADABLE = frozenset(("CD101", "CD104", "CD105", "CD106", "CD403"))
 BROKEN_REF = frozenset(("CD418", "CD402", "CD401", "CD403"))
 
 
@@ -257,9 +261,14 @@ def settle(findings: list[Finding]) -> list[Finding]:
     """Keep one code for one fault, and one finding for one file under several entries."""
     live = {entry for f in findings if f.code == "CD109" for entry in f.entries}
     broken = {entry for f in findings if f.code in BROKEN_REF for entry in f.entries}
+    closed = {
+        entry for f in findings if f.code == "CD108" and f.unit == "folder" for entry in f.entries
+    }
     kept: dict[tuple[str, str], Finding] = {}
     for finding in findings:
         if finding.code in HIDDEN_WHILE_LIVE and live.intersection(finding.entries):
+            continue
+        if finding.code in HIDDEN_BY_UNREADABLE and closed.intersection(finding.entries):
             continue
         if finding.code in HIDDEN_BY_BROKEN_REF and broken.intersection(finding.entries):
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -117,8 +118,7 @@ class DanglingLink(EntryRule):
                 yield self.of(
                     artifact,
                     entry,
-                    f"`{artifact.name}` is a link to `{artifact.detail or artifact.file}`, "
-                    "which is not there",
+                    f"`{artifact.name}` is a link to {_target(artifact)}, which is not there",
                     severity=Severity.ERROR if needed else Severity.WARNING,
                     links=(artifact.path,),
                     expected=artifact.expected_bytes,
@@ -255,13 +255,17 @@ class Unreadable(RootRule):
                 error = seen.unreadable.get(artifact.file)
                 if why or error:
                     said = why or (error.strerror if error else "")
-                    yield self.of(artifact, entry, f"`{artifact.name}` cannot be read: {said}")
+                    folder = os.path.isdir(artifact.file)
+                    what = f"`{artifact.name}`" if artifact.name else "the folder"
+                    message = f"{what} cannot be read: {said}"
+                    yield self.of(artifact, entry, message, unit="folder" if folder else None)
         if isinstance(root.listing, HubListing):
             revisions = by_repository(root)
             for repository in root.listing.repositories.values():
                 for path, why in repository.unreadable:
                     mine = revisions.get(repository.path, ())
-                    yield self.about(path, mine, f"the folder cannot be read: {why}")
+                    message = f"the folder cannot be read: {why}"
+                    yield self.about(path, mine, message, unit="folder")
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
         """Name the command; the permission is the user's to give."""
@@ -355,6 +359,11 @@ def by_repository(root: Root) -> dict[str, tuple[Entry, ...]]:
         folder = repository_folder(entry)
         found[folder] = (*found.get(folder, ()), entry)
     return found
+
+
+def _target(artifact: Artifact) -> str:
+    blob = f"the blob {artifact.digest.hex[:12]}" if artifact.digest else ""
+    return blob or f"`{artifact.detail or artifact.file}`"
 
 
 def _names(files: FileSet) -> set[str]:
