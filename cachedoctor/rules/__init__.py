@@ -249,12 +249,10 @@ HIDDEN_WHILE_LIVE = frozenset(
     )
 )
 # A repository with a broken ref has no empty snapshot and nothing detached besides.
-HIDDEN_BY_  # What lies in a folder that cannot be listed is not known to be missing.
-HIDDEN_BY_UNREADABLE = frozenset(("CD101", "CD104", "CD105", "CD106", "CD403"))
-BROKEN_REF = frozenset(("CD105", "CD508"))
+HIDDEN_BY_BROKEN_REF = frozenset(("CD105", "CD508"))
+BROKEN_REF = frozenset(("CD418", "CD402", "CD401", "CD403"))
 # What lies in a folder that cannot be listed is not known to be missing.
 HIDDEN_BY_UNREADABLE = frozenset(("CD101", "CD104", "CD105", "CD106", "CD403"))
-BROKEN_REF = frozenset(("CD418", "CD402", "CD401", "CD403"))
 
 
 def settle(findings: list[Finding]) -> list[Finding]:
