@@ -189,7 +189,7 @@ def whole_file(claim: Claim, path: str, root: str, copies: Sequence[Artifact]) -
     proof = Proof("", requirement.bytes, requirement.digest, requirement.format)
     need = Need("file", tuple(sources), (proof,))
     steps = (*_folders(os.path.dirname(path)), Put("file", path))
-    words = f"{_verb(sources[0])} `{os.path.basename(path)}`"
+    words = _words(sources[0], os.path.basename(path))
     return _repair("fetch-model", words, root, (need,), steps)
 
 
@@ -227,7 +227,7 @@ def _restore_blob(
     need = Need("blob", tuple(sources), (Proof("", size, digest, artifact.format),))
     made = _repair(
         "restore-file",
-        f"{_verb(sources[0])} `{artifact.name}`",
+        _words(sources[0], artifact.name),
         entry.root,
         (need,),
         tuple(steps),
@@ -250,7 +250,7 @@ def _restore_cdn(
     need = Need("file", tuple(sources), (Proof("", size, artifact.digest, artifact.format),))
     made = _repair(
         "restore-file",
-        f"{_verb(sources[0])} `{artifact.name}`",
+        _words(sources[0], artifact.name),
         entry.root,
         (need,),
         (SetAside(artifact.file), Put("file", artifact.file)),
@@ -283,7 +283,7 @@ def _restore_in_folder(survey: Survey, entry: Entry, artifact: Artifact) -> Repa
         need = need._replace(proofs=(*need.proofs, *proofs))
     return _repair(
         "restore-bundle" if owner.bundle else "restore-file",
-        f"{_verb(sources[0])} `{owner.name}`",
+        _words(sources[0], owner.name),
         entry.root,
         (need,),
         (
@@ -317,7 +317,7 @@ def _siblings(
         names = tuple((a.name[len(prefix) + 1 :], a.file) for a in files)
         proofs = tuple(Proof(a.name[len(prefix) + 1 :], a.size_bytes, a.digest) for a in files)
         if hub:
-            yield (names, proofs), "hub cache"
+            yield (names, proofs), "the hub cache"
         else:
             yield (names, proofs), f"`{other.name}`"
 
@@ -411,16 +411,18 @@ def _folders(path: str) -> list[Step]:
     return found[::-1]
 
 
-def _verb(source: Source) -> str:
+def _words(source: Source, name: str) -> str:
+    """Say in one imperative line what taking `name` from its first source is."""
     match source:
         case LocalCopy(why=why):
-            return f"from {why} copy"
+            return f"copy `{name}` from {why}"
         case HubFetch(repository=repository):
-            return f"from {repository} fetch"
+            return f"fetch `{name}` from {repository}"
         case CdnFetch(resume=resume):
-            return "go on with OpenAI's download of" if resume else "from OpenAI fetch"
+            start = "go on with the download of" if resume else "fetch"
+            return f"{start} `{name}` from OpenAI"
         case Text():
-            return "write"
+            return f"write `{name}`"
 
 
 def _complete(entry: Entry) -> bool:

@@ -1,11 +1,9 @@
-"""Values to text and JSON; pure, so that every command says the same of the same thing."""
+"""Values to text; pure, so that every command says the same of the same thing."""
 
 from __future__ import annotations
 
-import base64
-import inspect
-import json
 import os
+import textwrap
 from typing import TYPE_CHECKING
 
 from cachedoctor.version import VERSION
@@ -20,17 +18,17 @@ from cachedoctor.vocabulary import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from cachedoctor.doctor import Report
     from cachedoctor.host import Host
     from cachedoctor.journal import Kept
-    from cachedoctor.rules import Rule
     from cachedoctor.surgery import Outcome, Plan
     from cachedoctor.verdict import Verdict
-    from cachedoctor.vocabulary import Entry, Readiness, Repair, Source
+    from cachedoctor.vocabulary import Entry, Source
 
-SCHEMA = 1
+WIDTH = 80
+_INDENT = " " * 10
 LAYOUTS = {
     "hub-cache": "hub cache",
     "openai-cdn": "OpenAI files",
@@ -73,122 +71,6 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun if count == 1 else many}"
 
 
-# --- JSON, schema 1
-
-
-def dumps(body: Mapping[str, object]) -> str:
-    """Return one JSON object on lines of its own."""
-    return json.dumps(body, indent=2, ensure_ascii=True)
-
-
-def head(host: Host) -> Json:
-    """Return what every command's JSON begins with."""
-    return {
-        "schema": SCHEMA,
-        "tool": {"name": "cachedoctor", "version": VERSION},
-        "host": {"home": host.home, "platform": host.platform, "project": host.project},
-    }
-
-
-def scan_json(report: Report, readiness: Iterable[Readiness] = ()) -> Json:
-    """Return a scan as data."""
-    return {
-        **head(report.host),
-        "entries": [_entry_json(entry, report) for entry in report.entries],
-        "findings": [finding_json(finding) for finding in report.findings],
-        "readiness": [dict(answer._asdict()) for answer in readiness],
-        "summary": _summary(report),
-    }
-
-
-def finding_json(finding: Finding) -> Json:
-    """Return one finding as data."""
-    body: Json = {
-        "code": finding.code,
-        "slug": finding.slug,
-        "severity": finding.severity.value,
-        "entries": list(finding.entries),
-        "engines": list(finding.engines),
-        "locator": finding.locator,
-        **_path_json(finding.path),
-        "links": [printable(link) for link in finding.links],
-        "message": printable(finding.message),
-        "measured": finding.measured,
-        "expected": finding.expected,
-        "unit": finding.unit,
-        "evidence": finding.evidence,
-        "repair": repair_json(finding.repair) if finding.repair else None,
-    }
-    return body
-
-
-def repair_json(repair: Repair) -> Json:
-    """Return what a repair would do as data."""
-    return {
-        "kind": repair.kind,
-        "safety": repair.safety.value,
-        "describe": printable(repair.describe),
-        "fetch_bytes": repair.fetch_bytes,
-        "copy_bytes": repair.copy_bytes,
-        "aside_bytes": repair.aside_bytes,
-    }
-
-
-def verdict_json(verdict: Verdict, host: Host) -> Json:
-    """Return a preflight's verdict as data."""
-    body = verdict._asdict()
-    repair = body.pop("repair")
-    body["checked"] = dict(verdict.checked._asdict()) if verdict.checked else None
-    body["repair"] = repair_json(repair) if repair else None
-    body["cure"] = None if verdict.ready else verdict.cure
-    return {**head(host), "verdict": body}
-
-
-def rules_json(rules: Iterable[Rule]) -> Json:
-    """Return the rules' pages as data."""
-    return {
-        "schema": SCHEMA,
-        "tool": {"name": "cachedoctor", "version": VERSION},
-        "rules": [
-            {
-                "code": rule.code,
-                "slug": rule.slug,
-                "severity": rule.severity.value,
-                "title": rule.title(),
-                "page": inspect.cleandoc(rule.__doc__ or ""),
-            }
-            for rule in rules
-        ],
-    }
-
-
-def _entry_json(entry: Entry, report: Report) -> Json:
-    claims = entry.claims
-    return {
-        "id": entry.id,
-        "engines": list(entry.engines),
-        "model": entry.model,
-        "sizes": list(claims[0].sizes) if claims else [],
-        "locator": entry.locator,
-        "root": printable(entry.root),
-        **_path_json(entry.path),
-        "revision": entry.revision,
-        "status": report.statuses[entry.id].value,
-        "checked": dict(report.checked[entry.id]._asdict()),
-        "size_bytes": sum(held_bytes((entry,)).values()),
-        "files": len(held_bytes((entry,))),
-    }
-
-
-def _path_json(path: str) -> Json:
-    shown = printable(path)
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return {"path": shown, "path_bytes": base64.b64encode(os.fsencode(path)).decode()}
-    return {"path": path}
-
-
 def held_bytes(entries: Iterable[Entry]) -> dict[tuple[int, int], int]:
     """Return the length of every file by device and inode, so that none counts twice."""
     return {
@@ -196,22 +78,6 @@ def held_bytes(entries: Iterable[Entry]) -> dict[tuple[int, int], int]:
         for entry in entries
         for artifact in entry.artifacts
         if artifact.stamp and artifact.state is State.PRESENT and not artifact.bundle
-    }
-
-
-def _summary(report: Report) -> Json:
-    count = counts(report.findings)
-    held = held_bytes(report.entries)
-    return {
-        "entries": len(report.entries),
-        "findings": len(report.findings),
-        "errors": count[Severity.ERROR],
-        "warnings": count[Severity.WARNING],
-        "notes": count[Severity.NOTE],
-        "repairable": sum(1 for finding in report.findings if repairable(finding)),
-        "size_bytes": sum(held.values()),
-        "reclaimable_bytes": sum(f.bytes for f in report.findings if f.severity is Severity.NOTE),
-        "seconds": round(report.seconds, 4),
     }
 
 
@@ -223,9 +89,6 @@ def counts(findings: Sequence[Finding]) -> dict[Severity, int]:
 def repairable(finding: Finding) -> bool:
     """Say whether `fix` could cure a finding by itself."""
     return finding.repair is not None and finding.repair.safety.value != "manual"
-
-
-# --- text
 
 
 def scan_lines(report: Report, *, verbose: bool = False) -> Iterator[str]:
@@ -310,7 +173,7 @@ def _table(report: Report) -> Iterator[str]:
         place = LAYOUTS.get(entries[0].locator, entries[0].locator)
         if report.host.project and root.startswith(os.path.realpath(report.host.project)):
             place = report.host.short(root)
-        yield f"{tick} {engine:<{width}}  {models:<28}  {held:>10}  {printable(place)}"
+        yield f"{tick} {engine:<{width}}  {models:<24}  {held:>10}  {printable(place)}"
     if others:
         held = size(sum(held_bytes(others).values()))
         repositories = len({(entry.root, entry.name) for entry in others})
@@ -339,13 +202,14 @@ def _findings(report: Report, *, verbose: bool) -> Iterator[str]:
             place = report.host.short(entry.path)
             if entry.revision:
                 place = place.replace(entry.revision, entry.revision[:7])
-            yield f"{printable(entry.title)}  {printable(place)}"
+            whole = f"{printable(entry.title)}  {printable(place)}"
+            yield from [whole] if len(whole) <= WIDTH else whole.split("  ", 1)
         for finding in findings:
             yield from finding_lines(finding)
         engine = next(iter(findings[0].engines), "")
         if any(repairable(finding) for finding in findings):
             command = f"cachedoctor fix {engine}".rstrip()
-            yield f"          hint: `{command}`{_cost(findings)}"
+            yield f"{_INDENT}hint: `{command}`{_cost(findings)}"
     notes = [f for f in report.findings if f.severity is Severity.NOTE and f.code != "CD109"]
     if notes and not verbose:
         yield ""
@@ -354,19 +218,33 @@ def _findings(report: Report, *, verbose: bool) -> Iterator[str]:
 
 def finding_lines(finding: Finding) -> Iterator[str]:
     """Go through the lines of one finding: what, then how much against how much."""
-    yield (
-        f"  {finding.severity.value:<7} {finding.code} {finding.slug:<16} "
-        f"{printable(finding.message)}"
-    )
-    if finding.unit == "bytes" and isinstance(finding.measured, int):
-        expected = (
-            f", expected {size(finding.expected)}" if isinstance(finding.expected, int) else ""
-        )
-        yield f"          {size(finding.measured)}{expected}"
-    elif finding.unit == "bytes" and isinstance(finding.expected, int):
-        yield f"          expected {size(finding.expected)}"
+    lead = f"  {finding.severity.value:<7} {finding.code} {finding.slug:<16} "
+    message = printable(finding.message)
+    if len(lead) + len(message) <= WIDTH:
+        yield lead + message
+    else:
+        yield lead.rstrip()
+        yield from _wrapped(message)
+    measured, expected = finding.measured, finding.expected
+    if finding.unit == "bytes" and isinstance(expected, int):
+        found = f"{size(measured)}, " if isinstance(measured, int) else ""
+        yield f"{_INDENT}{found}expected {size(expected)}"
+    elif finding.unit == "bytes" and isinstance(measured, int) and size(measured) not in message:
+        yield f"{_INDENT}{size(measured)}"
     if not finding.entries:
-        yield f"          `{printable(finding.path)}`"
+        yield f"{_INDENT}`{printable(finding.path)}`"
+
+
+def _wrapped(text: str) -> list[str]:
+    """Break a message between words, never inside a path."""
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=_INDENT,
+        subsequent_indent=_INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _cost(findings: Sequence[Finding]) -> str:
@@ -440,26 +318,6 @@ def source_words(source: Source) -> str:
             return f"write `{printable(text)}`"
 
 
-def plan_json(plan: Plan, host: Host) -> Json:
-    """Return a plan as data."""
-    return {
-        **head(host),
-        "plan": {
-            "cures": [finding_json(finding) for finding in plan.cures],
-            "by_hand": [finding_json(finding) for finding in plan.by_hand],
-            "unfinished": list(plan.unfinished),
-            "fetch_bytes": plan.fetch_bytes,
-            "copy_bytes": sum(repair.copy_bytes for repair in plan.repairs),
-            "aside_bytes": sum(repair.aside_bytes for repair in plan.repairs),
-            "steps": [
-                {"step": type(step).__name__, **step._asdict()}
-                for repair in plan.repairs
-                for step in repair.steps
-            ],
-        },
-    }
-
-
 def outcome_lines(plan: Plan, outcome: Outcome) -> Iterator[str]:
     """Go through what an applied plan came to, and how it is taken back."""
     for finding in outcome.left:
@@ -474,18 +332,6 @@ def outcome_lines(plan: Plan, outcome: Outcome) -> Iterator[str]:
     if outcome.runs:
         yield "  take it all back with `cachedoctor undo`"
     yield counting(outcome.report.findings)
-
-
-def run_json(plan: Plan, outcome: Outcome, host: Host) -> Json:
-    """Return an applied plan as data."""
-    return {
-        **plan_json(plan, host),
-        "run": {
-            "ids": list(outcome.runs),
-            "left": [finding_json(finding) for finding in outcome.left],
-            "aside_bytes": outcome.aside_bytes,
-        },
-    }
 
 
 def kept_lines(kept: Sequence[Kept], host: Host) -> Iterator[str]:
@@ -504,8 +350,3 @@ def kept_lines(kept: Sequence[Kept], host: Host) -> Iterator[str]:
         f"{plural(len(kept), 'thing')} set aside, {size(total)}; "
         "`cachedoctor undo RUN` brings it back, `cachedoctor quarantine empty` deletes it"
     )
-
-
-def kept_json(kept: Sequence[Kept], host: Host) -> Json:
-    """Return what is set aside as data."""
-    return {**head(host), "quarantine": [dict(item._asdict()) for item in kept]}

@@ -19,14 +19,14 @@ def command(code: str | None, verbose: bool, quiet: bool, format_: str) -> None:
     """
     import inspect
 
-    from cachedoctor import report, rules
+    from cachedoctor import record, rules
     from cachedoctor.errors import UsageError
     from cachedoctor.vocabulary import nearest
 
     pages = {rule.code: rule for rule in rules.every()}
     if code is None:
         if format_ == "json":
-            click.echo(report.dumps(report.rules_json(pages.values())))
+            click.echo(record.dumps(record.rules_json(pages.values())))
             return
         for rule in pages.values():
             click.echo(f"{rule.code} {rule.slug:<22} {rule.severity.value:<8} {rule.title()}")
@@ -39,7 +39,7 @@ def command(code: str | None, verbose: bool, quiet: bool, format_: str) -> None:
             hint="`cachedoctor explain` lists all codes",
         )
     if format_ == "json":
-        click.echo(report.dumps(report.rules_json([found])))
+        click.echo(record.dumps(record.rules_json([found])))
         return
     click.echo(f"{found.code} {found.slug} ({found.severity.value})\n")
     click.echo(inspect.cleandoc(found.__doc__ or ""))

@@ -63,7 +63,7 @@ def command(
       cachedoctor fix whisper-mps --size tiny  also fetches the model when it is not there
       cachedoctor fix CD502                    one kind of finding, notes too
     """
-    from cachedoctor import report, surgery
+    from cachedoctor import record, report, surgery
     from cachedoctor.cli import console
 
     network = _network(host, offline=offline, mirror=mirror, quiet=quiet)
@@ -79,17 +79,17 @@ def command(
     context = click.get_current_context()
     if not plan.cures and not plan.unfinished:
         if format_ == "json":
-            click.echo(report.dumps(report.plan_json(plan, host)))
+            click.echo(record.dumps(record.plan_json(plan, host)))
         context.exit(1 if plan.by_hand else 0)
     if dry_run or not (yes or _agreed(plan, text=show)):
         if format_ == "json":
-            click.echo(report.dumps(report.plan_json(plan, host)))
+            click.echo(record.dumps(record.plan_json(plan, host)))
         elif show and not dry_run:
             click.echo("nothing was changed; `--yes` applies this plan", err=True)
         context.exit(0 if dry_run else 1)
     outcome = surgery.apply(plan, found, network)
     if format_ == "json":
-        click.echo(report.dumps(report.run_json(plan, outcome, host)))
+        click.echo(record.dumps(record.run_json(plan, outcome, host)))
     elif show:
         console.say(report.outcome_lines(plan, outcome))
     context.exit(4 if outcome.left else 0)

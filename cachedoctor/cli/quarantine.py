@@ -18,11 +18,11 @@ def command() -> None:
 @output_options
 def listing(host: Host, verbose: bool, quiet: bool, format_: str) -> None:
     """List what fixes have set aside."""
-    from cachedoctor import report, surgery
+    from cachedoctor import record, report, surgery
 
     kept = surgery.kept(host)
     if format_ == "json":
-        click.echo(report.dumps(report.kept_json(kept, host)))
+        click.echo(record.dumps(record.kept_json(kept, host)))
     elif not quiet:
         for line in report.kept_lines(kept, host):
             click.echo(line)
@@ -34,7 +34,7 @@ def listing(host: Host, verbose: bool, quiet: bool, format_: str) -> None:
 @output_options
 def empty(yes: bool, host: Host, verbose: bool, quiet: bool, format_: str) -> None:
     """Delete for good what finished fixes have set aside; they can no longer be taken back."""
-    from cachedoctor import report, surgery
+    from cachedoctor import record, report, surgery
 
     kept = [item for item in surgery.kept(host) if item.state not in ("open", "undoing")]
     total = sum(item.size_bytes for item in kept)
@@ -45,6 +45,6 @@ def empty(yes: bool, host: Host, verbose: bool, quiet: bool, format_: str) -> No
         )
     surgery.empty(host)
     if format_ == "json":
-        click.echo(report.dumps({**report.head(host), "freed_bytes": total}))
+        click.echo(record.dumps({**record.head(host), "freed_bytes": total}))
     elif not quiet:
         click.echo(f"freed {report.size(total)}" if kept else "nothing is set aside")

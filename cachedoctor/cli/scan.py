@@ -41,7 +41,7 @@ def command(
       cachedoctor scan faster-whisper --deep   one engine, every byte
       cachedoctor scan --home /Volumes/Mac/Users/ada --platform darwin
     """
-    from cachedoctor import doctor, engines, readiness, report
+    from cachedoctor import doctor, engines, readiness, record, report
     from cachedoctor.cli import console
     from cachedoctor.vocabulary import Severity
 
@@ -65,7 +65,7 @@ def command(
             for engine in chosen
             for each in ([size] if size else engine.table.sizes)
         ]
-        click.echo(report.dumps(report.scan_json(result, ready)))
+        click.echo(record.dumps(record.scan_json(result, ready)))
     elif not quiet:
         console.say(report.scan_lines(result, verbose=verbose))
         console.say(report.summary_lines(result))

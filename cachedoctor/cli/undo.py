@@ -18,12 +18,12 @@ def command(run: str | None, host: Host, verbose: bool, quiet: bool, format_: st
     Bytes, modes, times and links are restored; what the fix had put in place is set aside. Refuses
     when a file has changed since, or when a later fix touched the same place.
     """
-    from cachedoctor import report, surgery
+    from cachedoctor import record, surgery
 
     taken = surgery.undo(host, run)
     if format_ == "json":
         body = {"id": taken.id, "state": taken.state, "folder": taken.folder} if taken else None
-        click.echo(report.dumps({**report.head(host), "run": body}))
+        click.echo(record.dumps({**record.head(host), "run": body}))
     elif not quiet:
         done = f"✓ {taken.id} is taken back; everything is as it was before" if taken else ""
         click.echo(done or "no fix to take back")

@@ -1,0 +1,194 @@
+"""Values to JSON, schema 1; pure. Keys are added, never renamed, within a schema number."""
+
+from __future__ import annotations
+
+import base64
+import inspect
+import json
+import os
+from typing import TYPE_CHECKING
+
+from cachedoctor.report import counts, held_bytes, printable, repairable
+from cachedoctor.version import VERSION
+from cachedoctor.vocabulary import Finding, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from cachedoctor.doctor import Report
+    from cachedoctor.host import Host
+    from cachedoctor.journal import Kept
+    from cachedoctor.rules import Rule
+    from cachedoctor.surgery import Outcome, Plan
+    from cachedoctor.verdict import Verdict
+    from cachedoctor.vocabulary import Entry, Readiness, Repair
+
+SCHEMA = 1
+
+Json = dict[str, object]
+
+
+def dumps(body: Mapping[str, object]) -> str:
+    """Return one JSON object on lines of its own."""
+    return json.dumps(body, indent=2, ensure_ascii=True)
+
+
+def head(host: Host) -> Json:
+    """Return what every command's JSON begins with."""
+    return {
+        "schema": SCHEMA,
+        "tool": {"name": "cachedoctor", "version": VERSION},
+        "host": {"home": host.home, "platform": host.platform, "project": host.project},
+    }
+
+
+def scan_json(report: Report, readiness: Iterable[Readiness] = ()) -> Json:
+    """Return a scan as data."""
+    return {
+        **head(report.host),
+        "entries": [_entry_json(entry, report) for entry in report.entries],
+        "findings": [finding_json(finding) for finding in report.findings],
+        "readiness": [dict(answer._asdict()) for answer in readiness],
+        "summary": _summary(report),
+    }
+
+
+def finding_json(finding: Finding) -> Json:
+    """Return one finding as data."""
+    body: Json = {
+        "code": finding.code,
+        "slug": finding.slug,
+        "severity": finding.severity.value,
+        "entries": list(finding.entries),
+        "engines": list(finding.engines),
+        "locator": finding.locator,
+        **_path_json(finding.path),
+        "links": [printable(link) for link in finding.links],
+        "message": printable(finding.message),
+        "measured": finding.measured,
+        "expected": finding.expected,
+        "unit": finding.unit,
+        "evidence": finding.evidence,
+        "repair": repair_json(finding.repair) if finding.repair else None,
+    }
+    return body
+
+
+def repair_json(repair: Repair) -> Json:
+    """Return what a repair would do as data."""
+    return {
+        "kind": repair.kind,
+        "safety": repair.safety.value,
+        "describe": printable(repair.describe),
+        "fetch_bytes": repair.fetch_bytes,
+        "copy_bytes": repair.copy_bytes,
+        "aside_bytes": repair.aside_bytes,
+    }
+
+
+def verdict_json(verdict: Verdict, host: Host) -> Json:
+    """Return a preflight's verdict as data."""
+    body = verdict._asdict()
+    repair = body.pop("repair")
+    body["checked"] = dict(verdict.checked._asdict()) if verdict.checked else None
+    body["repair"] = repair_json(repair) if repair else None
+    body["cure"] = None if verdict.ready else verdict.cure
+    return {**head(host), "verdict": body}
+
+
+def rules_json(rules: Iterable[Rule]) -> Json:
+    """Return the rules' pages as data."""
+    return {
+        "schema": SCHEMA,
+        "tool": {"name": "cachedoctor", "version": VERSION},
+        "rules": [
+            {
+                "code": rule.code,
+                "slug": rule.slug,
+                "severity": rule.severity.value,
+                "title": rule.title(),
+                "page": inspect.cleandoc(rule.__doc__ or ""),
+            }
+            for rule in rules
+        ],
+    }
+
+
+def _entry_json(entry: Entry, report: Report) -> Json:
+    claims = entry.claims
+    return {
+        "id": entry.id,
+        "engines": list(entry.engines),
+        "model": entry.model,
+        "sizes": list(claims[0].sizes) if claims else [],
+        "locator": entry.locator,
+        "root": printable(entry.root),
+        **_path_json(entry.path),
+        "revision": entry.revision,
+        "status": report.statuses[entry.id].value,
+        "checked": dict(report.checked[entry.id]._asdict()),
+        "size_bytes": sum(held_bytes((entry,)).values()),
+        "files": len(held_bytes((entry,))),
+    }
+
+
+def _path_json(path: str) -> Json:
+    shown = printable(path)
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return {"path": shown, "path_bytes": base64.b64encode(os.fsencode(path)).decode()}
+    return {"path": path}
+
+
+def _summary(report: Report) -> Json:
+    count = counts(report.findings)
+    held = held_bytes(report.entries)
+    return {
+        "entries": len(report.entries),
+        "findings": len(report.findings),
+        "errors": count[Severity.ERROR],
+        "warnings": count[Severity.WARNING],
+        "notes": count[Severity.NOTE],
+        "repairable": sum(1 for finding in report.findings if repairable(finding)),
+        "size_bytes": sum(held.values()),
+        "reclaimable_bytes": sum(f.bytes for f in report.findings if f.severity is Severity.NOTE),
+        "seconds": round(report.seconds, 4),
+    }
+
+
+def plan_json(plan: Plan, host: Host) -> Json:
+    """Return a plan as data."""
+    return {
+        **head(host),
+        "plan": {
+            "cures": [finding_json(finding) for finding in plan.cures],
+            "by_hand": [finding_json(finding) for finding in plan.by_hand],
+            "unfinished": list(plan.unfinished),
+            "fetch_bytes": plan.fetch_bytes,
+            "copy_bytes": sum(repair.copy_bytes for repair in plan.repairs),
+            "aside_bytes": sum(repair.aside_bytes for repair in plan.repairs),
+            "steps": [
+                {"step": type(step).__name__, **step._asdict()}
+                for repair in plan.repairs
+                for step in repair.steps
+            ],
+        },
+    }
+
+
+def run_json(plan: Plan, outcome: Outcome, host: Host) -> Json:
+    """Return an applied plan as data."""
+    return {
+        **plan_json(plan, host),
+        "run": {
+            "ids": list(outcome.runs),
+            "left": [finding_json(finding) for finding in outcome.left],
+            "aside_bytes": outcome.aside_bytes,
+        },
+    }
+
+
+def kept_json(kept: Sequence[Kept], host: Host) -> Json:
+    """Return what is set aside as data."""
+    return {**head(host), "quarantine": [dict(item._asdict()) for item in kept]}
