@@ -38,7 +38,7 @@ def in_child(
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        raised = ""
+        raised = "something else"
         try:
             if largest_bytes is not None:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (largest_bytes, largest_bytes))
@@ -46,10 +46,12 @@ def in_child(
                 os.setgid(NOBODY)
                 os.setuid(NOBODY)
             action()
-        except BaseException as error:
+            raised = ""
+        except (OSError, RepairError) as error:
             raised = type(error).__name__
-        os.write(writing, raised.encode())
-        os._exit(0)
+        finally:
+            os.write(writing, raised.encode())
+            os._exit(0)
     os.close(writing)
     with open(reading, encoding="ascii") as pipe:
         raised = pipe.read()
@@ -217,10 +219,13 @@ def test_what_does_not_fit_is_whole_or_absent(tmp_path: Path) -> None:
 
 def _shares_blocks(folder: Path) -> bool:
     (folder / "first").write_bytes(bytes(4096))
-    with open(folder / "first", "rb") as first, open(folder / "second", "wb") as second:
-        with contextlib.suppress(OSError):
-            fcntl.ioctl(second, 0x40049409, first.fileno())
-            return True
+    with (
+        open(folder / "first", "rb") as first,
+        open(folder / "second", "wb") as second,
+        contextlib.suppress(OSError),
+    ):
+        fcntl.ioctl(second, 0x40049409, first.fileno())
+        return True
     return False
 
 
@@ -350,7 +355,7 @@ def test_bind_mounts_count_as_two_file_systems(tmp_path: Path) -> None:
 
 
 def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
-    """A held lock is seen without disturbing it, refuses a second holder, and ends with its body."""
+    """A held lock is seen undisturbed, refuses a second holder, and ends with its body."""
     path = str(tmp_path / f"{ODD}.lock")
     assert disk.lock_held(path) is None
     with disk.hold_lock(path):
