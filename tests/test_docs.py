@@ -1,0 +1,79 @@
+"""The documents keep step with the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from cachedoctor import catalog, cli, engines, formats, locators, rules, version
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("rule", rules.every(), ids=lambda rule: rule.code)
+def test_every_rule_has_a_page(rule: rules.Rule) -> None:
+    """A title that ends in a full stop, an explanation, and a code and slug of its own."""
+    page = rule.__doc__ or ""
+    title, _, rest = page.partition("\n\n")
+    assert title.endswith(".")
+    assert len(rest) > 80
+    others = [other for other in rules.every() if other.code != rule.code]
+    assert rule.slug not in [other.slug for other in others]
+    assert rule.code in rules.FILE_ORDER or rule.code in ("CD000", "CD108", "CD417")
+
+
+def test_every_code_that_the_documents_name_exists() -> None:
+    """README, design and contributing name only codes that `explain` knows."""
+    known = {rule.code for rule in rules.every()}
+    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/design.md"):
+        named = set(re.findall(r"CD\d{3}", (ROOT / name).read_text()))
+        assert named <= known, name
+
+
+def test_every_command_is_in_the_readme_with_its_help() -> None:
+    """Each command is in README's table and has a help of more than a line."""
+    readme = (ROOT / "README.md").read_text()
+    for name in cli.COMMANDS:
+        assert f"`cachedoctor {name}" in readme
+        command = cli.group.get_command(click.Context(cli.group), name)
+        assert command is not None
+        assert command.help
+
+
+def test_every_module_of_the_plug_in_folders_is_found() -> None:
+    """What lies in the folders is what the registries return, data included."""
+    for package in (formats, locators, engines):
+        folder = Path(package.__path__[0])
+        files = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+        assert {name.replace("-", "_") for name in package.names()} == files
+    for name in engines.names():
+        engine = engines.find(name)
+        assert engine.name == name
+        table = catalog.read(name)
+        assert table.engine == name
+        assert table.source
+        assert all(locators.find(layout).name == layout for layout in engine.locators)
+
+
+def test_every_row_of_the_catalogue_is_whole() -> None:
+    """Sizes name models, digests have their length, file sets have ranges without gaps."""
+    for name in engines.names():
+        table = engines.find(name).table
+        for model in table.models.values():
+            assert model.sets, model.name
+            assert model.repository or model.url, model.name
+            for size, digest in model.published.values():
+                assert size > 0
+                assert len(digest.hex) == 64
+            newest = [files for files in model.sets if not files.until]
+            assert len(newest) == 1, model.name
+        assert set(table.aliases.values()) <= set(table.models)
+        assert not any(name.endswith(".en") for names in table.sizes.values() for name in names)
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    """The literal in the package is the one in the project file."""
+    assert f'version = "{version.VERSION}"' in (ROOT / "pyproject.toml").read_text()
