@@ -74,13 +74,14 @@ def test_second_run_needs_no_index(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_changed_file_is_built_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A kept file that something damaged is built again by the next run."""
     weights.require(weights.faster_whisper_tiny_en)
-    monkeypatch.setattr(weights, "CACHE", tmp_path)
+    cache = tmp_path / "cache"
+    monkeypatch.setattr(weights, "CACHE", cache)
     path = weights.openai_tiny_en.__wrapped__()
     digest = sha256(path)
     with path.open("r+b") as file:
         file.write(b"\0")
     assert sha256(weights.openai_tiny_en.__wrapped__()) == digest
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == [
+    assert sorted(entry.name for entry in cache.iterdir()) == [
         "openai-tiny.en",
         "openai-tiny.en.lock",
     ]
