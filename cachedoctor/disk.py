@@ -14,7 +14,7 @@ import stat
 import sys
 from typing import TYPE_CHECKING
 
-from cachedoctor.errors import RepairError
+from cachedoctor.errors import LockHeldError, RepairError
 from cachedoctor.vocabulary import SILENT, Stamp
 
 if TYPE_CHECKING:
@@ -181,8 +181,8 @@ def fsync_folder(path: str) -> None:
 def hold_lock(path: str) -> Iterator[None]:
     """Hold a lock file for as long as the body runs, making the file where it is missing.
 
-    The same kind of lock as the hub client's. Raises `RepairError` when somebody else holds it or
-    the file system knows no locks.
+    The same kind of lock as the hub client's. Raises `LockHeldError` when somebody else holds it,
+    `RepairError` when the file system knows no locks.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
     with contextlib.ExitStack() as held:
@@ -191,7 +191,7 @@ def hold_lock(path: str) -> Iterator[None]:
             held.callback(os.close, descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise RepairError(
+            raise LockHeldError(
                 f"somebody else holds `{path}`", hint="wait until it is done, then try again"
             ) from error
         except OSError as error:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import engines, rules
-from cachedoctor.ledger import Ledger
+from cachedoctor.ledger import Ledger, Measured
 from cachedoctor.survey import look
 from cachedoctor.vocabulary import (
     SILENT,
@@ -221,8 +221,8 @@ def _measure(host: Host, entries: Iterable[Entry], progress: Progress) -> dict[s
         )
         for path, artifacts in files.items()
     ]
-    ledger = Ledger(host.state)
     measured = {}
+    done: list[Measured] = []
     began_ns = time.time_ns()
     progress.start("reading", sum(item.size_bytes for item in work))
     try:
@@ -230,9 +230,10 @@ def _measure(host: Host, entries: Iterable[Entry], progress: Progress) -> dict[s
             stamp = files[item.path][0].stamp
             if isinstance(digests, dict) and stamp:
                 measured[item.path] = digests
-                ledger.remember(item.path, stamp, digests, began_ns)
-    finally:
+                done.append(Measured(item.path, stamp, digests, began_ns))
+    finally:  # Ctrl-C keeps what was read
         progress.finish()
+        Ledger(host.state).remember(done)
     return measured
 
 

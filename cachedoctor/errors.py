@@ -37,6 +37,10 @@ class RepairError(CacheDoctorError):
     exit_code = 4
 
 
+class LockHeldError(RepairError):
+    """Report a lock that somebody else holds."""
+
+
 class FetchError(RepairError):
     """Report a download that failed or brought the wrong bytes; nothing of it reached a cache."""
 

@@ -10,17 +10,26 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from cachedoctor.vocabulary import Stamp
 
 _SCHEMA = 1
 _GRAIN_NS = 20_000_000  # two ticks of a kernel that stamps files 100 times a second
 _COARSE_GRAIN_NS = 2_000_000_000  # file systems that keep whole seconds
+
+
+class Measured(NamedTuple):
+    """What one file held when reading it began."""
+
+    path: str
+    stamp: Stamp
+    digests: Mapping[str, str]
+    began_ns: int
 
 
 class Ledger:
@@ -49,34 +58,31 @@ class Ledger:
                     found[path] = dict(rows)
         return found
 
-    def remember(self, path: str, stamp: Stamp, digests: Mapping[str, str], began_ns: int) -> None:
-        """Write down what the file at `path` held when reading it began, unless that is racy."""
-        coarse = stamp.mtime_ns % 1_000_000_000 == 0
-        grain = _COARSE_GRAIN_NS if coarse else _GRAIN_NS
-        if began_ns - max(stamp.mtime_ns, stamp.ctime_ns) < grain:
+    def remember(self, measured: Iterable[Measured]) -> None:
+        """Write down what files held, but for those that changed while the clock stood still.
+
+        A ledger that cannot be understood is begun again, one that cannot be written is let be.
+        """
+        rows = [row for item in measured if not _racy(item) for row in _rows(item)]
+        if not rows:
             return
         import sqlite3
 
         try:
-            self._write(path, stamp, digests)
-        except sqlite3.DatabaseError:  # a ledger that cannot be understood is begun again
+            self._write(rows)
+        except sqlite3.DatabaseError:
+            from cachedoctor import disk
+
             with contextlib.suppress(sqlite3.Error, OSError):
-                from cachedoctor import disk
-
                 disk.remove_tree(self._path)
-                self._write(path, stamp, digests)
+                self._write(rows)
+        except OSError:
+            pass
 
-    def _write(self, path: str, stamp: Stamp, digests: Mapping[str, str]) -> None:
-        key = os.fsencode(path)
+    def _write(self, rows: Sequence[tuple[object, ...]]) -> None:
         with self._open() as database, database:
-            database.execute("DELETE FROM digests WHERE path = ?", (key,))
-            database.executemany(
-                "INSERT INTO digests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (key, *stamp, algorithm, value, int(time.time()))
-                    for algorithm, value in digests.items()
-                ],
-            )
+            database.executemany("DELETE FROM digests WHERE path = ?", {row[:1] for row in rows})
+            database.executemany("INSERT INTO digests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -99,3 +105,17 @@ class Ledger:
             yield database
         finally:
             database.close()
+
+
+def _racy(item: Measured) -> bool:
+    """Say whether a later change could leave the stamp that a file had when it was read."""
+    stamp = item.stamp
+    coarse = stamp.mtime_ns % 1_000_000_000 == 0
+    grain = _COARSE_GRAIN_NS if coarse else _GRAIN_NS
+    return item.began_ns - max(stamp.mtime_ns, stamp.ctime_ns) < grain
+
+
+def _rows(item: Measured) -> Iterator[tuple[object, ...]]:
+    now = int(time.time())
+    for algorithm, value in item.digests.items():
+        yield (os.fsencode(item.path), *item.stamp, algorithm, value, now)

@@ -37,10 +37,10 @@ def stage(need: Need, path: str, network: Network) -> None:
             disk.remove_tree(path)
         else:
             return
-    disk.make_folders(os.path.dirname(path))
     failures = []
     for source in need.sources:
         try:
+            disk.make_folders(os.path.dirname(path))
             _bring(source, need, path, network)
             _prove(need, path)
         except (OSError, FormatError, RepairError) as error:

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import disk, doctor, engines, fetch, journal, readiness, repairs, staging
-from cachedoctor.errors import RepairError, UsageError
+from cachedoctor.errors import LockHeldError, RepairError, UsageError
 from cachedoctor.vocabulary import (
     Finding,
     Proof,
@@ -20,7 +20,7 @@ from cachedoctor.vocabulary import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from cachedoctor.doctor import Report
     from cachedoctor.host import Host
@@ -141,16 +141,16 @@ def apply(plan: Plan, report: Report, network: Network) -> Outcome:
     raises `RepairError` and has changed nothing. Interrupted at any moment, the next `fix` finishes
     or `undo` takes back what was begun.
     """
-    began = [_finish(journal.Run.open(folder), network) for folder in plan.unfinished]
-    if began:  # what was to be cured may be cured by now, or lie elsewhere
-        plan = _again(plan, report)
-    groups: dict[str, list[Repair]] = {}
-    for repair in plan.repairs:
-        groups.setdefault(_runs_folder(repair.root, report.host), []).append(repair)
-    for folder, group in groups.items():
-        _room(folder, group)
-        run = journal.Run.create(folder, group, now=time.time())
-        began.append(_finish(run, network))
+    try:
+        began = [_finish(folder, network) for folder in plan.unfinished]
+        if began:  # what was to be cured may be cured by now, or lie elsewhere
+            plan = _again(plan, report)
+        began += _carry_out(plan.repairs, network)
+    except OSError as error:
+        where = error.filename2 or error.filename or report.host.home
+        raise RepairError(
+            f"`{where}` cannot be changed: {error.strerror or error}", hint="nothing was changed"
+        ) from error
     again = doctor.scan(
         report.host, report.engines, models=report.models, deep=False, progress=network.progress
     )
@@ -189,7 +189,7 @@ def undo(host: Host, name: str | None = None) -> journal.Run | None:
         return None
     number = names.index(name) if name is not None else len(known) - 1
     chosen = known[number]
-    with disk.hold_lock(journal.lock_file(os.path.dirname(chosen.folder))):
+    with _alone_in(os.path.dirname(chosen.folder)):
         chosen.undo(known[number + 1 :])
     return chosen
 
@@ -203,7 +203,7 @@ def empty(host: Host) -> None:
     """Delete for good what ended fixes have set aside."""
     for run in runs(host):
         if run.state not in journal.OPEN:
-            with disk.hold_lock(journal.lock_file(os.path.dirname(run.folder))):
+            with _alone_in(os.path.dirname(run.folder)):
                 run.empty()
 
 
@@ -217,38 +217,71 @@ def _again(plan: Plan, report: Report) -> Plan:
     return Plan((*(there[key] for key in keys if key in there), *absent))
 
 
-def _finish(run: journal.Run, network: Network) -> str:
-    """Stage what a run still needs, then take its steps; on failure leave everything as it was.
-
-    A run whose undo was interrupted is undone to its end.
-    """
-    with disk.hold_lock(journal.lock_file(os.path.dirname(run.folder))):
+def _finish(folder: str, network: Network) -> str:
+    """Take an interrupted fix, or an interrupted undo, to its end."""
+    with _alone_in(os.path.dirname(folder)):
+        run = journal.Run.open(folder)
         if run.state == "undoing":
             run.undo()
-        else:
+        elif run.state == "open":
             _operate(run, network)
     return run.id
 
 
+def _carry_out(repairs_: Sequence[Repair], network: Network) -> list[str]:
+    """Apply repairs, one run for each file system; if one fails, those before it are undone."""
+    groups: dict[str, list[Repair]] = {}
+    for repair in repairs_:
+        groups.setdefault(_runs_folder(repair.root, network.host), []).append(repair)
+    done: list[journal.Run] = []
+    for folder, group in groups.items():
+        try:
+            _room(folder, group)
+            journal.prepare(folder)
+            with _alone_in(folder):
+                run = journal.Run.create(folder, group, now=time.time())
+                _operate(run, network)
+                done.append(run)
+        except (RepairError, OSError):
+            for earlier in reversed(done):
+                earlier.undo()
+            raise
+    return [run.id for run in done]
+
+
+@contextlib.contextmanager
+def _alone_in(runs_folder: str) -> Iterator[None]:
+    """Keep a second fix or undo out of a folder of runs."""
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(disk.hold_lock(journal.lock_file(runs_folder)))
+        except LockHeldError as error:
+            raise RepairError(
+                "another fix or undo is running", hint="wait until it is done, then try again"
+            ) from error
+        yield
+
+
 def _operate(run: journal.Run, network: Network) -> None:
+    """Stage what a run still needs, then take its steps; on failure leave everything as it was."""
     try:
         for number, repair in enumerate(run.repairs):
             for need in repair.needs:
                 if not run.placed(number, need.name):
                     staging.stage(need, run.staged_path(number, need.name), network)
-    except RepairError:
+    except (RepairError, OSError):
         if not run.begun:
             run.close("failed")
         raise
     try:
         with contextlib.ExitStack() as held:
             for lock in {lock for repair in run.repairs for lock in repair.locks}:
-                if os.path.isdir(os.path.dirname(lock)):
+                if os.path.lexists(lock):  # a client that never came here has made none
                     held.enter_context(disk.hold_lock(lock))
             for number in range(len(run.repairs)):
                 run.take(number)
         run.close("done")
-    except RepairError:
+    except (RepairError, OSError):
         run.undo()
         raise
 

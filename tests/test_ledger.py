@@ -1,0 +1,87 @@
+"""Remembered digests hold for one state of one file, and a broken ledger costs nothing."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cachedoctor import disk
+from cachedoctor.ledger import Ledger, Measured
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LATER_NS = 10**10
+
+
+def measured(path: Path, *, began_ns: int | None = None) -> Measured:
+    """Return a file with a digest, read long after it was written."""
+    stamp = disk.stamp(str(path))
+    assert stamp is not None
+    began = time.time_ns() + LATER_NS if began_ns is None else began_ns
+    return Measured(str(path), stamp, {"sha256": "00" * 32}, began)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Return a file."""
+    path = tmp_path / "weights.bin"
+    path.write_bytes(b"weights")
+    return path
+
+
+def test_a_digest_is_recalled_until_the_file_changes(file: Path, tmp_path: Path) -> None:
+    """The same stamp gives the digest back; another length, time or inode does not."""
+    ledger = Ledger(str(tmp_path / "state"))
+    item = measured(file)
+    ledger.remember([item])
+    wanted = [(item.path, item.stamp)]
+    assert ledger.recall(wanted) == {item.path: {"sha256": "00" * 32}}
+    os.utime(file, ns=(0, item.stamp.mtime_ns + 1))
+    assert ledger.recall([(item.path, measured(file).stamp)]) == {}
+    for field in ("device", "inode", "size_bytes", "mtime_ns", "ctime_ns"):
+        changed = item.stamp._replace(**{field: getattr(item.stamp, field) + 1})
+        assert ledger.recall([(item.path, changed)]) == {}, field
+
+
+def test_a_file_that_just_changed_is_not_remembered(file: Path, tmp_path: Path) -> None:
+    """Read within the clock's grain of its last change, a file may change again unseen."""
+    ledger = Ledger(str(tmp_path / "state"))
+    item = measured(file)
+    ledger.remember([item._replace(began_ns=item.stamp.mtime_ns + 1)])
+    assert ledger.recall([(item.path, item.stamp)]) == {}
+    whole_second = item.stamp._replace(mtime_ns=5 * 10**9, ctime_ns=5 * 10**9)
+    ledger.remember([item._replace(stamp=whole_second, began_ns=6 * 10**9)])
+    assert ledger.recall([(item.path, whole_second)]) == {}
+
+
+@pytest.mark.parametrize("content", [b"", b"no database at all" * 100])
+def test_a_broken_ledger_is_begun_again(content: bytes, file: Path, tmp_path: Path) -> None:
+    """What is no database remembers nothing, and is replaced when there is something to keep."""
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "ledger.sqlite").write_bytes(content)
+    ledger = Ledger(str(state))
+    item = measured(file)
+    assert ledger.recall([(item.path, item.stamp)]) == {}
+    ledger.remember([item])
+    assert ledger.recall([(item.path, item.stamp)]) != {}
+
+
+def test_a_state_folder_that_cannot_be_made_is_let_be(file: Path, tmp_path: Path) -> None:
+    """Where nothing can be written, nothing is remembered and nothing raised."""
+    (tmp_path / "state").write_text("a file")
+    ledger = Ledger(str(tmp_path / "state"))
+    item = measured(file)
+    ledger.remember([item])
+    assert ledger.recall([(item.path, item.stamp)]) == {}
+
+
+def test_looking_makes_no_ledger(file: Path, tmp_path: Path) -> None:
+    """Recalling from nothing writes nothing."""
+    item = measured(file)
+    assert Ledger(str(tmp_path / "state")).recall([(item.path, item.stamp)]) == {}
+    assert not (tmp_path / "state").exists()
