@@ -1,0 +1,116 @@
+"""Children end: by themselves, by a limit, by a signal, and with their parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cachedoctor import child
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def run(script: str, **more: object) -> child.Result:
+    """Run a Python script as a child."""
+    environment = {"PATH": os.environ["PATH"]}
+    return child.run([sys.executable, "-c", script], environment=environment, **more)  # type: ignore[arg-type]
+
+
+def alive(pid: int) -> bool:
+    """Say whether a process still runs, zombies not counted."""
+    shown = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, check=False)
+    return shown.stdout.strip()[:1] not in (b"", b"Z")
+
+
+def test_a_request_goes_in_and_an_answer_comes_out() -> None:
+    """The request arrives on standard input, and both outputs come back with the exit code."""
+    script = "import sys; print(sys.stdin.readline()[::-1]); sys.stderr.write('e'); sys.exit(3)"
+    result = run(script, request=b"abc\n")
+    assert (result.code, result.output.strip(), result.errors) == (3, b"cba", b"e")
+    assert (result.signal, result.timed_out) == (None, False)
+
+
+def test_death_by_a_signal_is_a_result() -> None:
+    """A child that kills itself is a result with the signal's number."""
+    result = run("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    assert result.signal == signal.SIGSEGV
+
+
+def test_a_time_limit_ends_the_whole_group(tmp_path: Path) -> None:
+    """A child that ignores a polite end, and its own child, are gone after the limit."""
+    note = tmp_path / "pid"
+    script = (
+        "import signal, subprocess, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+        f"p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']);"
+        f"open({str(note)!r}, 'w').write(str(p.pid)); time.sleep(600)"
+    )
+    result = run(script, timeout_s=1.5)
+    assert result.timed_out
+    assert result.signal is not None
+    assert not alive(int(note.read_text()))
+
+
+def test_an_endless_output_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the output the first part is kept, of the errors the last."""
+    monkeypatch.setattr(child, "OUTPUT_LIMIT_BYTES", 1000)
+    script = (
+        "import sys; sys.stdout.write('a' * 5000 + 'b'); sys.stderr.write('a' * 5000 + 'b');"
+        "sys.stdout.flush()"
+    )
+    result = run(script)
+    assert (len(result.output), len(result.errors)) == (1000, 1000)
+    assert (result.output[-1:], result.errors[-1:]) == (b"a", b"b")
+
+
+def test_an_exception_while_waiting_ends_the_child(tmp_path: Path) -> None:
+    """What is raised while polling reaches the caller, and the child is gone by then."""
+    note = tmp_path / "pid"
+
+    def interrupt() -> None:
+        if note.exists() and note.read_text():
+            raise KeyboardInterrupt
+
+    script = f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    with pytest.raises(KeyboardInterrupt):
+        run(script, on_poll=interrupt)
+    assert not alive(int(note.read_text()))
+
+
+def test_the_hub_client_dies_with_its_parent(tmp_path: Path) -> None:
+    """A parent that is killed takes the downloading child with it."""
+    from tests.loopback import Hub
+
+    with Hub() as hub:
+        hub.add("org/name", {"model.bin": b"x" * 100_000})
+        held = hub.hold("model.bin", 10)
+        script = (
+            "import json, os, subprocess, sys, time\n"
+            "p = subprocess.Popen([sys.executable, '-m', 'cachedoctor.hub_client'],"
+            " stdin=subprocess.PIPE)\n"
+            f"ask = {{'repository': 'org/name', 'revision': 'main', 'path': 'model.bin',"
+            f" 'folder': {str(tmp_path)!r}}}\n"
+            "p.stdin.write(json.dumps(ask).encode() + b'\\n'); p.stdin.flush()\n"
+            "print(p.pid, flush=True); time.sleep(600)\n"
+        )
+        parent = subprocess.Popen(
+            [sys.executable, "-c", script],
+            stdout=subprocess.PIPE,
+            env={**os.environ, "HF_ENDPOINT": hub.url},
+        )
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        assert held.reached.wait(60)
+        parent.kill()
+        parent.wait()
+        parent.stdout.close()
+        deadline = time.monotonic() + 10
+        while alive(pid) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert not alive(pid)
