@@ -222,7 +222,7 @@ class Run:
                     hint=f"take that one back first: `cachedoctor undo {other.id}`",
                 )
         for key in order:
-            self._unchanged(key, mine)
+            self._unchanged(key, order)
         with _explained(f"correct that, then `cachedoctor undo {self.id}` goes on"):
             self._log({"undoing": True})
             for key in reversed(order):
@@ -302,30 +302,38 @@ class Run:
         made = move.kind != "folder" or not move.source
         return [path for path in move.ends if made and not self._own(path)]
 
-    def _unchanged(self, key: tuple[int, int], mine: set[str]) -> None:
+    def _unchanged(self, key: tuple[int, int], order: Sequence[tuple[int, int]]) -> None:
         """Refuse when what a step placed has changed since, or something is in its way back."""
         move = self._at(key)
         placed = self._done.get(key)
-        if placed is not None and move.kind != "folder":
-            here = self._moved_on(move.target, key)
-            now = disk.stamp(here) or disk.stamp(self._back(key))
-            same = now is not None and now.inode == placed.inode
-            if same and now is not None and not os.path.isdir(here):
-                same = now[2:4] == placed[2:4]
-            if not same:
-                raise RepairError(
-                    f"`{here}` was changed after the fix {self.id}",
-                    hint="move it out of the way if it is not wanted, then try again",
-                )
-        back = move.kind == "rename" and not self._own(move.source)
-        if back and os.path.lexists(move.source) and _happened(move) and move.source not in mine:
-            raise RepairError(f"something is at `{move.source}` again")
+        if placed is None or move.kind == "folder":
+            return
+        here = self._moved_on(key, order)
+        back = self._back(key)
+        now = disk.stamp(here) or disk.stamp(back)
+        same = now is not None and now.inode == placed.inode
+        if same and now is not None and not os.path.isdir(here):
+            same = now[2:4] == placed[2:4]
+        if not same:
+            raise RepairError(
+                f"`{here}` was changed after the fix {self.id}",
+                hint="move it out of the way if it is not wanted, then try again",
+            )
+        if os.path.lexists(here) and os.path.lexists(back) and not self._own(back):
+            ours = [self._at(later) for later in order if later > key]
+            made = [m.target for m in ours if m.kind == "folder" and not m.source]
+            if back not in made and not any(
+                _below(back, m.target) for m in ours if m.kind != "folder"
+            ):
+                raise RepairError(f"something is at `{back}` again")
 
-    def _moved_on(self, path: str, key: tuple[int, int]) -> str:
-        """Return where a path lies after the renames that came later and still hold."""
-        for later in self._keys():
+    def _moved_on(self, key: tuple[int, int], order: Sequence[tuple[int, int]]) -> str:
+        """Return where what a step placed lies after the renames that came later and still hold."""
+        path = self._at(key).target
+        for later in order:
             move = self._at(later)
-            holds = move.kind == "rename" and not os.path.lexists(move.source)
+            # only the last one may be half taken back, and then the disk tells
+            holds = move.kind == "rename" and (later != order[-1] or os.path.lexists(move.target))
             if later > key and holds and _below(path, move.source):
                 path = move.target + path[len(move.source) :]
         return path
@@ -352,7 +360,8 @@ class Run:
         for path, mode, mtime_ns in move.folders:
             if os.path.isdir(path):
                 self._confine((f"{path}/",))
-                disk.restore_times(path, mode, mtime_ns)
+                with contextlib.suppress(PermissionError):  # a shared folder that is not ours
+                    disk.restore_times(path, mode, mtime_ns)
         self._log({"undone": list(key)})
 
     def _log(self, line: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import cachedoctor as package
-from cachedoctor import cli, demo, engines
+from cachedoctor import cli, demo, engines, formats, locators, rules
 from tests import builders, worlds
 from tests.command import Ended, cachedoctor, scan
 from tests.conftest import fingerprint
@@ -146,6 +146,9 @@ def as_nobody(home: Path, *arguments: str) -> Ended:
 
     An ordinary user may not be able to read this interpreter's own files.
     """
+    assert formats.names()
+    assert locators.names()
+    assert rules.every()
     for engine in engines.names():
         assert engines.find(engine).table.models
     for module in pkgutil.walk_packages(package.__path__, "cachedoctor."):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from cachedoctor import catalog
@@ -67,6 +67,7 @@ class CatalogEngine:
         raise NotImplementedError
 
 
+@cache
 def names() -> tuple[str, ...]:
     """Name every engine: the modules of this folder, with hyphens."""
     return tuple(

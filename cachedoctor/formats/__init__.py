@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from functools import cache
 from typing import TYPE_CHECKING
 
 from cachedoctor.errors import Fault, FormatError
@@ -61,6 +62,7 @@ _FORMATS = (
 )
 
 
+@cache
 def names() -> tuple[str, ...]:
     """Name every format and bundle: the modules of this folder."""
     return tuple(

@@ -10,6 +10,7 @@ import importlib
 import os
 import stat
 import zlib
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from cachedoctor import disk
@@ -45,6 +46,7 @@ class Locator(Protocol):
         ...
 
 
+@cache
 def names() -> tuple[str, ...]:
     """Name every layout, as JSON does: the modules of this folder with hyphens."""
     return tuple(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cachedoctor import formats
@@ -186,6 +187,7 @@ class SurveyRule(Rule):
         raise NotImplementedError
 
 
+@cache
 def every() -> tuple[Rule, ...]:
     """Return one of each rule, in the order of their codes: every class with a code here."""
     for entry in os.scandir(__path__[0]):

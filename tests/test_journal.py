@@ -1,0 +1,664 @@
+"""A run killed at any change of the disk loses nothing, and can be finished or taken back."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import time
+import traceback
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cachedoctor import disk, journal
+from cachedoctor.errors import RepairError
+from cachedoctor.vocabulary import (
+    Digest,
+    Guard,
+    HubFetch,
+    Link,
+    LocalCopy,
+    MakeFolder,
+    Need,
+    Proof,
+    Put,
+    Rename,
+    Repair,
+    Safety,
+    SetAside,
+    Text,
+)
+from tests.conftest import fingerprint
+from tests.test_disk import ODD, in_child, shared
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from cachedoctor.vocabulary import Step
+
+__all__ = ["shared"]  # a fixture
+OLD_NS = 1_500_000_000_000_000_007
+
+
+def repair(root: Path, *steps: Step, guards: Sequence[Guard] = ()) -> Repair:
+    """Return a repair of these steps, whose needs are small texts."""
+    names = [step.name for step in steps if isinstance(step, Put)]
+    needs = tuple(Need(name, (Text(f"new {name}"),), ()) for name in names)
+    return Repair("test", Safety.SAFE, "test it", needs, steps, tuple(guards), root=str(root))
+
+
+def finish(run: journal.Run) -> journal.Run:
+    """Stage what is missing and take every step, as a fix does."""
+    if run.state == "undoing":
+        run.undo()
+        return run
+    for number, item in enumerate(run.repairs):
+        for need in item.needs:
+            path = run.staged_path(number, need.name)
+            if not run.placed(number, need.name) and not os.path.lexists(path):
+                disk.make_folders(os.path.dirname(path))
+                (source,) = need.sources
+                assert isinstance(source, Text)
+                disk.write(path, os.fsencode(source.text))
+    for number in range(len(run.repairs)):
+        run.take(number)
+    run.close("done")
+    return run
+
+
+def applied(runs: Path, *repairs: Repair) -> journal.Run:
+    """Apply repairs in a run of their own."""
+    return finish(journal.Run.create(str(runs), repairs, now=time.time()))
+
+
+def killed(number: int, action: Callable[[], object]) -> bool:
+    """Run `action` in a forked process that is killed before its disk change `number`."""
+    child = os.fork()
+    if child == 0:
+        left = number
+
+        def boundary(_operation: str) -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        disk.boundary = boundary
+        try:
+            action()
+            os._exit(0)
+        finally:
+            traceback.print_exc()
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return os.WIFSIGNALED(status)
+
+
+class World:
+    """A cache with something for every kind of step, old times everywhere, and a state folder."""
+
+    def __init__(self, folder: Path) -> None:
+        """Build it below `folder`."""
+        self.root = root = folder / "cache"
+        self.runs = folder / "state" / "runs"
+        for name in ("blobs", "snap", "old/deep", "bundle", "refs", ODD):
+            (root / name).mkdir(parents=True)
+        files = ("blobs/bad", "blobs/part", "old/deep/kept", "bundle/weights", "refs/main")
+        for name in (*files, f"{ODD}/{ODD}"):
+            (root / name).write_bytes(os.fsencode(f"original {name}"))
+        (root / "blobs/bad").chmod(0o600)
+        (root / "bundle").chmod(0o750)
+        (root / "snap/dangling").symlink_to("../blobs/gone")
+        for base, _, names in os.walk(os.fsencode(root), topdown=False):
+            for inside in (*names, b"."):
+                path = os.path.join(base, inside)
+                os.utime(path, ns=(OLD_NS, OLD_NS), follow_symlinks=False)
+
+    def repairs(self) -> tuple[Repair, ...]:
+        """Return repairs of every kind of step, some of which build on others."""
+        at = self._at
+        guards = (
+            Guard(at("blobs/bad"), disk.stamp(at("blobs/bad"))),
+            Guard(at("snap/model"), None),
+        )
+        blob = (
+            SetAside(at("blobs/bad")),
+            Put("blob", at("blobs/bad")),
+            SetAside(at("blobs/part")),
+            Link(at("snap/model"), "../blobs/bad"),
+            SetAside(at("snap/dangling")),
+            Link(at("snap/dangling"), f"../blobs/{ODD}"),
+        )
+        folders = (
+            MakeFolder(at("snap")),
+            MakeFolder(at("new")),
+            MakeFolder(at("new/deeper")),
+            Rename(at("old"), at("new/deeper/name")),
+            Put("inside", at("new/deeper/name/deep/put")),
+            Rename(at("new/deeper/name/deep"), at("moved")),
+        )
+        bundle = (SetAside(at("bundle")), MakeFolder(at("bundle")), Put("w", at("bundle/weights")))
+        odd = (
+            SetAside(at(f"{ODD}/{ODD}")),
+            Put(ODD, at(f"{ODD}/{ODD}")),
+            Rename(at(ODD), at(f"{ODD}2")),
+        )
+        lists = (blob, folders, bundle, odd, (SetAside(at("refs/main")), Put("r", at("refs/main"))))
+        first, *rest = (repair(self.root, *steps) for steps in lists)
+        return (first._replace(guards=guards), *rest)
+
+    def fix(self) -> None:
+        """Apply everything."""
+        applied(self.runs, *self.repairs())
+
+    def run(self) -> journal.Run | None:
+        """Return the one run, as another process finds it."""
+        found = journal.runs(str(self.runs))
+        return found[0] if found else None
+
+    def undo(self) -> None:
+        """Take the run back, if there is one."""
+        run = self.run()
+        if run is not None:
+            run.undo()
+
+    def contents(self) -> Counter[bytes]:
+        """Count the original contents that are anywhere, in the cache or set aside."""
+        paths = (
+            os.path.join(base, name)
+            for base, _, names in os.walk(os.fsencode(self.root.parent))
+            for name in names
+        )
+        files = (path for path in paths if os.path.isfile(path) and not os.path.islink(path))
+        found = Counter(Path(os.fsdecode(path)).read_bytes() for path in files)
+        return Counter({key: n for key, n in found.items() if key.startswith(b"original")})
+
+    def _at(self, name: str) -> str:
+        return os.path.join(self.root, name)
+
+
+def without_times(folder: Path) -> dict[str, tuple[object, ...]]:
+    """Return a fingerprint without modification times."""
+    return {name: (row[0], row[2]) for name, row in fingerprint(folder).items()}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """Return a world."""
+    return World(tmp_path / "world")
+
+
+def test_a_run_is_taken_back_exactly(world: World) -> None:
+    """Bytes, modes, links and the times of folders come back; what was placed is set aside."""
+    before = fingerprint(world.root)
+    world.fix()
+    assert (world.root / "blobs/bad").read_bytes() == b"new blob"
+    assert (world.root / "snap/model").read_bytes() == b"new blob"
+    assert (world.root / "moved/put").read_bytes() == b"new inside"
+    assert fingerprint(world.root) != before
+    world.undo()
+    assert fingerprint(world.root) == before
+    run = world.run()
+    assert run is not None
+    assert run.state == "undone"
+    placed = {Path(item.path).read_bytes() for item in run.kept() if os.path.isfile(item.path)}
+    assert b"new blob" in placed
+
+
+@pytest.mark.parametrize("ending", ["finish", "undo"])
+def test_a_kill_at_every_change_loses_nothing(ending: str, tmp_path: Path) -> None:
+    """After each kill every original byte is there, and both ways out lead where they should."""
+    undisturbed = World(tmp_path / "undisturbed")
+    undisturbed.fix()
+    whole = without_times(undisturbed.root)
+    number = 0
+    while True:
+        number += 1
+        world = World(tmp_path / str(number))
+        before, contents = fingerprint(world.root), world.contents()
+        if not killed(number, world.fix):
+            break
+        assert world.contents() == contents, f"killed at change {number}"
+        run = world.run()
+        if run is None:
+            assert fingerprint(world.root) == before
+        elif ending == "finish":
+            assert finish(run).state == "done"
+            assert without_times(world.root) == whole, f"killed at change {number}"
+            world.undo()
+            assert fingerprint(world.root) == before, f"killed at {number}, finished, undone"
+        else:
+            world.undo()
+            assert fingerprint(world.root) == before, f"killed at change {number}"
+    assert number > 80, "the harness did not reach the steps"
+
+
+def test_an_undo_killed_at_every_change_is_taken_up_again(tmp_path: Path) -> None:
+    """A killed undo loses nothing, counts as unfinished, and the next one completes it."""
+    number = 0
+    while True:
+        number += 1
+        world = World(tmp_path / str(number))
+        before, contents = fingerprint(world.root), world.contents()
+        world.fix()
+        died = killed(number, world.undo)
+        assert world.contents() == contents, f"killed at change {number}"
+        world.undo()
+        assert fingerprint(world.root) == before, f"killed at change {number}"
+        assert journal.unfinished([str(world.runs)]) == []
+        if not died:
+            break
+    assert number > 40, "the harness did not reach the steps"
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(first=st.integers(1, 110), second=st.integers(1, 60), ending=st.booleans())
+def test_two_kills_in_a_row_lose_nothing(
+    first: int, second: int, ending: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A fix that is killed, and whose finish or undo is killed too, can still be taken back."""
+    world = World(tmp_path_factory.mktemp("world"))
+    before, contents = fingerprint(world.root), world.contents()
+    killed(first, world.fix)
+    run = world.run()
+    if run is not None and run.state == "open":
+        opened = run
+        killed(second, (lambda: finish(opened)) if ending else world.undo)
+    assert world.contents() == contents
+    world.undo()
+    assert fingerprint(world.root) == before
+
+
+NAMES = ("a", "b", "f", f"f/{ODD}", "g", "g/c")
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> list[Step]:
+    """Draw steps that are possible one after the other, with paths relative to the root."""
+    there = {"a": "file", "f": "folder", f"f/{ODD}": "file"}
+    steps: list[Step] = []
+    for number in range(draw(st.integers(1, 8))):
+        free = [n for n in NAMES if n not in there and _parent_is_there(n, there)]
+        path = draw(st.sampled_from(sorted(there))) if there else ""
+        target = draw(st.sampled_from(free)) if free else ""
+        kind = draw(st.sampled_from(("aside", "rename", "put", "link", "folder")))
+        if kind == "aside" and path:
+            steps.append(SetAside(path))
+            _drop(path, there)
+        elif kind == "rename" and path and target and not target.startswith(f"{path}/"):
+            steps.append(Rename(path, target))
+            moved = {n: k for n, k in there.items() if n == path or n.startswith(f"{path}/")}
+            _drop(path, there)
+            there |= {target + name[len(path) :]: k for name, k in moved.items()}
+        elif kind == "put" and target:
+            steps.append(Put(f"need{number}", target))
+            there[target] = "file"
+        elif kind == "link" and target:
+            steps.append(Link(target, "a"))
+            there[target] = "file"
+        elif kind == "folder" and target:
+            steps.append(MakeFolder(target))
+            there[target] = "folder"
+    return steps
+
+
+def _parent_is_there(name: str, there: dict[str, str]) -> bool:
+    parent = os.path.dirname(name)
+    return not parent or there.get(parent) == "folder"
+
+
+def _drop(path: str, there: dict[str, str]) -> None:
+    for name in [n for n in there if n == path or n.startswith(f"{path}/")]:
+        del there[name]
+
+
+def _absolute(step: Step, root: str) -> Step:
+    moved = step._replace(path=f"{root}/{step.path}")
+    return moved._replace(target=f"{root}/{moved.target}") if isinstance(moved, Rename) else moved
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(steps=plans(), number=st.integers(1, 60))
+def test_any_steps_killed_anywhere_are_taken_back(
+    steps: list[Step], number: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Whatever possible steps a repair has, and wherever it dies, undo brings back what was."""
+    place = tmp_path_factory.mktemp("any")
+    root, runs = place / "root", place / "runs"
+    (root / "f").mkdir(parents=True)
+    (root / "a").write_bytes(b"a")
+    (root / "f" / ODD).write_bytes(b"odd")
+    for path in (root / "f", root):
+        os.utime(path, ns=(OLD_NS, OLD_NS))
+    before = fingerprint(root)
+    plan = repair(root, *(_absolute(step, str(root)) for step in steps))
+    killed(number, lambda: applied(runs, plan))
+    for run in journal.runs(str(runs)):
+        run.undo()
+    assert fingerprint(root) == before
+
+
+def test_a_repair_refuses_what_changed_since(world: World) -> None:
+    """Neither a changed file nor one that has come since is touched; nothing is changed."""
+    plan = world.repairs()[:1]
+    for spoil, path in (("blobs/bad", "bad"), ("snap/model", "model")):
+        (world.root / spoil).write_bytes(b"somebody else's")
+        before = fingerprint(world.root)
+        with pytest.raises(RepairError, match=f"{path}` was"):
+            applied(world.runs, *plan)
+        assert fingerprint(world.root) == before
+        plan = world.repairs()[:1]
+        plan = (
+            plan[0]._replace(guards=(*plan[0].guards[:1], Guard(f"{world.root}/snap/model", None))),
+        )
+
+
+def test_what_the_system_refuses_is_said_and_can_be_taken_back(shared: Path) -> None:
+    """A folder that cannot be written ends a fix in words, and what was begun is undone."""
+    root = shared / "root"
+    (root / "locked").mkdir(parents=True)
+    (root / "first").write_bytes(b"first")
+    (root / "locked" / "second").write_bytes(b"second")
+    for path in (root, shared):
+        path.chmod(0o777)
+    (root / "locked").chmod(0o555)
+    plan = repair(root, SetAside(f"{root}/first"), SetAside(f"{root}/locked/second"))
+    runs = str(shared / "runs")
+
+    def fix() -> None:
+        run = journal.Run.create(runs, (plan,), now=1.0)
+        with contextlib.ExitStack() as after:
+            after.callback(run.undo)
+            run.take(0)
+
+    assert in_child(fix, nobody=True) == "RepairError"
+    assert (root / "first").read_bytes() == b"first"
+    assert (root / "locked" / "second").read_bytes() == b"second"
+    (run,) = journal.runs(runs)
+    assert run.state == "undone"
+
+
+def test_undo_refuses_what_was_changed_since(world: World) -> None:
+    """What somebody wrote after the fix is not taken away; nothing at all is changed."""
+    world.fix()
+    (world.root / "blobs/bad").write_bytes(b"trained on")
+    before = fingerprint(world.root)
+    with pytest.raises(RepairError, match="was changed after the fix"):
+        world.undo()
+    assert fingerprint(world.root) == before
+
+
+def test_undo_refuses_to_go_over_what_came_back(world: World) -> None:
+    """Something new where a file was set aside is in the way, and stays."""
+    path = world.root / "blobs/part"
+    applied(world.runs, repair(world.root, SetAside(str(path))))
+    path.write_bytes(b"a new download")
+    before = fingerprint(world.root)
+    with pytest.raises(RepairError, match=r"something is at .* again"):
+        world.undo()
+    assert fingerprint(world.root) == before
+    assert path.read_bytes() == b"a new download"
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_undo_refuses_below_a_later_fix(inside: bool, world: World) -> None:
+    """The later fix goes first, also when it changed something inside what the first moved."""
+    before = fingerprint(world.root)
+    kept = str(world.root / "kept")
+    first = applied(world.runs, repair(world.root, Rename(f"{world.root}/old/deep", kept)))
+    path = f"{kept}/kept" if inside else kept
+    second = applied(world.runs, repair(world.root, SetAside(path)))
+    with pytest.raises(RepairError, match=f"the later fix {second.id} changed"):
+        first.undo([second])
+    second.undo()
+    first.undo([second])
+    assert fingerprint(world.root) == before
+
+
+def test_a_folder_that_others_use_stays(world: World) -> None:
+    """Undo does not stop at a folder it made when something foreign has come in."""
+    run = applied(world.runs, repair(world.root, MakeFolder(f"{world.root}/made")))
+    (world.root / "made" / ".DS_Store").write_bytes(b"finder")
+    run.undo()
+    assert run.state == "undone"
+    assert (world.root / "made" / ".DS_Store").exists()
+
+
+def test_a_run_folder_under_another_name_is_the_same(world: World) -> None:
+    """Reached through a link, a run still sets aside what it placed instead of deleting it."""
+    world.runs.mkdir(parents=True)
+    link = world.root.parent / "link"
+    link.symlink_to(world.runs.parent)
+    before = fingerprint(world.root)
+    made = applied(link / "runs", repair(world.root, Put("n", f"{world.root}/n")))
+    run = journal.Run.open(str(world.runs / made.id))
+    run.undo()
+    assert fingerprint(world.root) == before
+    assert (world.runs / made.id / "undone/0.0/n").read_bytes() == b"new n"
+
+
+def test_quarantine_lists_and_empties(world: World) -> None:
+    """What is set aside is listed with its origin, and gone for good once emptied."""
+    world.fix()
+    run = world.run()
+    assert run is not None
+    kept = {item.origin: item for item in run.kept()}
+    bundle = kept[f"{world.root}/bundle"]
+    assert bundle.size_bytes == len(b"original bundle/weights")
+    assert bundle.why == "test it"
+    run.empty()
+    assert list(run.kept()) == []
+    again = world.run()
+    assert again is not None
+    assert again.state == "emptied"
+    with pytest.raises(RepairError, match="had set aside was deleted"):
+        again.undo()
+
+
+def test_an_unfinished_run_is_not_emptied(world: World) -> None:
+    """What an interrupted fix set aside may be the only copy."""
+    plan = repair(world.root, SetAside(f"{world.root}/bundle"))
+    run = journal.Run.create(str(world.runs), (plan,), now=1.0)
+    run.take(0)
+    with pytest.raises(RepairError, match="is not finished"):
+        run.empty()
+    assert len(list(run.kept())) == 1
+
+
+def test_a_plan_survives_its_journal(world: World) -> None:
+    """Every kind of value comes back equal, odd names too, for another process to finish."""
+    files = (("", f"/there/{ODD}"),)
+    sources = (LocalCopy(files, "hub cache"), HubFetch("org/name", "main", ODD, 7), Text("é"))
+    proof = Proof("", 7, Digest("sha256", "00"), "ggml")
+    plan = world.repairs()[0]._replace(
+        needs=(Need("blob", sources, (proof,), folder=True),), locks=(f"{world.root}/lock",)
+    )
+    made = journal.Run.create(str(world.runs), (plan,), now=12.5)
+    opened = journal.Run.open(made.folder)
+    assert opened.repairs == (plan,)
+    assert opened.repairs[0].safety is Safety.SAFE
+    assert (opened.id, opened.created_s, opened.state) == (made.id, 12.5, "open")
+
+
+def test_two_runs_of_one_second_have_two_ids(tmp_path: Path) -> None:
+    """Runs in different folders can be told apart by `undo`."""
+    made = [journal.Run.create(str(tmp_path / n), (), now=0.0).id for n in ("one", "two", "six")]
+    assert len(set(made)) == 3
+    assert all(name.startswith("19700101-000000-") for name in made)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]\n",
+        "{}\n",
+        '{"journal": 2}\n',
+        '{"journal": 1}\n',
+        '{"journal": 1, "id": "x", "created_s": 0, "repairs": [{"type": "Nope"}]}\n',
+        '{"journal": 1, "id": "x", "created_s": 0, "repairs": []}\n{"intent": [5, 0], "move": 1}\n',
+        '{"journal": 1, "id": "x", "created_s": 0, "repairs": []}\n7\n',
+        '{"journal": 1, "id": "x", "created_s": "torn',
+    ],
+)
+def test_foreign_and_torn_journals_are_passed_over(text: str, tmp_path: Path) -> None:
+    """What is no journal of ours hides no run, and stops no scan."""
+    run = journal.Run.create(str(tmp_path), (), now=0.0)
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "journal.jsonl").write_text(text)
+    (tmp_path / "file").touch()
+    (tmp_path / "empty").mkdir()
+    assert [found.id for found in journal.runs(str(tmp_path))] == [run.id]
+    with pytest.raises(RepairError, match="journal"):
+        journal.Run.open(str(tmp_path / "foreign"))
+
+
+def test_a_torn_last_line_was_never_acted_on(world: World) -> None:
+    """A journal cut at any byte of its last line reads as it was before that line."""
+    made = applied(world.runs, *world.repairs())
+    path = Path(made.folder, "journal.jsonl")
+    content = path.read_bytes()
+    start = content.rindex(b"\n", 0, -1) + 1
+    for length in range(start, len(content) - 1):
+        path.write_bytes(content[:length])
+        assert journal.Run.open(made.folder).state == "open"
+
+
+def test_runs_are_the_newest_last(tmp_path: Path) -> None:
+    """The order is that of their making, not of their names."""
+    made = [journal.Run.create(str(tmp_path), (), now=float(now)).id for now in (50, 7, 90)]
+    assert [run.id for run in journal.runs(str(tmp_path))] == [made[1], made[0], made[2]]
+    assert journal.runs(str(tmp_path / "missing")) == []
+
+
+def test_a_run_at_work_is_not_unfinished(tmp_path: Path) -> None:
+    """Only a run that nobody works on is reported as interrupted."""
+    journal.Run.create(str(tmp_path), (), now=0.0)
+    with disk.hold_lock(journal.lock_file(str(tmp_path))):
+        assert journal.unfinished([str(tmp_path)]) == []
+    assert len(journal.unfinished([str(tmp_path), str(tmp_path / "missing")])) == 1
+
+
+def test_runs_lie_where_a_rename_can_reach(tmp_path: Path) -> None:
+    """The state folder is used on the same file system, made or not, else the root's parent."""
+    root = tmp_path / "cache"
+    root.mkdir()
+    state = tmp_path / "not" / "made" / "yet"
+    assert journal.runs_folder(str(root), str(state)) == f"{state}/runs"
+    if os.path.isdir("/dev/shm") and not disk.same_file_system("/dev/shm", str(root)):
+        beside = str(tmp_path / ".cachedoctor")
+        assert journal.runs_folder(str(root), "/dev/shm/state") == beside
+        journal.Run.create(beside, (repair(root),), now=0.0)
+        assert Path(beside, ".gitignore").read_text().endswith("\n*\n")
+        stranger = repair(Path("/dev/shm"))
+        with pytest.raises(RepairError, match="a file system of its own"):
+            journal.Run.create(beside, (stranger,), now=0.0)
+
+
+class Project:
+    """A cloned project that comes with a `.cachedoctor` of its own, and a victim outside."""
+
+    def __init__(self, place: Path) -> None:
+        """Build it below `place`."""
+        self.folder = place / "project"
+        self.runs = self.folder / ".cachedoctor"
+        self.models = self.folder / "models"
+        self.victim = place / "victim"
+        self.models.mkdir(parents=True)
+        self.victim.mkdir()
+        (self.victim / "precious").write_bytes(b"precious")
+
+    def ship(self, plan: Repair, *lines: dict[str, object], folder: str = "x") -> str:
+        """Write a run folder as a stranger would."""
+        place = self.runs / folder
+        (place / "staged" / "0").mkdir(parents=True)
+        for need in plan.needs:
+            (place / "staged" / "0" / os.path.basename(need.name)).write_bytes(b"evil")
+        body = {"journal": 1, "id": folder, "created_s": 0, "repairs": [journal._to_json(plan)]}
+        rows = "".join(json.dumps(line) + "\n" for line in (body, *lines))
+        (place / "journal.jsonl").write_text(rows)
+        return str(place)
+
+
+@pytest.mark.parametrize(
+    "attack",
+    ["aside", "rename out", "rename in", "put", "put by link", "through a link", "lock", "staged"],
+)
+def test_a_shipped_journal_reaches_nothing_outside(attack: str, tmp_path: Path) -> None:
+    """Finishing or undoing a journal that a project brought along changes nothing outside of it."""
+    project = Project(tmp_path)
+    models, victim = str(project.models), str(project.victim)
+    (project.models / "file").write_bytes(b"file")
+    (project.models / "out").symlink_to(project.victim)
+    steps: dict[str, tuple[Step, ...]] = {
+        "aside": (SetAside(f"{victim}/precious"),),
+        "rename out": (Rename(f"{models}/file", f"{models}/../../victim/file"),),
+        "rename in": (Rename(f"{victim}/precious", f"{models}/stolen"),),
+        "put": (Put("n", f"{victim}/new"),),
+        "put by link": (Put("n", f"{models}/out/new"),),
+        "through a link": (Link(f"{models}/later", victim), Put("n", f"{models}/later/new")),
+    }
+    plan = repair(project.models, *steps.get(attack, ()))
+    if attack == "lock":
+        plan = plan._replace(locks=(f"{victim}/lock",))
+    elif attack == "staged":
+        plan = plan._replace(needs=(Need("../../../../../victim/new", (Text("evil"),), ()),))
+    before = fingerprint(project.victim)
+    folder = project.ship(plan)
+    with pytest.raises(RepairError, match="leads out to"):
+        journal.Run.open(folder).take(0)
+    for run in journal.runs(str(project.runs)):
+        run.undo()
+    assert fingerprint(project.victim) == before
+
+
+def test_a_shipped_undo_reaches_nothing_outside(tmp_path: Path) -> None:
+    """Moves that a stranger's journal claims to have made are not undone outside of it."""
+    project = Project(tmp_path)
+    precious = str(project.victim / "precious")
+    inside = f"{project.models}/file"
+    (project.models / "file").write_bytes(b"evil")
+    before = fingerprint(project.victim)
+    for number, (source, target) in enumerate(
+        ((inside, precious), (precious, inside), (str(project.victim / "new"), inside))
+    ):
+        line = {"intent": [0, 0], "move": ["rename", source, target, []]}
+        folder = project.ship(
+            repair(project.models, Rename(source, target)), line, folder=f"{number}"
+        )
+        with pytest.raises(RepairError, match="leads out to"):
+            journal.Run.open(folder)
+    times = {"intent": [0, 0], "move": ["link", "a", inside, [[str(project.victim), 0o777, 1]]]}
+    run = journal.Run.open(project.ship(repair(project.models, Link(inside, "a")), times))
+    with pytest.raises(RepairError, match="leads out to"):
+        run.undo()
+    assert journal.runs(str(project.runs)) != []
+    assert fingerprint(project.victim) == before
+
+
+def test_a_shipped_link_for_the_run_folders_reaches_nothing(tmp_path: Path) -> None:
+    """A `.cachedoctor` that is a link to somewhere else is not worked in."""
+    project = Project(tmp_path)
+    project.runs.symlink_to(project.victim)
+    folder = project.ship(repair(project.models, Put("n", f"{project.models}/n")))
+    before = fingerprint(project.victim)
+    with pytest.raises(RepairError, match="leads out to"):
+        journal.Run.open(folder)
+    assert fingerprint(project.victim) == before
+
+
+def test_a_run_beside_a_cache_works_as_any(tmp_path: Path) -> None:
+    """Its own journals pass the check that strangers' do not."""
+    world = World(tmp_path / "world")
+    world.runs = world.root.parent / ".cachedoctor"
+    before = fingerprint(world.root)
+    world.fix()
+    world.undo()
+    assert fingerprint(world.root) == before
