@@ -165,6 +165,7 @@ def plan_json(plan: Plan, host: Host) -> Json:
             "cures": [finding_json(finding) for finding in plan.cures],
             "by_hand": [finding_json(finding) for finding in plan.by_hand],
             "unfinished": list(plan.unfinished),
+            "free_bytes": plan.free_bytes,
             "fetch_bytes": plan.fetch_bytes,
             "copy_bytes": sum(repair.copy_bytes for repair in plan.repairs),
             "aside_bytes": sum(repair.aside_bytes for repair in plan.repairs),

@@ -284,6 +284,8 @@ def plan_lines(plan: Plan, report: Report) -> Iterator[str]:
             else ("nothing to download")
         )
         copies = f", {size(copy)} to copy" if copy else ""
+        if (fetch or copy) and plan.free_bytes is not None:
+            copies += f", {size(plan.free_bytes)} free"
         yield f"{printable(title)}: {plural(len(findings), 'repair')}, {cost}{copies}"
         for finding in findings:
             number += 1

@@ -36,6 +36,7 @@ class Plan(NamedTuple):
     cures: tuple[Finding, ...]
     by_hand: tuple[Finding, ...] = ()  # no repair, or one that only a person can do
     unfinished: tuple[str, ...] = ()  # folders of earlier fixes without an end
+    free_bytes: int | None = None  # on the fullest file system that would be written to
 
     @property
     def repairs(self) -> tuple[Repair, ...]:
@@ -97,7 +98,8 @@ def plan(
             repair = _resolved(finding, report, network)
         cures.append(finding._replace(repair=repair))
     unfinished = tuple(f.path for f in report.findings if f.code == "CD417")
-    return Plan(tuple(cures), tuple(by_hand), unfinished)
+    free = [disk.free_bytes(_above(f.repair.root)) for f in cures if f.repair]
+    return Plan(tuple(cures), tuple(by_hand), unfinished, min(free, default=None))
 
 
 def absent_model(
@@ -326,17 +328,19 @@ def _root(path: str, claim: Claim) -> str:
 
 
 def _runs_folder(root: str, host: Host) -> str:
-    above = root
-    while not os.path.isdir(above):
-        above = os.path.dirname(above)
-    return journal.runs_folder(above, host.state)
+    return journal.runs_folder(_above(root), host.state)
+
+
+def _above(path: str) -> str:
+    """Return the folder that is there, at or above `path`."""
+    while not os.path.isdir(path):
+        path = os.path.dirname(path)
+    return path
 
 
 def _room(folder: str, group: Sequence[Repair]) -> None:
     """Refuse before anything is fetched when it would not fit."""
-    above = folder
-    while not os.path.isdir(above):
-        above = os.path.dirname(above)
+    above = _above(folder)
     needed = sum(repair.fetch_bytes + repair.copy_bytes for repair in group)
     free = disk.free_bytes(above)
     if needed > free:

@@ -225,7 +225,7 @@ def test_a_terminal_is_asked_and_no_is_taken_for_no(home: Path) -> None:
     output, _ = process.communicate(timeout=60)
     os.close(parent)
     os.close(child)
-    assert b"Apply these" in output
+    assert b"Apply these 7 repairs?" in output
     assert process.returncode == 1
     assert fingerprint(home) == before
 

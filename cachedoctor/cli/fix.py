@@ -147,5 +147,6 @@ def _agreed(plan: Plan, *, text: bool) -> bool:
     """Ask once, where there is somebody to answer."""
     if not text or not sys.stdin.isatty():
         return False
-    steps = sum(len(repair.steps) for repair in plan.repairs) or "the left"
-    return click.confirm(f"Apply these {steps} steps?", default=False)
+    count = len(plan.cures) + len(plan.unfinished)
+    which = "this repair" if count == 1 else f"these {count} repairs"
+    return click.confirm(f"Apply {which}?", default=False)
