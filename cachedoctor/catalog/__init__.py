@@ -126,12 +126,13 @@ def read(engine: str) -> Table:
     Raises `CacheDoctorError` that names the file and the key when a row is wrong.
     """
     path = os.path.join(os.path.dirname(__file__), f"{engine}.toml")
-    with open(path, "rb") as file:
-        raw = tomllib.load(file)
     try:
-        return _table(raw)
-    except (KeyError, TypeError, ValueError) as error:
-        raise CacheDoctorError(f"the catalogue `{path}` has a mistake at key {error}") from error
+        with open(path, "rb") as file:
+            return _table(tomllib.load(file))
+    except KeyError as error:
+        raise CacheDoctorError(f"the catalogue `{path}` lacks the key {error}") from error
+    except (TypeError, ValueError) as error:
+        raise CacheDoctorError(f"the catalogue `{path}` has a mistake: {error}") from error
 
 
 def _table(raw: dict[str, Any]) -> Table:
