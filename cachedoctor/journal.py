@@ -21,13 +21,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import stat
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cachedoctor import disk, vocabulary
+from cachedoctor import disk, moves, vocabulary
 from cachedoctor.errors import RepairError
-from cachedoctor.vocabulary import Link, MakeFolder, Put, Rename, Repair, Safety, SetAside
+from cachedoctor.vocabulary import Link, MakeFolder, Put, Rename, Repair, SetAside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -37,23 +36,6 @@ if TYPE_CHECKING:
 _VERSION = 1
 _BESIDE = ".cachedoctor"
 OPEN = ("open", "undoing")  # states of a run that was interrupted
-
-
-class Move(NamedTuple):
-    """One change of the disk, as the journal knows it: what a step comes down to, and its inverse.
-
-    `kind` is `rename` from `source` to `target`, `link` or `folder` at `target`.
-    """
-
-    kind: str
-    source: str
-    target: str
-    folders: tuple[tuple[str, int, int], ...]  # folders it changes: path, mode, mtime_ns before
-
-    @property
-    def ends(self) -> tuple[str, ...]:
-        """Name what it changes."""
-        return (self.source, self.target) if self.kind == "rename" else (self.target,)
 
 
 class Kept(NamedTuple):
@@ -78,9 +60,9 @@ class Run:
         self._spelling = str(header.get("folder", folder))  # as the moves name it
         self.id: str = header["id"]
         self.created_s = float(header["created_s"])
-        self.repairs: tuple[Repair, ...] = tuple(_from_json(row) for row in header["repairs"])
+        self.repairs: tuple[Repair, ...] = tuple(moves.from_json(row) for row in header["repairs"])
         self.state = "open"
-        self._moves: dict[int, list[Move]] = {}
+        self._moves: dict[int, list[moves.Move]] = {}
         self._done: dict[tuple[int, int], Stamp | None] = {}
         self._undone: set[tuple[int, int]] = set()
         self._taken: set[int] = set()
@@ -108,9 +90,9 @@ class Run:
             "id": name,
             "folder": folder,
             "created_s": now,
-            "repairs": [_to_json(repair) for repair in repairs],
+            "repairs": [moves.to_json(repair) for repair in repairs],
         }
-        disk.write(os.path.join(folder, "journal.jsonl"), _line(header))
+        disk.write(os.path.join(folder, "journal.jsonl"), moves.line(header))
         for part in ("staged", "aside", "undone"):
             disk.make_folder(os.path.join(folder, part))
         return cls(folder, [header])
@@ -153,10 +135,10 @@ class Run:
 
     def placed(self, number: int, name: str) -> bool:
         """Say whether the need `name` of a repair was already put in its place."""
-        moves = self._moves.get(number, [])
-        for position, step in enumerate(self.repairs[number].steps[: len(moves)]):
+        logged = self._moves.get(number, [])
+        for position, step in enumerate(self.repairs[number].steps[: len(logged)]):
             if isinstance(step, Put) and step.name == name:
-                return (number, position) in self._done or _happened(moves[position])
+                return (number, position) in self._done or moves.happened(logged[position])
         return False
 
     @property
@@ -181,17 +163,17 @@ class Run:
             self._log({"taken": number})
 
     def _step(self, number: int, position: int, step: Step) -> None:
-        moves = self._moves.get(number, [])
-        if position < len(moves):
-            move = moves[position]
-            finished = _happened(move)
+        logged = self._moves.get(number, [])
+        if position < len(logged):
+            move = logged[position]
+            finished = moves.happened(move)
         else:
             move = self._move(number, position, step)
             self._log({"intent": [number, position], "move": move})
             finished = False
         if not finished:
             self._confine(move.ends)  # an earlier step may have made a link on the way there
-            _perform(move)
+            moves.perform(move)
         self._log({"done": [number, position], "stamp": disk.stamp(move.target)})
 
     def close(self, outcome: str) -> None:
@@ -252,7 +234,7 @@ class Run:
         for part in ("aside", "undone", "staged"):
             disk.remove_tree(os.path.join(self.folder, part))
 
-    def _move(self, number: int, position: int, step: Step) -> Move:
+    def _move(self, number: int, position: int, step: Step) -> moves.Move:
         """Say what a step comes down to."""
         match step:
             case SetAside(path=path):
@@ -273,14 +255,16 @@ class Run:
         parents = {os.path.dirname(target)}
         if kind == "rename":
             parents.add(os.path.dirname(source))
-        folders = [_times(path) for path in sorted(parents) if not self._own(path)]
-        return Move(kind, source, target, tuple(folders))
+        folders = [moves.times(path) for path in sorted(parents) if not self._own(path)]
+        return moves.Move(kind, source, target, tuple(folders))
 
     def _keys(self) -> Iterator[tuple[int, int]]:
         """Return the numbers of the moves that may have been made, in order."""
-        return ((n, position) for n, moves in self._moves.items() for position in range(len(moves)))
+        return (
+            (n, position) for n, logged in self._moves.items() for position in range(len(logged))
+        )
 
-    def _at(self, key: tuple[int, int]) -> Move:
+    def _at(self, key: tuple[int, int]) -> moves.Move:
         return self._moves[key[0]][key[1]]
 
     def _own(self, path: str) -> bool:
@@ -348,7 +332,7 @@ class Run:
 
     def _invert(self, key: tuple[int, int]) -> None:
         move = self._at(key)
-        if key in self._done or _happened(move):
+        if key in self._done or moves.happened(move):
             if move.kind == "folder":
                 if not move.source and os.path.isdir(move.target) and not os.listdir(move.target):
                     disk.remove_folder(move.target)
@@ -365,8 +349,8 @@ class Run:
         self._log({"undone": list(key)})
 
     def _log(self, line: dict[str, Any]) -> None:
-        disk.append(os.path.join(self.folder, "journal.jsonl"), _line(line))
-        self._replay(json.loads(_line(line)))
+        disk.append(os.path.join(self.folder, "journal.jsonl"), moves.line(line))
+        self._replay(json.loads(moves.line(line)))
 
     def _replay(self, line: dict[str, Any]) -> None:
         if "intent" in line:
@@ -374,7 +358,7 @@ class Run:
             self.repairs[number].steps[position]  # a move of no step is no journal of ours
             kind, source, target, folders = line["move"]
             known = tuple((path, mode, mtime) for path, mode, mtime in folders)
-            self._moves.setdefault(number, []).append(Move(kind, source, target, known))
+            self._moves.setdefault(number, []).append(moves.Move(kind, source, target, known))
         elif "done" in line:
             number, position = line["done"]
             placed = line["stamp"]
@@ -391,8 +375,8 @@ class Run:
 
 
 def runs_folder(root: str, state_folder: str) -> str:
-    """Return where the runs of an existing `root` belong: renames need one file system."""
-    if disk.same_file_system(root, _existing(state_folder)):
+    """Return where the runs of `root` belong, there or not yet: renames need one file system."""
+    if disk.same_file_system(_existing(root), _existing(state_folder)):
         return os.path.join(state_folder, "runs")
     return os.path.join(os.path.dirname(root), _BESIDE)
 
@@ -464,29 +448,6 @@ def _guard(repair: Repair) -> None:
             )
 
 
-def _perform(move: Move) -> None:
-    if move.kind == "rename":
-        disk.rename(move.source, move.target)
-    elif move.kind == "link":
-        disk.link(move.target, move.source)
-    elif not move.source:
-        disk.make_folder(move.target)
-
-
-def _happened(move: Move) -> bool:
-    """Tell from the disk whether a move was made."""
-    if move.kind == "rename":
-        return os.path.lexists(move.target) and not os.path.lexists(move.source)
-    if move.kind == "link":
-        return os.path.islink(move.target) and os.readlink(move.target) == move.source
-    return os.path.isdir(move.target)
-
-
-def _times(path: str) -> tuple[str, int, int]:
-    status = os.stat(path)
-    return path, stat.S_IMODE(status.st_mode), status.st_mtime_ns
-
-
 def _size(path: str) -> int:
     if not os.path.isdir(path) or os.path.islink(path):
         return os.lstat(path).st_size
@@ -495,35 +456,3 @@ def _size(path: str) -> int:
         for base, _, names in os.walk(path)
         for name in names
     )
-
-
-def _line(value: dict[str, Any]) -> bytes:
-    return json.dumps(value).encode() + b"\n"
-
-
-_VALUES = {
-    kind.__name__: kind
-    for kind in vars(vocabulary).values()
-    if isinstance(kind, type) and issubclass(kind, tuple) and hasattr(kind, "_fields")
-}
-
-
-def _to_json(value: Any) -> Any:
-    """Write a value with the name of its type, so that a run can be finished by another process."""
-    if hasattr(value, "_fields"):
-        fields = {name: _to_json(item) for name, item in value._asdict().items()}
-        return {"type": type(value).__name__, **fields}
-    if isinstance(value, (tuple, list)):
-        return [_to_json(item) for item in value]
-    return value
-
-
-def _from_json(value: Any) -> Any:
-    if isinstance(value, dict):
-        fields = {name: _from_json(item) for name, item in value.items() if name != "type"}
-        if "safety" in fields:
-            fields["safety"] = Safety(fields["safety"])
-        return _VALUES[value["type"]](**fields)
-    if isinstance(value, list):
-        return tuple(_from_json(item) for item in value)
-    return value

@@ -234,7 +234,8 @@ def _carry_out(repairs_: Sequence[Repair], network: Network) -> list[str]:
     """Apply repairs, one run for each file system; if one fails, those before it are undone."""
     groups: dict[str, list[Repair]] = {}
     for repair in repairs_:
-        groups.setdefault(_runs_folder(repair.root, network.host), []).append(repair)
+        folder = journal.runs_folder(repair.root, network.host.state)
+        groups.setdefault(folder, []).append(repair)
     done: list[journal.Run] = []
     for folder, group in groups.items():
         try:
@@ -325,10 +326,6 @@ def _claim_of(finding: Finding, report: Report) -> tuple[Claim, Entry | None]:
 def _root(path: str, claim: Claim) -> str:
     """Return the root in which a model that is not there belongs."""
     return path[: -len(claim.needs.folder) - 1] if claim.needs.folder else os.path.dirname(path)
-
-
-def _runs_folder(root: str, host: Host) -> str:
-    return journal.runs_folder(_above(root), host.state)
 
 
 def _above(path: str) -> str:

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from cachedoctor import disk, journal
+from cachedoctor import disk, journal, moves
 from cachedoctor.errors import RepairError
 from cachedoctor.vocabulary import (
     Digest,
@@ -585,7 +585,7 @@ class Project:
         (place / "staged" / "0").mkdir(parents=True)
         for need in plan.needs:
             (place / "staged" / "0" / os.path.basename(need.name)).write_bytes(b"evil")
-        body = {"journal": 1, "id": folder, "created_s": 0, "repairs": [journal._to_json(plan)]}
+        body = {"journal": 1, "id": folder, "created_s": 0, "repairs": [moves.to_json(plan)]}
         rows = "".join(json.dumps(line) + "\n" for line in (body, *lines))
         (place / "journal.jsonl").write_text(rows)
         return str(place)
