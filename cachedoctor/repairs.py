@@ -202,9 +202,13 @@ def _restore_blob(
     digest = artifact.digest
     target = artifact.file
     links = [a.path for _, a in at if a.path != a.file and a.state is State.MISSING]
+    if digest and artifact.state is State.DANGLING and target == artifact.path:
+        target = os.path.join(repository.path, "blobs", digest.hex)  # the link leads elsewhere
+        links = [artifact.path]
     steps: list[Step] = []
     blob = repository.blobs.get(digest.hex) if digest else None
-    if artifact.state is State.MISSING and blob and blob.state is State.PRESENT:
+    lost = artifact.state is State.MISSING or links
+    if lost and blob and blob.state is State.PRESENT:
         words = f"link `{artifact.name}` to its blob again"
         return _repair("relink", words, entry.root, (), tuple(_links(links, target)))
     size = artifact.expected_bytes

@@ -80,9 +80,9 @@ def _claimed(entry: Entry, users: Sequence[Engine], host: Host, locator: Locator
     for claim in claims:
         for need in claim.needs.requirements:
             there = [n for n in need.names if n in artifacts]
-            name = next(iter(there), "") or next(
-                (n for n in need.names if n in entry.promises), need.names[0]
-            )
+            told = {**claim.published, **entry.promises}  # of several names, the one it has
+            usual = next((n for n in need.names if n in told), need.names[0])
+            name = there[0] if there else usual
             artifact = artifacts.get(name) or locator.missing(entry, name)
             artifacts[name] = _expected(artifact, claim, need, entry)
     return entry._replace(claims=tuple(claims), artifacts=tuple(artifacts.values()))

@@ -36,6 +36,7 @@ def cachedoctor(*arguments: str, env: dict[str, str] | None = None) -> Ended:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
+        errors="backslashreplace",
         timeout=300,
         check=False,
     )

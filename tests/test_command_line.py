@@ -102,6 +102,15 @@ def test_names_that_are_no_utf8_and_terminal_escapes_are_shown_safely(home: Path
     assert "bad\\xff\\x1b[31m\\x0a.bin" in text
 
 
+def test_a_terminal_without_tick_marks_shows_the_rest(home: Path) -> None:
+    """Where the output's encoding lacks a character, it is escaped; nothing is tripped over."""
+    worlds.repository(worlds.hub_of(home), worlds.TINY, worlds.whisper_files())
+    for encoding in ("ascii", "latin-1"):
+        shown = cachedoctor("scan", env={"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"})
+        assert shown.code == 0
+        assert "faster-whisper" in shown.output
+
+
 def test_a_hundred_gigabytes_are_read_in_no_time(home: Path) -> None:
     """A sparse file of 100 GB is judged from its header and offsets."""
     folder = home / ".cache" / "whisper"

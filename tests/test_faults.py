@@ -84,6 +84,19 @@ def ref(world: World, text: bytes) -> None:
     (world.repository / "refs" / "main").write_bytes(text)
 
 
+def relink(world: World, folder: str) -> None:
+    """Make every link of the snapshot lead to a blob in another folder."""
+    for path in world.snapshot.iterdir():
+        name = worlds.blob_of(path).name
+        path.unlink()
+        path.symlink_to(f"{folder}/{name}")
+
+
+def manifest(world: World) -> Path:
+    """Return the tree manifest."""
+    return world.repository / "trees" / f"{worlds.COMMIT}.json"
+
+
 def stranger(world: World, name: str) -> Path:
     """Return the physical file of the repository that no engine claims."""
     path = worlds.hub_of(world.home) / "models--someone--else" / "snapshots" / worlds.COMMIT / name
@@ -182,6 +195,28 @@ FAULTS: dict[str, tuple[Callable[[World], object], list[str], bool, bool]] = {
         lambda w: (unlink(w.snapshot / "config.json"),
                    (w.snapshot / "config.json").symlink_to("/etc/passwd")),
         ["CD406"], False, False,
+    ),
+    "links lead to a cache that is gone": (
+        lambda w: relink(w, "/gone/hub/models--x/blobs"), ["CD103"] * 4, False, True,
+    ),
+    "links are absolute": (
+        lambda w: relink(w, str(w.repository / "blobs")), [], False, True,
+    ),
+    "the manifest is a pipe": (
+        lambda w: (unlink(manifest(w)), os.mkfifo(manifest(w))), [], False, True,
+    ),
+    "the manifest is endless": (
+        lambda w: (unlink(manifest(w)), manifest(w).symlink_to("/dev/zero")), [], False, True,
+    ),
+    "refs is a link to elsewhere": (
+        lambda w: (shutil.rmtree(w.repository / "refs"),
+                   (w.repository / "refs").symlink_to("/usr")),
+        ["CD108"], False, False,
+    ),
+    "the repository is a link to elsewhere": (
+        lambda w: (w.repository.rename(w.home / "moved"),
+                   w.repository.symlink_to(w.home / "moved")),
+        ["CD108"], False, False,
     ),
     "links lead in a circle": (
         lambda w: (unlink(w.snapshot / "config.json"),

@@ -172,6 +172,22 @@ def test_a_folder_that_lacks_only_the_new_joint_fetches_only_that(
     assert contents(models / NEW / bundle) == contents(official / bundle)
 
 
+def test_a_bundle_is_not_read_through_a_link_out_of_it(
+    home: Path, models: Path, official: Path
+) -> None:
+    """A link out of the root is CD406, is not opened, and the model is not called ready."""
+    shutil.copytree(official, models / NEW)
+    for name in ("coremldata.bin", "model.mil", "weights/weight.bin"):
+        path = models / NEW / "Encoder.mlmodelc" / name
+        kept = path.read_bytes()
+        path.unlink()
+        path.symlink_to("/etc/passwd")
+        assert on(home, "scan", "--json").codes == ["CD406"], name
+        assert on(home, "preflight", "fluidaudio", "--model", "v3").code == 1
+        path.unlink()
+        path.write_bytes(kept)
+
+
 def test_truncated_weights_are_found_from_their_offsets(
     home: Path, models: Path, official: Path
 ) -> None:

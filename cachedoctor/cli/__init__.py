@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import io
 import os
 import sys
 
@@ -58,6 +59,9 @@ def group() -> None:
 def main() -> None:
     """Run a command; every ending has its exit code and one clear line."""
     gc.disable()  # a short life with a hundred thousand values and no cycles to speak of
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no tick marks
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = group.main(prog_name="cachedoctor", standalone_mode=False)
     except CacheDoctorError as error:

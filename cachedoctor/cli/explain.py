@@ -11,7 +11,7 @@ from cachedoctor.cli.options import output_options
 @click.argument("code", required=False)
 @output_options
 def command(code: str | None, verbose: bool, quiet: bool, format_: str) -> None:
-    r"""Print the page of one finding's code, or list all codes.
+    """Print the page of one finding's code, or list all codes.
 
     \b
       cachedoctor explain CD201

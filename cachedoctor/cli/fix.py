@@ -50,7 +50,7 @@ def command(
     quiet: bool,
     format_: str,
 ) -> None:
-    r"""Repair what `scan` found: every error and warning, or only those of an ENGINE or a CODE.
+    """Repair what `scan` found: every error and warning, or only those of an ENGINE or a CODE.
 
     Everything a repair needs is brought together and proven first; only then are files moved.
     Nothing is deleted: what was bad is set aside and `cachedoctor undo` brings it back. Without a

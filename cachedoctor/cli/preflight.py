@@ -22,7 +22,7 @@ def command(
     quiet: bool,
     format_: str,
 ) -> None:
-    r"""Answer in one line whether ENGINE would load a model now, without the network.
+    """Answer in one line whether ENGINE would load a model now, without the network.
 
     Exit code 0 when it is ready, 1 when it is not, 2 for an unknown name: made for scripts.
 

@@ -31,7 +31,7 @@ def command(
     quiet: bool,
     format_: str,
 ) -> None:
-    r"""Say what every engine has on this machine and what is wrong with it.
+    """Say what every engine has on this machine and what is wrong with it.
 
     Reads names, sizes and headers, in milliseconds; changes nothing and needs no network. Exit code
     0 when nothing is wrong, 1 with findings, 3 when the named home cannot be read.

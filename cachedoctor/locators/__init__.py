@@ -99,7 +99,8 @@ def look(path: str, root: str) -> Look:
             real = os.path.realpath(path, strict=True)
         except FileNotFoundError:
             aim = os.path.normpath(os.path.join(os.path.dirname(path), target))
-            return Look(State.DANGLING, aim, None, target)
+            # what a broken link names outside is no place for a repair to write to
+            return Look(State.DANGLING, aim if inside(aim, root) else path, None, target)
         if not inside(real, root):
             return Look(State.ESCAPING, path, None, real)
         status = os.stat(real)

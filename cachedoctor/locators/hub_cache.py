@@ -25,7 +25,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import disk
-from cachedoctor.locators import Look, entry_id, held, inside, look, reason, regular, stamp_of
+from cachedoctor.locators import Look, entry_id, held, look, reason, regular, stamp_of
 from cachedoctor.vocabulary import Artifact, Digest, Entry, Evidence, Root, State
 
 if TYPE_CHECKING:
@@ -174,8 +174,14 @@ def _is_repository(name: str) -> bool:
 
 
 def _list(path: str, unreadable: list[tuple[str, str]]) -> list[os.DirEntry[str]]:
-    """List a folder; one that is not there is empty, one that cannot be read is remembered."""
+    """List a folder; one that is not there is empty, one that cannot be read is remembered.
+
+    The client makes no links to folders, so one is not followed: it may lead anywhere.
+    """
     try:
+        if os.path.islink(path):
+            unreadable.append((path, f"a link to `{os.readlink(path)}` is not followed"))
+            return []
         with os.scandir(path) as entries:
             return list(entries)
     except (FileNotFoundError, NotADirectoryError):
@@ -189,13 +195,27 @@ def _repository(root: str, folder: str) -> Repository:
     path = os.path.join(root, folder)
     kind, _, rest = folder.partition("--")
     unreadable: list[tuple[str, str]] = []
+    if os.path.islink(path):
+        _list(path, unreadable)
+        return Repository(
+            path,
+            kind.removesuffix("s"),
+            rest.replace("--", "/", 1),
+            (),
+            (),
+            {},
+            (),
+            {},
+            os.path.join(root, ".locks", folder),
+            tuple(unreadable),
+        )
     blobs, partials = _blobs(root, os.path.join(path, "blobs"), unreadable)
     snapshots = _list(os.path.join(path, "snapshots"), unreadable)
     commits = sorted(entry.name for entry in snapshots if entry.is_dir(follow_symlinks=False))
     trees = {
         entry.name[:-5]: _tree(entry.path)
         for entry in _list(os.path.join(path, "trees"), [])
-        if entry.name.endswith(".json")
+        if entry.name.endswith(".json") and entry.is_file(follow_symlinks=False)
     }
     return Repository(
         path,
@@ -351,6 +371,5 @@ def _follow(
     if etag in blobs:
         return blobs[etag], etag
     found = look(path, root)
-    folder, etag = os.path.split(found.file)
-    near = os.path.basename(folder) == "blobs" and inside(folder, root)
-    return found, etag if near else ""
+    folder, etag = os.path.split(found.file if found.state is State.PRESENT else target)
+    return found, etag if os.path.basename(folder) == "blobs" else ""
