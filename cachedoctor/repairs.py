@@ -280,13 +280,14 @@ def _restore_in_folder(survey: Survey, entry: Entry, artifact: Artifact) -> Repa
         files, known = found
         sources.append(LocalCopy(files, why))
         proofs = proofs or known
-    remote = claim.prefix + owner.name + ("/" if owner.bundle else "")
+    whole = owner.bundle or owner.format == "coreml"  # a file may be where the bundle belongs
+    remote = claim.prefix + owner.name + ("/" if whole else "")
     sources.append(HubFetch(claim.repository, "main", remote, 0))
-    need = _need(owner.name, tuple(sources), "coreml" if owner.bundle else owner.format)
+    need = _need(owner.name, tuple(sources), "coreml" if whole else owner.format)
     if proofs:
         need = need._replace(proofs=(*need.proofs, *proofs))
     return _repair(
-        "restore-bundle" if owner.bundle else "restore-file",
+        "restore-bundle" if whole else "restore-file",
         _words(sources[0], owner.name),
         entry.root,
         (need,),
@@ -316,7 +317,7 @@ def _siblings(
         files = [a for a in mine if not a.bundle]
         if not files or any(a.state is not State.PRESENT for a in files):
             continue
-        if owner.bundle and not _is_whole(os.path.join(other.path, prefix)):
+        if owner.name.endswith(".mlmodelc") and not _is_whole(os.path.join(other.path, prefix)):
             continue
         names = tuple((a.name[len(prefix) + 1 :], a.file) for a in files)
         proofs = tuple(Proof(a.name[len(prefix) + 1 :], a.size_bytes, a.digest) for a in files)

@@ -50,7 +50,8 @@ def stage(need: Need, path: str, network: Network) -> None:
         else:
             return
     raise RepairError(
-        f"`{need.name}` could not be had: {'; '.join(failures)}", hint="nothing was changed"
+        f"`{need.name}` could not be had: {'; '.join(failures)}",
+        hint="nothing was changed; name an engine or a code to repair the rest",
     )
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cachedoctor.staging import Network
     from cachedoctor.vocabulary import Claim, Entry
 
+_MARGIN_BYTES = 1 << 20  # for the journal, and what small files round up to
 _LAST = ("CD410", "CD502")  # after everything inside a folder is right; and waste
 
 
@@ -338,7 +339,7 @@ def _above(path: str) -> str:
 def _room(folder: str, group: Sequence[Repair]) -> None:
     """Refuse before anything is fetched when it would not fit."""
     above = _above(folder)
-    needed = sum(repair.fetch_bytes + repair.copy_bytes for repair in group)
+    needed = sum(repair.fetch_bytes + repair.copy_bytes for repair in group) + _MARGIN_BYTES
     free = disk.free_bytes(above)
     if needed > free:
         raise RepairError(

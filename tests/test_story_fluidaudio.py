@@ -188,6 +188,17 @@ def test_a_bundle_is_not_read_through_a_link_out_of_it(
         path.write_bytes(kept)
 
 
+def test_a_file_in_a_bundles_place_is_replaced(home: Path, models: Path, official: Path) -> None:
+    """A file under a bundle's name is a hollow bundle, and gives way to the real one."""
+    in_hub(home, official)
+    shutil.copytree(official, models / NEW)
+    shutil.rmtree(models / NEW / "Encoder.mlmodelc")
+    (models / NEW / "Encoder.mlmodelc").write_bytes(b"not a folder")
+    assert on(home, "scan", "--json").codes == ["CD102"]
+    assert on(home, "fix", "--yes", "--offline").code == 0
+    assert contents(models / NEW) == contents(official)
+
+
 def test_truncated_weights_are_found_from_their_offsets(
     home: Path, models: Path, official: Path
 ) -> None:

@@ -78,7 +78,7 @@ class Examination:
         return self._by_entry[entry.id]
 
     def _fault(self, artifact: Artifact) -> FormatError | OSError | None:
-        if artifact.format is None and not _worth_a_sniff(artifact):
+        if artifact.format is None and (artifact.bundle or not _worth_a_sniff(artifact)):
             return None
         if self.proven(artifact):  # a proven digest outranks structure
             return None
@@ -92,8 +92,10 @@ class Examination:
 
     def _read(self, artifact: Artifact) -> FormatError | None:
         try:
-            if artifact.bundle:
-                formats.find_bundle(artifact.format or "coreml").inspect(artifact.file)
+            if artifact.format == "coreml":
+                if not artifact.bundle:
+                    raise FormatError(Fault.HOLLOW, "is a file where a bundle belongs")
+                formats.find_bundle(artifact.format).inspect(artifact.file)
                 return None
             with open(artifact.file, "rb", buffering=0) as file:
                 if artifact.format is None:
