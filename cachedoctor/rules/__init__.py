@@ -94,7 +94,7 @@ class Examination:
         try:
             if artifact.format == "coreml":
                 if not artifact.bundle:
-                    raise FormatError(Fault.HOLLOW, "is a file where a bundle belongs")
+                    return FormatError(Fault.HOLLOW, "is a file where a bundle belongs")
                 formats.find_bundle(artifact.format).inspect(artifact.file)
                 return None
             with open(artifact.file, "rb", buffering=0) as file:
