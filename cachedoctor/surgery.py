@@ -116,6 +116,11 @@ def absent_model(
     path = found.home(models[0], report.host)
     layout = found.locators[0]
     root = _root(path, claim)
+    inside = os.path.join(os.path.realpath(root), os.path.relpath(path, root))
+    if os.path.lexists(path) and os.path.realpath(path) != inside:
+        raise RepairError(
+            f"`{path}` is a link; nothing is written through it", hint="put a folder in its place"
+        )
     if layout == "openai-cdn":
         (need,) = claim.needs.requirements
         copies = report.survey.digests.get(need.digest.hex, ()) if need.digest else ()

@@ -188,6 +188,16 @@ def test_a_bundle_is_not_read_through_a_link_out_of_it(
         path.write_bytes(kept)
 
 
+def test_a_model_is_not_fetched_through_a_link(home: Path, models: Path, tmp_path: Path) -> None:
+    """A model folder that leads elsewhere is not written through; exit 4 names it."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (models / NEW).symlink_to(elsewhere)
+    refused = on(home, "fix", "fluidaudio", "--model", "v3", "--yes")
+    assert (refused.code, "is a link" in refused.errors) == (4, True)
+    assert list(elsewhere.iterdir()) == []
+
+
 def test_a_file_in_a_bundles_place_is_replaced(home: Path, models: Path, official: Path) -> None:
     """A file under a bundle's name is a hollow bundle, and gives way to the real one."""
     in_hub(home, official)
