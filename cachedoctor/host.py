@@ -58,7 +58,10 @@ class Host(NamedTuple):
         else:
             place = os.path.abspath(os.path.expanduser(home))
             _require_folder(place, "home")
-        cwd = os.getcwd()
+        try:
+            cwd = os.getcwd()
+        except FileNotFoundError:  # it was deleted under us
+            cwd = "/"
         if project is not None:
             project = os.path.abspath(os.path.expanduser(project))
             _require_folder(project, "project")

@@ -44,6 +44,8 @@ def ready(
             if answer.ready:
                 return answer
             excuse = excuse or answer
+            if entry.path.startswith(engine.home(model, report.host)):
+                break  # the engine looks here first, and no further
     if excuse is not None:
         return excuse
     first = models[0].name if models else None

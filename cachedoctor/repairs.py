@@ -28,6 +28,7 @@ from cachedoctor.vocabulary import (
     Repair,
     Safety,
     SetAside,
+    Severity,
     State,
     Text,
 )
@@ -44,6 +45,7 @@ def restore(finding: Finding, survey: Survey) -> Repair | None:
     at = survey.at(finding.path) or _bundle_around(finding.path, survey)
     if not at:
         return None
+    at = tuple(sorted(at, key=lambda pair: not pair[0].claims))
     entry, artifact = at[0]
     if entry.locator == "hub-cache":
         return _restore_blob(finding, survey, at)
@@ -57,8 +59,11 @@ def rewrite_ref(finding: Finding, survey: Survey) -> Repair | None:
     entries = [entry for entry in survey.entries if entry.id in finding.entries]
     complete = [entry.revision for entry in entries if entry.revision and _complete(entry)]
     text = _text_of(finding.path).strip()
-    if text in {entry.revision for entry in entries}:
+    revisions = [entry.revision for entry in entries if entry.revision and entry.artifacts]
+    if text in revisions:
         complete = [text]
+    elif not complete and len(revisions) == 1:  # what it lacks is cured by findings of its own
+        complete = revisions
     if len(complete) == 1 and complete[0]:
         need = Need("ref", (Text(complete[0]),), (Proof("", len(complete[0]), None),))
         return _repair(
@@ -102,7 +107,7 @@ def rename_folder(finding: Finding, survey: Survey) -> Repair | None:
     claim = next(claim for claim in entry.claims if claim.needs.folder not in ("", entry.name))
     target = os.path.join(entry.root, claim.needs.folder)
     if os.path.lexists(target):
-        return set_aside(finding, survey)
+        return set_aside(finding, survey) if finding.severity is Severity.NOTE else None
     return _repair(
         "rename-folder",
         f"rename `{entry.name}` to `{claim.needs.folder}`",
@@ -248,7 +253,7 @@ def _restore_cdn(
         return None
     size = artifact.expected_bytes
     sources = _copies(survey.digests.get(artifact.digest.hex, ()), artifact.file, size)
-    begun = finding.code in ("CD201", "CD302") and artifact.size_bytes < (size or 0)
+    begun = finding.code == "CD201" and artifact.size_bytes < (size or 0)
     resume = artifact.file if begun else ""
     sources.append(CdnFetch(entry.claims[0].url, size or 0, resume))
     need = Need("file", tuple(sources), (Proof("", size, artifact.digest, artifact.format),))
@@ -257,7 +262,7 @@ def _restore_cdn(
         _words(sources[0], artifact.name),
         entry.root,
         (need,),
-        (SetAside(artifact.file), Put("file", artifact.file)),
+        (*_out_of_the_way(artifact.path), Put("file", artifact.path)),
         finding.bytes,
     )
     if resume and made.fetch_bytes:

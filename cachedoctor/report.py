@@ -332,7 +332,9 @@ def outcome_lines(plan: Plan, outcome: Outcome) -> Iterator[str]:
             f"  {size(outcome.aside_bytes)} set aside, freed after `cachedoctor quarantine empty`"
         )
     if outcome.runs:
-        yield "  take it all back with `cachedoctor undo`"
+        names = [f"`cachedoctor undo {run}`" for run in reversed(outcome.runs)]
+        alone = ["`cachedoctor undo`"] if len(names) == 1 else names
+        yield f"  take it all back with {' and '.join(alone)}"
     yield counting(outcome.report.findings)
 
 

@@ -92,7 +92,10 @@ def plan(
             continue
         moved = {step for step in repair.steps if isinstance(step, SetAside)}
         mark = repair.steps or (repair.kind, repair.describe)
-        if mark in taken or (moved and moved <= taken):
+        if mark in taken or (moved and all(_gone(step.path, taken) for step in moved)):
+            continue
+        if network and network.offline and repair.safety is Safety.FETCHES:
+            by_hand.append(finding)
             continue
         taken.update((mark, *moved))
         if repair.kind == "fetch-model" and not repair.steps and network:
@@ -101,6 +104,12 @@ def plan(
     unfinished = tuple(f.path for f in report.findings if f.code == "CD417")
     free = [disk.free_bytes(_above(f.repair.root)) for f in cures if f.repair]
     return Plan(tuple(cures), tuple(by_hand), unfinished, min(free, default=None))
+
+
+def _gone(path: str, taken: Collection[object]) -> bool:
+    """Say whether what is at `path` is set aside by an earlier repair, alone or with its folder."""
+    aside = [step.path for step in taken if isinstance(step, SetAside)]
+    return any(path == other or path.startswith(other + "/") for other in aside)
 
 
 def absent_model(

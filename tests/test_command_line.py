@@ -111,6 +111,27 @@ def test_a_terminal_without_tick_marks_shows_the_rest(home: Path) -> None:
         assert "faster-whisper" in shown.output
 
 
+def test_somebodys_own_checkpoint_in_a_project_is_let_be(tmp_path: Path) -> None:
+    """A whole `base.pt` of another length in a project's models is nobody's business."""
+    models = tmp_path / "cwd" / "models"
+    models.mkdir()
+    (models / "base.pt").write_bytes(builders.torch_zip_file())
+    found = scan("--fail-on", "note")
+    assert (found.code, found.codes) == (0, [])
+    assert found.data["entries"][0]["engines"] == []
+
+
+def test_a_broken_usual_place_is_not_hidden_by_the_project(home: Path, tmp_path: Path) -> None:
+    """The engine looks in its own folder first, so that is what counts."""
+    models = tmp_path / "cwd" / "models"
+    worlds.repository(models, worlds.TINY, worlds.whisper_files())
+    ready = ("preflight", "faster-whisper", "--model", "tiny.en")
+    assert cachedoctor(*ready).code == 0
+    usual = worlds.repository(worlds.hub_of(home), worlds.TINY, worlds.whisper_files())
+    worlds.cut(worlds.blob_of(usual / "snapshots" / worlds.COMMIT / "model.bin"), 30)
+    assert cachedoctor(*ready).code == 1
+
+
 def test_a_hundred_gigabytes_are_read_in_no_time(home: Path) -> None:
     """A sparse file of 100 GB is judged from its header and offsets."""
     folder = home / ".cache" / "whisper"

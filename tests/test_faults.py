@@ -171,6 +171,9 @@ FAULTS: dict[str, tuple[Callable[[World], object], list[str], bool, bool]] = {
     "the ref is a newline": (lambda w: ref(w, b"\n"), ["CD402"], False, True),
     "the ref names another commit": (lambda w: ref(w, b"f" * 40), ["CD403"], False, True),
     "the ref is no commit": (lambda w: ref(w, b"\xff\xfenot a commit"), ["CD418"], False, True),
+    "a vocabulary is empty and no manifest is kept": (
+        lambda w: (unlink(manifest(w)), replace(w, "vocabulary.txt", b"")), ["CD201"], False, True,
+    ),
     "the snapshot is emptied": (
         lambda w: (shutil.rmtree(w.snapshot), w.snapshot.mkdir()), ["CD105"], False, False,
     ),
@@ -179,7 +182,7 @@ FAULTS: dict[str, tuple[Callable[[World], object], list[str], bool, bool]] = {
     ),
     "a killed download left its partial": (partial, ["CD502"], False, True),
     "weights and ref both broken": (
-        lambda w: (cut(w, "model.bin"), ref(w, b"")), ["CD201", "CD402"], False, False,
+        lambda w: (cut(w, "model.bin"), ref(w, b"")), ["CD201", "CD402"], False, True,
     ),
     "a folder is where the weights belong": (
         lambda w: (unlink(w.snapshot / "model.bin"), (w.snapshot / "model.bin").mkdir()),
@@ -287,6 +290,14 @@ def test_a_repository_that_was_only_asked_is_healthy(world: World) -> None:
     (asked / "refs").mkdir(parents=True)
     (asked / "refs" / "main").write_text("b" * 40)
     (asked / ".no_exist" / ("b" * 40)).mkdir(parents=True)
+    assert world.codes() == []
+
+
+def test_a_download_to_another_folder_is_healthy(world: World) -> None:
+    """Downloading with `local_dir` writes a ref into the cache and nothing else."""
+    asked = worlds.hub_of(world.home) / "models--Systran--faster-whisper-base" / "refs"
+    asked.mkdir(parents=True)
+    (asked / "main").write_text("b" * 40)
     assert world.codes() == []
 
 

@@ -76,6 +76,8 @@ def main() -> None:
     except BrokenPipeError:  # the reader went away: `cachedoctor scan | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except OSError as error:  # a full disk behind a redirected output
+        code = _fail(f"the answer could not be written: {error.strerror}", "", 1)
     sys.exit(code or 0)
 
 

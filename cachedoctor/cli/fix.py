@@ -92,7 +92,8 @@ def command(
         click.echo(record.dumps(record.run_json(plan, outcome, host)))
     elif show:
         console.say(report.outcome_lines(plan, outcome))
-    context.exit(4 if outcome.left else 0)
+    undone = any(finding.severity == "error" for finding in plan.by_hand)
+    context.exit(4 if outcome.left else int(undone))
 
 
 def _network(host: Host, *, offline: bool, mirror: tuple[str, ...], quiet: bool) -> Network:

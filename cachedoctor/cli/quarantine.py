@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from cachedoctor.cli.options import host_options, output_options
@@ -39,10 +41,10 @@ def empty(yes: bool, host: Host, verbose: bool, quiet: bool, format_: str) -> No
     kept = [item for item in surgery.kept(host) if item.state not in ("open", "undoing")]
     total = sum(item.size_bytes for item in kept)
     if kept and not yes:
-        click.confirm(
-            f"Delete {report.plural(len(kept), 'thing')} set aside, {report.size(total)}?",
-            abort=True,
-        )
+        question = f"Delete {report.plural(len(kept), 'thing')} set aside, {report.size(total)}?"
+        if not (sys.stdin.isatty() and click.confirm(question, err=True)):
+            click.echo("nothing was deleted; `--yes` deletes it", err=True)
+            click.get_current_context().exit(1)
     surgery.empty(host)
     if format_ == "json":
         click.echo(record.dumps({**record.head(host), "freed_bytes": total}))

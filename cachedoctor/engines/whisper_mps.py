@@ -29,11 +29,11 @@ class WhisperMps(CatalogEngine):
 
     def model_at(self, entry: Entry, host: Host) -> Model | None:
         """Find the model by the file's name, in the folders that this engine reads."""
-        if entry.root == os.path.realpath(openai_cdn.home_folder(host)) or openai_cdn.in_project(
-            entry, host
-        ):
-            return self.table.models.get(entry.name.removesuffix(".pt"))
-        return None
+        model = self.table.models.get(entry.name.removesuffix(".pt"))
+        if model is None:
+            return None
+        usual = entry.root == os.path.realpath(openai_cdn.home_folder(host))
+        return model if usual or openai_cdn.in_project(entry, host, model.bytes) else None
 
     def home(self, model: Model, host: Host) -> str:
         """Return the file's place in the default folder."""

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from cachedoctor.host import Host
 
 
+_END_BYTES = 22  # of a zip's end record without a comment
+
+
 def home_folder(host: Host) -> str:
     """Return the folder that whisper-mps always uses."""
     return os.path.join(host.home, ".cache", "whisper")
@@ -36,9 +39,27 @@ def xdg_folder(host: Host) -> str:
     return host.absolute(os.path.join(cache, "whisper"))
 
 
-def in_project(entry: Entry, host: Host) -> bool:
-    """Say whether `entry` lies in the project's `models/`, which `download_root` may name."""
-    return bool(host.project) and entry.root == os.path.realpath(f"{host.project}/models")
+def in_project(entry: Entry, host: Host, size_bytes: int) -> bool:
+    """Say whether `entry` lies in the project's `models/`, which `download_root` may name.
+
+    A whole file of another length than `size_bytes` there is somebody's own checkpoint.
+    """
+    if not host.project or entry.root != os.path.realpath(f"{host.project}/models"):
+        return False
+    (artifact,) = entry.artifacts
+    return artifact.size_bytes == size_bytes or not _ends_whole(artifact)
+
+
+def _ends_whole(artifact: Artifact) -> bool:
+    """Say whether a zip's last record is in its place; reads 22 bytes."""
+    if artifact.state is not State.PRESENT or artifact.size_bytes < _END_BYTES:
+        return False
+    try:
+        with open(artifact.file, "rb", buffering=0) as file:
+            file.seek(-_END_BYTES, os.SEEK_END)
+            return file.read(4) == b"PK\x05\x06"
+    except OSError:
+        return False
 
 
 class OpenAICdn:

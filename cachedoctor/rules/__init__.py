@@ -78,6 +78,8 @@ class Examination:
         return self._by_entry[entry.id]
 
     def _fault(self, artifact: Artifact) -> FormatError | OSError | None:
+        if not artifact.size_bytes and artifact.required_by and not artifact.bundle:
+            return FormatError(Fault.TRUNCATED, "is empty", measured=0)
         if artifact.format is None and (artifact.bundle or not _worth_a_sniff(artifact)):
             return None
         if self.proven(artifact):  # a proven digest outranks structure

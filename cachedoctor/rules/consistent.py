@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cachedoctor.locators.hub_cache import HubListing
 from cachedoctor.rules import EntryRule, RootRule
-from cachedoctor.rules.present import by_repository, span
+from cachedoctor.rules.present import by_repository, missing, span
 from cachedoctor.vocabulary import Severity, State
 
 if TYPE_CHECKING:
@@ -107,8 +107,8 @@ class RefDangling(_RefRule):
         commit = ref.text.strip()
         if not _COMMIT.fullmatch(commit) or commit in repository.commits:
             return ""
-        if _only_negative(repository):
-            return ""
+        if not (repository.commits or repository.blobs or repository.partials):
+            return ""  # only asked: for a file it lacks, or for a download to another folder
         return f"names {commit[:12]}, of which there is no snapshot"
 
 
@@ -178,13 +178,16 @@ class RenamedFolder(EntryRule):
             mine = [files for files in claim.others if files.folder == entry.name]
             old = span(mine[0]) if mine else "another version"
             since = span(claim.needs._replace(since=_first(claim)))
+            newer = next((e for e in seen.survey.entries if e.path == target), None)
+            if newer is not None and (missing(newer) or seen.faults(newer)):
+                continue  # its own findings speak, and this folder serves as a copy
             if os.path.lexists(target):
                 size = sum(a.size_bytes for a in entry.artifacts if not a.bundle)
                 yield self.about(
                     entry.path,
                     (entry,),
                     f"`{wanted}` is there as well; only {claim.engine} {old} reads this one",
-                    severity=Severity.NOTE,
+                    severity=Severity.NOTE if newer else Severity.WARNING,
                     bytes=size,
                 )
             else:
@@ -206,11 +209,3 @@ def _first(claim: Claim) -> str:
     """Return the first version that looks in the folder that is wanted."""
     everyone = (claim.needs, *claim.others)
     return [files.since for files in everyone if files.folder == claim.needs.folder][-1]
-
-
-def _only_negative(repository: Repository) -> bool:
-    """Say whether the client only ever asked for files that the repository does not have.
-
-    That leaves a ref and `.no_exist/`, and is healthy.
-    """
-    return not repository.commits and os.path.isdir(os.path.join(repository.path, ".no_exist"))

@@ -182,7 +182,9 @@ class EmptySnapshot(EntryRule):
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report an entry of a known engine that holds no file at all."""
-        if entry.claims and entry.locator == "hub-cache" and nothing_in(entry):
+        if not (entry.claims and entry.locator == "hub-cache" and nothing_in(entry)):
+            return
+        if entry.revision or _holds_any(os.path.join(entry.path, "blobs")):
             what = "the snapshot is empty" if entry.revision else "the repository has no snapshot"
             yield self.about(entry.path, (entry,), what, measured=0, unit="files")
 
@@ -359,6 +361,15 @@ def by_repository(root: Root) -> dict[str, tuple[Entry, ...]]:
         folder = repository_folder(entry)
         found[folder] = (*found.get(folder, ()), entry)
     return found
+
+
+def _holds_any(folder: str) -> bool:
+    """Say whether a folder holds anything; the client makes one before it downloads."""
+    try:
+        with os.scandir(folder) as entries:
+            return any(entries)
+    except OSError:
+        return False
 
 
 def _target(artifact: Artifact) -> str:
