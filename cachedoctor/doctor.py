@@ -173,7 +173,7 @@ def _status(entry: Entry, findings: Sequence[Finding]) -> Status:
         return Status.UNKNOWN if errors == {"CD108"} else Status.CORRUPT
     if errors or codes & _INCOMPLETE:
         return Status.INCOMPLETE
-    if "CD406" in codes:
+    if "CD406" in codes or any(finding.code == "CD000" for finding in findings):
         return Status.UNKNOWN
     known = entry.claims or set(entry.promises) & {artifact.name for artifact in entry.artifacts}
     return Status.READY if known and entry.artifacts else Status.UNKNOWN

@@ -435,6 +435,17 @@ def _below(path: str, folder: str) -> bool:
 
 
 def _guard(repair: Repair) -> None:
+    """Refuse when a file is no longer what it was, or when a step would leave the repair's root."""
+    root = os.path.realpath(repair.root)
+    for step in repair.steps:
+        ends = (step.path, step.target) if isinstance(step, Rename) else (step.path,)
+        for path in ends if repair.root and not isinstance(step, MakeFolder) else ():
+            parent = os.path.realpath(os.path.dirname(path))
+            if parent != root and not parent.startswith(root.rstrip("/") + "/"):
+                raise RepairError(
+                    f"a step leads out to `{path}`, which is not in `{root}`",
+                    hint="nothing was changed",
+                )
     for path, expected in repair.guards:
         now = disk.stamp(path)
         same = now == expected

@@ -363,3 +363,4 @@ def test_a_rule_that_crashes_is_a_finding(world: World, monkeypatch: pytest.Monk
     unlink(world.snapshot / "model.bin")
     monkeypatch.setattr(DanglingLink, "check", crash)
     assert world.codes() == ["CD000", "CD101"]
+    assert "ready" not in doctor.scan(world.host).statuses.values()
