@@ -174,13 +174,16 @@ def whole_folder(
     steps: list[Step] = list(_folders(path))
     size = 0
     for requirement in claim.needs.requirements:
+        if requirement.optional or requirement.tokenizer:
+            continue
         name = requirement.names[0]
-        remote = claim.prefix + name + ("/" if requirement.format == "coreml" else "")
+        format_ = requirement.formats[0]
+        remote = claim.prefix + name + ("/" if format_ == "coreml" else "")
         mine = [proof for file, proof in files if file == remote or file.startswith(remote)]
         expected = sum(proof.bytes or 0 for proof in mine)
         size += expected
         source = HubFetch(claim.repository, commit, remote, expected)
-        needs.append(_need(name, (source,), requirement.format))
+        needs.append(_need(name, (source,), format_))
         steps.append(Put(name, os.path.join(path, name)))
     words = f"fetch {claim.model} from {claim.repository} at {commit[:12]}"
     made = _repair("fetch-model", words, root, tuple(needs), tuple(steps))
@@ -189,9 +192,9 @@ def whole_folder(
 
 def whole_file(claim: Claim, path: str, root: str, copies: Sequence[Artifact]) -> Repair:
     """Return a copy or fetch of a model that is one CDN file."""
-    (requirement,) = claim.needs.requirements
+    requirement = claim.needs.requirements[0]
     sources = [*_copies(copies, path), CdnFetch(claim.url, requirement.bytes or 0)]
-    proof = Proof("", requirement.bytes, requirement.digest, requirement.format)
+    proof = Proof("", requirement.bytes, requirement.digest, requirement.formats[0])
     need = Need("file", tuple(sources), (proof,))
     steps = (*_folders(os.path.dirname(path)), Put("file", path))
     words = _words(sources[0], os.path.basename(path))

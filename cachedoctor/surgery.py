@@ -131,7 +131,7 @@ def absent_model(
             f"`{path}` is a link; nothing is written through it", hint="put a folder in its place"
         )
     if layout == "openai-cdn":
-        (need,) = claim.needs.requirements
+        need = claim.needs.requirements[0]
         copies = report.survey.digests.get(need.digest.hex, ()) if need.digest else ()
         repair = repairs.whole_file(claim, path, root, copies)
     else:

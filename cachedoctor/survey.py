@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from cachedoctor import locators
-from cachedoctor.vocabulary import Evidence, Root, State, Survey
+from cachedoctor.vocabulary import Artifact, Evidence, Root, State, Survey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cachedoctor.engines import Engine
     from cachedoctor.host import Host
     from cachedoctor.locators import Locator
-    from cachedoctor.vocabulary import Artifact, Claim, Digest, Entry, Requirement
+    from cachedoctor.vocabulary import Claim, Digest, Entry, Requirement
 
 
 def look(host: Host, chosen: Sequence[Engine], only: frozenset[str] | None = None) -> Survey:
@@ -80,25 +80,47 @@ def _claimed(entry: Entry, users: Sequence[Engine], host: Host, locator: Locator
     for claim in claims:
         for need in claim.needs.requirements:
             there = [n for n in need.names if n in artifacts]
+            if need.optional and not there:
+                continue
             told = {**claim.published, **entry.promises}  # of several names, the one it has
             usual = next((n for n in need.names if n in told), need.names[0])
             name = there[0] if there else usual
-            artifact = artifacts.get(name) or locator.missing(entry, name)
+            artifact = artifacts.get(name) or _elsewhere(entry, claim, need, name)
+            artifact = artifact or locator.missing(entry, name)
             artifacts[name] = _expected(artifact, claim, need, entry)
     return entry._replace(claims=tuple(claims), artifacts=tuple(artifacts.values()))
 
 
 def _expected(artifact: Artifact, claim: Claim, need: Requirement, entry: Entry) -> Artifact:
     """Add to an artifact who needs it, its format and what is published of it."""
-    size, digest, evidence = need.bytes, need.digest, Evidence.URL
+    size, digest, evidence = need.bytes, need.digest, Evidence.TABLE
+    if artifact.name != need.names[0]:  # what is published is of the usual name
+        size = digest = None
+    elif digest is not None and digest.hex in claim.url:
+        evidence = Evidence.URL
     if digest is None and claim.revision and claim.revision == entry.revision:
         size, digest = claim.published.get(artifact.name, (None, None))
-        evidence = Evidence.TABLE
     if artifact.expected_bytes is None and size is not None:
         artifact = artifact._replace(expected_bytes=size, evidence=artifact.evidence or evidence)
     if artifact.digest is None and digest is not None:
         artifact = artifact._replace(digest=digest, evidence=evidence)
-    return artifact._replace(format=need.format, required_by=(*artifact.required_by, claim.engine))
+    users = () if need.optional else (claim.engine,)
+    return artifact._replace(
+        format=need.format_of(artifact.name), required_by=(*artifact.required_by, *users)
+    )
+
+
+def _elsewhere(entry: Entry, claim: Claim, need: Requirement, name: str) -> Artifact | None:
+    """Look for a tokenizer in the folders of its own, where the engine has such."""
+    if not (need.tokenizer and claim.tokenizer_folders):
+        return None
+    tried = [
+        (path, locators.look(path, entry.root))
+        for path in (os.path.join(folder, name) for folder in claim.tokenizer_folders)
+    ]
+    path, found = next((pair for pair in tried if pair[1].state is not State.MISSING), tried[0])
+    size = found.stamp.size_bytes if found.stamp else 0
+    return Artifact(name, path, found.file, found.state, found.stamp, size, detail=found.detail)
 
 
 def _with_siblings(roots: list[Root]) -> list[Root]:

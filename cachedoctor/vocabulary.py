@@ -108,10 +108,15 @@ class Requirement(NamedTuple):
     """One file or bundle that an engine opens; any one of `names` will do, the first is usual."""
 
     names: tuple[str, ...]
-    format: str | None = None
+    formats: tuple[str | None, ...]  # one for each name
     bytes: int | None = None  # published size, where there is one
     digest: Digest | None = None  # published digest, where it holds for every revision
-    tokenizer: bool = False  # the engine goes to the network for it when it is missing
+    tokenizer: bool = False  # without it the engine asks the network, or writes nothing
+    optional: bool = False  # read where it is there, and not missed
+
+    def format_of(self, name: str) -> str | None:
+        """Return the format that the file `name` has, where the engine reads one."""
+        return self.formats[self.names.index(name)]
 
 
 class FileSet(NamedTuple):
@@ -137,6 +142,7 @@ class Claim(NamedTuple):
     version: str = ""  # the version assumed, empty for the newest
     revision: str = ""  # of the repository, for which `published` holds
     published: Mapping[str, tuple[int, Digest]] = {}  # file name to size and digest
+    tokenizer_folders: tuple[str, ...] = ()  # where its tokenizer may lie, the usual place first
 
 
 class Entry(NamedTuple):

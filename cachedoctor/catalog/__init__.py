@@ -8,16 +8,29 @@ sizes = { tiny = ["tiny"], … }        # a size is answered by the first model 
 aliases = { large = "large-v3" }      # names the engine itself accepts
 
 [[sets.whisper]]                      # what a model needs; several of one name differ by version
-files = [{ any = ["model.bin"], format = "ctranslate2" }, …]
+files = [
+  { any = ["model.bin"], format = "ctranslate2" },
+  { any = ["w.safetensors", "w.npz"], format = ["safetensors", "npz"] },   # one for each name
+  { any = ["tokenizer.json"], tokenizer = true },   # without it the engine asks the network
+  { any = ["encoder.mlmodelc"], format = "coreml", optional = true },   # read, but not missed
+]
 
 [[model]]
 name = "tiny"
-set = "whisper"                       # or its own [[model.set]], oldest first; or file, url, sha256
+set = "whisper"                       # or its own [[model.set]], oldest first
+folder = "tiny"                       # where each model has a folder, for all its sets
+file = "tiny.pt"                      # in place of a set, with format, bytes, sha256, url; `also`
+                                      # lists further files as a set does
+tokenizer = "openai/whisper-tiny"     # where the tokenizer comes from another repository
 repository = "Systran/faster-whisper-tiny"
 former = { repository = "guillaumekln/faster-whisper-tiny", until = "0.9.0" }
 bytes = 78203619                      # about what a download costs
 revision = "d90ca5fe…"                # the commit for which the published digests hold
 published = [{ name = "model.bin", bytes = 75538270, sha256 = "dcb76c65…" }]
+
+[[removed]]                           # a folder that no version reads any more
+folder = "magpie-tts"
+until = "0.15.2"
 ```
 """
 
@@ -47,6 +60,7 @@ class Model(NamedTuple):
     bytes: int = 0  # about what a download costs
     revision: str = ""  # of the repository, for which `published` holds
     published: Mapping[str, tuple[int, Digest]] = {}
+    tokenizer: str = ""  # the repository that its tokenizer comes from, where that is another
 
 
 class Table(NamedTuple):
@@ -58,6 +72,8 @@ class Table(NamedTuple):
     sizes: Mapping[str, tuple[str, ...]]
     versions: tuple[str, ...]
     source: str
+    platforms: tuple[str, ...] = ("darwin", "linux")
+    removed: Mapping[str, str] = {}  # folder to the last version that read it
 
     def model(self, name: str) -> Model:
         """Return the model that the engine calls `name`; raises `UsageError` with the nearest."""
@@ -144,7 +160,14 @@ def _table(raw: dict[str, Any]) -> Table:
             if name not in models:
                 raise KeyError(f"sizes: {name}")
     return Table(
-        raw["engine"], models, raw.get("aliases", {}), sizes, tuple(raw["versions"]), raw["source"]
+        raw["engine"],
+        models,
+        raw.get("aliases", {}),
+        sizes,
+        tuple(raw["versions"]),
+        raw["source"],
+        tuple(raw.get("platforms", ("darwin", "linux"))),
+        {row["folder"]: row["until"] for row in raw.get("removed", ())},
     )
 
 
@@ -155,10 +178,13 @@ def _model(
 ) -> Model:
     digest = Digest("sha256", row["sha256"]) if "sha256" in row else None
     if "file" in row:  # a CDN file is its model's whole set
-        whole = Requirement((row["file"],), row["format"], row["bytes"], digest)
-        files: tuple[FileSet, ...] = (FileSet((whole,)),)
+        whole = Requirement((row["file"],), (row["format"],), row["bytes"], digest)
+        also = tuple(_requirement(file) for file in row.get("also", ()))
+        files: tuple[FileSet, ...] = (FileSet((whole, *also)),)
     else:
         files = sets[row["set"]] if isinstance(row["set"], str) else _sets(row["set"])
+        if "folder" in row:
+            files = tuple(known._replace(folder=row["folder"]) for known in files)
     published = {
         file["name"]: (file["bytes"], Digest("sha256", file["sha256"]))
         for file in row.get("published", ())
@@ -174,6 +200,7 @@ def _model(
         row.get("bytes", 0),
         row.get("revision", ""),
         published,
+        row.get("tokenizer", ""),
     )
 
 
@@ -181,15 +208,24 @@ def _sets(rows: list[dict[str, Any]]) -> tuple[FileSet, ...]:
     """Return the file sets newest first; the table lists them oldest first."""
     return tuple(
         FileSet(
-            tuple(
-                Requirement(
-                    tuple(file["any"]), file.get("format"), tokenizer=file.get("tokenizer", False)
-                )
-                for file in row["files"]
-            ),
+            tuple(_requirement(file) for file in row["files"]),
             row.get("since", ""),
             row.get("until", ""),
             row.get("folder", ""),
         )
         for row in reversed(rows)
+    )
+
+
+def _requirement(row: dict[str, Any]) -> Requirement:
+    names = tuple(row["any"])
+    format_ = row.get("format")
+    formats = tuple(format_) if isinstance(format_, list) else (format_,) * len(names)
+    if len(formats) != len(names):
+        raise ValueError(f"`format` of {', '.join(names)}: {len(formats)} for {len(names)} names")
+    return Requirement(
+        names,
+        formats,
+        tokenizer=row.get("tokenizer", False),
+        optional=row.get("optional", False),
     )
