@@ -11,6 +11,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
+from cachedoctor import config
 from cachedoctor.errors import CannotLookError, UsageError
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class Host(NamedTuple):
     state: str  # of the running user: our journals and remembered digests
     engine_versions: Mapping[str, str]
     named: bool = False  # a home that was named, so other people's environment does not apply
+    places: tuple[config.Place, ...] = ()  # that `cachedoctor.toml` adds
+    pythons: Mapping[str, str] = {}  # the interpreter that has an engine, where it was named
 
     @classmethod
     def look(
@@ -43,11 +46,14 @@ class Host(NamedTuple):
         environment: Mapping[str, str] | None = None,
         project: str | None = None,
         engine_versions: Mapping[str, str] | None = None,
+        pythons: Mapping[str, str] | None = None,
     ) -> Host:
         """Describe this machine, or the home, platform and project that are named.
 
-        `environment` is added to the process's own, or to nothing when `home` is named.
-        Raises `CannotLookError` for a home or project that is no folder.
+        `environment` is added to the process's own, or to nothing when `home` is named. Reads
+        `cachedoctor.toml` of the project and of the running user; what is given here goes first.
+        Raises `CannotLookError` for a home or project that is no folder, and `UsageError` for a
+        mistake in a configuration file.
         """
         added = dict(environment or {})
         variables = added if home is not None else {**os.environ, **added}
@@ -67,6 +73,10 @@ class Host(NamedTuple):
             _require_folder(project, "project")
         elif any(os.path.isdir(os.path.join(cwd, name)) for name in ("models", "mlx_models")):
             project = cwd
+        said = [config.read(_config_folder(), home=place, confined=False)]
+        if project is not None or os.path.isfile(os.path.join(cwd, config.NAME)):
+            said.insert(0, config.read(project or cwd, home=place, confined=True))
+        versions = {n: v for one in reversed(said) for n, v in one.engine_versions.items()}
         return cls(
             home=place,
             platform=platform or ("darwin" if sys.platform == "darwin" else "linux"),
@@ -75,8 +85,10 @@ class Host(NamedTuple):
             project=project,
             temporary=variables.get("TMPDIR", "/tmp"),
             state=_state_folder(),
-            engine_versions=engine_versions or {},
+            engine_versions={**versions, **(engine_versions or {})},
             named=home is not None,
+            places=tuple(added for one in said for added in one.places),
+            pythons=pythons or {},
         )
 
     def expand(self, value: str) -> str:
@@ -125,6 +137,22 @@ class Host(NamedTuple):
         )
         return value.upper() in _TRUE
 
+    @property
+    def homes(self) -> tuple[str, ...]:
+        """Return what Apple's frameworks take for the home: the user's, and each sandboxed app's.
+
+        A container that may not be looked into is passed over. None but on a Mac.
+        """
+        if self.platform != "darwin":
+            return ()
+        containers = os.path.join(self.home, "Library", "Containers")
+        try:
+            with os.scandir(containers) as listing:
+                names = sorted(entry.name for entry in listing if entry.is_dir())
+        except OSError:
+            names = []
+        return (self.home, *(os.path.join(containers, name, "Data") for name in names))
+
     def short(self, path: str) -> str:
         """Return `path` with this home as `~`."""
         if path == self.home or path.startswith(self.home.rstrip("/") + "/"):
@@ -145,6 +173,12 @@ def _require_folder(path: str, what: str) -> None:
         ) from error
     except OSError as error:
         raise CannotLookError(f"the {what} cannot be read ({error.strerror}): `{path}`") from error
+
+
+def _config_folder() -> str:
+    import platformdirs
+
+    return platformdirs.user_config_dir("cachedoctor", appauthor=False)
 
 
 def _state_folder() -> str:

@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from cachedoctor import locators
-from cachedoctor.vocabulary import Artifact, Evidence, Root, State, Survey
+from cachedoctor.errors import UsageError
+from cachedoctor.vocabulary import Artifact, Evidence, Root, State, Survey, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,11 +21,18 @@ if TYPE_CHECKING:
 def look(host: Host, chosen: Sequence[Engine], only: frozenset[str] | None = None) -> Survey:
     """List every root of the layouts and let the `chosen` engines claim what they would load.
 
-    The hub cache is always listed when nothing is narrowed: it holds what can repair others.
+    Every layout is listed when nothing is narrowed: one holds what can repair another.
+    Raises `UsageError` for a layout in a configuration file that is not known.
     """
     layouts = dict.fromkeys(name for engine in chosen for name in engine.locators)
+    for place in host.places:
+        if place.kind not in locators.names():
+            near = nearest(place.kind, locators.names())
+            raise UsageError(f"{place.said_by}: no layout `{place.kind}`{near}")
+        if not place.engine or any(place.engine == engine.name for engine in chosen):
+            layouts.setdefault(place.kind)
     if only is None:
-        layouts.setdefault("hub-cache")
+        layouts.update(dict.fromkeys(locators.names()))
     kinds = [locators.find(name) for name in layouts]
     roots = _with_siblings(
         [
@@ -45,7 +53,8 @@ def look(host: Host, chosen: Sequence[Engine], only: frozenset[str] | None = Non
 def _places(locator: Locator, host: Host) -> Iterator[str]:
     """Go through the roots that exist, each once however many names lead to it."""
     seen = set()
-    for path in locator.roots(host):
+    added = (place.path for place in host.places if place.kind == locator.name)
+    for path in (*locator.roots(host), *added):
         real = os.path.realpath(path)
         if real not in seen and os.path.lexists(real):
             seen.add(real)
@@ -65,9 +74,8 @@ def _read(
         return Root(locator.name, path, (), error="a file is where the folder belongs")
     except OSError as error:
         return Root(locator.name, path, (), error=locators.reason(error))
-    users = [engine for engine in chosen if locator.name in engine.locators]
     return root._replace(
-        entries=tuple(_claimed(entry, users, host, locator) for entry in root.entries)
+        entries=tuple(_claimed(entry, chosen, host, locator) for entry in root.entries)
     )
 
 
@@ -75,7 +83,10 @@ def _claimed(entry: Entry, users: Sequence[Engine], host: Host, locator: Locator
     """Add to an entry what the engines that would load it need, there or not."""
     claims = [claim for user in users if (claim := user.claim(entry, host)) is not None]
     if not claims:
-        return entry
+        retired = next(
+            (f"{user.name} {last}" for user in users if (last := user.retired(entry))), ""
+        )
+        return entry._replace(retired=retired)
     artifacts = {artifact.name: artifact for artifact in entry.artifacts}
     for claim in claims:
         for need in claim.needs.requirements:

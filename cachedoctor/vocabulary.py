@@ -143,6 +143,7 @@ class Claim(NamedTuple):
     revision: str = ""  # of the repository, for which `published` holds
     published: Mapping[str, tuple[int, Digest]] = {}  # file name to size and digest
     tokenizer_folders: tuple[str, ...] = ()  # where its tokenizer may lie, the usual place first
+    shadows: tuple[str, ...] = ()  # what is there and would be loaded in place of the model
 
 
 class Entry(NamedTuple):
@@ -158,6 +159,7 @@ class Entry(NamedTuple):
     refs: tuple[str, ...] = ()
     claims: tuple[Claim, ...] = ()
     promises: Mapping[str, tuple[int, Digest]] = {}  # what the layout says every file must be
+    retired: str = ""  # the engine and the last version of it that read this, where none does now
 
     @property
     def engines(self) -> tuple[str, ...]:

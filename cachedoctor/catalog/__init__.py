@@ -38,13 +38,16 @@ from __future__ import annotations
 
 import os
 import tomllib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from cachedoctor.errors import CacheDoctorError, UsageError
 from cachedoctor.vocabulary import Claim, Digest, FileSet, Requirement, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+_Made = TypeVar("_Made")
 
 
 class Model(NamedTuple):
@@ -136,29 +139,84 @@ def ordinal(version: str) -> tuple[int, ...]:
         raise UsageError(f"no version number: `{version}`", hint="write it as `0.15.5`") from error
 
 
+@cache
+def names() -> tuple[str, ...]:
+    """Name every engine that has a table."""
+    folder = os.path.dirname(__file__)
+    return tuple(sorted(name[:-5] for name in os.listdir(folder) if name.endswith(".toml")))
+
+
 def read(engine: str) -> Table:
     """Read the table of `engine`; about 1 ms for 20 models.
 
-    Raises `CacheDoctorError` that names the file and the key when a row is wrong.
+    Raises `CacheDoctorError` that names the file, the line, the row and the key that is wrong.
     """
     path = os.path.join(os.path.dirname(__file__), f"{engine}.toml")
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
     try:
-        with open(path, "rb") as file:
-            return _table(tomllib.load(file))
-    except KeyError as error:
-        raise CacheDoctorError(f"the catalogue `{path}` lacks the key {error}") from error
-    except (TypeError, ValueError) as error:
-        raise CacheDoctorError(f"the catalogue `{path}` has a mistake: {error}") from error
+        return _table(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:  # says the line itself
+        raise CacheDoctorError(f"the catalogue `{path}` is no TOML: {error}") from error
+    except _RowError as error:
+        line = _line_of(text, f"[[{error.header}]]", error.number)
+        row = f"[[{error.header}]] {error.name}".rstrip()
+        raise CacheDoctorError(f"the catalogue `{path}:{line}`: {row}: {error}") from error
+    except _MISTAKES as error:
+        key, what = _told(error)
+        raise CacheDoctorError(f"the catalogue `{path}:{_line_of(text, key)}`: {what}") from error
+
+
+_MISTAKES = (AttributeError, KeyError, TypeError, ValueError)  # what a wrong row is met with
+
+
+class _RowError(Exception):
+    """Say what is wrong with the row `number`, counted from 0, of those under one header."""
+
+    def __init__(self, header: str, number: int, name: str, cause: Exception) -> None:
+        super().__init__(_told(cause)[1])
+        self.header = header
+        self.number = number
+        self.name = name
+
+
+def _each(header: str, rows: list[Any], make: Callable[[Any], _Made]) -> list[_Made]:
+    """Make something of every row; a mistake is raised with the row it is in."""
+    made = []
+    for number, row in enumerate(rows):
+        try:
+            made.append(make(row))
+        except _MISTAKES as error:
+            name = str(row.get("name", "")) if isinstance(row, dict) else ""
+            raise _RowError(header, number, name, error) from error
+    return made
+
+
+def _told(error: Exception) -> tuple[str, str]:
+    """Return the key that a mistake is about, and what is said of it."""
+    if isinstance(error, KeyError):
+        return str(error.args[0]), f"no key `{error.args[0]}`"
+    return str(error).partition(":")[0], str(error)
+
+
+def _line_of(text: str, start: str, number: int = 0) -> int:
+    """Return the line on which something begins for the `number`th time; 1 where it never does."""
+    lines = [n for n, line in enumerate(text.splitlines(), 1) if line.startswith(start)]
+    return lines[number] if number < len(lines) else 1
 
 
 def _table(raw: dict[str, Any]) -> Table:
-    sets = {name: _sets(rows) for name, rows in raw.get("sets", {}).items()}
+    sets = {
+        name: tuple(_each(f"sets.{name}", rows, _set)[::-1])
+        for name, rows in raw.get("sets", {}).items()
+    }
     sizes = {size: tuple(names) for size, names in raw["sizes"].items()}
-    models = {row["name"]: _model(row, sets, sizes) for row in raw["model"]}
-    for names in sizes.values():
-        for name in names:
+    rows = _each("model", raw["model"], lambda row: _model(row, sets, sizes))
+    models = {model.name: model for model in rows}
+    for size, models_of in sizes.items():
+        for name in models_of:
             if name not in models:
-                raise KeyError(f"sizes: {name}")
+                raise ValueError(f"sizes: `{size}` names `{name}`, and no model is called so")
     return Table(
         raw["engine"],
         models,
@@ -167,7 +225,7 @@ def _table(raw: dict[str, Any]) -> Table:
         tuple(raw["versions"]),
         raw["source"],
         tuple(raw.get("platforms", ("darwin", "linux"))),
-        {row["folder"]: row["until"] for row in raw.get("removed", ())},
+        dict(_each("removed", raw.get("removed", []), lambda row: (row["folder"], row["until"]))),
     )
 
 
@@ -182,6 +240,8 @@ def _model(
         also = tuple(_requirement(file) for file in row.get("also", ()))
         files: tuple[FileSet, ...] = (FileSet((whole, *also)),)
     else:
+        if isinstance(row["set"], str) and row["set"] not in sets:
+            raise ValueError(f"set: there is no `[[sets.{row['set']}]]`")
         files = sets[row["set"]] if isinstance(row["set"], str) else _sets(row["set"])
         if "folder" in row:
             files = tuple(known._replace(folder=row["folder"]) for known in files)
@@ -206,14 +266,15 @@ def _model(
 
 def _sets(rows: list[dict[str, Any]]) -> tuple[FileSet, ...]:
     """Return the file sets newest first; the table lists them oldest first."""
-    return tuple(
-        FileSet(
-            tuple(_requirement(file) for file in row["files"]),
-            row.get("since", ""),
-            row.get("until", ""),
-            row.get("folder", ""),
-        )
-        for row in reversed(rows)
+    return tuple(_set(row) for row in reversed(rows))
+
+
+def _set(row: dict[str, Any]) -> FileSet:
+    return FileSet(
+        tuple(_requirement(file) for file in row["files"]),
+        row.get("since", ""),
+        row.get("until", ""),
+        row.get("folder", ""),
     )
 
 
@@ -222,7 +283,7 @@ def _requirement(row: dict[str, Any]) -> Requirement:
     format_ = row.get("format")
     formats = tuple(format_) if isinstance(format_, list) else (format_,) * len(names)
     if len(formats) != len(names):
-        raise ValueError(f"`format` of {', '.join(names)}: {len(formats)} for {len(names)} names")
+        raise ValueError(f"format: {len(formats)} for the {len(names)} of {', '.join(names)}")
     return Requirement(
         names,
         formats,

@@ -10,11 +10,14 @@ import os
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Protocol
 
-from cachedoctor import catalog
+from cachedoctor import catalog, locators
 from cachedoctor.errors import UsageError
+from cachedoctor.locators import hub_cache, openai_cdn
 from cachedoctor.vocabulary import nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cachedoctor.catalog import Model, Table
     from cachedoctor.host import Host
     from cachedoctor.vocabulary import Claim, Entry
@@ -43,6 +46,10 @@ class Engine(Protocol):
         """Return the path at which the engine would look for `model` first."""
         ...
 
+    def retired(self, entry: Entry) -> str:
+        """Return the last version that read `entry`, where none does any more; else empty."""
+        ...
+
 
 class CatalogEngine:
     """What all engines share: a table in the catalogue, and a claim made of one of its rows."""
@@ -57,26 +64,102 @@ class CatalogEngine:
 
     def claim(self, entry: Entry, host: Host) -> Claim | None:
         """Say which model of this engine `entry` is, or `None`."""
-        model = self.model_at(entry, host) if entry.locator in self.locators else None
-        if model is None:
+        owner = locators.owner(entry, host)
+        if owner not in ("", self.name) or not (owner or entry.locator in self.locators):
             return None
-        return self.table.claim(model, host.engine_versions.get(self.name, ""))
+        model = self.model_at(entry, host)
+        return self.claimed(model, entry, host) if model is not None else None
+
+    def claimed(self, model: Model, entry: Entry, host: Host) -> Claim:
+        """Make the claim that `entry` is `model`."""
+        return self.table.claim(model, self.version(host))
 
     def model_at(self, entry: Entry, host: Host) -> Model | None:
         """Return the model that this engine would find in `entry`."""
         raise NotImplementedError
 
+    def version(self, host: Host) -> str:
+        """Return the version that is assumed, empty for the newest."""
+        return host.engine_versions.get(self.name, "")
+
+    def retired(self, entry: Entry) -> str:
+        """Return the last version that read `entry`, where none does any more."""
+        return ""
+
+
+class HubEngine(CatalogEngine):
+    """Loads a repository of the hub cache; the branch `main` is what a name resolves to.
+
+    In a folder that somebody added, a model is known by the name of its own folder.
+    """
+
+    locators: tuple[str, ...] = ("hub-cache",)
+
+    @cached_property
+    def _by_repository(self) -> dict[str, Model]:
+        models = self.table.models.values()
+        named = {model.former[0]: model for model in models if model.former[0]}
+        return named | {model.repository: model for model in models}
+
+    def places(self, model: Model) -> tuple[str, ...]:
+        """Name the model's repositories, the newest first."""
+        return tuple(name for name in (model.repository, model.former[0]) if name)
+
+    def model_at(self, entry: Entry, host: Host) -> Model | None:
+        """Find the model whose name means this repository to the assumed version."""
+        if entry.locator != "hub-cache":
+            last = entry.name.rpartition("/")[2]
+            by_name = {
+                name.rpartition("/")[2]: model for name, model in self._by_repository.items()
+            }
+            return self.table.models.get(last) or by_name.get(last)
+        model = self._by_repository.get(entry.name) if "/models--" in entry.path else None
+        if model is None or catalog.repository_of(model, self.version(host)) != entry.name:
+            return None
+        return model
+
+    def home(self, model: Model, host: Host) -> str:
+        """Return the folder of the model's repository in the hub cache."""
+        repository = catalog.repository_of(model, self.version(host))
+        return os.path.join(host.hub_cache, hub_cache.folder_name(repository))
+
+
+class CdnEngine(CatalogEngine):
+    """Loads one of OpenAI's `.pt` files; two engines share them wherever both look."""
+
+    locators: tuple[str, ...] = ("openai-cdn",)
+
+    def __init__(self, name: str, usual: Callable[[Host], str]) -> None:
+        """Take the engine's name and what computes its usual folder."""
+        self.name = name
+        self._usual = usual
+
+    def places(self, model: Model) -> tuple[str, ...]:
+        """Name the model's file."""
+        return (f"{model.name}.pt",)
+
+    def model_at(self, entry: Entry, host: Host) -> Model | None:
+        """Find the model by the file's name, in the folders that this engine reads."""
+        model = self.table.models.get(entry.name.removesuffix(".pt"))
+        if model is None:
+            return None
+        usual = entry.root == os.path.realpath(self._usual(host)) or locators.owner(entry, host)
+        return model if usual or openai_cdn.in_project(entry, host, model.bytes) else None
+
+    def home(self, model: Model, host: Host) -> str:
+        """Return the file's place in the usual folder."""
+        return os.path.join(self._usual(host), f"{model.name}.pt")
+
 
 @cache
 def names() -> tuple[str, ...]:
-    """Name every engine: the modules of this folder, with hyphens."""
-    return tuple(
-        sorted(
-            entry.name[:-3].replace("_", "-")
-            for entry in os.scandir(__path__[0])
-            if entry.name.endswith(".py") and not entry.name.startswith("_")
-        )
-    )
+    """Name every engine: the modules of this folder, as their tables are called."""
+    modules = {
+        entry.name[:-3]
+        for entry in os.scandir(__path__[0])
+        if entry.name.endswith(".py") and not entry.name.startswith("_")
+    }
+    return tuple(name for name in catalog.names() if _module(name) in modules)
 
 
 def find(name: str) -> Engine:
@@ -86,5 +169,9 @@ def find(name: str) -> Engine:
         raise UsageError(
             f"no engine `{name}`{nearest(name, known)}", hint=f"the engines are {', '.join(known)}"
         )
-    engine: Engine = importlib.import_module(f"{__name__}.{name.replace('-', '_')}").ENGINE
+    engine: Engine = importlib.import_module(f"{__name__}.{_module(name)}").ENGINE
     return engine
+
+
+def _module(name: str) -> str:
+    return name.replace("-", "_").replace(".", "_")

@@ -37,6 +37,12 @@ class FluidAudio(CatalogEngine):
         """Find the model of a folder by any name that some version gave it."""
         return self._by_folder.get(entry.name)
 
+    def retired(self, entry: Entry) -> str:
+        """Return the last version that had a folder of this name."""
+        if entry.locator not in self.locators or entry.root.rpartition("/")[2] != "Models":
+            return ""
+        return self.table.removed.get(entry.name, "")
+
     def home(self, model: Model, host: Host) -> str:
         """Return the folder that the assumed version looks in."""
         files = self.table.claim(model, host.engine_versions.get(self.name, "")).needs

@@ -5,39 +5,7 @@ Source: whisper-mps 0.0.10 `whisper/load_models.py` `_MODELS`, `load_model`.
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING
-
-from cachedoctor.engines import CatalogEngine
+from cachedoctor.engines import CdnEngine
 from cachedoctor.locators import openai_cdn
 
-if TYPE_CHECKING:
-    from cachedoctor.catalog import Model
-    from cachedoctor.host import Host
-    from cachedoctor.vocabulary import Entry
-
-
-class WhisperMps(CatalogEngine):
-    """Shares its files with openai-whisper wherever both look in the same folder."""
-
-    name = "whisper-mps"
-    locators = ("openai-cdn",)
-
-    def places(self, model: Model) -> tuple[str, ...]:
-        """Name the model's file."""
-        return (f"{model.name}.pt",)
-
-    def model_at(self, entry: Entry, host: Host) -> Model | None:
-        """Find the model by the file's name, in the folders that this engine reads."""
-        model = self.table.models.get(entry.name.removesuffix(".pt"))
-        if model is None:
-            return None
-        usual = entry.root == os.path.realpath(openai_cdn.home_folder(host))
-        return model if usual or openai_cdn.in_project(entry, host, model.bytes) else None
-
-    def home(self, model: Model, host: Host) -> str:
-        """Return the file's place in the default folder."""
-        return os.path.join(openai_cdn.home_folder(host), f"{model.name}.pt")
-
-
-ENGINE = WhisperMps()
+ENGINE = CdnEngine("whisper-mps", openai_cdn.home_folder)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cachedoctor.host import Host
-    from cachedoctor.vocabulary import Artifact, Entry, Root
+    from cachedoctor.vocabulary import Artifact, Digest, Entry, Root
 
 LIVE_S = 600  # law 7: where a holder cannot be known, a younger partial counts as live
 
@@ -63,6 +63,47 @@ def find(name: str) -> Locator:
     module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
     locator: Locator = module.LOCATOR
     return locator
+
+
+class Leftover(NamedTuple):
+    """One file or folder that is no part of any model: a partial, a temporary, a cache."""
+
+    path: str
+    stamp: Stamp
+    name: str = ""  # of the file that it was to become, within its entry
+    digest: Digest | None = None  # that the whole file has
+    bytes: int = 0  # of what is in it
+
+
+class Metadata(NamedTuple):
+    """What a client wrote down about one file that it downloaded to a folder: three lines."""
+
+    path: str
+    commit: str
+    etag: str
+    time_s: float  # the client believes it only of a file that was not changed since
+    error: str = ""  # why it cannot be understood
+
+
+class FolderListing(NamedTuple):
+    """The folders of one root: by entry id the partials, and what clients wrote of each file."""
+
+    partials: dict[str, tuple[Leftover, ...]]
+    metadata: dict[str, dict[str, Metadata]]
+
+
+class LeavingsListing(NamedTuple):
+    """What a place holds besides models."""
+
+    leftovers: tuple[Leftover, ...]
+
+
+def owner(entry: Entry, host: Host) -> str:
+    """Return the engine to which somebody gave the entry's root, or empty."""
+    for place in host.places:
+        if place.engine and os.path.realpath(place.path) == entry.root:
+            return place.engine
+    return ""
 
 
 def entry_id(locator: str, root: str, name: str) -> str:

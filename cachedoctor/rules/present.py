@@ -7,8 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from cachedoctor.errors import Fault
-from cachedoctor.locators import held
-from cachedoctor.locators.application_support import FolderListing
+from cachedoctor.locators import FolderListing, held
 from cachedoctor.locators.hub_cache import HubListing, holder, repository_folder
 from cachedoctor.rules import EntryRule, RootRule
 from cachedoctor.vocabulary import Finding, Severity, State

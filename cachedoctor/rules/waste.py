@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cachedoctor.locators.application_support import FolderListing
+from cachedoctor.locators import FolderListing
 from cachedoctor.locators.hub_cache import HubListing
 from cachedoctor.rules import RootRule
 from cachedoctor.rules.present import by_repository

@@ -1,0 +1,69 @@
+"""lightning-whisper-mlx: `mlx_models/` in the current folder, one folder for three quantisations.
+
+Whichever of a size's plain, 4-bit and 8-bit repositories was downloaded last is what lies there;
+`config.json` tells which.
+Source: lightning-whisper-mlx 0.0.10 `lightning.py` `LightningWhisperMLX.__init__`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from cachedoctor.engines import CatalogEngine
+
+if TYPE_CHECKING:
+    from cachedoctor.catalog import Model
+    from cachedoctor.host import Host
+    from cachedoctor.vocabulary import Entry
+
+_CONFIG_LIMIT_BYTES = 1 << 20
+
+
+class LightningWhisperMlx(CatalogEngine):
+    """Its folder moves with the current one and cannot be configured."""
+
+    name = "lightning-whisper-mlx"
+    locators = ("local-dir",)
+
+    @cached_property
+    def _by_folder(self) -> dict[str, list[Model]]:
+        found: dict[str, list[Model]] = {}
+        for model in self.table.models.values():
+            found.setdefault(model.sets[0].folder, []).append(model)
+        return found
+
+    def places(self, model: Model) -> tuple[str, ...]:
+        """Name the model's folder."""
+        return (model.sets[0].folder,)
+
+    def model_at(self, entry: Entry, host: Host) -> Model | None:
+        """Find the model by the folder's name, and by how its weights are quantised."""
+        rows = self._by_folder.get(entry.name, [])
+        bits = _bits(entry) if len(rows) > 1 else 0
+        wanted = f"{entry.name}@{bits}bit" if bits else entry.name
+        return next((row for row in rows if row.name == wanted), rows[0] if rows else None)
+
+    def home(self, model: Model, host: Host) -> str:
+        """Return the folder below the project, or below the current folder."""
+        return os.path.join(host.project or host.cwd, "mlx_models", model.sets[0].folder)
+
+
+ENGINE = LightningWhisperMlx()
+
+
+def _bits(entry: Entry) -> int:
+    """Return how many bits a weight has by `config.json`, 0 where it says nothing."""
+    config = next((a for a in entry.artifacts if a.name == "config.json" and a.stamp), None)
+    if config is None or config.size_bytes > _CONFIG_LIMIT_BYTES:
+        return 0
+    try:
+        with open(config.file, "rb") as file:
+            said = json.load(file)
+    except (ValueError, RecursionError, OSError):
+        return 0
+    quantization = said.get("quantization") if isinstance(said, dict) else None
+    bits = quantization.get("bits") if isinstance(quantization, dict) else None
+    return bits if isinstance(bits, int) else 0

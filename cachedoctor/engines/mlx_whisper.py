@@ -1,0 +1,31 @@
+"""mlx-whisper: whole repositories from the hub cache; tokenizers come with the package.
+
+Source: mlx-whisper 0.4.3 `load_models.py` `load_model`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cachedoctor.engines import HubEngine
+
+if TYPE_CHECKING:
+    from cachedoctor.catalog import Model
+    from cachedoctor.host import Host
+    from cachedoctor.vocabulary import Claim, Entry
+
+
+class MlxWhisper(HubEngine):
+    """Takes a folder of the repository's name in the current one for the model itself."""
+
+    name = "mlx-whisper"
+
+    def claimed(self, model: Model, entry: Entry, host: Host) -> Claim:
+        """Add the folder that would be loaded in place of the model."""
+        path = os.path.join(host.project or host.cwd, model.repository)
+        shadows = (path,) if os.path.lexists(path) else ()
+        return super().claimed(model, entry, host)._replace(shadows=shadows)
+
+
+ENGINE = MlxWhisper()

@@ -1,0 +1,69 @@
+"""WhisperKit: a folder a variant in the Swift Hub's layout, and a tokenizer of OpenAI's beside it.
+
+Apps link the framework, so nothing on disk tells its version; the newest is assumed.
+Source: argmaxinc/argmax-oss-swift 1.0.0 `Sources/WhisperKit/Core/WhisperKit.swift`,
+`Utilities/ModelUtilities.swift`; v0.9.0 to v0.18.0 for the tokenizer's place.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from cachedoctor import catalog
+from cachedoctor.engines import CatalogEngine
+
+if TYPE_CHECKING:
+    from cachedoctor.catalog import Model
+    from cachedoctor.host import Host
+    from cachedoctor.vocabulary import Claim, Entry
+
+_IN_THE_MODEL = "0.13.1"  # the one version that kept the tokenizer below the model's folder
+_BESIDE_THE_BASE = "0.13.0"  # up to here always in Documents, wherever the models were
+
+
+class WhisperKit(CatalogEngine):
+    """Looks for a tokenizer in several places, then goes to the network without a word."""
+
+    name = "whisperkit"
+    locators = ("documents",)
+
+    @cached_property
+    def _by_folder(self) -> dict[str, Model]:
+        return {files.folder: m for m in self.table.models.values() for files in m.sets}
+
+    def places(self, model: Model) -> tuple[str, ...]:
+        """Name the variant's folder."""
+        return (f"{model.repository}/{model.sets[0].folder}",)
+
+    def model_at(self, entry: Entry, host: Host) -> Model | None:
+        """Find the model by the folder's name."""
+        repository, _, folder = entry.name.rpartition("/")
+        model = self._by_folder.get(folder)
+        return model if model and repository in ("", model.repository) else None
+
+    def claimed(self, model: Model, entry: Entry, host: Host) -> Claim:
+        """Add the folders in which the assumed version looks for the tokenizer."""
+        version = self.version(host)
+        usual = os.path.join(entry.root, model.tokenizer)
+        within = os.path.join(entry.path, "models", model.tokenizer)
+        folders: tuple[str, ...] = (usual, entry.path, within)
+        if version and catalog.ordinal(version) == catalog.ordinal(_IN_THE_MODEL):
+            folders = (within,)
+        elif version and catalog.ordinal(version) <= catalog.ordinal(_BESIDE_THE_BASE):
+            folders = (usual,)
+        claim = super().claimed(model, entry, host)
+        return claim._replace(
+            tokenizer_folders=folders,
+            needs=claim.needs._replace(folder=entry.name),
+            others=tuple(files._replace(folder=entry.name) for files in claim.others),
+        )
+
+    def home(self, model: Model, host: Host) -> str:
+        """Return the variant's folder in Documents."""
+        base = os.path.join(host.home, "Documents", "huggingface", "models")
+        return os.path.join(base, model.repository, model.sets[0].folder)
+
+
+ENGINE = WhisperKit()

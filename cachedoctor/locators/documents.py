@@ -1,0 +1,137 @@
+"""The Swift Hub's folders, where WhisperKit keeps its models.
+
+```
+<base>/models/                             ~/Documents/huggingface, an app's own, a container's
+├── argmaxinc/whisperkit-coreml/
+│   ├── .cache/huggingface/download/       since swift-transformers 0.1.18
+│   │   └── <variant>/<path>.metadata      three lines; <path>.<etag>.incomplete while downloading
+│   ├── config.json                        which model suits which chip
+│   └── openai_whisper-small/              one folder a variant
+│       ├── AudioEncoder.mlmodelc/  TextDecoder.mlmodelc/  MelSpectrogram.mlmodelc/
+│       └── config.json  generation_config.json
+└── openai/whisper-small/                  the tokenizer, a repository of its own
+```
+
+Each repository is a folder that a client downloaded to; folders in it are models of their own,
+unless it holds bundles itself. No locks in any version.
+Source: argmaxinc/argmax-oss-swift 1.0.0 `External/Hub/HubApi.swift`, `Downloader.swift`;
+huggingface/swift-transformers 0.1.8 to 1.1.6; apps' folders: their issues.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cachedoctor.locators import FolderListing, entry_id, reason
+from cachedoctor.locators._contents import BOOKS, BUNDLES, books, contents, folders, promised
+from cachedoctor.vocabulary import Artifact, Entry, Root, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cachedoctor.host import Host
+    from cachedoctor.locators import Leftover, Metadata
+
+# Bases that apps were seen to use, below the home.
+_BASES = (
+    "Documents/huggingface",
+    "Library/Application Support/MacWhisper/models/whisperkit",
+    "Library/Application Support/TypeWhisper",
+    "Library/Application Support/TypeWhisper/models",
+    "Library/Application Support/Pindrop",
+    "Library/Application Support/VocaMac",
+    "Library/Application Support/VocaMac/models",
+    "Library/Application Support/SpeakType",
+    "Library/Application Support/Speak2/Models",
+    "Library/Caches/huggingface",
+)
+
+
+class Documents:
+    """One folder a repository, below the folder of its organisation."""
+
+    name = "documents"
+
+    def roots(self, host: Host) -> Iterator[str]:
+        """Name the default, apps' own bases and those of sandboxed apps; none but on a Mac."""
+        for home in host.homes:
+            for base in _BASES:
+                yield os.path.join(home, base, "models")
+
+    def read(self, path: str, host: Host, wanted: frozenset[str] | None) -> Root:
+        """List every model folder, or only the folders `wanted`."""
+        entries: list[Entry] = []
+        partials: dict[str, tuple[Leftover, ...]] = {}
+        metadata: dict[str, dict[str, Metadata]] = {}
+        for organisation in folders(path):
+            try:
+                repositories = list(folders(organisation.path))
+            except OSError as error:
+                entries.append(_closed(path, organisation, reason(error)))
+                continue
+            for repository in repositories:
+                for name, only in _models(repository.path):
+                    title = repository.path[len(path) + 1 :] + (f"/{name}" if name else "")
+                    if wanted is not None and title not in wanted:
+                        continue
+                    folder = os.path.join(path, title)
+                    key = entry_id(self.name, path, title)
+                    artifacts, left = contents(folder, path, only)
+                    written, downloads = _books(repository.path, name, only)
+                    entries.append(
+                        Entry(key, self.name, path, folder, title, promised(artifacts, written))
+                    )
+                    partials[key] = (*left, *downloads)
+                    metadata[key] = written
+        return Root(self.name, path, tuple(entries), FolderListing(partials, metadata))
+
+    def missing(self, entry: Entry, name: str) -> Artifact:
+        """Return the artifact of a file or bundle that a folder lacks."""
+        path = os.path.join(entry.path, name)
+        return Artifact(name, path, path, State.MISSING, bundle=name.endswith(BUNDLES))
+
+
+LOCATOR = Documents()
+
+
+def _models(repository: str) -> list[tuple[str, list[str] | None]]:
+    """Return the folders of a repository that are models, and which of its files to list."""
+    try:
+        with os.scandir(repository) as listing:
+            entries = [entry for entry in listing if entry.name != ".cache"]
+    except OSError:
+        return [("", None)]
+    below = {e.name for e in entries if e.is_dir(follow_symlinks=False)}
+    bundles = any(name.endswith(BUNDLES) for name in below)
+    try:  # a variant of which nothing has arrived yet
+        begun = [entry.name for entry in folders(os.path.join(repository, BOOKS))]
+    except OSError:
+        begun = []
+    variants = sorted({*below, *begun})
+    if bundles or not variants:
+        return [("", None)]
+    loose = [entry.name for entry in entries if entry.name not in below]
+    own: list[tuple[str, list[str] | None]] = [("", loose)] if loose else []
+    return own + [(name, None) for name in variants if not name.startswith(".")]
+
+
+def _books(
+    repository: str, name: str, only: list[str] | None
+) -> tuple[dict[str, Metadata], tuple[Leftover, ...]]:
+    """Read what the client wrote of one model; names become relative to its folder."""
+    written, downloads = books(repository, name)
+    skip = len(name) + 1 if name else 0
+    mine = {file[skip:]: known for file, known in written.items() if only is None or file in only}
+    return mine, tuple(
+        left._replace(name=left.name[skip:])
+        for left in downloads
+        if only is None or "/" not in left.name
+    )
+
+
+def _closed(root: str, folder: os.DirEntry[str], why: str) -> Entry:
+    """Return the entry of a folder that cannot be listed."""
+    blind = Artifact("", folder.path, folder.path, State.UNREADABLE, detail=why)
+    key = entry_id("documents", root, folder.name)
+    return Entry(key, "documents", root, folder.path, folder.name, (blind,))

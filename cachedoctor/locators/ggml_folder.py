@@ -1,0 +1,110 @@
+"""Flat folders of GGML files, which whisper.cpp and its bindings load.
+
+```
+<folder>/ggml-<name>.bin
+<folder>/ggml-<name without quantisation>-encoder.mlmodelc/    read by builds with Core ML
+<folder>/ggml-<name>.bin.downloading                           while the Ruby binding downloads
+
+~/.local/share/pywhispercpp/models                pywhispercpp; XDG_DATA_HOME moves it, with
+~/Library/Application Support/pywhispercpp/models     platformdirs 4.6 and later also on a Mac
+~/whisper.cpp/models                              the download script, beside itself
+~/.cache/whisper.cpp/huggingface.co/ggerganov/whisper.cpp/resolve/main      the Ruby binding, on a
+                                                  Mac below ~/Library/Caches
+~/.cache/whisper, ~/Library/Caches/whisper                the Java binding, and older programs
+<project>/models, <project>/whisper.cpp/models
+```
+
+Nobody locks, resumes or checks: the final name is written in place.
+Source: pywhispercpp 1.5.1 `constants.py`, `utils.py`; ggml-org/whisper.cpp v1.9.3
+`models/download-ggml-model.sh`, `bindings/ruby/lib/whisper/model/uri.rb`, `bindings/java`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cachedoctor.locators import FolderListing, entry_id
+from cachedoctor.locators._contents import BUNDLES, contents
+from cachedoctor.vocabulary import Artifact, Entry, Root, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cachedoctor.host import Host
+    from cachedoctor.locators import Leftover
+
+_MAC_DATA = ("Library", "Application Support")
+_ENCODER = "-encoder.mlmodelc"
+_SUFFIX = len("-q5_1")
+
+
+def pywhispercpp_folder(host: Host) -> str:
+    """Return the folder that pywhispercpp uses with today's platformdirs."""
+    data = host.environment.get("XDG_DATA_HOME", "").strip()
+    if not data:
+        mac = host.platform == "darwin"
+        data = os.path.join(host.home, *_MAC_DATA) if mac else f"{host.home}/.local/share"
+    return os.path.join(data, "pywhispercpp", "models")
+
+
+class GgmlFolder:
+    """One file a model."""
+
+    name = "ggml-folder"
+
+    def roots(self, host: Host) -> Iterator[str]:
+        """Name the folders of the bindings and scripts, and the project's."""
+        home, mac = host.home, host.platform == "darwin"
+        xdg = host.absolute(host.environment.get("XDG_CACHE_HOME") or f"{home}/.cache")
+        caches = f"{home}/Library/Caches" if mac else xdg
+        yield pywhispercpp_folder(host)
+        if mac:
+            yield os.path.join(home, *_MAC_DATA, "pywhispercpp", "models")
+            yield f"{caches}/whisper"
+        yield f"{home}/.local/share/pywhispercpp/models"
+        yield f"{caches}/whisper.cpp"
+        yield f"{caches}/whisper.cpp/huggingface.co/ggerganov/whisper.cpp/resolve/main"
+        yield f"{xdg}/whisper"
+        yield f"{home}/.cache/whisper"
+        yield f"{home}/whisper.cpp/models"
+        if host.project:
+            yield os.path.join(host.project, "models")
+            yield os.path.join(host.project, "whisper.cpp", "models")
+
+    def read(self, path: str, host: Host, wanted: frozenset[str] | None) -> Root:
+        """List the GGML files, each with the encoder beside it, or only the files `wanted`."""
+        entries: list[Entry] = []
+        partials: dict[str, tuple[Leftover, ...]] = {}
+        names = sorted(os.listdir(path))
+        encoders = {name for name in names if name.endswith(_ENCODER)}
+        begun = {n.removesuffix(".downloading") for n in names if n.endswith(".bin.downloading")}
+        files = {name for name in names if name.startswith("ggml-") and name.endswith(".bin")}
+        for name in sorted(files | begun):
+            if wanted is not None and name not in wanted:
+                continue
+            key = entry_id(self.name, path, name)
+            mine = {name, f"{name}.downloading", *(encoders & {encoder_of(name)})}
+            artifacts, left = contents(path, path, mine)
+            place = os.path.join(path, name)
+            entries.append(Entry(key, self.name, path, place, name, artifacts))
+            partials[key] = left
+        return Root(self.name, path, tuple(entries), FolderListing(partials, {}))
+
+    def missing(self, entry: Entry, name: str) -> Artifact:
+        """Return the artifact of a file that is not there."""
+        path = os.path.join(entry.root, name)
+        return Artifact(name, path, path, State.MISSING, bundle=name.endswith(BUNDLES))
+
+
+LOCATOR = GgmlFolder()
+
+
+def encoder_of(name: str) -> str:
+    """Return the Core ML encoder that whisper.cpp looks for beside a file.
+
+    Source: ggml-org/whisper.cpp v1.9.3 `src/whisper.cpp` `whisper_get_coreml_path_encoder`.
+    """
+    stem = name.removesuffix(".bin")
+    quantised = len(stem) > _SUFFIX and stem[-_SUFFIX:-3] == "-q" and stem[-2] == "_"
+    return (stem[:-_SUFFIX] if quantised else stem) + _ENCODER

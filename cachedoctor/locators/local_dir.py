@@ -1,0 +1,84 @@
+"""Folders that the Python hub client downloaded to, given `local_dir`.
+
+```
+<root>/                                    <project>/mlx_models, or one that was added
+├── tiny/                                  one folder a model
+│   ├── config.json  weights.npz
+│   └── .cache/huggingface/
+│       ├── download/<path>.metadata       three lines: commit, etag, time
+│       ├── download/<path>.lock           held while a client downloads
+│       ├── download/<base64>.<etag>[.<8 hex>].incomplete
+│       └── trees/<commit>.json            since 1.22
+└── ../.cache/huggingface/download/mlx_models/<model>/   where `local_dir` was the folder above
+```
+
+The client believes the metadata of a file that was not changed after it was written.
+Source: huggingface_hub 2.4.0 `_local_folder.py`; lightning-whisper-mlx 0.0.10 `lightning.py`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cachedoctor.locators import FolderListing, entry_id
+from cachedoctor.locators._contents import BOOKS, BUNDLES, books, contents, folders, promised
+from cachedoctor.vocabulary import Artifact, Entry, Root, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cachedoctor.host import Host
+    from cachedoctor.locators import Leftover, Metadata
+
+
+class LocalDir:
+    """A folder of model folders; one that is a model itself counts as such."""
+
+    name = "local-dir"
+
+    def roots(self, host: Host) -> Iterator[str]:
+        """Name lightning-whisper-mlx's folder, which lies in whatever folder it was run from."""
+        yield os.path.join(host.project or host.cwd, "mlx_models")
+
+    def read(self, path: str, host: Host, wanted: frozenset[str] | None) -> Root:
+        """List every model folder, or only the folders `wanted`."""
+        entries: list[Entry] = []
+        partials: dict[str, tuple[Leftover, ...]] = {}
+        metadata: dict[str, dict[str, Metadata]] = {}
+        names = [entry.name for entry in folders(path)]
+        if os.path.isdir(os.path.join(path, BOOKS)) or os.path.isfile(f"{path}/config.json"):
+            names = [""]
+        for name in names:
+            folder = os.path.join(path, name) if name else path
+            title = name or os.path.basename(path)
+            if wanted is not None and title not in wanted:
+                continue
+            key = entry_id(self.name, path, title)
+            artifacts, left = contents(folder, path)
+            written, downloads = books(folder)
+            above, more = _above(path, name)
+            written = {**above, **written}
+            entries.append(Entry(key, self.name, path, folder, title, promised(artifacts, written)))
+            partials[key] = (*left, *downloads, *more)
+            metadata[key] = written
+        return Root(self.name, path, tuple(entries), FolderListing(partials, metadata))
+
+    def missing(self, entry: Entry, name: str) -> Artifact:
+        """Return the artifact of a file that a folder lacks."""
+        path = os.path.join(entry.path, name)
+        return Artifact(name, path, path, State.MISSING, bundle=name.endswith(BUNDLES))
+
+
+LOCATOR = LocalDir()
+
+
+def _above(root: str, name: str) -> tuple[dict[str, Metadata], tuple[Leftover, ...]]:
+    """Read what was written in the folder above the root, as for models below a repository."""
+    prefix = f"{os.path.basename(root)}/{name}"
+    written, downloads = books(os.path.dirname(root), prefix) if name else ({}, ())
+    skip = len(prefix) + 1
+    return (
+        {file[skip:]: known for file, known in written.items()},
+        tuple(left._replace(name=left.name[skip:]) for left in downloads),
+    )

@@ -1,0 +1,57 @@
+"""Downloads that Apple's network framework left in the temporary folder.
+
+```
+$TMPDIR/CFNetworkDownload_<6>.tmp          FluidAudio 0.7.12 to 0.15.4, WhisperKit up to 0.14.1
+```
+
+The name tells neither the program nor the file that it was to become.
+Source: FluidInference/FluidAudio `ModelHub.swift` v0.7.12 to v0.15.4;
+huggingface/swift-transformers 0.1.17 `Downloader.swift`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cachedoctor.locators import LeavingsListing, Leftover, stamp_of
+from cachedoctor.vocabulary import Artifact, Root, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cachedoctor.host import Host
+    from cachedoctor.vocabulary import Entry
+
+
+class Temporary:
+    """Loose files of unknown origin, no models."""
+
+    name = "temporary"
+
+    def roots(self, host: Host) -> Iterator[str]:
+        """Name the temporary folder; of a home that was named, only with `--env TMPDIR=…`."""
+        if host.platform == "darwin" and (not host.named or "TMPDIR" in host.environment):
+            yield host.temporary
+
+    def read(self, path: str, host: Host, wanted: frozenset[str] | None) -> Root:
+        """List the downloads."""
+        found = []
+        with os.scandir(path) as listing:
+            for entry in sorted(listing, key=lambda item: item.name):
+                if entry.name.startswith("CFNetworkDownload_") and entry.name.endswith(".tmp"):
+                    try:
+                        status = entry.stat(follow_symlinks=False)
+                    except OSError:  # gone since it was listed
+                        continue
+                    if entry.is_file(follow_symlinks=False):
+                        stamp = stamp_of(status)
+                        found.append(Leftover(entry.path, stamp, bytes=stamp.size_bytes))
+        return Root(self.name, path, (), LeavingsListing(tuple(found)))
+
+    def missing(self, entry: Entry, name: str) -> Artifact:
+        """Return an artifact that is not there: nothing is expected here."""
+        return Artifact(name, entry.path, entry.path, State.MISSING)
+
+
+LOCATOR = Temporary()
