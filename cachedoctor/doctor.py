@@ -29,7 +29,9 @@ if TYPE_CHECKING:
         Progress,
     )
 
-_INCOMPLETE = frozenset(("CD101", "CD102", "CD103", "CD104", "CD105", "CD106"))
+_INCOMPLETE = frozenset(
+    ("CD101", "CD102", "CD103", "CD104", "CD105", "CD106", "CD404", "CD408", "CD413", "CD421")
+)
 
 
 class Checked(NamedTuple):
@@ -82,7 +84,12 @@ def scan(
     if deep:
         measured.update(_measure(host, entries, progress))
     seen = rules.Examination(
-        survey, host, measured, deep=deep, unfinished=_unfinished(host, survey)
+        survey,
+        host,
+        measured,
+        deep=deep,
+        unfinished=_unfinished(host, survey),
+        published=_published,
     )
     findings = _judge(seen, entries, {name for engine in asked for name in engine.locators})
     statuses = {entry.id: _status(entry, findings) for entry in entries}
@@ -100,6 +107,17 @@ def scan(
         tuple(names),
         tuple(models),
     )
+
+
+def _published() -> dict[str, str]:
+    """Return the model's name by digest, of every file that a table knows."""
+    found: dict[str, str] = {}
+    for engine in map(engines.find, engines.names()):
+        for model in engine.table.models.values():
+            known = [digest for _, digest in model.published.values()]
+            known += [n.digest for files in model.sets for n in files.requirements if n.digest]
+            found.update({d.hex: f"{engine.name}'s `{model.name}`" for d in known})
+    return found
 
 
 def _asked(entry: Entry, names: Sequence[str], models: Sequence[str]) -> bool:

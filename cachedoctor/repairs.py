@@ -36,7 +36,7 @@ from cachedoctor.vocabulary import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cachedoctor.locators.hub_cache import Repository
+    from cachedoctor.locators._repository import Repository
     from cachedoctor.vocabulary import Artifact, Claim, Entry, Finding, Source, Step, Survey
 
 
@@ -118,11 +118,39 @@ def rename_folder(finding: Finding, survey: Survey) -> Repair | None:
 
 
 def set_aside(finding: Finding, survey: Survey) -> Repair | None:
-    """Move what is waste into the run folder."""
-    entry = next(entry for entry in survey.entries if entry.id in finding.entries)
+    """Move what a finding names into the run folder."""
+    root = _root_of(finding.path, survey)
+    if root is None:
+        return None
     name = os.path.basename(finding.path)
-    steps = (SetAside(finding.path),)
-    return _repair("set-aside", f"set `{name}` aside", entry.root, (), steps, finding.bytes)
+    more = f" and {len(finding.links)} more" if finding.links else ""
+    steps = tuple(SetAside(path) for path in (finding.path, *finding.links))
+    return _repair("set-aside", f"set `{name}`{more} aside", root, (), steps, finding.bytes)
+
+
+def detach(entry: Entry, blobs: Sequence[str], size: int) -> Repair:
+    """Set a revision aside: its snapshot, its manifest and markers, and the blobs it alone uses."""
+    repository, _, commit = entry.path.partition("/snapshots/")
+    paths = [
+        entry.path,
+        *blobs,
+        f"{repository}/trees/{commit}.json",
+        f"{repository}/.no_exist/{commit}",
+    ]
+    steps = tuple(SetAside(path) for path in paths if os.path.lexists(path))
+    words = f"set the revision {commit[:12]} of {entry.name} aside"
+    return _repair("set-revision-aside", words, entry.root, (), steps, size)
+
+
+def relink_relative(finding: Finding, survey: Survey) -> Repair | None:
+    """Make an absolute link of a snapshot lead to the same file by a relative path."""
+    at = [(e, a) for e in survey.entries for a in e.artifacts if a.path == finding.path]
+    if not at:
+        return None
+    entry, artifact = at[0]
+    link = artifact.path
+    steps = (SetAside(link), Link(link, _to_blob(link, artifact.file)))
+    return _repair("relink", f"make the link `{artifact.name}` relative", entry.root, (), steps)
 
 
 def manual(kind: str, *command: str) -> Repair:
@@ -460,6 +488,17 @@ def _bundle_around(path: str, survey: Survey) -> tuple[tuple[Entry, Artifact], .
         for artifact in entry.artifacts
         if artifact.bundle and path.startswith(artifact.file + "/")
     )
+
+
+def _root_of(path: str, survey: Survey) -> str | None:
+    """Return the root in which `path` lies; of one that is a root itself, the folder above."""
+    roots = sorted((root.path for root in survey.roots), key=len, reverse=True)
+    for root in roots:
+        if path == root:
+            return os.path.dirname(root)
+        if path.startswith(root.rstrip("/") + "/"):
+            return root
+    return None
 
 
 def _text_of(path: str) -> str:

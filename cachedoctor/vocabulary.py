@@ -66,6 +66,7 @@ class State(enum.StrEnum):
     DANGLING = "dangling"  # a link whose target is gone
     ESCAPING = "escaping"  # a link that leads out of the root: never opened
     UNREADABLE = "unreadable"
+    EVICTED = "evicted"  # iCloud keeps the content and gives it back when it is opened
     OTHER = "other"  # a folder where a file belongs, a FIFO, a device, a link loop
 
 

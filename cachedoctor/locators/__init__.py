@@ -14,14 +14,17 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from cachedoctor import disk
-from cachedoctor.vocabulary import Stamp, State
+from cachedoctor.vocabulary import Digest, Stamp, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from cachedoctor.host import Host
-    from cachedoctor.vocabulary import Artifact, Digest, Entry, Root
+    from cachedoctor.vocabulary import Artifact, Entry, Root
 
+_HEX = frozenset("0123456789abcdef")
+_BY_LENGTH = {40: "git-sha1", 64: "sha256"}
+_SF_DATALESS = 0x40000000  # macOS `sys/stat.h`: the content is elsewhere
 LIVE_S = 600  # law 7: where a holder cannot be known, a younger partial counts as live
 
 
@@ -89,13 +92,20 @@ class FolderListing(NamedTuple):
     """The folders of one root: by entry id the partials, and what clients wrote of each file."""
 
     partials: dict[str, tuple[Leftover, ...]]
-    metadata: dict[str, dict[str, Metadata]]
+    metadata: Mapping[str, Mapping[str, Metadata]] = {}
+    locks: Mapping[str, tuple[str, ...]] = {}  # held while a client downloads
 
 
 class LeavingsListing(NamedTuple):
     """What a place holds besides models."""
 
     leftovers: tuple[Leftover, ...]
+
+
+def digest_of(etag: str) -> Digest | None:
+    """Return the digest that an etag of the hub is, or `None` for one of another kind."""
+    algorithm = _BY_LENGTH.get(len(etag))
+    return Digest(algorithm, etag) if algorithm and _HEX.issuperset(etag) else None
 
 
 def owner(entry: Entry, host: Host) -> str:
@@ -165,6 +175,8 @@ def reason(error: OSError) -> str:
 def regular(path: str, status: os.stat_result) -> Look:
     """Return the look at a regular file, unreadable when its mode says so to us."""
     found = stamp_of(status)
+    if getattr(status, "st_flags", 0) & _SF_DATALESS:
+        return Look(State.EVICTED, path, found)
     user = os.geteuid()
     bit = 0o400 if status.st_uid == user else 0o044
     if user and not status.st_mode & bit and not os.access(path, os.R_OK):

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor.locators import Leftover, Metadata, look, reason, stamp_of
-from cachedoctor.vocabulary import Artifact, Digest, Evidence, Stamp, State
+from cachedoctor.locators import Leftover, Metadata, digest_of, look, reason, stamp_of
+from cachedoctor.vocabulary import Artifact, Evidence, Stamp, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -27,7 +27,6 @@ BOOKS = ".cache/huggingface/download"
 _PARTIAL = (".partial", ".partial.etag", ".download", ".downloading")
 _INCOMPLETE = re.compile(r"(.+)\.([0-9a-f]{40}|[0-9a-f]{64})(?:\.[0-9a-f]{8})?\.incomplete")
 _METADATA_LIMIT_BYTES = 4096
-_ALGORITHMS = {40: "git-sha1", 64: "sha256"}
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
@@ -121,14 +120,23 @@ def weight(folder: str) -> int:
     return total
 
 
-def books(folder: str, below: str = "") -> tuple[dict[str, Metadata], tuple[Leftover, ...]]:
-    """Read what a client wrote down of the files below `folder`, and list its partials.
+class Books(NamedTuple):
+    """What a client keeps about the files that it downloaded to one folder."""
+
+    metadata: dict[str, Metadata]
+    partials: tuple[Leftover, ...]
+    locks: tuple[str, ...]
+
+
+def books(folder: str, below: str = "") -> Books:
+    """Read what a client wrote down of the files below `folder`, and list its partials and locks.
 
     Names are relative to `folder`; `below` narrows the reading to one folder in it.
     """
     start = os.path.join(folder, BOOKS)
     found: dict[str, Metadata] = {}
     leftovers: list[Leftover] = []
+    locks: list[str] = []
     stack = [os.path.join(start, below) if below else start]
     while stack:
         try:
@@ -143,6 +151,8 @@ def books(folder: str, below: str = "") -> tuple[dict[str, Metadata], tuple[Left
                 stack.append(entry.path)
             elif not entry.is_file(follow_symlinks=False):
                 continue
+            elif name.endswith(".lock"):
+                locks.append(entry.path)
             elif name.endswith(".metadata"):
                 whole = name.removesuffix(".metadata")
                 found[whole] = _metadata(entry.path)
@@ -152,13 +162,7 @@ def books(folder: str, below: str = "") -> tuple[dict[str, Metadata], tuple[Left
                 leftovers.append(
                     Leftover(entry.path, stamp, partial[1], digest, bytes=stamp.size_bytes)
                 )
-    return found, tuple(leftovers)
-
-
-def digest_of(etag: str) -> Digest | None:
-    """Return the digest that an etag of the hub is, or `None`."""
-    algorithm = _ALGORITHMS.get(len(etag))
-    return Digest(algorithm, etag) if algorithm and not etag.strip("0123456789abcdef") else None
+    return Books(found, tuple(leftovers), tuple(locks))
 
 
 def promised(

@@ -120,7 +120,7 @@ def _books(
     repository: str, name: str, only: list[str] | None
 ) -> tuple[dict[str, Metadata], tuple[Leftover, ...]]:
     """Read what the client wrote of one model; names become relative to its folder."""
-    written, downloads = books(repository, name)
+    written, downloads, _ = books(repository, name)
     skip = len(name) + 1 if name else 0
     mine = {file[skip:]: known for file, known in written.items() if only is None or file in only}
     return mine, tuple(

@@ -18,66 +18,45 @@ caches that 0.36 to 2.4 left behind.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import disk
-from cachedoctor.locators import Look, entry_id, held, look, reason, regular, stamp_of
-from cachedoctor.vocabulary import Artifact, Digest, Entry, Evidence, Root, State
+from cachedoctor.locators import (
+    Leftover,
+    Look,
+    _repository,
+    digest_of,
+    entry_id,
+    held,
+    look,
+    regular,
+    stamp_of,
+)
+from cachedoctor.locators._contents import weight
+from cachedoctor.vocabulary import Artifact, Entry, Evidence, Root, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from cachedoctor.host import Host
-    from cachedoctor.vocabulary import Stamp
+    from cachedoctor.locators._repository import Promises, Repository
 
-_HEX = frozenset("0123456789abcdef")
-_PARTIAL = re.compile(r"([0-9a-f]{40}|[0-9a-f]{64})(?:\.[0-9a-f]{8})?\.incomplete")
-_TREE_LIMIT_BYTES = 64 << 20
-_BY_LENGTH = {40: "git-sha1", 64: "sha256"}
-
-Promises = dict[str, tuple[int, Digest]]  # path in the repository to size and digest
-
-
-class Ref(NamedTuple):
-    """One file below `refs/`, as it is on disk."""
-
-    name: str
-    path: str
-    text: str
-    stamp: Stamp
-
-
-class Partial(NamedTuple):
-    """One download that did not end, or has not ended yet."""
-
-    path: str
-    etag: str
-    stamp: Stamp
-
-
-class Repository(NamedTuple):
-    """One `models--org--name` folder."""
-
-    path: str
-    kind: str
-    name: str
-    refs: tuple[Ref, ...]
-    commits: tuple[str, ...]
-    blobs: Mapping[str, Look]
-    partials: tuple[Partial, ...]
-    trees: Mapping[str, Promises]
-    locks: str
-    unreadable: tuple[tuple[str, str], ...] = ()  # folders that could not be listed, and why
+_HASH = 64  # hex digits of a payload's name
+_PROBE = re.compile(r"tmp[a-z0-9_]{8}")  # where the client tried whether links can be made
+_LEGACY = re.compile(r"[0-9a-f]{64}\.[0-9a-f]{64}(?:\.h5)?(?:\.json|\.lock)?")
 
 
 class HubListing(NamedTuple):
-    """The repositories of one hub cache by their folders."""
+    """What one hub cache holds: repositories by their folders, and what is no repository."""
 
     repositories: Mapping[str, Repository]
+    store: Mapping[str, Look] = {}  # payloads of the shared store by their paths
+    probes: tuple[Leftover, ...] = ()
+    legacy: tuple[Leftover, ...] = ()  # files of the flat cache before 0.8
+    locks: tuple[Leftover, ...] = ()  # folders of locks whose repository is gone
 
     def of(self, entry: Entry) -> Repository:
         """Return the repository that `entry` is a revision of."""
@@ -94,12 +73,6 @@ def folder_name(repository: str) -> str:
     return "models--" + repository.replace("/", "--")
 
 
-def digest_of(etag: str) -> Digest | None:
-    """Return the digest that a blob's name promises, or `None` for a name of another kind."""
-    algorithm = _BY_LENGTH.get(len(etag))
-    return Digest(algorithm, etag) if algorithm and _HEX.issuperset(etag) else None
-
-
 class HubCache:
     """The layout of `huggingface_hub` and everything that uses its cache."""
 
@@ -113,18 +86,22 @@ class HubCache:
 
     def read(self, path: str, host: Host, wanted: frozenset[str] | None) -> Root:
         """List every repository, or only the model repositories `wanted`."""
-        with os.scandir(path) as entries:
-            folders = [entry.name for entry in entries if _is_repository(entry.name)]
+        with os.scandir(path) as listing:
+            entries = list(listing)
+        folders = [entry.name for entry in entries if _is_repository(entry.name)]
         if wanted is not None:
             keep = {folder_name(name) for name in wanted}
             folders = [name for name in folders if name in keep]
         repositories: dict[str, Repository] = {}
         found: list[Entry] = []
         for name in sorted(folders):
-            repository = _repository(path, name)
+            repository = _repository.read(path, name)
             repositories[repository.path] = repository
             found.extend(_entries(path, repository))
-        return Root(self.name, path, tuple(found), HubListing(repositories))
+        known = HubListing(repositories)
+        if wanted is None:
+            known = _with_leavings(path, entries, known)
+        return Root(self.name, path, tuple(found), known)
 
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return the artifact that a snapshot lacks; its place is a blob when its name is known."""
@@ -173,122 +150,35 @@ def _is_repository(name: str) -> bool:
     return bool(separator and rest) and kind in ("models", "datasets", "spaces", "kernels")
 
 
-def _list(path: str, unreadable: list[tuple[str, str]]) -> list[os.DirEntry[str]]:
-    """List a folder; one that is not there is empty, one that cannot be read is remembered.
-
-    The client makes no links to folders, so one is not followed: it may lead anywhere.
-    """
-    try:
-        if os.path.islink(path):
-            unreadable.append((path, f"a link to `{os.readlink(path)}` is not followed"))
-            return []
-        with os.scandir(path) as entries:
-            return list(entries)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        unreadable.append((path, reason(error)))
-        return []
-
-
-def _repository(root: str, folder: str) -> Repository:
-    path = os.path.join(root, folder)
-    kind, _, rest = folder.partition("--")
-    unreadable: list[tuple[str, str]] = []
-    if os.path.islink(path):
-        _list(path, unreadable)
-        return Repository(
-            path,
-            kind.removesuffix("s"),
-            rest.replace("--", "/", 1),
-            (),
-            (),
-            {},
-            (),
-            {},
-            os.path.join(root, ".locks", folder),
-            tuple(unreadable),
-        )
-    blobs, partials = _blobs(root, os.path.join(path, "blobs"), unreadable)
-    snapshots = _list(os.path.join(path, "snapshots"), unreadable)
-    commits = sorted(entry.name for entry in snapshots if entry.is_dir(follow_symlinks=False))
-    trees = {
-        entry.name[:-5]: _tree(entry.path)
-        for entry in _list(os.path.join(path, "trees"), [])
-        if entry.name.endswith(".json") and entry.is_file(follow_symlinks=False)
-    }
-    return Repository(
-        path,
-        kind.removesuffix("s"),
-        rest.replace("--", "/", 1),
-        tuple(_refs(os.path.join(path, "refs"), unreadable)),
-        tuple(commits),
-        blobs,
-        partials,
-        trees,
-        os.path.join(root, ".locks", folder),
-        tuple(unreadable),
+def _with_leavings(root: str, entries: list[os.DirEntry[str]], known: HubListing) -> HubListing:
+    """Add what lies in the cache besides repositories."""
+    probes: list[Leftover] = []
+    legacy: list[Leftover] = []
+    locks: list[Leftover] = []
+    store: dict[str, Look] = {}
+    for entry in entries:
+        folder = entry.is_dir(follow_symlinks=False)
+        if folder and _PROBE.fullmatch(entry.name):
+            probes.append(Leftover(entry.path, stamp_of(entry.stat()), bytes=weight(entry.path)))
+        elif folder and entry.name == ".locks":
+            locks += [
+                Leftover(lock.path, stamp_of(lock.stat(follow_symlinks=False)))
+                for lock in _repository.listed(entry.path, [])
+                if _is_repository(lock.name)
+                and os.path.join(root, lock.name) not in known.repositories
+            ]
+        elif folder and entry.name == "blobs":
+            for shard in _repository.listed(entry.path, []):
+                if shard.is_dir(follow_symlinks=False):
+                    for payload in _repository.listed(shard.path, []):
+                        if len(payload.name) == _HASH and payload.is_file(follow_symlinks=False):
+                            store[payload.path] = regular(payload.path, payload.stat())
+        elif not folder and _LEGACY.fullmatch(entry.name):
+            status = entry.stat(follow_symlinks=False)
+            legacy.append(Leftover(entry.path, stamp_of(status), bytes=status.st_size))
+    return known._replace(
+        store=store, probes=tuple(probes), legacy=tuple(legacy), locks=tuple(locks)
     )
-
-
-def _blobs(
-    root: str, folder: str, unreadable: list[tuple[str, str]]
-) -> tuple[dict[str, Look], tuple[Partial, ...]]:
-    blobs: dict[str, Look] = {}
-    partials: list[Partial] = []
-    for entry in _list(folder, unreadable):
-        try:
-            if entry.is_file(follow_symlinks=False):
-                status = entry.stat(follow_symlinks=False)
-                partial = _PARTIAL.fullmatch(entry.name)
-                if partial:
-                    partials.append(Partial(entry.path, partial[1], stamp_of(status)))
-                else:
-                    blobs[entry.name] = regular(entry.path, status)
-            else:
-                blobs[entry.name] = look(entry.path, root)
-        except FileNotFoundError:  # gone since it was listed
-            continue
-        except OSError as error:
-            blobs[entry.name] = Look(State.UNREADABLE, entry.path, None, reason(error))
-    return blobs, tuple(partials)
-
-
-def _refs(folder: str, unreadable: list[tuple[str, str]]) -> Iterator[Ref]:
-    stack = [folder]
-    while stack:
-        for entry in _list(stack.pop(), unreadable):
-            if entry.is_dir(follow_symlinks=False):
-                stack.append(entry.path)
-            elif entry.is_file(follow_symlinks=False) and not entry.name.endswith(".tmp"):
-                try:
-                    with open(entry.path, "rb") as file:
-                        text = file.read(4096).decode("utf-8", "surrogateescape")
-                    stamp = stamp_of(entry.stat(follow_symlinks=False))
-                except OSError as error:
-                    unreadable.append((entry.path, reason(error)))
-                    continue
-                yield Ref(entry.path[len(folder) + 1 :], entry.path, text, stamp)
-
-
-def _tree(path: str) -> Promises:
-    """Read a tree manifest; one that cannot be understood promises nothing."""
-    try:
-        if os.stat(path).st_size > _TREE_LIMIT_BYTES:
-            return {}
-        with open(path, "rb") as file:
-            files = json.load(file)["files"]
-        promises: Promises = {}
-        for name, row in files.items():
-            parts = name.split("/")
-            large = row.get("lfs_sha256")
-            digest = digest_of(large or row["blob_id"])
-            size = row.get("lfs_size") if large else row["size"]
-            if digest and isinstance(size, int) and ".." not in parts and "" not in parts:
-                promises[name] = (size, digest)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return {}
-    return promises
 
 
 def _entries(root: str, repository: Repository) -> Iterator[Entry]:
@@ -327,7 +217,7 @@ def _artifacts(
     while stack:
         folder, prefix, to_blobs = stack.pop()
         unreadable: list[tuple[str, str]] = []
-        for entry in sorted(_list(folder, unreadable), key=lambda item: item.name):
+        for entry in sorted(_repository.listed(folder, unreadable), key=lambda item: item.name):
             name = prefix + entry.name
             if entry.is_symlink():
                 found, etag = _follow(entry.path, root, to_blobs, blobs)
@@ -372,4 +262,6 @@ def _follow(
         return blobs[etag], etag
     found = look(path, root)
     folder, etag = os.path.split(found.file if found.state is State.PRESENT else target)
+    if target.startswith("/") and found.state is State.PRESENT:
+        found = found._replace(detail=target)
     return found, etag if os.path.basename(folder) == "blobs" else ""

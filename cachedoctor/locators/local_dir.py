@@ -22,7 +22,7 @@ import os
 from typing import TYPE_CHECKING
 
 from cachedoctor.locators import FolderListing, entry_id
-from cachedoctor.locators._contents import BOOKS, BUNDLES, books, contents, folders, promised
+from cachedoctor.locators._contents import BOOKS, BUNDLES, Books, books, contents, folders, promised
 from cachedoctor.vocabulary import Artifact, Entry, Root, State
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class LocalDir:
         entries: list[Entry] = []
         partials: dict[str, tuple[Leftover, ...]] = {}
         metadata: dict[str, dict[str, Metadata]] = {}
+        locks: dict[str, tuple[str, ...]] = {}
         names = [entry.name for entry in folders(path)]
         if os.path.isdir(os.path.join(path, BOOKS)) or os.path.isfile(f"{path}/config.json"):
             names = [""]
@@ -56,13 +57,13 @@ class LocalDir:
                 continue
             key = entry_id(self.name, path, title)
             artifacts, left = contents(folder, path)
-            written, downloads = books(folder)
-            above, more = _above(path, name)
-            written = {**above, **written}
+            own, above = books(folder), _above(path, name)
+            written = {**above.metadata, **own.metadata}
             entries.append(Entry(key, self.name, path, folder, title, promised(artifacts, written)))
-            partials[key] = (*left, *downloads, *more)
+            partials[key] = (*left, *own.partials, *above.partials)
+            locks[key] = (*own.locks, *above.locks)
             metadata[key] = written
-        return Root(self.name, path, tuple(entries), FolderListing(partials, metadata))
+        return Root(self.name, path, tuple(entries), FolderListing(partials, metadata, locks))
 
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return the artifact of a file that a folder lacks."""
@@ -73,12 +74,14 @@ class LocalDir:
 LOCATOR = LocalDir()
 
 
-def _above(root: str, name: str) -> tuple[dict[str, Metadata], tuple[Leftover, ...]]:
+def _above(root: str, name: str) -> Books:
     """Read what was written in the folder above the root, as for models below a repository."""
+    if not name:
+        return Books({}, (), ())
     prefix = f"{os.path.basename(root)}/{name}"
-    written, downloads = books(os.path.dirname(root), prefix) if name else ({}, ())
+    found = books(os.path.dirname(root), prefix)
     skip = len(prefix) + 1
-    return (
-        {file[skip:]: known for file, known in written.items()},
-        tuple(left._replace(name=left.name[skip:]) for left in downloads),
+    return found._replace(
+        metadata={file[skip:]: known for file, known in found.metadata.items()},
+        partials=tuple(left._replace(name=left.name[skip:]) for left in found.partials),
     )

@@ -16,7 +16,7 @@ from cachedoctor.errors import Fault, FormatError
 from cachedoctor.vocabulary import Finding, Severity, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from cachedoctor.host import Host
     from cachedoctor.vocabulary import Artifact, Entry, Repair, Root, Survey
@@ -35,15 +35,18 @@ class Examination:
         *,
         deep: bool = False,
         unfinished: tuple[tuple[str, str], ...] = (),
+        published: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         """Take `measured` digests by file and algorithm; `deep` also parses whole JSON files.
 
         `unfinished` names the folder of each fix without an end, and says what it was doing.
+        `published` returns the model's name by digest, of every file that a table knows.
         """
         self.survey = survey
         self.unfinished = unfinished
         self.host = host
         self.deep = deep
+        self.published = published
         self._measured = measured or {}
         self._faults: dict[tuple[str, str | None], FormatError | OSError | None] = {}
         self._by_entry: dict[str, tuple[tuple[Artifact, FormatError], ...]] = {}
@@ -146,9 +149,13 @@ class Rule:
         return (cls.__doc__ or "").splitlines()[0]
 
     def of(self, artifact: Artifact, entry: Entry, message: str, **more: Any) -> Finding:
-        """Return a finding about one artifact of one entry."""
+        """Return a finding about one artifact of one entry.
+
+        What no engine opens, in an entry that one does, is no error.
+        """
+        mild = self.severity is Severity.ERROR and entry.claims and not _needed(artifact, entry)
         values: dict[str, Any] = {
-            "severity": self.severity,
+            "severity": Severity.WARNING if mild else self.severity,
             "engines": artifact.required_by or entry.engines,
             "links": (artifact.path,) if artifact.path != artifact.file else (),
             "evidence": artifact.evidence.value if artifact.evidence else None,
@@ -169,6 +176,26 @@ class Rule:
             entries[0].locator if entries else None,
         )
         return finding._replace(**more)
+
+
+class Restores:
+    """What rules share that are cured by bringing the right bytes back."""
+
+    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
+        """Restore the file, or the bundle that it is in, from the nearest source."""
+        from cachedoctor import repairs
+
+        return repairs.restore(finding, seen.survey)
+
+
+class SetsAside:
+    """What rules share that are cured by moving what they name into the run folder."""
+
+    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
+        """Set it aside."""
+        from cachedoctor import repairs
+
+        return repairs.set_aside(finding, seen.survey)
 
 
 class EntryRule(Rule):
@@ -202,7 +229,7 @@ def every() -> tuple[Rule, ...]:
         if entry.name.endswith(".py") and not entry.name.startswith("_"):
             importlib.import_module(f"{__name__}.{entry.name[:-3]}")
     found: list[type[Rule]] = []
-    kinds: list[type[Rule]] = [EntryRule, RootRule, SurveyRule]
+    kinds: list[type[Rule]] = [Rule]
     while kinds:
         below = kinds.pop().__subclasses__()
         kinds.extend(below)
@@ -215,7 +242,9 @@ FILE_ORDER = (
     "CD109",
     "CD108",
     "CD107",
+    "CD408",
     "CD103",
+    "CD421",
     "CD101",
     "CD102",
     "CD104",
@@ -254,13 +283,19 @@ HIDDEN_WHILE_LIVE = frozenset(
         "CD106",
         "CD402",
         "CD403",
+        "CD408",
         "CD413",
+        "CD421",
+        "CD501",
         "CD502",
     )
 )
 # A repository with a broken ref has no empty snapshot and nothing detached besides.
 HIDDEN_BY_BROKEN_REF = frozenset(("CD105", "CD508"))
 BROKEN_REF = frozenset(("CD418", "CD402", "CD401", "CD403"))
+# Of a revision that another one superseded only that is said: half of it may be gone for good.
+HIDDEN_BY_SUPERSEDED = frozenset(("CD101", "CD102", "CD103", "CD104", "CD105", "CD106", "CD421"))
+SUPERSEDED = "another revision has a branch"
 # What lies in a folder that cannot be listed is not known to be missing.
 HIDDEN_BY_UNREADABLE = frozenset(("CD101", "CD104", "CD105", "CD106", "CD403"))
 
@@ -272,6 +307,12 @@ def settle(findings: list[Finding]) -> list[Finding]:
     closed = {
         entry for f in findings if f.code == "CD108" and f.unit == "folder" for entry in f.entries
     }
+    old = {
+        entry
+        for f in findings
+        if f.code == "CD508" and f.evidence == SUPERSEDED
+        for entry in f.entries
+    }
     kept: dict[tuple[str, str], Finding] = {}
     for finding in findings:
         if finding.code in HIDDEN_WHILE_LIVE and live.intersection(finding.entries):
@@ -279,6 +320,8 @@ def settle(findings: list[Finding]) -> list[Finding]:
         if finding.code in HIDDEN_BY_UNREADABLE and closed.intersection(finding.entries):
             continue
         if finding.code in HIDDEN_BY_BROKEN_REF and broken.intersection(finding.entries):
+            continue
+        if finding.code in HIDDEN_BY_SUPERSEDED and old.issuperset(finding.entries):
             continue
         key = (finding.path, "" if finding.code in FILE_ORDER else finding.code)
         first = kept.get(key)
@@ -291,6 +334,14 @@ def settle(findings: list[Finding]) -> list[Finding]:
                 links=_joined(first.links, finding.links),
             )
     return list(kept.values())
+
+
+def _needed(artifact: Artifact, entry: Entry) -> bool:
+    """Say whether an engine opens this file, alone or as a part of a bundle."""
+    return bool(artifact.required_by) or any(
+        bundle.bundle and bundle.required_by and artifact.name.startswith(bundle.name + "/")
+        for bundle in entry.artifacts
+    )
 
 
 def _order(finding: Finding) -> int:

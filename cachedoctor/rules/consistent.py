@@ -2,132 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
-import re
 from typing import TYPE_CHECKING
 
-from cachedoctor.locators.hub_cache import HubListing
-from cachedoctor.rules import EntryRule, RootRule
-from cachedoctor.rules.present import by_repository, missing, span
+from cachedoctor.errors import FormatError
+from cachedoctor.formats import find
+from cachedoctor.rules import EntryRule, Restores
+from cachedoctor.rules._entries import WEIGHTS, missing, other_layout, span
 from cachedoctor.vocabulary import Severity, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cachedoctor.locators.hub_cache import Ref, Repository
     from cachedoctor.rules import Examination
-    from cachedoctor.vocabulary import Claim, Entry, Finding, Repair, Root
+    from cachedoctor.vocabulary import Artifact, Claim, Entry, Finding, Repair
 
-_COMMIT = re.compile(r"[0-9a-f]{40}")
-
-
-class _RefRule(RootRule):
-    """What the rules about the files below `refs/` share."""
-
-    def wrong(self, ref: Ref, repository: Repository) -> str:
-        """Return what is wrong with `ref`, or empty."""
-        raise NotImplementedError
-
-    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
-        """Report each ref that is wrong in this way."""
-        if isinstance(root.listing, HubListing):
-            revisions = by_repository(root)
-            for repository in root.listing.repositories.values():
-                for ref in repository.refs:
-                    message = self.wrong(ref, repository)
-                    if message:
-                        mine = revisions.get(repository.path, ())
-                        yield self.about(
-                            ref.path,
-                            mine,
-                            f"`refs/{ref.name}` {message}",
-                            measured=repr(ref.text[:60]),
-                            unit="text",
-                        )
-
-    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Write the one commit it can mean."""
-        from cachedoctor import repairs
-
-        return repairs.rewrite_ref(finding, seen.survey)
-
-
-class RefTrailingNewline(_RefRule):
-    """A ref holds a commit and white space after it.
-
-    An editor, an `echo` or a tool that copied the cache added the newline. The hub client takes the
-    text as it is, looks for a snapshot whose name ends in a newline, and finds none.
-
-    `fix` writes the same commit without it.
-    Source: huggingface/huggingface_hub issue 4133, pull requests 4168 and 4214 (closed).
-    """
-
-    code = "CD401"
-    slug = "ref-trailing-newline"
-
-    def wrong(self, ref: Ref, repository: Repository) -> str:
-        """Compare the text with itself stripped."""
-        commit = ref.text.strip()
-        if commit == ref.text or not _COMMIT.fullmatch(commit):
-            return ""
-        return "has white space around its commit"
-
-
-class RefEmpty(_RefRule):
-    """A ref is empty, so the client takes the folder of all snapshots for the model.
-
-    Clients up to 1.9 wrote refs in place: a full disk or a kill at the wrong moment left nothing.
-
-    `fix` writes the commit of the only complete snapshot.
-    Source: huggingface_hub 2.4.0 `_snapshot_download.py`; 1.9.2 `file_download.py`.
-    """
-
-    code = "CD402"
-    slug = "ref-empty"
-
-    def wrong(self, ref: Ref, repository: Repository) -> str:
-        """Look for any text at all."""
-        return "" if ref.text.strip() else "is empty"
-
-
-class RefDangling(_RefRule):
-    """A ref names a commit of which there is no snapshot.
-
-    The snapshot was deleted by hand, or a download stopped right after the ref was written.
-
-    `fix` writes the commit of the only complete snapshot, or fetches the model when there is none.
-    Source: huggingface_hub 2.4.0 `file_download.py` `_cache_commit_hash_for_specific_revision`.
-    """
-
-    code = "CD403"
-    slug = "ref-dangling"
-
-    def wrong(self, ref: Ref, repository: Repository) -> str:
-        """Look for the snapshot; a repository with none at all is the other rule's."""
-        commit = ref.text.strip()
-        if not _COMMIT.fullmatch(commit) or commit in repository.commits:
-            return ""
-        if not (repository.commits or repository.blobs or repository.partials):
-            return ""  # only asked: for a file it lacks, or for a download to another folder
-        return f"names {commit[:12]}, of which there is no snapshot"
-
-
-class MalformedRef(_RefRule):
-    """A ref holds something that is no commit.
-
-    Half a write, an error text, or a file that is no ref at all.
-
-    `fix` writes the commit of the only complete snapshot.
-    Source: huggingface_hub 2.4.0 `file_download.py`.
-    """
-
-    code = "CD418"
-    slug = "malformed-ref"
-
-    def wrong(self, ref: Ref, repository: Repository) -> str:
-        """Compare with 40 hex digits."""
-        text = ref.text.strip()
-        return "holds no commit" if text and not _COMMIT.fullmatch(text) else ""
+_CONFIG_LIMIT_BYTES = 1 << 20
 
 
 class LinkEscapesRoot(EntryRule):
@@ -203,6 +94,105 @@ class RenamedFolder(EntryRule):
         from cachedoctor import repairs
 
         return repairs.rename_folder(finding, seen.survey)
+
+
+class MixedVariants(Restores, EntryRule):
+    """One folder holds the configuration of one quantisation and the weights of another.
+
+    lightning-whisper-mlx keeps a size's plain, 4-bit and 8-bit models in one folder, so a download
+    that was stopped half-way leaves the files of two. It then fails in the middle of loading, or
+    builds layers that the weights do not fit.
+
+    `fix` restores the weights that the configuration is about.
+    Source: lightning-whisper-mlx 0.0.10 `lightning.py`, issues 11, 24 and 26.
+    """
+
+    code = "CD414"
+    slug = "mixed-variants"
+
+    def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
+        """Compare `quantization` in the configuration with the names in the weights."""
+        files = {a.name: a for a in entry.artifacts if a.state is State.PRESENT}
+        config, weights = files.get("config.json"), files.get("weights.npz")
+        if entry.locator != "local-dir" or config is None or weights is None:
+            return
+        if any(artifact in (config, weights) for artifact, _ in seen.faults(entry)):
+            return
+        packed = _is_packed(weights)
+        said = _says_packed(config)
+        if packed is None or said is None or packed == said:
+            return
+        kinds = ("a quantised", "a plain") if said else ("a plain", "a quantised")
+        message = f"`config.json` is of {kinds[0]} model, `weights.npz` of {kinds[1]} one"
+        yield self.of(weights, entry, message, bytes=weights.size_bytes)
+
+
+class ShadowedName(EntryRule):
+    """Something in the current folder is called like the model, and is loaded in its place.
+
+    faster-whisper takes any folder of that name, mlx-whisper a folder called like the repository,
+    pywhispercpp a file: all look beside themselves before they look in the cache. The error that
+    follows speaks of a broken model and names a relative path.
+
+    Rename it, run from another folder, or give the engine the model's path.
+    Source: faster-whisper 1.2.1 `transcribe.py` `WhisperModel.__init__`; mlx-whisper 0.4.3
+    `load_models.py`; pywhispercpp 1.5.1 `utils.py` `download_model`.
+    """
+
+    code = "CD420"
+    slug = "shadowed-name"
+    severity = Severity.WARNING
+
+    def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
+        """Report what the engines found in the way."""
+        for claim in entry.claims:
+            for path in claim.shadows:
+                kind = "folder" if os.path.isdir(path) else "file"
+                message = f"{claim.engine} run from there loads this {kind} for `{claim.model}`"
+                yield self.about(path, (entry,), message, engines=(claim.engine,))
+
+
+class OtherEnginesLayout(Restores, EntryRule):
+    """The repository holds the model in the form that another engine loads.
+
+    The same name is published by several people in several forms: `model.safetensors` of mlx-audio
+    is no `weights.npz` of mlx-whisper, and a repository for transformers is none for CTranslate2.
+    The engine finds the repository and none of its files.
+
+    `fix` fetches the files that this engine reads, if the repository has them. Otherwise choose the
+    repository that is made for it.
+    Source: mlx-whisper 0.4.3 `load_models.py`; ml-explore/mlx-examples issue 1421, pull request
+    1399.
+    """
+
+    code = "CD421"
+    slug = "other-engines-layout"
+
+    def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
+        """Report the weights that are missing where another engine's are there."""
+        found = other_layout(entry)
+        for artifact in missing(entry) if found else ():
+            if artifact.name.endswith(WEIGHTS):
+                engine = artifact.required_by[0]
+                message = f"{engine} reads `{artifact.name}`; here lies {found}"
+                yield self.of(artifact, entry, message, expected=artifact.expected_bytes)
+
+
+def _is_packed(weights: Artifact) -> bool | None:
+    try:
+        with open(weights.file, "rb", buffering=0) as file:
+            return bool(find("npz").read(file, weights.size_bytes).details["quantized"])
+    except (FormatError, OSError):
+        return None
+
+
+def _says_packed(config: Artifact) -> bool | None:
+    try:
+        with open(config.file, "rb") as file:
+            said = json.loads(file.read(_CONFIG_LIMIT_BYTES))
+    except (ValueError, RecursionError, OSError):
+        return None
+    return "quantization" in said if isinstance(said, dict) else None
 
 
 def _first(claim: Claim) -> str:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cachedoctor.rules import EntryRule
+from cachedoctor.rules import EntryRule, Restores
 from cachedoctor.vocabulary import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cachedoctor.rules import Examination
-    from cachedoctor.vocabulary import Entry, Finding, Repair
+    from cachedoctor.vocabulary import Entry, Finding
 
 
-class DigestMismatch(EntryRule):
+class DigestMismatch(Restores, EntryRule):
     """The content is not what its name, its address or the manifest promises.
 
     A bit flipped on disk or in memory, a tool wrote through a link, a download was stitched
@@ -45,14 +45,41 @@ class DigestMismatch(EntryRule):
                     bytes=artifact.size_bytes,
                 )
 
-    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Restore the file, or the bundle that it is in."""
-        from cachedoctor import repairs
 
-        return repairs.restore(finding, seen.survey)
+class OtherModel(Restores, EntryRule):
+    """The content is another known model than the file's name says.
+
+    Somebody renamed or copied a file, or a download was saved under the wrong name. The engine
+    loads it, as what it is: large-v1 and large-v2 even have the same length.
+
+    `fix` sets it aside and brings the named model; rename it yourself if it was meant to be the
+    other one.
+    Source: the digests that the publishers give, as in the catalogue.
+    """
+
+    code = "CD303"
+    slug = "other-model"
+
+    def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
+        """Report each file whose measured digest is published for another model."""
+        for artifact in entry.artifacts:
+            measured = seen.measured(artifact) if artifact.state is State.PRESENT else None
+            if measured is None or artifact.digest is None or measured == artifact.digest.hex:
+                continue
+            other = seen.published().get(measured)
+            if other is not None:
+                yield self.of(
+                    artifact,
+                    entry,
+                    f"`{artifact.name}` is {other}",
+                    measured=measured,
+                    expected=artifact.digest.hex,
+                    unit=artifact.digest.algorithm,
+                    bytes=artifact.size_bytes,
+                )
 
 
-class SizeMismatch(EntryRule):
+class SizeMismatch(Restores, EntryRule):
     """The file is shorter or longer than the manifest or the published table says.
 
     The length is known from the repository's listing or from the publisher, and the bytes here
@@ -82,9 +109,3 @@ class SizeMismatch(EntryRule):
                     unit="bytes",
                     bytes=artifact.size_bytes,
                 )
-
-    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Restore the file."""
-        from cachedoctor import repairs
-
-        return repairs.restore(finding, seen.survey)

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import TYPE_CHECKING
 
 from cachedoctor.errors import Fault
-from cachedoctor.locators import FolderListing, held
-from cachedoctor.locators.hub_cache import HubListing, holder, repository_folder
-from cachedoctor.rules import EntryRule, RootRule
-from cachedoctor.vocabulary import Finding, Severity, State
+from cachedoctor.rules import EntryRule, Restores
+from cachedoctor.rules._entries import (
+    WEIGHTS,
+    holds_any,
+    in_bundle,
+    in_store,
+    is_tokenizer,
+    missing,
+    nothing_in,
+    other_layout,
+    outdated,
+    span,
+)
+from cachedoctor.vocabulary import Severity, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cachedoctor.rules import Examination
-    from cachedoctor.vocabulary import Artifact, Claim, Entry, FileSet, Repair, Root
-
-_GONE = (State.MISSING, State.OTHER)
+    from cachedoctor.vocabulary import Artifact, Entry, Finding, Repair
 
 
-class MissingFile(EntryRule):
+class MissingFile(Restores, EntryRule):
     """A file or bundle that the engine opens is not there.
 
     An interrupted download leaves the folder, the small files and the name of the branch, so the
@@ -40,8 +47,11 @@ class MissingFile(EntryRule):
         """Report each required file that is not there, unless another rule says it better."""
         if entry.locator == "hub-cache" and nothing_in(entry):
             return
+        foreign = other_layout(entry)
         for artifact in missing(entry):
-            if not _is_tokenizer(entry, artifact) and not outdated(entry, artifact):
+            if foreign and artifact.name.endswith(WEIGHTS):
+                continue
+            if not is_tokenizer(entry, artifact) and not outdated(entry, artifact):
                 there = f"{artifact.detail} is in its place" if artifact.detail else "is not there"
                 yield self.of(
                     artifact,
@@ -51,14 +61,8 @@ class MissingFile(EntryRule):
                     unit="bytes" if artifact.expected_bytes else None,
                 )
 
-    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Restore the file from the nearest source."""
-        from cachedoctor import repairs
 
-        return repairs.restore(finding, seen.survey)
-
-
-class HollowBundle(EntryRule):
+class HollowBundle(Restores, EntryRule):
     """A Core ML bundle lacks what it is made of: `coremldata.bin`, `model.mil` or its weights.
 
     A compiled model is a folder, so an interrupted download or a copy that kept the hub cache's
@@ -87,14 +91,8 @@ class HollowBundle(EntryRule):
                     bytes=artifact.size_bytes,
                 )
 
-    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Replace the bundle as a whole."""
-        from cachedoctor import repairs
 
-        return repairs.restore(finding, seen.survey)
-
-
-class DanglingLink(EntryRule):
+class DanglingLink(Restores, EntryRule):
     """A snapshot's link leads to a blob that is not there.
 
     Somebody deleted the blob, copied one repository out of a cache without its store, or copied a
@@ -112,26 +110,20 @@ class DanglingLink(EntryRule):
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report each link that leads nowhere; what no engine reads is only worth a warning."""
         for artifact in entry.artifacts:
-            if artifact.state is State.DANGLING and not _in_bundle(entry, artifact):
-                needed = artifact.required_by or not entry.claims
+            if artifact.state is not State.DANGLING or in_bundle(entry, artifact):
+                continue
+            if not in_store(artifact):  # that is another rule's
                 yield self.of(
                     artifact,
                     entry,
                     f"`{artifact.name}` is a link to {_target(artifact)}, which is not there",
-                    severity=Severity.ERROR if needed else Severity.WARNING,
                     links=(artifact.path,),
                     expected=artifact.expected_bytes,
                     unit="bytes" if artifact.expected_bytes else None,
                 )
 
-    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Restore the blob."""
-        from cachedoctor import repairs
 
-        return repairs.restore(finding, seen.survey)
-
-
-class MissingTokenizer(EntryRule):
+class MissingTokenizer(Restores, EntryRule):
     """The tokenizer is missing, and the engine goes to the network for one without a word.
 
     faster-whisper falls back to `openai/whisper-tiny`'s: offline it fails, and for the models with
@@ -150,7 +142,7 @@ class MissingTokenizer(EntryRule):
         if nothing_in(entry):
             return
         for artifact in missing(entry):
-            if _is_tokenizer(entry, artifact):
+            if is_tokenizer(entry, artifact):
                 yield self.of(
                     artifact,
                     entry,
@@ -158,12 +150,6 @@ class MissingTokenizer(EntryRule):
                     expected=artifact.expected_bytes,
                     unit="bytes" if artifact.expected_bytes else None,
                 )
-
-    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Restore the file from the nearest source."""
-        from cachedoctor import repairs
-
-        return repairs.restore(finding, seen.survey)
 
 
 class EmptySnapshot(EntryRule):
@@ -183,7 +169,7 @@ class EmptySnapshot(EntryRule):
         """Report an entry of a known engine that holds no file at all."""
         if not (entry.claims and entry.locator == "hub-cache" and nothing_in(entry)):
             return
-        if entry.revision or _holds_any(os.path.join(entry.path, "blobs")):
+        if entry.revision or holds_any(os.path.join(entry.path, "blobs")):
             what = "the snapshot is empty" if entry.revision else "the repository has no snapshot"
             yield self.about(entry.path, (entry,), what, measured=0, unit="files")
 
@@ -194,7 +180,7 @@ class EmptySnapshot(EntryRule):
         return repairs.fetch_entry(finding, seen.survey)
 
 
-class OutdatedFileSet(EntryRule):
+class OutdatedFileSet(Restores, EntryRule):
     """The folder is whole for older versions of the engine, and the newest needs more.
 
     FluidAudio changed its required bundles several times under one repository name: a v3 folder of
@@ -223,172 +209,7 @@ class OutdatedFileSet(EntryRule):
                     f"`{artifact.name}`",
                 )
 
-    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Add what is missing."""
-        from cachedoctor import repairs
-
-        return repairs.restore(finding, seen.survey)
-
-
-class Unreadable(RootRule):
-    """A file or folder cannot be read: no permission, or the disk reports an error.
-
-    This says nothing about the content, so nothing is removed or fetched for it (unreadable is not
-    corrupt). The engine, run as the same user, fails on it too. Downloads that keep the mode of a
-    temporary file (0600) and caches shared between users are the usual reasons.
-
-    Give yourself the permission that the message names, or look at the disk's health.
-    Source: POSIX `open`; argmaxinc/WhisperKit and huggingface_hub keep temporary files' modes.
-    """
-
-    code = "CD108"
-    slug = "unreadable"
-
-    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
-        """Report what could not be listed or opened."""
-        if root.error:
-            message = f"the place cannot be read: {root.error}"
-            yield self.about(root.path, (), message, locator=root.locator)
-        for entry in root.entries:
-            seen.faults(entry)
-            for artifact in entry.artifacts:
-                why = artifact.detail if artifact.state is State.UNREADABLE else ""
-                error = seen.unreadable.get(artifact.file)
-                if why or error:
-                    said = why or (error.strerror if error else "")
-                    folder = os.path.isdir(artifact.file)
-                    what = f"`{artifact.name}`" if artifact.name else "the folder"
-                    message = f"{what} cannot be read: {said}"
-                    yield self.of(artifact, entry, message, unit="folder" if folder else None)
-        if isinstance(root.listing, HubListing):
-            revisions = by_repository(root)
-            for repository in root.listing.repositories.values():
-                for path, why in repository.unreadable:
-                    mine = revisions.get(repository.path, ())
-                    message = f"the folder cannot be read: {why}"
-                    yield self.about(path, mine, message, unit="folder")
-
-    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Name the command; the permission is the user's to give."""
-        from cachedoctor import repairs
-
-        return repairs.manual("allow-reading", "chmod", "u+rX", finding.path)
-
-
-class InProgress(RootRule):
-    """Somebody is downloading into this place right now.
-
-    The client holds its lock, or has the file open. Nothing is reported as missing or left over
-    while it does, and `fix` keeps away.
-
-    Wait for it, then look again.
-    Source: huggingface_hub 2.4.0 `file_download.py` `WeakFileLock`; openai-whisper `_download`,
-    which writes the final name in place.
-    """
-
-    code = "CD109"
-    slug = "in-progress"
-    severity = Severity.NOTE
-
-    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
-        """Ask for a holder only where something is amiss: that opens files."""
-        if isinstance(root.listing, HubListing):
-            revisions = by_repository(root)
-            for repository in root.listing.repositories.values():
-                mine = revisions.get(repository.path, ())
-                amiss = any(missing(entry) or nothing_in(entry) for entry in mine)
-                broken = any(ref.text not in repository.commits for ref in repository.refs)
-                if amiss or broken or repository.partials:
-                    path = holder(repository)
-                    if path:
-                        yield self.about(path, mine, "a download is running: its lock is held")
-        elif isinstance(root.listing, FolderListing):
-            by_id = {entry.id: entry for entry in root.entries}
-            for key, partials in root.listing.partials.items():
-                for partial in partials:
-                    if held(partial.path, partial.stamp, time.time()):
-                        message = "a download is running: its partial is being written"
-                        yield self.about(partial.path, (by_id[key],), message)
-        else:
-            yield from self._in_place(root)
-
-    def _in_place(self, root: Root) -> Iterator[Finding]:
-        for entry in root.entries:
-            for artifact in entry.artifacts:
-                stamp, expected = artifact.stamp, artifact.expected_bytes
-                if stamp is None or expected is None or artifact.size_bytes == expected:
-                    continue
-                if held(artifact.file, stamp, time.time()):
-                    yield self.of(artifact, entry, f"`{artifact.name}` is being written")
-
-
-def missing(entry: Entry) -> tuple[Artifact, ...]:
-    """Return what an engine needs of `entry` and does not find."""
-    return tuple(a for a in entry.artifacts if a.required_by and a.state in _GONE)
-
-
-def nothing_in(entry: Entry) -> bool:
-    """Say whether no file of `entry` is there, not even as a link."""
-    return all(artifact.state is State.MISSING for artifact in entry.artifacts)
-
-
-def outdated(entry: Entry, artifact: Artifact) -> FileSet | None:
-    """Return the newest other file set that is whole in `entry`, if `artifact` is beyond it."""
-    there = {a.name for a in entry.artifacts if a.state is State.PRESENT}
-    for claim in entry.claims:
-        for files in claim.others:
-            if artifact.name not in _names(files) and all(
-                there.intersection(need.names) for need in files.requirements
-            ):
-                return files
-    return None
-
-
-def span(files: FileSet) -> str:
-    """Return the versions of a file set in words."""
-    if files.since and files.until:
-        return f"{files.since} to {files.until}"
-    if files.until:
-        return f"up to {files.until}"
-    return f"{files.since} and later" if files.since else "every version"
-
-
-def by_repository(root: Root) -> dict[str, tuple[Entry, ...]]:
-    """Return the revisions of each hub repository by its folder."""
-    found: dict[str, tuple[Entry, ...]] = {}
-    for entry in root.entries:
-        folder = repository_folder(entry)
-        found[folder] = (*found.get(folder, ()), entry)
-    return found
-
-
-def _holds_any(folder: str) -> bool:
-    """Say whether a folder holds anything; the client makes one before it downloads."""
-    try:
-        with os.scandir(folder) as entries:
-            return any(entries)
-    except OSError:
-        return False
-
 
 def _target(artifact: Artifact) -> str:
     blob = f"the blob {artifact.digest.hex[:12]}" if artifact.digest else ""
     return blob or f"`{artifact.detail or artifact.file}`"
-
-
-def _names(files: FileSet) -> set[str]:
-    return {name for need in files.requirements for name in need.names}
-
-
-def _is_tokenizer(entry: Entry, artifact: Artifact) -> bool:
-    def says(claim: Claim) -> bool:
-        return any(n.tokenizer and artifact.name in n.names for n in claim.needs.requirements)
-
-    return any(says(claim) for claim in entry.claims)
-
-
-def _in_bundle(entry: Entry, artifact: Artifact) -> bool:
-    """Say whether a bundle's own verdict speaks for this file."""
-    return any(
-        a.bundle and a.format and artifact.name.startswith(a.name + "/") for a in entry.artifacts
-    )

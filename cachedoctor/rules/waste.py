@@ -1,23 +1,110 @@
-"""Rules about what only takes up room: 5xx."""
+"""Rules about what is left over from downloads: 415, 416, 502, 503, 507, 509."""
 
 from __future__ import annotations
 
+import os
+import time
 from typing import TYPE_CHECKING
 
-from cachedoctor.locators import FolderListing
+from cachedoctor import disk
+from cachedoctor.locators import LIVE_S, FolderListing, LeavingsListing, held
 from cachedoctor.locators.hub_cache import HubListing
-from cachedoctor.rules import RootRule
-from cachedoctor.rules.present import by_repository
+from cachedoctor.rules import EntryRule, RootRule, SetsAside
+from cachedoctor.rules._entries import by_repository, missing
+from cachedoctor.rules.metadata import stuck
 from cachedoctor.vocabulary import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cachedoctor.locators import Leftover
     from cachedoctor.rules import Examination
-    from cachedoctor.vocabulary import Entry, Finding, Repair, Root
+    from cachedoctor.vocabulary import Entry, Finding, Root
+
+_STALE_S = 24 * 3600  # no download holds a lock for longer
 
 
-class LeftoverPartial(RootRule):
+class StaleLock(SetsAside, RootRule):
+    """A lock that nobody will ever let go, or locks of a repository that is gone.
+
+    Where the file system knows no locks, the client makes a file and takes its existence for the
+    lock; killed, it leaves the file, and every later download waits for ever. Removing a repository
+    leaves its locks behind, which costs nothing but names.
+
+    `fix` sets aside what nobody holds and what is older than a day.
+    Source: huggingface_hub 2.4.0 `file_download.py` `WeakFileLock`; huggingface/huggingface_hub
+    issue 2543, pull request 3944.
+    """
+
+    code = "CD415"
+    slug = "stale-lock"
+    severity = Severity.NOTE
+
+    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+        """Report locks without a repository, and old soft locks where something is amiss."""
+        if not isinstance(root.listing, HubListing):
+            return
+        for lock in root.listing.locks:
+            name = os.path.basename(lock.path)
+            yield self._of(root, lock.path, (), f"locks of `{name}`, which is gone")
+        revisions = by_repository(root)
+        for repository in root.listing.repositories.values():
+            mine = revisions.get(repository.path, ())
+            if repository.partials or any(missing(entry) for entry in mine):
+                for path in _soft_locks(repository.locks):
+                    message = f"`{os.path.basename(path)}` is a lock that its owner left"
+                    yield self._of(root, path, mine, message, Severity.WARNING)
+
+    def _of(
+        self,
+        root: Root,
+        path: str,
+        mine: tuple[Entry, ...],
+        message: str,
+        severity: Severity = Severity.NOTE,
+    ) -> Finding:
+        return self.about(path, mine, message, severity=severity, locator=root.locator)
+
+
+class LeftoverProbe(SetsAside, RootRule):
+    """Something that the hub client makes for a moment was left behind.
+
+    A folder in which it tried whether links can be made, a blob or a branch on its way to its name.
+    They are removed at once unless the client is killed; some tools then call the cache invalid.
+
+    `fix --waste` sets it aside.
+    Source: huggingface_hub 2.4.0 `file_download.py` `are_symlinks_supported`,
+    `utils/_shared_blobs.py`.
+    """
+
+    code = "CD416"
+    slug = "leftover-probe"
+    severity = Severity.NOTE
+
+    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+        """Report those that are too old to be in use."""
+        if not isinstance(root.listing, HubListing):
+            return
+        revisions = by_repository(root)
+        found: list[tuple[tuple[Entry, ...], Leftover]] = [
+            ((), probe) for probe in root.listing.probes
+        ]
+        for repository in root.listing.repositories.values():
+            mine = revisions.get(repository.path, ())
+            found += [(mine, probe) for probe in repository.probes]
+        for mine, probe in found:
+            if time.time() - probe.stamp.mtime_ns / 1e9 > LIVE_S:
+                name = os.path.basename(probe.path)
+                yield self.about(
+                    probe.path,
+                    mine,
+                    f"`{name}` is what a killed client left",
+                    locator=root.locator,
+                    bytes=probe.bytes,
+                )
+
+
+class LeftoverPartial(SetsAside, RootRule):
     """A download that was killed left its partial behind.
 
     Clients since huggingface_hub 1.18 give each attempt a name of its own and never resume it, so
@@ -47,14 +134,116 @@ class LeftoverPartial(RootRule):
             by_id = {entry.id: entry for entry in root.entries}
             for key, leftovers in root.listing.partials.items():
                 for leftover in leftovers:
-                    yield self._of(leftover.path, leftover.stamp.size_bytes, (by_id[key],))
-
-    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Set the partial aside."""
-        from cachedoctor import repairs
-
-        return repairs.set_aside(finding, seen.survey)
+                    if root.locator != "documents" or not stuck(leftover, by_id[key], seen):
+                        yield self._of(leftover.path, leftover.stamp.size_bytes, (by_id[key],))
 
     def _of(self, path: str, size: int, mine: tuple[Entry, ...]) -> Finding:
         message = f"`{path.rsplit('/', 1)[-1]}` is what a killed download left"
         return self.about(path, mine, message, measured=size, unit="bytes", bytes=size)
+
+
+class OrphanDownload(SetsAside, RootRule):
+    """Apple's network framework left a download in the temporary folder.
+
+    Frameworks that download with a task of the system's get a file of this name when it is done,
+    and lose it when they are killed before they move it. Whose it is cannot be told.
+
+    `fix --waste` sets it aside if nobody has it open.
+    Source: huggingface/swift-transformers 0.1.17 `Downloader.swift`; FluidInference/FluidAudio
+    v0.7.12 to v0.15.4.
+    """
+
+    code = "CD503"
+    slug = "orphan-download"
+    severity = Severity.NOTE
+
+    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+        """Report each that is not being written."""
+        for left in leavings(root, "temporary"):
+            if not held(left.path, left.stamp, time.time()):
+                name = os.path.basename(left.path)
+                message = f"`{name}` was downloaded and never moved to its place"
+                size = left.stamp.size_bytes
+                yield self.about(
+                    left.path,
+                    (),
+                    message,
+                    locator=root.locator,
+                    measured=size,
+                    unit="bytes",
+                    bytes=size,
+                )
+
+
+class OrphanFolder(SetsAside, EntryRule):
+    """A model's folder that no version of its engine reads any more.
+
+    FluidAudio dropped or replaced models from one release to the next and left their folders.
+
+    `fix --waste` sets it aside; an app with the older framework would download it again.
+    Source: FluidInference/FluidAudio `ModelNames.swift` at its tags.
+    """
+
+    code = "CD507"
+    slug = "orphan-folder"
+    severity = Severity.NOTE
+
+    def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
+        """Report an entry that an engine gave up."""
+        if entry.retired:
+            size = sum(a.size_bytes for a in entry.artifacts if not a.bundle)
+            engine, _, last = entry.retired.rpartition(" ")
+            message = f"`{entry.name}`: only {engine} up to {last} reads it"
+            yield self.about(entry.path, (entry,), message, measured=size, unit="bytes", bytes=size)
+
+
+class LegacyLayout(SetsAside, RootRule):
+    """Files of the cache that huggingface_hub had before 0.8.
+
+    They lie loose in the cache, named by two digests, and no client since 2022 reads them.
+
+    `fix --waste` sets them aside.
+    Source: huggingface_hub 0.7 `file_download.py` `url_to_filename`.
+    """
+
+    code = "CD509"
+    slug = "legacy-layout"
+    severity = Severity.NOTE
+
+    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+        """Report one finding for all of a cache's."""
+        if isinstance(root.listing, HubListing) and root.listing.legacy:
+            files = root.listing.legacy
+            size = sum(file.bytes for file in files)
+            yield self.about(
+                files[0].path,
+                (),
+                f"{len(files)} files of the cache before 0.8 in `{root.path}`",
+                locator=root.locator,
+                links=tuple(file.path for file in files[1:]),
+                measured=size,
+                unit="bytes",
+                bytes=size,
+            )
+
+
+def leavings(root: Root, locator: str) -> tuple[Leftover, ...]:
+    """Return what lies in a root of the layout `locator` besides models."""
+    if root.locator == locator and isinstance(root.listing, LeavingsListing):
+        return root.listing.leftovers
+    return ()
+
+
+def _soft_locks(folder: str) -> Iterator[str]:
+    """Go through the old locks that hold their owner's name and that nobody holds."""
+    try:
+        with os.scandir(folder) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name)
+    except OSError:
+        return
+    for entry in entries:
+        if entry.name.endswith(".lock") and entry.is_file(follow_symlinks=False):
+            status = entry.stat(follow_symlinks=False)
+            old = time.time() - status.st_mtime > _STALE_S
+            if old and status.st_size and not disk.lock_held(entry.path):
+                yield entry.path

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, ClassVar
 
 from cachedoctor.errors import Fault
-from cachedoctor.rules import EntryRule
-from cachedoctor.vocabulary import Evidence, Severity
+from cachedoctor.rules import EntryRule, Restores
+from cachedoctor.vocabulary import Evidence, Severity, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
     from cachedoctor.vocabulary import Entry, Finding, Repair
 
 
-class _HeaderRule(EntryRule):
+_LEAST_BYTES = 1 << 20  # of weights: configuration and vocabularies are shorter
+
+
+class _HeaderRule(Restores, EntryRule):
     """What all rules about one fault in a file's header share."""
 
     fault: ClassVar[Fault]
@@ -40,12 +44,6 @@ class _HeaderRule(EntryRule):
                     bytes=artifact.size_bytes,
                 )
                 yield finding._replace(path=artifact.file + inner)
-
-    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Replace the file, or the whole bundle that it is in."""
-        from cachedoctor import repairs
-
-        return repairs.restore(finding, seen.survey)
 
 
 class Truncated(_HeaderRule):
@@ -112,6 +110,56 @@ class TrailingBytes(_HeaderRule):
     slug = Fault.TRAILING.value
     severity = Severity.WARNING
     fault = Fault.TRAILING
+
+
+class Hole(EntryRule):
+    """Weights have a hole: a range that was never written and reads as zeros.
+
+    Downloaders lay a file out at its full length and fill it in; one that is killed leaves the
+    right length and nothing in places. Loaders see no fault. A hole is a reason to look, not a
+    proof: a model may hold zeros, and some file systems store these as holes.
+
+    `scan --deep` reads the file against its digest and tells; then CD301 speaks, or nothing.
+    Source: lseek(2) `SEEK_HOLE`; huggingface/xet-core issues 409 and 883.
+    """
+
+    code = "CD206"
+    slug = "hole"
+    severity = Severity.WARNING
+
+    def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
+        """Ask the file system about each file of weights that nothing else speaks about."""
+        for artifact in entry.artifacts:
+            weighty = artifact.size_bytes >= _LEAST_BYTES and artifact.state is State.PRESENT
+            if not weighty or artifact.bundle or seen.measured(artifact) is not None:
+                continue
+            hole = _first_hole(artifact.file, artifact.size_bytes)
+            if hole is not None:
+                yield self.of(
+                    artifact,
+                    entry,
+                    f"`{artifact.name}` was never written at byte {hole}",
+                    severity=self.severity,
+                    measured=hole,
+                    expected=artifact.size_bytes,
+                    unit="bytes",
+                )
+
+    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
+        """Name the command that tells whether it matters."""
+        from cachedoctor import repairs
+
+        return repairs.manual("look-deeper", "cachedoctor", "scan", "--deep", *finding.engines)
+
+
+def _first_hole(path: str, size_bytes: int) -> int | None:
+    """Return where the first hole begins, or `None`; the end of a file counts as none."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            at = os.lseek(file.fileno(), 0, os.SEEK_HOLE)
+    except OSError:  # not on this file system
+        return None
+    return at if at < size_bytes else None
 
 
 class StubModel(_HeaderRule):

@@ -1,0 +1,108 @@
+"""What several rules ask of an entry."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cachedoctor.locators.hub_cache import repository_folder
+from cachedoctor.vocabulary import State
+
+if TYPE_CHECKING:
+    from cachedoctor.vocabulary import Artifact, Claim, Entry, FileSet, Root
+
+WEIGHTS = (".bin", ".safetensors", ".npz", ".pt")
+_LAYOUTS = (
+    ("model.bin", "CTranslate2's `model.bin`"),
+    ("weights.npz", "mlx-whisper's `weights.npz`"),
+    ("weights.safetensors", "mlx-whisper's `weights.safetensors`"),
+    ("model.safetensors", "the `model.safetensors` of transformers and mlx-audio"),
+    ("pytorch_model.bin", "the `pytorch_model.bin` of transformers"),
+)
+_GONE = (State.MISSING, State.OTHER)
+
+
+def missing(entry: Entry) -> tuple[Artifact, ...]:
+    """Return what an engine needs of `entry` and does not find."""
+    return tuple(a for a in entry.artifacts if a.required_by and a.state in _GONE)
+
+
+def nothing_in(entry: Entry) -> bool:
+    """Say whether no file of `entry` is there, not even as a link."""
+    return all(artifact.state is State.MISSING for artifact in entry.artifacts)
+
+
+def outdated(entry: Entry, artifact: Artifact) -> FileSet | None:
+    """Return the newest other file set that is whole in `entry`, if `artifact` is beyond it."""
+    there = {a.name for a in entry.artifacts if a.state is State.PRESENT}
+    for claim in entry.claims:
+        for files in claim.others:
+            if artifact.name not in _names(files) and all(
+                there.intersection(need.names) for need in files.requirements
+            ):
+                return files
+    return None
+
+
+def span(files: FileSet) -> str:
+    """Return the versions of a file set in words."""
+    if files.since and files.until:
+        return f"{files.since} to {files.until}"
+    if files.until:
+        return f"up to {files.until}"
+    return f"{files.since} and later" if files.since else "every version"
+
+
+def by_repository(root: Root) -> dict[str, tuple[Entry, ...]]:
+    """Return the revisions of each hub repository by its folder."""
+    found: dict[str, tuple[Entry, ...]] = {}
+    for entry in root.entries:
+        folder = repository_folder(entry)
+        found[folder] = (*found.get(folder, ()), entry)
+    return found
+
+
+def other_layout(entry: Entry) -> str:
+    """Say whose weights lie in `entry` where an engine's own are missing, or empty."""
+    weights = [a for a in missing(entry) if a.name.endswith(WEIGHTS)]
+    if not weights:
+        return ""
+    there = {a.name.rpartition("/")[2] for a in entry.artifacts if a.state is State.PRESENT}
+    mine = {
+        name for claim in entry.claims for need in claim.needs.requirements for name in need.names
+    }
+    return next((whose for name, whose in _LAYOUTS if name in there and name not in mine), "")
+
+
+def in_store(artifact: Artifact) -> bool:
+    """Say whether a hub file's content belongs in the store that repositories share."""
+    folder, name = os.path.split(artifact.file)
+    shard, above = os.path.basename(folder), os.path.basename(os.path.dirname(folder))
+    return above == "blobs" and len(shard) == 2 and name.startswith(shard)
+
+
+def holds_any(folder: str) -> bool:
+    """Say whether a folder holds anything; the client makes one before it downloads."""
+    try:
+        with os.scandir(folder) as entries:
+            return any(entries)
+    except OSError:
+        return False
+
+
+def _names(files: FileSet) -> set[str]:
+    return {name for need in files.requirements for name in need.names}
+
+
+def is_tokenizer(entry: Entry, artifact: Artifact) -> bool:
+    def says(claim: Claim) -> bool:
+        return any(n.tokenizer and artifact.name in n.names for n in claim.needs.requirements)
+
+    return any(says(claim) for claim in entry.claims)
+
+
+def in_bundle(entry: Entry, artifact: Artifact) -> bool:
+    """Say whether a bundle's own verdict speaks for this file."""
+    return any(
+        a.bundle and a.format and artifact.name.startswith(a.name + "/") for a in entry.artifacts
+    )

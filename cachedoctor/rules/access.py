@@ -1,0 +1,147 @@
+"""Rules about what cannot be looked at, or not now: 107, 108, 109."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from cachedoctor import disk
+from cachedoctor.locators import FolderListing, held
+from cachedoctor.locators.hub_cache import HubListing, holder
+from cachedoctor.rules import EntryRule, RootRule
+from cachedoctor.rules._entries import by_repository, missing, nothing_in
+from cachedoctor.vocabulary import Severity, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cachedoctor.rules import Examination
+    from cachedoctor.vocabulary import Entry, Finding, Repair, Root
+
+_IN_PLACE = ("openai-cdn", "ggml-folder")  # layouts whose clients write the final name
+
+
+class Evicted(EntryRule):
+    """The file's content is in iCloud and not on this disk.
+
+    macOS moves files out of `~/Documents` and the desktop when the disk fills up; the name, the
+    length and the digest stay. An engine that opens one waits for the download, for ever without a
+    network, and Core ML stops with no message at all.
+
+    Run the command, or move the models out of Documents.
+    Source: macOS `sys/stat.h` `SF_DATALESS`; digimata/parrot issue 12.
+    """
+
+    code = "CD107"
+    slug = "evicted"
+
+    def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
+        """Report each file whose content is elsewhere."""
+        for artifact in entry.artifacts:
+            if artifact.state is State.EVICTED:
+                yield self.of(artifact, entry, f"`{artifact.name}` is in iCloud, not on this disk")
+
+    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
+        """Name the command that brings it back."""
+        from cachedoctor import repairs
+
+        return repairs.manual("download-evicted", "brctl", "download", finding.path)
+
+
+class Unreadable(RootRule):
+    """A file or folder cannot be read: no permission, or the disk reports an error.
+
+    This says nothing about the content, so nothing is removed or fetched for it (unreadable is not
+    corrupt). The engine, run as the same user, fails on it too. Downloads that keep the mode of a
+    temporary file (0600) and caches shared between users are the usual reasons.
+
+    Give yourself the permission that the message names, or look at the disk's health.
+    Source: POSIX `open`; argmaxinc/WhisperKit and huggingface_hub keep temporary files' modes.
+    """
+
+    code = "CD108"
+    slug = "unreadable"
+
+    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+        """Report what could not be listed or opened."""
+        if root.error:
+            message = f"the place cannot be read: {root.error}"
+            yield self.about(root.path, (), message, locator=root.locator)
+        for entry in root.entries:
+            seen.faults(entry)
+            for artifact in entry.artifacts:
+                why = artifact.detail if artifact.state is State.UNREADABLE else ""
+                error = seen.unreadable.get(artifact.file)
+                if why or error:
+                    said = why or (error.strerror if error else "")
+                    folder = os.path.isdir(artifact.file)
+                    what = f"`{artifact.name}`" if artifact.name else "the folder"
+                    message = f"{what} cannot be read: {said}"
+                    yield self.of(artifact, entry, message, unit="folder" if folder else None)
+        if isinstance(root.listing, HubListing):
+            revisions = by_repository(root)
+            for repository in root.listing.repositories.values():
+                for path, why in repository.unreadable:
+                    mine = revisions.get(repository.path, ())
+                    message = f"the folder cannot be read: {why}"
+                    yield self.about(path, mine, message, unit="folder")
+
+    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
+        """Name the command; the permission is the user's to give."""
+        from cachedoctor import repairs
+
+        return repairs.manual("allow-reading", "chmod", "u+rX", finding.path)
+
+
+class InProgress(RootRule):
+    """Somebody is downloading into this place right now.
+
+    The client holds its lock, or has the file open. Nothing is reported as missing or left over
+    while it does, and `fix` keeps away.
+
+    Wait for it, then look again.
+    Source: huggingface_hub 2.4.0 `file_download.py` `WeakFileLock`; openai-whisper `_download`,
+    which writes the final name in place.
+    """
+
+    code = "CD109"
+    slug = "in-progress"
+    severity = Severity.NOTE
+
+    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+        """Ask for a holder only where something is amiss: that opens files."""
+        if isinstance(root.listing, HubListing):
+            revisions = by_repository(root)
+            for repository in root.listing.repositories.values():
+                mine = revisions.get(repository.path, ())
+                amiss = any(missing(entry) or nothing_in(entry) for entry in mine)
+                broken = any(ref.text not in repository.commits for ref in repository.refs)
+                if amiss or broken or repository.partials:
+                    path = holder(repository)
+                    if path:
+                        yield self.about(path, mine, "a download is running: its lock is held")
+        elif isinstance(root.listing, FolderListing):
+            by_id = {entry.id: entry for entry in root.entries}
+            for key, partials in root.listing.partials.items():
+                for partial in partials:
+                    if held(partial.path, partial.stamp, time.time()):
+                        message = "a download is running: its partial is being written"
+                        yield self.about(partial.path, (by_id[key],), message)
+            for key, locks in root.listing.locks.items():
+                begun = missing(by_id[key]) or root.listing.partials.get(key)
+                for lock in locks if begun else ():
+                    if disk.lock_held(lock):
+                        message = "a download is running: its lock is held"
+                        yield self.about(lock, (by_id[key],), message)
+        if root.locator in _IN_PLACE:
+            yield from self._in_place(root)
+
+    def _in_place(self, root: Root) -> Iterator[Finding]:
+        for entry in root.entries:
+            for artifact in entry.artifacts:
+                stamp, expected = artifact.stamp, artifact.expected_bytes
+                if stamp is None or expected is None or artifact.size_bytes == expected:
+                    continue
+                if held(artifact.file, stamp, time.time()):
+                    yield self.of(artifact, entry, f"`{artifact.name}` is being written")

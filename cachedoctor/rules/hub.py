@@ -1,0 +1,137 @@
+"""Rules about the hub cache's own files: 404, 405, 407, 408."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cachedoctor.locators.hub_cache import HubListing
+from cachedoctor.rules import EntryRule, Restores, RootRule, SetsAside
+from cachedoctor.rules._entries import by_repository, in_store
+from cachedoctor.vocabulary import Severity, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cachedoctor.rules import Examination
+    from cachedoctor.vocabulary import Entry, Finding, Repair, Root
+
+
+class StaleNoExist(SetsAside, RootRule):
+    """A marker says that a revision lacks a file, and the file is there.
+
+    The client remembers a file that it asked for in vain as an empty file below `.no_exist`, and
+    looks there before it looks at the file itself: what was added since stays hidden.
+
+    `fix` sets the marker aside.
+    Source: huggingface_hub 2.4.0 `file_download.py` `try_to_load_from_cache`.
+    """
+
+    code = "CD404"
+    slug = "stale-no-exist"
+    severity = Severity.WARNING
+
+    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+        """Compare each marker with the revision's files."""
+        if not isinstance(root.listing, HubListing):
+            return
+        for entry in root.entries:
+            markers = root.listing.of(entry).no_exist
+            if not markers:
+                continue
+            there = {a.name: a for a in entry.artifacts if a.state is State.PRESENT}
+            for marker in markers:
+                if marker.commit == entry.revision and marker.name in there:
+                    needed = there[marker.name].required_by
+                    yield self.about(
+                        marker.path,
+                        (entry,),
+                        f"hides `{marker.name}`, which is there",
+                        severity=Severity.ERROR if needed else Severity.WARNING,
+                    )
+
+
+class BadTreeManifest(SetsAside, RootRule):
+    """The list of a revision's files cannot be understood.
+
+    Half a write, or another program's file. The client passes over it and asks the network, so
+    offline a half downloaded model passes for a whole one, and nothing can be verified by it.
+
+    `fix` sets it aside; the client writes it anew with the next download.
+    Source: huggingface_hub 2.4.0 `_tree_cache.py`.
+    """
+
+    code = "CD405"
+    slug = "bad-tree-manifest"
+    severity = Severity.WARNING
+
+    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+        """Report what the locator could not read."""
+        if isinstance(root.listing, HubListing):
+            revisions = by_repository(root)
+            for repository in root.listing.repositories.values():
+                for path, why in repository.bad_trees:
+                    name = path.rpartition("/")[2]
+                    mine = revisions.get(repository.path, ())
+                    yield self.about(path, mine, f"`trees/{name}`: {why}")
+
+
+class LinkAbsolute(EntryRule):
+    """A snapshot's link names its blob by an absolute path.
+
+    Early clients made such links, and scripts do. It works until the cache is moved, or mounted
+    somewhere else.
+
+    `fix CD407` makes it relative.
+    Source: huggingface_hub 0.13 `file_download.py`; huggingface/huggingface_hub issue 4022.
+    """
+
+    code = "CD407"
+    slug = "link-absolute"
+    severity = Severity.NOTE
+
+    def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
+        """Report each link whose target begins at the root of the file system."""
+        if entry.locator != "hub-cache":
+            return
+        for artifact in entry.artifacts:
+            if artifact.detail.startswith("/") and artifact.state is State.PRESENT:
+                message = f"`{artifact.name}` is an absolute link"
+                yield self.about(artifact.path, (entry,), message)
+
+    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
+        """Link to the same file by a relative path."""
+        from cachedoctor import repairs
+
+        return repairs.relink_relative(finding, seen.survey)
+
+
+class SharedStoreBroken(Restores, EntryRule):
+    """A repository's blob leads to the shared store, and the payload is not there.
+
+    Since huggingface_hub 1.32 a cache keeps one copy of a file for all its repositories, below
+    `blobs/` of the cache, and the repositories' blobs are links to it. Older clients and other
+    tools do not know that: deleting a revision of one repository takes the payload from all of
+    them.
+
+    `fix` brings the payload back; every repository that shares it is whole again.
+    Source: huggingface_hub 2.4.0 `utils/_shared_blobs.py`; 0.36.2 and 1.28.0
+    `delete_revisions()`, tried on such a cache.
+    """
+
+    code = "CD408"
+    slug = "shared-store-broken"
+
+    def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
+        """Report each payload that a link leads to and that is gone."""
+        if entry.locator != "hub-cache":
+            return
+        for artifact in entry.artifacts:
+            if artifact.state is State.DANGLING and in_store(artifact):
+                yield self.of(
+                    artifact,
+                    entry,
+                    f"`{artifact.name}` is gone from the store that repositories share",
+                    links=(artifact.path,),
+                    expected=artifact.expected_bytes,
+                    unit="bytes" if artifact.expected_bytes else None,
+                )

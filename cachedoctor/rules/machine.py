@@ -1,0 +1,168 @@
+"""Rules about the machine: 409, 411, and what `preflight` alone says: 6xx."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cachedoctor import catalog, installed
+from cachedoctor.locators.hub_cache import HubListing
+from cachedoctor.rules import RootRule, Rule, SurveyRule
+from cachedoctor.vocabulary import Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cachedoctor.host import Host
+    from cachedoctor.rules import Examination
+    from cachedoctor.vocabulary import Finding, Root
+
+_SHARED_SINCE = "1.32.0"
+_HUB_SINCE = "0.8.0"
+_HUB = "huggingface_hub"
+
+
+class MixedClientHazard(RootRule):
+    """An older client that was named would harm this cache when it deletes.
+
+    The cache has a store that its repositories share, since huggingface_hub 1.32. Older versions
+    read it, and when they delete a revision they take the shared payload from every repository.
+
+    Upgrade huggingface_hub in that environment, or do not delete with it: `hf cache rm`,
+    `delete_revisions()`.
+    Source: huggingface_hub 0.36.2 and 1.28.0, tried on such a cache; pull request 4600.
+    """
+
+    code = "CD409"
+    slug = "mixed-client-hazard"
+    severity = Severity.WARNING
+
+    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+        """Compare the version in each Python that was named with `--python`."""
+        if not isinstance(root.listing, HubListing) or not root.listing.store:
+            return
+        for engine, python in seen.host.pythons.items():
+            version = installed.release(python, _HUB)
+            if version and catalog.ordinal(version) < catalog.ordinal(_SHARED_SINCE):
+                message = f"{_HUB} {version} of {engine} takes shared files when it deletes"
+                yield self.about(root.path, (), message, engines=(engine,), locator=root.locator)
+
+
+class EnvironmentTrap(SurveyRule):
+    """A variable does not do what it looks like.
+
+    An empty `HF_HUB_CACHE` or `HF_HOME` is the current folder; `HF_XET_CACHE` and `XDG_CACHE_HOME`
+    keep a `~` as it is; `HF_HUB_OFFLINE=y` is not offline, and `HF_HUB_OFFLINE=0` outdoes
+    `TRANSFORMERS_OFFLINE=1`; `TRANSFORMERS_CACHE` moves nothing any more.
+
+    Set the variable as the message says, before the program starts: all are read at import.
+    Source: huggingface_hub 2.4.0 `constants.py`; openai-whisper 20250625 `__init__.py`;
+    transformers 5.23.0 `utils/hub.py`.
+    """
+
+    code = "CD411"
+    slug = "environment-trap"
+    severity = Severity.WARNING
+
+    def check(self, seen: Examination) -> Iterator[Finding]:
+        """Report each variable of the host that is such a trap."""
+        for path, message in _traps(seen.host):
+            yield self.about(path, (), message)
+
+
+class EngineNotInstalled(Rule):
+    """The interpreter that was named has no such engine.
+
+    Said by `preflight` and `bench` for an interpreter that `--python ENGINE=PATH` names; nothing is
+    imported or run to find out.
+
+    Install the engine there.
+    """
+
+    code = "CD601"
+    slug = "engine-not-installed"
+
+
+class WrongPlatform(Rule):
+    """The engine does not run on this system.
+
+    WhisperKit and FluidAudio need macOS; their models can be examined and repaired anywhere.
+    Said by `preflight` and `bench`.
+
+    Source: FluidInference/FluidAudio and argmaxinc/argmax-oss-swift `Package.swift`.
+    """
+
+    code = "CD602"
+    slug = "wrong-platform"
+
+
+class NoSpace(Rule):
+    """There is no room for what would have to be fetched.
+
+    Said by `preflight` about a model that is not whole. What earlier fixes set aside still counts
+    as used.
+
+    `cachedoctor quarantine empty` frees that; `cachedoctor scan -v` lists waste.
+    """
+
+    code = "CD603"
+    slug = "no-space"
+
+
+class ClientTooOld(Rule):
+    """The huggingface_hub beside the engine cannot read this cache.
+
+    Before 0.8 the cache was flat, and such a client downloads everything again.
+    Said by `preflight` for an interpreter that `--python ENGINE=PATH` names.
+
+    Upgrade huggingface_hub there.
+    Source: huggingface_hub 0.8.0 release notes.
+    """
+
+    code = "CD604"
+    slug = "client-too-old"
+
+
+def obstacle(engine: str, platforms: tuple[str, ...], host: Host) -> tuple[str, str] | None:
+    """Return the code and the reason for which `engine` could not run here, whatever is on disk.
+
+    Looks at names in the interpreter's folders; runs nothing.
+    """
+    if host.platform not in platforms:
+        where = {"darwin": "macOS", "linux": "Linux"}
+        names = " or ".join(where[name] for name in platforms)
+        return WrongPlatform.code, f"{engine} needs {names}"
+    python = host.pythons.get(engine)
+    if python is None:
+        return None
+    package = {"whisper.cpp": "pywhispercpp"}.get(engine, engine)
+    if installed.release(python, package) is None:
+        return EngineNotInstalled.code, f"`{python}` has no {package}"
+    version = installed.release(python, _HUB)
+    if version and catalog.ordinal(version) < catalog.ordinal(_HUB_SINCE):
+        return ClientTooOld.code, f"{_HUB} {version} in `{python}` cannot read this cache"
+    return None
+
+
+def _traps(host: Host) -> Iterator[tuple[str, str]]:
+    env = host.environment
+    for name in ("HF_HUB_CACHE", "HF_HOME"):
+        if env.get(name) == "":
+            where = host.absolute(host.hub_cache)
+            yield where, f"`{name}` is empty, so the cache is `{where}`; unset it"
+    for name in ("HF_XET_CACHE", "XDG_CACHE_HOME"):
+        value = env.get(name, "")
+        if value.startswith("~"):
+            where = host.absolute(value)
+            yield where, f"`{name}` keeps its `~`, which makes `{where}`; write the whole path"
+    offline, other = env.get("HF_HUB_OFFLINE", ""), env.get("TRANSFORMERS_OFFLINE", "")
+    if offline.lower() in ("y", "t"):
+        yield host.hub_home, f"`HF_HUB_OFFLINE={offline}` is not offline; write 1"
+    elif offline and not host.hub_offline and other.upper() in ("1", "ON", "YES", "TRUE"):
+        yield (
+            host.hub_home,
+            f"`HF_HUB_OFFLINE={offline}` outdoes `TRANSFORMERS_OFFLINE={other}`: not offline",
+        )
+    if "TRANSFORMERS_CACHE" in env and "HF_HUB_CACHE" not in env:
+        where = host.absolute(host.expand(env["TRANSFORMERS_CACHE"]))
+        if where != host.hub_cache:
+            yield where, "`TRANSFORMERS_CACHE` moves nothing; write `HF_HUB_CACHE`"

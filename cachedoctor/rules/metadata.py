@@ -1,0 +1,136 @@
+"""Rules about what clients write down beside the files they download: 412, 413, 419."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cachedoctor.locators import FolderListing
+from cachedoctor.rules import RootRule, SetsAside
+from cachedoctor.vocabulary import Severity, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cachedoctor.locators import Leftover
+    from cachedoctor.rules import Examination
+    from cachedoctor.vocabulary import Entry, Finding, Root
+
+_GRAIN_S = 1  # the client's own tolerance
+
+
+def stuck(partial: Leftover, entry: Entry, seen: Examination) -> bool:
+    """Say whether a partial is as long as the file that it was to become, which is not there."""
+    if partial.digest is None or not partial.bytes:
+        return False
+    if any(a.name == partial.name and a.state is State.PRESENT for a in entry.artifacts):
+        return False
+    sizes = [
+        artifact.expected_bytes or artifact.size_bytes
+        for artifact in seen.survey.digests.get(partial.digest.hex, ())
+        if artifact.expected_bytes or artifact.state is State.PRESENT
+    ]
+    return bool(sizes) and partial.bytes >= min(sizes)
+
+
+class MetadataMismatch(SetsAside, RootRule):
+    """What the client wrote down about a file is not about this file.
+
+    It is not the three lines that it should be, or the file was changed after it was written: the
+    Python client then downloads the file again, the Swift one believes it.
+
+    `fix` sets the note aside, so that the client looks at the file itself.
+    Source: huggingface_hub 2.4.0 `_local_folder.py` `read_download_metadata`;
+    argmaxinc/argmax-oss-swift 1.0.0 `HubApi.swift`.
+    """
+
+    code = "CD412"
+    slug = "metadata-mismatch"
+    severity = Severity.WARNING
+
+    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+        """Compare each note with its own form and with its file's time."""
+        if not isinstance(root.listing, FolderListing):
+            return
+        for entry in root.entries:
+            notes = root.listing.metadata.get(entry.id, {})
+            files = {artifact.name: artifact for artifact in entry.artifacts} if notes else {}
+            for name, note in notes.items():
+                artifact = files.get(name)
+                why = note.error
+                if not why and artifact and artifact.stamp and root.locator == "local-dir":
+                    changed_s = artifact.stamp.mtime_ns / 1e9
+                    if changed_s - _GRAIN_S > note.time_s and not seen.proven(artifact):
+                        why = "the file was changed after it was downloaded"
+                if why:
+                    yield self.about(note.path, (entry,), f"`{name}`: {why}")
+
+
+class StuckPartial(SetsAside, RootRule):
+    """A partial is as long as the whole file, so the client can never finish it.
+
+    WhisperKit asks the server for the rest, there is none, and the answer 416 ends the download;
+    each later start does the same. It happens when an app was closed between the last byte and the
+    rename, or when a server answered with the whole file and the client appended it.
+
+    `fix` sets it aside; where its content is right, it serves as the source of the file.
+    Source: argmaxinc/argmax-oss-swift 1.0.0 `External/Hub/Downloader.swift`.
+    """
+
+    code = "CD413"
+    slug = "stuck-partial"
+
+    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+        """Compare the length of each partial of the Swift client with the file's."""
+        if not isinstance(root.listing, FolderListing) or root.locator != "documents":
+            return
+        by_id = {entry.id: entry for entry in root.entries}
+        for key, partials in root.listing.partials.items():
+            for partial in partials:
+                if stuck(partial, by_id[key], seen):
+                    yield self.about(
+                        partial.path,
+                        (by_id[key],),
+                        f"the download of `{partial.name}` is complete and was not put in place",
+                        measured=partial.bytes,
+                        unit="bytes",
+                        bytes=partial.bytes,
+                    )
+
+
+class MetadataMissing(RootRule):
+    """A file has no download metadata where its neighbours have.
+
+    Offline, WhisperKit's hub client demands the metadata of every file in the repository's folder,
+    and refuses all variants for one file that has none. With `modelFolder` set it does not ask.
+
+    Download the variant again while online, or give the app the model's folder itself.
+    Source: argmaxinc/argmax-oss-swift 1.0.0 `HubApi.swift` `verifyOfflineFiles`;
+    huggingface/swift-transformers issue 294.
+    """
+
+    code = "CD419"
+    slug = "metadata-missing"
+    severity = Severity.WARNING
+
+    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+        """Report one finding for each model that was downloaded with metadata and lost some."""
+        if not isinstance(root.listing, FolderListing) or root.locator != "documents":
+            return
+        for entry in root.entries:
+            notes = root.listing.metadata.get(entry.id, {})
+            bare = [
+                artifact
+                for artifact in entry.artifacts
+                if artifact.state is State.PRESENT
+                and not artifact.bundle
+                and artifact.name not in notes
+                and artifact.path.startswith(entry.path + "/")
+                and not artifact.name.startswith("models/")  # a tokenizer of 0.13.1
+            ]
+            if notes and bare:
+                more = f" and {len(bare) - 1} more" if len(bare) > 1 else ""
+                yield self._of(entry, bare[0].path, f"`{bare[0].name}`{more}")
+
+    def _of(self, entry: Entry, path: str, what: str) -> Finding:
+        message = f"no download metadata for {what}: offline, the whole repository is refused"
+        return self.about(entry.path, (entry,), message, links=(path,))

@@ -1,0 +1,294 @@
+"""Rules about what only takes up room: 501, 504, 505, 506, 508, 510."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cachedoctor import disk
+from cachedoctor.locators.hub_cache import HubListing, repository_folder
+from cachedoctor.rules import SUPERSEDED, EntryRule, RootRule, SetsAside, SurveyRule
+from cachedoctor.rules._entries import by_repository, missing, span
+from cachedoctor.rules.waste import leavings
+from cachedoctor.vocabulary import Severity, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cachedoctor.rules import Examination
+    from cachedoctor.vocabulary import Artifact, Entry, FileSet, Finding, Repair, Root
+
+_WORTH_A_WORD_BYTES = 16 << 20  # of duplicates: tokenizers are the same in every model
+_LARGE_BYTES = 100 << 20  # of caches that are made again
+
+
+class OrphanBlob(SetsAside, RootRule):
+    """A blob that no revision leads to.
+
+    A snapshot was deleted by hand, or a tool followed its links and removed the names. The hub's
+    own commands neither list nor count it.
+
+    `fix --waste` sets it aside.
+    Source: huggingface_hub 2.4.0 `_scan_cache.py` `scan_cache_dir`, which goes from the snapshots.
+    """
+
+    code = "CD501"
+    slug = "orphan-blob"
+    severity = Severity.NOTE
+
+    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+        """Compare the blobs of each repository, and the shared store, with what leads to them."""
+        if not isinstance(root.listing, HubListing):
+            return
+        revisions = by_repository(root)
+        linked = {
+            look.file for r in root.listing.repositories.values() for look in r.blobs.values()
+        }
+        for path, payload in root.listing.store.items():
+            if path not in linked and payload.stamp:
+                yield self._of(root, path, payload.stamp.size_bytes, ())
+        for repository in root.listing.repositories.values():
+            mine = revisions.get(repository.path, ())
+            if repository.unreadable:
+                continue  # what cannot be listed may lead to it
+            used = {artifact.file for entry in mine for artifact in entry.artifacts}
+            promised = {
+                digest.hex
+                for commit in repository.commits
+                for _, digest in repository.trees.get(commit, {}).values()
+            }
+            for name, blob in repository.blobs.items():
+                path = os.path.join(repository.path, "blobs", name)
+                whole = blob.file == path and blob.stamp
+                if whole and path not in used and name not in promised:
+                    yield self._of(root, path, blob.stamp.size_bytes if blob.stamp else 0, mine)
+
+    def _of(self, root: Root, path: str, size: int, mine: tuple[Entry, ...]) -> Finding:
+        message = f"no revision leads to the blob `{os.path.basename(path)[:12]}`"
+        return self.about(
+            path, mine, message, locator=root.locator, measured=size, unit="bytes", bytes=size
+        )
+
+
+class Duplicate(SurveyRule):
+    """The same content lies in several places.
+
+    Engines that could share a file each keep their own: the same weights under three names of one
+    repository, in the hub and in Application Support, in two folders of `.pt` files. Judged by the
+    digests that the files are said to have and by their length; files below 16 MiB are passed over.
+
+    Removing healthy copies is not what `fix` does: choose which engine should keep its own.
+    Source: the digests in the hub's names, OpenAI's addresses and the published tables.
+    """
+
+    code = "CD504"
+    slug = "duplicate"
+    severity = Severity.NOTE
+
+    def check(self, seen: Examination) -> Iterator[Finding]:
+        """Report each content that several files have, with what all but one of them take up."""
+        owners: dict[str, list[Entry]] | None = None
+        for artifacts in seen.survey.digests.values():
+            files = _files(artifacts)
+            if len(files) < 2:
+                continue
+            if owners is None:
+                owners = {}
+                for entry in seen.survey.entries:
+                    for artifact in entry.artifacts:
+                        if artifact.size_bytes >= _WORTH_A_WORD_BYTES:
+                            owners.setdefault(artifact.file, []).append(entry)
+            paths = sorted(artifact.file for artifact in files)
+            mine = [entry for path in paths for entry in owners.get(path, ())]
+            size = (len(files) - 1) * files[0].size_bytes
+            places = ", ".join(dict.fromkeys(entry.title for entry in mine))
+            yield self.about(
+                paths[0],
+                tuple(dict.fromkeys(mine)),
+                f"`{files[0].name}` lies in {len(files)} places: {places}",
+                links=tuple(paths[1:]),
+                measured=size,
+                unit="bytes",
+                bytes=size,
+            )
+
+
+class UnusedFile(SetsAside, EntryRule):
+    """A part of the model that only other versions of the engine read.
+
+    WhisperKit stopped loading `TextDecoderContextPrefill.mlmodelc` in 1.0.0; FluidAudio replaced
+    bundles under the same repository name. The rest of the model is whole without it.
+
+    `fix --waste` sets it aside; an app with the older framework would download it again.
+    Source: argmaxinc/argmax-oss-swift pull request 467; FluidInference/FluidAudio
+    `ModelNames.swift`.
+    """
+
+    code = "CD505"
+    slug = "unused-file"
+    severity = Severity.NOTE
+
+    def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
+        """Report what another range of versions reads, in an entry that is whole."""
+        if entry.locator == "hub-cache" or not entry.claims or missing(entry):
+            return
+        for artifact in entry.artifacts:
+            if artifact.state is State.PRESENT and artifact.format is None:
+                files = _older_use(entry, artifact)
+                if files is not None:
+                    engine = entry.claims[0].engine
+                    message = f"`{artifact.name}`: only {engine} {span(files)} reads it"
+                    size = artifact.size_bytes
+                    yield self.of(artifact, entry, message, measured=size, unit="bytes", bytes=size)
+
+
+class CompileCache(SetsAside, RootRule):
+    """What Core ML compiled for this Mac, per app and build of macOS.
+
+    It is made again when it is gone: the first load is then slow once. It grows with every build of
+    the system and with every place a model is loaded from. Below 100 MiB nothing is said.
+
+    `fix CD506` sets it aside while no program has it open.
+    Source: argmaxinc/WhisperKit issue 300; apple/coremltools issues 2507 and 2549.
+    """
+
+    code = "CD506"
+    slug = "compile-cache"
+    severity = Severity.NOTE
+
+    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+        """Report each app's, with the builds that are in it."""
+        for left in leavings(root, "compile-cache"):
+            if left.bytes >= _LARGE_BYTES:
+                app = os.path.basename(os.path.dirname(left.path))
+                builds = ", ".join(sorted(_names(left.path)))
+                message = f"compiled models of `{app}` for macOS {builds}"
+                yield self.about(
+                    left.path,
+                    (),
+                    message,
+                    locator=root.locator,
+                    measured=left.bytes,
+                    unit="bytes",
+                    bytes=left.bytes,
+                )
+
+    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
+        """Set it aside unless a program has something in it open."""
+        users = disk.open_elsewhere((finding.path,))
+        return None if users else super().cure(finding, seen)
+
+
+class DetachedSnapshot(RootRule):
+    """A revision that no branch leads to.
+
+    It was superseded by a newer download, or somebody asked for exactly this commit: the cache
+    keeps no record that tells the two apart. A revision that was asked for works by its commit,
+    and offline only so.
+
+    `fix CD508` sets such revisions aside, with the blobs that no other revision uses. Never a part
+    of `--waste`: a pinned model is no waste.
+    Source: huggingface_hub 2.4.0 `_scan_cache.py`; huggingface/huggingface_hub issue 1013.
+    """
+
+    code = "CD508"
+    slug = "detached-snapshot"
+    severity = Severity.NOTE
+
+    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+        """Report each revision without a branch, with the bytes that are its own."""
+        if not isinstance(root.listing, HubListing):
+            return
+        for mine in by_repository(root).values():
+            attached = any(entry.refs for entry in mine)
+            for entry in mine:
+                if not entry.revision or entry.refs or not entry.artifacts:
+                    continue
+                size = sum(a.size_bytes for a in own_artifacts(entry, mine))
+                yield self.about(
+                    entry.path,
+                    (entry,),
+                    f"no branch leads to {entry.revision[:12]}; pinned or superseded",
+                    evidence=SUPERSEDED if attached else None,
+                    measured=size,
+                    unit="bytes",
+                    bytes=size,
+                )
+
+    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
+        """Set the revision aside, with what is its own."""
+        from cachedoctor import repairs
+
+        entry = next(e for e in seen.survey.entries if e.id == finding.entries[0])
+        root = next(root for root in seen.survey.roots if root.path == entry.root)
+        mine = by_repository(root)[repository_folder(entry)]
+        blobs = sorted({a.file for a in own_artifacts(entry, mine) if "/blobs/" in a.file})
+        return repairs.detach(entry, blobs, finding.bytes)
+
+
+class RebuildableCache(SetsAside, RootRule):
+    """hf_xet's pieces of files, which make later downloads faster and can be fetched again.
+
+    None of the hub's commands counts or clears them. Below 100 MiB nothing is said.
+
+    `fix CD510` sets them aside; nothing breaks.
+    Source: huggingface_hub's documentation of Xet; huggingface/huggingface_hub issue 4777.
+    """
+
+    code = "CD510"
+    slug = "rebuildable-cache"
+    severity = Severity.NOTE
+
+    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+        """Report the whole folder."""
+        for left in leavings(root, "xet-cache"):
+            if left.bytes >= _LARGE_BYTES:
+                yield self.about(
+                    left.path,
+                    (),
+                    "hf_xet's own cache of pieces",
+                    locator=root.locator,
+                    measured=left.bytes,
+                    unit="bytes",
+                    bytes=left.bytes,
+                )
+
+
+def own_artifacts(entry: Entry, siblings: tuple[Entry, ...]) -> tuple[Artifact, ...]:
+    """Return the files of a revision that no other revision of its repository has."""
+    others = {a.file for e in siblings if e.id != entry.id for a in e.artifacts}
+    return tuple(
+        {
+            artifact.file: artifact
+            for artifact in entry.artifacts
+            if artifact.stamp and artifact.file not in others
+        }.values()
+    )
+
+
+def _files(artifacts: Sequence[Artifact]) -> list[Artifact]:
+    """Return one artifact for each large file, hard links counted once."""
+    if len(artifacts) < 2 or artifacts[0].size_bytes < _WORTH_A_WORD_BYTES:
+        return []
+    found = {
+        (a.stamp.device, a.stamp.inode): a
+        for a in artifacts
+        if a.stamp and a.state is State.PRESENT and a.size_bytes == artifacts[0].size_bytes
+    }
+    return list(found.values())
+
+
+def _older_use(entry: Entry, artifact: Artifact) -> FileSet | None:
+    """Return the newest other file set that reads an artifact, where the assumed one does not."""
+    for claim in entry.claims:
+        for files in claim.others:
+            if any(artifact.name in need.names for need in files.requirements):
+                return files
+    return None
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
