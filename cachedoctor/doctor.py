@@ -89,7 +89,7 @@ def scan(
         measured,
         deep=deep,
         unfinished=_unfinished(host, survey),
-        published=_published,
+        published=published,
     )
     findings = _judge(seen, entries, {name for engine in asked for name in engine.locators})
     statuses = {entry.id: _status(entry, findings) for entry in entries}
@@ -109,8 +109,8 @@ def scan(
     )
 
 
-def _published() -> dict[str, str]:
-    """Return the model's name by digest, of every file that a table knows."""
+def published() -> dict[str, str]:
+    """Return the model's name by digest, of every file that a table knows; reads all tables."""
     found: dict[str, str] = {}
     for engine in map(engines.find, engines.names()):
         for model in engine.table.models.values():

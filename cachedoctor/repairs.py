@@ -74,10 +74,43 @@ def rewrite_ref(finding: Finding, survey: Survey) -> Repair | None:
             (SetAside(finding.path), Put("ref", finding.path)),
         )
     if not complete:
+        again = _relink_snapshot(text, entries, survey)
+        if again is not None:
+            return again
         fetched = fetch_entry(finding, survey)
         if fetched is not None:
             return fetched
     return manual("choose-revision", "printf", "%s", "COMMIT", ">", finding.path)
+
+
+def _relink_snapshot(commit: str, entries: Sequence[Entry], survey: Survey) -> Repair | None:
+    """Make a snapshot again from its manifest, where the blobs that are needed are there."""
+    repository = _repository(entries[0], survey)
+    tree = repository.trees.get(commit, {})
+    claims = entries[0].claims
+    needs = [n.names for c in claims for n in c.needs.requirements if not n.optional]
+    here = {
+        name: repository.blobs[digest.hex].file
+        for name, (size, digest) in tree.items()
+        if (blob := repository.blobs.get(digest.hex))
+        and blob.stamp
+        and blob.stamp.size_bytes == size
+    }
+    whole = (
+        all(any(name in here for name in names) for names in needs)
+        if claims
+        else len(here) == len(tree)
+    )
+    if not here or not whole:
+        return None
+    snapshot = os.path.join(repository.path, "snapshots", commit)
+    steps: list[Step] = list(_folders(snapshot))
+    for name in sorted(here):
+        link = os.path.join(snapshot, name)
+        blob_path = os.path.join(repository.path, "blobs", tree[name][1].hex)
+        steps += [*_folders(os.path.dirname(link)), Link(link, _to_blob(link, blob_path))]
+    words = f"link {len(here)} files of {commit[:12]} to their blobs again"
+    return _repair("relink", words, entries[0].root, (), tuple(dict.fromkeys(steps)))
 
 
 def fetch_entry(finding: Finding, survey: Survey) -> Repair | None:

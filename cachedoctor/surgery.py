@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from cachedoctor.vocabulary import Claim, Entry
 
 _MARGIN_BYTES = 1 << 20  # for the journal, and what small files round up to
+_NO_WASTE = ("CD109", "CD508")  # a download that is running, a model that may be pinned
 _LAST = ("CD410", "CD502")  # after everything inside a folder is right; and waste
 
 
@@ -308,7 +309,7 @@ def _wanted(finding: Finding, codes: Collection[str], *, waste: bool) -> bool:
     if codes:
         return finding.code in codes
     if finding.severity is Severity.NOTE:
-        return waste and finding.code != "CD109"
+        return waste and finding.repair is not None and finding.code not in _NO_WASTE
     return True
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from cachedoctor import formats
 from cachedoctor.errors import Fault, FormatError
-from cachedoctor.formats import json_text, torch_zip
+from cachedoctor.formats import _zip, json_text, torch_zip
 from tests import builders, coreml_bundles
 
 if TYPE_CHECKING:
@@ -405,9 +405,9 @@ def test_zip64_record_that_does_not_fit_is_ignored() -> None:
 def test_wide_values_without_their_field() -> None:
     """A size that belongs in a zip64 field which is not there is out of reach."""
     head = struct.pack("<HH", 9, 2) + b"xx" + struct.pack("<HHQ", 1, 8, 6)
-    assert torch_zip._wide((0xFFFFFFFF, 6, 0), head) == (6, 6, 0)
-    assert torch_zip._wide((0xFFFFFFFF, 0xFFFFFFFF, 0), head) == (6, 0xFFFFFFFF, 0)
-    assert torch_zip._wide((0xFFFFFFFF, 6, 0), head[:6]) == (0xFFFFFFFF, 6, 0)
+    assert _zip._wide((0xFFFFFFFF, 6, 0), head) == (6, 6, 0)
+    assert _zip._wide((0xFFFFFFFF, 0xFFFFFFFF, 0), head) == (6, 0xFFFFFFFF, 0)
+    assert _zip._wide((0xFFFFFFFF, 6, 0), head[:6]) == (0xFFFFFFFF, 6, 0)
 
 
 def test_too_many_members() -> None:

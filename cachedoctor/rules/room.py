@@ -54,7 +54,7 @@ class OrphanBlob(SetsAside, RootRule):
             used = {artifact.file for entry in mine for artifact in entry.artifacts}
             promised = {
                 digest.hex
-                for commit in repository.commits
+                for commit in (*repository.commits, *(ref.text for ref in repository.refs))
                 for _, digest in repository.trees.get(commit, {}).values()
             }
             for name, blob in repository.blobs.items():
@@ -199,7 +199,9 @@ class DetachedSnapshot(RootRule):
         """Report each revision without a branch, with the bytes that are its own."""
         if not isinstance(root.listing, HubListing):
             return
-        for mine in by_repository(root).values():
+        for folder, mine in by_repository(root).items():
+            if root.listing.repositories[folder].unreadable:
+                continue  # a branch may be there all the same
             attached = any(entry.refs for entry in mine)
             for entry in mine:
                 if not entry.revision or entry.refs or not entry.artifacts:
