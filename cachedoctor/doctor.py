@@ -193,6 +193,8 @@ def _status(entry: Entry, findings: Sequence[Finding]) -> Status:
         return Status.INCOMPLETE
     if "CD406" in codes or any(finding.code == "CD000" for finding in findings):
         return Status.UNKNOWN
+    if entry.claims and all(a.state is State.MISSING for a in entry.artifacts):
+        return Status.ABSENT  # only asked for, or downloaded to another folder
     known = entry.claims or set(entry.promises) & {artifact.name for artifact in entry.artifacts}
     return Status.READY if known and entry.artifacts else Status.UNKNOWN
 

@@ -58,6 +58,7 @@ def _entries(engine: Engine, report: Report, model: Model) -> list[tuple[Entry, 
     found = [
         (entry, claim)
         for entry in report.entries
+        if report.statuses[entry.id] is not Status.ABSENT
         for claim in entry.claims
         if claim.engine == engine.name and claim.model == model.name
     ]

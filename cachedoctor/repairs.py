@@ -33,6 +33,8 @@ from cachedoctor.vocabulary import (
     Text,
 )
 
+ONE_FILE = ("openai-cdn", "ggml-folder")  # layouts in which a model is one file
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -49,8 +51,8 @@ def restore(finding: Finding, survey: Survey) -> Repair | None:
     entry, artifact = at[0]
     if entry.locator == "hub-cache":
         return _restore_blob(finding, survey, at)
-    if entry.locator == "openai-cdn":
-        return _restore_cdn(finding, survey, entry, artifact)
+    if entry.locator in ONE_FILE and artifact.name == entry.name:
+        return _restore_file(finding, survey, entry, artifact)
     return _restore_in_folder(survey, entry, artifact)
 
 
@@ -111,6 +113,17 @@ def _relink_snapshot(commit: str, entries: Sequence[Entry], survey: Survey) -> R
         steps += [*_folders(os.path.dirname(link)), Link(link, _to_blob(link, blob_path))]
     words = f"link {len(here)} files of {commit[:12]} to their blobs again"
     return _repair("relink", words, entries[0].root, (), tuple(dict.fromkeys(steps)))
+
+
+def write_main(entry: Entry) -> Repair:
+    """Write the branch `main`, of which a repository has none, to lead to `entry`."""
+    repository = entry.path.partition("/snapshots/")[0]
+    commit, ref = entry.revision or "", os.path.join(repository, "refs", "main")
+    need = Need("ref", (Text(commit),), (Proof("", len(commit), None),))
+    steps = (*_folders(os.path.dirname(ref)), Put("ref", ref))
+    return _repair(
+        "rewrite-ref", f"let `refs/main` lead to {commit[:12]}", entry.root, (need,), steps
+    )
 
 
 def fetch_entry(finding: Finding, survey: Survey) -> Repair | None:
@@ -235,7 +248,13 @@ def whole_folder(
     steps: list[Step] = list(_folders(path))
     size = 0
     for requirement in claim.needs.requirements:
-        if requirement.optional or requirement.tokenizer:
+        if requirement.tokenizer and claim.tokenizer_folders:
+            target = os.path.join(claim.tokenizer_folders[0], requirement.names[0])
+            if not os.path.lexists(target):
+                needs.append(_tokenizer_need(claim, requirement.names[0]))
+                steps += [*_folders(os.path.dirname(target)), Put(requirement.names[0], target)]
+            continue
+        if requirement.optional:
             continue
         name = requirement.names[0]
         format_ = requirement.formats[0]
@@ -252,9 +271,10 @@ def whole_folder(
 
 
 def whole_file(claim: Claim, path: str, root: str, copies: Sequence[Artifact]) -> Repair:
-    """Return a copy or fetch of a model that is one CDN file."""
+    """Return a copy or fetch of a model that is one file."""
     requirement = claim.needs.requirements[0]
-    sources = [*_copies(copies, path), CdnFetch(claim.url, requirement.bytes or 0)]
+    name = requirement.names[0]
+    sources = [*_copies(copies, path), _download(claim, name, requirement.bytes or 0)]
     proof = Proof("", requirement.bytes, requirement.digest, requirement.formats[0])
     need = Need("file", tuple(sources), (proof,))
     steps = (*_folders(os.path.dirname(path)), Put("file", path))
@@ -310,16 +330,19 @@ def _restore_blob(
     return made._replace(locks=(lock,) if lock else ())
 
 
-def _restore_cdn(
+def _restore_file(
     finding: Finding, survey: Survey, entry: Entry, artifact: Artifact
 ) -> Repair | None:
-    if not entry.claims or artifact.digest is None:
+    """Make a model right that is one file, of the hub or of OpenAI's."""
+    size, digest = artifact.expected_bytes, artifact.digest
+    if not entry.claims or (digest is None and size is None):
         return None
-    size = artifact.expected_bytes
-    sources = _copies(survey.digests.get(artifact.digest.hex, ()), artifact.file, size)
+    claim = entry.claims[0]
+    known = survey.digests.get(digest.hex, ()) if digest else ()
+    sources = _copies(known, artifact.file, size)
     begun = finding.code == "CD201" and artifact.size_bytes < (size or 0)
-    resume = artifact.file if begun else ""
-    sources.append(CdnFetch(entry.claims[0].url, size or 0, resume))
+    resume = artifact.file if begun and not claim.repository else ""
+    sources.append(_download(claim, artifact.name, size or 0, resume))
     need = Need("file", tuple(sources), (Proof("", size, artifact.digest, artifact.format),))
     made = _repair(
         "restore-file",
@@ -351,7 +374,13 @@ def _restore_in_folder(survey: Survey, entry: Entry, artifact: Artifact) -> Repa
         proofs = proofs or known
     whole = owner.bundle or owner.format == "coreml"  # a file may be where the bundle belongs
     remote = claim.prefix + owner.name + ("/" if whole else "")
-    sources.append(HubFetch(claim.repository, "main", remote, 0))
+    tokenizer = claim.tokenizer and owner.name in _tokenizer_names(claim)
+    repository = claim.tokenizer if tokenizer else claim.repository
+    if repository and not (whole and entry.locator in ONE_FILE):  # encoders are published packed
+        remote = owner.name if tokenizer else remote
+        sources.append(HubFetch(repository, "main", remote, owner.expected_bytes or 0))
+    if not sources:
+        return None
     need = _need(owner.name, tuple(sources), "coreml" if whole else owner.format)
     if proofs:
         need = need._replace(proofs=(*need.proofs, *proofs))
@@ -367,6 +396,13 @@ def _restore_in_folder(survey: Survey, entry: Entry, artifact: Artifact) -> Repa
         ),
         owner.size_bytes,
     )
+
+
+def _download(claim: Claim, name: str, size: int, resume: str = "") -> Source:
+    """Return where a model's one file comes from: a hub repository, or OpenAI's address."""
+    if claim.repository:
+        return HubFetch(claim.repository, "main", claim.prefix + name, size)
+    return CdnFetch(claim.url, size, resume)
 
 
 _Files = tuple[tuple[str, str], ...]
@@ -414,6 +450,15 @@ def _copies(artifacts: Sequence[Artifact], target: str, size: int | None = None)
             why = "another repository" if hub else f"`{artifact.file}`"
             found[artifact.file] = LocalCopy((("", artifact.file),), why)
     return list(found.values())
+
+
+def _tokenizer_names(claim: Claim) -> set[str]:
+    return {name for need in claim.needs.requirements if need.tokenizer for name in need.names}
+
+
+def _tokenizer_need(claim: Claim, name: str) -> Need:
+    source = HubFetch(claim.tokenizer, "main", name, 0)
+    return _need(name, (source,), "json_text")
 
 
 def _need(name: str, sources: tuple[Source, ...], format_: str | None) -> Need:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from cachedoctor import disk, doctor, engines, fetch, journal, readiness, repairs, staging
 from cachedoctor.errors import LockHeldError, RepairError, UsageError
 from cachedoctor.vocabulary import (
+    Entry,
     Finding,
     Proof,
     Repair,
@@ -22,10 +23,12 @@ from cachedoctor.vocabulary import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
+    from cachedoctor.catalog import Model
     from cachedoctor.doctor import Report
+    from cachedoctor.engines import Engine
     from cachedoctor.host import Host
     from cachedoctor.staging import Network
-    from cachedoctor.vocabulary import Claim, Entry
+    from cachedoctor.vocabulary import Claim
 
 _MARGIN_BYTES = 1 << 20  # for the journal, and what small files round up to
 _NO_WASTE = ("CD109", "CD508")  # a download that is running, a model that may be pinned
@@ -121,17 +124,15 @@ def absent_model(
     models = readiness.answers(found, size=size, model=model)
     answer = readiness.ready(found, report, models, size)
     if answer.entry is not None:
-        return ()
-    claim = found.table.claim(models[0], report.host.engine_versions.get(engine, ""))
-    path = found.home(models[0], report.host)
+        return _unbranched(answer.entry, report) if answer.code == "CD403" else ()
+    path, root, claim = _wanted_model(found, models[0], report.host)
     layout = found.locators[0]
-    root = _root(path, claim)
     inside = os.path.join(os.path.realpath(root), os.path.relpath(path, root))
     if os.path.lexists(path) and os.path.realpath(path) != inside:
         raise RepairError(
             f"`{path}` is a link; nothing is written through it", hint="put a folder in its place"
         )
-    if layout == "openai-cdn":
+    if layout in repairs.ONE_FILE:
         need = claim.needs.requirements[0]
         copies = report.survey.digests.get(need.digest.hex, ()) if need.digest else ()
         repair = repairs.whole_file(claim, path, root, copies)
@@ -334,14 +335,40 @@ def _claim_of(finding: Finding, report: Report) -> tuple[Claim, Entry | None]:
     engine = engines.find(finding.engines[0])
     for model in engine.table.models.values():
         if engine.home(model, report.host) == finding.path:
-            version = report.host.engine_versions.get(engine.name, "")
-            return engine.table.claim(model, version), None
+            return _wanted_model(engine, model, report.host)[2], None
     raise LookupError(finding.path)
 
 
-def _root(path: str, claim: Claim) -> str:
-    """Return the root in which a model that is not there belongs."""
-    return path[: -len(claim.needs.folder) - 1] if claim.needs.folder else os.path.dirname(path)
+def _wanted_model(engine: Engine, model: Model, host: Host) -> tuple[str, str, Claim]:
+    """Return where a model that is not there belongs: its path, its root, and the claim to it."""
+    path = engine.home(model, host)
+    name = next((n for n in engine.places(model) if path.endswith(f"/{n}")), "")
+    name = name or os.path.basename(path)
+    root = path[: -len(name) - 1]
+    entry = Entry("", engine.locators[0], root, path, name, ())
+    return path, root, engine.claimed(model, entry, host)
+
+
+def _unbranched(key: str, report: Report) -> tuple[Finding, ...]:
+    """Return the finding that no `main` leads to a whole revision which was asked for by name."""
+    entry = next(entry for entry in report.entries if entry.id == key)
+    if any(finding.code == "CD403" for finding in report.of(entry)):
+        return ()
+    ref = os.path.join(entry.path.partition("/snapshots/")[0], "refs", "main")
+    message = f"no branch `main` leads to {(entry.revision or '')[:12]}"
+    return (
+        Finding(
+            "CD403",
+            "ref-dangling",
+            Severity.ERROR,
+            ref,
+            message,
+            (key,),
+            entry.engines,
+            entry.locator,
+            repair=repairs.write_main(entry),
+        ),
+    )
 
 
 def _above(path: str) -> str:

@@ -6,8 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from cachedoctor import locators
-from cachedoctor.errors import UsageError
-from cachedoctor.vocabulary import Artifact, Evidence, Root, State, Survey, nearest
+from cachedoctor.errors import FormatError, UsageError
+from cachedoctor.vocabulary import Artifact, Evidence, Requirement, Root, State, Survey, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cachedoctor.engines import Engine
     from cachedoctor.host import Host
     from cachedoctor.locators import Locator
-    from cachedoctor.vocabulary import Claim, Digest, Entry, Requirement
+    from cachedoctor.vocabulary import Claim, Digest, Entry
 
 
 def look(host: Host, chosen: Sequence[Engine], only: frozenset[str] | None = None) -> Survey:
@@ -99,6 +99,9 @@ def _claimed(entry: Entry, users: Sequence[Engine], host: Host, locator: Locator
             artifact = artifacts.get(name) or _elsewhere(entry, claim, need, name)
             artifact = artifact or locator.missing(entry, name)
             artifacts[name] = _expected(artifact, claim, need, entry)
+            for shard in _shards(artifacts[name]):
+                part = artifacts.get(shard) or locator.missing(entry, shard)
+                artifacts[shard] = _expected(part, claim, _shard(shard), entry)
     return entry._replace(claims=tuple(claims), artifacts=tuple(artifacts.values()))
 
 
@@ -119,6 +122,23 @@ def _expected(artifact: Artifact, claim: Claim, need: Requirement, entry: Entry)
     return artifact._replace(
         format=need.format_of(artifact.name), required_by=(*artifact.required_by, *users)
     )
+
+
+def _shards(artifact: Artifact) -> tuple[str, ...]:
+    """Return the files that weights were split into, where `artifact` is their index."""
+    if artifact.format != "shard_index" or artifact.state is not State.PRESENT:
+        return ()
+    from cachedoctor.formats import shard_index
+
+    try:
+        with open(artifact.file, "rb") as file:
+            return shard_index.shards(file, artifact.size_bytes)
+    except (FormatError, OSError):  # its own findings speak
+        return ()
+
+
+def _shard(name: str) -> Requirement:
+    return Requirement((name,), ("safetensors",))
 
 
 def _elsewhere(entry: Entry, claim: Claim, need: Requirement, name: str) -> Artifact | None:

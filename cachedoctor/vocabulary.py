@@ -143,6 +143,7 @@ class Claim(NamedTuple):
     version: str = ""  # the version assumed, empty for the newest
     revision: str = ""  # of the repository, for which `published` holds
     published: Mapping[str, tuple[int, Digest]] = {}  # file name to size and digest
+    tokenizer: str = ""  # the repository that the tokenizer comes from, where that is another
     tokenizer_folders: tuple[str, ...] = ()  # where its tokenizer may lie, the usual place first
     shadows: tuple[str, ...] = ()  # what is there and would be loaded in place of the model
 

@@ -113,6 +113,7 @@ class Table(NamedTuple):
             version=version,
             revision=model.revision,
             published=model.published,
+            tokenizer=model.tokenizer,
         )
 
 

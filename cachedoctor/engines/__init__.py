@@ -42,6 +42,10 @@ class Engine(Protocol):
         """Say which model of this engine `entry` is, or `None`."""
         ...
 
+    def claimed(self, model: Model, entry: Entry, host: Host) -> Claim:
+        """Make the claim that `entry` is `model`."""
+        ...
+
     def home(self, model: Model, host: Host) -> str:
         """Return the path at which the engine would look for `model` first."""
         ...

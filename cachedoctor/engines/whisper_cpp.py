@@ -33,10 +33,12 @@ class WhisperCpp(CatalogEngine):
         return self.table.models.get(entry.name.removeprefix("ggml-").removesuffix(".bin"))
 
     def claimed(self, model: Model, entry: Entry, host: Host) -> Claim:
-        """Add what would be loaded in place of the model."""
+        """Add the repository of the file, and what would be loaded in place of it."""
         path = os.path.join(host.project or host.cwd, model.name)
         shadows = (path,) if os.path.lexists(path) else ()
-        return super().claimed(model, entry, host)._replace(shadows=shadows)
+        repository = "/".join(model.url.split("/")[3:5])  # of https://<hub>/<org>/<name>/resolve/…
+        claim = super().claimed(model, entry, host)
+        return claim._replace(shadows=shadows, repository=repository)
 
     def home(self, model: Model, host: Host) -> str:
         """Return the file's place in pywhispercpp's folder."""

@@ -104,7 +104,7 @@ class Duplicate(SurveyRule):
             places = ", ".join(dict.fromkeys(entry.title for entry in mine))
             yield self.about(
                 paths[0],
-                tuple(dict.fromkeys(mine)),
+                tuple({entry.id: entry for entry in mine}.values()),
                 f"`{files[0].name}` lies in {len(files)} places: {places}",
                 links=tuple(paths[1:]),
                 measured=size,
