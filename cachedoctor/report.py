@@ -6,34 +6,31 @@ import os
 import textwrap
 from typing import TYPE_CHECKING
 
+from cachedoctor.locators import FolderListing
+from cachedoctor.locators.hub_cache import HubListing
 from cachedoctor.version import VERSION
-from cachedoctor.vocabulary import (
-    CdnFetch,
-    Finding,
-    HubFetch,
-    LocalCopy,
-    Severity,
-    State,
-    Text,
-)
+from cachedoctor.vocabulary import Finding, Severity, State, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from cachedoctor.doctor import Report
     from cachedoctor.host import Host
-    from cachedoctor.journal import Kept
-    from cachedoctor.surgery import Outcome, Plan
     from cachedoctor.verdict import Verdict
-    from cachedoctor.vocabulary import Entry, Source
+    from cachedoctor.vocabulary import Entry, Readiness, Stamp, Survey
 
 WIDTH = 80
 _INDENT = " " * 10
+_MODELS_WIDTH = 40
 LAYOUTS = {
     "hub-cache": "hub cache",
     "openai-cdn": "OpenAI files",
     "application-support": "Application Support",
+    "documents": "Documents",
+    "local-dir": "downloaded to a folder",
+    "ggml-folder": "GGML files",
 }
+_SIZES = ("tiny", "base", "small", "medium", "large")
 
 Json = dict[str, object]
 
@@ -91,9 +88,35 @@ def repairable(finding: Finding) -> bool:
     return finding.repair is not None and finding.repair.safety.value != "manual"
 
 
-def scan_lines(report: Report, *, verbose: bool = False) -> Iterator[str]:
-    """Go through the lines of a scan: a table by engine, the findings, what was not checked."""
-    held = held_bytes(report.entries)
+def all_bytes(survey: Survey) -> dict[tuple[int, int], int]:
+    """Return the length of every file in the models' places, also of what is in no model."""
+    stamps: list[Stamp] = []
+    for root in survey.roots:
+        listing = root.listing
+        if isinstance(listing, HubListing):
+            stamps += [look.stamp for look in listing.store.values() if look.stamp]
+            stamps += [left.stamp for left in (*listing.legacy, *listing.probes)]
+            for repository in listing.repositories.values():
+                stamps += [look.stamp for look in repository.blobs.values() if look.stamp]
+                stamps += [partial.stamp for partial in repository.partials]
+        elif isinstance(listing, FolderListing):
+            stamps += [left.stamp for found in listing.partials.values() for left in found]
+    found = {(stamp.device, stamp.inode): stamp.size_bytes for stamp in stamps}
+    return found | held_bytes(survey.entries)
+
+
+def scan_lines(
+    report: Report,
+    engines: Sequence[str] = (),
+    readiness: Sequence[Readiness] = (),
+    *,
+    verbose: bool = False,
+) -> Iterator[str]:
+    """Go through the lines of a scan: a table by engine, what is ready, the findings.
+
+    `engines` are those that were looked for; with `verbose` every note is listed.
+    """
+    held = held_bytes(report.entries) if report.engines else all_bytes(report.survey)
     places = len({entry.root for entry in report.entries})
     took = f"{report.seconds * 1000:.0f} ms" if report.seconds < 10 else f"{report.seconds:.0f} s"
     yield (
@@ -102,7 +125,8 @@ def scan_lines(report: Report, *, verbose: bool = False) -> Iterator[str]:
         f"{size(sum(held.values()))}, {took}"
     )
     yield ""
-    yield from _table(report)
+    yield from _table(report, engines)
+    yield from _readiness(readiness)
     yield from _findings(report, verbose=verbose)
 
 
@@ -126,8 +150,9 @@ def verdict_line(verdict: Verdict, host: Host) -> str:
 
 def summary_lines(report: Report) -> Iterator[str]:
     """Go through the closing lines: what was not checked, and the count."""
-    yield ""
-    if not report.entries:
+    if report.entries:
+        yield ""
+    else:
         yield "no cache of a known engine is here"
     if report.deep:
         unknown = sum(checked.none for checked in report.checked.values())
@@ -158,26 +183,74 @@ def counting(findings: Sequence[Finding]) -> str:
     return line
 
 
-def _table(report: Report) -> Iterator[str]:
-    """Go through one line an engine and place."""
-    rows: dict[tuple[str, str], list[Entry]] = {}
+def _table(report: Report, engines: Sequence[str]) -> Iterator[str]:
+    """Go through one line an engine and place, then what several engines share, then the rest."""
+    rows: dict[tuple[tuple[str, ...], str], list[Entry]] = {}
     for entry in report.entries:
-        for engine in entry.engines:
-            rows.setdefault((engine, entry.root), []).append(entry)
-    others = [entry for entry in report.entries if not entry.claims]
-    width = max((len(engine) for engine, _ in rows), default=0)
-    for (engine, root), entries in sorted(rows.items()):
-        tick = _tick(entries, report)
-        models = "  ".join(dict.fromkeys(entry.model or entry.name for entry in entries))
+        if entry.claims and report.statuses[entry.id] is not Status.ABSENT:
+            rows.setdefault((entry.engines, entry.root), []).append(entry)
+    names = {", ".join(users) for users, _ in rows}
+    width = max((len(name) for name in names), default=0)
+    for (users, root), entries in sorted(rows.items(), key=lambda row: (len(row[0][0]), row[0])):
+        models = list(dict.fromkeys(entry.model or entry.name for entry in entries))
         held = size(sum(held_bytes(entries).values()))
         place = LAYOUTS.get(entries[0].locator, entries[0].locator)
-        if report.host.project and root.startswith(os.path.realpath(report.host.project)):
+        if not _is_usual(root, report.host):
             place = report.host.short(root)
-        yield f"{tick} {engine:<{width}}  {models:<24}  {held:>10}  {printable(place)}"
+        first, *more = textwrap.wrap("  ".join(models), _MODELS_WIDTH) or [""]
+        name = f"{', '.join(users):<{width}}"
+        yield f"{_tick(entries, report)} {name}  {first:<24}  {held:>10}  {printable(place)}"
+        yield from (f"  {'':<{width}}  {line}" for line in more)
+    there = {user for users, _ in rows for user in users}
+    absent = [engine for engine in engines if engine not in there]
+    if absent:
+        yield from textwrap.wrap(
+            f"– {', '.join(absent)}: nothing found", WIDTH, subsequent_indent="  "
+        )
+    used = {key for entries in rows.values() for key in held_bytes(entries)}
+    others = [e for e in report.entries if not e.claims and not used.issuperset(held_bytes((e,)))]
     if others:
         held = size(sum(held_bytes(others).values()))
         repositories = len({(entry.root, entry.name) for entry in others})
         yield f"– {plural(repositories, 'repository')} of other programs, {held}"
+
+
+def _readiness(answers: Sequence[Readiness]) -> Iterator[str]:
+    """Go through a table of what each engine could load now, without the network, for each size."""
+    by_engine: dict[str, dict[str, Readiness]] = {}
+    for answer in answers:
+        by_engine.setdefault(answer.engine, {})[answer.size or ""] = answer
+    shown = {name: row for name, row in by_engine.items() if any(a.entry for a in row.values())}
+    if not shown:
+        return
+    width = max(map(len, shown))
+    yield ""
+    yield f"{'ready offline':<{width}}  " + "".join(f"{name:<8}" for name in _SIZES).rstrip()
+    for name, row in sorted(shown.items()):
+        marks = [_mark(row.get(each)) for each in _SIZES]
+        yield f"{name:<{width}}  " + "".join(f"{mark:<8}" for mark in marks).rstrip()
+    for name, row in sorted(shown.items()):
+        for each, answer in row.items():
+            if answer.entry and not answer.ready:
+                why = f"{answer.code or ''} {printable(answer.why or '')}".strip()
+                yield from _wrapped(f"{name} {each}: {why}")
+
+
+def _mark(answer: Readiness | None) -> str:
+    if answer is None or not answer.entry:
+        return "–"
+    return "✓" if answer.ready else "✗"
+
+
+def _is_usual(root: str, host: Host) -> bool:
+    """Say whether an engine's own defaults lead to `root`, so that its kind says enough."""
+    usual = (
+        host.hub_cache,
+        f"{host.home}/.cache/whisper",
+        f"{host.home}/Documents/huggingface/models",
+        f"{host.home}/Library/Application Support/FluidAudio/Models",
+    )
+    return any(os.path.realpath(path) == root for path in usual)
 
 
 def _tick(entries: Sequence[Entry], report: Report) -> str:
@@ -262,95 +335,3 @@ def _waste(notes: Sequence[Finding]) -> Iterator[str]:
     for code, found in by_code.items():
         words = found[0].slug.replace("-", " ")
         yield f"{code} {plural(len(found), words)} {size(sum(note.bytes for note in found))}"
-
-
-def plan_lines(plan: Plan, report: Report) -> Iterator[str]:
-    """Go through a plan: by entry what is done, why and from where; then what it costs."""
-    titles = {entry.id: entry.title for entry in report.entries}
-    grouped: dict[str, list[Finding]] = {}
-    for finding in plan.cures:
-        first = next((titles[entry] for entry in finding.entries if entry in titles), "")
-        grouped.setdefault(first or "/".join(finding.engines) or "cache", []).append(finding)
-    if plan.unfinished:
-        yield f"first: finish {plural(len(plan.unfinished), 'interrupted fix')}"
-    number = 0
-    for title, findings in grouped.items():
-        repairs = [finding.repair for finding in findings if finding.repair]
-        fetch, copy = sum(r.fetch_bytes for r in repairs), sum(r.copy_bytes for r in repairs)
-        download = any(r.safety.value == "fetches" for r in repairs)
-        cost = (
-            (f"{size(fetch)} to download" if fetch else "a download")
-            if download
-            else ("nothing to download")
-        )
-        copies = f", {size(copy)} to copy" if copy else ""
-        if (fetch or copy) and plan.free_bytes is not None:
-            copies += f", {size(plan.free_bytes)} free"
-        yield f"{printable(title)}: {plural(len(findings), 'repair')}, {cost}{copies}"
-        for finding in findings:
-            number += 1
-            if finding.repair:
-                aside = finding.repair.aside_bytes
-                kept = f"  ({size(aside)} set aside)" if aside else ""
-                yield f"  {number:>2}  {finding.code}  {printable(finding.repair.describe)}{kept}"
-                for need in finding.repair.needs:
-                    for source in need.sources[1:]:
-                        yield f"             if that fails: {source_words(source)}"
-        yield ""
-    for finding in plan.by_hand:
-        what = f"  by hand {finding.code} {finding.slug}: {printable(finding.message)}"
-        yield what
-        if finding.repair:
-            yield f"          `{printable(finding.repair.describe)}`"
-    if not plan.cures and not plan.unfinished:
-        yield "nothing to repair" if not plan.by_hand else "nothing that can be repaired by itself"
-
-
-def source_words(source: Source) -> str:
-    """Return where a repair would take its bytes from."""
-    match source:
-        case LocalCopy(why=why):
-            return f"copy from {printable(why)}"
-        case HubFetch(repository=repository, bytes=known):
-            cost = f", {size(known)}" if known else ""
-            return f"fetch it from {repository}{cost}"
-        case CdnFetch(bytes=known, resume=resume):
-            return f"{'go on with the' if resume else 'a'} download from OpenAI, {size(known)}"
-        case Text(text=text):
-            return f"write `{printable(text)}`"
-
-
-def outcome_lines(plan: Plan, outcome: Outcome) -> Iterator[str]:
-    """Go through what an applied plan came to, and how it is taken back."""
-    for finding in outcome.left:
-        yield f"✗ still there: {finding.code} {finding.slug}: {printable(finding.message)}"
-    done = len(plan.cures) - len(outcome.left)
-    if done:
-        yield f"✓ {plural(done, 'repair')} made; everything was proven before it was put in place"
-    if outcome.aside_bytes:
-        yield (
-            f"  {size(outcome.aside_bytes)} set aside, freed after `cachedoctor quarantine empty`"
-        )
-    if outcome.runs:
-        names = [f"`cachedoctor undo {run}`" for run in reversed(outcome.runs)]
-        alone = ["`cachedoctor undo`"] if len(names) == 1 else names
-        yield f"  take it all back with {' and '.join(alone)}"
-    yield counting(outcome.report.findings)
-
-
-def kept_lines(kept: Sequence[Kept], host: Host) -> Iterator[str]:
-    """Go through what is set aside: when, how much, from where and why."""
-    if not kept:
-        yield "nothing is set aside"
-        return
-    for item in kept:
-        origin = printable(host.short(item.origin))
-        yield f"{item.run}  {size(item.size_bytes):>10}  {origin}"
-        yield f"          {printable(item.why)}" + (
-            " (unfinished)" if item.state in ("open", "undoing") else ""
-        )
-    total = sum(item.size_bytes for item in kept)
-    yield (
-        f"{plural(len(kept), 'thing')} set aside, {size(total)}; "
-        "`cachedoctor undo RUN` brings it back, `cachedoctor quarantine empty` deletes it"
-    )

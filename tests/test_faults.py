@@ -109,9 +109,11 @@ def stranger(world: World, name: str) -> Path:
     return worlds.blob_of(path)
 
 
-def partial(world: World, content: bytes = b"half") -> None:
+def partial(world: World, content: bytes = b"half") -> Path:
     """Leave the partial of a killed download."""
-    (world.repository / "blobs" / f"{'ab' * 32}.0123abcd.incomplete").write_bytes(content)
+    path = world.repository / "blobs" / f"{'ab' * 32}.0123abcd.incomplete"
+    path.write_bytes(content)
+    return path
 
 
 def old(path: Path, age_s: int = 3600) -> Path:
@@ -255,8 +257,75 @@ FAULTS: dict[str, tuple[Callable[[World], object], list[str], bool, bool]] = {
         lambda w: (shutil.rmtree(w.snapshot), w.snapshot.mkdir()), ["CD105"], False, False,
     ),
     "all snapshots are gone": (
-        lambda w: shutil.rmtree(w.repository / "snapshots"), ["CD403"], False, False,
+        lambda w: shutil.rmtree(w.repository / "snapshots"), ["CD403"], False, True,
     ),
+    "all snapshots and the manifest are gone": (
+        lambda w: (shutil.rmtree(w.repository / "snapshots"), unlink(manifest(w))),
+        ["CD403", *["CD501"] * 4], False, False,
+    ),
+    "a marker hides the weights": (
+        lambda w: marker(w, worlds.COMMIT, "model.bin"), ["CD404"], False, True,
+    ),
+    "a marker of another revision": (
+        lambda w: marker(w, "e" * 40, "model.bin"), [], False, True,
+    ),
+    "a marker for a file that is not there": (
+        lambda w: marker(w, worlds.COMMIT, "processor_config.json"), [], False, True,
+    ),
+    "the manifest is cut": (
+        lambda w: worlds.cut(manifest(w), 40), ["CD405"], False, True,
+    ),
+    "the manifest is another list": (
+        lambda w: manifest(w).write_text("[]"), ["CD405"], False, True,
+    ),
+    "the manifest is of a later version": (
+        lambda w: manifest(w).write_text('{"format_version": 9, "files": []}'), [], False, True,
+    ),
+    "the shared payload is gone": (
+        lambda w: unlink(share(w, "model.bin")), ["CD408"], False, True,
+    ),
+    "the shared payload is cut": (
+        lambda w: worlds.cut(share(w, "model.bin"), 50), ["CD201"], False, True,
+    ),
+    "a shared payload that no repository has": (
+        lambda w: payload(w).write_bytes(b"left"), ["CD501"], False, True,
+    ),
+    "locks of a repository that is gone": (
+        lambda w: lock(w, "models--gone--gone", b"", age_s=0), ["CD415"], False, True,
+    ),
+    "an old soft lock where a download was killed": (
+        lambda w: (old(partial(w)), lock(w, w.repository.name, b"4711\nhost\n", age_s=90_000)),
+        ["CD415", "CD502"], False, True,
+    ),
+    "a young soft lock": (
+        lambda w: (old(partial(w)), lock(w, w.repository.name, b"4711\nhost\n", age_s=60)),
+        ["CD502"], False, True,
+    ),
+    "locks of a repository that is there": (
+        lambda w: lock(w, w.repository.name, b"", age_s=90_000), [], False, True,
+    ),
+    "the client's probes": (
+        lambda w: [old(path) for path in probes(w)], ["CD416"] * 3, False, True,
+    ),
+    "the client's probes, just made": (probes, [], False, True),
+    "a blob that nothing leads to": (
+        lambda w: (w.repository / "blobs" / ("5" * 64)).write_bytes(b"left"),
+        ["CD501"], False, True,
+    ),
+    "files of the flat cache": (
+        lambda w: [legacy(w, ending).write_bytes(b"{}") for ending in ("", ".json", ".lock")],
+        ["CD509"], False, True,
+    ),
+    "a large cache of pieces": (
+        lambda w: builders.write_sparse(xet(w), [200 << 20]), ["CD510"], False, True,
+    ),
+    "a small cache of pieces": (lambda w: xet(w).write_bytes(b"1"), [], False, True),
+    "another engine's weights": (
+        lambda w: (unlink(w.blob("model.bin")), unlink(w.snapshot / "model.bin"),
+                   (w.snapshot / "model.safetensors").write_bytes(builders.safetensors_file())),
+        ["CD421"], False, True,
+    ),
+    "a hole in the weights": (hollow_weights, ["CD206"], False, False),
     "a killed download left its partial": (partial, ["CD502"], False, True),
     "weights and ref both broken": (
         lambda w: (cut(w, "model.bin"), ref(w, b"")), ["CD201", "CD402"], False, True,
@@ -345,7 +414,7 @@ def test_a_header_that_contradicts_itself_is_malformed(world: World) -> None:
     content = bytearray(path.read_bytes())
     content[4:6] = b"\xff\x00"  # the length of the specification's name
     path.write_bytes(content)
-    assert world.codes() == ["CD202"]
+    assert world.codes() == ["CD203"]
     world.fix()
     assert world.codes(deep=True) == []
 

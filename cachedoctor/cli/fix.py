@@ -63,7 +63,7 @@ def command(
       cachedoctor fix whisper-mps --size tiny  also fetches the model when it is not there
       cachedoctor fix CD502                    one kind of finding, notes too
     """
-    from cachedoctor import record, report, surgery
+    from cachedoctor import record, repair_report, surgery
     from cachedoctor.cli import console
 
     network = _network(host, offline=offline, mirror=mirror, quiet=quiet)
@@ -75,7 +75,7 @@ def command(
     plan = surgery.plan(found, codes=codes, waste=waste, absent=absent, network=network)
     show = not quiet and format_ == "text"
     if show:
-        console.say(report.plan_lines(plan, found))
+        console.say(repair_report.plan_lines(plan, found))
     context = click.get_current_context()
     if not plan.cures and not plan.unfinished:
         if format_ == "json":
@@ -91,7 +91,7 @@ def command(
     if format_ == "json":
         click.echo(record.dumps(record.run_json(plan, outcome, host)))
     elif show:
-        console.say(report.outcome_lines(plan, outcome))
+        console.say(repair_report.outcome_lines(plan, outcome))
     undone = any(finding.severity == "error" for finding in plan.by_hand)
     context.exit(4 if outcome.left else int(undone))
 

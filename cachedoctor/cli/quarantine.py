@@ -20,13 +20,13 @@ def command() -> None:
 @output_options
 def listing(host: Host, verbose: bool, quiet: bool, format_: str) -> None:
     """List what fixes have set aside."""
-    from cachedoctor import record, report, surgery
+    from cachedoctor import record, repair_report, surgery
 
     kept = surgery.kept(host)
     if format_ == "json":
         click.echo(record.dumps(record.kept_json(kept, host)))
     elif not quiet:
-        for line in report.kept_lines(kept, host):
+        for line in repair_report.kept_lines(kept, host):
             click.echo(line)
 
 

@@ -59,15 +59,17 @@ def command(
         deep=deep,
         progress=console.progress(quiet=quiet),
     )
+    ready = [
+        readiness.ready(engine, result, engine.table.answers(each), each)
+        for engine in (chosen if verbose or format_ == "json" else ())
+        for each in ([size] if size else engine.table.sizes)
+    ]
     if format_ == "json":
-        ready = [
-            readiness.ready(engine, result, engine.table.answers(each), each)
-            for engine in chosen
-            for each in ([size] if size else engine.table.sizes)
-        ]
         click.echo(record.dumps(record.scan_json(result, ready)))
     elif not quiet:
-        console.say(report.scan_lines(result, verbose=verbose))
+        console.say(
+            report.scan_lines(result, [engine.name for engine in chosen], ready, verbose=verbose)
+        )
         console.say(report.summary_lines(result))
     limit = Severity(fail_on).rank
     click.get_current_context().exit(

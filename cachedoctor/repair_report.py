@@ -1,0 +1,109 @@
+"""Plans, outcomes and what is set aside, to text; pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cachedoctor.report import counting, plural, printable, size
+from cachedoctor.vocabulary import CdnFetch, Finding, HubFetch, LocalCopy, Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cachedoctor.doctor import Report
+    from cachedoctor.host import Host
+    from cachedoctor.journal import Kept
+    from cachedoctor.surgery import Outcome, Plan
+    from cachedoctor.vocabulary import Source
+
+
+def plan_lines(plan: Plan, report: Report) -> Iterator[str]:
+    """Go through a plan: by entry what is done, why and from where; then what it costs."""
+    titles = {entry.id: entry.title for entry in report.entries}
+    grouped: dict[str, list[Finding]] = {}
+    for finding in plan.cures:
+        first = next((titles[entry] for entry in finding.entries if entry in titles), "")
+        grouped.setdefault(first or "/".join(finding.engines) or "cache", []).append(finding)
+    if plan.unfinished:
+        yield f"first: finish {plural(len(plan.unfinished), 'interrupted fix')}"
+    number = 0
+    for title, findings in grouped.items():
+        repairs = [finding.repair for finding in findings if finding.repair]
+        fetch, copy = sum(r.fetch_bytes for r in repairs), sum(r.copy_bytes for r in repairs)
+        download = any(r.safety.value == "fetches" for r in repairs)
+        cost = (
+            (f"{size(fetch)} to download" if fetch else "a download")
+            if download
+            else ("nothing to download")
+        )
+        copies = f", {size(copy)} to copy" if copy else ""
+        if (fetch or copy) and plan.free_bytes is not None:
+            copies += f", {size(plan.free_bytes)} free"
+        yield f"{printable(title)}: {plural(len(findings), 'repair')}, {cost}{copies}"
+        for finding in findings:
+            number += 1
+            if finding.repair:
+                aside = finding.repair.aside_bytes
+                kept = f"  ({size(aside)} set aside)" if aside else ""
+                yield f"  {number:>2}  {finding.code}  {printable(finding.repair.describe)}{kept}"
+                for need in finding.repair.needs:
+                    for source in need.sources[1:]:
+                        yield f"             if that fails: {source_words(source)}"
+        yield ""
+    for finding in plan.by_hand:
+        what = f"  by hand {finding.code} {finding.slug}: {printable(finding.message)}"
+        yield what
+        if finding.repair:
+            yield f"          `{printable(finding.repair.describe)}`"
+    if not plan.cures and not plan.unfinished:
+        yield "nothing to repair" if not plan.by_hand else "nothing that can be repaired by itself"
+
+
+def source_words(source: Source) -> str:
+    """Return where a repair would take its bytes from."""
+    match source:
+        case LocalCopy(why=why):
+            return f"copy from {printable(why)}"
+        case HubFetch(repository=repository, bytes=known):
+            cost = f", {size(known)}" if known else ""
+            return f"fetch it from {repository}{cost}"
+        case CdnFetch(bytes=known, resume=resume):
+            return f"{'go on with the' if resume else 'a'} download from OpenAI, {size(known)}"
+        case Text(text=text):
+            return f"write `{printable(text)}`"
+
+
+def outcome_lines(plan: Plan, outcome: Outcome) -> Iterator[str]:
+    """Go through what an applied plan came to, and how it is taken back."""
+    for finding in outcome.left:
+        yield f"✗ still there: {finding.code} {finding.slug}: {printable(finding.message)}"
+    done = len(plan.cures) - len(outcome.left)
+    if done:
+        yield f"✓ {plural(done, 'repair')} made; everything was proven before it was put in place"
+    if outcome.aside_bytes:
+        yield (
+            f"  {size(outcome.aside_bytes)} set aside, freed after `cachedoctor quarantine empty`"
+        )
+    if outcome.runs:
+        names = [f"`cachedoctor undo {run}`" for run in reversed(outcome.runs)]
+        alone = ["`cachedoctor undo`"] if len(names) == 1 else names
+        yield f"  take it all back with {' and '.join(alone)}"
+    yield counting(outcome.report.findings)
+
+
+def kept_lines(kept: Sequence[Kept], host: Host) -> Iterator[str]:
+    """Go through what is set aside: when, how much, from where and why."""
+    if not kept:
+        yield "nothing is set aside"
+        return
+    for item in kept:
+        origin = printable(host.short(item.origin))
+        yield f"{item.run}  {size(item.size_bytes):>10}  {origin}"
+        yield f"          {printable(item.why)}" + (
+            " (unfinished)" if item.state in ("open", "undoing") else ""
+        )
+    total = sum(item.size_bytes for item in kept)
+    yield (
+        f"{plural(len(kept), 'thing')} set aside, {size(total)}; "
+        "`cachedoctor undo RUN` brings it back, `cachedoctor quarantine empty` deletes it"
+    )
