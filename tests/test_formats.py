@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from cachedoctor import formats
 from cachedoctor.errors import Fault, FormatError
-from cachedoctor.formats import _zip, json_text, torch_zip
+from cachedoctor.formats import _zip, json_text
 from tests import builders, coreml_bundles
 
 if TYPE_CHECKING:

@@ -120,12 +120,30 @@ class HubEngine(CatalogEngine):
         model = self._by_repository.get(entry.name) if "/models--" in entry.path else None
         if model is None or catalog.repository_of(model, self.version(host)) != entry.name:
             return None
-        return model
+        return None if _is_part(entry, model) else model
 
     def home(self, model: Model, host: Host) -> str:
         """Return the folder of the model's repository in the hub cache."""
         repository = catalog.repository_of(model, self.version(host))
         return os.path.join(host.hub_cache, hub_cache.folder_name(repository))
+
+
+def _is_part(entry: Entry, model: Model) -> bool:
+    """Say whether another program took only a tokenizer of this repository.
+
+    faster-whisper does so with `openai/whisper-tiny`. Whoever downloads a whole repository leaves a
+    manifest.
+    """
+    if entry.promises or not entry.artifacts:
+        return False
+    own = {
+        name
+        for files in model.sets
+        for need in files.requirements
+        if not (need.tokenizer or need.optional)
+        for name in need.names
+    }
+    return own.isdisjoint(artifact.name for artifact in entry.artifacts)
 
 
 class CdnEngine(CatalogEngine):

@@ -1,0 +1,363 @@
+"""Fault → damage → exact codes → fix, for engines that keep folders and files of their own.
+
+A Mac's home with WhisperKit, FluidAudio, whisper.cpp and lightning-whisper-mlx; everything true in
+form and small. What is whole stays silent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from cachedoctor import doctor, surgery
+from cachedoctor.host import Host
+from cachedoctor.staging import Network
+from cachedoctor.vocabulary import Status
+from tests import builders, builders_models, coreml_bundles, worlds
+from tests.conftest import fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+VARIANT = "openai_whisper-tiny"
+KIT = "argmaxinc/whisperkit-coreml"
+FLUID = "FluidInference/parakeet-tdt-0.6b-v3-coreml"
+COMMIT = "0a" * 20
+PARTS = ("AudioEncoder", "MelSpectrogram", "TextDecoder")
+
+
+class Mac(NamedTuple):
+    """A Mac's home and a project with models of every kind that is no hub cache."""
+
+    home: Path
+    project: Path
+
+    @property
+    def host(self) -> Host:
+        """Return the home as a Mac's, examined from here."""
+        return Host.look(
+            home=str(self.home),
+            platform="darwin",
+            project=str(self.project),
+            environment={"TMPDIR": str(self.temporary)},
+        )
+
+    @property
+    def documents(self) -> Path:
+        """Return the Swift Hub's folder of repositories."""
+        return self.home / "Documents" / "huggingface" / "models"
+
+    @property
+    def variant(self) -> Path:
+        """Return WhisperKit's only model."""
+        return self.documents / KIT / VARIANT
+
+    @property
+    def support(self) -> Path:
+        """Return FluidAudio's folder of models."""
+        return self.home / "Library" / "Application Support" / "FluidAudio" / "Models"
+
+    @property
+    def ggml(self) -> Path:
+        """Return whisper.cpp's only model."""
+        return self.project / "models" / "ggml-parakeet-tdt-0.6b-v3-f32.bin"
+
+    @property
+    def lightning(self) -> Path:
+        """Return lightning-whisper-mlx's only model."""
+        return self.project / "mlx_models" / "base"
+
+    @property
+    def temporary(self) -> Path:
+        """Return the temporary folder."""
+        return self.home / "T"
+
+    def note(self, name: str) -> Path:
+        """Return what the Swift client wrote down of a file of the variant."""
+        return self.documents / KIT / ".cache/huggingface/download" / VARIANT / f"{name}.metadata"
+
+    def codes(self, *, deep: bool = False) -> list[str]:
+        """Return the codes of a scan, sorted."""
+        return sorted(f.code for f in doctor.scan(self.host, deep=deep).findings)
+
+    def fix(self) -> None:
+        """Repair everything and waste too, without a network."""
+        report = doctor.scan(self.host)
+        network = Network(self.host, offline=True)
+        surgery.apply(surgery.plan(report, waste=True, network=network), report, network)
+
+
+def annotate(folder: Path, books: Path, *, time_s: float) -> None:
+    """Write the three lines that clients write of each file that they download."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and ".cache" not in path.parts:
+            content = path.read_bytes()
+            large = path.name in ("weight.bin", "coremldata.bin", "weights.npz")
+            etag = hashlib.sha256(content).hexdigest() if large else worlds.git_sha1(content)
+            note = books / f"{path.relative_to(folder)}.metadata"
+            note.parent.mkdir(parents=True, exist_ok=True)
+            note.write_text(f"{COMMIT}\n{etag}\n{time_s}\n")
+
+
+def in_hub(
+    mac: Mac, repository: str, folder: Path, prefix: str = "", *, trees: bool = True
+) -> None:
+    """Put every file of a folder into the hub cache, as a revision of a repository."""
+    files = {
+        prefix + str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+    worlds.repository(worlds.hub_of(mac.home), repository, files, trees=trees)
+
+
+@pytest.fixture
+def mac(home: Path, tmp_path: Path) -> Mac:
+    """Build the healthy world."""
+    made = Mac(home, tmp_path / "project")
+    made.temporary.mkdir()
+    made.variant.mkdir(parents=True)
+    for seed, name in enumerate(PARTS):
+        coreml_bundles.make_bundle(made.variant / f"{name}.mlmodelc", weights=[64], seed=seed)
+    (made.variant / "config.json").write_text("{}")
+    in_hub(made, KIT, made.variant, f"{VARIANT}/")
+    annotate(made.variant, made.note("x").parent, time_s=time.time())
+    tokenizer = made.documents / "openai" / "whisper-tiny"
+    tokenizer.mkdir(parents=True)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (tokenizer / name).write_text('{"version": "1.0"}')
+    in_hub(made, "openai/whisper-tiny", tokenizer, trees=False)  # as others take just these
+    folder = made.support / "parakeet-tdt-0.6b-v3"
+    folder.mkdir(parents=True)
+    coreml_bundles.fluidaudio_v3(folder)
+    shutil.rmtree(folder / "JointDecision.mlmodelc", ignore_errors=True)
+    in_hub(made, FLUID, folder)
+    made.ggml.parent.mkdir(parents=True)
+    made.ggml.write_bytes(builders_models.ggml_parakeet())
+    made.lightning.mkdir(parents=True)
+    (made.lightning / "config.json").write_text('{"n_mels": 80}')
+    (made.lightning / "weights.npz").write_bytes(builders_models.npz_file())
+    annotate(made.lightning, made.lightning / ".cache/huggingface/download", time_s=time.time() + 5)
+    return made
+
+
+def bundle(mac: Mac, name: str = "AudioEncoder") -> Path:
+    """Return one of WhisperKit's bundles."""
+    return mac.variant / f"{name}.mlmodelc"
+
+
+def weights(mac: Mac, name: str = "AudioEncoder") -> Path:
+    """Return the weights in one of WhisperKit's bundles."""
+    return bundle(mac, name) / "weights" / "weight.bin"
+
+
+def tokenizer(mac: Mac) -> Path:
+    """Return the file without which WhisperKit goes to the network."""
+    return mac.documents / "openai" / "whisper-tiny" / "tokenizer.json"
+
+
+def whisper(mac: Mac, content: bytes, name: str = "ggml-medium.en-q8_0.bin") -> Path:
+    """Put a GGML file of a model of Whisper's beside the other."""
+    path = mac.ggml.with_name(name)
+    path.write_bytes(content)
+    return path
+
+
+def stuck(mac: Mac) -> None:
+    """Leave a complete partial in place of the weights, as an app that was closed does."""
+    path = weights(mac)
+    etag = hashlib.sha256(path.read_bytes()).hexdigest()
+    name = str(path.relative_to(mac.variant))
+    path.rename(mac.note(name).with_name(f"{path.name}.{etag}.incomplete"))
+
+
+def begun(mac: Mac) -> None:
+    """Leave the partial of a download that was killed half-way, for a file that is there."""
+    path = weights(mac)
+    name = str(path.relative_to(mac.variant))
+    left = mac.note(name).with_name(f"{path.name}.{'5e' * 32}.incomplete")
+    left.write_bytes(path.read_bytes()[:100])
+    old(left)
+
+
+def old(path: Path, age_s: int = 3600) -> Path:
+    """Make a file look as if nothing touched it since."""
+    then = time.time() - age_s
+    os.utime(path, (then, then))
+    return path
+
+
+def retired(mac: Mac) -> None:
+    """Leave the folder of a model that FluidAudio gave up."""
+    folder = mac.support / "magpie-tts"
+    folder.mkdir()
+    (folder / "x.json").write_text("{}")
+
+
+def compiled(mac: Mac, size: int) -> None:
+    """Leave what Core ML compiled for an app."""
+    cache = mac.home / "Library/Caches/com.some.app/com.apple.e5rt.e5bundlecache/24A335/AB"
+    cache.mkdir(parents=True)
+    builders.write_sparse(cache / "AB.bundle", [size])
+
+
+# fault: damage, exact codes, whether local bytes cure it
+FAULTS: dict[str, tuple[Callable[[Mac], object], list[str], bool]] = {
+    "nothing": (lambda _: None, [], True),
+    "WhisperKit: a bundle is gone": (lambda m: shutil.rmtree(bundle(m)), ["CD101"], True),
+    "WhisperKit: `weights/` is empty": (lambda m: weights(m).unlink(), ["CD102"], True),
+    "WhisperKit: the weights are cut": (
+        lambda m: worlds.cut(weights(m), weights(m).stat().st_size - 9), ["CD201"], True,
+    ),
+    "WhisperKit: a page in place of the bundle's data": (
+        lambda m: (bundle(m) / "coremldata.bin").write_bytes(builders.HTML_PAGE), ["CD202"], True,
+    ),
+    "WhisperKit: a pointer in place of the weights": (
+        lambda m: weights(m).write_bytes(builders.LFS_POINTER), ["CD202"], True,
+    ),
+    "WhisperKit: no tokenizer": (lambda m: tokenizer(m).unlink(), ["CD104"], True),
+    "WhisperKit: the tokenizer is cut": (
+        lambda m: worlds.cut(tokenizer(m), 9), ["CD201"], True,
+    ),
+    "WhisperKit: a config that nobody reads is cut": (
+        lambda m: (m.variant / "config.json").write_text("{"), ["CD201"], True,
+    ),
+    "WhisperKit: a stuck partial": (stuck, ["CD102", "CD413"], True),
+    "WhisperKit: a partial of a killed download": (begun, ["CD502"], True),
+    "WhisperKit: metadata in two lines": (
+        lambda m: m.note("config.json").write_text(f"{COMMIT}\nabc\n"), ["CD412"], False,
+    ),
+    "WhisperKit: one file's metadata is gone": (
+        lambda m: m.note("config.json").unlink(), ["CD419"], False,
+    ),
+    "WhisperKit: no metadata at all, as old versions leave it": (
+        lambda m: shutil.rmtree(m.documents / KIT / ".cache"), [], True,
+    ),
+    "WhisperKit: what only old versions read": (
+        lambda m: coreml_bundles.make_bundle(
+            m.variant / "TextDecoderContextPrefill.mlmodelc", weights=[8], seed=9
+        ),
+        ["CD419", "CD505"], False,
+    ),
+    "FluidAudio: a bundle is gone": (
+        lambda m: shutil.rmtree(m.support / "parakeet-tdt-0.6b-v3" / "Decoder.mlmodelc"),
+        ["CD101"], True,
+    ),
+    "FluidAudio: the folder of older versions": (
+        lambda m: (m.support / "parakeet-tdt-0.6b-v3").rename(
+            m.support / "parakeet-tdt-0.6b-v3-coreml"
+        ),
+        ["CD410"], True,
+    ),
+    "FluidAudio: a model that it gave up": (retired, ["CD507"], True),
+    "FluidAudio: whole for older versions": (
+        lambda m: (m.support / "parakeet-tdt-0.6b-v3" / "JointDecisionv3.mlmodelc").rename(
+            m.support / "parakeet-tdt-0.6b-v3" / "JointDecision.mlmodelc"
+        ),
+        ["CD106"], False,
+    ),
+    "whisper.cpp: a model of a known name, whole": (
+        lambda m: whisper(m, builders_models.ggml_whisper(), "ggml-mine.bin"), [], True,
+    ),
+    "whisper.cpp: no tensors": (
+        lambda m: whisper(m, builders_models.ggml_stub()), ["CD205"], False,
+    ),
+    "whisper.cpp: cut": (
+        lambda m: whisper(m, builders_models.ggml_whisper()[:-9]), ["CD201"], False,
+    ),
+    "whisper.cpp: another length than is published": (
+        lambda m: whisper(m, builders_models.ggml_whisper()), ["CD302"], False,
+    ),
+    "whisper.cpp: an error body": (
+        lambda m: whisper(m, builders.TEXT_ERROR), ["CD202"], False,
+    ),
+    "whisper.cpp: the Ruby binding was killed": (
+        lambda m: old(whisper(m, b"lmgg", "ggml-tiny.bin.downloading")), ["CD101", "CD502"], False,
+    ),
+    "whisper.cpp: an encoder without weights": (
+        lambda m: (m.ggml.parent / "ggml-tiny-encoder.mlmodelc").mkdir(), [], True,
+    ),
+    "lightning: the weights are cut": (
+        lambda m: worlds.cut(m.lightning / "weights.npz", 400), ["CD201"], False,
+    ),
+    "lightning: no weights": (lambda m: (m.lightning / "weights.npz").unlink(), ["CD101"], False),
+    "lightning: configuration and weights of two models": (
+        lambda m: (
+            (m.lightning / "config.json").write_text('{"quantization": {"bits": 4}}'),
+            (m.lightning / ".cache/huggingface/download/config.json.metadata").unlink(),
+        ),
+        ["CD414"], False,
+    ),
+    "lightning: a file was changed after it was downloaded": (
+        lambda m: old(m.lightning / "config.json", -60), ["CD412"], True,
+    ),
+    "a download in the temporary folder": (
+        lambda m: old(builders_tmp(m)), ["CD503"], True,
+    ),
+    "what Core ML compiled": (lambda m: compiled(m, 200 << 20), ["CD506"], True),
+    "little that Core ML compiled": (lambda m: compiled(m, 1 << 20), [], True),
+}  # fmt: skip
+
+
+def builders_tmp(mac: Mac) -> Path:
+    """Leave a download that nobody moved to its place."""
+    path = mac.temporary / "CFNetworkDownload_a1b2c3.tmp"
+    path.write_bytes(b"left")
+    return path
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_fault_has_its_code_and_its_cure(fault: str, mac: Mac) -> None:
+    """The damage gives exactly these codes; where local bytes cure it, the second scan is clean."""
+    damage, codes, curable = FAULTS[fault]
+    assert mac.codes(deep=True) == []
+    damage(mac)
+    before = fingerprint(mac.home), fingerprint(mac.project)
+    assert mac.codes() == codes
+    assert (fingerprint(mac.home), fingerprint(mac.project)) == before
+    if curable:
+        mac.fix()
+        assert mac.codes() == []
+        while surgery.undo(mac.host) is not None:
+            pass
+        assert (fingerprint(mac.home), fingerprint(mac.project)) == before
+
+
+def test_every_model_is_ready(mac: Mac) -> None:
+    """Each engine finds its model in the healthy world, by its own name."""
+    report = doctor.scan(mac.host)
+    ready = {
+        (entry.engines, entry.model)
+        for entry in report.entries
+        if report.statuses[entry.id] is Status.READY and entry.claims
+    }
+    assert ready == {
+        (("whisperkit",), VARIANT),
+        (("fluidaudio",), "parakeet-tdt-0.6b-v3"),
+        (("whisper.cpp",), "parakeet-tdt-0.6b-v3-f32"),
+        (("lightning-whisper-mlx",), "base"),
+    }
+
+
+def test_metadata_proves_the_content(mac: Mac) -> None:
+    """A flipped bit in what a client wrote the etag of is found by a deep scan alone."""
+    worlds.flip(weights(mac), weights(mac).stat().st_size - 1)
+    assert mac.codes() == []
+    assert mac.codes(deep=True) == ["CD301"]
+
+
+def test_the_quantised_model_of_a_shared_folder_is_told_by_its_configuration(mac: Mac) -> None:
+    """One folder, three names: `config.json` says which was downloaded last."""
+    (mac.lightning / "config.json").write_text(json.dumps({"quantization": {"bits": 4}}))
+    (mac.lightning / "weights.npz").write_bytes(builders_models.npz_file(quantized=True))
+    shutil.rmtree(mac.lightning / ".cache")
+    report = doctor.scan(mac.host)
+    assert report.findings == ()
+    assert "base@4bit" in {entry.model for entry in report.entries}
