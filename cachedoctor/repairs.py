@@ -412,12 +412,14 @@ def _siblings(
     survey: Survey, entry: Entry, claim: Claim, owner: Artifact
 ) -> Iterator[tuple[tuple[_Files, tuple[Proof, ...]], str]]:
     """Find the same bundle or file in the engine's other folder, then in the hub cache."""
+    tokenizer = claim.tokenizer and owner.name in _tokenizer_names(claim)
+    repository, above = (claim.tokenizer, "") if tokenizer else (claim.repository, claim.prefix)
     for other in survey.entries:
         same = any(c.engine == claim.engine and c.model == claim.model for c in other.claims)
-        hub = other.locator == "hub-cache" and other.name == claim.repository
+        hub = other.locator == "hub-cache" and other.name == repository
         if other.id == entry.id or not (same or hub):
             continue
-        prefix = (claim.prefix if hub else "") + owner.name
+        prefix = (above if hub else "") + owner.name
         mine = [a for a in other.artifacts if a.name == prefix or a.name.startswith(prefix + "/")]
         files = [a for a in mine if not a.bundle]
         if not files or any(a.state is not State.PRESENT for a in files):

@@ -252,13 +252,16 @@ def test_the_ranges_of_a_model_follow_each_other(engine: str) -> None:
 
 @pytest.mark.parametrize("engine", ["fluidaudio", "whisperkit"])
 def test_a_folder_is_of_one_model(engine: str) -> None:
-    """A folder's name tells its model, and nobody reads a folder that was removed."""
+    """A folder's name, or then its bundles, tell its model; nobody reads one that was removed."""
     table = catalog.read(engine)
-    owners: dict[str, set[str]] = {}
+    owners: dict[str, dict[str, set[str]]] = {}
     for model in table.models.values():
         for files in model.sets:
-            owners.setdefault(files.folder, set()).add(model.name)
-    assert {folder: names for folder, names in owners.items() if len(names) > 1} == {}
+            own = {n for need in files.requirements if not need.optional for n in need.names}
+            owners.setdefault(files.folder, {}).setdefault(model.name, set()).update(own)
+    for folder, models in owners.items():
+        names = [name for own in models.values() for name in own]
+        assert len(names) == len(set(names)), folder
     assert "" not in owners
     assert not owners.keys() & table.removed.keys()
     for until in table.removed.values():

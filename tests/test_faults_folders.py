@@ -346,6 +346,20 @@ def test_every_model_is_ready(mac: Mac) -> None:
     }
 
 
+def test_the_offline_diarizer_alone_is_whole(mac: Mac) -> None:
+    """Two diarizers share a folder; whichever has its bundles there is the one that is meant."""
+    folder = mac.support / "speaker-diarization"
+    folder.mkdir()
+    for seed, name in enumerate(("Segmentation", "FBank", "Embedding", "PldaRho")):
+        coreml_bundles.make_bundle(folder / f"{name}.mlmodelc", weights=[8], seed=seed)
+    (folder / "plda-parameters.json").write_text("{}")
+    report = doctor.scan(mac.host)
+    assert report.findings == ()
+    assert "speaker-diarization-offline" in {entry.model for entry in report.entries}
+    shutil.rmtree(folder / "PldaRho.mlmodelc")
+    assert mac.codes() == ["CD101"]
+
+
 def test_metadata_proves_the_content(mac: Mac) -> None:
     """A flipped bit in what a client wrote the etag of is found by a deep scan alone."""
     worlds.flip(weights(mac), weights(mac).stat().st_size - 1)

@@ -26,6 +26,7 @@ def official(tmp_path: Path) -> Path:
     folder = tmp_path / "official"
     folder.mkdir()
     coreml_bundles.fluidaudio_v3(folder)
+    shutil.rmtree(folder / "JointDecision.mlmodelc")  # of versions before 0.14.1
     return folder
 
 
@@ -44,6 +45,11 @@ def contents(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+def before_0_14_1(folder: Path) -> None:
+    """Give the joint network the name that it had before it changed."""
+    (folder / "JointDecisionv3.mlmodelc").rename(folder / "JointDecision.mlmodelc")
 
 
 def served(folder: Path) -> dict[str, bytes | Path]:
@@ -133,6 +139,7 @@ def test_an_older_framework_is_right_to_use_the_old_folder(
 ) -> None:
     """With `--engine-version fluidaudio=0.8.2` the old folder is healthy and ready."""
     shutil.copytree(official, models / OLD)
+    before_0_14_1(models / OLD)
     version = ("--engine-version", "fluidaudio=0.8.2")
     assert on(home, "scan", "--json", "--fail-on", "note", *version).codes == []
     assert on(home, "preflight", "fluidaudio", "--model", "v3", *version).code == 0
@@ -157,7 +164,7 @@ def test_a_folder_that_lacks_only_the_new_joint_fetches_only_that(
 ) -> None:
     """A v3 folder of 0.14.0 is CD106, and one bundle comes from the hub."""
     shutil.copytree(official, models / NEW)
-    shutil.rmtree(models / NEW / "JointDecisionv3.mlmodelc")
+    before_0_14_1(models / NEW)
     found = on(home, "scan", "--json", "--fail-on", "warning")
     assert (found.code, found.codes) == (1, ["CD106"])
     with Hub() as hub:
@@ -167,7 +174,7 @@ def test_a_folder_that_lacks_only_the_new_joint_fetches_only_that(
         files = {r.path for r in hub.requests if r.method == "GET" and "/resolve/" in r.path}
     assert files
     assert all("/JointDecisionv3.mlmodelc/" in path for path in files)
-    assert on(home, "scan", "--json", "--fail-on", "note").codes == []
+    assert on(home, "scan", "--json", "--fail-on", "note").codes == ["CD505"]
     bundle = "JointDecisionv3.mlmodelc"
     assert contents(models / NEW / bundle) == contents(official / bundle)
 

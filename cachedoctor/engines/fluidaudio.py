@@ -25,17 +25,33 @@ class FluidAudio(CatalogEngine):
     locators = ("application-support",)
 
     @cached_property
-    def _by_folder(self) -> dict[str, Model]:
-        models = self.table.models.values()
-        return {files.folder: model for model in models for files in model.sets}
+    def _by_folder(self) -> dict[str, list[Model]]:
+        found: dict[str, list[Model]] = {}
+        for model in self.table.models.values():
+            for folder in self.places(model):
+                found.setdefault(folder, []).append(model)
+        return found
 
     def places(self, model: Model) -> tuple[str, ...]:
         """Name the model's folders, the newest first."""
         return tuple(dict.fromkeys(files.folder for files in model.sets))
 
     def model_at(self, entry: Entry, host: Host) -> Model | None:
-        """Find the model of a folder by any name that some version gave it."""
-        return self._by_folder.get(entry.name)
+        """Find the model of a folder by any name that some version gave it.
+
+        Two that share a folder are told apart by which of them has more of its bundles there.
+        """
+        there = {artifact.name for artifact in entry.artifacts}
+
+        def present(model: Model) -> int:
+            return max(
+                sum(
+                    not n.optional and bool(there.intersection(n.names)) for n in files.requirements
+                )
+                for files in model.sets
+            )
+
+        return max(self._by_folder.get(entry.name, ()), key=present, default=None)
 
     def retired(self, entry: Entry) -> str:
         """Return the last version that had a folder of this name."""

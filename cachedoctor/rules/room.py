@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from cachedoctor import disk
+from cachedoctor.catalog import ordinal
 from cachedoctor.locators.hub_cache import HubListing, repository_folder
 from cachedoctor.rules import SUPERSEDED, EntryRule, RootRule, SetsAside, SurveyRule
 from cachedoctor.rules._entries import by_repository, missing, span
@@ -281,10 +282,13 @@ def _files(artifacts: Sequence[Artifact]) -> list[Artifact]:
 
 
 def _older_use(entry: Entry, artifact: Artifact) -> FileSet | None:
-    """Return the newest other file set that reads an artifact, where the assumed one does not."""
+    """Return the newest older file set that reads an artifact, where the assumed one does not."""
     for claim in entry.claims:
         for files in claim.others:
-            if any(artifact.name in need.names for need in files.requirements):
+            older = files.until and claim.needs.since
+            if older and ordinal(files.until) >= ordinal(claim.needs.since):
+                continue
+            if older and any(artifact.name in need.names for need in files.requirements):
                 return files
     return None
 
