@@ -136,7 +136,9 @@ def verdict_line(verdict: Verdict, host: Host) -> str:
     what = f"{verdict.engine} {verdict.model}"
     if verdict.ready:
         return f"ready   {what}  {place}"
-    word = {None: "broken", "CD109": "busy"}.get(verdict.code, "broken")
+    word = {"CD109": "busy"}.get(verdict.code or "", "broken")
+    if (verdict.code or "").startswith("CD6"):
+        word = "blocked"
     if verdict.why == "not there":
         return f"absent  {what}: not there; `{verdict.cure}` fetches it"
     cost = ""
@@ -144,7 +146,7 @@ def verdict_line(verdict: Verdict, host: Host) -> str:
         known = verdict.repair.fetch_bytes
         cost = f" fetches {size(known)}" if known else " fetches it"
     code = f"{verdict.code} " if verdict.code else ""
-    cure = "" if word == "busy" else f"; `{verdict.cure}`{cost}"
+    cure = "" if word == "busy" or not verdict.cure else f"; `{verdict.cure}`{cost}"
     return f"{word:<7} {what}: {code}{printable(verdict.why or '')}{cure}"
 
 
@@ -160,7 +162,25 @@ def summary_lines(report: Report) -> Iterator[str]:
         yield f"Checked: layout, sizes, headers, contents{rest}"
     else:
         yield "Checked: layout, sizes, headers. Not checked: contents (`cachedoctor scan --deep`)"
-    yield counting(report.findings)
+    yield _engines_counted(report) + counting(report.findings)
+
+
+def _engines_counted(report: Report) -> str:
+    """Return how many engines have a model that is ready, and how many only broken ones."""
+    by_engine: dict[str, set[Status]] = {}
+    for entry in report.entries:
+        for engine in entry.engines:
+            by_engine.setdefault(engine, set()).add(report.statuses[entry.id])
+    ready = sum(Status.READY in found for found in by_engine.values())
+    broken = sum(
+        bool(found & {Status.CORRUPT, Status.INCOMPLETE}) and Status.READY not in found
+        for found in by_engine.values()
+    )
+    words = [f"{plural(ready, 'engine')} ready"] if ready else []
+    words += (
+        [f"{broken} broken" if ready else f"{plural(broken, 'engine')} broken"] if broken else []
+    )
+    return f"{', '.join(words)}; " if words else ""
 
 
 def counting(findings: Sequence[Finding]) -> str:

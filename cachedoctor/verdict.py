@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from cachedoctor import doctor, engines, readiness
 from cachedoctor.errors import UsageError
 from cachedoctor.host import Host
+from cachedoctor.rules import machine
 
 if TYPE_CHECKING:
     from cachedoctor.vocabulary import Finding, Repair
@@ -28,9 +29,14 @@ class Verdict(NamedTuple):
 
     @property
     def cure(self) -> str:
-        """Return the command that makes it ready."""
+        """Return the command that makes it ready, or empty where none does."""
         question = f"--size {self.size}" if self.size else f"--model {self.model}"
-        return f"cachedoctor fix {self.engine} {question}"
+        return {
+            "CD601": f"pip install {machine.package_of(self.engine)}",
+            "CD602": "",
+            "CD603": "cachedoctor quarantine empty",
+            "CD604": "pip install --upgrade huggingface_hub",
+        }.get(self.code or "", f"cachedoctor fix {self.engine} {question}")
 
 
 def preflight(
@@ -57,6 +63,13 @@ def preflight(
     finding: Finding | None = None
     if entry is not None and not answer.ready:
         finding = next((f for f in report.of(entry) if f.code == answer.code), None)
+    repair = finding.repair if finding else None
+    in_the_way = machine.obstacle(engine, found.table.platforms, here)
+    if in_the_way is None and not answer.ready:
+        in_the_way = machine.no_room(answer.path, repair, models)
+    if in_the_way is not None:
+        code, why = in_the_way
+        answer = answer._replace(ready=False, code=code, why=why)
     return Verdict(
         engine,
         size,
@@ -66,6 +79,6 @@ def preflight(
         entry.revision if entry else None,
         answer.code,
         answer.why,
-        finding.repair if finding else None,
+        repair,
         report.checked[entry.id] if entry else None,
     )

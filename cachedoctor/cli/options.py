@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -38,6 +39,13 @@ def host_options(command: Callable[P, R]) -> Callable[..., R]:
         multiple=True,
         help="The version that is used; the newest is assumed.",
     )
+    @click.option(
+        "--python",
+        "pythons",
+        metavar="ENGINE=PATH",
+        multiple=True,
+        help="The interpreter that has an engine; looked at, never run.",
+    )
     @functools.wraps(command)
     def wrapped(
         *args: object,
@@ -46,6 +54,7 @@ def host_options(command: Callable[P, R]) -> Callable[..., R]:
         env: tuple[str, ...],
         project: str | None,
         versions: tuple[str, ...],
+        pythons: tuple[str, ...],
         **more: object,
     ) -> R:
         more["host"] = Host.look(
@@ -54,6 +63,7 @@ def host_options(command: Callable[P, R]) -> Callable[..., R]:
             environment=_pairs("--env", env),
             project=project,
             engine_versions=_versions(versions),
+            pythons=_interpreters(pythons),
         )
         return command(*args, **more)  # type: ignore[arg-type]
 
@@ -137,6 +147,20 @@ def _pairs(option: str, values: tuple[str, ...]) -> dict[str, str]:
         if not equals or not name:
             raise UsageError(f"{option} needs NAME=VALUE, not `{value}`")
         found[name] = rest
+    return found
+
+
+def _interpreters(values: tuple[str, ...]) -> dict[str, str]:
+    found = _pairs("--python", values)
+    if found:
+        from cachedoctor import engines
+
+        for name, path in found.items():
+            engines.find(name)
+            if not os.path.isfile(path):
+                raise UsageError(
+                    f"no interpreter at `{path}`", hint="name the file, `…/bin/python`"
+                )
     return found
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
-from cachedoctor import catalog, installed
+from cachedoctor import catalog, disk, installed
 from cachedoctor.locators.hub_cache import HubListing
 from cachedoctor.rules import RootRule, Rule, SurveyRule
 from cachedoctor.vocabulary import Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from cachedoctor.catalog import Model
     from cachedoctor.host import Host
     from cachedoctor.rules import Examination
-    from cachedoctor.vocabulary import Finding, Root
+    from cachedoctor.vocabulary import Finding, Repair, Root
 
 _SHARED_SINCE = "1.32.0"
 _HUB_SINCE = "0.8.0"
@@ -134,13 +136,33 @@ def obstacle(engine: str, platforms: tuple[str, ...], host: Host) -> tuple[str, 
     python = host.pythons.get(engine)
     if python is None:
         return None
-    package = {"whisper.cpp": "pywhispercpp"}.get(engine, engine)
+    package = package_of(engine)
     if installed.release(python, package) is None:
         return EngineNotInstalled.code, f"`{python}` has no {package}"
     version = installed.release(python, _HUB)
     if version and catalog.ordinal(version) < catalog.ordinal(_HUB_SINCE):
         return ClientTooOld.code, f"{_HUB} {version} in `{python}` cannot read this cache"
     return None
+
+
+def no_room(
+    path: str | None, repair: Repair | None, models: Sequence[Model]
+) -> tuple[str, str] | None:
+    """Return the code and the reason for which a model that is not whole could not be fetched."""
+    needed = repair.fetch_bytes + repair.copy_bytes if repair else 0
+    needed = needed or (models[0].bytes if models and repair is None else 0)
+    folder = path or "/"
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    free = disk.free_bytes(folder)
+    if needed <= free:
+        return None
+    return NoSpace.code, f"{needed} bytes are needed and {free} are free at `{folder}`"
+
+
+def package_of(engine: str) -> str:
+    """Return the Python package that is or brings an engine."""
+    return {"whisper.cpp": "pywhispercpp"}.get(engine, engine)
 
 
 def _traps(host: Host) -> Iterator[tuple[str, str]]:
