@@ -12,6 +12,8 @@ from cachedoctor import catalog, cli, engines, formats, locators, rules, version
 
 ROOT = Path(__file__).parent.parent
 
+GIVEN_UP = {"ls-eend"}  # replaced by a model for each step
+
 
 @pytest.mark.parametrize("rule", rules.every(), ids=lambda rule: rule.code)
 def test_every_rule_has_a_page(rule: rules.Rule) -> None:
@@ -22,7 +24,8 @@ def test_every_rule_has_a_page(rule: rules.Rule) -> None:
     assert len(rest) > 80
     others = [other for other in rules.every() if other.code != rule.code]
     assert rule.slug not in [other.slug for other in others]
-    assert rule.code in rules.FILE_ORDER or rule.code in ("CD000", "CD108", "CD417")
+    about_a_file = rule.code[2] in "123" or rule.code in rules.BROKEN_REF
+    assert not about_a_file or rule.code in rules.FILE_ORDER
 
 
 def test_every_code_that_the_documents_name_exists() -> None:
@@ -48,7 +51,9 @@ def test_every_module_of_the_plug_in_folders_is_found() -> None:
     for package in (formats, locators, engines):
         folder = Path(package.__path__[0])
         files = {path.stem for path in folder.glob("*.py")} - {"__init__"}
-        assert {name.replace("-", "_") for name in package.names()} == files
+        files = {name for name in files if not name.startswith("_")}
+        found = {re.sub(r"[-.]", "_", name) for name in package.names()}
+        assert found == files
     for name in engines.names():
         engine = engines.find(name)
         assert engine.name == name
@@ -69,7 +74,7 @@ def test_every_row_of_the_catalogue_is_whole() -> None:
                 assert size > 0
                 assert len(digest.hex) == 64
             newest = [files for files in model.sets if not files.until]
-            assert len(newest) == 1, model.name
+            assert len(newest) == (0 if model.name in GIVEN_UP else 1), model.name
         assert set(table.aliases.values()) <= set(table.models)
         assert not any(name.endswith(".en") for names in table.sizes.values() for name in names)
 

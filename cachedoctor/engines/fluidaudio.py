@@ -42,6 +42,11 @@ class FluidAudio(CatalogEngine):
         Two that share a folder are told apart by which of them has more of its bundles there.
         """
         there = {artifact.name for artifact in entry.artifacts}
+        rows = [
+            model
+            for model in self._by_folder.get(entry.name, ())
+            if self.version(host) or not model.sets[0].until  # one that was given up
+        ]
 
         def present(model: Model) -> int:
             return max(
@@ -51,13 +56,14 @@ class FluidAudio(CatalogEngine):
                 for files in model.sets
             )
 
-        return max(self._by_folder.get(entry.name, ()), key=present, default=None)
+        return max(rows, key=present, default=None)
 
     def retired(self, entry: Entry) -> str:
         """Return the last version that had a folder of this name."""
         if entry.locator not in self.locators or entry.root.rpartition("/")[2] != "Models":
             return ""
-        return self.table.removed.get(entry.name, "")
+        given_up = next((model.sets[0].until for model in self._by_folder.get(entry.name, ())), "")
+        return self.table.removed.get(entry.name, given_up)
 
     def home(self, model: Model, host: Host) -> str:
         """Return the folder that the assumed version looks in."""

@@ -90,7 +90,7 @@ class Duplicate(SurveyRule):
         """Report each content that several files have, with what all but one of them take up."""
         owners: dict[str, list[Entry]] | None = None
         for artifacts in seen.survey.digests.values():
-            files = _files(artifacts)
+            files = [a for a in _files(artifacts) if _may_hold(a, seen)]
             if len(files) < 2:
                 continue
             if owners is None:
@@ -279,6 +279,11 @@ def _files(artifacts: Sequence[Artifact]) -> list[Artifact]:
         if a.stamp and a.state is State.PRESENT and a.size_bytes == artifacts[0].size_bytes
     }
     return list(found.values())
+
+
+def _may_hold(artifact: Artifact, seen: Examination) -> bool:
+    """Say whether a file may have the content that it is said to have: nothing speaks against."""
+    return seen.measured(artifact) is None or seen.proven(artifact)
 
 
 def _older_use(entry: Entry, artifact: Artifact) -> FileSet | None:
