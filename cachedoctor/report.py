@@ -190,7 +190,7 @@ def counting(findings: Sequence[Finding]) -> str:
     count = counts(findings)
     kinds = ", ".join(plural(number, level.value) for level, number in count.items() if number)
     line = f"{plural(len(findings), 'finding')} ({kinds})"
-    cured = [finding.repair for finding in findings if repairable(finding)]
+    cured = [f.repair for f in findings if repairable(f) and f.severity is not Severity.NOTE]
     if cured:
         fetched = [repair for repair in cured if repair and repair.safety.value == "fetches"]
         line += f"; {len(cured)} can be repaired"

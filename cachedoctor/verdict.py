@@ -54,10 +54,10 @@ def preflight(
     found = engines.find(engine)
     models = readiness.answers(found, size=size, model=model)
     places = frozenset(place for m in models for place in found.places(m))
-    report = doctor.scan(here, [engine], only=places)
+    report = doctor.scan(here, [engine], only=places, cure_notes=False)
     answer = readiness.ready(found, report, models, size)
     if not answer.ready:  # look again at everything: the cure may lie in another place
-        report = doctor.scan(here, [engine])
+        report = doctor.scan(here, [engine], cure_notes=False)
         answer = readiness.ready(found, report, models, size)
     entry = next((e for e in report.entries if e.id == answer.entry), None)
     finding: Finding | None = None

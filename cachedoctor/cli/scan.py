@@ -57,6 +57,7 @@ def command(
         [engine.name for engine in chosen] if names or models else (),
         models=models,
         deep=deep,
+        cure_notes=verbose or format_ == "json",
         progress=console.progress(quiet=quiet),
     )
     ready = [

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from cachedoctor import formats
 from cachedoctor.errors import Fault, FormatError
+from cachedoctor.locators.hub_cache import repository_folder
 from cachedoctor.vocabulary import Finding, Severity, State
 
 if TYPE_CHECKING:
@@ -50,7 +51,19 @@ class Examination:
         self._measured = measured or {}
         self._faults: dict[tuple[str, str | None], FormatError | OSError | None] = {}
         self._by_entry: dict[str, tuple[tuple[Artifact, FormatError], ...]] = {}
+        self._revisions: dict[str, Mapping[str, tuple[Entry, ...]]] = {}
         self.unreadable: dict[str, OSError] = {}
+
+    def revisions(self, root: Root) -> Mapping[str, tuple[Entry, ...]]:
+        """Return the revisions of each repository of a hub cache by its folder."""
+        known = self._revisions.get(root.path)
+        if known is None:
+            found: dict[str, list[Entry]] = {}
+            for entry in root.entries:
+                found.setdefault(repository_folder(entry), []).append(entry)
+            known = {folder: tuple(entries) for folder, entries in found.items()}
+            self._revisions[root.path] = known
+        return known
 
     def measured(self, artifact: Artifact) -> str | None:
         """Return the digest that the file really has, where it was read or is remembered."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor.locators.hub_cache import repository_folder
 from cachedoctor.vocabulary import State
 
 if TYPE_CHECKING:
-    from cachedoctor.vocabulary import Artifact, Claim, Entry, FileSet, Root
+    from cachedoctor.vocabulary import Artifact, Claim, Entry, FileSet
 
 WEIGHTS = (".bin", ".safetensors", ".npz", ".pt")
 _LAYOUTS = (
@@ -51,15 +50,6 @@ def span(files: FileSet) -> str:
     if files.until:
         return f"up to {files.until}"
     return f"{files.since} and later" if files.since else "every version"
-
-
-def by_repository(root: Root) -> dict[str, tuple[Entry, ...]]:
-    """Return the revisions of each hub repository by its folder."""
-    found: dict[str, tuple[Entry, ...]] = {}
-    for entry in root.entries:
-        folder = repository_folder(entry)
-        found[folder] = (*found.get(folder, ()), entry)
-    return found
 
 
 def other_layout(entry: Entry) -> str:

@@ -10,7 +10,7 @@ from cachedoctor import disk
 from cachedoctor.locators import FolderListing, held
 from cachedoctor.locators.hub_cache import HubListing, holder
 from cachedoctor.rules import EntryRule, RootRule
-from cachedoctor.rules._entries import by_repository, missing, nothing_in
+from cachedoctor.rules._entries import missing, nothing_in
 from cachedoctor.vocabulary import Severity, State
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Unreadable(RootRule):
                     message = f"{what} cannot be read: {said}"
                     yield self.of(artifact, entry, message, unit="folder" if folder else None)
         if isinstance(root.listing, HubListing):
-            revisions = by_repository(root)
+            revisions = seen.revisions(root)
             for repository in root.listing.repositories.values():
                 for path, why in repository.unreadable:
                     mine = revisions.get(repository.path, ())
@@ -112,7 +112,7 @@ class InProgress(RootRule):
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Ask for a holder only where something is amiss: that opens files."""
         if isinstance(root.listing, HubListing):
-            revisions = by_repository(root)
+            revisions = seen.revisions(root)
             for repository in root.listing.repositories.values():
                 mine = revisions.get(repository.path, ())
                 amiss = any(missing(entry) or nothing_in(entry) for entry in mine)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cachedoctor.locators.hub_cache import HubListing
 from cachedoctor.rules import EntryRule, Restores, RootRule, SetsAside
-from cachedoctor.rules._entries import by_repository, in_store
+from cachedoctor.rules._entries import in_store
 from cachedoctor.vocabulary import Severity, State
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class BadTreeManifest(SetsAside, RootRule):
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report what the locator could not read."""
         if isinstance(root.listing, HubListing):
-            revisions = by_repository(root)
+            revisions = seen.revisions(root)
             for repository in root.listing.repositories.values():
                 for path, why in repository.bad_trees:
                     name = path.rpartition("/")[2]

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from cachedoctor.locators.hub_cache import HubListing
 from cachedoctor.rules import RootRule
-from cachedoctor.rules._entries import by_repository
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +28,7 @@ class _RefRule(RootRule):
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report each ref that is wrong in this way."""
         if isinstance(root.listing, HubListing):
-            revisions = by_repository(root)
+            revisions = seen.revisions(root)
             for repository in root.listing.repositories.values():
                 for ref in repository.refs:
                     message = self.wrong(ref, repository)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from cachedoctor import disk
 from cachedoctor.catalog import ordinal
-from cachedoctor.locators.hub_cache import HubListing, repository_folder
+from cachedoctor.locators.hub_cache import HubListing
 from cachedoctor.rules import SUPERSEDED, EntryRule, RootRule, SetsAside, SurveyRule
-from cachedoctor.rules._entries import by_repository, missing, span
+from cachedoctor.rules._entries import missing, span
 from cachedoctor.rules.waste import leavings
 from cachedoctor.vocabulary import Severity, State
 
@@ -41,7 +41,7 @@ class OrphanBlob(SetsAside, RootRule):
         """Compare the blobs of each repository, and the shared store, with what leads to them."""
         if not isinstance(root.listing, HubListing):
             return
-        revisions = by_repository(root)
+        revisions = seen.revisions(root)
         linked = {
             look.file for r in root.listing.repositories.values() for look in r.blobs.values()
         }
@@ -200,7 +200,7 @@ class DetachedSnapshot(RootRule):
         """Report each revision without a branch, with the bytes that are its own."""
         if not isinstance(root.listing, HubListing):
             return
-        for folder, mine in by_repository(root).items():
+        for folder, mine in seen.revisions(root).items():
             if root.listing.repositories[folder].unreadable:
                 continue  # a branch may be there all the same
             attached = any(entry.refs for entry in mine)
@@ -222,9 +222,10 @@ class DetachedSnapshot(RootRule):
         """Set the revision aside, with what is its own."""
         from cachedoctor import repairs
 
-        entry = next(e for e in seen.survey.entries if e.id == finding.entries[0])
-        root = next(root for root in seen.survey.roots if root.path == entry.root)
-        mine = by_repository(root)[repository_folder(entry)]
+        folder = finding.path.partition("/snapshots/")[0]
+        found = (seen.revisions(root).get(folder) for root in seen.survey.roots)
+        mine = next(revisions for revisions in found if revisions)
+        entry = next(entry for entry in mine if entry.path == finding.path)
         blobs = sorted({a.file for a in own_artifacts(entry, mine) if "/blobs/" in a.file})
         return repairs.detach(entry, blobs, finding.bytes)
 

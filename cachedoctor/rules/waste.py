@@ -10,7 +10,7 @@ from cachedoctor import disk
 from cachedoctor.locators import LIVE_S, FolderListing, LeavingsListing, held
 from cachedoctor.locators.hub_cache import HubListing
 from cachedoctor.rules import EntryRule, RootRule, SetsAside
-from cachedoctor.rules._entries import by_repository, missing
+from cachedoctor.rules._entries import missing
 from cachedoctor.rules.metadata import stuck
 from cachedoctor.vocabulary import Severity
 
@@ -47,7 +47,7 @@ class StaleLock(SetsAside, RootRule):
         for lock in root.listing.locks:
             name = os.path.basename(lock.path)
             yield self._of(root, lock.path, (), f"locks of `{name}`, which is gone")
-        revisions = by_repository(root)
+        revisions = seen.revisions(root)
         for repository in root.listing.repositories.values():
             mine = revisions.get(repository.path, ())
             if repository.partials or any(missing(entry) for entry in mine):
@@ -85,7 +85,7 @@ class LeftoverProbe(SetsAside, RootRule):
         """Report those that are too old to be in use."""
         if not isinstance(root.listing, HubListing):
             return
-        revisions = by_repository(root)
+        revisions = seen.revisions(root)
         found: list[tuple[tuple[Entry, ...], Leftover]] = [
             ((), probe) for probe in root.listing.probes
         ]
@@ -124,7 +124,7 @@ class LeftoverPartial(SetsAside, RootRule):
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report each partial that the locators listed; a live one is another rule's."""
         if isinstance(root.listing, HubListing):
-            revisions = by_repository(root)
+            revisions = seen.revisions(root)
             for repository in root.listing.repositories.values():
                 for partial in repository.partials:
                     yield self._of(
