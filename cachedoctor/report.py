@@ -162,7 +162,7 @@ def summary_lines(report: Report) -> Iterator[str]:
         yield f"Checked: layout, sizes, headers, contents{rest}"
     else:
         yield "Checked: layout, sizes, headers. Not checked: contents (`cachedoctor scan --deep`)"
-    yield _engines_counted(report) + counting(report.findings)
+    yield from textwrap.wrap(_engines_counted(report) + counting(report.findings), WIDTH)
 
 
 def _engines_counted(report: Report) -> str:
@@ -211,15 +211,23 @@ def _table(report: Report, engines: Sequence[str]) -> Iterator[str]:
             rows.setdefault((entry.engines, entry.root), []).append(entry)
     names = {", ".join(users) for users, _ in rows}
     width = max((len(name) for name in names), default=0)
+    listed = {
+        key: textwrap.wrap(
+            "  ".join(dict.fromkeys(e.model or e.name for e in entries)),
+            _MODELS_WIDTH,
+            break_on_hyphens=False,
+        )
+        for key, entries in rows.items()
+    }
+    column = max((len(line) for lines in listed.values() for line in lines), default=0)
     for (users, root), entries in sorted(rows.items(), key=lambda row: (len(row[0][0]), row[0])):
-        models = list(dict.fromkeys(entry.model or entry.name for entry in entries))
         held = size(sum(held_bytes(entries).values()))
         place = LAYOUTS.get(entries[0].locator, entries[0].locator)
         if not _is_usual(root, report.host):
             place = report.host.short(root)
-        first, *more = textwrap.wrap("  ".join(models), _MODELS_WIDTH) or [""]
+        first, *more = listed[users, root]
         name = f"{', '.join(users):<{width}}"
-        yield f"{_tick(entries, report)} {name}  {first:<24}  {held:>10}  {printable(place)}"
+        yield f"{_tick(entries, report)} {name}  {first:<{column}}  {held:>10}  {printable(place)}"
         yield from (f"  {'':<{width}}  {line}" for line in more)
     there = {user for users, _ in rows for user in users}
     absent = [engine for engine in engines if engine not in there]
@@ -249,11 +257,14 @@ def _readiness(answers: Sequence[Readiness]) -> Iterator[str]:
     for name, row in sorted(shown.items()):
         marks = [_mark(row.get(each)) for each in _SIZES]
         yield f"{name:<{width}}  " + "".join(f"{mark:<8}" for mark in marks).rstrip()
-    for name, row in sorted(shown.items()):
-        for each, answer in row.items():
-            if answer.entry and not answer.ready:
-                why = f"{answer.code or ''} {printable(answer.why or '')}".strip()
-                yield from _wrapped(f"{name} {each}: {why}")
+    reasons = {
+        (name, answer.model): f"{answer.code or ''} {printable(answer.why or '')}".strip()
+        for name, row in sorted(shown.items())
+        for answer in row.values()
+        if answer.entry and not answer.ready
+    }
+    for (name, model), why in reasons.items():
+        yield from _wrapped(f"{name} {model}: {why}")
 
 
 def _mark(answer: Readiness | None) -> str:
