@@ -74,8 +74,8 @@ def scan(
     """Look at what the engines called `names`, or all of them, keep on `host`.
 
     `models` narrows the answer to these of their models; `deep` reads every byte that has a digest
-    and remembers it; `only` narrows the look itself to these repositories, folders or files; without
-    `cure_notes` nobody asks how waste would be set aside, which takes a third of the time.
+    and remembers it; `only` narrows the look itself to these repositories, folders or files.
+    Without `cure_notes` nobody asks how waste would be set aside, which takes time.
     Changes nothing in a cache and needs no network. Raises `UsageError` for an unknown engine.
     """
     began = time.perf_counter()

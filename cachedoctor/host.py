@@ -73,7 +73,7 @@ class Host(NamedTuple):
             _require_folder(project, "project")
         elif any(os.path.isdir(os.path.join(cwd, name)) for name in ("models", "mlx_models")):
             project = cwd
-        said = [config.read(_config_folder(), home=place, confined=False)]
+        said = [config.read(config_folder(), home=place, confined=False)]
         if project is not None or os.path.isfile(os.path.join(cwd, config.NAME)):
             said.insert(0, config.read(project or cwd, home=place, confined=True))
         versions = {n: v for one in reversed(said) for n, v in one.engine_versions.items()}
@@ -175,7 +175,8 @@ def _require_folder(path: str, what: str) -> None:
         raise CannotLookError(f"the {what} cannot be read ({error.strerror}): `{path}`") from error
 
 
-def _config_folder() -> str:
+def config_folder() -> str:
+    """Return the running user's folder of configuration."""
     import platformdirs
 
     return platformdirs.user_config_dir("cachedoctor", appauthor=False)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cachedoctor.catalog import Model, Table
 
 _MADE = "<!-- made by `python -m cachedoctor.reference docs`; do not edit -->"
+_WIDTH = 88
 _KINDS = {
     "CD0": "cachedoctor itself",
     "CD1": "What is there",
@@ -75,7 +76,7 @@ def main() -> None:
 
 def _rules() -> Iterator[str]:
     yield from ("# Findings", "", _MADE, "")
-    yield "One fault has one code; a code is never used again. `cachedoctor explain CODE` prints a page."
+    yield "One fault has one code; `cachedoctor explain CODE` prints its page."
     group = ""
     for rule in rules.every():
         if rule.code[:3] != group:
@@ -97,7 +98,7 @@ def _rules() -> Iterator[str]:
 
 def _caches() -> Iterator[str]:
     yield from ("# Where models are", "", _MADE, "")
-    yield "Each engine with its models, then each layout as a tree. Bytes are about what a download costs."
+    yield "Each engine with its models and about what a download costs, then each layout as a tree."
     for name in engines.names():
         engine = engines.find(name)
         table = engine.table
@@ -167,13 +168,13 @@ def _file_sets(table: Table) -> Iterator[str]:
 
 def _commands() -> Iterator[str]:
     yield from ("# Commands", "", _MADE, "")
-    context = click.Context(cli.group, info_name="cachedoctor")
+    context = click.Context(cli.group, info_name="cachedoctor", terminal_width=_WIDTH)
     yield from ("```", *cli.group.get_help(context).splitlines(), "```")
     for name in cli.COMMANDS:
         command = cli.group.get_command(context, name)
         if command is None:
             continue
-        yield from _command(command, click.Context(command, parent=context, info_name=name))
+        yield from _command(command, _below(command, context, name))
     yield from ("", "## Exit codes", "", "| code | means |", "|---|---|")
     yield from (f"| {code} | {means} |" for code, means in _EXITS)
     yield ""
@@ -185,8 +186,11 @@ def _command(command: click.Command, context: click.Context, level: int = 2) -> 
     yield from ("```", *command.get_help(context).splitlines(), "```")
     if isinstance(command, click.Group):
         for name, inner in command.commands.items():
-            below = click.Context(inner, parent=context, info_name=name)
-            yield from _command(inner, below, level + 1)
+            yield from _command(inner, _below(inner, context, name), level + 1)
+
+
+def _below(command: click.Command, context: click.Context, name: str) -> click.Context:
+    return click.Context(command, parent=context, info_name=name, terminal_width=_WIDTH)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,18 @@ import click
 from cachedoctor.errors import CacheDoctorError
 from cachedoctor.version import VERSION
 
-COMMANDS = ("scan", "fix", "undo", "quarantine", "preflight", "explain", "demo")
+COMMANDS = (
+    "scan",
+    "fix",
+    "undo",
+    "quarantine",
+    "preflight",
+    "where",
+    "engines",
+    "explain",
+    "info",
+    "demo",
+)
 
 
 class Commands(click.Group):

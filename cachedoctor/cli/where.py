@@ -1,0 +1,60 @@
+"""`cachedoctor where`."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from cachedoctor.cli.options import host_options, model_options, output_options
+from cachedoctor.host import Host
+
+
+@click.command(name="where", short_help="A path, for scripts.")
+@click.argument("name", metavar="ENGINE")
+@model_options
+@host_options
+@output_options
+def command(
+    name: str,
+    size: str | None,
+    model: str | None,
+    host: Host,
+    verbose: bool,
+    quiet: bool,
+    format_: str,
+) -> None:
+    """Print where an engine's model is, or where the engine keeps its models.
+
+    With a size or a model: the path of what it would load, whole or not; exit code 1 and an error
+    when there is none. Without: each place that has models of the engine, or the usual one.
+
+    \b
+      cachedoctor where faster-whisper --size small
+      du -sh "$(cachedoctor where whisperkit)"
+    """
+    from cachedoctor import doctor, engines, readiness, record
+    from cachedoctor.errors import CacheDoctorError
+    from cachedoctor.report import printable
+
+    engine = engines.find(name)
+    models = readiness.answers(engine, size=size, model=model)
+    report = doctor.scan(host, [name], cure_notes=False)
+    if size or model:
+        answer = readiness.ready(engine, report, models, size)
+        if answer.entry is None:
+            question = f"--size {size}" if size else f"--model {model}"
+            raise CacheDoctorError(
+                f"{name} {answer.model} is not there; it would be at `{answer.path}`",
+                hint=f"`cachedoctor fix {name} {question}` fetches it",
+            )
+        paths = [answer.path or ""]
+    else:
+        there = [entry.root for entry in report.entries if name in entry.engines]
+        paths = list(dict.fromkeys(there)) or [os.path.dirname(engine.home(models[0], host))]
+    if format_ == "json":
+        shown = [printable(path) for path in paths]
+        click.echo(record.dumps({**record.head(host), "where": {"engine": name, "paths": shown}}))
+    elif not quiet:
+        for path in paths:
+            click.echo(os.fsencode(path))
