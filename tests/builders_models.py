@@ -36,7 +36,9 @@ def ggml_stub(tokens: int = 5) -> bytes:
 
 def ggml_silero() -> bytes:
     """Return the head of a voice activity model."""
-    return struct.pack("<Ii", _MAGIC, 10) + b"silero-16k" + struct.pack("<3i", 6, 2, 0)
+    return (
+        struct.pack("<Ii", _MAGIC, 10) + b"silero-16k" + struct.pack("<3i", 6, 2, 0) + pattern(99)
+    )
 
 
 def ggml_parakeet() -> bytes:
