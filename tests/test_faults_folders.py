@@ -275,6 +275,13 @@ FAULTS: dict[str, tuple[Callable[[Mac], object], list[str], bool]] = {
     "whisper.cpp: another length than is published": (
         lambda m: whisper(m, builders_models.ggml_whisper()), ["CD302"], False,
     ),
+    "Finder's own files": (
+        lambda m: [
+            (folder / ".DS_Store").write_bytes(b"Bud1")
+            for folder in (m.variant, bundle(m), m.support, m.lightning, m.documents)
+        ],
+        [], True,
+    ),
     "whisper.cpp: an error body": (
         lambda m: whisper(m, builders.TEXT_ERROR), ["CD202"], False,
     ),

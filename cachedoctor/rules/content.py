@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cachedoctor.rules import EntryRule, Restores
-from cachedoctor.vocabulary import State
+from cachedoctor.vocabulary import Evidence, Severity, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cachedoctor.rules import Examination
-    from cachedoctor.vocabulary import Entry, Finding
+    from cachedoctor.vocabulary import Entry, Finding, Repair
 
 
 class DigestMismatch(Restores, EntryRule):
@@ -84,9 +84,10 @@ class SizeMismatch(Restores, EntryRule):
 
     The length is known from the repository's listing or from the publisher, and the bytes here
     cannot be the same content. Seen for files whose format has no length of its own, and for
-    repositories of no known engine.
+    repositories of no known engine. Of a loose file that is whole in itself it is only a warning:
+    it may be another conversion, or your own model under a known name.
 
-    `fix` restores the file.
+    `fix` restores the file, but for such a model: nothing proves that you did not mean it.
     Source: huggingface_hub 2.4.0 `_tree_cache.py`; the catalogue's rows.
     """
 
@@ -100,12 +101,19 @@ class SizeMismatch(Restores, EntryRule):
             if expected is None or artifact.state is not State.PRESENT:
                 continue
             if artifact.size_bytes != expected and not seen.proven(artifact):
+                own = artifact.format and artifact.evidence is Evidence.TABLE and not entry.revision
+                what = "is whole and not the published file" if own else "has the wrong length"
                 yield self.of(
                     artifact,
                     entry,
-                    f"`{artifact.name}` has the wrong length",
+                    f"`{artifact.name}` {what}",
+                    **({"severity": Severity.WARNING} if own else {}),
                     measured=artifact.size_bytes,
                     expected=expected,
                     unit="bytes",
                     bytes=artifact.size_bytes,
                 )
+
+    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
+        """Restore the file, unless it may be somebody's own."""
+        return None if finding.severity is Severity.WARNING else super().cure(finding, seen)

@@ -100,8 +100,9 @@ class StuckPartial(SetsAside, RootRule):
 class MetadataMissing(RootRule):
     """A file has no download metadata where its neighbours have.
 
-    Offline, WhisperKit's hub client demands the metadata of every file in the repository's folder,
-    and refuses all variants for one file that has none. With `modelFolder` set it does not ask.
+    Offline, WhisperKit's hub client demands the metadata of every file in the repository's folder
+    that is not hidden, and refuses all variants for one file that has none. With `modelFolder` set
+    it does not ask.
 
     Download the variant again while online, or give the app the model's folder itself.
     Source: argmaxinc/argmax-oss-swift 1.0.0 `HubApi.swift` `verifyOfflineFiles`;
@@ -126,6 +127,7 @@ class MetadataMissing(RootRule):
                 and artifact.name not in notes
                 and artifact.path.startswith(entry.path + "/")
                 and not artifact.name.startswith("models/")  # a tokenizer of 0.13.1
+                and not any(part.startswith(".") for part in artifact.name.split("/"))
             ]
             if notes and bare:
                 more = f" and {len(bare) - 1} more" if len(bare) > 1 else ""
