@@ -367,11 +367,8 @@ def _restore_in_folder(survey: Survey, entry: Entry, artifact: Artifact) -> Repa
         return None
     claim = entry.claims[0]
     sources: list[Source] = []
-    proofs: tuple[Proof, ...] = ()
-    for found, why in _siblings(survey, entry, claim, owner):
-        files, known = found
-        sources.append(LocalCopy(files, why))
-        proofs = proofs or known
+    for (files, known), why in _siblings(survey, entry, claim, owner):
+        sources.append(LocalCopy(files, why, known))
     whole = owner.bundle or owner.format == "coreml"  # a file may be where the bundle belongs
     remote = claim.prefix + owner.name + ("/" if whole else "")
     tokenizer = claim.tokenizer and owner.name in _tokenizer_names(claim)
@@ -382,8 +379,6 @@ def _restore_in_folder(survey: Survey, entry: Entry, artifact: Artifact) -> Repa
     if not sources:
         return None
     need = _need(owner.name, tuple(sources), "coreml" if whole else owner.format)
-    if proofs:
-        need = need._replace(proofs=(*need.proofs, *proofs))
     return _repair(
         "restore-bundle" if whole else "restore-file",
         _words(sources[0], owner.name),

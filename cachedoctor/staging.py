@@ -33,6 +33,9 @@ def stage(need: Need, path: str, network: Network) -> None:
     if os.path.lexists(path) and not _resumable(need):
         try:
             _prove(need, path)
+            again = any(isinstance(source, LocalCopy) and source.proofs for source in need.sources)
+            if again:  # which of them was begun is not known
+                raise RepairError(f"`{need.name}` is copied again")
         except (OSError, CacheDoctorError):
             disk.remove_tree(path)
         else:
@@ -42,7 +45,7 @@ def stage(need: Need, path: str, network: Network) -> None:
         try:
             disk.make_folders(os.path.dirname(path))
             _bring(source, need, path, network)
-            _prove(need, path)
+            _prove(need, path, source)
         except (OSError, FormatError, RepairError) as error:
             failures.append(_reason(error))
             if not isinstance(source, CdnFetch) and os.path.lexists(path):
@@ -110,9 +113,10 @@ def allowed(network: Network) -> None:
         raise FetchError("a download is needed, and HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set")
 
 
-def _prove(need: Need, path: str) -> None:
+def _prove(need: Need, path: str, source: Source | None = None) -> None:
     """Compare what was staged with every proof; raises `RepairError` or `FormatError`."""
-    for proof in need.proofs:
+    own = source.proofs if isinstance(source, LocalCopy) else ()
+    for proof in (*need.proofs, *own):
         file = os.path.join(path, proof.name) if proof.name else path
         if proof.format and need.folder and not proof.name:
             formats.find_bundle(proof.format).inspect(file)

@@ -213,11 +213,21 @@ class Survey(NamedTuple):
 # --- repairs as data (law 5): needs are staged and proven, then steps with fixed inverses are taken
 
 
+class Proof(NamedTuple):
+    """What one staged file must be: `name` is relative to its need, empty for the need itself."""
+
+    name: str
+    bytes: int | None
+    digest: Digest | None
+    format: str | None = None
+
+
 class LocalCopy(NamedTuple):
     """Copy files that are already on this machine; a single file's relative name is empty."""
 
     files: tuple[tuple[str, str], ...]  # relative name, physical path
     why: str  # how a plan names this source: "hub cache", "another repository"
+    proofs: tuple[Proof, ...] = ()  # what this copy is said to be, beyond what any source must
 
 
 class HubFetch(NamedTuple):
@@ -244,15 +254,6 @@ class Text(NamedTuple):
 
 
 Source = LocalCopy | HubFetch | CdnFetch | Text
-
-
-class Proof(NamedTuple):
-    """What one staged file must be: `name` is relative to its need, empty for the need itself."""
-
-    name: str
-    bytes: int | None
-    digest: Digest | None
-    format: str | None = None
 
 
 class Need(NamedTuple):

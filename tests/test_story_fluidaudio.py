@@ -257,3 +257,23 @@ def test_an_absent_model_is_fetched_into_a_folder_of_its_own(
     assert on(home, "preflight", "fluidaudio", "--size", "small").code == 0
     assert on(home, "undo").code == 0
     assert fingerprint(home) == before
+
+
+def test_a_damaged_copy_does_not_stand_in_the_way_of_a_newer_one(
+    home: Path, models: Path, official: Path
+) -> None:
+    """What a local copy is said to be is asked of that copy alone, not of the hub's revision."""
+    repository = in_hub(home, official)
+    part = "Decoder.mlmodelc/weights/weight.bin"
+    copy = worlds.blob_of(repository / "snapshots" / worlds.COMMIT / part)
+    worlds.flip(copy, copy.stat().st_size - 1)
+    shutil.copytree(official, models / NEW)
+    shutil.rmtree(models / NEW / "Decoder.mlmodelc")
+    newer = served(official)
+    changed = bytearray(newer[part])  # type: ignore[arg-type]
+    changed[-1] ^= 3
+    with Hub() as hub:
+        hub.add(REPOSITORY, {**newer, part: bytes(changed)})
+        fixed = on(home, "fix", "fluidaudio", "--yes", "--mirror", f"hub={hub.url}")
+    assert fixed.code == 0, fixed.output + fixed.errors
+    assert (models / NEW / part).read_bytes() == bytes(changed)
