@@ -36,7 +36,7 @@ from cachedoctor.vocabulary import (
 ONE_FILE = ("openai-cdn", "ggml-folder")  # layouts in which a model is one file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from cachedoctor.locators._repository import Repository
     from cachedoctor.vocabulary import Artifact, Claim, Entry, Finding, Source, Step, Survey
@@ -213,18 +213,18 @@ def whole_model(
     `path` is the repository's folder there; `files` are the names below the repository with what
     the hub promises of each; only what the engine reads is fetched.
     """
-    wanted = {name for need in claim.needs.requirements for name in need.names}
+    wanted = _chosen(claim, {name for name, _ in files})
     snapshot = os.path.join(path, "snapshots", commit)
     needs: list[Need] = []
     steps: list[Step] = [*_folders(os.path.join(path, "blobs")), *_folders(snapshot)]
-    size = 0
+    placed: set[str] = set()
     for name, proof in files:
         if name not in wanted or proof.digest is None:
             continue
-        size += proof.bytes or 0
         source = HubFetch(claim.repository, commit, name, proof.bytes or 0)
         blob = os.path.join(path, "blobs", proof.digest.hex)
-        if not os.path.lexists(blob):
+        if not os.path.lexists(blob) and blob not in placed:  # two names may have one content
+            placed.add(blob)
             needs.append(Need(name, (source,), (proof,)))
             steps.append(Put(name, blob))
         link = os.path.join(snapshot, name)
@@ -238,6 +238,15 @@ def whole_model(
         steps.append(Put("ref", ref))
     words = f"fetch {claim.model} from {claim.repository} at {commit[:12]}"
     return _repair("fetch-model", words, root, tuple(needs), tuple(dict.fromkeys(steps)))
+
+
+def _chosen(claim: Claim, listed: Collection[str]) -> set[str]:
+    """Choose what an engine opens, of several names the first; an index brings all shards."""
+    found = (next((n for n in need.names if n in listed), "") for need in claim.needs.requirements)
+    chosen = {name for name in found if name}
+    if any(name.endswith(".safetensors.index.json") for name in chosen):
+        chosen |= {name for name in listed if name.endswith(".safetensors") and "/" not in name}
+    return chosen
 
 
 def whole_folder(

@@ -1,0 +1,140 @@
+"""A model that is not there is fetched by name, from the real protocol, and taken back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import builders, builders_models, coreml_bundles, worlds
+from tests.command import Ended, cachedoctor
+from tests.conftest import fingerprint
+from tests.loopback import Hub
+from tests.test_engines import SAMPLES, TRANSFORMERS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+VARIANT = "openai_whisper-tiny"
+
+
+def contents(folder: Path, prefix: str = "") -> dict[str, bytes | Path]:
+    """Return every file of a folder, by the name that it has in a repository."""
+    return {
+        prefix + str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def fetched(hub: Hub, engine: str, model: str, *place: str) -> Ended:
+    """Run a fix for a model that is not there."""
+    question = ("--model", model, "--yes", "--mirror", f"hub={hub.url}", *place)
+    return cachedoctor("fix", engine, *question)
+
+
+@pytest.mark.parametrize("engine", SAMPLES)
+def test_a_model_of_the_hub_cache(engine: str, home: Path) -> None:
+    """Only what the engine reads is fetched; then it is ready, clean, and undone to the byte."""
+    sample = SAMPLES[engine]
+    before = fingerprint(home)
+    with Hub() as hub:
+        hub.add(sample.repository, {**sample.files, "README.md": b"# much more", "x.bin": b"y"})
+        ended = fetched(hub, engine, sample.model)
+    assert ended.code == 0, ended.output + ended.errors
+    ready = cachedoctor("preflight", engine, "--model", sample.model)
+    assert (ready.code, ready.output.split()[0]) == (0, "ready")
+    assert cachedoctor("scan", "--deep", "--json", "--fail-on", "note").codes == []
+    snapshot = cachedoctor("where", engine, "--model", sample.model).output.strip()
+    assert {name for name in contents(home) if "README" in name} == set()
+    assert snapshot
+    assert cachedoctor("undo").code == 0
+    assert fingerprint(home) == before
+
+
+def test_weights_in_shards_come_with_their_index(home: Path) -> None:
+    """A repository that has only an index and shards is fetched whole."""
+    shards = ("model-1.safetensors", "model-2.safetensors")
+    files = {name: data for name, data in TRANSFORMERS.items() if name != "model.safetensors"}
+    files |= dict.fromkeys(shards, builders.safetensors_file())
+    files["model.safetensors.index.json"] = builders_models.shard_index(shards)
+    with Hub() as hub:
+        hub.add("openai/whisper-tiny", files)
+        ended = fetched(hub, "insanely-fast-whisper", "tiny")
+    assert ended.code == 0, ended.output + ended.errors
+    assert cachedoctor("preflight", "insanely-fast-whisper", "--model", "tiny").code == 0
+
+
+def test_a_folder_of_lightning_whisper_mlx(home: Path, tmp_path: Path) -> None:
+    """It is put where the engine, started in the project, looks."""
+    project = tmp_path / "project"
+    project.mkdir()
+    files = {"config.json": b"{}", "weights.npz": builders_models.npz_file()}
+    with Hub() as hub:
+        hub.add("mlx-community/whisper-base-mlx", {**files, "README.md": b"# x"})
+        ended = fetched(hub, "lightning-whisper-mlx", "base", "--project", str(project))
+    assert ended.code == 0, ended.output + ended.errors
+    folder = project / "mlx_models" / "base"
+    assert {name: (folder / name).read_bytes() for name in files} == files
+    ready = cachedoctor(
+        "preflight", "lightning-whisper-mlx", "--model", "base", "--project", str(project)
+    )
+    assert ready.code == 0, ready.output
+
+
+def test_a_variant_of_whisperkit_with_its_tokenizer(home: Path, tmp_path: Path) -> None:
+    """The bundles come from one repository, the tokenizer from another."""
+    official = tmp_path / "official"
+    official.mkdir()
+    for seed, name in enumerate(("AudioEncoder", "MelSpectrogram", "TextDecoder")):
+        coreml_bundles.make_bundle(official / f"{name}.mlmodelc", weights=[64], seed=seed)
+    mac = ("--home", str(home), "--platform", "darwin")
+    before = fingerprint(home)
+    with Hub() as hub:
+        hub.add("argmaxinc/whisperkit-coreml", contents(official, f"{VARIANT}/"))
+        tokenizer = {"tokenizer.json": b'{"a": 1}', "tokenizer_config.json": b"{}"}
+        hub.add("openai/whisper-tiny", {**tokenizer, "model.safetensors": b"large"})
+        ended = fetched(hub, "whisperkit", "tiny", *mac)
+        assert ended.code == 0, ended.output + ended.errors
+        models = home / "Documents/huggingface/models"
+        assert contents(models / "argmaxinc/whisperkit-coreml" / VARIANT) == contents(official)
+        assert contents(models / "openai/whisper-tiny") == tokenizer
+        assert cachedoctor("preflight", "whisperkit", "--size", "tiny", *mac).code == 0
+        lost = models / "openai/whisper-tiny/tokenizer.json"
+        aside = lost.rename(tmp_path / "aside")
+        assert cachedoctor("scan", "--json", *mac).codes == ["CD104"]
+        question = ("--yes", "--mirror", f"hub={hub.url}", *mac)
+        again = cachedoctor("fix", "whisperkit", *question)
+        assert again.code == 0, again.output + again.errors
+    assert contents(models / "openai/whisper-tiny") == tokenizer
+    assert cachedoctor("scan", "--json", "--fail-on", "note", *mac).codes == []
+    assert cachedoctor("undo", *mac).code == 0
+    aside.rename(lost)
+    assert cachedoctor("undo", *mac).code == 0
+    assert fingerprint(home) == before
+
+
+def test_wrong_content_under_a_published_name_is_refused(home: Path) -> None:
+    """Every GGML file of Whisper's has a published digest; nothing else is put in its place."""
+    before = fingerprint(home)
+    with Hub() as hub:
+        hub.add("ggerganov/whisper.cpp", {"ggml-tiny.bin": builders_models.ggml_whisper()})
+        ended = fetched(hub, "whisper.cpp", "tiny")
+    assert ended.code == 4
+    assert "expected 77691713" in ended.errors
+    assert fingerprint(home) == before
+    assert cachedoctor("preflight", "whisper.cpp", "--model", "tiny").code == 1
+
+
+def test_a_revision_without_a_branch_gets_one(home: Path) -> None:
+    """Downloaded by its commit, a model is not found by name until `main` leads to it."""
+    worlds.repository(worlds.hub_of(home), worlds.TINY, worlds.whisper_files(), ref=None)
+    before = fingerprint(home)
+    refused = cachedoctor("preflight", "faster-whisper", "--model", "tiny.en")
+    assert refused.code == 1
+    assert "no branch `main`" in refused.output
+    fixed = cachedoctor("fix", "faster-whisper", "--model", "tiny.en", "--yes", "--offline")
+    assert fixed.code == 0, fixed.output + fixed.errors
+    assert cachedoctor("preflight", "faster-whisper", "--model", "tiny.en").code == 0
+    assert cachedoctor("undo").code == 0
+    assert fingerprint(home) == before
