@@ -44,6 +44,7 @@ class Config(NamedTuple):
 
     places: tuple[Place, ...] = ()
     engine_versions: Mapping[str, str] = {}
+    said_by: Mapping[str, str] = {}  # file and line of each engine's version, for errors
 
 
 def read(folder: str, *, home: str, confined: bool) -> Config:
@@ -80,7 +81,7 @@ def read(folder: str, *, home: str, confined: bool) -> Config:
     for name, version in versions.items():
         if not isinstance(version, str) or not re.fullmatch(r"v?\d+(\.\d+)*", version):
             raise said.wrong(name, f'must be a version such as "0.15.5", not {version!r}')
-    return Config(places, versions)
+    return Config(places, versions, {name: said.at(name) for name in versions})
 
 
 def _place(

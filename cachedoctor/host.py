@@ -36,6 +36,7 @@ class Host(NamedTuple):
     named: bool = False  # a home that was named, so other people's environment does not apply
     places: tuple[config.Place, ...] = ()  # that `cachedoctor.toml` adds
     pythons: Mapping[str, str] = {}  # the interpreter that has an engine, where it was named
+    said_by: Mapping[str, str] = {}  # file and line of an engine's version, for errors
 
     @classmethod
     def look(
@@ -89,6 +90,7 @@ class Host(NamedTuple):
             named=home is not None,
             places=tuple(added for one in said for added in one.places),
             pythons=pythons or {},
+            said_by={name: line for one in said for name, line in one.said_by.items()},
         )
 
     def expand(self, value: str) -> str:

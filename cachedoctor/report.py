@@ -152,10 +152,9 @@ def verdict_line(verdict: Verdict, host: Host) -> str:
 
 def summary_lines(report: Report) -> Iterator[str]:
     """Go through the closing lines: what was not checked, and the count."""
-    if report.entries:
-        yield ""
-    else:
+    if not report.entries:
         yield "no cache of a known engine is here"
+    yield ""
     if report.deep:
         unknown = sum(checked.none for checked in report.checked.values())
         rest = f"; no evidence for {plural(unknown, 'file')}" if unknown else ""
@@ -233,7 +232,10 @@ def _table(report: Report, engines: Sequence[str]) -> Iterator[str]:
     absent = [engine for engine in engines if engine not in there]
     if absent:
         yield from textwrap.wrap(
-            f"– {', '.join(absent)}: nothing found", WIDTH, subsequent_indent="  "
+            f"– {', '.join(absent)}: nothing found",
+            WIDTH,
+            subsequent_indent="  ",
+            break_on_hyphens=False,
         )
     used = {key for entries in rows.values() for key in held_bytes(entries)}
     others = [e for e in report.entries if not e.claims and not used.issuperset(held_bytes((e,)))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor import locators
+from cachedoctor import engines, locators
 from cachedoctor.errors import FormatError, UsageError
 from cachedoctor.vocabulary import Artifact, Evidence, Requirement, Root, State, Survey, nearest
 
@@ -25,7 +25,10 @@ def look(host: Host, chosen: Sequence[Engine], only: frozenset[str] | None = Non
     Raises `UsageError` for a layout in a configuration file that is not known.
     """
     layouts = dict.fromkeys(name for engine in chosen for name in engine.locators)
+    for name in host.engine_versions:
+        _known_engine(name, host.said_by.get(name, "--engine-version"))
     for place in host.places:
+        _known_engine(place.engine, place.said_by)
         if place.kind not in locators.names():
             near = nearest(place.kind, locators.names())
             raise UsageError(f"{place.said_by}: no layout `{place.kind}`{near}")
@@ -48,6 +51,12 @@ def look(host: Host, chosen: Sequence[Engine], only: frozenset[str] | None = Non
                 if artifact.digest is not None:
                     digests.setdefault(artifact.digest.hex, []).append(artifact)
     return Survey(tuple(roots), digests)
+
+
+def _known_engine(name: str, said_by: str) -> None:
+    known = engines.names()
+    if name and name not in known:
+        raise UsageError(f"{said_by}: no engine `{name}`{nearest(name, known)}")
 
 
 def _places(locator: Locator, host: Host) -> Iterator[str]:
