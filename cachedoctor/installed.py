@@ -24,5 +24,14 @@ def release(python: str, package: str) -> str | None:
     return None
 
 
+def before(release: str, limit: str) -> bool:
+    """Say whether `release` came before `limit`, by its numbers: `2.0.0rc1` counts as 2.0.0."""
+    return _numbers(release) < _numbers(limit)
+
+
+def _numbers(release: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", release)[:3]]
+
+
 def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor import catalog, disk, installed
+from cachedoctor import disk, installed
 from cachedoctor.locators.hub_cache import HubListing
 from cachedoctor.rules import RootRule, Rule, SurveyRule
 from cachedoctor.vocabulary import Severity
@@ -44,7 +44,7 @@ class MixedClientHazard(RootRule):
             return
         for engine, python in seen.host.pythons.items():
             version = installed.release(python, _HUB)
-            if version and catalog.ordinal(version) < catalog.ordinal(_SHARED_SINCE):
+            if version and installed.before(version, _SHARED_SINCE):
                 message = f"{_HUB} {version} of {engine} takes shared files when it deletes"
                 yield self.about(root.path, (), message, engines=(engine,), locator=root.locator)
 
@@ -140,7 +140,7 @@ def obstacle(engine: str, platforms: tuple[str, ...], host: Host) -> tuple[str, 
     if installed.release(python, package) is None:
         return EngineNotInstalled.code, f"`{python}` has no {package}"
     version = installed.release(python, _HUB)
-    if version and catalog.ordinal(version) < catalog.ordinal(_HUB_SINCE):
+    if version and installed.before(version, _HUB_SINCE):
         return ClientTooOld.code, f"{_HUB} {version} in `{python}` cannot read this cache"
     return None
 

@@ -1,0 +1,108 @@
+"""What stands in an engine's way whatever is on disk: system, interpreter, room, an old client."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cachedoctor import disk, installed
+from cachedoctor.rules import machine
+from tests import worlds
+from tests.command import Ended, cachedoctor
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def environment(folder: Path, **releases: str) -> Path:
+    """Make a folder that looks like an environment with these releases, and return its Python."""
+    packages = folder / "lib" / "python3.12" / "site-packages"
+    for name, release in releases.items():
+        (packages / f"{name}-{release}.dist-info").mkdir(parents=True)
+    python = folder / "bin" / "python3"
+    python.parent.mkdir(parents=True, exist_ok=True)
+    python.touch()
+    return python
+
+
+def asked(*words: str) -> Ended:
+    """Ask whether faster-whisper's tiny.en is ready."""
+    return cachedoctor("preflight", "faster-whisper", "--model", "tiny.en", *words)
+
+
+@pytest.fixture
+def model(home: Path) -> Path:
+    """Put a whole model into the hub cache."""
+    return worlds.repository(worlds.hub_of(home), worlds.TINY, worlds.whisper_files())
+
+
+@pytest.mark.parametrize(
+    ("releases", "code"),
+    [
+        ({"faster_whisper": "1.2.1", "huggingface_hub": "2.4.0"}, None),
+        ({"faster_whisper": "1.2.1"}, None),
+        ({"huggingface_hub": "2.4.0"}, "CD601"),
+        ({"faster_whisper_fork": "1.0"}, "CD601"),
+        ({"faster_whisper": "1.2.1", "huggingface_hub": "0.7.0"}, "CD604"),
+        ({"faster_whisper": "1.2.1", "huggingface_hub": "0.8.1"}, None),
+        ({"faster_whisper": "1.2.1", "huggingface_hub": "2.0.0rc1"}, None),
+    ],
+)
+def test_an_interpreter_that_is_named_is_looked_at(
+    releases: dict[str, str], code: str | None, model: Path, tmp_path: Path
+) -> None:
+    """Its packages' names tell; it is not run, and without `--python` nothing is said."""
+    python = environment(tmp_path / "environment", **releases)
+    ended = asked("--python", f"faster-whisper={python}", "--json")
+    assert ended.data["verdict"]["code"] == code
+    assert ended.code == (1 if code else 0)
+    line = asked("--python", f"faster-whisper={python}").output
+    assert line.startswith("blocked" if code else "ready")
+    assert line.count("\n") == 1
+    assert asked().code == 0
+
+
+def test_another_engines_interpreter_says_nothing_of_this_one(model: Path, tmp_path: Path) -> None:
+    """Each engine may live in an environment of its own."""
+    python = environment(tmp_path / "environment")
+    assert asked("--python", f"mlx-whisper={python}").code == 0
+
+
+def test_a_named_interpreter_must_be_there(model: Path, tmp_path: Path) -> None:
+    """A path that is no file, an unknown engine and a missing `=` are misuse."""
+    for word in (f"faster-whisper={tmp_path}/none", "faster-wisper=/bin/sh", "faster-whisper"):
+        assert asked("--python", word).code == 2
+
+
+@pytest.mark.parametrize("engine", ["fluidaudio", "whisperkit"])
+def test_an_engine_of_another_system(engine: str, home: Path) -> None:
+    """Examined as Linux, what needs a Mac is blocked; as a Mac it is only not there."""
+    linux = cachedoctor("preflight", engine, "--size", "small", "--platform", "linux")
+    assert (linux.code, linux.output.split()[0]) == (1, "blocked")
+    assert "CD602" in linux.output
+    assert "needs macOS" in linux.output
+    mac = cachedoctor("preflight", engine, "--size", "small", "--platform", "darwin")
+    assert mac.output.startswith("absent")
+
+
+def test_no_room_for_what_would_be_fetched(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where less is free than a model takes up; how much is free is the one thing made up here."""
+    monkeypatch.setattr(disk, "free_bytes", lambda _: 1000)
+    from cachedoctor import preflight
+
+    verdict = preflight("faster-whisper", model="large-v3")
+    assert (verdict.ready, verdict.code) == (False, "CD603")
+    assert verdict.cure == "cachedoctor quarantine empty"
+    worlds.repository(worlds.hub_of(home), worlds.TINY, worlds.whisper_files())
+    assert preflight("faster-whisper", model="tiny.en").ready
+    monkeypatch.setattr(disk, "free_bytes", lambda _: 1 << 40)
+    assert preflight("faster-whisper", model="large-v3").code == "CD101"
+
+
+def test_the_engines_package_is_known_by_its_name(tmp_path: Path) -> None:
+    """whisper.cpp comes with pywhispercpp; names are compared as package indexes do."""
+    assert machine.package_of("whisper.cpp") == "pywhispercpp"
+    python = environment(tmp_path, **{"Lightning.Whisper_mlx": "0.0.10"})
+    assert installed.release(str(python), "lightning-whisper-mlx") == "0.0.10"
+    assert installed.release(str(tmp_path / "other" / "bin" / "python"), "mlx") is None
