@@ -10,21 +10,25 @@ import inspect
 import os
 import re
 import sys
+import textwrap
 from typing import TYPE_CHECKING
 
 import click
 
 from cachedoctor import cli, engines, locators, rules
+from cachedoctor.cli import options
 from cachedoctor.report import size
 from cachedoctor.rules._entries import span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from cachedoctor.catalog import Model, Table
+    from cachedoctor.vocabulary import FileSet
 
 _MADE = "<!-- made by `python -m cachedoctor.reference docs`; do not edit -->"
-_WIDTH = 88
+_WIDTH = 100
+_HUB_FILE = re.compile(r"https://huggingface\.co/(?P<repository>[^/]+/[^/]+)/resolve/[^/]+/")
 _KINDS = {
     "CD0": "cachedoctor itself",
     "CD1": "What is there",
@@ -55,7 +59,7 @@ def caches_page() -> str:
 
 
 def commands_page() -> str:
-    """Return the commands with their options, as `--help` has them."""
+    """Return the commands: usage, what `--help` says, options, exit codes."""
     return "\n".join(_commands())
 
 
@@ -66,12 +70,39 @@ PAGES: dict[str, Callable[[], str]] = {
 }
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     """Write every page into the folder that is named."""
-    (folder,) = sys.argv[1:]
+    if len(arguments) != 1 or not os.path.isdir(arguments[0]):
+        raise SystemExit("Usage: python -m cachedoctor.reference FOLDER")
     for name, page in PAGES.items():
-        with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+        with open(os.path.join(arguments[0], name), "w", encoding="utf-8") as file:
             file.write(page())
+
+
+def _prose(docstring: str | None) -> Iterator[str]:
+    """Go through a docstring as Markdown; its source is a paragraph of its own."""
+    last = ""
+    for line in inspect.cleandoc(docstring or "").splitlines():
+        if line.startswith("Source: ") and last:
+            yield ""
+        yield line
+        last = line
+
+
+def _filled(text: str, lead: str = "") -> list[str]:
+    """Break a long line between words, never inside a name."""
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=lead,
+        subsequent_indent=" " * len(lead),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _head(*titles: str) -> tuple[str, ...]:
+    return "", f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"
 
 
 def _rules() -> Iterator[str]:
@@ -81,52 +112,59 @@ def _rules() -> Iterator[str]:
     for rule in rules.every():
         if rule.code[:3] != group:
             group = rule.code[:3]
-            yield from (
-                "",
-                f"**{_KINDS[group]}**",
-                "",
-                "| code | name | gravity | |",
-                "|---|---|---|---|",
-            )
+            yield from ("", f"**{_KINDS[group]}**", *_head("code", "name", "severity", ""))
         link = f"[{rule.code}](#{rule.code.lower()}-{rule.slug})"
         yield f"| {link} | {rule.slug} | {rule.severity.value} | {rule.title()} |"
     for rule in rules.every():
         yield from ("", f"## {rule.code} {rule.slug}", "")
-        yield from inspect.cleandoc(rule.__doc__ or "").splitlines()
+        yield from (f"Severity: {rule.severity.value}", "", *_prose(rule.__doc__))
     yield ""
 
 
 def _caches() -> Iterator[str]:
     yield from ("# Where models are", "", _MADE, "")
-    yield "Each engine with its models and about what a download costs, then each layout as a tree."
+    yield "Each engine with its models and about what a download costs, where that is known;"
+    yield "then each layout as a tree."
+    yield ""
+    yield f"Engines: {' · '.join(map(_link, engines.names()))}"
+    yield ""
+    yield f"Layouts: {' · '.join(map(_link, locators.names()))}"
     for name in engines.names():
-        engine = engines.find(name)
-        table = engine.table
-        module = importlib.import_module(type(engine).__module__)
-        if module is engines:  # an engine that is only data
-            module = importlib.import_module(f"{engines.__name__}.{re.sub('[-.]', '_', name)}")
-        yield from ("", f"## {name}", "", *inspect.cleandoc(module.__doc__ or "").splitlines(), "")
-        layouts = ", ".join(f"[{layout}](#{layout})" for layout in engine.locators)
-        yield f"Layout: {layouts}. Runs on: {' and '.join(table.platforms)}."
-        yield f"Versions read: {', '.join(table.versions)}. Source of the table: {table.source}."
-        yield from ("", "| size | answered by, in order |", "|---|---|")
-        for each, models in table.sizes.items():
-            yield f"| {each} | {', '.join(models)} |"
-        if table.aliases:
-            pairs = ", ".join(f"`{alias}` = {model}" for alias, model in table.aliases.items())
-            yield from ("", f"Other names: {pairs}.")
-        yield from ("", "| model | from | bytes |", "|---|---|---|")
-        for model in table.models.values():
-            about = size(model.bytes or _published(model)) if model.bytes or model.published else ""
-            yield f"| {model.name} | {_origin(model)} | {about} |"
-        yield from _file_sets(table)
-        if table.removed:
-            gone = ", ".join(f"`{folder}` (to {until})" for folder, until in table.removed.items())
-            yield from ("", f"Folders that no version reads any more: {gone}.")
+        yield from _engine(engines.find(name))
     for layout in locators.names():
         module = importlib.import_module(type(locators.find(layout)).__module__)
-        yield from ("", f"## {layout}", "", *inspect.cleandoc(module.__doc__ or "").splitlines())
+        yield from ("", f"## {layout}", "", *_prose(module.__doc__))
     yield ""
+
+
+def _engine(engine: engines.Engine) -> Iterator[str]:
+    table = engine.table
+    module = importlib.import_module(type(engine).__module__)
+    if module is engines:  # an engine that is only data
+        module = importlib.import_module(f"{engines.__name__}.{re.sub('[-.]', '_', engine.name)}")
+    yield from ("", f"## {engine.name}", "", *_prose(module.__doc__), "")
+    layouts = ", ".join(map(_link, engine.locators))
+    yield f"Layout: {layouts}. Runs on: {' and '.join(table.platforms)}."
+    yield ""
+    yield from _filled(f"Versions read: {', '.join(table.versions)}. Table: {table.source}.")
+    yield from _head("size", "answered by, in order")
+    for each, models in table.sizes.items():
+        yield f"| {each} | {', '.join(models)} |"
+    if table.aliases:
+        pairs = ", ".join(f"`{alias}` = {model}" for alias, model in table.aliases.items())
+        yield from ("", *_filled(f"Other names: {pairs}."))
+    yield from _head("model", "from", "download")
+    for model in table.models.values():
+        about = size(model.bytes or _published(model)) if model.bytes or model.published else ""
+        yield f"| {model.name} | {_origin(model)} | {about} |"
+    yield from _file_sets(table)
+    if table.removed:
+        gone = ", ".join(f"`{folder}` (to {until})" for folder, until in table.removed.items())
+        yield from ("", *_filled(f"Folders that no version reads any more: {gone}."))
+
+
+def _link(section: str) -> str:
+    return f"[{section}](#{section.replace('.', '')})"
 
 
 def _published(model: Model) -> int:
@@ -134,64 +172,139 @@ def _published(model: Model) -> int:
 
 
 def _origin(model: Model) -> str:
-    where = f"`{model.repository}`" if model.repository else model.url
+    if not model.repository:
+        hub = _HUB_FILE.match(model.url)
+        file = f"[{model.url.rpartition('/')[2]}]({model.url})"
+        return f"`{hub['repository']}`, {file}" if hub else file
+    where = f"`{model.repository}`"
     if model.prefix:
         where += f", `{model.prefix}`"
+    if model.tokenizer:
+        where += f"; tokenizer `{model.tokenizer}`"
     former, until = model.former
     return f"{where}; to {until} `{former}`" if former else where
 
 
 def _file_sets(table: Table) -> Iterator[str]:
-    """Go through what models need, models that need the same in one row."""
-    rows: dict[tuple[str, str, str], list[str]] = {}
+    """Go through the files that models need, models that need the same together."""
+    rows: dict[tuple[str, ...], list[str]] = {}
     for model in table.models.values():
-        for files in model.sets:
-            names = [
-                " or ".join(f"`{name}`" for name in need.names) + ("?" if need.optional else "")
-                for need in files.requirements
-            ]
-            folder = files.folder if len({known.folder for known in model.sets}) > 1 else ""
-            key = (span(files), folder, ", ".join(names))
-            rows.setdefault(key, []).append(model.name)
-    if all(len(models) == 1 for models in rows.values()) and len(rows) == len(table.models):
-        yield from ("", "A model is one file, by its own name.")
+        placed = len({files.folder for files in model.sets}) > 1
+        key = tuple(_needs(files, placed=placed) for files in model.sets)
+        rows.setdefault(key, []).append(model.name)
+    yield ""
+    if len(rows) == len(table.models) and all(
+        len(model.sets) == len(model.sets[0].requirements) == 1 for model in table.models.values()
+    ):
+        yield "A model is one file, by its own name."
         return
-    yield from (
-        "",
-        "| models | versions | folder | files (`?`: read where it is there) |",
-        "|---|---|---|---|",
-    )
-    for (versions, folder, names_), models in rows.items():
-        who = "all" if len(models) == len(table.models) else ", ".join(models)
-        yield f"| {who} | {versions} | {folder} | {names_} |"
+    yield "Files by version, the newest first; those in brackets are read where they are there."
+    for needs, models in rows.items():
+        who = "every model" if len(models) == len(table.models) else ", ".join(models)
+        yield from ("", *_filled(f"**{who}**"), "")
+        for line in needs:
+            yield from _filled(line, "- ")
+
+
+def _needs(files: FileSet, *, placed: bool) -> str:
+    """Return one file set in words: versions, the folder where that differs, and the files."""
+    named = []
+    for need in files.requirements:
+        names = " or ".join(f"`{name}`" for name in need.names)
+        named.append(f"[{names}]" if need.optional else names)
+    versions = files.since if files.since and files.since == files.until else span(files)
+    folder = f", in `{files.folder}`" if placed else ""
+    return f"{versions}{folder}: {', '.join(named)}"
 
 
 def _commands() -> Iterator[str]:
-    yield from ("# Commands", "", _MADE, "")
-    context = click.Context(cli.group, info_name="cachedoctor", terminal_width=_WIDTH)
-    yield from ("```", *cli.group.get_help(context).splitlines(), "```")
+    yield from ("# Commands", "", _MADE)
+    context = cli.group.make_context("cachedoctor", [], resilient_parsing=True)
+    yield from _command(cli.group, context, 2)
+    yield from ("", "Each command explains itself with `-h` or `--help`.", *_head("command", ""))
     for name in cli.COMMANDS:
         command = cli.group.get_command(context, name)
-        if command is None:
-            continue
-        yield from _command(command, _below(command, context, name))
-    yield from ("", "## Exit codes", "", "| code | means |", "|---|---|")
+        if command is not None:
+            link = f"[cachedoctor {name}](#cachedoctor-{name})"
+            yield f"| {link} | {command.get_short_help_str(_WIDTH)} |"
+    for name in cli.COMMANDS:
+        command = cli.group.get_command(context, name)
+        if command is not None:
+            yield from _command(command, _below(command, context, name), 2)
+    for title, says, shared in _SHARED:
+        yield from ("", f"## {title}", "", says, *_head("option", ""))
+        yield from (_option(option, context) for option in shared)
+    yield from ("", "## Exit codes", *_head("code", "means"))
     yield from (f"| {code} | {means} |" for code, means in _EXITS)
     yield ""
 
 
-def _command(command: click.Command, context: click.Context, level: int = 2) -> Iterator[str]:
-    title = context.command_path
-    yield from ("", f"{'#' * level} {title}", "")
-    yield from ("```", *command.get_help(context).splitlines(), "```")
-    if isinstance(command, click.Group):
+def _command(command: click.Command, context: click.Context, level: int) -> Iterator[str]:
+    """Go through one command, and those below it."""
+    usage = " ".join((context.command_path, *command.collect_usage_pieces(context)))
+    yield from ("", f"{'#' * level} {context.command_path}", "", "```", usage, "```", "")
+    yield from _help(command.help or "")
+    own = {tuple(each.opts): each for each in command.params if isinstance(each, click.Option)}
+    also = []
+    for title, _, shared in _SHARED:
+        keys = [tuple(each.opts) for each in shared]
+        if own.keys() >= set(keys):
+            also.append(f"[{title}](#{title.lower().replace(' ', '-')})")
+            own = {key: option for key, option in own.items() if key not in keys}
+    if own:
+        yield from _head("option", "")
+        yield from (_option(option, context) for option in own.values())
+    if also:
+        yield from ("", f"Also: {', '.join(also)}.")
+    if isinstance(command, click.Group) and command is not cli.group:
         for name, inner in command.commands.items():
             yield from _command(inner, _below(inner, context, name), level + 1)
 
 
 def _below(command: click.Command, context: click.Context, name: str) -> click.Context:
-    return click.Context(command, parent=context, info_name=name, terminal_width=_WIDTH)
+    return command.make_context(name, [], parent=context, resilient_parsing=True)
+
+
+def _help(text: str) -> Iterator[str]:
+    """Go through a help text; what click is told to leave as it is becomes a block of code."""
+    for number, paragraph in enumerate(inspect.cleandoc(text).split("\n\n")):
+        lines = paragraph.splitlines()
+        kept = lines[0] == "\b"
+        yield from ("",) * bool(number)
+        yield from (
+            ("```", *textwrap.dedent("\n".join(lines[1:])).splitlines(), "```") if kept else lines
+        )
+
+
+def _option(option: click.Parameter, context: click.Context) -> str:
+    flags, words = option.get_help_record(context) or ("", "")
+    return "| `{}` | {} |".format(*(text.replace("|", "\\|") for text in (flags, words)))
+
+
+def _given(decorate: Callable[[Callable[..., None]], Callable[..., None]]) -> list[click.Option]:
+    """Return the options that a decorator gives to a command."""
+
+    def nothing(**_: object) -> None: ...
+
+    made = click.command()(decorate(nothing)).params
+    return [option for option in made if isinstance(option, click.Option)]
+
+
+_SHARED = (
+    ("Which model", "Of one engine.", _given(options.model_options)),
+    (
+        "Where to look",
+        "Without any of them: this machine, as the engines would see it from here.",
+        _given(options.host_options),
+    ),
+    ("The network", "Only `fix` ever uses it.", _given(options.fetch_options)),
+    (
+        "How to answer",
+        "Data goes to stdout, progress and hints to stderr.",
+        _given(options.output_options),
+    ),
+)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -7,8 +7,9 @@ import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import disk, doctor, engines, fetch, journal, readiness, repairs, staging
+from cachedoctor import disk, doctor, engines, fetch, journal, readiness, staging
 from cachedoctor.errors import LockHeldError, RepairError, UsageError
+from cachedoctor.repairs import folder, hub, single
 from cachedoctor.vocabulary import (
     Entry,
     Finding,
@@ -132,12 +133,12 @@ def absent_model(
         raise RepairError(
             f"`{path}` is a link; nothing is written through it", hint="put a folder in its place"
         )
-    if layout in repairs.ONE_FILE:
+    if layout in single.LOCATORS:
         need = claim.needs.requirements[0]
         copies = report.survey.digests.get(need.digest.hex, ()) if need.digest else ()
-        repair = repairs.whole_file(claim, path, root, copies)
+        repair = single.whole_file(claim, path, root, copies)
     else:
-        repair = repairs.fetch_claim(claim, root, models[0].bytes)
+        repair = hub.fetch_claim(claim, root, models[0].bytes)
     return (
         Finding(
             "CD101",
@@ -324,8 +325,8 @@ def _resolved(finding: Finding, report: Report, network: Network) -> Repair:
     files = [(f.path, Proof("", f.bytes, f.digest)) for f in listing.files]
     if finding.locator == "hub-cache":
         path = entry.path.split("/snapshots/")[0] if entry else finding.path
-        return repairs.whole_model(claim, path, root, listing.commit, files)
-    return repairs.whole_folder(claim, finding.path, root, listing.commit, files)
+        return hub.whole_model(claim, path, root, listing.commit, files)
+    return folder.whole_folder(claim, finding.path, root, listing.commit, files)
 
 
 def _claim_of(finding: Finding, report: Report) -> tuple[Claim, Entry | None]:
@@ -366,7 +367,7 @@ def _unbranched(key: str, report: Report) -> tuple[Finding, ...]:
             (key,),
             entry.engines,
             entry.locator,
-            repair=repairs.write_main(entry),
+            repair=hub.write_main(entry),
         ),
     )
 

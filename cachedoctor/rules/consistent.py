@@ -92,8 +92,11 @@ class RenamedFolder(EntryRule):
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
         """Rename the folder, or set the older of the two aside."""
         from cachedoctor import repairs
+        from cachedoctor.repairs import folder
 
-        return repairs.rename_folder(finding, seen.survey)
+        if finding.severity is Severity.NOTE:
+            return repairs.set_aside(finding, seen.survey)
+        return folder.rename_folder(finding, seen.survey)
 
 
 class MixedVariants(Restores, EntryRule):

@@ -100,9 +100,9 @@ class LinkAbsolute(EntryRule):
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
         """Link to the same file by a relative path."""
-        from cachedoctor import repairs
+        from cachedoctor.repairs import hub
 
-        return repairs.relink_relative(finding, seen.survey)
+        return hub.relink_relative(finding, seen.survey)
 
 
 class SharedStoreBroken(Restores, EntryRule):

@@ -175,9 +175,9 @@ class EmptySnapshot(EntryRule):
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
         """Fetch the model."""
-        from cachedoctor import repairs
+        from cachedoctor.repairs import hub
 
-        return repairs.fetch_entry(finding, seen.survey)
+        return hub.fetch_entry(finding, seen.survey)
 
 
 class OutdatedFileSet(Restores, EntryRule):

@@ -45,8 +45,10 @@ class _RefRule(RootRule):
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
         """Write the one commit it can mean."""
         from cachedoctor import repairs
+        from cachedoctor.repairs import hub
 
-        return repairs.rewrite_ref(finding, seen.survey)
+        choose = ("choose-revision", "printf", "%s", "COMMIT", ">", finding.path)
+        return hub.rewrite_ref(finding, seen.survey) or repairs.manual(*choose)
 
 
 class RefTrailingNewline(_RefRule):

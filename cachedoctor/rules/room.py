@@ -220,14 +220,14 @@ class DetachedSnapshot(RootRule):
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
         """Set the revision aside, with what is its own."""
-        from cachedoctor import repairs
+        from cachedoctor.repairs import hub
 
         folder = finding.path.partition("/snapshots/")[0]
         found = (seen.revisions(root).get(folder) for root in seen.survey.roots)
         mine = next(revisions for revisions in found if revisions)
         entry = next(entry for entry in mine if entry.path == finding.path)
         blobs = sorted({a.file for a in own_artifacts(entry, mine) if "/blobs/" in a.file})
-        return repairs.detach(entry, blobs, finding.bytes)
+        return hub.detach(entry, blobs, finding.bytes)
 
 
 class RebuildableCache(SetsAside, RootRule):

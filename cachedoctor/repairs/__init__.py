@@ -1,0 +1,70 @@
+"""What cures what: needs and steps, as data. Nothing here changes or fetches anything.
+
+Sources are listed in the order of law 6: relink or rename in place, a partial that may be complete,
+another local copy with a known digest, then a fetch of just the file that is bad. One module a kind
+of layout; what is common to all is here.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from typing import TYPE_CHECKING
+
+from cachedoctor.repairs import folder, hub, single
+from cachedoctor.repairs._build import built
+from cachedoctor.vocabulary import Repair, Safety, SetAside
+
+if TYPE_CHECKING:
+    from cachedoctor.vocabulary import Artifact, Entry, Finding, Survey
+
+
+def restore(finding: Finding, survey: Survey) -> Repair | None:
+    """Return how the file or bundle of `finding` is made right, or `None` if nothing is known."""
+    at = survey.at(finding.path) or _bundle_around(finding.path, survey)
+    if not at:
+        return None
+    at = tuple(sorted(at, key=lambda pair: not pair[0].claims))
+    entry, artifact = at[0]
+    if entry.locator == "hub-cache":
+        return hub.restore_blob(finding, survey, at)
+    if entry.locator in single.LOCATORS and artifact.name == entry.name:
+        return single.restore_file(finding, survey, entry, artifact)
+    return folder.restore_in_folder(survey, entry, artifact)
+
+
+def set_aside(finding: Finding, survey: Survey) -> Repair | None:
+    """Move what a finding names into the run folder."""
+    root = _root_of(finding.path, survey)
+    if root is None:
+        return None
+    name = os.path.basename(finding.path)
+    more = f" and {len(finding.links)} more" if finding.links else ""
+    steps = tuple(SetAside(path) for path in (finding.path, *finding.links))
+    return built("set-aside", f"set `{name}`{more} aside", root, (), steps, finding.bytes)
+
+
+def manual(kind: str, *command: str) -> Repair:
+    """Return a repair that only a person can do, with the exact command."""
+    words = [word if word in (">", "%s") else shlex.quote(word) for word in command]
+    return Repair(kind, Safety.MANUAL, " ".join(words))
+
+
+def _bundle_around(path: str, survey: Survey) -> tuple[tuple[Entry, Artifact], ...]:
+    return tuple(
+        (entry, artifact)
+        for entry in survey.entries
+        for artifact in entry.artifacts
+        if artifact.bundle and path.startswith(artifact.file + "/")
+    )
+
+
+def _root_of(path: str, survey: Survey) -> str | None:
+    """Return the root in which `path` lies; of one that is a root itself, the folder above."""
+    roots = sorted((root.path for root in survey.roots), key=len, reverse=True)
+    for root in roots:
+        if path == root:
+            return os.path.dirname(root)
+        if path.startswith(root.rstrip("/") + "/"):
+            return root
+    return None

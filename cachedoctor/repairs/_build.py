@@ -1,0 +1,108 @@
+"""The pieces that repairs are made of: sources, needs, steps, and what follows from them."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cachedoctor import disk
+from cachedoctor.vocabulary import (
+    CdnFetch,
+    Guard,
+    HubFetch,
+    Link,
+    LocalCopy,
+    MakeFolder,
+    Need,
+    Proof,
+    Put,
+    Repair,
+    Safety,
+    SetAside,
+    State,
+    Text,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cachedoctor.vocabulary import Artifact, Source, Step
+
+
+def copies(artifacts: Sequence[Artifact], target: str, size: int | None = None) -> list[Source]:
+    """List other files that are said to have the same content; staging proves them."""
+    found: dict[str, Source] = {}
+    for artifact in artifacts:
+        right = size is None or artifact.size_bytes == size
+        if artifact.state is State.PRESENT and artifact.file != target and right:
+            hub = "/blobs/" in artifact.file and "models--" in artifact.file
+            why = "another repository" if hub else f"`{artifact.file}`"
+            found[artifact.file] = LocalCopy((("", artifact.file),), why)
+    return list(found.values())
+
+
+def need_of(name: str, sources: tuple[Source, ...], format_: str | None) -> Need:
+    return Need(name, sources, (Proof("", None, None, format_),), folder=format_ == "coreml")
+
+
+def built(
+    kind: str,
+    describe: str,
+    root: str,
+    needs: tuple[Need, ...],
+    steps: tuple[Step, ...],
+    aside_bytes: int = 0,
+) -> Repair:
+    """Fill in what follows from the needs and steps: safety, bytes and guards."""
+    fetch = copy = 0
+    fetches = False
+    for need in needs:
+        size = sum(proof.bytes or 0 for proof in need.proofs)
+        match need.sources[0]:
+            case HubFetch(bytes=known) | CdnFetch(bytes=known):
+                fetches = True
+                fetch += known
+            case LocalCopy(files=files):
+                copy += size or sum(os.stat(path).st_size for _, path in files)
+            case Text():
+                pass
+    guards = []
+    for step in steps:
+        match step:
+            case SetAside(path=path):
+                guards.append(Guard(path, disk.stamp(path)))
+            case Put(path=path) | Link(path=path) if SetAside(path) not in steps:
+                guards.append(Guard(path, None))
+            case _:
+                pass
+    safety = Safety.FETCHES if fetches else Safety.SAFE
+    return Repair(
+        kind, safety, describe, needs, steps, tuple(guards), fetch, copy, aside_bytes, root
+    )
+
+
+def folders(path: str) -> list[Step]:
+    """Make `path` and what is missing above it."""
+    found: list[Step] = []
+    while path and not os.path.isdir(path):
+        found.append(MakeFolder(path))
+        path = os.path.dirname(path)
+    return found[::-1]
+
+
+def out_of_the_way(path: str) -> list[Step]:
+    return [SetAside(path)] if os.path.lexists(path) else []
+
+
+def sentence(source: Source, name: str) -> str:
+    """Say in one imperative line what taking `name` from its first source is."""
+    match source:
+        case LocalCopy(why=why):
+            return f"copy `{name}` from {why}"
+        case HubFetch(repository=repository):
+            return f"fetch `{name}` from {repository}"
+        case CdnFetch(resume=resume):
+            start = "go on with the download of" if resume else "fetch"
+            return f"{start} `{name}` from OpenAI"
+        case Text():
+            return f"write `{name}`"

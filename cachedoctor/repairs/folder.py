@@ -1,0 +1,156 @@
+"""Repairs of a model that is a folder: bundles, loose files, tokenizers, whole models."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cachedoctor.errors import FormatError
+from cachedoctor.formats import find_bundle
+from cachedoctor.repairs._build import built, folders, need_of, out_of_the_way, sentence
+from cachedoctor.vocabulary import HubFetch, LocalCopy, Proof, Put, Rename, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cachedoctor.vocabulary import (
+        Artifact,
+        Claim,
+        Entry,
+        Finding,
+        Need,
+        Repair,
+        Source,
+        Step,
+        Survey,
+    )
+
+
+def restore_in_folder(survey: Survey, entry: Entry, artifact: Artifact) -> Repair | None:
+    """Make one bundle or loose file of a model folder right, always as a whole."""
+    owner = next(
+        (a for a in entry.artifacts if a.bundle and artifact.name.startswith(a.name + "/")),
+        artifact,
+    )
+    if not entry.claims:
+        return None
+    claim = entry.claims[0]
+    sources: list[Source] = []
+    for (files, known), why in _siblings(survey, entry, claim, owner):
+        sources.append(LocalCopy(files, why, known))
+    whole = owner.bundle or owner.format == "coreml"  # a file may be where the bundle belongs
+    remote = claim.prefix + owner.name + ("/" if whole else "")
+    tokenizer = claim.tokenizer and owner.name in _tokenizer_names(claim)
+    repository = claim.tokenizer if tokenizer else claim.repository
+    if repository and not (
+        whole and entry.locator == "ggml-folder"
+    ):  # encoders are published packed
+        remote = owner.name if tokenizer else remote
+        sources.append(HubFetch(repository, "main", remote, owner.expected_bytes or 0))
+    if not sources:
+        return None
+    need = need_of(owner.name, tuple(sources), "coreml" if whole else owner.format)
+    return built(
+        "restore-bundle" if whole else "restore-file",
+        sentence(sources[0], owner.name),
+        entry.root,
+        (need,),
+        (
+            *folders(os.path.dirname(owner.path)),
+            *out_of_the_way(owner.path),
+            Put(owner.name, owner.path),
+        ),
+        owner.size_bytes,
+    )
+
+
+def whole_folder(
+    claim: Claim, path: str, root: str, commit: str, files: Sequence[tuple[str, Proof]]
+) -> Repair:
+    """Return a fetch of every bundle and file of a model that lives in a folder of its own."""
+    needs = []
+    steps: list[Step] = list(folders(path))
+    size = 0
+    for requirement in claim.needs.requirements:
+        if requirement.tokenizer and claim.tokenizer_folders:
+            target = os.path.join(claim.tokenizer_folders[0], requirement.names[0])
+            if not os.path.lexists(target):
+                needs.append(_tokenizer_need(claim, requirement.names[0]))
+                steps += [*folders(os.path.dirname(target)), Put(requirement.names[0], target)]
+            continue
+        if requirement.optional:
+            continue
+        name = requirement.names[0]
+        format_ = requirement.formats[0]
+        remote = claim.prefix + name + ("/" if format_ == "coreml" else "")
+        mine = [proof for file, proof in files if file == remote or file.startswith(remote)]
+        expected = sum(proof.bytes or 0 for proof in mine)
+        size += expected
+        source = HubFetch(claim.repository, commit, remote, expected)
+        needs.append(need_of(name, (source,), format_))
+        steps.append(Put(name, os.path.join(path, name)))
+    words = f"fetch {claim.model} from {claim.repository} at {commit[:12]}"
+    made = built("fetch-model", words, root, tuple(needs), tuple(steps))
+    return made._replace(fetch_bytes=size)
+
+
+def rename_folder(finding: Finding, survey: Survey) -> Repair | None:
+    """Rename a folder to the name that is looked for; `None` where that is taken."""
+    entry = next(entry for entry in survey.entries if entry.id in finding.entries)
+    claim = next(claim for claim in entry.claims if claim.needs.folder not in ("", entry.name))
+    target = os.path.join(entry.root, claim.needs.folder)
+    if os.path.lexists(target):
+        return None
+    return built(
+        "rename-folder",
+        f"rename `{entry.name}` to `{claim.needs.folder}`",
+        entry.root,
+        (),
+        (*folders(os.path.dirname(target)), Rename(entry.path, target)),
+    )
+
+
+_Files = tuple[tuple[str, str], ...]
+
+
+def _siblings(
+    survey: Survey, entry: Entry, claim: Claim, owner: Artifact
+) -> Iterator[tuple[tuple[_Files, tuple[Proof, ...]], str]]:
+    """Find the same bundle or file in the engine's other folder, then in the hub cache."""
+    tokenizer = claim.tokenizer and owner.name in _tokenizer_names(claim)
+    repository, above = (claim.tokenizer, "") if tokenizer else (claim.repository, claim.prefix)
+    for other in survey.entries:
+        same = any(c.engine == claim.engine and c.model == claim.model for c in other.claims)
+        hub = other.locator == "hub-cache" and other.name == repository
+        if other.id == entry.id or not (same or hub):
+            continue
+        prefix = (above if hub else "") + owner.name
+        mine = [a for a in other.artifacts if a.name == prefix or a.name.startswith(prefix + "/")]
+        files = [a for a in mine if not a.bundle]
+        if not files or any(a.state is not State.PRESENT for a in files):
+            continue
+        if owner.name.endswith(".mlmodelc") and not _is_whole(os.path.join(other.path, prefix)):
+            continue
+        names = tuple((a.name[len(prefix) + 1 :], a.file) for a in files)
+        proofs = tuple(Proof(a.name[len(prefix) + 1 :], a.size_bytes, a.digest) for a in files)
+        if hub:
+            yield (names, proofs), "the hub cache"
+        else:
+            yield (names, proofs), f"`{other.name}`"
+
+
+def _is_whole(path: str) -> bool:
+    try:
+        find_bundle("coreml").inspect(path)
+    except (FormatError, OSError):
+        return False
+    return True
+
+
+def _tokenizer_names(claim: Claim) -> set[str]:
+    return {name for need in claim.needs.requirements if need.tokenizer for name in need.names}
+
+
+def _tokenizer_need(claim: Claim, name: str) -> Need:
+    source = HubFetch(claim.tokenizer, "main", name, 0)
+    return need_of(name, (source,), "json_text")

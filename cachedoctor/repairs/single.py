@@ -1,0 +1,62 @@
+"""Repairs of a model that is one file, of the hub or of OpenAI's."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cachedoctor.repairs._build import built, copies, folders, out_of_the_way, sentence
+from cachedoctor.vocabulary import CdnFetch, HubFetch, Need, Proof, Put
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cachedoctor.vocabulary import Artifact, Claim, Entry, Finding, Repair, Source, Survey
+
+LOCATORS = ("openai-cdn", "ggml-folder")  # layouts in which a model is one file
+
+
+def restore_file(
+    finding: Finding, survey: Survey, entry: Entry, artifact: Artifact
+) -> Repair | None:
+    """Make a model right that is one file, of the hub or of OpenAI's."""
+    size, digest = artifact.expected_bytes, artifact.digest
+    if not entry.claims or (digest is None and size is None):
+        return None
+    claim = entry.claims[0]
+    known = survey.digests.get(digest.hex, ()) if digest else ()
+    sources = copies(known, artifact.file, size)
+    begun = finding.code == "CD201" and artifact.size_bytes < (size or 0)
+    resume = artifact.file if begun and not claim.repository else ""
+    sources.append(_download(claim, artifact.name, size or 0, resume))
+    need = Need("file", tuple(sources), (Proof("", size, artifact.digest, artifact.format),))
+    made = built(
+        "restore-file",
+        sentence(sources[0], artifact.name),
+        entry.root,
+        (need,),
+        (*out_of_the_way(artifact.path), Put("file", artifact.path)),
+        finding.bytes,
+    )
+    if resume and made.fetch_bytes:
+        made = made._replace(fetch_bytes=made.fetch_bytes - artifact.size_bytes)
+    return made
+
+
+def whole_file(claim: Claim, path: str, root: str, known: Sequence[Artifact]) -> Repair:
+    """Return a copy or fetch of a model that is one file."""
+    requirement = claim.needs.requirements[0]
+    name = requirement.names[0]
+    sources = [*copies(known, path), _download(claim, name, requirement.bytes or 0)]
+    proof = Proof("", requirement.bytes, requirement.digest, requirement.formats[0])
+    need = Need("file", tuple(sources), (proof,))
+    steps = (*folders(os.path.dirname(path)), Put("file", path))
+    words = sentence(sources[0], os.path.basename(path))
+    return built("fetch-model", words, root, (need,), steps)
+
+
+def _download(claim: Claim, name: str, size: int, resume: str = "") -> Source:
+    """Return where a model's one file comes from: a hub repository, or OpenAI's address."""
+    if claim.repository:
+        return HubFetch(claim.repository, "main", claim.prefix + name, size)
+    return CdnFetch(claim.url, size, resume)
