@@ -181,23 +181,24 @@ def _origin(model: Model) -> str:
         where += f", `{model.prefix}`"
     if model.tokenizer:
         where += f"; tokenizer `{model.tokenizer}`"
+    folders = {files.folder for files in model.sets} - {"", model.name}
+    if len(folders) == 1 == len({files.folder for files in model.sets}):
+        where += f"; into `{folders.pop()}`"
     former, until = model.former
     return f"{where}; to {until} `{former}`" if former else where
 
 
 def _file_sets(table: Table) -> Iterator[str]:
     """Go through the files that models need, models that need the same together."""
+    if all(model.url for model in table.models.values()):
+        yield from _single_files(table)
+        return
     rows: dict[tuple[str, ...], list[str]] = {}
     for model in table.models.values():
-        placed = len({files.folder for files in model.sets}) > 1
-        key = tuple(_needs(files, placed=placed) for files in model.sets)
+        moved = len({files.folder for files in model.sets}) > 1
+        key = tuple(_needs(files, moved=moved) for files in model.sets)
         rows.setdefault(key, []).append(model.name)
     yield ""
-    if len(rows) == len(table.models) and all(
-        len(model.sets) == len(model.sets[0].requirements) == 1 for model in table.models.values()
-    ):
-        yield "A model is one file, by its own name."
-        return
     yield "Files by version, the newest first; those in brackets are read where they are there."
     for needs, models in rows.items():
         who = "every model" if len(models) == len(table.models) else ", ".join(models)
@@ -206,14 +207,28 @@ def _file_sets(table: Table) -> Iterator[str]:
             yield from _filled(line, "- ")
 
 
-def _needs(files: FileSet, *, placed: bool) -> str:
+def _single_files(table: Table) -> Iterator[str]:
+    """Go through what lies beside models that are one file each."""
+    rows: dict[str, list[str]] = {}
+    for model in table.models.values():
+        for need in model.sets[0].requirements[1:]:
+            names = " or ".join(f"`{name}`" for name in need.names)
+            rows.setdefault(names, []).append(model.name)
+    yield from ("", "A model is one file, by its own name.")
+    if rows:
+        yield from ("", "Beside it, read where it is there:", "")
+    for names, models in rows.items():
+        yield from _filled(f"{names}: {', '.join(models)}", "- ")
+
+
+def _needs(files: FileSet, *, moved: bool) -> str:
     """Return one file set in words: versions, the folder where that differs, and the files."""
     named = []
     for need in files.requirements:
         names = " or ".join(f"`{name}`" for name in need.names)
         named.append(f"[{names}]" if need.optional else names)
     versions = files.since if files.since and files.since == files.until else span(files)
-    folder = f", in `{files.folder}`" if placed else ""
+    folder = f", in `{files.folder}`" if moved else ""
     return f"{versions}{folder}: {', '.join(named)}"
 
 
@@ -269,11 +284,11 @@ def _help(text: str) -> Iterator[str]:
     """Go through a help text; what click is told to leave as it is becomes a block of code."""
     for number, paragraph in enumerate(inspect.cleandoc(text).split("\n\n")):
         lines = paragraph.splitlines()
-        kept = lines[0] == "\b"
-        yield from ("",) * bool(number)
-        yield from (
-            ("```", *textwrap.dedent("\n".join(lines[1:])).splitlines(), "```") if kept else lines
-        )
+        if number:
+            yield ""
+        if lines[0] == "\b":
+            lines = ["```", *textwrap.dedent("\n".join(lines[1:])).splitlines(), "```"]
+        yield from lines
 
 
 def _option(option: click.Parameter, context: click.Context) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from cachedoctor import doctor, surgery
+from cachedoctor.errors import RepairError
 from cachedoctor.host import Host
 from cachedoctor.staging import Network
 from cachedoctor.vocabulary import Status
@@ -382,3 +383,27 @@ def test_the_quantised_model_of_a_shared_folder_is_told_by_its_configuration(mac
     report = doctor.scan(mac.host)
     assert report.findings == ()
     assert "base@4bit" in {entry.model for entry in report.entries}
+
+
+def test_a_finished_partial_takes_its_place_without_any_other_copy(mac: Mac) -> None:
+    """What was downloaded and never renamed is proven by the digest in its name, and used."""
+    whole = fingerprint(mac.variant)
+    shutil.rmtree(worlds.hub_of(mac.home) / f"models--{KIT.replace('/', '--')}")
+    stuck(mac)
+    assert mac.codes() == ["CD102", "CD502"]  # nothing here tells how long it must be
+    mac.fix()
+    assert mac.codes(deep=True) == []
+    now = fingerprint(mac.variant)
+    assert {name: row[2] for name, row in now.items()} == {n: row[2] for n, row in whole.items()}
+
+
+def test_a_partial_of_other_content_is_not_used(mac: Mac) -> None:
+    """Offline and without another copy, nothing is changed when the digest is wrong."""
+    shutil.rmtree(worlds.hub_of(mac.home) / f"models--{KIT.replace('/', '--')}")
+    stuck(mac)
+    (partial,) = mac.documents.rglob("*.incomplete")
+    worlds.flip(partial, 70)
+    before = fingerprint(mac.home)
+    with pytest.raises(RepairError):
+        mac.fix()
+    assert {n: r for n, r in fingerprint(mac.home).items() if ".cachedoctor" not in n} == before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import click
 import pytest
 
 from cachedoctor import cli, engines, locators, reference, rules
@@ -26,10 +27,13 @@ def test_every_finding_has_its_section(rule: rules.Rule) -> None:
     page = reference.rules_page()
     _, _, section = page.partition(f"\n## {rule.code} {rule.slug}\n")
     section = section.partition("\n## ")[0]
-    paragraphs = [text for text in section.split("\n\n") if text.strip()]
-    assert len(paragraphs) >= 3, "a title, the cause, and what to do"
+    severity, *paragraphs = [text for text in section.split("\n\n") if text.strip()]
+    assert severity.strip() == f"Severity: {rule.severity.value}"
+    told = [text for text in paragraphs if not text.lstrip().startswith("Source: ")]
+    enough = 2 if rule.code == "CD602" else 3  # there is no remedy but another machine
+    assert len(told) >= enough, "a title, the cause, and what to do"
     ours = rule.code in ("CD000", "CD417", "CD406", "CD601", "CD603")
-    assert ours or "Source: " in section
+    assert ours or "\n\nSource: " in section
 
 
 def test_every_engine_and_layout_has_its_section() -> None:
@@ -43,12 +47,43 @@ def test_every_engine_and_layout_has_its_section() -> None:
             assert f"| {model} |" in page, model
 
 
+def test_files_and_folders_are_given_by_version() -> None:
+    """What FluidAudio and WhisperKit moved or dropped can be read from the page."""
+    page = reference.caches_page()
+    for words in (
+        "- 0.14.1 and later, in `parakeet-tdt-0.6b-v3`:",
+        "- 0.6.1 to 0.13.3, in `parakeet-tdt-0.6b-v3-coreml`:",
+        "; into `parakeet-eou-streaming/160ms` |",
+        "[`TextDecoderContextPrefill.mlmodelc`]",
+        "- `ggml-base-encoder.mlmodelc`: base, base-q5_1, base-q8_0",
+        "; to 0.9.0 `guillaumekln/faster-whisper-tiny` |",
+    ):
+        assert words in page
+
+
 def test_every_command_and_option_is_there() -> None:
-    """Each command has a section with its usage."""
+    """Each command, also one below another, has its usage; each option is in one table or two."""
     page = reference.commands_page()
+    context = click.Context(cli.group, info_name="cachedoctor")
     for name in cli.COMMANDS:
-        assert f"\n## cachedoctor {name}\n" in page
-        assert f"Usage: cachedoctor {name}" in page
+        command = cli.group.get_command(context, name)
+        assert command is not None
+        below = command.commands.values() if isinstance(command, click.Group) else ()
+        for one, title in ((command, name), *((each, f"{name} {each.name}") for each in below)):
+            assert f"# cachedoctor {title}\n\n```\ncachedoctor {title} " in page
+            for option in one.params:
+                assert not isinstance(option, click.Option) or option.opts[-1] in page
+
+
+def test_without_a_folder_the_writer_says_how(tmp_path: Path) -> None:
+    """No traceback for a missing argument; with a folder, all pages."""
+    for wrong in ([], [str(tmp_path / "nowhere")]):
+        with pytest.raises(SystemExit, match=r"python -m cachedoctor\.reference"):
+            reference.main(wrong)
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    reference.main([str(folder)])
+    assert {path.name for path in folder.iterdir()} == set(reference.PAGES)
 
 
 @pytest.mark.parametrize("name", [*reference.PAGES, "../README.md"])

@@ -27,13 +27,14 @@ def command(
     """Print where an engine's model is, or where the engine keeps its models.
 
     With a size or a model: the path of what it would load, whole or not; exit code 1 and an error
-    when there is none. Without: each place that has models of the engine, or the usual one.
+    when there is none. Without: a line for each place that has models of the engine, or the usual
+    one.
 
     \b
-      cachedoctor where faster-whisper --size small
-      du -sh "$(cachedoctor where whisperkit)"
+      model="$(cachedoctor where faster-whisper --size small)" || exit 1
+      cachedoctor where whisper.cpp | while read -r place; do du -sh "$place"; done
     """
-    from cachedoctor import doctor, engines, readiness, record
+    from cachedoctor import doctor, engines, locators, readiness, record
     from cachedoctor.errors import CacheDoctorError
     from cachedoctor.report import printable
 
@@ -50,8 +51,14 @@ def command(
             )
         paths = [answer.path or ""]
     else:
-        there = [entry.root for entry in report.entries if name in entry.engines]
-        paths = list(dict.fromkeys(there)) or [os.path.dirname(engine.home(models[0], host))]
+        usual = os.path.dirname(engine.home(models[0], host))
+        resolved = os.path.realpath(usual)
+        there = [
+            resolved if locators.inside(entry.path, resolved) else entry.root
+            for entry in report.entries
+            if name in entry.engines
+        ]
+        paths = list(dict.fromkeys(there)) or [usual]
     if format_ == "json":
         shown = [printable(path) for path in paths]
         click.echo(record.dumps({**record.head(host), "where": {"engine": name, "paths": shown}}))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import struct
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -154,6 +155,44 @@ class Window:
             pieces.append(piece)
             count -= len(piece)
         return b"".join(pieces)
+
+
+class Walk:
+    """A position in a file that is gone through from record to record, and a name for the place."""
+
+    def __init__(self, window: Window, at: int) -> None:
+        """Begin at byte `at`."""
+        self.at = at
+        self.where = "its header"
+        self._window = window
+
+    def take(self, count: int) -> bytes:
+        """Return the next `count` bytes."""
+        taken = self._window.read(self.at, count)
+        if len(taken) < count:
+            raise self.truncated()
+        self.at += count
+        return taken
+
+    def skip(self, count: int) -> None:
+        """Go past the next bytes, which must be there."""
+        if self.at + count > self._window.size_bytes:
+            raise self.truncated()
+        self.at += count
+
+    def number(self, code: str) -> int:
+        """Return the next little-endian integer, of a `struct` code."""
+        (value,) = struct.unpack(f"<{code}", self.take(struct.calcsize(f"<{code}")))
+        return int(value)
+
+    def truncated(self) -> FormatError:
+        """Return the error that the file ends here."""
+        message = f"ends inside {self.where}"
+        return FormatError(Fault.TRUNCATED, message, measured=self._window.size_bytes)
+
+    def malformed(self, message: str) -> FormatError:
+        """Return the error that what is here contradicts itself."""
+        return FormatError(Fault.MALFORMED, f"{message}, in {self.where}")
 
 
 def _is_text(head: bytes) -> bool:

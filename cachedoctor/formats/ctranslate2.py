@@ -21,7 +21,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from cachedoctor.errors import Fault, FormatError
-from cachedoctor.formats import HEAD_BYTES, Window, wrong_magic
+from cachedoctor.formats import HEAD_BYTES, Walk, Window, wrong_magic
 from cachedoctor.vocabulary import Reading
 
 if TYPE_CHECKING:
@@ -77,40 +77,21 @@ class CTranslate2:
         return Reading(size_bytes, details)
 
 
-class _Walk:
-    """A position in the file, and a name for what is there."""
-
-    def __init__(self, window: Window, at: int) -> None:
-        """Begin at byte `at`."""
-        self.at = at
-        self.where = "its header"
-        self._window = window
-
-    def take(self, count: int) -> bytes:
-        """Return the next `count` bytes."""
-        taken = self._window.read(self.at, count)
-        if len(taken) < count:
-            raise self._truncated()
-        self.at += count
-        return taken
-
-    def number(self, code: str) -> int:
-        """Return the next integer, of a `struct` code."""
-        (value,) = struct.unpack(f"<{code}", self.take(struct.calcsize(f"<{code}")))
-        return int(value)
+class _Walk(Walk):
+    """Goes past names and variables."""
 
     def text(self, what: str) -> str:
         """Return the next string."""
         length = self.number("H")
         if not 0 < length <= _LONGEST_NAME_BYTES:
-            raise self._malformed(f"gives {what} a length of {length} bytes")
+            raise self.malformed(f"gives {what} a length of {length} bytes")
         taken = self.take(length)
         if taken.find(b"\0") != length - 1:
-            raise self._malformed(f"does not end {what} with one NUL")
+            raise self.malformed(f"does not end {what} with one NUL")
         try:
             return taken[:-1].decode()
         except UnicodeDecodeError:
-            raise self._malformed(f"has no UTF-8 in {what}") from None
+            raise self.malformed(f"has no UTF-8 in {what}") from None
 
     def count(self, what: str) -> int:
         """Return the next number of records."""
@@ -124,14 +105,12 @@ class _Walk:
         name = self.text("its name")
         rank = self.number("B")
         if rank > _HIGHEST_RANK:
-            raise self._malformed(f"claims {rank} dimensions for `{name}`")
+            raise self.malformed(f"claims {rank} dimensions for `{name}`")
         items = 1
         for dimension in struct.unpack(f"<{rank}I", self.take(4 * rank)):
             items *= dimension
         payload_bytes = self._payload_bytes(name, items, version)
-        if self.at + payload_bytes > self._window.size_bytes:
-            raise self._truncated()
-        self.at += payload_bytes
+        self.skip(payload_bytes)
         return name
 
     def _payload_bytes(self, name: str, items: int, version: int) -> int:
@@ -141,19 +120,12 @@ class _Walk:
         else:
             item_bytes, payload_bytes = kind if kind in (1, 2, 4) else None, count * kind
         if item_bytes is None:
-            raise self._malformed(f"has type {kind} for `{name}`, which is unknown")
+            raise self.malformed(f"has type {kind} for `{name}`, which is unknown")
         if payload_bytes != items * item_bytes:
             shape_bytes = items * item_bytes
             message = f"gives `{name}` {payload_bytes} bytes where its shape needs {shape_bytes}"
-            raise self._malformed(message)
+            raise self.malformed(message)
         return payload_bytes
-
-    def _truncated(self) -> FormatError:
-        size_bytes = self._window.size_bytes
-        return FormatError(Fault.TRUNCATED, f"ends inside {self.where}", measured=size_bytes)
-
-    def _malformed(self, message: str) -> FormatError:
-        return FormatError(Fault.MALFORMED, f"{message}, in {self.where}")
 
 
 def _version(window: Window) -> int:

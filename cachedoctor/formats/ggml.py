@@ -25,7 +25,7 @@ import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor.errors import Fault, FormatError
-from cachedoctor.formats import HEAD_BYTES, Window, wrong_magic
+from cachedoctor.formats import HEAD_BYTES, Walk, Window, wrong_magic
 from cachedoctor.vocabulary import Reading
 
 if TYPE_CHECKING:
@@ -135,12 +135,12 @@ def _read_whisper(window: Window, whisper: _Whisper) -> Reading:
         raise FormatError(Fault.MALFORMED, f"claims {layers[0]} and {layers[1]} layers")
     walk = _Walk(window, at=4 + struct.calcsize("<11i"))
     walk.where = "its mel filters"
-    bins, columns = walk.number(), walk.number()
+    bins, columns = walk.number("i"), walk.number("i")
     if bins != whisper.mel_bins or not 0 < columns <= _MOST_COLUMNS:
         raise FormatError(Fault.MALFORMED, f"claims {bins} x {columns} mel filters")
     walk.skip(4 * bins * columns)
     walk.where = "its vocabulary"
-    tokens = walk.number()
+    tokens = walk.number("i")
     if not 0 < tokens <= _MOST_TOKENS:
         raise FormatError(Fault.MALFORMED, f"claims {tokens} tokens in its vocabulary")
     walk.tokens(tokens)
@@ -172,24 +172,8 @@ def _read_whisper(window: Window, whisper: _Whisper) -> Reading:
     )
 
 
-class _Walk:
-    """A position in the file, and a name for what is there."""
-
-    def __init__(self, window: Window, at: int) -> None:
-        """Begin at byte `at`."""
-        self.at = at
-        self.where = "its header"
-        self._window = window
-
-    def number(self) -> int:
-        """Return the next integer."""
-        return int.from_bytes(self._take(4), "little", signed=True)
-
-    def skip(self, count: int) -> None:
-        """Go past the next bytes, which must be there."""
-        if self.at + count > self._window.size_bytes:
-            raise self._truncated()
-        self.at += count
+class _Walk(Walk):
+    """Goes past tokens and tensors."""
 
     def tokens(self, count: int) -> None:
         """Go past `count` tokens; written out, because a vocabulary has fifty thousand."""
@@ -199,46 +183,32 @@ class _Walk:
                 self.skip(at)
                 data, at = self._window.read(self.at, _VOCABULARY_STEP_BYTES), 0
             if at + 4 > len(data):
-                raise self._truncated()
+                raise self.truncated()
             length = int.from_bytes(data[at : at + 4], "little")
             if length > _LONGEST_TOKEN_BYTES:
-                raise self._malformed(f"claims a token of {length} bytes")
+                raise self.malformed(f"claims a token of {length} bytes")
             at += 4 + length
         self.skip(at)
 
     def tensor(self) -> bytes:
         """Go past one tensor and return its name."""
-        rank, length, kind = struct.unpack("<3i", self._take(_TENSOR_HEAD_BYTES))
+        rank, length, kind = struct.unpack("<3i", self.take(_TENSOR_HEAD_BYTES))
         if not 0 <= rank <= _HIGHEST_RANK or not 0 < length <= _LONGEST_NAME_BYTES:
-            raise self._malformed(f"claims {rank} dimensions and a name of {length} bytes")
+            raise self.malformed(f"claims {rank} dimensions and a name of {length} bytes")
         if kind not in _BLOCKS:
-            raise self._malformed(f"has type {kind}, which is unknown")
-        shape = struct.unpack(f"<{rank}i", self._take(4 * rank))
-        name = self._take(length)
+            raise self.malformed(f"has type {kind}, which is unknown")
+        shape = struct.unpack(f"<{rank}i", self.take(4 * rank))
+        name = self.take(length)
         if not name.isascii() or any(byte < 32 for byte in name):
-            raise self._malformed("has a name that is none")
+            raise self.malformed("has a name that is none")
         block_bytes, block = _BLOCKS[kind]
         items = 1
         for dimension in shape:
             items *= max(dimension, 0)
         if not items or (shape and shape[0] % block):
-            raise self._malformed(f"has the shape {shape}, which does not fit its type")
+            raise self.malformed(f"has the shape {shape}, which does not fit its type")
         self.skip(items // block * block_bytes)
         return name
-
-    def _take(self, count: int) -> bytes:
-        taken = self._window.read(self.at, count)
-        if len(taken) < count:
-            raise self._truncated()
-        self.at += count
-        return taken
-
-    def _truncated(self) -> FormatError:
-        message = f"ends inside {self.where}"
-        return FormatError(Fault.TRUNCATED, message, measured=self._window.size_bytes)
-
-    def _malformed(self, message: str) -> FormatError:
-        return FormatError(Fault.MALFORMED, f"{message}, in {self.where}")
 
 
 FORMAT: Format = Ggml()

@@ -10,11 +10,10 @@ Source: ggml-org/ggml docs/gguf.md, src/gguf.cpp
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING
 
 from cachedoctor.errors import Fault, FormatError
-from cachedoctor.formats import HEAD_BYTES, Window, wrong_magic
+from cachedoctor.formats import HEAD_BYTES, Walk, Window, wrong_magic
 from cachedoctor.vocabulary import Reading
 
 if TYPE_CHECKING:
@@ -90,26 +89,15 @@ class Gguf:
         return Reading(size_bytes, details)
 
 
-class _Walk:
-    """A position in the header, and a name for what is there."""
-
-    def __init__(self, window: Window, at: int) -> None:
-        """Begin at byte `at`."""
-        self.at = at
-        self.where = "its header"
-        self._window = window
-
-    def number(self, code: str) -> int:
-        """Return the next integer, of a `struct` code."""
-        (value,) = struct.unpack(f"<{code}", self._take(struct.calcsize(f"<{code}")))
-        return int(value)
+class _Walk(Walk):
+    """Goes past values and the descriptions of tensors."""
 
     def text(self) -> bytes:
         """Return the next string."""
         length = self.number("Q")
         if length > _LONGEST_TEXT_BYTES:
-            raise self._malformed(f"claims a text of {length} bytes")
-        return self._take(length)
+            raise self.malformed(f"claims a text of {length} bytes")
+        return self.take(length)
 
     def pair(self) -> tuple[bytes, int | bytes | None]:
         """Go past one value and return its key; and itself, if it is a small integer or a text."""
@@ -121,57 +109,38 @@ class _Walk:
             self._array()
             return key, None
         if kind not in _VALUE_BYTES:
-            raise self._malformed(f"has type {kind}, which is unknown")
-        content = self._take(_VALUE_BYTES[kind])
+            raise self.malformed(f"has type {kind}, which is unknown")
+        content = self.take(_VALUE_BYTES[kind])
         return key, int.from_bytes(content, "little")
 
     def _array(self) -> None:
         kind, items = self.number("I"), self.number("Q")
         if items > _MOST_ITEMS:
-            raise self._malformed(f"claims a list of {items} items")
+            raise self.malformed(f"claims a list of {items} items")
         if kind == _STRING:
             for _ in range(items):
-                self._skip(self.number("Q"))
+                self.skip(self.number("Q"))
         elif kind in _VALUE_BYTES:
-            self._skip(items * _VALUE_BYTES[kind])
+            self.skip(items * _VALUE_BYTES[kind])
         else:
-            raise self._malformed(f"has a list of type {kind}, which is unknown")
+            raise self.malformed(f"has a list of type {kind}, which is unknown")
 
     def tensor_end(self) -> int:
         """Go past one tensor's description, and return where its data end."""
         self.text()
         rank = self.number("I")
         if rank > _HIGHEST_RANK:
-            raise self._malformed(f"claims {rank} dimensions")
+            raise self.malformed(f"claims {rank} dimensions")
         items = 1
         for _ in range(rank):
             items *= self.number("Q")
         kind, offset = self.number("I"), self.number("Q")
         if kind not in _BLOCKS:
-            raise self._malformed(f"has type {kind}, which is unknown")
+            raise self.malformed(f"has type {kind}, which is unknown")
         block_bytes, block = _BLOCKS[kind]
         if items % block:
-            raise self._malformed(f"holds {items} items, no multiple of {block}")
+            raise self.malformed(f"holds {items} items, no multiple of {block}")
         return offset + items // block * block_bytes
-
-    def _take(self, count: int) -> bytes:
-        taken = self._window.read(self.at, count)
-        if len(taken) < count:
-            raise self._truncated()
-        self.at += count
-        return taken
-
-    def _skip(self, count: int) -> None:
-        if self.at + count > self._window.size_bytes:
-            raise self._truncated()
-        self.at += count
-
-    def _truncated(self) -> FormatError:
-        message = f"ends inside {self.where}"
-        return FormatError(Fault.TRUNCATED, message, measured=self._window.size_bytes)
-
-    def _malformed(self, message: str) -> FormatError:
-        return FormatError(Fault.MALFORMED, f"{message}, in {self.where}")
 
 
 FORMAT: Format = Gguf()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cachedoctor.errors import FormatError
 from cachedoctor.formats import find_bundle
+from cachedoctor.locators import FolderListing
 from cachedoctor.repairs._build import built, folders, need_of, out_of_the_way, sentence
 from cachedoctor.vocabulary import HubFetch, LocalCopy, Proof, Put, Rename, State
 
@@ -36,6 +37,9 @@ def restore_in_folder(survey: Survey, entry: Entry, artifact: Artifact) -> Repai
         return None
     claim = entry.claims[0]
     sources: list[Source] = []
+    finished = _with_partials(survey, entry, owner)
+    if finished is not None:
+        sources.append(finished)
     for (files, known), why in _siblings(survey, entry, claim, owner):
         sources.append(LocalCopy(files, why, known))
     whole = owner.bundle or owner.format == "coreml"  # a file may be where the bundle belongs
@@ -137,6 +141,27 @@ def _siblings(
             yield (names, proofs), "the hub cache"
         else:
             yield (names, proofs), f"`{other.name}`"
+
+
+def _with_partials(survey: Survey, entry: Entry, owner: Artifact) -> LocalCopy | None:
+    """Put together what is there of a file or bundle and the finished partials of the rest."""
+    inside = f"{owner.name}/"
+    found: dict[str, str] = {
+        a.name: a.file
+        for a in entry.artifacts
+        if a.name.startswith(inside) and a.state is State.PRESENT
+    }
+    proofs = []
+    for root in survey.roots:
+        if root.path != entry.root or not isinstance(root.listing, FolderListing):
+            continue
+        for partial in root.listing.partials.get(entry.id, ()):
+            mine = partial.name == owner.name or partial.name.startswith(inside)
+            if mine and partial.digest and partial.bytes:
+                found[partial.name] = partial.path
+                proofs.append(Proof(partial.name[len(inside) :], None, partial.digest))
+    files = tuple((name[len(inside) :], path) for name, path in sorted(found.items()))
+    return LocalCopy(files, "a finished partial", tuple(proofs)) if proofs else None
 
 
 def _is_whole(path: str) -> bool:
