@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+import textwrap
 from typing import TYPE_CHECKING
 
 from cachedoctor import disk, locators
@@ -18,37 +20,29 @@ if TYPE_CHECKING:
     from cachedoctor.catalog import Model
     from cachedoctor.engines import Engine
     from cachedoctor.host import Host
+    from cachedoctor.vocabulary import FileSet
 
 Json = dict[str, object]
 
-_VARIABLES = (
-    "HF_HOME",
-    "HF_HUB_CACHE",
-    "HUGGINGFACE_HUB_CACHE",
-    "HF_XET_CACHE",
-    "HF_HUB_OFFLINE",
-    "TRANSFORMERS_OFFLINE",
-    "TRANSFORMERS_CACHE",
-    "HF_HUB_DISABLE_SYMLINKS",
-    "HF_HUB_DISABLE_SHARED_BLOBS",
-    "HF_ENDPOINT",
-    "HF_TOKEN",
-    "XDG_CACHE_HOME",
-    "XDG_DATA_HOME",
-    "XDG_STATE_HOME",
-    "XDG_CONFIG_HOME",
-    "PARAKEET_CACHE_DIR",
-    "REGISTRY_URL",
-    "TMPDIR",
+_VARIABLE = re.compile(
+    "HF_|XDG_|HUGGING_?FACE_|HUGGINGFACE_|TRANSFORMERS_(OFFLINE|CACHE)$"
+    "|(PARAKEET_CACHE_DIR|REGISTRY_URL|TMPDIR)$"
 )
+_HUB_FILE = re.compile(
+    "https://huggingface[.]co/(?P<repository>[^/]+/[^/]+)/resolve/[^/]+/(?P<file>.+)"
+)
+_SECRET = re.compile("TOKEN|KEY|SECRET|PASS")
+_LOGIN = re.compile(r"(?<=//)[^/@\s]*@")
+_MOVES_HUB = ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME")
 
 
-def engines_lines(chosen: Sequence[Engine]) -> Iterator[str]:
-    """Go through the engines with the models that answer each size."""
+def engines_lines(chosen: Sequence[Engine], host: Host) -> Iterator[str]:
+    """Go through the engines: where each looks first, and the models that answer each size."""
     for engine in chosen:
         table = engine.table
         where = f"{', '.join(engine.locators)}; {' and '.join(table.platforms)}"
         yield f"{engine.name}: {plural(len(table.models), 'model')}; {where}"
+        yield f"  in {printable(host.short(_place(engine, host)))}"
         for each, names in table.sizes.items():
             yield f"  {each:<7} {', '.join(names)}"
     yield "`cachedoctor engines ENGINE` lists an engine's models"
@@ -58,13 +52,20 @@ def models_lines(engine: Engine, host: Host) -> Iterator[str]:
     """Go through one engine's models: name, about how much, and where it comes from."""
     table = engine.table
     yield f"{engine.name}: versions {', '.join(table.versions)}"
+    yield f"in {printable(host.short(_place(engine, host)))}"
     width = max(map(len, (*table.models, *table.aliases)))
     for model in table.models.values():
         yield f"  {model.name:<{width}}  {_about(model):>10}  {_origin(model)}"
+        former, until = model.former
+        if former:
+            yield f"  {'':<{width}}  {'':>10}  to {until} {former}"
+        if len(model.sets) > 1:
+            for files in model.sets:
+                folder = f" in {files.folder}" if files.folder else ""
+                yield f"  {'':<{width}}  {'':>10}  {_span(files)}{folder}"
     for alias, name in table.aliases.items():
         yield f"  {alias:<{width}}  = {name}"
-    first = next(iter(table.models.values()))
-    yield f"the first of them is looked for at {printable(host.short(engine.home(first, host)))}"
+    yield from textwrap.wrap(f"source: {table.source}", 80, break_on_hyphens=False)
 
 
 def engines_json(chosen: Sequence[Engine], host: Host) -> list[Json]:
@@ -86,6 +87,18 @@ def engines_json(chosen: Sequence[Engine], host: Host) -> list[Json]:
                     "url": model.url or None,
                     "bytes": model.bytes or None,
                     "path": printable(engine.home(model, host)),
+                    "sets": [
+                        {
+                            "since": files.since or None,
+                            "until": files.until or None,
+                            "folder": files.folder or None,
+                            "files": [
+                                {"any": list(need.names), "optional": need.optional}
+                                for need in files.requirements
+                            ],
+                        }
+                        for files in model.sets
+                    ],
                 }
                 for model in engine.table.models.values()
             ],
@@ -105,6 +118,7 @@ def info_json(host: Host) -> Json:
         "engine_versions": dict(host.engine_versions),
         "offline": host.hub_offline,
         "hub_cache": printable(host.hub_cache),
+        "hub_cache_moved_by": _hub_moved_by(host),
         "variables": _variables(host),
         "places": [
             {"locator": name, "path": printable(path), "exists": os.path.lexists(path)}
@@ -116,13 +130,14 @@ def info_json(host: Host) -> Json:
 
 def info_lines(host: Host) -> Iterator[str]:
     """Go through the same as text, of the places those that exist."""
+    moved = _hub_moved_by(host)
     yield f"cachedoctor {VERSION}, Python {sys.version.split()[0]} at {sys.executable}"
     for name, value in (
         ("home", f"{host.home} on {host.platform}"),
         ("project", host.project or "none"),
         ("state", host.state),
         ("configuration", os.path.join(config_folder(), NAME)),
-        ("hub cache", host.hub_cache),
+        ("hub cache", host.hub_cache + (f" (${moved})" if moved else "")),
         ("offline", "yes" if host.hub_offline else "no"),
         ("free", size(disk.free_bytes(host.home))),
         *((f"${name}", value) for name, value in _variables(host).items()),
@@ -132,11 +147,16 @@ def info_lines(host: Host) -> Iterator[str]:
 
 
 def _variables(host: Host) -> dict[str, str]:
+    """Return the variables that move something; of tokens and logins only that they are set."""
     return {
-        name: "set" if "TOKEN" in name else printable(host.environment[name])
-        for name in _VARIABLES
-        if name in host.environment
+        name: "set" if _SECRET.search(name) else _LOGIN.sub("…@", printable(value))
+        for name, value in sorted(host.environment.items())
+        if _VARIABLE.match(name)
     }
+
+
+def _hub_moved_by(host: Host) -> str | None:
+    return next((name for name in _MOVES_HUB if name in host.environment), None)
 
 
 def _places(host: Host) -> Iterator[tuple[str, str]]:
@@ -151,5 +171,19 @@ def _about(model: Model) -> str:
     return size(known) if known else ""
 
 
+def _place(engine: Engine, host: Host) -> str:
+    """Return the folder that holds the engine's models unless something else is said."""
+    return os.path.dirname(engine.home(next(iter(engine.table.models.values())), host))
+
+
+def _span(files: FileSet) -> str:
+    if files.since and files.until:
+        return files.since if files.since == files.until else f"{files.since} to {files.until}"
+    return f"to {files.until}" if files.until else f"{files.since or 'all'} and later"
+
+
 def _origin(model: Model) -> str:
+    hub = _HUB_FILE.match(model.url)
+    if hub:
+        return f"{hub['repository']} {hub['file']}"
     return f"{model.repository} {model.prefix}".strip() or model.url

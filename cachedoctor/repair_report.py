@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cachedoctor.report import counting, plural, printable, size
-from cachedoctor.vocabulary import CdnFetch, Finding, HubFetch, LocalCopy, Text
+from cachedoctor.vocabulary import CdnFetch, Finding, HubFetch, LocalCopy, Safety, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,7 +53,9 @@ def plan_lines(plan: Plan, report: Report) -> Iterator[str]:
     for finding in plan.by_hand:
         what = f"  by hand {finding.code} {finding.slug}: {printable(finding.message)}"
         yield what
-        if finding.repair:
+        if finding.repair and finding.repair.safety is Safety.FETCHES:
+            yield f"          needs the network: {printable(finding.repair.describe)}"
+        elif finding.repair:
             yield f"          `{printable(finding.repair.describe)}`"
     if not plan.cures and not plan.unfinished:
         yield "nothing to repair" if not plan.by_hand else "nothing that can be repaired by itself"

@@ -36,9 +36,21 @@ def test_each_engine_lists_its_models(name: str) -> None:
     """Every model and alias is on a line of its own, with where it comes from."""
     text = cachedoctor("engines", name)
     assert text.code == 0
-    shown = {line.split()[0] for line in text.output.splitlines() if line.startswith("  ")}
+    rows = [line for line in text.output.splitlines() if line.startswith("  ") and line[2] != " "]
+    shown = {line.split()[0] for line in rows}
     table = engines.find(name).table
     assert shown == {*table.models, *table.aliases}
+
+
+def test_an_engines_models_have_versions_and_a_source(home: Path) -> None:
+    """The ranges in which a folder or file set holds, in text and in JSON."""
+    lines = cachedoctor("engines", "fluidaudio").output.splitlines()
+    assert any(line.endswith("0.6.1 to 0.13.3 in parakeet-tdt-0.6b-v3-coreml") for line in lines)
+    assert any(line.startswith("source: FluidInference/FluidAudio") for line in lines)
+    (engine,) = cachedoctor("engines", "fluidaudio", "--json").data["engines"]
+    newest = engine["models"][0]["sets"][0]
+    assert (newest["since"], newest["until"]) == ("0.14.1", None)
+    assert {"any": ["parakeet_vocab.json"], "optional": False} in newest["files"]
 
 
 def test_an_unknown_engine_brings_the_nearest() -> None:
@@ -73,8 +85,13 @@ def test_where_without_a_model_is_the_place(home: Path) -> None:
     assert cachedoctor("where", "mlx-whisper").output == f"{hub}\n"
     worlds.repository(hub, worlds.TINY, worlds.whisper_files())
     assert cachedoctor("where", "faster-whisper").output == f"{hub}\n"
-    usual = cachedoctor("where", "whisperkit", "--home", str(home), "--platform", "darwin")
-    assert usual.output == f"{home}/Documents/huggingface/models/argmaxinc/whisperkit-coreml\n"
+    mac = ("--home", str(home), "--platform", "darwin")
+    kit = home / "Documents" / "huggingface" / "models" / "argmaxinc" / "whisperkit-coreml"
+    assert cachedoctor("where", "whisperkit", *mac).output == f"{kit}\n"
+    bundle = kit / "openai_whisper-small" / "AudioEncoder.mlmodelc"
+    bundle.mkdir(parents=True)
+    (bundle / "model.mil").touch()
+    assert cachedoctor("where", "whisperkit", *mac).output == f"{kit}\n"
 
 
 def test_info_names_places_and_what_moved_them(
@@ -83,11 +100,15 @@ def test_info_names_places_and_what_moved_them(
     """A variable's value is shown, a token's never."""
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    monkeypatch.setenv("HF_API_KEY", "hf_secret")
+    monkeypatch.setenv("HF_ENDPOINT", "https://me:hf_secret@mirror.test/hub")
     text = cachedoctor("info")
     assert text.code == 0
     assert f"{tmp_path}/hf/hub" in text.output
     data = cachedoctor("info", "--json").data
     assert data["info"]["variables"]["HF_TOKEN"] == "set"
+    assert data["info"]["variables"]["HF_ENDPOINT"] == "https://…@mirror.test/hub"
+    assert data["info"]["hub_cache_moved_by"] == "HF_HOME"
     assert data["info"]["hub_cache"] == f"{tmp_path}/hf/hub"
     assert "hf_secret" not in text.output + str(data)
     assert {place["locator"] for place in data["info"]["places"]} >= {"hub-cache", "ggml-folder"}

@@ -30,4 +30,4 @@ def command(name: str | None, host: Host, verbose: bool, quiet: bool, format_: s
         click.echo(record.dumps(body))
     elif not quiet:
         one = inventory.models_lines(chosen[0], host)
-        console.say(one if name else inventory.engines_lines(chosen))
+        console.say(one if name else inventory.engines_lines(chosen, host))
