@@ -237,8 +237,11 @@ def _unique(entries: Iterable[Entry]) -> dict[str, list[Artifact]]:
 
 def _remembered(host: Host, entries: Iterable[Entry]) -> dict[str, dict[str, str]]:
     """Return the digests that earlier deep looks measured and that still hold."""
+    ledger = Ledger(host.state)
+    if not ledger.exists:
+        return {}
     files = _unique(entries)
-    return Ledger(host.state).recall((path, a[0].stamp) for path, a in files.items() if a[0].stamp)
+    return ledger.recall((path, a[0].stamp) for path, a in files.items() if a[0].stamp)
 
 
 def _measure(host: Host, entries: Iterable[Entry], progress: Progress) -> dict[str, dict[str, str]]:

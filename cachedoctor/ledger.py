@@ -40,10 +40,15 @@ class Ledger:
         self._folder = folder
         self._path = os.path.join(folder, "ledger.sqlite")
 
+    @property
+    def exists(self) -> bool:
+        """Say whether anything was ever remembered."""
+        return os.path.exists(self._path)
+
     def recall(self, wanted: Iterable[tuple[str, Stamp]]) -> dict[str, dict[str, str]]:
         """Return by path the digests that still hold; an unreadable ledger remembers nothing."""
         found: dict[str, dict[str, str]] = {}
-        if not os.path.exists(self._path):
+        if not self.exists:
             return found
         import sqlite3
 

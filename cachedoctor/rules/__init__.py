@@ -67,9 +67,16 @@ class Examination:
 
     def measured(self, artifact: Artifact) -> str | None:
         """Return the digest that the file really has, where it was read or is remembered."""
-        if artifact.digest is None:
+        if artifact.digest is None or not self._measured:
             return None
         return self._measured.get(artifact.file, {}).get(artifact.digest.algorithm)
+
+    def altered(self, entry: Entry) -> Iterator[tuple[Artifact, str]]:
+        """Go through the files whose measured digest is not the expected one, each with it."""
+        for artifact in entry.artifacts if self._measured else ():
+            measured = self.measured(artifact) if artifact.state is State.PRESENT else None
+            if measured is not None and artifact.digest and measured != artifact.digest.hex:
+                yield artifact, measured
 
     def proven(self, artifact: Artifact) -> bool:
         """Say whether the whole content is known to be what is expected."""

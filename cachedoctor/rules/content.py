@@ -10,8 +10,8 @@ from cachedoctor.vocabulary import Evidence, Severity, State
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cachedoctor.rules import Examination
-    from cachedoctor.vocabulary import Entry, Finding, Repair
+    from cachedoctor.rules import Examination, Rule
+    from cachedoctor.vocabulary import Artifact, Entry, Finding, Repair
 
 
 class DigestMismatch(Restores, EntryRule):
@@ -32,18 +32,9 @@ class DigestMismatch(Restores, EntryRule):
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report each file whose measured digest is not the expected one."""
-        for artifact in entry.artifacts:
-            measured = seen.measured(artifact) if artifact.state is State.PRESENT else None
-            if measured is not None and artifact.digest and measured != artifact.digest.hex:
-                yield self.of(
-                    artifact,
-                    entry,
-                    f"`{artifact.name}` has other content than its {artifact.digest.algorithm}",
-                    measured=measured,
-                    expected=artifact.digest.hex,
-                    unit=artifact.digest.algorithm,
-                    bytes=artifact.size_bytes,
-                )
+        for artifact, measured in seen.altered(entry):
+            message = f"`{artifact.name}` has other content than its {_algorithm(artifact)}"
+            yield _about(self, artifact, entry, message, measured)
 
 
 class OtherModel(Restores, EntryRule):
@@ -62,21 +53,11 @@ class OtherModel(Restores, EntryRule):
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report each file whose measured digest is published for another model."""
-        for artifact in entry.artifacts:
-            measured = seen.measured(artifact) if artifact.state is State.PRESENT else None
-            if measured is None or artifact.digest is None or measured == artifact.digest.hex:
-                continue
+        for artifact, measured in seen.altered(entry):
             other = seen.published().get(measured)
             if other is not None:
-                yield self.of(
-                    artifact,
-                    entry,
-                    f"`{artifact.name}` is {other}",
-                    measured=measured,
-                    expected=artifact.digest.hex,
-                    unit=artifact.digest.algorithm,
-                    bytes=artifact.size_bytes,
-                )
+                message = f"`{artifact.name}` is {other}"
+                yield _about(self, artifact, entry, message, measured)
 
 
 class SizeMismatch(Restores, EntryRule):
@@ -117,3 +98,20 @@ class SizeMismatch(Restores, EntryRule):
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
         """Restore the file, unless it may be somebody's own."""
         return None if finding.severity is Severity.WARNING else super().cure(finding, seen)
+
+
+def _about(rule: Rule, artifact: Artifact, entry: Entry, message: str, measured: str) -> Finding:
+    """Return a finding about content, with both digests."""
+    return rule.of(
+        artifact,
+        entry,
+        message,
+        measured=measured,
+        expected=artifact.digest.hex if artifact.digest else None,
+        unit=_algorithm(artifact),
+        bytes=artifact.size_bytes,
+    )
+
+
+def _algorithm(artifact: Artifact) -> str:
+    return artifact.digest.algorithm if artifact.digest else ""

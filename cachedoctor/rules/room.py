@@ -53,6 +53,8 @@ class OrphanBlob(SetsAside, RootRule):
             if repository.unreadable:
                 continue  # what cannot be listed may lead to it
             used = {artifact.file for entry in mine for artifact in entry.artifacts}
+            if all(blob.file in used for blob in repository.blobs.values()):
+                continue
             promised = {
                 digest.hex
                 for commit in (*repository.commits, *(ref.text for ref in repository.refs))
