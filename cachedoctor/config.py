@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 NAME = "cachedoctor.toml"
 _LIMIT_BYTES = 1 << 20
 _KEYS = ("kind", "path", "engine")
+_VERSION = re.compile(r"v?[0-9]{1,9}(\.[0-9]{1,9})*")
 
 
 class Place(NamedTuple):
@@ -60,8 +61,16 @@ def read(folder: str, *, home: str, confined: bool) -> Config:
 
     try:
         with open(path, "rb") as file:
-            text = file.read(_LIMIT_BYTES).decode()
+            content = file.read(_LIMIT_BYTES + 1)
+        if len(content) > _LIMIT_BYTES:  # never read in part: what is cut off may be a place
+            raise UsageError(f"`{path}` cannot be understood: more than {_LIMIT_BYTES} bytes")
+        text = content.decode()
         raw = tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UsageError(f"`{path}`, line {line} cannot be understood: no UTF-8") from error
+    except RecursionError as error:
+        raise UsageError(f"`{path}` cannot be understood: it is nested too deeply") from error
     except (OSError, ValueError) as error:  # a syntax error says its line
         raise UsageError(f"`{path}` cannot be understood: {error}") from error
     said = _Lines(path, text)
@@ -79,9 +88,10 @@ def read(folder: str, *, home: str, confined: bool) -> Config:
     if not isinstance(versions, dict):
         raise said.wrong("engines", "is no table; write `[engines]`")
     for name, version in versions.items():
-        if not isinstance(version, str) or not re.fullmatch(r"v?\d+(\.\d+)*", version):
-            raise said.wrong(name, f'must be a version such as "0.15.5", not {version!r}')
-    return Config(places, versions, {name: said.at(name) for name in versions})
+        if not isinstance(version, str) or not _VERSION.fullmatch(version):
+            why = f'must be a version such as "0.15.5", not {version!r}'
+            raise said.wrong(name, why, 0, "engines")
+    return Config(places, versions, {name: said.at(name, 0, "engines") for name in versions})
 
 
 def _place(
@@ -113,21 +123,30 @@ class _Lines:
     def __init__(self, path: str, text: str) -> None:
         """Take the file's name and text."""
         self._path = path
-        self._lines = text.splitlines()
+        self._lines = text.split("\n")  # as the parser counts them
 
-    def at(self, key: str, number: int | None = None) -> str:
-        """Return `file, line n` of a key; `number` counts the `[[locator]]` tables."""
-        start = 0
+    def at(self, key: str, number: int | None = None, table: str = "locator") -> str:
+        """Return `file, line n` of a key; `number` counts the tables of that name."""
+        start, end, nth = 0, len(self._lines), 0
         if number is not None:
-            heads = [n for n, line in enumerate(self._lines) if line.strip() == "[[locator]]"]
-            start = heads[number] if number < len(heads) else 0
-        found = start
-        for place, line in enumerate(self._lines[start:], start):
-            if re.match(rf"\s*\[*[\"']?{re.escape(key.strip('[]'))}\b", line):
-                found = place
-                break
+            head = re.compile(rf"\s*\[+\s*[\"']?{table}[\"']?\s*[\].]")
+            heads = [place for place, line in enumerate(self._lines) if head.match(line)]
+            if number < len(heads):
+                start = heads[number]
+                later = range(start + 1, end)
+                end = next((n for n in later if self._lines[n].lstrip().startswith("[")), end)
+            else:  # tables within a line: `locator = [{…}, {…}]`
+                nth = number
+        name = rf"[\"']?{re.escape(key.strip('[]'))}[\"']?\s*[=.\]]"
+        places: list[int] = []
+        for before in (r"\s*\[*\s*", r"[^#]*[.{,]\s*"):  # on a line of its own, or within one
+            seen = re.compile(before + name)
+            places = places or [n for n in range(start, end) if seen.match(self._lines[n])]
+        found = places[min(nth, len(places) - 1)] if places else start
         return f"`{self._path}`, line {found + 1}"
 
-    def wrong(self, key: str, why: str, number: int | None = None) -> UsageError:
+    def wrong(
+        self, key: str, why: str, number: int | None = None, table: str = "locator"
+    ) -> UsageError:
         """Return the error about one key."""
-        return UsageError(f"{self.at(key, number)}: `{key}` {why}")
+        return UsageError(f"{self.at(key, number, table)}: `{key}` {why}")

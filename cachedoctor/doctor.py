@@ -6,8 +6,8 @@ import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import engines, rules
-from cachedoctor.ledger import Ledger, Measured
+from cachedoctor import engines, rules, verification
+from cachedoctor.locators import inside
 from cachedoctor.survey import look
 from cachedoctor.vocabulary import (
     SILENT,
@@ -19,12 +19,11 @@ from cachedoctor.vocabulary import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from cachedoctor.host import Host
     from cachedoctor.journal import Run
     from cachedoctor.vocabulary import (
-        Artifact,
         Entry,
         Progress,
     )
@@ -53,6 +52,7 @@ class Report(NamedTuple):
     checked: Mapping[str, Checked]
     seconds: float
     deep: bool = False
+    contents: verification.Contents = verification.Contents()
     engines: tuple[str, ...] = ()  # as asked for
     models: tuple[str, ...] = ()
 
@@ -66,7 +66,10 @@ def scan(
     names: Sequence[str] = (),
     *,
     models: Sequence[str] = (),
+    paths: Sequence[str] = (),
     deep: bool = False,
+    fresh: bool = False,
+    max_age_s: int | None = None,
     only: frozenset[str] | None = None,
     cure_notes: bool = True,
     progress: Progress = SILENT,
@@ -74,21 +77,31 @@ def scan(
     """Look at what the engines called `names`, or all of them, keep on `host`.
 
     `models` narrows the answer to these of their models; `deep` reads every byte that has a digest
-    and remembers it; `only` narrows the look itself to these repositories, folders or files.
+    and remembers it: what is remembered as right is read again only with `fresh`, or when that is
+    longer ago than `max_age_s`. `paths` narrows the answer to what lies there, `only` the look
+    itself to these repositories, folders or files.
     Without `cure_notes` nobody asks how waste would be set aside, which takes time.
     Changes nothing in a cache and needs no network. Raises `UsageError` for an unknown engine.
     """
     began = time.perf_counter()
     asked = [engines.find(name) for name in names]
     survey = look(host, [engines.find(name) for name in names or engines.names()], only)
-    entries = tuple(e for e in survey.entries if not asked or _asked(e, names, models))
-    measured = _remembered(host, entries)
+    places = [os.path.realpath(path) for path in paths]
+    entries = tuple(
+        entry
+        for entry in survey.entries
+        if (not asked or _asked(entry, names, models)) and _within(entry, places)
+    )
     if deep:
-        measured.update(_measure(host, entries, progress))
+        contents = verification.read(
+            host, entries, fresh=fresh, max_age_s=max_age_s, progress=progress
+        )
+    else:
+        contents = verification.recalled(host, entries)
     seen = rules.Examination(
         survey,
         host,
-        measured,
+        contents.digests,
         deep=deep,
         unfinished=_unfinished(host, survey),
         published=published,
@@ -112,6 +125,7 @@ def scan(
         checked,
         seconds,
         deep,
+        contents,
         tuple(names),
         tuple(models),
     )
@@ -132,6 +146,18 @@ def _asked(entry: Entry, names: Sequence[str], models: Sequence[str]) -> bool:
     return any(
         claim.engine in names and (not models or claim.model in models) for claim in entry.claims
     )
+
+
+def _within(entry: Entry, places: Sequence[str]) -> bool:
+    """Say whether an entry has to do with one of these places, or any if there are none."""
+    return not places or any(
+        inside(entry.path, place) or inside(place, entry.path) or _holds(entry, place)
+        for place in places
+    )
+
+
+def _holds(entry: Entry, place: str) -> bool:
+    return any(inside(artifact.file, place) for artifact in entry.artifacts)
 
 
 def run_folders(host: Host, survey: Survey) -> tuple[str, ...]:
@@ -223,54 +249,6 @@ def _checked(entry: Entry, seen: rules.Examination) -> Checked:
         else:
             none += 1
     return Checked(digest, structure, none)
-
-
-def _unique(entries: Iterable[Entry]) -> dict[str, list[Artifact]]:
-    """Return by physical file the artifacts whose content could be proven."""
-    files: dict[str, list[Artifact]] = {}
-    for entry in entries:
-        for artifact in entry.artifacts:
-            if artifact.digest and artifact.state is State.PRESENT and not artifact.bundle:
-                files.setdefault(artifact.file, []).append(artifact)
-    return files
-
-
-def _remembered(host: Host, entries: Iterable[Entry]) -> dict[str, dict[str, str]]:
-    """Return the digests that earlier deep looks measured and that still hold."""
-    ledger = Ledger(host.state)
-    if not ledger.exists:
-        return {}
-    files = _unique(entries)
-    return ledger.recall((path, a[0].stamp) for path, a in files.items() if a[0].stamp)
-
-
-def _measure(host: Host, entries: Iterable[Entry], progress: Progress) -> dict[str, dict[str, str]]:
-    """Read every file that has a digest, and remember what it held."""
-    from cachedoctor import digest
-
-    files = _unique(entries)
-    work = [
-        digest.Work(
-            path,
-            artifacts[0].size_bytes,
-            frozenset(a.digest.algorithm for a in artifacts if a.digest),
-        )
-        for path, artifacts in files.items()
-    ]
-    measured = {}
-    done: list[Measured] = []
-    began_ns = time.time_ns()
-    progress.start("reading", sum(item.size_bytes for item in work))
-    try:
-        for item, digests in digest.of_many(work, progress):
-            stamp = files[item.path][0].stamp
-            if isinstance(digests, dict) and stamp:
-                measured[item.path] = digests
-                done.append(Measured(item.path, stamp, digests, began_ns))
-    finally:  # Ctrl-C keeps what was read
-        progress.finish()
-        Ledger(host.state).remember(done)
-    return measured
 
 
 def _unfinished(host: Host, survey: Survey) -> tuple[tuple[str, str], ...]:

@@ -10,11 +10,12 @@ import re
 def release(python: str, package: str) -> str | None:
     """Return the version of `package` that the interpreter at `python` would import, or `None`.
 
-    Looks in `site-packages` of the environment that the interpreter's own path lies in.
+    Looks in `site-packages` of the environment that the interpreter's own path lies in; Debian's
+    own interpreter has a second one below `local`. What is linked in from elsewhere does not count.
     """
     prefix = os.path.dirname(os.path.dirname(os.path.abspath(python)))
     wanted = _normal(package)
-    for folder in ("lib/python3*", "lib64/python3*", "Lib"):
+    for folder in _folders(python):
         for kind in ("site-packages", "dist-packages"):
             pattern = os.path.join(glob.escape(prefix), folder, kind, "*-info")
             for path in sorted(glob.glob(pattern), reverse=True):
@@ -29,8 +30,20 @@ def before(release: str, limit: str) -> bool:
     return _numbers(release) < _numbers(limit)
 
 
+def _folders(python: str) -> tuple[str, ...]:
+    """Name the folders of libraries below the prefix, first those that are imported from first.
+
+    A prefix may hold several releases of Python; the interpreter's own name tells which is meant.
+    """
+    names = (os.path.basename(python), os.path.basename(os.path.realpath(python)))
+    release = next((m[1] for n in names if (m := re.fullmatch(r"python(3\.\d+t?)", n))), "3*")
+    own = f"lib/python{release}"
+    return f"local/{own}", own, f"lib64/python{release}", "lib/python3", "Lib"
+
+
 def _numbers(release: str) -> list[int]:
-    return [int(number) for number in re.findall(r"\d+", release)[:3]]
+    numbers = [int(number) for number in re.findall(r"\d+", release)[:3]]
+    return numbers + [0] * (3 - len(numbers))  # 1.32 is 1.32.0
 
 
 def _normal(name: str) -> str:

@@ -45,8 +45,13 @@ class Ledger:
         """Say whether anything was ever remembered."""
         return os.path.exists(self._path)
 
-    def recall(self, wanted: Iterable[tuple[str, Stamp]]) -> dict[str, dict[str, str]]:
-        """Return by path the digests that still hold; an unreadable ledger remembers nothing."""
+    def recall(
+        self, wanted: Iterable[tuple[str, Stamp]], *, since_s: int = 0
+    ) -> dict[str, dict[str, str]]:
+        """Return by path the digests that still hold and were measured since `since_s`.
+
+        An unreadable ledger remembers nothing.
+        """
         found: dict[str, dict[str, str]] = {}
         if not self.exists:
             return found
@@ -55,10 +60,10 @@ class Ledger:
         with contextlib.suppress(sqlite3.Error), self._open() as database:
             query = (
                 "SELECT algorithm, hex FROM digests WHERE path = ? AND device = ? AND inode = ?"
-                " AND size = ? AND mtime_ns = ? AND ctime_ns = ?"
+                " AND size = ? AND mtime_ns = ? AND ctime_ns = ? AND checked_s >= ?"
             )
             for path, stamp in wanted:
-                rows = database.execute(query, (os.fsencode(path), *stamp)).fetchall()
+                rows = database.execute(query, (os.fsencode(path), *stamp, since_s)).fetchall()
                 if rows:
                     found[path] = dict(rows)
         return found

@@ -127,7 +127,7 @@ def scan_lines(
     yield ""
     yield from _table(report, engines)
     yield from _readiness(readiness)
-    yield from _findings(report, verbose=verbose)
+    yield from findings_lines(report, verbose=verbose)
 
 
 def verdict_line(verdict: Verdict, host: Host) -> str:
@@ -160,7 +160,7 @@ def summary_lines(report: Report) -> Iterator[str]:
         rest = f"; no evidence for {plural(unknown, 'file')}" if unknown else ""
         yield f"Checked: layout, sizes, headers, contents{rest}"
     else:
-        yield "Checked: layout, sizes, headers. Not checked: contents (`cachedoctor scan --deep`)"
+        yield "Checked: layout, sizes, headers. Not checked: contents (`cachedoctor verify`)"
     yield from textwrap.wrap(_engines_counted(report) + counting(report.findings), WIDTH)
 
 
@@ -294,7 +294,8 @@ def _tick(entries: Sequence[Entry], report: Report) -> str:
     return "!" if Severity.WARNING in levels else "✓"
 
 
-def _findings(report: Report, *, verbose: bool) -> Iterator[str]:
+def findings_lines(report: Report, *, verbose: bool) -> Iterator[str]:
+    """Go through the findings by entry, each with its hint, then waste in one line."""
     by_entry: dict[str, list[Finding]] = {}
     titles = {entry.id: entry for entry in report.entries}
     for finding in report.findings:

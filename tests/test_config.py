@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from cachedoctor import config, doctor, preflight
 from cachedoctor.errors import UsageError
 from cachedoctor.host import Host
-from tests import builders, builders_models, worlds
-from tests.command import cachedoctor
+from cachedoctor.vocabulary import Status
+from tests import builders, builders_models, coreml_bundles, worlds
+from tests.command import cachedoctor, scan
 
 
 @pytest.fixture
@@ -129,6 +130,19 @@ LOCATOR = '[[locator]]\nkind = "hub-cache"\n'
         ('[engines]\nfluidaudio = "newest"\n', 2, "fluidaudio"),
         ("[engines]\nfluidaudio = 15\n", 2, "fluidaudio"),
         ('[engines]\nfluidaudoi = "0.15.5"\n', 2, "fluidaudoi"),
+        (LOCATOR + 'path = "cache/../../elsewhere"\n', 3, "path"),
+        (LOCATOR + 'path = "out/below"\n', 3, "path"),
+        (LOCATOR + 'path = "~/elsewhere"\n', 3, "path"),
+        # what would lead a search for the line astray
+        ('[[locator]] # one\nkind = "hub-cache"\npath = "cache"\n' * 2 + "x = 5\n", 7, "x"),
+        (LOCATOR + 'path = "cache"\n[[ locator ]] # two\nkind = "hub-cache"\n', 4, "path"),
+        (LOCATOR + 'path = "cache"\n[engines]\nkind = 5\n', 5, "kind"),
+        ('# words\nengines.fluidaudio = "newest"\n', 2, "fluidaudio"),
+        ('#\nlocator = [{ kind = "hub-cache", path = "/etc" }]\n', 2, "path"),
+        ('[engines]\nfaster-whisper = "1.0"\nfaster = "1"\n', 3, "faster"),
+        ("# \u2028 words \u0085\nx = 1\n", 2, "x"),
+        (f'[engines]\nfluidaudio = "{"9" * 5000}"\n', 2, "fluidaudio"),
+        ('[engines]\nfluidaudio = "\u0661.\u0662"\n', 2, "fluidaudio"),
     ],
 )
 def test_a_mistake_names_file_line_and_key(text: str, line: int, key: str, project: Path) -> None:
@@ -174,5 +188,74 @@ def test_any_text_is_read_or_refused(text: list[str]) -> None:
         write(Path(folder), "\n".join(text))
         try:
             assert isinstance(config.read(folder, home="/home", confined=True), config.Config)
+        except UsageError as error:
+            assert "cachedoctor.toml" in error.message  # noqa: PT017 - others fail by themselves
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"# words\n" * (1 << 18) + LOCATOR.encode() + b'path = "cache"\n',
+        b"x = " + b"[" * 5000 + b"]" * 5000,
+        b"# words\nx = '\xff'\n",
+    ],
+    ids=["2 MB", "deep", "no UTF-8"],
+)
+def test_what_cannot_be_read_as_a_whole_is_refused(content: bytes, project: Path) -> None:
+    """Nothing is read in part, and no depth is too great to be refused in one line."""
+    path = project / "cachedoctor.toml"
+    path.write_bytes(content)
+    wrong = cachedoctor("scan", "--project", str(project))
+    assert wrong.code == 2, wrong.output + wrong.errors
+    assert f"`{path}`" in wrong.errors
+    assert "cannot be understood" in wrong.errors
+    if b"\xff" in content:
+        assert "line 2" in wrong.errors
+
+
+@pytest.mark.parametrize("engine", ["", 'engine = "whisperkit"\n'])
+def test_the_swift_hubs_layout_in_another_place(engine: str, home: Path, project: Path) -> None:
+    """A base of an app's own is claimed by WhisperKit, and by the version that the file names."""
+    models = project / "swift"
+    folder = models / "argmaxinc/whisperkit-coreml/openai_whisper-tiny"
+    for seed, name in enumerate(("AudioEncoder", "MelSpectrogram", "TextDecoder")):
+        coreml_bundles.make_bundle(folder / f"{name}.mlmodelc", weights=[8], seed=seed)
+    tokenizer = models / "openai" / "whisper-tiny"
+    tokenizer.mkdir(parents=True)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (tokenizer / name).write_text("{}")
+    place = f'[[locator]]\nkind = "documents"\npath = "swift"\n{engine}'
+    write(project, place + '[engines]\nwhisperkit = "0.13.1"\n')
+    where = ("--home", str(home), "--platform", "darwin", "--project", str(project))
+    assert set(scan(*where).codes) == {"CD104"}  # 0.13.1 looks below the model alone
+    outdone = scan(*where, "--engine-version", "whisperkit=0.18.0")
+    assert outdone.codes == []
+    (entry,) = [entry for entry in outdone.data["entries"] if entry["engines"]]
+    assert entry["engines"] == ["whisperkit"]
+    assert (entry["model"], entry["status"]) == ("openai_whisper-tiny", "ready")
+
+
+@pytest.mark.parametrize("engine", ["", 'engine = "fluidaudio"\n'])
+def test_fluidaudios_layout_in_another_place(engine: str, home: Path, project: Path) -> None:
+    """A folder of compiled bundles that an app chose is claimed by FluidAudio."""
+    folder = project / "apple" / "silero-vad"
+    folder.mkdir(parents=True)
+    name = "silero-vad-unified-256ms-v6.2.1.mlmodelc"
+    coreml_bundles.make_bundle(folder / name, weights=[8], seed=1)
+    write(project, f'[[locator]]\nkind = "application-support"\npath = "apple"\n{engine}')
+    report = doctor.scan(Host.look(home=str(home), platform="darwin", project=str(project)))
+    assert report.findings == ()
+    claimed = [(e.engines, e.model, report.statuses[e.id]) for e in report.entries if e.claims]
+    assert claimed == [(("fluidaudio",), "silero-vad", Status.READY)]
+
+
+@given(text=st.text(max_size=60))
+@settings(max_examples=100, deadline=None)
+def test_free_text_is_read_or_refused(text: str) -> None:
+    """The same of text that is nothing like a configuration."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "cachedoctor.toml").write_bytes(text.encode())
+        try:
+            config.read(folder, home="/home", confined=True)
         except UsageError as error:
             assert "cachedoctor.toml" in error.message  # noqa: PT017 - others fail by themselves

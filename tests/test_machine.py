@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from cachedoctor import disk, installed
+from cachedoctor import disk, doctor, installed, preflight
+from cachedoctor.host import Host
 from cachedoctor.rules import machine
 from tests import worlds
 from tests.command import Ended, cachedoctor
@@ -89,8 +92,6 @@ def test_an_engine_of_another_system(engine: str, home: Path) -> None:
 def test_no_room_for_what_would_be_fetched(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where less is free than a model takes up; how much is free is the one thing made up here."""
     monkeypatch.setattr(disk, "free_bytes", lambda _: 1000)
-    from cachedoctor import preflight
-
     verdict = preflight("faster-whisper", model="large-v3")
     assert (verdict.ready, verdict.code) == (False, "CD603")
     assert verdict.cure == "cachedoctor quarantine empty"
@@ -106,3 +107,81 @@ def test_the_engines_package_is_known_by_its_name(tmp_path: Path) -> None:
     python = environment(tmp_path, **{"Lightning.Whisper_mlx": "0.0.10"})
     assert installed.release(str(python), "lightning-whisper-mlx") == "0.0.10"
     assert installed.release(str(tmp_path / "other" / "bin" / "python"), "mlx") is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a file system without room")
+def test_no_room_on_a_real_file_system() -> None:
+    """Nothing made up: `/proc` says of itself that nothing is free on it."""
+    nowhere = {"HF_HUB_CACHE": "/proc/nowhere"}
+    words = ("preflight", "faster-whisper", "--model", "large-v3")
+    ended = cachedoctor(*words, env=nowhere)
+    assert ended.code == 1
+    assert ended.output.startswith("blocked")
+    assert ended.output.count("\n") == 1
+    assert "0 are free at `/proc`" in ended.output
+    assert cachedoctor(*words, "--json", env=nowhere).data["verdict"]["code"] == "CD603"
+
+
+@pytest.mark.parametrize(
+    ("engine", "variables"),
+    [("whisper.cpp", {"XDG_DATA_HOME": "data"}), ("whisper-mps", {"HOME": "relative"})],
+)
+def test_a_relative_folder_is_below_the_current_one(
+    engine: str, variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The search for a folder whose room counts ends, wherever it begins."""
+    asked_of: list[str] = []
+
+    def free(folder: str) -> int:
+        assert os.path.isabs(folder)
+        asked_of.append(folder)
+        return 1 << 40
+
+    monkeypatch.setattr(disk, "free_bytes", free)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert preflight(engine, model="tiny").code == "CD101"
+    assert asked_of == [os.getcwd()]
+
+
+def test_a_trap_names_a_whole_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty `HF_HOME` is the current folder, also where another variable is the trap."""
+    monkeypatch.setenv("HF_HOME", "")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "y")
+    paths = {f.path for f in doctor.scan(Host.look()).findings if f.code == "CD411"}
+    assert paths == {os.getcwd(), os.path.join(os.getcwd(), "hub")}
+
+
+@pytest.mark.parametrize(
+    ("first", "limit", "older"),
+    [
+        ("0.7.0", "0.8.0", True),
+        ("0.8", "0.8.0", False),
+        ("1", "1.0.0", False),
+        ("0.36.2", "1.32.0", True),
+        ("1.32.0.dev0", "1.32.0", False),
+        ("1.4", "1.32.0", True),
+    ],
+)
+def test_releases_are_compared_by_their_numbers(first: str, limit: str, older: bool) -> None:
+    """A release of two numbers is the one that ends in a zero."""
+    assert installed.before(first, limit) is older
+
+
+def test_the_interpreters_own_packages_count(tmp_path: Path) -> None:
+    """Of a prefix with several releases only its own; Debian's pip installs below `local`."""
+    python = environment(tmp_path, faster_whisper="1.2.1").with_name("python3.11")
+    python.touch()
+    assert installed.release(str(python), "faster-whisper") is None
+    python.with_name("python3.12").touch()
+    assert installed.release(f"{python.parent}/python3.12", "faster-whisper") == "1.2.1"
+    link = tmp_path / "other" / "bin" / "python"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(python)
+    added = tmp_path / "other" / "lib" / "python3.11" / "site-packages"
+    (added / "mlx_whisper-0.4.3.dist-info").mkdir(parents=True)
+    assert installed.release(str(link), "mlx-whisper") == "0.4.3"
+    assert installed.release(str(link), "faster-whisper") is None
+    debian = tmp_path / "local" / "lib" / "python3.11" / "dist-packages"
+    (debian / "faster_whisper-1.1.0.dist-info").mkdir(parents=True)
+    assert installed.release(str(python), "faster-whisper") == "1.1.0"

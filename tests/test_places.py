@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -11,9 +13,7 @@ from cachedoctor.host import Host
 from cachedoctor.vocabulary import Status
 from tests import builders, builders_models, coreml_bundles, worlds
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+NOBODY = 65534
 GGML = "ggml-parakeet-tdt-0.6b-v3-f32.bin"
 KIT = "argmaxinc/whisperkit-coreml/openai_whisper-tiny"
 
@@ -182,3 +182,67 @@ def test_totals_count_every_file_once(home: Path, host: Host) -> None:
     seen = report.all_bytes(doctor.scan(host).survey)
     assert sum(seen.values()) == sum(file.stat().st_size for file in blobs)
     assert len(seen) == len(blobs)
+
+
+def test_javas_file_lies_beside_openais(home: Path, host: Host) -> None:
+    """One folder, two layouts: each engine takes its own files."""
+    folder = home / ".cache" / "whisper"
+    folder.mkdir(parents=True)
+    (folder / GGML).write_bytes(builders_models.ggml_parakeet())
+    (folder / "tiny.pt").write_bytes(builders.torch_zip_file()[:-9])
+    report = doctor.scan(host)
+    found = {(e.engines, e.model, report.statuses[e.id]) for e in report.entries if e.claims}
+    assert found == {
+        (("whisper.cpp",), "parakeet-tdt-0.6b-v3-f32", Status.READY),
+        (("openai-whisper", "whisper-mps"), "tiny", Status.CORRUPT),
+    }
+    assert {f.code for f in report.findings} == {"CD201"}
+
+
+def test_lightnings_folder_lies_in_the_current_one(tmp_path: Path) -> None:
+    """No `--project` is needed: wherever it was run from is where it looks."""
+    folder = tmp_path / "cwd" / "mlx_models" / "tiny"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text('{"n_mels": 80}')
+    (folder / "weights.npz").write_bytes(builders_models.npz_file())
+    assert ready(Host.look()) == {(("lightning-whisper-mlx",), "tiny")}
+
+
+def test_bin_files_in_a_projects_other_folder_are_nobodys(tmp_path: Path) -> None:
+    """Only the folders of `models/` that a layout knows count; the rest is not even listed."""
+    project = tmp_path / "project"
+    for folder in ("models/mine", "data", "weights"):
+        (project / folder).mkdir(parents=True)
+        (project / folder / GGML).write_bytes(b"")
+        (project / folder / "model.bin").write_bytes(b"")
+    report = doctor.scan(Host.look(project=str(project)))
+    assert (report.entries, report.findings) == ((), ())
+
+
+def test_a_container_that_may_not_be_looked_into_is_passed_over() -> None:
+    """MacOS refuses other apps' containers; those that are open are read all the same."""
+    name = "silero-vad-unified-256ms-v6.2.1.mlmodelc"
+    user = os.geteuid()
+    with tempfile.TemporaryDirectory() as place:  # pytest's own folders are closed to others
+        os.chmod(place, 0o755)
+        containers = Path(place) / "Library" / "Containers"
+        for app in ("com.closed.app", "com.open.app"):
+            data = containers / app / "Data/Library/Application Support/FluidAudio/Models"
+            (data / "silero-vad").mkdir(parents=True)
+            coreml_bundles.make_bundle(data / "silero-vad" / name, weights=[8], seed=1)
+        host = Host.look(home=place, platform="darwin")
+        assert len([e for e in doctor.scan(host).entries if e.claims]) == 2
+        closed = containers / "com.closed.app"
+        closed.chmod(0)
+        try:
+            if user == 0:
+                os.seteuid(NOBODY)
+            report = doctor.scan(Host.look(home=place, platform="darwin"))
+        finally:
+            os.seteuid(user)
+            closed.chmod(0o755)
+    assert report.findings == ()
+    (entry,) = [entry for entry in report.entries if entry.claims]
+    assert "com.open.app" in entry.path
+    assert (entry.engines, entry.model) == (("fluidaudio",), "silero-vad")
+    assert report.statuses[entry.id] is Status.READY

@@ -15,6 +15,7 @@ from cachedoctor.version import VERSION
 
 COMMANDS = (
     "scan",
+    "verify",
     "fix",
     "undo",
     "quarantine",

@@ -77,6 +77,10 @@ class Examination:
             measured = self.measured(artifact) if artifact.state is State.PRESENT else None
             if measured is not None and artifact.digest and measured != artifact.digest.hex:
                 yield artifact, measured
+            elif artifact.digest is None:
+                wrong = self._measured.get(artifact.file, {}).get("crc32", "ok")
+                if wrong != "ok":
+                    yield artifact, wrong
 
     def proven(self, artifact: Artifact) -> bool:
         """Say whether the whole content is known to be what is expected."""

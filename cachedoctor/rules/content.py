@@ -33,7 +33,10 @@ class DigestMismatch(Restores, EntryRule):
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report each file whose measured digest is not the expected one."""
         for artifact, measured in seen.altered(entry):
-            message = f"`{artifact.name}` has other content than its {_algorithm(artifact)}"
+            what = f"content than its {_algorithm(artifact)}"
+            if artifact.digest is None:
+                what = f"bytes in `{measured}` than its own checksum"
+            message = f"`{artifact.name}` has other {what}"
             yield _about(self, artifact, entry, message, measured)
 
 

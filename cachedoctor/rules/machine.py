@@ -151,7 +151,7 @@ def no_room(
     """Return the code and the reason for which a model that is not whole could not be fetched."""
     needed = repair.fetch_bytes + repair.copy_bytes if repair else 0
     needed = needed or (models[0].bytes if models and repair is None else 0)
-    folder = path or "/"
+    folder = os.path.abspath(path or "/")  # HOME and XDG_DATA_HOME may be relative
     while not os.path.isdir(folder):
         folder = os.path.dirname(folder)
     free = disk.free_bytes(folder)
@@ -178,10 +178,11 @@ def _traps(host: Host) -> Iterator[tuple[str, str]]:
             yield where, f"`{name}` keeps its `~`, which makes `{where}`; write the whole path"
     offline, other = env.get("HF_HUB_OFFLINE", ""), env.get("TRANSFORMERS_OFFLINE", "")
     if offline.lower() in ("y", "t"):
-        yield host.hub_home, f"`HF_HUB_OFFLINE={offline}` is not offline; write 1"
+        where = host.absolute(host.hub_home)
+        yield where, f"`HF_HUB_OFFLINE={offline}` is not offline; write 1"
     elif offline and not host.hub_offline and other.upper() in ("1", "ON", "YES", "TRUE"):
         yield (
-            host.hub_home,
+            host.absolute(host.hub_home),
             f"`HF_HUB_OFFLINE={offline}` outdoes `TRANSFORMERS_OFFLINE={other}`: not offline",
         )
     if "TRANSFORMERS_CACHE" in env and "HF_HUB_CACHE" not in env:

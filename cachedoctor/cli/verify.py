@@ -1,0 +1,95 @@
+"""`cachedoctor verify`."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import click
+
+from cachedoctor.cli.options import host_options, output_options
+from cachedoctor.host import Host
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@click.command(name="verify", short_help="Every byte against the best evidence there is.")
+@click.argument("words", metavar="[ENGINE|PATH]...", nargs=-1)
+@click.option("--fresh", is_flag=True, help="Read everything, also what is remembered as right.")
+@click.option(
+    "--max-age", metavar="AGE", help="Read again what was read longer ago: 30d, 12h, 45m, 90s."
+)
+@host_options
+@output_options
+def command(
+    words: tuple[str, ...],
+    fresh: bool,
+    max_age: str | None,
+    host: Host,
+    verbose: bool,
+    quiet: bool,
+    format_: str,
+) -> None:
+    """Read every file and compare it with what it must be; no network is needed.
+
+    The evidence is the hub's own manifest, the name of the blob, the digest in an address, the
+    client's notes, published tables, a copy elsewhere, an archive's checksums. What was read is
+    remembered until the file changes. Exit code 0 when nothing is wrong, 1 otherwise; a file of
+    which nothing is known is said and counted.
+
+    \b
+      cachedoctor verify                       everything
+      cachedoctor verify whisper-mps --fresh   one engine, every byte again
+      cachedoctor verify ~/models --max-age 30d
+    """
+    from cachedoctor import doctor, record, verification, verify_report
+    from cachedoctor.cli import console
+
+    names, paths = _sorted_out(words)
+    report = doctor.scan(
+        host,
+        names,
+        paths=paths,
+        deep=True,
+        fresh=fresh,
+        max_age_s=_seconds(max_age),
+        cure_notes=verbose or format_ == "json",
+        progress=console.progress(quiet=quiet),
+    )
+    files = verification.verdicts(report.entries, report.contents)
+    if format_ == "json":
+        body = {**record.scan_json(report), "files": verify_report.files_json(files)}
+        click.echo(record.dumps(body))
+    elif not quiet:
+        console.say(verify_report.verify_lines(report, files, verbose=verbose))
+    wrong = any(file.verdict in ("bad", "unreadable") for file in files)
+    errors = any(finding.severity == "error" for finding in report.findings)
+    click.get_current_context().exit(1 if wrong or errors else 0)
+
+
+def _sorted_out(words: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """Tell engines from paths: a path has a slash, or is there."""
+    from cachedoctor import engines
+    from cachedoctor.errors import CannotLookError
+
+    names, paths = [], []
+    for word in words:
+        if word not in engines.names() and (os.sep in word or os.path.lexists(word)):
+            path = os.path.expanduser(word)
+            if not os.path.lexists(path):
+                raise CannotLookError(f"nothing is at `{path}`")
+            paths.append(path)
+        else:
+            names.append(engines.find(word).name)
+    return names, paths
+
+
+def _seconds(age: str | None) -> int | None:
+    from cachedoctor.errors import UsageError
+
+    if age is None:
+        return None
+    found = re.fullmatch(r"(\d+)([smhd])", age)
+    if found is None:
+        raise UsageError(f"no age: `{age}`", hint="write 30d, 12h, 45m or 90s")
+    return int(found[1]) * _UNITS[found[2]]

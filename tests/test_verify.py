@@ -1,0 +1,193 @@
+"""`verify`: every byte against the best evidence, remembered, and said when there is none."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cachedoctor import doctor, verification
+from cachedoctor.host import Host
+from tests import builders, builders_models, worlds
+from tests.command import cachedoctor
+from tests.conftest import fingerprint
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cachedoctor.verification import FileVerdict
+
+
+class Read:
+    """A progress that counts the bytes that were read."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.done = 0
+
+    def start(self, label: str, total_bytes: int | None) -> None:
+        """Count nothing yet."""
+
+    def advance(self, done_bytes: int) -> None:
+        """Count."""
+        self.done += done_bytes
+
+    def finish(self) -> None:
+        """End."""
+
+
+@pytest.fixture
+def model(home: Path) -> Path:
+    """Put a whole model into the hub cache, with its manifest."""
+    path = worlds.repository(worlds.hub_of(home), worlds.TINY, worlds.whisper_files())
+    settle(path)
+    return path
+
+
+def settle(folder: Path) -> None:
+    """Make files old enough to be remembered."""
+    for path in folder.rglob("*"):
+        os.utime(path, (1_600_000_000.5, 1_600_000_000.5), follow_symlinks=False)
+
+
+def verified(host: Host, **more: int | bool | None) -> tuple[dict[str, FileVerdict], int]:
+    """Verify everything; return the verdicts by the file's name, and how many bytes were read."""
+    read = Read()
+    report = doctor.scan(host, deep=True, progress=read, **more)  # type: ignore[arg-type]
+    files = verification.verdicts(report.entries, report.contents)
+    return {os.path.basename((file.links or (file.path,))[0]): file for file in files}, read.done
+
+
+def wait_for_the_clock() -> None:
+    """Let the clock pass the grain within which a file may change unseen."""
+    time.sleep(0.05)
+
+
+def test_each_kind_of_evidence_is_named(model: Path, host: Host) -> None:
+    """The manifest where there is one, else the blob's name; both prove every byte."""
+    files, _ = verified(host)
+    assert {f.verdict for f in files.values()} == {"ok"}
+    assert {f.evidence for f in files.values()} == {"hub tree manifest"}
+    assert files["model.bin"].algorithm == "sha256"
+    assert files["config.json"].algorithm == "git-sha1"
+    shutil.rmtree(model / "trees")
+    files, _ = verified(host)
+    assert {(f.verdict, f.evidence) for f in files.values()} == {("ok", "blob name")}
+
+
+def test_archives_have_checksums_of_their_own(tmp_path: Path) -> None:
+    """Without any digest, a NumPy archive's checksums tell a flipped byte."""
+    folder = tmp_path / "project" / "mlx_models" / "base"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    (folder / "weights.npz").write_bytes(builders_models.npz_file())
+    host = Host.look(project=str(tmp_path / "project"))
+    files, _ = verified(host)
+    assert (files["weights.npz"].verdict, files["weights.npz"].evidence) == (
+        "ok",
+        verification.CHECKSUMS,
+    )
+    assert files["config.json"].verdict == "unknown"
+    at = (folder / "weights.npz").read_bytes().index(b"\n", 100) + 5
+    worlds.flip(folder / "weights.npz", at)
+    assert doctor.scan(host).findings == ()
+    report = doctor.scan(host, deep=True)
+    (finding,) = report.findings
+    assert (finding.code, finding.measured) == ("CD301", "encoder.weight.npy")
+
+
+def test_an_archive_that_unpacks_to_much_more_is_not_unpacked(tmp_path: Path) -> None:
+    """A small file that claims gigabytes is wrong, and costs nothing."""
+    folder = tmp_path / "project" / "mlx_models" / "base"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    array = builders_models.npy("<f4", (0,)) + bytes(64 << 20)
+    (folder / "weights.npz").write_bytes(builders_models.zip_of({"a.npy": array}, packed=True))
+    read = Read()
+    host = Host.look(project=str(tmp_path / "project"))
+    report = doctor.scan(host, deep=True, progress=read)
+    assert read.done < 1 << 20
+    assert [f.code for f in report.findings] == ["CD301"]
+
+
+def test_a_second_verify_reads_nothing(model: Path, host: Host) -> None:
+    """Until a file changes, or is asked for again; what was wrong is always read again."""
+    wait_for_the_clock()
+    first, read = verified(host)
+    size = sum(len(content) for content in worlds.whisper_files().values())
+    assert read == size
+    again, read = verified(host)
+    assert (read, {f.remembered for f in again.values()}) == (0, {True})
+    assert {name: f._replace(remembered=False) for name, f in again.items()} == first
+    assert verified(host, fresh=True)[1] == size
+    blob = worlds.blob_of(model / "snapshots" / worlds.COMMIT / "vocabulary.txt")
+    worlds.flip(blob, 0)
+    wait_for_the_clock()
+    for _ in range(2):
+        found, read = verified(host)
+        assert (found["vocabulary.txt"].verdict, read) == ("bad", blob.stat().st_size)
+
+
+def test_what_was_read_long_ago_is_read_again(model: Path, host: Host) -> None:
+    """An age limit leaves what is younger alone."""
+    wait_for_the_clock()
+    _, size = verified(host)
+    assert verified(host, max_age_s=3600)[1] == 0
+    with sqlite3.connect(os.path.join(host.state, "ledger.sqlite")) as database:
+        database.execute("UPDATE digests SET checked_s = checked_s - 7200")
+    database.close()
+    assert verified(host, max_age_s=3600)[1] == size
+    assert verified(host, max_age_s=3600)[1] == 0
+
+
+def test_the_command(model: Path, home: Path) -> None:
+    """Text that counts by evidence, JSON with every file, exit code 1 for what is wrong."""
+    before = fingerprint(home)
+    whole = cachedoctor("verify")
+    assert whole.code == 0, whole.output
+    assert "hub tree manifest" in whole.output
+    assert whole.output.splitlines()[-1] == "4 proven; no findings"
+    data = cachedoctor("verify", "--json").data
+    assert {file["verdict"] for file in data["files"]} == {"ok"}
+    assert fingerprint(home) == before
+    blob = worlds.blob_of(model / "snapshots" / worlds.COMMIT / "model.bin")
+    worlds.flip(blob, blob.stat().st_size // 2)
+    wrong = cachedoctor("verify")
+    assert wrong.code == 1
+    assert "CD301" in wrong.output
+    assert "3 proven, 1 wrong" in wrong.output
+    assert cachedoctor("verify", "mlx-whisper").code == 0
+    assert cachedoctor("verify", "faster-whisper").code == 1
+    assert cachedoctor("verify", str(blob)).code == 1
+    assert cachedoctor("verify", str(model)).code == 1
+    (home / "empty").mkdir()
+    elsewhere = cachedoctor("verify", str(home / "empty"))
+    assert (elsewhere.code, elsewhere.output.splitlines()[-1]) == (0, "no files; no findings")
+
+
+def test_missing_weights_are_no_success(model: Path) -> None:
+    """What is not there cannot be proven: a model without its weights fails."""
+    worlds.blob_of(model / "snapshots" / worlds.COMMIT / "model.bin").unlink()
+    ended = cachedoctor("verify")
+    assert ended.code == 1
+    assert "CD103" in ended.output
+
+
+def test_misuse_is_said(home: Path) -> None:
+    """An unknown engine, a path that is not there, an age that is none."""
+    assert cachedoctor("verify", "faster-wisper").code == 2
+    assert cachedoctor("verify", str(home / "nothing")).code == 3
+    assert cachedoctor("verify", "--max-age", "soon").code == 2
+
+
+def test_a_legacy_checkpoint_without_evidence_is_unknown(home: Path, tmp_path: Path) -> None:
+    """Nothing says what somebody's own checkpoint must be."""
+    models = tmp_path / "project" / "models"
+    models.mkdir(parents=True)
+    (models / "mine.pt").write_bytes(builders.torch_zip_file())
+    files, _ = verified(Host.look(project=str(tmp_path / "project")))
+    assert files["mine.pt"].verdict == "unknown"
