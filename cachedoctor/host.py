@@ -90,7 +90,7 @@ class Host(NamedTuple):
             named=home is not None,
             places=tuple(added for one in said for added in one.places),
             pythons=pythons or {},
-            said_by={name: line for one in said for name, line in one.said_by.items()},
+            said_by={name: line for one in reversed(said) for name, line in one.said_by.items()},
         )
 
     def expand(self, value: str) -> str:
@@ -149,11 +149,11 @@ class Host(NamedTuple):
             return ()
         containers = os.path.join(self.home, "Library", "Containers")
         try:
-            with os.scandir(containers) as listing:
-                names = sorted(entry.name for entry in listing if entry.is_dir())
+            names = sorted(os.listdir(containers))
         except OSError:
             names = []
-        return (self.home, *(os.path.join(containers, name, "Data") for name in names))
+        data = (os.path.join(containers, name, "Data") for name in names)
+        return (self.home, *(path for path in data if os.path.isdir(path)))
 
     def short(self, path: str) -> str:
         """Return `path` with this home as `~`."""

@@ -66,7 +66,7 @@ def preflight(
     repair = finding.repair if finding else None
     in_the_way = machine.obstacle(engine, found.table.platforms, here)
     if in_the_way is None and not answer.ready:
-        in_the_way = machine.no_room(answer.path, repair, models)
+        in_the_way = machine.no_room(answer.path, repair, models, answer.model)
     if in_the_way is not None:
         code, why = in_the_way
         answer = answer._replace(ready=False, code=code, why=why)

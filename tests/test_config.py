@@ -259,3 +259,24 @@ def test_free_text_is_read_or_refused(text: str) -> None:
             config.read(folder, home="/home", confined=True)
         except UsageError as error:
             assert "cachedoctor.toml" in error.message  # noqa: PT017 - others fail by themselves
+
+
+def test_a_place_without_an_engine_is_of_all_that_use_the_layout(project: Path) -> None:
+    """OpenAI's files belong to both engines that load them; several may be given one place."""
+    write(project, '[[locator]]\nkind = "openai-cdn"\npath = "checkpoints"\n')
+    assert found(project) == {(("openai-whisper", "whisper-mps"), "tiny")}
+    two = '[[locator]]\nkind = "local-dir"\npath = "local"\nengine = "{}"\n'
+    write(project, two.format("faster-whisper") + two.format("mlx-whisper"))
+    assert found(project) == {(("faster-whisper",), "tiny.en")}
+
+
+def test_a_usual_place_stays_everybodys_when_it_is_given_to_one(project: Path) -> None:
+    """Naming `models/` for one layout takes nothing from the others, nor from its other engines."""
+    (project / "cache").rename(project / "models")
+    (project / "bins" / "ggml-parakeet-tdt-0.6b-v3-f32.bin").rename(
+        project / "models" / "ggml-parakeet-tdt-0.6b-v3-f32.bin"
+    )
+    usual = {(("faster-whisper",), "tiny.en"), (("whisper.cpp",), "parakeet-tdt-0.6b-v3-f32")}
+    assert found(project) == usual
+    write(project, '[[locator]]\nkind = "hub-cache"\npath = "models"\nengine = "mlx-whisper"\n')
+    assert found(project) == usual

@@ -68,11 +68,18 @@ class CatalogEngine:
 
     def claim(self, entry: Entry, host: Host) -> Claim | None:
         """Say which model of this engine `entry` is, or `None`."""
-        owner = locators.owner(entry, host)
-        if owner not in ("", self.name) or not (owner or entry.locator in self.locators):
+        if not self._may_have(entry, host):
             return None
         model = self.model_at(entry, host)
         return self.claimed(model, entry, host) if model is not None else None
+
+    def _may_have(self, entry: Entry, host: Host) -> bool:
+        """Say whether this engine looks at the place where `entry` is."""
+        uses = entry.locator in self.locators
+        given = locators.given(entry, host) if host.places else None
+        if given is None or self.name in given:
+            return uses or given is not None
+        return uses and (not given or locators.is_usual(entry, host))
 
     def claimed(self, model: Model, entry: Entry, host: Host) -> Claim:
         """Make the claim that `entry` is `model`."""
@@ -165,8 +172,11 @@ class CdnEngine(CatalogEngine):
         model = self.table.models.get(entry.name.removesuffix(".pt"))
         if model is None:
             return None
-        usual = entry.root == os.path.realpath(self._usual(host)) or locators.owner(entry, host)
-        return model if usual or openai_cdn.in_project(entry, host, model.bytes) else None
+        if entry.root == os.path.realpath(self._usual(host)):
+            return model
+        if locators.given(entry, host) is not None:
+            return model
+        return model if openai_cdn.in_project(entry, host, model.bytes) else None
 
     def home(self, model: Model, host: Host) -> str:
         """Return the file's place in the usual folder."""

@@ -108,12 +108,25 @@ def digest_of(etag: str) -> Digest | None:
     return Digest(algorithm, etag) if algorithm and _HEX.issuperset(etag) else None
 
 
-def owner(entry: Entry, host: Host) -> str:
-    """Return the engine to which somebody gave the entry's root, or empty."""
-    for place in host.places:
-        if place.engine and os.path.realpath(place.path) == entry.root:
-            return place.engine
-    return ""
+def given(entry: Entry, host: Host) -> frozenset[str] | None:
+    """Name the engines to which somebody gave the entry's root: none for all that use the layout.
+
+    `None` for a root that nobody added.
+    """
+    mine = [
+        place
+        for place in host.places
+        if place.kind == entry.locator and os.path.realpath(place.path) == entry.root
+    ]
+    if not mine:
+        return None
+    return frozenset(place.engine for place in mine if place.engine)
+
+
+def is_usual(entry: Entry, host: Host) -> bool:
+    """Say whether the entry's root is one of its layout's own."""
+    roots = find(entry.locator).roots(host)
+    return any(os.path.realpath(root) == entry.root for root in roots)
 
 
 def entry_id(locator: str, root: str, name: str) -> str:

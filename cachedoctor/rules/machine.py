@@ -146,11 +146,12 @@ def obstacle(engine: str, platforms: tuple[str, ...], host: Host) -> tuple[str, 
 
 
 def no_room(
-    path: str | None, repair: Repair | None, models: Sequence[Model]
+    path: str | None, repair: Repair | None, models: Sequence[Model], name: str | None
 ) -> tuple[str, str] | None:
     """Return the code and the reason for which a model that is not whole could not be fetched."""
     needed = repair.fetch_bytes + repair.copy_bytes if repair else 0
-    needed = needed or (models[0].bytes if models and repair is None else 0)
+    if repair is None:
+        needed = next((model.bytes for model in models if model.name == name), 0)
     folder = os.path.abspath(path or "/")  # HOME and XDG_DATA_HOME may be relative
     while not os.path.isdir(folder):
         folder = os.path.dirname(folder)
