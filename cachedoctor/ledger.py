@@ -80,6 +80,8 @@ class Ledger:
 
         try:
             self._write(rows)
+        except sqlite3.OperationalError:  # locked by another, full, or not ours to write
+            pass
         except sqlite3.DatabaseError:
             from cachedoctor import disk
 
@@ -88,6 +90,17 @@ class Ledger:
                 self._write(rows)
         except OSError:
             pass
+
+    def forget_gone(self) -> None:
+        """Drop the rows of files that are not there any more; one look for each path."""
+        if not self.exists:
+            return
+        import sqlite3
+
+        with contextlib.suppress(sqlite3.Error, OSError), self._open() as database, database:
+            known = database.execute("SELECT DISTINCT path FROM digests").fetchall()
+            gone = [row for row in known if not os.path.lexists(row[0])]
+            database.executemany("DELETE FROM digests WHERE path = ?", gone)
 
     def _write(self, rows: Sequence[tuple[object, ...]]) -> None:
         with self._open() as database, database:

@@ -6,6 +6,7 @@ or it could not be read. The archives' own checksums count where no digest is kn
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -36,6 +37,35 @@ class FileVerdict(NamedTuple):
     expected: str | None = None
     remembered: bool = False  # known without reading it now
     error: str = ""
+
+
+class Throttled:
+    """A `Progress` that holds the reading threads back to a number of bytes a second."""
+
+    def __init__(self, progress: Progress, bytes_a_second: int) -> None:
+        """Report on to `progress`."""
+        self._progress = progress
+        self._rate = bytes_a_second
+        self._lock = threading.Lock()
+        self._free_at = 0.0  # when everything read so far would have been read at this rate
+
+    def start(self, label: str, total_bytes: int | None) -> None:
+        """Begin a piece of work."""
+        self._free_at = time.monotonic()
+        self._progress.start(label, total_bytes)
+
+    def advance(self, done_bytes: int) -> None:
+        """Add to the bytes done, and wait until they are due."""
+        self._progress.advance(done_bytes)
+        with self._lock:
+            self._free_at += done_bytes / self._rate
+            wait_s = self._free_at - time.monotonic()
+        if wait_s > 0:
+            time.sleep(wait_s)
+
+    def finish(self) -> None:
+        """End the piece of work."""
+        self._progress.finish()
 
 
 class Contents(NamedTuple):
@@ -100,7 +130,9 @@ def read(
                 done.append(Measured(item.path, stamp, digests, began_ns))
     finally:  # Ctrl-C keeps what was read
         progress.finish()
-        Ledger(host.state).remember(done)
+        ledger = Ledger(host.state)
+        ledger.remember(done)
+        ledger.forget_gone()
     return Contents(found, frozenset(right), errors)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import sqlite3
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cachedoctor import doctor, verification
+from cachedoctor import digest, doctor, verification
 from cachedoctor.host import Host
 from tests import builders, builders_models, worlds
 from tests.command import cachedoctor
@@ -175,6 +176,48 @@ def test_missing_weights_are_no_success(model: Path) -> None:
     ended = cachedoctor("verify")
     assert ended.code == 1
     assert "CD103" in ended.output
+
+
+def test_reading_can_be_held_back(model: Path, home: Path) -> None:
+    """No faster than asked for, over all threads together."""
+    extra = worlds.repository(
+        worlds.hub_of(home), "some/one", {"weights.bin": builders.pattern(1000) * 1000}
+    )
+    settle(extra)
+    began = time.monotonic()
+    assert cachedoctor("verify", "--max-rate", "1M").code == 0
+    assert time.monotonic() - began > 0.9
+    assert cachedoctor("verify", "--max-rate", "fast").code == 2
+
+
+def test_what_is_gone_is_forgotten(model: Path, host: Host) -> None:
+    """The ledger holds rows only of files that are there."""
+    wait_for_the_clock()
+    verified(host)
+    shutil.rmtree(model)
+    verified(host)
+    with sqlite3.connect(os.path.join(host.state, "ledger.sqlite")) as database:
+        assert database.execute("SELECT count(*) FROM digests").fetchone() == (0,)
+    database.close()
+
+
+def test_reading_leaves_the_systems_cache_as_it_was(tmp_path: Path) -> None:
+    """Pieces that were not in memory before are let go again, pieces that were stay."""
+    path = tmp_path / "large"
+    path.write_bytes(builders.pattern(1 << 20) * 24)
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        before = digest._not_cached(file.fileno(), 24 << 20)
+        if not before:
+            pytest.skip("this file system keeps everything in memory")
+        held = digest.of_file(str(path), frozenset(("sha256",)), Read())
+        assert len(digest._not_cached(file.fileno(), 24 << 20)) >= len(before) // 2
+        content = file.read()
+        assert held == {"sha256": hashlib.sha256(content).hexdigest()}
+        assert digest._not_cached(file.fileno(), 24 << 20) == frozenset()
+        digest.of_file(str(path), frozenset(("sha256",)), Read())
+        assert digest._not_cached(file.fileno(), 24 << 20) == frozenset()
 
 
 def test_misuse_is_said(home: Path) -> None:

@@ -19,12 +19,14 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 @click.option(
     "--max-age", metavar="AGE", help="Read again what was read longer ago: 30d, 12h, 45m, 90s."
 )
+@click.option("--max-rate", metavar="RATE", help="Read no faster: 50M or 1G bytes a second.")
 @host_options
 @output_options
 def command(
     words: tuple[str, ...],
     fresh: bool,
     max_age: str | None,
+    max_rate: str | None,
     host: Host,
     verbose: bool,
     quiet: bool,
@@ -46,6 +48,7 @@ def command(
     from cachedoctor.cli import console
 
     names, paths = _sorted_out(words)
+    shown = console.progress(quiet=quiet)
     report = doctor.scan(
         host,
         names,
@@ -54,7 +57,7 @@ def command(
         fresh=fresh,
         max_age_s=_seconds(max_age),
         cure_notes=verbose or format_ == "json",
-        progress=console.progress(quiet=quiet),
+        progress=verification.Throttled(shown, _rate(max_rate)) if max_rate else shown,
     )
     files = verification.verdicts(report.entries, report.contents)
     if format_ == "json":
@@ -82,6 +85,15 @@ def _sorted_out(words: tuple[str, ...]) -> tuple[list[str], list[str]]:
         else:
             names.append(engines.find(word).name)
     return names, paths
+
+
+def _rate(text: str) -> int:
+    from cachedoctor.errors import UsageError
+
+    found = re.fullmatch(r"([1-9]\d*)([KMG])", text)
+    if found is None:
+        raise UsageError(f"no rate: `{text}`", hint="write 500K, 50M or 1G, in bytes a second")
+    return int(found[1]) << {"K": 10, "M": 20, "G": 30}[found[2]]
 
 
 def _seconds(age: str | None) -> int | None:
