@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import inspect
 import json
 import os
 from typing import TYPE_CHECKING
@@ -98,6 +97,8 @@ def verdict_json(verdict: Verdict, host: Host) -> Json:
 
 def rules_json(rules: Iterable[Rule]) -> Json:
     """Return the rules' pages as data."""
+    import inspect
+
     return {
         "schema": SCHEMA,
         "tool": {"name": "cachedoctor", "version": VERSION},

@@ -30,12 +30,14 @@ def command(
       cachedoctor preflight faster-whisper --size small || exit 1
       cachedoctor preflight whisper-mps --model tiny.en --json
     """
-    from cachedoctor import record, report
+    from cachedoctor import report
     from cachedoctor.cli import console
     from cachedoctor.verdict import preflight
 
     verdict = preflight(engine, size=size, model=model, host=host)
     if format_ == "json":
+        from cachedoctor import record
+
         click.echo(record.dumps(record.verdict_json(verdict, host)))
     elif not quiet:
         console.say([report.verdict_line(verdict, host)])

@@ -41,7 +41,7 @@ def command(
       cachedoctor scan faster-whisper --deep   one engine, every byte
       cachedoctor scan --home /Volumes/Mac/Users/ada --platform darwin
     """
-    from cachedoctor import doctor, engines, readiness, record, report
+    from cachedoctor import doctor, engines, readiness, report
     from cachedoctor.cli import console
     from cachedoctor.vocabulary import Severity
 
@@ -66,6 +66,8 @@ def command(
         for each in ([size] if size else engine.table.sizes)
     ]
     if format_ == "json":
+        from cachedoctor import record
+
         click.echo(record.dumps(record.scan_json(result, ready)))
     elif not quiet:
         console.say(

@@ -44,7 +44,7 @@ def command(
       cachedoctor verify whisper-mps --fresh   one engine, every byte again
       cachedoctor verify ~/models --max-age 30d
     """
-    from cachedoctor import doctor, record, verification, verify_report
+    from cachedoctor import doctor, verification, verify_report
     from cachedoctor.cli import console
 
     names, paths = _sorted_out(words)
@@ -61,6 +61,8 @@ def command(
     )
     files = verification.verdicts(report.entries, report.contents)
     if format_ == "json":
+        from cachedoctor import record
+
         body = {**record.scan_json(report), "files": verify_report.files_json(files)}
         click.echo(record.dumps(body))
     elif not quiet:

@@ -19,6 +19,7 @@ _PARTIAL = re.compile(r"([0-9a-f]{40}|[0-9a-f]{64})(?:\.[0-9a-f]{8})?\.incomplet
 # What the client makes for a moment: to try links, to publish a blob, to write a branch.
 _PROBE = re.compile(r"tmp_[0-9a-f-]{36}|\.[0-9a-f]{40,64}\.[0-9a-f]{8}\.(?:shared|new|old)")
 _BRANCH_PROBE = re.compile(r".+\.[0-9a-f]{8}\.tmp")
+_ETAG_LENGTHS = (40, 64)
 _TREE_LIMIT_BYTES = 64 << 20
 _TREE_VERSION = 1
 
@@ -131,24 +132,24 @@ def _blobs(
     blobs: dict[str, Look] = {}
     partials: list[Partial] = []
     for entry in listed(folder, unreadable):
+        name = entry.name
         try:
-            if entry.is_file(follow_symlinks=False):
-                status = entry.stat(follow_symlinks=False)
-                partial = _PARTIAL.fullmatch(entry.name)
-                if _PROBE.fullmatch(entry.name):
-                    probes.append(_leftover(entry.path, status))
-                elif partial:
-                    partials.append(Partial(entry.path, partial[1], stamp_of(status)))
-                else:
-                    blobs[entry.name] = regular(entry.path, status)
-            elif _PROBE.fullmatch(entry.name):
+            file = entry.is_file(follow_symlinks=False)
+            if file and len(name) in _ETAG_LENGTHS and name[0] != "t":  # what almost all are
+                blobs[name] = regular(entry.path, entry.stat(follow_symlinks=False))
+            elif _PROBE.fullmatch(name):
                 probes.append(_leftover(entry.path, entry.stat(follow_symlinks=False)))
+            elif not file:
+                blobs[name] = look(entry.path, root)
+            elif partial := _PARTIAL.fullmatch(name):
+                stamp = stamp_of(entry.stat(follow_symlinks=False))
+                partials.append(Partial(entry.path, partial[1], stamp))
             else:
-                blobs[entry.name] = look(entry.path, root)
+                blobs[name] = regular(entry.path, entry.stat(follow_symlinks=False))
         except FileNotFoundError:  # gone since it was listed
             continue
         except OSError as error:
-            blobs[entry.name] = Look(State.UNREADABLE, entry.path, None, reason(error))
+            blobs[name] = Look(State.UNREADABLE, entry.path, None, reason(error))
     return blobs, tuple(partials)
 
 
