@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _CHUNK_BYTES = 1 << 20  # hashlib lets go of the interpreter while it hashes; larger gains nothing
 
 _LARGE_BYTES = 8 << 20  # smaller files drive nothing out
+_WINDOW_BYTES = 1 << 30  # of a file, of which it is asked at once what is in memory
 _MOST_UNPACKED = 100  # times the archive's length; weights hardly pack at all
 
 SHA256 = "sha256"
@@ -57,22 +58,34 @@ def of_file(path: str, algorithms: frozenset[str], progress: Progress) -> dict[s
 
 
 def _not_cached(descriptor: int, size: int) -> frozenset[int]:
-    """Return where the pieces of a large file begin that the system does not hold in memory.
+    """Return where the pieces of a large file begin of which the system holds nothing in memory.
 
-    Judged by the first byte of each, before any of it is read. Empty where it cannot be told.
-    Source: preadv2(2) `RWF_NOWAIT`.
+    Empty where it cannot be told, or nothing can be let go.
+    Source: mincore(2); posix_fadvise(2).
     """
-    if size < _LARGE_BYTES or not hasattr(os, "RWF_NOWAIT"):
+    if size < _LARGE_BYTES or not hasattr(os, "posix_fadvise"):
         return frozenset()
-    probe = [bytearray(1)]
+    import ctypes
+    import mmap
+
     found = set()
-    for at in range(0, size, _CHUNK_BYTES):
-        try:
-            os.preadv(descriptor, probe, at, os.RWF_NOWAIT)
-        except BlockingIOError:
-            found.add(at)
-        except OSError:  # not on this file system
-            return frozenset()
+    mincore = ctypes.CDLL(None, use_errno=True).mincore
+    mincore.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p)
+    pages = _CHUNK_BYTES // mmap.PAGESIZE
+    for start in range(0, size, _WINDOW_BYTES):
+        length = min(_WINDOW_BYTES, size - start)
+        kind = mmap.PROT_READ | mmap.PROT_WRITE  # a private view: nothing is ever written
+        with mmap.mmap(descriptor, length, mmap.MAP_PRIVATE, kind, offset=start) as view:
+            held = ctypes.create_string_buffer(-(-length // mmap.PAGESIZE))
+            place = ctypes.c_char.from_buffer(view)
+            wrong = mincore(ctypes.addressof(place), length, held)
+            del place  # or the view could not be closed
+            if wrong:
+                return frozenset()
+        marks = held.raw
+        for number in range(-(-length // _CHUNK_BYTES)):
+            if not any(marks[number * pages : (number + 1) * pages]):
+                found.add(start + number * _CHUNK_BYTES)
     return frozenset(found)
 
 
