@@ -10,6 +10,8 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -407,3 +409,24 @@ def test_a_partial_of_other_content_is_not_used(mac: Mac) -> None:
     with pytest.raises(RepairError):
         mac.fix()
     assert {n: r for n, r in fingerprint(mac.home).items() if ".cachedoctor" not in n} == before
+
+
+def test_a_compile_cache_in_use_is_left_alone(mac: Mac) -> None:
+    """While a program has any of it open, it is not set aside."""
+    compiled(mac, 200 << 20)
+    (bundle_,) = mac.home.rglob("AB.bundle")
+    program = "import sys; file = open(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(bundle_)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as user:
+        assert user.stdout is not None
+        assert user.stdout.readline() == b"open\n"
+        (finding,) = doctor.scan(mac.host).findings
+        assert (finding.code, finding.repair) == ("CD506", None)
+        mac.fix()
+        assert bundle_.exists()
+        user.communicate()
+    mac.fix()
+    assert not bundle_.exists()

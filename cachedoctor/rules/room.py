@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cachedoctor.vocabulary import Artifact, Entry, FileSet, Finding, Repair, Root
 
 _WORTH_A_WORD_BYTES = 16 << 20  # of duplicates: tokenizers are the same in every model
+_MOST_ASKED = 2000  # files of a cache, whether a program has them open
 _LARGE_BYTES = 100 << 20  # of caches that are made again
 
 
@@ -178,8 +179,13 @@ class CompileCache(SetsAside, RootRule):
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
         """Set it aside unless a program has something in it open."""
-        users = disk.open_elsewhere((finding.path,))
-        return None if users else super().cure(finding, seen)
+        files = [
+            os.path.join(folder, name)
+            for folder, _, names in os.walk(finding.path)
+            for name in names
+        ]
+        users = disk.open_elsewhere(files[:_MOST_ASKED])
+        return super().cure(finding, seen) if users == set() else None
 
 
 class DetachedSnapshot(RootRule):
