@@ -230,7 +230,7 @@ def _table(report: Report, engines: Sequence[str]) -> Iterator[str]:
         yield from (f"  {'':<{width}}  {line}" for line in more)
     there = {user for users, _ in rows for user in users}
     absent = [engine for engine in engines if engine not in there]
-    if absent:
+    if absent and there:
         yield from textwrap.wrap(
             f"– {', '.join(absent)}: nothing found",
             WIDTH,
