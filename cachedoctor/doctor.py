@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from cachedoctor.host import Host
     from cachedoctor.journal import Run
+    from cachedoctor.staging import Network
     from cachedoctor.vocabulary import (
         Entry,
         Progress,
@@ -53,6 +54,7 @@ class Report(NamedTuple):
     seconds: float
     deep: bool = False
     contents: verification.Contents = verification.Contents()
+    unanswered: tuple[tuple[str, str], ...] = ()  # repositories that the hub said nothing of, why
     engines: tuple[str, ...] = ()  # as asked for
     models: tuple[str, ...] = ()
 
@@ -70,6 +72,7 @@ def scan(
     deep: bool = False,
     fresh: bool = False,
     max_age_s: int | None = None,
+    network: Network | None = None,
     only: frozenset[str] | None = None,
     cure_notes: bool = True,
     progress: Progress = SILENT,
@@ -78,20 +81,32 @@ def scan(
 
     `models` narrows the answer to these of their models; `deep` reads every byte that has a digest
     and remembers it: what is remembered as right is read again only with `fresh`, or when that is
-    longer ago than `max_age_s`. `paths` narrows the answer to what lies there, `only` the look
+    longer ago than `max_age_s`. With a `network` the hub is asked about files of which nothing here
+    tells what they must be. `paths` narrows the answer to what lies there, `only` the look
     itself to these repositories, folders or files.
     Without `cure_notes` nobody asks how waste would be set aside, which takes time.
-    Changes nothing in a cache and needs no network. Raises `UsageError` for an unknown engine.
+    Changes nothing in a cache, and without `network` needs none. Raises `UsageError` for an unknown
+    engine.
     """
     began = time.perf_counter()
     asked = [engines.find(name) for name in names]
     survey = look(host, [engines.find(name) for name in names or engines.names()], only)
     places = [os.path.realpath(path) for path in paths]
-    entries = tuple(
-        entry
-        for entry in survey.entries
-        if (not asked or _asked(entry, names, models)) and _within(entry, places)
-    )
+
+    def chosen(survey: Survey) -> tuple[Entry, ...]:
+        return tuple(
+            entry
+            for entry in survey.entries
+            if (not asked or _asked(entry, names, models)) and _within(entry, places)
+        )
+
+    entries = chosen(survey)
+    unanswered: tuple[tuple[str, str], ...] = ()
+    if network is not None:
+        from cachedoctor import listing
+
+        survey, unanswered = listing.ask(survey, {entry.id for entry in entries}, network)
+        entries = chosen(survey)
     if deep:
         contents = verification.read(
             host, entries, fresh=fresh, max_age_s=max_age_s, progress=progress
@@ -126,6 +141,7 @@ def scan(
         seconds,
         deep,
         contents,
+        unanswered,
         tuple(names),
         tuple(models),
     )

@@ -35,6 +35,8 @@ def verify_lines(
     yield from findings_lines(report, verbose=verbose)
     yield ""
     yield from _by_evidence(files)
+    for repository, why in report.unanswered:
+        yield f"not asked  {printable(repository)}: {printable(why)}"
     if verbose:
         for file in files:
             if file.verdict in ("unknown", "unreadable"):

@@ -52,6 +52,7 @@ class Evidence(enum.StrEnum):
     TREE = "hub tree manifest"
     BLOB_NAME = "blob name"
     METADATA = "download metadata"
+    LISTING = "the hub's listing"
     URL = "digest in the URL"
     TABLE = "published table"
     SIBLING = "sibling copy"

@@ -16,6 +16,7 @@ from cachedoctor.host import Host
 from tests import builders, builders_models, worlds
 from tests.command import cachedoctor
 from tests.conftest import fingerprint
+from tests.loopback import Hub
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -218,6 +219,51 @@ def test_reading_leaves_the_systems_cache_as_it_was(tmp_path: Path) -> None:
         assert digest._not_cached(file.fileno(), 24 << 20) == frozenset()
         digest.of_file(str(path), frozenset(("sha256",)), Read())
         assert digest._not_cached(file.fileno(), 24 << 20) == frozenset()
+
+
+@pytest.fixture
+def plain(model: Path) -> Path:
+    """Make the cache one without links and manifest: nothing tells what its files must be."""
+    shutil.rmtree(model / "trees")
+    snapshot = model / "snapshots" / worlds.COMMIT
+    for link in snapshot.iterdir():
+        content = link.read_bytes()
+        worlds.blob_of(link).unlink()
+        link.unlink()
+        link.write_bytes(content)
+    settle(model)
+    return snapshot
+
+
+def test_the_hub_is_asked_about_the_rest(plain: Path) -> None:
+    """Only with `--online`, at the exact commit; what it says proves or contradicts."""
+    offline = cachedoctor("verify", "--json").data["files"]
+    assert {file["verdict"] for file in offline} == {"unknown"}
+    with Hub() as hub:
+        hub.add(worlds.TINY, dict(worlds.whisper_files()), commit=worlds.COMMIT)
+        ask = ("verify", "--online", "--mirror", f"hub={hub.url}")
+        proven = cachedoctor(*ask, "--json")
+        assert proven.code == 0, proven.output + proven.errors
+        assert {(f["verdict"], f["evidence"]) for f in proven.data["files"]} == {
+            ("ok", "the hub's listing")
+        }
+        assert not [r for r in hub.requests if "/resolve/" in r.path]
+        worlds.flip(plain / "vocabulary.txt", 0)
+        wrong = cachedoctor(*ask)
+        assert wrong.code == 1
+        assert "CD301" in wrong.output
+    gone = cachedoctor("verify", "--online", "--mirror", "hub=http://127.0.0.1:9")
+    assert f"not asked  {worlds.TINY}" in gone.output
+
+
+def test_asking_is_refused_where_the_network_is_forbidden(
+    plain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The examined environment's offline flag counts."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    refused = cachedoctor("verify", "--online")
+    assert refused.code == 4
+    assert "HF_HUB_OFFLINE" in refused.errors
 
 
 def test_misuse_is_said(home: Path) -> None:

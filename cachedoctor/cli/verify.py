@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+from typing import TYPE_CHECKING
 
 import click
 
-from cachedoctor.cli.options import host_options, output_options
+from cachedoctor.cli.options import host_options, mirrors, output_options
 from cachedoctor.host import Host
+
+if TYPE_CHECKING:
+    from cachedoctor.staging import Network
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -19,6 +23,10 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 @click.option(
     "--max-age", metavar="AGE", help="Read again what was read longer ago: 30d, 12h, 45m, 90s."
 )
+@click.option("--online", is_flag=True, help="Ask the hub about what nothing here is known of.")
+@click.option(
+    "--mirror", "mirror", metavar="hub=URL", multiple=True, help="Ask here instead of the hub."
+)
 @click.option("--max-rate", metavar="RATE", help="Read no faster: 50M or 1G bytes a second.")
 @host_options
 @output_options
@@ -27,12 +35,14 @@ def command(
     fresh: bool,
     max_age: str | None,
     max_rate: str | None,
+    online: bool,
+    mirror: tuple[str, ...],
     host: Host,
     verbose: bool,
     quiet: bool,
     format_: str,
 ) -> None:
-    """Read every file and compare it with what it must be; no network is needed.
+    """Read every file and compare it with what it must be; only `--online` needs a network.
 
     The evidence is the hub's own manifest, the name of the blob, the digest in an address, the
     client's notes, published tables, a copy elsewhere, an archive's checksums. What was read is
@@ -56,6 +66,7 @@ def command(
         deep=True,
         fresh=fresh,
         max_age_s=_seconds(max_age),
+        network=_network(host, mirror) if online else None,
         cure_notes=verbose or format_ == "json",
         progress=verification.Throttled(shown, _rate(max_rate)) if max_rate else shown,
     )
@@ -63,7 +74,11 @@ def command(
     if format_ == "json":
         from cachedoctor import record
 
-        body = {**record.scan_json(report), "files": verify_report.files_json(files)}
+        body = {
+            **record.scan_json(report),
+            "files": verify_report.files_json(files),
+            "unanswered": dict(report.unanswered),
+        }
         click.echo(record.dumps(body))
     elif not quiet:
         console.say(verify_report.verify_lines(report, files, verbose=verbose))
@@ -87,6 +102,13 @@ def _sorted_out(words: tuple[str, ...]) -> tuple[list[str], list[str]]:
         else:
             names.append(engines.find(word).name)
     return names, paths
+
+
+def _network(host: Host, mirror: tuple[str, ...]) -> Network:
+    from cachedoctor.fetch import Mirrors
+    from cachedoctor.staging import Network
+
+    return Network(host, mirrors=Mirrors(**mirrors(mirror)))
 
 
 def _rate(text: str) -> int:
