@@ -171,6 +171,32 @@ def test_unreadable_is_not_corrupt() -> None:
         shutil.rmtree(home)
 
 
+def test_a_closed_folder_of_a_model_is_unknown() -> None:
+    """Nothing is said to be missing in a folder that cannot be listed, and it is not ready."""
+    home = Path("/var/tmp") / f"cachedoctor-test-{os.getpid()}"
+    folders = [
+        home / "Library/Application Support/FluidAudio/Models/parakeet-tdt-0.6b-v3",
+        home / "Documents/huggingface/models/argmaxinc/whisperkit-coreml",
+        home / "Documents/huggingface/models/openai",
+        home / ".cache/whisper",
+    ]
+    try:
+        for folder in folders:
+            folder.mkdir(parents=True)
+            folder.chmod(0)
+            if os.geteuid() == 0:
+                os.chown(folder, NOBODY, NOBODY)
+        os.chown(home, NOBODY, NOBODY)
+        ended = as_nobody(home, "scan", "--json", "--home", str(home), "--platform", "darwin")
+        assert set(ended.codes) == {"CD108"}
+        assert {finding["severity"] for finding in ended.data["findings"]} == {"error"}
+        assert {entry["status"] for entry in ended.data["entries"]} == {"unknown"}
+    finally:
+        for folder in folders:
+            folder.chmod(0o755)
+        shutil.rmtree(home)
+
+
 def as_nobody(home: Path, *arguments: str) -> Ended:
     """Run a command as an ordinary user, in a fork that has imported all it may need.
 

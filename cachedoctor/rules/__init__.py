@@ -361,8 +361,8 @@ def settle(findings: list[Finding]) -> list[Finding]:
 
 
 def _needed(artifact: Artifact, entry: Entry) -> bool:
-    """Say whether an engine opens this file, alone or as a part of a bundle."""
-    return bool(artifact.required_by) or any(
+    """Say whether an engine opens this file, alone or as a part of a bundle; or it is everything."""
+    return bool(artifact.required_by) or not artifact.name or any(
         bundle.bundle and bundle.required_by and artifact.name.startswith(bundle.name + "/")
         for bundle in entry.artifacts
     )
