@@ -58,7 +58,7 @@ def ask(survey: Survey, wanted: Collection[str], network: Network) -> Asked:
         root._replace(entries=tuple(answered(entry, root) for entry in root.entries))
         for root in survey.roots
     )
-    return Asked(survey._replace(roots=roots), tuple(failures.items()))
+    return Asked(survey._replace(roots=roots, by_digest={}), tuple(failures.items()))
 
 
 def _question(entry: Entry, root: Root) -> Question | None:

@@ -44,13 +44,7 @@ def look(host: Host, chosen: Sequence[Engine], only: frozenset[str] | None = Non
             for path in _places(locator, host)
         ]
     )
-    digests: dict[str, list[Artifact]] = {}
-    for root in roots:
-        for entry in root.entries:
-            for artifact in entry.artifacts:
-                if artifact.digest is not None:
-                    digests.setdefault(artifact.digest.hex, []).append(artifact)
-    return Survey(tuple(roots), digests)
+    return Survey(tuple(roots), {})
 
 
 def _known_engine(name: str, said_by: str) -> None:

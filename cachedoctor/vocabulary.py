@@ -194,7 +194,17 @@ class Survey(NamedTuple):
     """Everything found on a host."""
 
     roots: tuple[Root, ...]
-    digests: Mapping[str, Sequence[Artifact]]  # hex digest to the artifacts that claim to hold it
+    by_digest: dict[str, list[Artifact]]  # empty until it is first asked for
+
+    @property
+    def digests(self) -> Mapping[str, Sequence[Artifact]]:
+        """Return by hex digest the artifacts that claim to hold it."""
+        if not self.by_digest:
+            for entry in self.entries:
+                for artifact in entry.artifacts:
+                    if artifact.digest is not None:
+                        self.by_digest.setdefault(artifact.digest.hex, []).append(artifact)
+        return self.by_digest
 
     @property
     def entries(self) -> Iterator[Entry]:

@@ -361,10 +361,14 @@ def settle(findings: list[Finding]) -> list[Finding]:
 
 
 def _needed(artifact: Artifact, entry: Entry) -> bool:
-    """Say whether an engine opens this file, alone or as a part of a bundle; or it is everything."""
-    return bool(artifact.required_by) or not artifact.name or any(
-        bundle.bundle and bundle.required_by and artifact.name.startswith(bundle.name + "/")
-        for bundle in entry.artifacts
+    """Say whether an engine opens this file, alone or in a bundle, or whether it is everything."""
+    return (
+        bool(artifact.required_by)
+        or not artifact.name
+        or any(
+            bundle.bundle and bundle.required_by and artifact.name.startswith(bundle.name + "/")
+            for bundle in entry.artifacts
+        )
     )
 
 

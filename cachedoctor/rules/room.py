@@ -91,17 +91,17 @@ class Duplicate(SurveyRule):
 
     def check(self, seen: Examination) -> Iterator[Finding]:
         """Report each content that several files have, with what all but one of them take up."""
-        owners: dict[str, list[Entry]] | None = None
-        for artifacts in seen.survey.digests.values():
+        owners: dict[str, list[Entry]] = {}
+        same: dict[str, list[Artifact]] = {}
+        for entry in seen.survey.entries:
+            for artifact in entry.artifacts:
+                if artifact.size_bytes >= _WORTH_A_WORD_BYTES and artifact.digest:
+                    owners.setdefault(artifact.file, []).append(entry)
+                    same.setdefault(artifact.digest.hex, []).append(artifact)
+        for artifacts in same.values():
             files = [a for a in _files(artifacts) if _may_hold(a, seen)]
             if len(files) < 2:
                 continue
-            if owners is None:
-                owners = {}
-                for entry in seen.survey.entries:
-                    for artifact in entry.artifacts:
-                        if artifact.size_bytes >= _WORTH_A_WORD_BYTES:
-                            owners.setdefault(artifact.file, []).append(entry)
             paths = sorted(artifact.file for artifact in files)
             mine = [entry for path in paths for entry in owners.get(path, ())]
             size = (len(files) - 1) * files[0].size_bytes
@@ -280,8 +280,6 @@ def own_artifacts(entry: Entry, siblings: tuple[Entry, ...]) -> tuple[Artifact, 
 
 def _files(artifacts: Sequence[Artifact]) -> list[Artifact]:
     """Return one artifact for each large file, hard links counted once."""
-    if len(artifacts) < 2 or artifacts[0].size_bytes < _WORTH_A_WORD_BYTES:
-        return []
     found = {
         (a.stamp.device, a.stamp.inode): a
         for a in artifacts
