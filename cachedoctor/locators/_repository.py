@@ -187,6 +187,14 @@ def _leftover(path: str, status: os.stat_result) -> Leftover:
     return Leftover(path, stamp_of(status), bytes=status.st_size)
 
 
+def _is_plain(name: str) -> bool:
+    """Say whether a name leads to a place below the revision."""
+    if "/" not in name:
+        return name not in ("", "..")
+    parts = name.split("/")
+    return ".." not in parts and "" not in parts
+
+
 def _tree(path: str) -> tuple[Promises, str]:
     """Read a tree manifest; one that cannot be understood promises nothing, and why.
 
@@ -201,11 +209,10 @@ def _tree(path: str) -> tuple[Promises, str]:
         if raw.get("format_version", _TREE_VERSION) != _TREE_VERSION:
             return {}, ""
         for name, row in raw["files"].items():
-            parts = name.split("/")
             large = row.get("lfs_sha256")
             digest = digest_of(large or row["blob_id"])
             size = row.get("lfs_size") if large else row["size"]
-            if digest and isinstance(size, int) and ".." not in parts and "" not in parts:
+            if digest and isinstance(size, int) and _is_plain(name):
                 promises[name] = (size, digest)
     except OSError:
         return {}, ""

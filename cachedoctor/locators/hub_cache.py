@@ -21,6 +21,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import disk
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from cachedoctor.host import Host
     from cachedoctor.locators._repository import Promises, Repository
 
+_NAME = attrgetter("name")
 _HASH = 64  # hex digits of a payload's name
 _PROBE = re.compile(r"tmp[a-z0-9_]{8}")  # where the client tried whether links can be made
 _LEGACY = re.compile(r"[0-9a-f]{64}\.[0-9a-f]{64}(?:\.h5)?(?:\.json|\.lock)?")
@@ -217,7 +219,7 @@ def _artifacts(
     while stack:
         folder, prefix, to_blobs = stack.pop()
         unreadable: list[tuple[str, str]] = []
-        for entry in sorted(_repository.listed(folder, unreadable), key=lambda item: item.name):
+        for entry in sorted(_repository.listed(folder, unreadable), key=_NAME):
             name = prefix + entry.name
             if entry.is_symlink():
                 found, etag = _follow(entry.path, root, to_blobs, blobs)
@@ -233,17 +235,20 @@ def _artifacts(
             if etag and (digest is None or digest.hex != etag) and (named := digest_of(etag)):
                 size = None if digest is not None else size
                 digest, evidence = named, Evidence.BLOB_NAME
-            yield Artifact(
+            stamp = found.stamp
+            yield Artifact(  # by position: a scan makes tens of thousands
                 name,
                 entry.path,
                 found.file,
                 found.state,
-                found.stamp,
-                found.stamp.size_bytes if found.stamp else 0,
-                expected_bytes=size,
-                digest=digest,
-                evidence=evidence,
-                detail=found.detail,
+                stamp,
+                stamp.size_bytes if stamp else 0,
+                None,
+                (),
+                size,
+                digest,
+                evidence,
+                found.detail,
             )
         for path, why in unreadable:
             yield Artifact(prefix.rstrip("/"), path, path, State.UNREADABLE, detail=why)
