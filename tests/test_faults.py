@@ -308,6 +308,15 @@ FAULTS: dict[str, tuple[Callable[[World], object], list[str], bool, bool]] = {
         lambda w: [old(path) for path in probes(w)], ["CD416"] * 3, False, True,
     ),
     "the client's probes, just made": (probes, [], False, True),
+    "somebody's own temporary folder": (
+        lambda w: ([path.touch() for path in (probes(w)[0] / "thesis.txt",)],
+                   old(worlds.hub_of(w.home) / "tmp4x_9zq1a")),
+        [], False, True,
+    ),
+    "somebody's own files where hf_xet should keep its own": (
+        lambda w: builders.write_sparse(xet(w).parent.parent / "film.mkv", [200 << 20]),
+        [], False, True,
+    ),
     "a blob that nothing leads to": (
         lambda w: (w.repository / "blobs" / ("5" * 64)).write_bytes(b"left"),
         ["CD501"], False, True,

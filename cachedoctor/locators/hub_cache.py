@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 _NAME = attrgetter("name")
 _HASH = 64  # hex digits of a payload's name
+_DUMMIES = {"dummy_file_src", "dummy_file_dst"}
 _PROBE = re.compile(r"tmp[a-z0-9_]{8}")  # where the client tried whether links can be made
 _LEGACY = re.compile(r"[0-9a-f]{64}\.[0-9a-f]{64}(?:\.h5)?(?:\.json|\.lock)?")
 
@@ -160,7 +161,7 @@ def _with_leavings(root: str, entries: list[os.DirEntry[str]], known: HubListing
     store: dict[str, Look] = {}
     for entry in entries:
         folder = entry.is_dir(follow_symlinks=False)
-        if folder and _PROBE.fullmatch(entry.name):
+        if folder and _PROBE.fullmatch(entry.name) and _is_probe(entry.path):
             probes.append(Leftover(entry.path, stamp_of(entry.stat()), bytes=weight(entry.path)))
         elif folder and entry.name == ".locks":
             locks += [
@@ -173,7 +174,8 @@ def _with_leavings(root: str, entries: list[os.DirEntry[str]], known: HubListing
             for shard in _repository.listed(entry.path, []):
                 if shard.is_dir(follow_symlinks=False):
                     for payload in _repository.listed(shard.path, []):
-                        if len(payload.name) == _HASH and payload.is_file(follow_symlinks=False):
+                        whole = len(payload.name) == _HASH and payload.name.startswith(shard.name)
+                        if whole and payload.is_file(follow_symlinks=False):
                             store[payload.path] = regular(payload.path, payload.stat())
         elif not folder and _LEGACY.fullmatch(entry.name):
             status = entry.stat(follow_symlinks=False)
@@ -181,6 +183,14 @@ def _with_leavings(root: str, entries: list[os.DirEntry[str]], known: HubListing
     return known._replace(
         store=store, probes=tuple(probes), legacy=tuple(legacy), locks=tuple(locks)
     )
+
+
+def _is_probe(folder: str) -> bool:
+    """Say whether a folder holds nothing but what the client tries links with.
+
+    Where the cache is somebody's own folder, others make folders of such names too.
+    """
+    return {entry.name for entry in _repository.listed(folder, [])} <= _DUMMIES
 
 
 def _entries(root: str, repository: Repository) -> Iterator[Entry]:

@@ -19,7 +19,7 @@ import os
 from typing import TYPE_CHECKING
 
 from cachedoctor.locators import LeavingsListing, Leftover, stamp_of
-from cachedoctor.locators._contents import weight
+from cachedoctor.locators._contents import folders, weight
 from cachedoctor.vocabulary import Artifact, Root, State
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     from cachedoctor.host import Host
     from cachedoctor.vocabulary import Entry
+
+
+_KINDS = ("chunk_cache", "shard_cache", "staging")
 
 
 class XetCache:
@@ -40,11 +43,15 @@ class XetCache:
         yield host.absolute(own if own is not None else os.path.join(host.hub_home, "xet"))
 
     def read(self, path: str, host: Host, wanted: frozenset[str] | None) -> Root:
-        """Weigh what is in it."""
-        found: tuple[Leftover, ...] = ()
-        if wanted is None:
-            found = (Leftover(path, stamp_of(os.stat(path)), bytes=weight(path)),)
-        return Root(self.name, path, (), LeavingsListing(found))
+        """Weigh each server's caches; whatever else lies there is not hf_xet's, or is its log."""
+        found = []
+        for server in folders(path) if wanted is None else ():
+            for kind in _KINDS:
+                cache = os.path.join(server.path, kind)
+                if os.path.isdir(cache) and not os.path.islink(cache):
+                    stamp = stamp_of(os.stat(cache))
+                    found.append(Leftover(cache, stamp, bytes=weight(cache)))
+        return Root(self.name, path, (), LeavingsListing(tuple(found)))
 
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return an artifact that is not there: nothing is expected here."""

@@ -252,18 +252,20 @@ class RebuildableCache(SetsAside, RootRule):
     severity = Severity.NOTE
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
-        """Report the whole folder."""
-        for left in leavings(root, "xet-cache"):
-            if left.bytes >= _LARGE_BYTES:
-                yield self.about(
-                    left.path,
-                    (),
-                    "hf_xet's own cache of pieces",
-                    locator=root.locator,
-                    measured=left.bytes,
-                    unit="bytes",
-                    bytes=left.bytes,
-                )
+        """Report one finding for all of them."""
+        found = leavings(root, "xet-cache")
+        size = sum(left.bytes for left in found)
+        if size >= _LARGE_BYTES:
+            yield self.about(
+                found[0].path,
+                (),
+                "hf_xet's own cache of pieces",
+                locator=root.locator,
+                links=tuple(left.path for left in found[1:]),
+                measured=size,
+                unit="bytes",
+                bytes=size,
+            )
 
 
 def own_artifacts(entry: Entry, siblings: tuple[Entry, ...]) -> tuple[Artifact, ...]:
