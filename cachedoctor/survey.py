@@ -58,6 +58,8 @@ def _places(locator: Locator, host: Host) -> Iterator[str]:
     seen = set()
     added = (place.path for place in host.places if place.kind == locator.name)
     for path in (*locator.roots(host), *added):
+        if not os.path.lexists(path):  # most are not: a Mac has hundreds of apps
+            continue
         real = os.path.realpath(path)
         if real not in seen and os.path.lexists(real):
             seen.add(real)
