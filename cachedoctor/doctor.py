@@ -186,7 +186,8 @@ def concerns(run: Run, host: Host, survey: Survey) -> bool:
     """Say whether a run changed something of this host: journals of several homes lie together."""
     home = os.path.realpath(host.home).rstrip("/") + "/"
     roots = {root.path for root in survey.roots}
-    return any(repair.root in roots or repair.root.startswith(home) for repair in run.repairs)
+    changed = (os.path.realpath(repair.root) for repair in run.repairs)
+    return any(root in roots or root.startswith(home) for root in changed)
 
 
 def _judge(

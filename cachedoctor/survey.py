@@ -98,7 +98,7 @@ def _claimed(entry: Entry, users: Sequence[Engine], host: Host, locator: Locator
             there = [n for n in need.names if n in artifacts]
             if need.optional and not there:
                 continue
-            told = {**claim.published, **entry.promises}  # of several names, the one it has
+            told = entry.promises or claim.published  # of several names, the one it has
             usual = next((n for n in need.names if n in told), need.names[0])
             name = there[0] if there else usual
             artifact = artifacts.get(name) or _elsewhere(entry, claim, need, name)

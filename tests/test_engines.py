@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import builtins
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
-from cachedoctor import doctor, preflight
+from cachedoctor import doctor, engines, preflight
 from cachedoctor.host import Host
-from cachedoctor.vocabulary import Status
+from cachedoctor.vocabulary import Severity, Status
 from tests import builders, builders_models, worlds
 from tests.command import cachedoctor
 
 JSON = b'{"model_type": "whisper"}'
+INDEX = "model.safetensors.index.json"
 SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
 
 
@@ -104,6 +107,18 @@ def altered(name: str, change: Callable[[bytes], bytes]) -> Damage:
     return lambda files: {**files, name: change(files[name])}
 
 
+def sharded(files: Mapping[str, bytes], *shards: str) -> dict[str, bytes]:
+    """Split a model's weights into these files."""
+    index = {INDEX: builders_models.shard_index(shards)}
+    parts = dict.fromkeys(shards, builders.safetensors_file())
+    return {**without(files, "model.safetensors"), **index, **parts}
+
+
+def indexed(content: bytes) -> Damage:
+    """Return what puts an index of these bytes in place of whole weights."""
+    return lambda files: {**sharded(files), INDEX: content}
+
+
 # damage to the files of an engine's model, and the exact codes
 FAULTS: dict[str, tuple[str, Damage, list[str]]] = {
     **{
@@ -128,6 +143,7 @@ FAULTS: dict[str, tuple[str, Damage, list[str]]] = {
             [code],
         )
         for engine, name in (
+            ("faster-whisper", "model.bin"),
             ("mlx-whisper", "weights.npz"),
             ("insanely-fast-whisper", "model.safetensors"),
             ("parakeet-mlx", "model.safetensors"),
@@ -148,6 +164,18 @@ FAULTS: dict[str, tuple[str, Damage, list[str]]] = {
         "mlx-whisper",
         lambda files: {
             **without(files, "weights.npz"), "weights.safetensors": builders.safetensors_file(),
+        },
+        [],
+    ),
+    "the first of two weights is cut": (
+        "mlx-whisper",
+        lambda files: {**files, "weights.safetensors": builders.safetensors_file()[:-7]},
+        ["CD201"],
+    ),
+    "the first of two weights is whole": (
+        "mlx-whisper",
+        lambda files: {
+            **files, "weights.safetensors": builders.safetensors_file(), "README.md": b"",
         },
         [],
     ),
@@ -174,44 +202,84 @@ FAULTS: dict[str, tuple[str, Damage, list[str]]] = {
         "insanely-fast-whisper",
         lambda files: {
             **sharded(files, *SHARDS),
-            "model.safetensors.index.json": builders_models.shard_index(SHARDS)[:-5],
+            INDEX: builders_models.shard_index(SHARDS)[:-5],
         },
         ["CD201"],
     ),
-    "the index leads out": (
-        "insanely-fast-whisper",
-        lambda files: {
-            **sharded(files),
-            "model.safetensors.index.json": builders_models.shard_index(["../../../../x"]),
-        },
-        ["CD203"],
-    ),
-    "weights that nobody reads are a page": (
-        "insanely-fast-whisper",
-        lambda files: {**files, "pytorch_model.bin": builders.HTML_PAGE},
-        ["CD202"],
-    ),
+    **{
+        f"the index {what}": (
+            "insanely-fast-whisper", indexed(content), [code],
+        )
+        for what, content, code in (
+            ("leads out", builders_models.shard_index(["../../../../x"]), "CD203"),
+            ("names a folder above", builders_models.shard_index([".."]), "CD203"),
+            ("is absolute", builders_models.shard_index(["/etc/passwd"]), "CD203"),
+            ("names nothing", builders_models.shard_index([]), "CD203"),
+            ("is no JSON", b'{"weight_map": oops}', "CD203"),
+            ("is a word", b"not an index at all", "CD202"),
+            ("is a page", builders.HTML_PAGE, "CD202"),
+            ("is empty", b"", "CD201"),
+        )
+    },
 }  # fmt: skip
-
-
-def sharded(files: Mapping[str, bytes], *shards: str) -> dict[str, bytes]:
-    """Split a model's weights into these files."""
-    index = {"model.safetensors.index.json": builders_models.shard_index(shards)}
-    parts = dict.fromkeys(shards, builders.safetensors_file())
-    return {**without(files, "model.safetensors"), **index, **parts}
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_each_fault_of_an_engine_has_its_code(fault: str, world: World) -> None:
-    """What an engine needs is missed, what it does not is at most a warning."""
+    """What an engine cannot do without stands in the way of `preflight`, and nothing else does."""
     engine, damage, codes = FAULTS[fault]
     sample = SAMPLES[engine]
     world.put(sample.repository, damage(sample.files), trees=False)
     report = doctor.scan(world.host)
     assert sorted(finding.code for finding in report.findings) == codes
     (entry,) = report.entries
-    needed = codes and "nobody reads" not in fault and codes != ["CD204"]
-    assert (report.statuses[entry.id] is Status.READY) is not bool(needed)
+    broken = codes not in ([], ["CD204"])
+    assert (report.statuses[entry.id] is Status.READY) is not broken
+    assert preflight(engine, model=sample.model, host=world.host).ready is not broken
+
+
+@pytest.mark.parametrize("name", ["README.md", "pytorch_model.bin", "other.safetensors"])
+@pytest.mark.parametrize("engine", SAMPLES)
+def test_a_file_that_nobody_reads_is_at_most_a_warning(
+    engine: str, name: str, world: World
+) -> None:
+    """A page in place of something else in the repository keeps no engine from its model."""
+    sample = SAMPLES[engine]
+    world.put(sample.repository, {**sample.files, name: builders.HTML_PAGE}, trees=False)
+    findings = doctor.scan(world.host, deep=True).findings
+    assert all(finding.severity is not Severity.ERROR for finding in findings)
+    assert preflight(engine, model=sample.model, host=world.host).ready
+
+
+def test_nothing_that_an_index_leads_to_outside_is_opened(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the file of that name is there, and also in a deep scan."""
+    sample = SAMPLES["insanely-fast-whisper"]
+    snapshot = world.put(
+        sample.repository,
+        indexed(builders_models.shard_index(["../../../../secret"]))(sample.files),
+        trees=False,
+    )
+    secret = (snapshot / "../../../../secret").resolve()
+    secret.write_bytes(builders.safetensors_file())
+    opened: list[str] = []
+
+    def noting(real: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(path: Any, *more: Any, **named: Any) -> Any:
+            if not isinstance(path, int):
+                opened.append(os.path.realpath(os.fsdecode(path)))
+            return real(path, *more, **named)
+
+        return noted
+
+    monkeypatch.setattr(builtins, "open", noting(builtins.open))
+    monkeypatch.setattr(os, "open", noting(os.open))
+    assert world.codes() == ["CD203"]
+    report = doctor.scan(world.host, deep=True)
+    assert str((snapshot / INDEX).resolve()) in opened
+    assert str(secret) not in opened
+    assert not any(".." in a.name for entry in report.entries for a in entry.artifacts)
 
 
 def test_a_missing_shard_is_named(world: World) -> None:
@@ -245,8 +313,6 @@ def test_a_size_is_answered_by_the_first_that_is_ready(
     engine: str, size: str, names: list[str], world: World
 ) -> None:
     """From the last to the first: each one that comes takes over, and a broken one gives way."""
-    from cachedoctor import engines
-
     table = engines.find(engine).table
     files = dict(SAMPLES[engine].files)
     if engine == "faster-whisper":
@@ -258,8 +324,88 @@ def test_a_size_is_answered_by_the_first_that_is_ready(
     (snapshot / "config.json").unlink()
     verdict = preflight(engine, size=size, host=world.host)
     assert (verdict.ready, verdict.model) == (True, names[1])
+    for name in names[1:]:
+        path = worlds.hub_of(world.home) / f"models--{table.models[name].repository}".replace(
+            "/", "--"
+        )
+        (path / "snapshots" / worlds.COMMIT / "config.json").unlink()
+    verdict = preflight(engine, size=size, host=world.host)
+    assert (verdict.ready, verdict.model, verdict.code) == (False, names[0], "CD101")
+
+
+# the design's table "size -> models, in order"
+ANSWERS = {
+    "faster-whisper": [
+        ["tiny"], ["base"], ["small"], ["medium"], ["large-v3-turbo", "large-v3"],
+    ],
+    "insanely-fast-whisper": [
+        ["tiny"], ["base"], ["small"], ["medium"], ["large-v3-turbo", "large-v3"],
+    ],
+    "mlx-whisper": [
+        ["tiny-mlx-q4", "tiny-mlx", "tiny"], ["base-mlx"], ["small-mlx-4bit", "small-mlx"],
+        ["medium-mlx"], ["large-v3-turbo", "large-v3-mlx"],
+    ],
+    "lightning-whisper-mlx": [
+        ["tiny@4bit", "tiny"], ["base@4bit", "base"], ["small@4bit", "small"],
+        ["medium@4bit", "medium"], ["large-v3", "large-v3@4bit"],
+    ],
+    "whisper.cpp": [
+        ["tiny-q5_1", "tiny"], ["base-q5_1", "base"], ["small", "small-q5_1"],
+        ["medium-q5_0", "medium"], ["large-v3-turbo-q5_0", "large-v3-turbo", "large-v3"],
+    ],
+    "whisper-mps": [
+        ["tiny"], ["base"], ["small"], ["medium"], ["large-v3", "large-v3-turbo"],
+    ],
+    "openai-whisper": [
+        ["tiny"], ["base"], ["small"], ["medium"], ["large-v3", "large-v3-turbo"],
+    ],
+    "whisperkit": [
+        ["openai_whisper-tiny"], ["openai_whisper-base"], ["openai_whisper-small"],
+        ["openai_whisper-medium"],
+        ["openai_whisper-large-v3", "openai_whisper-large-v3-v20240930"],
+    ],
+    "parakeet-mlx": [["tdt-0.6b-v2", "tdt-0.6b-v3"]] * 5,
+    "fluidaudio": [["parakeet-tdt-0.6b-v3", "parakeet-tdt-0.6b-v2"]] * 5,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", ANSWERS)
+def test_the_order_is_the_designs(engine: str) -> None:
+    """Each size names these models and no `.en` one."""
+    sizes = ("tiny", "base", "small", "medium", "large")
+    wanted = dict(zip(sizes, map(tuple, ANSWERS[engine]), strict=True))
+    assert dict(engines.find(engine).table.sizes) == wanted
+
+
+def test_every_engine_has_an_order() -> None:
+    """No engine is left out of the table above."""
+    assert sorted(ANSWERS) == sorted(engines.names())
+
+
+@pytest.mark.parametrize(
+    ("engine", "size", "model"),
+    [
+        ("faster-whisper", "tiny", "tiny"),
+        ("mlx-whisper", "tiny", "tiny-mlx-q4"),
+        ("insanely-fast-whisper", "base", "base"),
+        ("parakeet-mlx", "small", "tdt-0.6b-v2"),
+    ],
+)
+def test_the_shell_is_told_which_folder(engine: str, size: str, model: str, world: World) -> None:
+    """`preflight ENGINE --size S` ends with 0 and names the path; the text is one line."""
+    repository = engines.find(engine).table.models[model].repository
+    snapshot = world.put(repository, SAMPLES[engine].files)
+    told = cachedoctor("preflight", engine, "--size", size, "--json")
+    verdict = told.data["verdict"]
+    assert (told.code, verdict["ready"], verdict["model"]) == (0, True, model)
+    assert verdict["path"] == str(snapshot)
     shown = cachedoctor("preflight", engine, "--size", size)
-    assert (shown.code, shown.output.split()[:3]) == (0, ["ready", engine, names[1]])
+    shortened = str(snapshot).replace(str(world.home), "~", 1)
+    assert (shown.code, shown.output.split()) == (0, ["ready", engine, model, shortened])
+    (snapshot / "config.json").unlink()
+    refused = cachedoctor("preflight", engine, "--size", size)
+    assert (refused.code, refused.output.split()[0]) == (1, "broken")
+    assert refused.output.count("\n") == 1
 
 
 def test_two_engines_of_one_repository_each_need_their_own(world: World) -> None:

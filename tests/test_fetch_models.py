@@ -10,7 +10,7 @@ from tests import builders, builders_models, coreml_bundles, worlds
 from tests.command import Ended, cachedoctor
 from tests.conftest import fingerprint
 from tests.loopback import Hub
-from tests.test_engines import SAMPLES, TRANSFORMERS
+from tests.test_engines import INDEX, SAMPLES, SHARDS, TRANSFORMERS, sharded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,9 +45,9 @@ def test_a_model_of_the_hub_cache(engine: str, home: Path) -> None:
     ready = cachedoctor("preflight", engine, "--model", sample.model)
     assert (ready.code, ready.output.split()[0]) == (0, "ready")
     assert cachedoctor("scan", "--deep", "--json", "--fail-on", "note").codes == []
-    snapshot = cachedoctor("where", engine, "--model", sample.model).output.strip()
-    assert {name for name in contents(home) if "README" in name} == set()
-    assert snapshot
+    (snapshot,) = worlds.hub_of(home).glob("models--*/snapshots/*")
+    assert contents(snapshot) == sample.files
+    assert str(snapshot).replace(str(home), "~", 1) in ready.output
     assert cachedoctor("undo").code == 0
     assert fingerprint(home) == before
 
@@ -69,17 +69,51 @@ def test_a_folder_of_lightning_whisper_mlx(home: Path, tmp_path: Path) -> None:
     """It is put where the engine, started in the project, looks."""
     project = tmp_path / "project"
     project.mkdir()
+    before = fingerprint(project)
+    place = ("--project", str(project))
     files = {"config.json": b"{}", "weights.npz": builders_models.npz_file()}
     with Hub() as hub:
         hub.add("mlx-community/whisper-base-mlx", {**files, "README.md": b"# x"})
-        ended = fetched(hub, "lightning-whisper-mlx", "base", "--project", str(project))
+        ended = fetched(hub, "lightning-whisper-mlx", "base", *place)
     assert ended.code == 0, ended.output + ended.errors
     folder = project / "mlx_models" / "base"
-    assert {name: (folder / name).read_bytes() for name in files} == files
-    ready = cachedoctor(
-        "preflight", "lightning-whisper-mlx", "--model", "base", "--project", str(project)
-    )
+    assert contents(folder) == files
+    ready = cachedoctor("preflight", "lightning-whisper-mlx", "--model", "base", *place)
     assert ready.code == 0, ready.output
+    assert str(folder) in ready.output
+    assert cachedoctor("scan", "--deep", "--json", "--fail-on", "note", *place).codes == []
+    assert cachedoctor("undo", *place).code == 0
+    assert fingerprint(project) == before
+
+
+@pytest.mark.parametrize("model", ["v3", "silero-vad"])
+def test_a_folder_of_fluidaudio(model: str, home: Path, tmp_path: Path) -> None:
+    """Only the bundles that the newest version reads come, below Application Support."""
+    official = tmp_path / "official"
+    official.mkdir()
+    if model == "v3":
+        name = "parakeet-tdt-0.6b-v3"
+        coreml_bundles.fluidaudio_v3(official)
+    else:
+        name = "silero-vad"
+        bundle = official / "silero-vad-unified-256ms-v6.2.1.mlmodelc"
+        coreml_bundles.make_bundle(bundle, weights=[64], seed=1)
+        coreml_bundles.make_bundle(official / "old.mlmodelc", weights=[64], seed=2)
+    unread = ("JointDecision.mlmodelc/", "old.mlmodelc/", "config.json")
+    wanted = {f: data for f, data in contents(official).items() if not f.startswith(unread)}
+    mac = ("--home", str(home), "--platform", "darwin")
+    before = fingerprint(home)
+    with Hub() as hub:
+        hub.add(f"FluidInference/{name}-coreml", contents(official))
+        ended = fetched(hub, "fluidaudio", model, *mac)
+    assert ended.code == 0, ended.output + ended.errors
+    folder = home / "Library/Application Support/FluidAudio/Models" / name
+    assert contents(folder) == wanted
+    ready = cachedoctor("preflight", "fluidaudio", "--model", model, *mac)
+    assert (ready.code, ready.output.split()[0]) == (0, "ready")
+    assert cachedoctor("scan", "--deep", "--json", "--fail-on", "note", *mac).codes == []
+    assert cachedoctor("undo", *mac).code == 0
+    assert fingerprint(home) == before
 
 
 def test_a_variant_of_whisperkit_with_its_tokenizer(home: Path, tmp_path: Path) -> None:
@@ -122,6 +156,7 @@ def test_wrong_content_under_a_published_name_is_refused(home: Path) -> None:
         ended = fetched(hub, "whisper.cpp", "tiny")
     assert ended.code == 4
     assert "expected 77691713" in ended.errors
+    assert "nothing was changed" in ended.errors
     assert fingerprint(home) == before
     assert cachedoctor("preflight", "whisper.cpp", "--model", "tiny").code == 1
 
@@ -138,3 +173,83 @@ def test_a_revision_without_a_branch_gets_one(home: Path) -> None:
     assert cachedoctor("preflight", "faster-whisper", "--model", "tiny.en").code == 0
     assert cachedoctor("undo").code == 0
     assert fingerprint(home) == before
+
+
+@pytest.mark.parametrize(
+    ("engine", "lost"),
+    [
+        ("faster-whisper", "config.json"),
+        ("mlx-whisper", "weights.npz"),
+        ("insanely-fast-whisper", "tokenizer.json"),
+        ("parakeet-mlx", "model.safetensors"),
+    ],
+)
+def test_a_repository_that_lacks_what_is_needed_is_no_success(
+    engine: str, lost: str, home: Path
+) -> None:
+    """What cannot be made ready ends in exit 4, as for any other repair that cannot be made."""
+    sample = SAMPLES[engine]
+    with Hub() as hub:
+        hub.add(sample.repository, {n: data for n, data in sample.files.items() if n != lost})
+        ended = fetched(hub, engine, sample.model)
+    assert cachedoctor("preflight", engine, "--model", sample.model).code == 1
+    assert ended.code == 4, ended.output
+
+
+@pytest.mark.parametrize("trees", [True, False], ids=["manifest", "no manifest"])
+@pytest.mark.parametrize(
+    ("engine", "lost"),
+    [
+        ("faster-whisper", "vocabulary.txt"),
+        ("mlx-whisper", "weights.npz"),
+        ("insanely-fast-whisper", "vocab.json"),
+        ("insanely-fast-whisper", SHARDS[1]),
+        ("insanely-fast-whisper", INDEX),
+    ],
+)
+def test_one_of_several_names_comes_back_under_the_one_that_the_hub_has(
+    engine: str, lost: str, trees: bool, home: Path
+) -> None:
+    """A file that lies under its second name on the hub is not asked for under its first."""
+    sample = SAMPLES[engine]
+    files = dict(sample.files)
+    if lost in (INDEX, SHARDS[1]):
+        files = sharded(files, *SHARDS)
+        files[SHARDS[1]] = builders.safetensors_file(metadata={"format": "pt"})
+    if lost == "vocab.json":
+        del files["tokenizer.json"]
+        files |= {"vocab.json": b'{"a": 1}', "merges.txt": b"a b"}
+    with Hub() as hub:
+        commit = hub.add(sample.repository, files)
+        hub_folder = worlds.hub_of(home)
+        made = worlds.repository(hub_folder, sample.repository, files, commit=commit, trees=trees)
+        link = made / "snapshots" / commit / lost
+        worlds.blob_of(link).unlink()
+        link.unlink()
+        assert cachedoctor("preflight", engine, "--model", sample.model).code == 1
+        ended = cachedoctor("fix", engine, "--yes", "--mirror", f"hub={hub.url}")
+    assert ended.code == 0, ended.output + ended.errors
+    assert link.read_bytes() == files[lost]
+    assert cachedoctor("preflight", engine, "--model", sample.model).code == 0
+
+
+@pytest.mark.parametrize("variable", ["HOME", "HF_HOME"])
+def test_through_a_link_to_another_disk_it_can_be_taken_back(
+    variable: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A home or a cache whose path goes through a link is fetched into, and undone, as any."""
+    disk = home if variable == "HOME" else tmp_path / "disk"
+    disk.mkdir(exist_ok=True)
+    link = tmp_path / "link"
+    link.symlink_to(disk)
+    monkeypatch.setenv(variable, str(link))
+    sample = SAMPLES["faster-whisper"]
+    before = fingerprint(disk)
+    with Hub() as hub:
+        hub.add(sample.repository, sample.files)
+        ended = fetched(hub, "faster-whisper", sample.model)
+    assert ended.code == 0, ended.output + ended.errors
+    assert cachedoctor("preflight", "faster-whisper", "--model", sample.model).code == 0
+    undone = cachedoctor("undo")
+    assert (undone.code, "is taken back" in undone.output) == (0, True), undone.output
+    assert fingerprint(disk) == before

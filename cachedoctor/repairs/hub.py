@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from cachedoctor.errors import RepairError
 from cachedoctor.locators.hub_cache import HubListing
 from cachedoctor.repairs._build import built, copies, folders, out_of_the_way, sentence
 from cachedoctor.vocabulary import (
@@ -150,9 +151,18 @@ def whole_model(
     """Return a fetch of the whole of a hub model into the cache at `root`.
 
     `path` is the repository's folder there; `files` are the names below the repository with what
-    the hub promises of each; only what the engine reads is fetched.
+    the hub promises of each; only what the engine reads is fetched. Raises `RepairError` when the
+    hub has not all that the engine needs.
     """
-    wanted = _chosen(claim, {name for name, _ in files})
+    listed = {name for name, _ in files}
+    for need in claim.needs.requirements:
+        if not need.optional and listed.isdisjoint(need.names):
+            lacking = " or ".join(f"`{name}`" for name in need.names)
+            raise RepairError(
+                f"{claim.repository} has no {lacking}, which {claim.engine} needs",
+                hint="nothing was changed; another repository may have the model",
+            )
+    wanted = _chosen(claim, listed)
     snapshot = os.path.join(path, "snapshots", commit)
     needs: list[Need] = []
     steps: list[Step] = [*folders(os.path.join(path, "blobs")), *folders(snapshot)]
@@ -193,6 +203,8 @@ def restore_blob(
 ) -> Repair | None:
     """Make one blob right, or link a snapshot to a blob that is there."""
     entry, artifact = at[0]
+    if _may_be_called_otherwise(entry, artifact):
+        return fetch_entry(finding, survey)  # the hub knows which of the names it has
     repository = _repository(entry, survey)
     digest = artifact.digest
     target = artifact.file
@@ -234,6 +246,14 @@ def restore_blob(
     )
     lock = os.path.join(repository.locks, f"{digest.hex}.lock") if digest else ""
     return made._replace(locks=(lock,) if lock else ())
+
+
+def _may_be_called_otherwise(entry: Entry, artifact: Artifact) -> bool:
+    """Say whether a missing file has several names, and nothing here tells which the hub has."""
+    if artifact.state is not State.MISSING or artifact.digest or "main" not in entry.refs:
+        return False
+    needs = (need for claim in entry.claims for need in claim.needs.requirements)
+    return any(artifact.name in need.names and len(need.names) > 1 for need in needs)
 
 
 def _links(links: Sequence[str], blob: str) -> list[Step]:
