@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ _CHUNK_BYTES = 1 << 20  # hashlib lets go of the interpreter while it hashes; la
 
 _LARGE_BYTES = 8 << 20  # smaller files drive nothing out
 _WINDOW_BYTES = 1 << 30  # of a file, of which it is asked at once what is in memory
+_AHEAD = 16  # files that wait for each thread
 _MOST_UNPACKED = 100  # times the archive's length; weights hardly pack at all
 
 SHA256 = "sha256"
@@ -25,9 +27,15 @@ CRC32 = "crc32"  # of an archive's members: `ok`, or the name of the first that 
 class Work(NamedTuple):
     """One file to read, and the algorithms that its digests are wanted in."""
 
-    path: str
+    folder: str
+    name: str
     size_bytes: int
     algorithms: frozenset[str]
+
+    @property
+    def path(self) -> str:
+        """Return where the file is."""
+        return f"{self.folder}/{self.name}"
 
 
 def of_file(path: str, algorithms: frozenset[str], progress: Progress) -> dict[str, str]:
@@ -119,7 +127,9 @@ def of_many(
     work: Sequence[Work], progress: Progress
 ) -> Iterator[tuple[Work, dict[str, str] | OSError]]:
     """Go through the digests of many files as they are done, largest first, one thread a core."""
-    from concurrent.futures import ThreadPoolExecutor, as_completed
+    if not work:
+        return
+    from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
     def one(item: Work) -> dict[str, str] | OSError:
         try:
@@ -129,11 +139,17 @@ def of_many(
         except OSError as error:
             return error
 
-    pool = ThreadPoolExecutor(os.cpu_count() or 1)
+    cores = os.cpu_count() or 1
+    pool = ThreadPoolExecutor(cores)
+    waiting: dict[Future[dict[str, str] | OSError], Work] = {}
+    rest = iter(sorted(work, key=lambda item: -item.size_bytes))
     try:
-        largest_first = sorted(work, key=lambda item: -item.size_bytes)
-        futures = {pool.submit(one, item): item for item in largest_first}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
+        while True:
+            more = islice(rest, _AHEAD * cores - len(waiting))
+            waiting.update((pool.submit(one, item), item) for item in more)
+            if not waiting:
+                return
+            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                yield waiting.pop(future), future.result()
     finally:
         pool.shutdown(cancel_futures=True)

@@ -11,6 +11,7 @@ from cachedoctor.locators import inside
 from cachedoctor.survey import look
 from cachedoctor.vocabulary import (
     SILENT,
+    Files,
     Finding,
     Severity,
     State,
@@ -173,7 +174,7 @@ def _within(entry: Entry, places: Sequence[str]) -> bool:
 
 
 def _holds(entry: Entry, place: str) -> bool:
-    return any(inside(artifact.file, place) for artifact in entry.artifacts)
+    return any(inside(file, place) for file in entry.sizes)
 
 
 def run_folders(host: Host, survey: Survey) -> tuple[str, ...]:
@@ -223,7 +224,8 @@ def _applied(
     try:
         if isinstance(rule, rules.EntryRule):
             for entry in entries:
-                yield from rule.check(entry, seen)
+                if entry.notable or entry.claims or entry.retired:
+                    yield from rule.check(entry, seen)
         elif isinstance(rule, rules.RootRule):
             for root in seen.survey.roots:
                 yield from rule.check(root, seen)
@@ -249,14 +251,26 @@ def _status(entry: Entry, mine: Sequence[Finding], *, crashed: bool) -> Status:
         return Status.UNKNOWN
     if entry.claims and all(a.state is State.MISSING for a in entry.artifacts):
         return Status.ABSENT  # only asked for, or downloaded to another folder
-    known = entry.claims or set(entry.promises) & {artifact.name for artifact in entry.artifacts}
+    files = entry.artifacts
+    known = (
+        entry.claims
+        or (isinstance(files, Files) and files.promised)
+        or any(artifact.name in entry.promises for artifact in entry.notable)
+    )
     return Status.READY if known and entry.artifacts else Status.UNKNOWN
 
 
 def _checked(entry: Entry, seen: rules.Examination) -> Checked:
     """Count by what each file was judged: a digest, its form or length, or nothing."""
     digest = structure = none = 0
-    for artifact in entry.artifacts:
+    files = entry.artifacts
+    if isinstance(files, Files):
+        digest = files.proven()
+        rest = len(files) - len(files.notable) - digest
+        structure = min(rest, files.promised)
+        none = rest - structure
+        files = files.notable
+    for artifact in files:
         if artifact.state is not State.PRESENT:
             continue
         if seen.measured(artifact) is not None:

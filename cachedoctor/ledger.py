@@ -8,6 +8,7 @@ later change could leave the same stamp (git's rule for racily clean entries).
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from cachedoctor.vocabulary import Stamp
 
-_SCHEMA = 1
+_SCHEMA = 2
 _GRAIN_NS = 20_000_000  # two ticks of a kernel that stamps files 100 times a second
 _COARSE_GRAIN_NS = 2_000_000_000  # file systems that keep whole seconds
 
@@ -30,6 +31,10 @@ class Measured(NamedTuple):
     stamp: Stamp
     digests: Mapping[str, str]
     began_ns: int
+
+
+# A folder, a name in it, the five numbers of a stamp, an algorithm, a hex digest.
+Remembered = tuple[str, str, tuple[int, ...], str, str]
 
 
 class Ledger:
@@ -45,28 +50,27 @@ class Ledger:
         """Say whether anything was ever remembered."""
         return os.path.exists(self._path)
 
-    def recall(
-        self, wanted: Iterable[tuple[str, Stamp]], *, since_s: int = 0
-    ) -> dict[str, dict[str, str]]:
-        """Return by path the digests that still hold and were measured since `since_s`.
+    def recall(self, folders: Iterable[str], *, since_s: int = 0) -> Iterator[Remembered]:
+        """Go through what is remembered of the files in each folder, measured since `since_s`.
 
-        An unreadable ledger remembers nothing.
+        The caller compares the stamps. An unreadable ledger remembers nothing.
         """
-        found: dict[str, dict[str, str]] = {}
         if not self.exists:
-            return found
+            return
         import sqlite3
 
         with contextlib.suppress(sqlite3.Error), self._open() as database:
-            query = (
-                "SELECT algorithm, hex FROM digests WHERE path = ? AND device = ? AND inode = ?"
-                " AND size = ? AND mtime_ns = ? AND ctime_ns = ? AND checked_s >= ?"
-            )
-            for path, stamp in wanted:
-                rows = database.execute(query, (os.fsencode(path), *stamp, since_s)).fetchall()
-                if rows:
-                    found[path] = dict(rows)
-        return found
+            query = "SELECT * FROM digests WHERE path >= ? AND path < ? AND checked_s >= ?"
+            for folder in folders:
+                start = os.fsencode(folder) + b"/"
+                cut = len(start)
+                for path, *stamp, algorithm, value, _ in database.execute(
+                    query,
+                    (start, start[:-1] + b"0", since_s),  # the byte after a slash
+                ):
+                    if b"/" not in path[cut:]:
+                        name = os.fsdecode(path[cut:])
+                        yield folder, name, tuple(stamp), algorithm, value
 
     def remember(self, measured: Iterable[Measured]) -> None:
         """Write down what files held, but for those that changed while the clock stood still.
@@ -92,14 +96,17 @@ class Ledger:
             pass
 
     def forget_gone(self) -> None:
-        """Drop the rows of files that are not there any more; one look for each path."""
+        """Drop the rows of files that are not there any more; one look for each folder."""
         if not self.exists:
             return
         import sqlite3
 
         with contextlib.suppress(sqlite3.Error, OSError), self._open() as database, database:
-            known = database.execute("SELECT DISTINCT path FROM digests").fetchall()
-            gone = [row for row in known if not os.path.lexists(row[0])]
+            paths = (row[0] for row in database.execute("SELECT DISTINCT path FROM digests"))
+            gone: list[tuple[bytes]] = []
+            for folder, mine in itertools.groupby(paths, key=os.path.dirname):
+                there = _names(folder)
+                gone += [(path,) for path in mine if os.path.basename(path) not in there]
             database.executemany("DELETE FROM digests WHERE path = ?", gone)
 
     def _write(self, rows: Sequence[tuple[object, ...]]) -> None:
@@ -121,8 +128,8 @@ class Ledger:
                 database.executescript(
                     "PRAGMA journal_mode = WAL; DROP TABLE IF EXISTS digests;"
                     "CREATE TABLE digests (path BLOB, device INT, inode INT, size INT,"
-                    " mtime_ns INT, ctime_ns INT, algorithm TEXT, hex TEXT, checked_s INT);"
-                    "CREATE INDEX by_path ON digests (path);"
+                    " mtime_ns INT, ctime_ns INT, algorithm TEXT, hex TEXT, checked_s INT,"
+                    " PRIMARY KEY (path, algorithm)) WITHOUT ROWID;"
                     f"PRAGMA user_version = {_SCHEMA};"
                 )
             yield database
@@ -142,3 +149,10 @@ def _rows(item: Measured) -> Iterator[tuple[object, ...]]:
     now = int(time.time())
     for algorithm, value in item.digests.items():
         yield (os.fsencode(item.path), *item.stamp, algorithm, value, now)
+
+
+def _names(folder: bytes) -> frozenset[bytes]:
+    try:
+        return frozenset(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return frozenset()

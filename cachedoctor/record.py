@@ -7,7 +7,7 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor.report import counts, held_bytes, printable, repairable
+from cachedoctor.report import counts, held, printable, repairable
 from cachedoctor.version import VERSION
 from cachedoctor.vocabulary import Finding, Severity
 
@@ -117,6 +117,7 @@ def rules_json(rules: Iterable[Rule]) -> Json:
 
 def _entry_json(entry: Entry, report: Report) -> Json:
     claims = entry.claims
+    found = held((entry,))
     return {
         "id": entry.id,
         "engines": list(entry.engines),
@@ -128,8 +129,8 @@ def _entry_json(entry: Entry, report: Report) -> Json:
         "revision": entry.revision,
         "status": report.statuses[entry.id].value,
         "checked": dict(report.checked[entry.id]._asdict()),
-        "size_bytes": sum(held_bytes((entry,)).values()),
-        "files": len(held_bytes((entry,))),
+        "size_bytes": found.bytes,
+        "files": found.files,
     }
 
 
@@ -144,7 +145,6 @@ def _path_json(path: str) -> Json:
 
 def _summary(report: Report) -> Json:
     count = counts(report.findings)
-    held = held_bytes(report.entries)
     return {
         "entries": len(report.entries),
         "findings": len(report.findings),
@@ -152,7 +152,7 @@ def _summary(report: Report) -> Json:
         "warnings": count[Severity.WARNING],
         "notes": count[Severity.NOTE],
         "repairable": sum(1 for finding in report.findings if repairable(finding)),
-        "size_bytes": sum(held.values()),
+        "size_bytes": held(report.entries).bytes,
         "reclaimable_bytes": sum(f.bytes for f in report.findings if f.severity is Severity.NOTE),
         "seconds": round(report.seconds, 4),
     }

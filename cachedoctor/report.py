@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cachedoctor.locators import FolderListing
 from cachedoctor.locators.hub_cache import HubListing
 from cachedoctor.version import VERSION
-from cachedoctor.vocabulary import Finding, Severity, State, Status
+from cachedoctor.vocabulary import Finding, Severity, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -68,14 +68,33 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun if count == 1 else many}"
 
 
-def held_bytes(entries: Iterable[Entry]) -> dict[tuple[int, int], int]:
-    """Return the length of every file by device and inode, so that none counts twice."""
-    return {
-        (artifact.stamp.device, artifact.stamp.inode): artifact.stamp.size_bytes
-        for entry in entries
-        for artifact in entry.artifacts
-        if artifact.stamp and artifact.state is State.PRESENT and not artifact.bundle
-    }
+class Held:
+    """Count files and their bytes, each once however many names it has."""
+
+    def __init__(self, stamps: Iterable[Stamp] = ()) -> None:
+        """Count these."""
+        self._inodes: dict[int, set[int]] = {}
+        self.files = 0
+        self.bytes = 0
+        self.add(stamps)
+
+    def add(self, stamps: Iterable[Stamp]) -> None:
+        """Count what was not counted yet."""
+        for stamp in stamps:
+            known = self._inodes.setdefault(stamp.device, set())
+            if stamp.inode not in known:
+                known.add(stamp.inode)
+                self.files += 1
+                self.bytes += stamp.size_bytes
+
+    def __contains__(self, stamp: Stamp) -> bool:
+        """Say whether a file was counted."""
+        return stamp.inode in self._inodes.get(stamp.device, ())
+
+
+def held(entries: Iterable[Entry]) -> Held:
+    """Count the files of entries."""
+    return Held(stamp for entry in entries for stamp in entry.stamps)
 
 
 def counts(findings: Sequence[Finding]) -> dict[Severity, int]:
@@ -88,21 +107,27 @@ def repairable(finding: Finding) -> bool:
     return finding.repair is not None and finding.repair.safety.value != "manual"
 
 
-def all_bytes(survey: Survey) -> dict[tuple[int, int], int]:
-    """Return the length of every file in the models' places, also of what is in no model."""
-    stamps: list[Stamp] = []
+def held_everywhere(survey: Survey) -> Held:
+    """Count every file in the models' places, also what is in no model."""
+    found = held(survey.entries)
     for root in survey.roots:
         listing = root.listing
         if isinstance(listing, HubListing):
-            stamps += [look.stamp for look in listing.store.values() if look.stamp]
-            stamps += [left.stamp for left in (*listing.legacy, *listing.probes)]
+            looks = [
+                *listing.store.values(),
+                *(
+                    listing.repositories[folder].blobs[name]
+                    for folder, names in listing.unlinked.items()
+                    for name in names
+                ),
+            ]
+            found.add(look.stamp for look in looks if look.stamp)
+            found.add(left.stamp for left in (*listing.legacy, *listing.probes))
             for repository in listing.repositories.values():
-                stamps += [look.stamp for look in repository.blobs.values() if look.stamp]
-                stamps += [partial.stamp for partial in repository.partials]
+                found.add(partial.stamp for partial in repository.partials)
         elif isinstance(listing, FolderListing):
-            stamps += [left.stamp for found in listing.partials.values() for left in found]
-    found = {(stamp.device, stamp.inode): stamp.size_bytes for stamp in stamps}
-    return found | held_bytes(survey.entries)
+            found.add(left.stamp for lefts in listing.partials.values() for left in lefts)
+    return found
 
 
 def scan_lines(
@@ -116,13 +141,13 @@ def scan_lines(
 
     `engines` are those that were looked for; with `verbose` every note is listed.
     """
-    held = held_bytes(report.entries) if report.engines else all_bytes(report.survey)
+    found = held(report.entries) if report.engines else held_everywhere(report.survey)
     places = len({entry.root for entry in report.entries})
     took = f"{report.seconds * 1000:.0f} ms" if report.seconds < 10 else f"{report.seconds:.0f} s"
     yield (
         f"cachedoctor {VERSION} · {printable(report.host.short(report.host.home))} on "
-        f"{report.host.platform} · {plural(places, 'place')}, {plural(len(held), 'file')}, "
-        f"{size(sum(held.values()))}, {took}"
+        f"{report.host.platform} · {plural(places, 'place')}, {plural(found.files, 'file')}, "
+        f"{size(found.bytes)}, {took}"
     )
     yield ""
     yield from _table(report, engines)
@@ -220,13 +245,14 @@ def _table(report: Report, engines: Sequence[str]) -> Iterator[str]:
     }
     column = max((len(line) for lines in listed.values() for line in lines), default=0)
     for (users, root), entries in sorted(rows.items(), key=lambda row: (len(row[0][0]), row[0])):
-        held = size(sum(held_bytes(entries).values()))
+        amount = size(held(entries).bytes)
         place = LAYOUTS.get(entries[0].locator, entries[0].locator)
         if not _is_usual(root, report.host):
             place = report.host.short(root)
         first, *more = listed[users, root]
         name = f"{', '.join(users):<{width}}"
-        yield f"{_tick(entries, report)} {name}  {first:<{column}}  {held:>10}  {printable(place)}"
+        mark, shown = _tick(entries, report), printable(place)
+        yield f"{mark} {name}  {first:<{column}}  {amount:>10}  {shown}"
         yield from (f"  {'':<{width}}  {line}" for line in more)
     there = {user for users, _ in rows for user in users}
     absent = [engine for engine in engines if engine not in there]
@@ -237,12 +263,16 @@ def _table(report: Report, engines: Sequence[str]) -> Iterator[str]:
             subsequent_indent="  ",
             break_on_hyphens=False,
         )
-    used = {key for entries in rows.values() for key in held_bytes(entries)}
-    others = [e for e in report.entries if not e.claims and not used.issuperset(held_bytes((e,)))]
+    used = held(entry for entries in rows.values() for entry in entries)
+    others = [
+        entry
+        for entry in report.entries
+        if not entry.claims and any(stamp not in used for stamp in entry.stamps)
+    ]
     if others:
-        held = size(sum(held_bytes(others).values()))
+        amount = size(held(others).bytes)
         repositories = len({(entry.root, entry.name) for entry in others})
-        yield f"– {plural(repositories, 'repository')} of other programs, {held}"
+        yield f"– {plural(repositories, 'repository')} of other programs, {amount}"
 
 
 def _readiness(answers: Sequence[Readiness]) -> Iterator[str]:

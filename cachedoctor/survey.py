@@ -79,8 +79,9 @@ def _read(
         return Root(locator.name, path, (), error="a file is where the folder belongs")
     except OSError as error:
         return Root(locator.name, path, (), error=locators.reason(error))
+    users = [engine for engine in chosen if host.places or locator.name in engine.locators]
     return root._replace(
-        entries=tuple(_claimed(entry, chosen, host, locator) for entry in root.entries)
+        entries=tuple(_claimed(entry, users, host, locator) for entry in root.entries)
     )
 
 

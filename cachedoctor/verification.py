@@ -6,21 +6,25 @@ or it could not be read. The archives' own checksums count where no digest is kn
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor.ledger import Ledger, Measured
-from cachedoctor.vocabulary import SILENT, State
+from cachedoctor.locators import digest_of
+from cachedoctor.vocabulary import SILENT, Files, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+    from cachedoctor.digest import Work
     from cachedoctor.host import Host
-    from cachedoctor.vocabulary import Artifact, Entry, Progress
+    from cachedoctor.vocabulary import Artifact, Entry, PlainFile, Progress
 
 CHECKSUMS = "checksums in the archive"
 _ARCHIVES = ("torch_zip", "npz")
+_WRITTEN_AT_ONCE = 1000  # rows of the ledger
 
 
 class FileVerdict(NamedTuple):
@@ -69,27 +73,38 @@ class Throttled:
 
 
 class Contents(NamedTuple):
-    """What files hold, as far as it was read now or is remembered."""
+    """What the notable files hold, as far as it was read now or is remembered."""
 
     digests: Mapping[str, Mapping[str, str]] = {}  # by path, then by algorithm
     remembered: frozenset[str] = frozenset()
     errors: Mapping[str, str] = {}
 
 
-def recalled(host: Host, entries: Iterable[Entry], *, since_s: int = 0) -> Contents:
-    """Return what earlier runs read, since `since_s`, of files that did not change."""
+def recalled(host: Host, entries: Sequence[Entry], *, since_s: int = 0) -> Contents:
+    """Return what earlier runs read, since `since_s`, of files that did not change.
+
+    Plain files are marked as proven, or become notable where they do not hold what they say.
+    """
     ledger = Ledger(host.state)
     if not ledger.exists:
         return Contents()
-    files = _files(entries)
-    wanted = ((path, a[0].stamp) for path, a in files.items() if a[0].stamp and _algorithms(a))
-    known = ledger.recall(wanted, since_s=since_s)
-    return Contents(known, frozenset(known))
+    by_folder = _by_folder(entries)
+    for folder, name, stamp, _, value in ledger.recall(by_folder, since_s=since_s):
+        if by_folder[folder][0].stamp_of(name) == stamp:
+            _mark(by_folder[folder], name, right=value == name, remembered=True)
+    notable = _notable(entries)
+    digests: dict[str, dict[str, str]] = {}
+    folders = dict.fromkeys(map(os.path.dirname, notable))
+    for folder, name, stamp, algorithm, value in ledger.recall(folders, since_s=since_s):
+        path = f"{folder}/{name}"
+        if path in notable and notable[path][0].stamp == stamp:
+            digests.setdefault(path, {})[algorithm] = value
+    return Contents(digests, frozenset(digests))
 
 
 def read(
     host: Host,
-    entries: Iterable[Entry],
+    entries: Sequence[Entry],
     *,
     fresh: bool = False,
     max_age_s: int | None = None,
@@ -104,42 +119,89 @@ def read(
 
     since_s = int(time.time()) - max_age_s if max_age_s is not None else 0
     known = Contents() if fresh else recalled(host, entries, since_s=since_s)
-    files = _files(entries)
-    right = {
-        path: known.digests[path]
-        for path, artifacts in files.items()
-        if path in known.digests and _is_right(artifacts, known.digests[path])
-    }
-    work = [
-        digest.Work(path, artifacts[0].size_bytes, _algorithms(artifacts))
-        for path, artifacts in files.items()
-        if path not in right and _algorithms(artifacts)
-    ]
-    found: dict[str, Mapping[str, str]] = dict(right)
+    by_folder = _by_folder(entries)
+    notable = _notable(entries)
+    digests: dict[str, Mapping[str, str]] = {}
+    work = list(_plain_work(by_folder, notable))
+    for path, artifacts in notable.items():
+        held = known.digests.get(path, {})
+        if held and _is_right(artifacts, held):
+            digests[path] = held
+        elif algorithms := _algorithms(artifacts):
+            size = artifacts[0].size_bytes
+            work.append(digest.Work(*os.path.split(path), size, algorithms))
+    remembered = frozenset(digests)
     errors: dict[str, str] = {}
     done: list[Measured] = []
+    ledger = Ledger(host.state)
     began_ns = time.time_ns()
     progress.start("reading", sum(item.size_bytes for item in work))
     try:
-        for item, digests in digest.of_many(work, progress):
-            stamp = files[item.path][0].stamp
-            if isinstance(digests, OSError):
-                errors[item.path] = digests.strerror or str(digests)
-            elif stamp:
-                found[item.path] = digests
-                done.append(Measured(item.path, stamp, digests, began_ns))
+        for item, found in digest.of_many(work, progress):
+            if isinstance(found, OSError):
+                errors[item.path] = found.strerror or str(found)
+                continue
+            if item.path in notable:
+                digests[item.path] = found
+                stamp = notable[item.path][0].stamp
+            else:
+                right = item.name in found.values()
+                stamp = by_folder[item.folder][0].stamp_of(item.name)
+                _mark(by_folder[item.folder], item.name, right=right, remembered=False)
+                if not right:
+                    digests[item.path] = found
+            if stamp:
+                done.append(Measured(item.path, stamp, found, began_ns))
+            if len(done) >= _WRITTEN_AT_ONCE:
+                ledger.remember(done)
+                done.clear()
     finally:  # Ctrl-C keeps what was read
         progress.finish()
-        ledger = Ledger(host.state)
         ledger.remember(done)
         ledger.forget_gone()
-    return Contents(found, frozenset(right), errors)
+    return Contents(digests, remembered, errors)
 
 
-def verdicts(entries: Iterable[Entry], contents: Contents) -> tuple[FileVerdict, ...]:
-    """Return what each file is, in the order of paths."""
-    return tuple(
-        _verdict(path, artifacts, contents) for path, artifacts in sorted(_files(entries).items())
+def verdicts(entries: Sequence[Entry], contents: Contents) -> Iterator[FileVerdict]:
+    """Go through what each physical file is."""
+    notable = _notable(entries)
+    links: dict[str, list[str]] = {}  # of notable files the plain names
+    plain: dict[str, tuple[PlainFile, list[str]]] = {}
+    for folder, lists in _by_folder(entries).items():
+        plain.clear()
+        for files in lists:
+            for file in files.plain():
+                path = f"{folder}/{file.file}"
+                if path in notable:
+                    links.setdefault(path, []).append(files.path_of(file))
+                else:
+                    plain.setdefault(path, (file, []))[1].append(files.path_of(file))
+        for path, (file, names) in plain.items():
+            yield _plain_verdict(path, file, tuple(names), contents)
+    for path, artifacts in notable.items():
+        found = _verdict(path, artifacts, contents)
+        yield found._replace(links=(*found.links, *links.get(path, ())))
+
+
+def _plain_verdict(
+    path: str, file: PlainFile, links: tuple[str, ...], contents: Contents
+) -> FileVerdict:
+    if not file.proven:
+        error = contents.errors.get(path, "")
+        word = "unreadable" if error else "unknown"
+        return FileVerdict(path, links, (), file.size_bytes, word, error=error)
+    digest = digest_of(file.file)
+    return FileVerdict(
+        path,
+        links,
+        (),
+        file.size_bytes,
+        "ok",
+        file.evidence.value,
+        digest.algorithm if digest else None,
+        file.file,
+        file.file,
+        file.remembered,
     )
 
 
@@ -176,11 +238,44 @@ def _verdict(path: str, artifacts: Sequence[Artifact], contents: Contents) -> Fi
     return found
 
 
-def _files(entries: Iterable[Entry]) -> dict[str, list[Artifact]]:
-    """Return by physical file the artifacts that lead to it."""
+def _by_folder(entries: Iterable[Entry]) -> dict[str, list[Files]]:
+    """Return the lists of plain files by the folder that their physical files lie in."""
+    found: dict[str, list[Files]] = {}
+    for entry in entries:
+        if isinstance(entry.artifacts, Files):
+            found.setdefault(entry.artifacts.folder, []).append(entry.artifacts)
+    return found
+
+
+def _mark(lists: Sequence[Files], file: str, *, right: bool, remembered: bool) -> None:
+    if right:
+        lists[0].prove(file, remembered=remembered)  # they share the physical file
+        return
+    for files in lists:
+        files.doubt(file)
+
+
+def _plain_work(
+    by_folder: Mapping[str, Sequence[Files]], notable: Collection[str]
+) -> Iterator[Work]:
+    """Go through the plain files that are not proven, each once."""
+    from cachedoctor.digest import Work
+
+    wanted: dict[str, frozenset[str]] = {}
+    for folder, lists in by_folder.items():
+        files = {file.file: file for mine in lists for file in mine.plain() if not file.proven}
+        for name, file in files.items():
+            digest = digest_of(name)
+            if digest is not None and f"{folder}/{name}" not in notable:
+                algorithms = wanted.setdefault(digest.algorithm, frozenset((digest.algorithm,)))
+                yield Work(folder, name, file.size_bytes, algorithms)
+
+
+def _notable(entries: Iterable[Entry]) -> dict[str, list[Artifact]]:
+    """Return by physical file the notable artifacts that lead to it."""
     files: dict[str, list[Artifact]] = {}
     for entry in entries:
-        for artifact in entry.artifacts:
+        for artifact in entry.notable:
             there = artifact.state in (State.PRESENT, State.UNREADABLE)
             if there and artifact.stamp and not artifact.bundle:
                 files.setdefault(artifact.file, []).append(artifact)

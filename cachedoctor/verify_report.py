@@ -9,7 +9,7 @@ from cachedoctor.report import WIDTH, counting, findings_lines, plural, printabl
 from cachedoctor.version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from cachedoctor.doctor import Report
     from cachedoctor.verification import FileVerdict
@@ -19,30 +19,65 @@ Json = dict[str, object]
 _WORDS = {"ok": "proven", "bad": "wrong", "unreadable": "unreadable", "unknown": "unknown"}
 
 
-def verify_lines(
-    report: Report, files: Sequence[FileVerdict], *, verbose: bool = False
-) -> Iterator[str]:
+class Tally:
+    """Count verdicts by their evidence, and keep those that somebody may want listed."""
+
+    def __init__(self, files: Iterable[FileVerdict]) -> None:
+        """Count these."""
+        self.rows: dict[tuple[str, str], Row] = {}
+        self.doubtful: list[FileVerdict] = []
+        self.read_bytes = 0
+        for file in files:
+            row = self.rows.setdefault((_WORDS[file.verdict], _evidence(file)), Row())
+            row.files += 1
+            row.bytes += file.size_bytes
+            row.remembered += file.remembered
+            if file.verdict in ("unknown", "unreadable"):
+                self.doubtful.append(file)
+            elif not file.remembered:
+                self.read_bytes += file.size_bytes
+
+    def files(self, word: str = "") -> int:
+        """Count the files of one verdict, or all."""
+        return sum(row.files for (said, _), row in self.rows.items() if word in ("", said))
+
+    @property
+    def wrong(self) -> bool:
+        """Say whether a file is not what it must be, or could not be read."""
+        return bool(self.files("wrong") or self.files("unreadable"))
+
+
+class Row:
+    """How many files one kind of evidence spoke of, their bytes, and how many were not read now."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.files = self.bytes = self.remembered = 0
+
+
+def verify_lines(report: Report, tally: Tally, *, verbose: bool = False) -> Iterator[str]:
     """Go through a verify: what is wrong, what proved the rest, and what nothing is known of."""
-    total = sum(file.size_bytes for file in files)
-    read = [f for f in files if not f.remembered and f.verdict in ("ok", "bad")]
-    read_bytes = sum(file.size_bytes for file in read)
-    rate = f", {size(int(read_bytes / report.seconds))}/s" if report.seconds >= 1 else ""
+    total = sum(row.bytes for row in tally.rows.values())
+    rate = f", {size(int(tally.read_bytes / report.seconds))}/s" if report.seconds >= 1 else ""
     yield (
         f"cachedoctor {VERSION} · {printable(report.host.short(report.host.home))} on "
-        f"{report.host.platform} · {plural(len(files), 'file')}, {size(total)}; "
-        f"{size(read_bytes)} read in {report.seconds:.1f} s{rate}"
+        f"{report.host.platform} · {plural(tally.files(), 'file')}, {size(total)}; "
+        f"{size(tally.read_bytes)} read in {report.seconds:.1f} s{rate}"
     )
     yield from findings_lines(report, verbose=verbose)
     yield ""
-    yield from _by_evidence(files)
+    for (word, evidence), row in sorted(tally.rows.items()):
+        again = f", {row.remembered} remembered" if row.remembered else ""
+        count = plural(row.files, "file")
+        yield f"{word:<10} {count:>12} {size(row.bytes):>11}  {evidence}{again}"
     for repository, why in report.unanswered:
         yield f"not asked  {printable(repository)}: {printable(why)}"
-    if verbose:
-        for file in files:
-            if file.verdict in ("unknown", "unreadable"):
-                why = f": {printable(file.error)}" if file.error else ""
-                yield f"  {_WORDS[file.verdict]}  {printable(report.host.short(file.path))}{why}"
-    yield from textwrap.wrap(f"{_counted(files)}; {counting(report.findings)}", WIDTH)
+    for file in sorted(tally.doubtful) if verbose else ():
+        why = f": {printable(file.error)}" if file.error else ""
+        yield f"  {_WORDS[file.verdict]}  {printable(report.host.short(file.path))}{why}"
+    counted = [f"{tally.files(word)} {word}" for word in _WORDS.values() if tally.files(word)]
+    said = ", ".join(counted) or "no files"
+    yield from textwrap.wrap(f"{said}; {counting(report.findings)}", WIDTH)
 
 
 def files_json(files: Sequence[FileVerdict]) -> list[Json]:
@@ -65,25 +100,7 @@ def files_json(files: Sequence[FileVerdict]) -> list[Json]:
     ]
 
 
-def _by_evidence(files: Sequence[FileVerdict]) -> Iterator[str]:
-    """Go through how many files each kind of evidence spoke of."""
-    rows: dict[tuple[str, str], list[FileVerdict]] = {}
-    for file in files:
-        rows.setdefault((_WORDS[file.verdict], _evidence(file)), []).append(file)
-    for (word, evidence), found in sorted(rows.items()):
-        held = size(sum(file.size_bytes for file in found))
-        old = sum(file.remembered for file in found)
-        again = f", {old} remembered" if old else ""
-        yield f"{word:<10} {plural(len(found), 'file'):>12} {held:>11}  {evidence}{again}"
-
-
 def _evidence(file: FileVerdict) -> str:
     if file.verdict == "unknown":
         return "nothing says what they must be"
     return file.evidence or "they cannot be read"
-
-
-def _counted(files: Sequence[FileVerdict]) -> str:
-    count = {word: sum(f.verdict == word for f in files) for word in _WORDS}
-    parts = [f"{count[word]} {shown}" for word, shown in _WORDS.items() if count[word]]
-    return ", ".join(parts) or "no files"

@@ -8,10 +8,14 @@ scan makes tens of thousands. Values are named tuples: on the start-up path a fr
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
+
+WEIGHTS = (".bin", ".safetensors", ".pt", ".pth", ".npz", ".gguf", ".onnx", ".ckpt", ".h5")
+WEIGHTY_BYTES = 1 << 20  # of weights: configuration and vocabularies are shorter
 
 
 class Severity(enum.StrEnum):
@@ -106,6 +110,66 @@ class Artifact(NamedTuple):
     bundle: bool = False  # a folder that counts as one thing
 
 
+class PlainFile(NamedTuple):
+    """One file of which nothing is to be said but that it is what was promised, small as it is."""
+
+    name: str  # within the entry
+    file: str  # the physical file's name, which is its digest
+    size_bytes: int
+    evidence: Evidence
+    proven: bool  # every byte was read
+    remembered: bool  # but not now
+
+
+class Files(Sequence[Artifact]):
+    """The files of an entry: the notable ones, and the plain ones, of which a cache has many."""
+
+    __slots__ = ()
+
+    folder: str  # where the physical files of the plain ones lie
+    notable: Sequence[Artifact]
+    promised: int  # how many of the plain ones a manifest speaks of
+
+    def plain(self) -> Iterator[PlainFile]:
+        """Go through the plain files."""
+        raise NotImplementedError
+
+    def path_of(self, file: PlainFile) -> str:
+        """Return where the engine looks for a plain file."""
+        raise NotImplementedError
+
+    def stamps(self) -> Iterator[Stamp]:
+        """Go through the stamps of all physical files that are there and can be read."""
+        raise NotImplementedError
+
+    def sizes(self) -> Mapping[str, int]:
+        """Return the length of each physical file that is there, by its path."""
+        raise NotImplementedError
+
+    def stamp_of(self, file: str) -> Stamp | None:
+        """Return the stamp of the physical file of this name, if it can be read."""
+        raise NotImplementedError
+
+    def proven(self) -> int:
+        """Count the plain files whose content was proven."""
+        raise NotImplementedError
+
+    def prove(self, file: str, *, remembered: bool) -> None:
+        """Note that the physical file of this name holds what its name says."""
+        raise NotImplementedError
+
+    def doubt(self, file: str) -> None:
+        """Make those notable whose physical file has this name: it holds something else."""
+        raise NotImplementedError
+
+
+def stamps(artifacts: Iterable[Artifact]) -> Iterator[Stamp]:
+    """Go through the stamps of the files that are there and can be read."""
+    for artifact in artifacts:
+        if artifact.stamp and artifact.state is State.PRESENT and not artifact.bundle:
+            yield artifact.stamp
+
+
 class Requirement(NamedTuple):
     """One file or bundle that an engine opens; any one of `names` will do, the first is usual."""
 
@@ -157,12 +221,31 @@ class Entry(NamedTuple):
     root: str
     path: str
     name: str  # the repository or folder as its locator spells it
-    artifacts: tuple[Artifact, ...]
+    artifacts: Sequence[Artifact]
     revision: str | None = None
     refs: tuple[str, ...] = ()
     claims: tuple[Claim, ...] = ()
     promises: Mapping[str, tuple[int, Digest]] = {}  # what the layout says every file must be
     retired: str = ""  # the engine and the last version of it that read this, where none does now
+
+    @property
+    def notable(self) -> Sequence[Artifact]:
+        """Return the files that a rule need look at: all but small ones that are as promised."""
+        return self.artifacts.notable if isinstance(self.artifacts, Files) else self.artifacts
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """Return the length of each physical file that is there, by its path."""
+        if isinstance(self.artifacts, Files):
+            return self.artifacts.sizes()
+        return {a.file: a.size_bytes for a in self.artifacts if a.stamp}
+
+    @property
+    def stamps(self) -> Iterator[Stamp]:
+        """Go through the stamps of the physical files that are there and can be read."""
+        if isinstance(self.artifacts, Files):
+            return self.artifacts.stamps()
+        return stamps(self.artifacts)
 
     @property
     def engines(self) -> tuple[str, ...]:

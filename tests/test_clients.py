@@ -15,7 +15,7 @@ import pytest
 
 from cachedoctor import doctor
 from cachedoctor.host import Host
-from cachedoctor.report import held_bytes
+from cachedoctor.report import held
 from cachedoctor.vocabulary import Severity, Status
 from tests import builders, clients, worlds
 from tests.conftest import fingerprint
@@ -359,4 +359,4 @@ def test_links_through_the_shared_store_are_ready(hub: Hub, host: Host, home: Pa
     assert list(report.statuses.values()) == [Status.READY, Status.READY]
     once = sum(len(content) for content in FILES.values())
     again = sum(len(FILES[name]) for name in small)
-    assert sum(held_bytes(report.entries).values()) == once + again
+    assert held(report.entries).bytes == once + again

@@ -20,7 +20,7 @@ from cachedoctor import doctor, rules, surgery
 from cachedoctor.host import Host
 from cachedoctor.locators import regular
 from cachedoctor.staging import Network
-from cachedoctor.vocabulary import State
+from cachedoctor.vocabulary import Files, State
 from tests import builders, worlds
 from tests.conftest import fingerprint
 
@@ -555,6 +555,8 @@ def test_the_content_of_another_known_model_is_named(world: World) -> None:
     assert world.codes(deep=True) == ["CD301"]
     survey = doctor.scan(world.host).survey
     entry = next(entry for entry in survey.entries if entry.name == STRANGER)
+    assert isinstance(entry.artifacts, Files)
+    entry.artifacts.doubt(stranger(world, "weights.bin").name)
     seen = rules.Examination(
         survey,
         world.host,

@@ -179,9 +179,9 @@ def test_totals_count_every_file_once(home: Path, host: Host) -> None:
     worlds.repository(hub, worlds.TINY, files, commit="d" * 40, ref="old")
     (path / "blobs" / ("7" * 64)).write_bytes(b"an orphan")
     blobs = [file for file in (path / "blobs").iterdir() if file.is_file()]
-    seen = report.all_bytes(doctor.scan(host).survey)
-    assert sum(seen.values()) == sum(file.stat().st_size for file in blobs)
-    assert len(seen) == len(blobs)
+    seen = report.held_everywhere(doctor.scan(host).survey)
+    assert seen.bytes == sum(file.stat().st_size for file in blobs)
+    assert seen.files == len(blobs)
 
 
 def test_javas_file_lies_beside_openais(home: Path, host: Host) -> None:

@@ -60,7 +60,7 @@ def verified(host: Host, **more: int | bool | None) -> tuple[dict[str, FileVerdi
     """Verify everything; return the verdicts by the file's name, and how many bytes were read."""
     read = Read()
     report = doctor.scan(host, deep=True, progress=read, **more)  # type: ignore[arg-type]
-    files = verification.verdicts(report.entries, report.contents)
+    files = tuple(verification.verdicts(report.entries, report.contents))
     return {os.path.basename((file.links or (file.path,))[0]): file for file in files}, read.done
 
 

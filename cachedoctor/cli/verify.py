@@ -74,17 +74,20 @@ def command(
     if format_ == "json":
         from cachedoctor import record
 
+        listed = sorted(files)
+        tally = verify_report.Tally(listed)
         body = {
             **record.scan_json(report),
-            "files": verify_report.files_json(files),
+            "files": verify_report.files_json(listed),
             "unanswered": dict(report.unanswered),
         }
         click.echo(record.dumps(body))
-    elif not quiet:
-        console.say(verify_report.verify_lines(report, files, verbose=verbose))
-    wrong = any(file.verdict in ("bad", "unreadable") for file in files)
+    else:
+        tally = verify_report.Tally(files)
+        if not quiet:
+            console.say(verify_report.verify_lines(report, tally, verbose=verbose))
     errors = any(finding.severity == "error" for finding in report.findings)
-    click.get_current_context().exit(1 if wrong or errors else 0)
+    click.get_current_context().exit(1 if tally.wrong or errors else 0)
 
 
 def _sorted_out(words: tuple[str, ...]) -> tuple[list[str], list[str]]:

@@ -185,6 +185,12 @@ def reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
+def plain(status: os.stat_result, user: int) -> bool:
+    """Say whether a regular file is on this disk and readable to its owner, who is `user`."""
+    here = not getattr(status, "st_flags", 0) & _SF_DATALESS
+    return here and status.st_uid == user and bool(status.st_mode & 0o400)
+
+
 def regular(path: str, status: os.stat_result) -> Look:
     """Return the look at a regular file, unreadable when its mode says so to us."""
     found = stamp_of(status)

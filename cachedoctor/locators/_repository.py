@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
+import struct
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor.locators import Leftover, Look, digest_of, look, reason, regular, stamp_of
-from cachedoctor.vocabulary import Digest, State
+from cachedoctor.locators import Leftover, Look, look, plain, reason, stamp_of
+from cachedoctor.locators._files import NO_PROMISES, Blobs, Promises
+from cachedoctor.vocabulary import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,10 +23,9 @@ _PARTIAL = re.compile(r"([0-9a-f]{40}|[0-9a-f]{64})(?:\.[0-9a-f]{8})?\.incomplet
 _PROBE = re.compile(r"tmp_[0-9a-f-]{36}|\.[0-9a-f]{40,64}\.[0-9a-f]{8}\.(?:shared|new|old)")
 _BRANCH_PROBE = re.compile(r".+\.[0-9a-f]{8}\.tmp")
 _ETAG_LENGTHS = (40, 64)
+_DIGEST = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _TREE_LIMIT_BYTES = 64 << 20
 _TREE_VERSION = 1
-
-Promises = dict[str, tuple[int, Digest]]  # path in the repository to size and digest
 
 
 class Ref(NamedTuple):
@@ -59,7 +61,7 @@ class Repository(NamedTuple):
     name: str
     refs: tuple[Ref, ...]
     commits: tuple[str, ...]
-    blobs: Mapping[str, Look]
+    blobs: Blobs
     partials: tuple[Partial, ...]
     trees: Mapping[str, Promises]
     locks: str
@@ -67,6 +69,10 @@ class Repository(NamedTuple):
     bad_trees: tuple[tuple[str, str], ...] = ()  # manifests that cannot be understood, and why
     no_exist: tuple[Marker, ...] = ()
     probes: tuple[Leftover, ...] = ()
+
+    def promises(self, commit: str) -> Promises:
+        """Return what the manifest of a revision says, or nothing where there is none."""
+        return self.trees.get(commit, NO_PROMISES)
 
 
 def listed(path: str, unreadable: list[tuple[str, str]]) -> list[os.DirEntry[str]]:
@@ -87,69 +93,87 @@ def listed(path: str, unreadable: list[tuple[str, str]]) -> list[os.DirEntry[str
         return []
 
 
+def opened(path: str, unreadable: list[tuple[str, str]]) -> int | None:
+    """Open a folder for names relative to it, which is much faster than whole paths.
+
+    `None` where there is none, or none that can be read, which is remembered; as `listed`.
+    """
+    try:
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EMLINK):
+            listed(path, unreadable)  # says what it is instead
+        elif error.errno != errno.ENOENT:
+            unreadable.append((path, reason(error)))
+        return None
+
+
 def read(root: str, folder: str) -> Repository:
     """Read the repository that lies in `folder` of the hub cache at `root`."""
-    path = os.path.join(root, folder)
+    path = f"{root}/{folder}"
     kind, _, rest = folder.partition("--")
-    locks = os.path.join(root, ".locks", folder)
+    locks = f"{root}/.locks/{folder}"
     unreadable: list[tuple[str, str]] = []
-    title = (kind.removesuffix("s"), rest.replace("--", "/", 1))
-    if os.path.islink(path):
-        listed(path, unreadable)
-        return Repository(path, *title, (), (), {}, (), {}, locks, tuple(unreadable))
     probes: list[Leftover] = []
-    blobs, partials = _blobs(root, os.path.join(path, "blobs"), unreadable, probes)
-    snapshots = listed(os.path.join(path, "snapshots"), unreadable)
-    commits = sorted(entry.name for entry in snapshots if entry.is_dir(follow_symlinks=False))
-    trees: dict[str, Promises] = {}
     bad_trees: list[tuple[str, str]] = []
-    for entry in listed(os.path.join(path, "trees"), []):
-        if entry.name.endswith(".json") and entry.is_file(follow_symlinks=False):
-            promises, why = _tree(entry.path)
-            trees[entry.name[:-5]] = promises
-            if why:
-                bad_trees.append((entry.path, why))
-    refs = tuple(_refs(os.path.join(path, "refs"), unreadable, probes))
+    parts = {entry.name for entry in listed(path, unreadable)}
+    blobs, partials = _blobs(root, f"{path}/blobs", unreadable, probes)
+    snapshots = listed(f"{path}/snapshots", unreadable) if "snapshots" in parts else ()
+    commits = (entry.name for entry in snapshots if entry.is_dir(follow_symlinks=False))
     return Repository(
         path,
-        *title,
-        refs,
-        tuple(commits),
+        kind.removesuffix("s"),
+        rest.replace("--", "/", 1),
+        tuple(_refs(f"{path}/refs", unreadable, probes)) if "refs" in parts else (),
+        tuple(sorted(commits)),
         blobs,
         partials,
-        trees,
+        _trees(f"{path}/trees", blobs, bad_trees) if "trees" in parts else {},
         locks,
         tuple(unreadable),
         tuple(bad_trees),
-        tuple(_markers(os.path.join(path, ".no_exist"))),
+        tuple(_markers(f"{path}/.no_exist")) if ".no_exist" in parts else (),
         tuple(probes),
     )
 
 
 def _blobs(
     root: str, folder: str, unreadable: list[tuple[str, str]], probes: list[Leftover]
-) -> tuple[dict[str, Look], tuple[Partial, ...]]:
-    blobs: dict[str, Look] = {}
+) -> tuple[Blobs, tuple[Partial, ...]]:
+    blobs = Blobs(folder)
     partials: list[Partial] = []
-    for entry in listed(folder, unreadable):
-        name = entry.name
-        try:
-            file = entry.is_file(follow_symlinks=False)
-            if file and len(name) in _ETAG_LENGTHS and name[0] != "t":  # what almost all are
-                blobs[name] = regular(entry.path, entry.stat(follow_symlinks=False))
-            elif _PROBE.fullmatch(name):
-                probes.append(_leftover(entry.path, entry.stat(follow_symlinks=False)))
-            elif not file:
-                blobs[name] = look(entry.path, root)
-            elif partial := _PARTIAL.fullmatch(name):
-                stamp = stamp_of(entry.stat(follow_symlinks=False))
-                partials.append(Partial(entry.path, partial[1], stamp))
-            else:
-                blobs[name] = regular(entry.path, entry.stat(follow_symlinks=False))
-        except FileNotFoundError:  # gone since it was listed
-            continue
-        except OSError as error:
-            blobs[name] = Look(State.UNREADABLE, entry.path, None, reason(error))
+    descriptor = opened(folder, unreadable)
+    if descriptor is None:
+        return blobs, ()
+    user = os.geteuid()
+    try:
+        with os.scandir(descriptor) as entries:
+            for entry in entries:
+                name = entry.name
+                try:
+                    file = entry.is_file(follow_symlinks=False)
+                    status = entry.stat(follow_symlinks=False)
+                    if file and len(name) in _ETAG_LENGTHS and name[0] != "t":  # almost all
+                        if plain(status, user):
+                            blobs.add_plain(name, status)
+                            continue
+                    elif _PROBE.fullmatch(name):
+                        probes.append(_leftover(f"{folder}/{name}", status))
+                        continue
+                    elif partial := _PARTIAL.fullmatch(name) if file else None:
+                        found = Partial(f"{folder}/{name}", partial[1], stamp_of(status))
+                        partials.append(found)
+                        continue
+                    blobs.add(name, look(f"{folder}/{name}", root))
+                except FileNotFoundError:  # gone since it was listed
+                    continue
+                except (OSError, struct.error) as error:
+                    said = reason(error) if isinstance(error, OSError) else str(error)
+                    blobs.add(name, Look(State.UNREADABLE, f"{folder}/{name}", None, said))
+    except OSError as error:
+        unreadable.append((folder, reason(error)))
+    finally:
+        os.close(descriptor)
     return blobs, tuple(partials)
 
 
@@ -187,7 +211,7 @@ def _leftover(path: str, status: os.stat_result) -> Leftover:
     return Leftover(path, stamp_of(status), bytes=status.st_size)
 
 
-def _is_plain(name: str) -> bool:
+def _is_below(name: str) -> bool:
     """Say whether a name leads to a place below the revision."""
     if "/" not in name:
         return name not in ("", "..")
@@ -195,29 +219,42 @@ def _is_plain(name: str) -> bool:
     return ".." not in parts and "" not in parts
 
 
-def _tree(path: str) -> tuple[Promises, str]:
+def _trees(folder: str, blobs: Blobs, bad_trees: list[tuple[str, str]]) -> dict[str, Promises]:
+    """Read every manifest by its commit; what cannot be understood is remembered."""
+    trees: dict[str, Promises] = {}
+    etags = {name: name for name in blobs}
+    for entry in listed(folder, []):
+        if entry.name.endswith(".json") and entry.is_file(follow_symlinks=False):
+            trees[entry.name[:-5]], why = _tree(entry.path, etags)
+            if why:
+                bad_trees.append((entry.path, why))
+    return trees
+
+
+def _tree(path: str, etags: Mapping[str, str]) -> tuple[Promises, str]:
     """Read a tree manifest; one that cannot be understood promises nothing, and why.
 
-    One that cannot be read, or of a version that is not known yet, is not bad for that.
+    One that cannot be read, or of a version that is not known yet, is not bad for that. `etags`
+    are texts that are in memory already.
     """
-    promises: Promises = {}
+    rows: dict[str, tuple[int, str, str]] = {}
     try:
-        if os.stat(path).st_size > _TREE_LIMIT_BYTES:
-            return {}, "it is larger than any manifest"
         with open(path, "rb") as file:
-            raw = json.load(file)
+            if os.fstat(file.fileno()).st_size > _TREE_LIMIT_BYTES:
+                return NO_PROMISES, "it is larger than any manifest"
+            raw = json.loads(file.read())
         if raw.get("format_version", _TREE_VERSION) != _TREE_VERSION:
-            return {}, ""
+            return NO_PROMISES, ""
         for name, row in raw["files"].items():
-            large = row.get("lfs_sha256")
-            digest = digest_of(large or row["blob_id"])
-            size = row.get("lfs_size") if large else row["size"]
-            if digest and isinstance(size, int) and _is_plain(name):
-                promises[name] = (size, digest)
+            etag = row.get("lfs_sha256")
+            size = row.get("lfs_size") if etag else row["size"]
+            etag = etag or row["blob_id"]
+            if _DIGEST.fullmatch(etag) and isinstance(size, int) and _is_below(name):
+                rows[name] = (size, etags.get(etag, etag), name)
     except OSError:
-        return {}, ""
+        return NO_PROMISES, ""
     except (ValueError, RecursionError):
-        return {}, "it is no JSON"
+        return NO_PROMISES, "it is no JSON"
     except (KeyError, TypeError, AttributeError):
-        return {}, "it is no list of files"
-    return promises, ""
+        return NO_PROMISES, "it is no list of files"
+    return Promises(rows), ""

@@ -21,7 +21,6 @@ from __future__ import annotations
 import os
 import re
 import time
-from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import disk
@@ -29,23 +28,24 @@ from cachedoctor.locators import (
     Leftover,
     Look,
     _repository,
-    digest_of,
     entry_id,
     held,
     look,
+    reason,
     regular,
     stamp_of,
 )
 from cachedoctor.locators._contents import weight
+from cachedoctor.locators._files import Links
 from cachedoctor.vocabulary import Artifact, Entry, Evidence, Root, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from cachedoctor.host import Host
-    from cachedoctor.locators._repository import Promises, Repository
+    from cachedoctor.locators._files import Blobs
+    from cachedoctor.locators._repository import Repository
 
-_NAME = attrgetter("name")
 _HASH = 64  # hex digits of a payload's name
 _DUMMIES = {"dummy_file_src", "dummy_file_dst"}
 _PROBE = re.compile(r"tmp[a-z0-9_]{8}")  # where the client tried whether links can be made
@@ -60,6 +60,7 @@ class HubListing(NamedTuple):
     probes: tuple[Leftover, ...] = ()
     legacy: tuple[Leftover, ...] = ()  # files of the flat cache before 0.8
     locks: tuple[Leftover, ...] = ()  # folders of locks whose repository is gone
+    unlinked: Mapping[str, frozenset[str]] = {}  # by repository the blobs that no snapshot leads to
 
     def of(self, entry: Entry) -> Repository:
         """Return the repository that `entry` is a revision of."""
@@ -97,11 +98,16 @@ class HubCache:
             folders = [name for name in folders if name in keep]
         repositories: dict[str, Repository] = {}
         found: list[Entry] = []
+        unlinked: dict[str, frozenset[str]] = {}
         for name in sorted(folders):
             repository = _repository.read(path, name)
             repositories[repository.path] = repository
-            found.extend(_entries(path, repository))
-        known = HubListing(repositories)
+            snapshots = {commit: _links(path, repository, commit) for commit in repository.commits}
+            found.extend(_entries(path, repository, snapshots))
+            loose = set(repository.blobs).difference(*(s.linked() for s in snapshots.values()))
+            if loose:
+                unlinked[repository.path] = frozenset(loose)
+        known = HubListing(repositories, unlinked=unlinked)
         if wanted is None:
             known = _with_leavings(path, entries, known)
         return Root(self.name, path, tuple(found), known)
@@ -193,23 +199,20 @@ def _is_probe(folder: str) -> bool:
     return {entry.name for entry in _repository.listed(folder, [])} <= _DUMMIES
 
 
-def _entries(root: str, repository: Repository) -> Iterator[Entry]:
+def _entries(root: str, repository: Repository, snapshots: Mapping[str, Links]) -> Iterator[Entry]:
     prefix = "" if repository.kind == "model" else f"{repository.kind}s/"
     title = prefix + repository.name
-    for commit in repository.commits:
-        path = os.path.join(repository.path, "snapshots", commit)
-        promises = repository.trees.get(commit, {})
-        refs = tuple(ref.name for ref in repository.refs if ref.text.strip() == commit)
+    for commit, links in snapshots.items():
         yield Entry(
             entry_id("hub-cache", root, f"{title}@{commit}"),
             "hub-cache",
             root,
-            path,
+            f"{repository.path}/snapshots/{commit}",
             repository.name,
-            tuple(_artifacts(root, path, repository.blobs, promises)),
+            links,
             commit,
-            refs,
-            promises=promises,
+            tuple(ref.name for ref in repository.refs if ref.text.strip() == commit),
+            promises=repository.promises(commit),
         )
     if not repository.commits:
         yield Entry(
@@ -222,61 +225,52 @@ def _entries(root: str, repository: Repository) -> Iterator[Entry]:
         )
 
 
-def _artifacts(
-    root: str, snapshot: str, blobs: Mapping[str, Look], promises: Promises
-) -> Iterator[Artifact]:
-    stack = [(snapshot, "", "../../blobs/")]
+def _links(root: str, repository: Repository, commit: str) -> Links:
+    """List a snapshot; a folder below that cannot be read is an artifact of its own."""
+    blobs = repository.blobs
+    snapshot = f"{repository.path}/snapshots/{commit}"
+    found = Links(snapshot, blobs, repository.promises(commit))
+    stack = [("", "../../blobs/")]
     while stack:
-        folder, prefix, to_blobs = stack.pop()
+        prefix, to_blobs = stack.pop()
+        folder = f"{snapshot}/{prefix}".rstrip("/")
         unreadable: list[tuple[str, str]] = []
-        for entry in sorted(_repository.listed(folder, unreadable), key=_NAME):
-            name = prefix + entry.name
-            if entry.is_symlink():
-                found, etag = _follow(entry.path, root, to_blobs, blobs)
-                if found is None:
-                    continue
-            elif entry.is_dir(follow_symlinks=False):
-                stack.append((entry.path, name + "/", "../" + to_blobs))
-                continue
-            else:
-                found, etag = look(entry.path, root), ""
-            size, digest = promises.get(name, (None, None))
-            evidence = None if size is None else Evidence.TREE
-            if etag and (digest is None or digest.hex != etag) and (named := digest_of(etag)):
-                size = None if digest is not None else size
-                digest, evidence = named, Evidence.BLOB_NAME
-            stamp = found.stamp
-            yield Artifact(  # by position: a scan makes tens of thousands
-                name,
-                entry.path,
-                found.file,
-                found.state,
-                stamp,
-                stamp.size_bytes if stamp else 0,
-                None,
-                (),
-                size,
-                digest,
-                evidence,
-                found.detail,
-            )
+        descriptor = _repository.opened(folder, unreadable)
+        if descriptor is not None:
+            try:
+                with os.scandir(descriptor) as listing:
+                    entries = list(listing)
+                for entry in entries:
+                    name = prefix + entry.name
+                    if entry.is_symlink():
+                        try:
+                            target = os.readlink(entry.name, dir_fd=descriptor)
+                        except OSError:  # gone since it was listed
+                            continue
+                        etag = target[len(to_blobs) :] if target.startswith(to_blobs) else ""
+                        if not (etag and found.add(name, etag)):
+                            path = f"{snapshot}/{name}"
+                            found.add_notable(name, path, *_follow(path, root, target, etag, blobs))
+                    elif entry.is_dir(follow_symlinks=False):
+                        stack.append((name + "/", "../" + to_blobs))
+                    else:
+                        path = f"{snapshot}/{name}"
+                        found.add_notable(name, path, look(path, root), "")
+            except OSError as error:
+                unreadable.append((folder, reason(error)))
+            finally:
+                os.close(descriptor)
         for path, why in unreadable:
-            yield Artifact(prefix.rstrip("/"), path, path, State.UNREADABLE, detail=why)
+            found.add_notable(prefix.rstrip("/"), path, Look(State.UNREADABLE, path, None, why), "")
+    return found
 
 
-def _follow(
-    path: str, root: str, to_blobs: str, blobs: Mapping[str, Look]
-) -> tuple[Look | None, str]:
-    """Follow a snapshot's link by name alone where it leads to a blob that was listed."""
-    try:
-        target = os.readlink(path)
-    except OSError:  # gone since it was listed
-        return None, ""
-    etag = target[len(to_blobs) :] if target.startswith(to_blobs) else ""
+def _follow(path: str, root: str, target: str, etag: str, blobs: Blobs) -> tuple[Look, str]:
+    """Follow a link by name alone where it leads to a blob that was listed; and name the blob."""
     if etag in blobs:
         return blobs[etag], etag
     found = look(path, root)
-    folder, etag = os.path.split(found.file if found.state is State.PRESENT else target)
+    folder, name = os.path.split(found.file if found.state is State.PRESENT else target)
     if target.startswith("/") and found.state is State.PRESENT:
         found = found._replace(detail=target)
-    return found, etag if os.path.basename(folder) == "blobs" else ""
+    return found, name if os.path.basename(folder) == "blobs" else ""

@@ -61,7 +61,7 @@ def rewrite_ref(finding: Finding, survey: Survey) -> Repair | None:
 def _relink_snapshot(commit: str, entries: Sequence[Entry], survey: Survey) -> Repair | None:
     """Make a snapshot again from its manifest, where the blobs that are needed are there."""
     repository = _repository(entries[0], survey)
-    tree = repository.trees.get(commit, {})
+    tree = repository.promises(commit)
     claims = entries[0].claims
     needs = [n.names for c in claims for n in c.needs.requirements if not n.optional]
     here = {

@@ -14,15 +14,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from cachedoctor import formats
 from cachedoctor.errors import Fault, FormatError
 from cachedoctor.locators.hub_cache import repository_folder
-from cachedoctor.vocabulary import Finding, Severity, State
+from cachedoctor.vocabulary import WEIGHTS, Finding, Severity, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from cachedoctor.host import Host
     from cachedoctor.vocabulary import Artifact, Entry, Repair, Root, Survey
-
-_WEIGHTS = (".bin", ".safetensors", ".pt", ".pth", ".npz", ".gguf", ".onnx", ".ckpt", ".h5")
 
 
 class Examination:
@@ -67,13 +65,13 @@ class Examination:
 
     def measured(self, artifact: Artifact) -> str | None:
         """Return the digest that the file really has, where it was read or is remembered."""
-        if artifact.digest is None or not self._measured:
+        if artifact.digest is None:
             return None
         return self._measured.get(artifact.file, {}).get(artifact.digest.algorithm)
 
     def altered(self, entry: Entry) -> Iterator[tuple[Artifact, str]]:
         """Go through the files whose measured digest is not the expected one, each with it."""
-        for artifact in entry.artifacts if self._measured else ():
+        for artifact in entry.notable if self._measured else ():
             measured = self.measured(artifact) if artifact.state is State.PRESENT else None
             if measured is not None and artifact.digest and measured != artifact.digest.hex:
                 yield artifact, measured
@@ -90,8 +88,8 @@ class Examination:
         """Return what the headers of an entry's files are wrong in, and remember it."""
         if entry.id not in self._by_entry:
             found = []
-            escaping = [a.name for a in entry.artifacts if a.state is State.ESCAPING]
-            for artifact in entry.artifacts:
+            escaping = [a.name for a in entry.notable if a.state is State.ESCAPING]
+            for artifact in entry.notable:
                 inside = f"{artifact.name}/"  # a bundle is not opened through a link out of it
                 if any(name.startswith(inside) for name in escaping):
                     continue
@@ -151,7 +149,7 @@ def _worth_a_sniff(artifact: Artifact) -> bool:
 
     Files in bundles are read with their bundle.
     """
-    if artifact.size_bytes == artifact.expected_bytes or not artifact.name.endswith(_WEIGHTS):
+    if artifact.size_bytes == artifact.expected_bytes or not artifact.name.endswith(WEIGHTS):
         return False
     return ".mlmodelc/" not in artifact.name and ".mlpackage/" not in artifact.name
 
@@ -223,7 +221,7 @@ class SetsAside:
 
 
 class EntryRule(Rule):
-    """A rule that checks one entry."""
+    """A rule that checks one entry, of which an engine or a notable file gives reason to ask."""
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Go through what is wrong with `entry`."""
@@ -367,7 +365,7 @@ def _needed(artifact: Artifact, entry: Entry) -> bool:
         or not artifact.name
         or any(
             bundle.bundle and bundle.required_by and artifact.name.startswith(bundle.name + "/")
-            for bundle in entry.artifacts
+            for bundle in entry.notable
         )
     )
 

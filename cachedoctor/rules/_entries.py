@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor.vocabulary import State
+from cachedoctor.vocabulary import WEIGHTS, State
 
 if TYPE_CHECKING:
     from cachedoctor.vocabulary import Artifact, Claim, Entry, FileSet
 
-WEIGHTS = (".bin", ".safetensors", ".npz", ".pt")
 _LAYOUTS = (
     ("model.bin", "CTranslate2's `model.bin`"),
     ("weights.npz", "mlx-whisper's `weights.npz`"),
@@ -23,12 +22,14 @@ _GONE = (State.MISSING, State.OTHER)
 
 def missing(entry: Entry) -> tuple[Artifact, ...]:
     """Return what an engine needs of `entry` and does not find."""
-    return tuple(a for a in entry.artifacts if a.required_by and a.state in _GONE)
+    return tuple(a for a in entry.notable if a.required_by and a.state in _GONE)
 
 
 def nothing_in(entry: Entry) -> bool:
     """Say whether no file of `entry` is there, not even as a link."""
-    return all(artifact.state is State.MISSING for artifact in entry.artifacts)
+    notable = entry.notable
+    none_else = len(notable) == len(entry.artifacts)
+    return none_else and all(artifact.state is State.MISSING for artifact in notable)
 
 
 def outdated(entry: Entry, artifact: Artifact) -> FileSet | None:
@@ -94,5 +95,5 @@ def is_tokenizer(entry: Entry, artifact: Artifact) -> bool:
 def in_bundle(entry: Entry, artifact: Artifact) -> bool:
     """Say whether a bundle's own verdict speaks for this file."""
     return any(
-        a.bundle and a.format and artifact.name.startswith(a.name + "/") for a in entry.artifacts
+        a.bundle and a.format and artifact.name.startswith(a.name + "/") for a in entry.notable
     )

@@ -38,7 +38,7 @@ class Evicted(EntryRule):
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report each file whose content is elsewhere."""
-        for artifact in entry.artifacts:
+        for artifact in entry.notable:
             if artifact.state is State.EVICTED:
                 yield self.of(artifact, entry, f"`{artifact.name}` is in iCloud, not on this disk")
 
@@ -70,7 +70,7 @@ class Unreadable(RootRule):
             yield self.about(root.path, (), message, locator=root.locator)
         for entry in root.entries:
             seen.faults(entry)
-            for artifact in entry.artifacts:
+            for artifact in entry.notable:
                 why = artifact.detail if artifact.state is State.UNREADABLE else ""
                 error = seen.unreadable.get(artifact.file)
                 if why or error:
@@ -139,7 +139,7 @@ class InProgress(RootRule):
 
     def _in_place(self, root: Root) -> Iterator[Finding]:
         for entry in root.entries:
-            for artifact in entry.artifacts:
+            for artifact in entry.notable:
                 stamp, expected = artifact.stamp, artifact.expected_bytes
                 if stamp is None or expected is None or artifact.size_bytes == expected:
                     continue

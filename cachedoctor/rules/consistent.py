@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from cachedoctor.errors import FormatError
 from cachedoctor.formats import find
 from cachedoctor.rules import EntryRule, Restores
-from cachedoctor.rules._entries import WEIGHTS, missing, other_layout, span
-from cachedoctor.vocabulary import Severity, State
+from cachedoctor.rules._entries import missing, other_layout, span
+from cachedoctor.vocabulary import WEIGHTS, Severity, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ class LinkEscapesRoot(EntryRule):
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report each such link."""
-        for artifact in entry.artifacts:
+        for artifact in entry.notable:
             if artifact.state is State.ESCAPING:
                 message = f"`{artifact.name}` leads out of the cache, to `{artifact.detail}`"
                 yield self.of(artifact, entry, message)
@@ -115,9 +115,11 @@ class MixedVariants(Restores, EntryRule):
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Compare `quantization` in the configuration with the names in the weights."""
+        if entry.locator != "local-dir":
+            return
         files = {a.name: a for a in entry.artifacts if a.state is State.PRESENT}
         config, weights = files.get("config.json"), files.get("weights.npz")
-        if entry.locator != "local-dir" or config is None or weights is None:
+        if config is None or weights is None:
             return
         if any(artifact in (config, weights) for artifact, _ in seen.faults(entry)):
             return

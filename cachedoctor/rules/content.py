@@ -80,7 +80,7 @@ class SizeMismatch(Restores, EntryRule):
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report each file whose length is not the expected one."""
-        for artifact in entry.artifacts:
+        for artifact in entry.notable:
             expected = artifact.expected_bytes
             if expected is None or artifact.state is not State.PRESENT:
                 continue

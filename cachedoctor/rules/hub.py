@@ -93,7 +93,7 @@ class LinkAbsolute(EntryRule):
         """Report each link whose target begins at the root of the file system."""
         if entry.locator != "hub-cache":
             return
-        for artifact in entry.artifacts:
+        for artifact in entry.notable:
             if artifact.detail.startswith("/") and artifact.state is State.PRESENT:
                 message = f"`{artifact.name}` is an absolute link"
                 yield self.about(artifact.path, (entry,), message)
@@ -125,7 +125,7 @@ class SharedStoreBroken(Restores, EntryRule):
         """Report each payload that a link leads to and that is gone."""
         if entry.locator != "hub-cache":
             return
-        for artifact in entry.artifacts:
+        for artifact in entry.notable:
             if artifact.state is State.DANGLING and in_store(artifact):
                 yield self.of(
                     artifact,

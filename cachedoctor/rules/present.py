@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from cachedoctor.errors import Fault
 from cachedoctor.rules import EntryRule, Restores
 from cachedoctor.rules._entries import (
-    WEIGHTS,
     holds_any,
     in_bundle,
     in_store,
@@ -19,7 +18,7 @@ from cachedoctor.rules._entries import (
     outdated,
     span,
 )
-from cachedoctor.vocabulary import Severity, State
+from cachedoctor.vocabulary import WEIGHTS, Severity, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,7 +108,7 @@ class DanglingLink(Restores, EntryRule):
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report each link that leads nowhere; what no engine reads is only worth a warning."""
-        for artifact in entry.artifacts:
+        for artifact in entry.notable:
             if artifact.state is not State.DANGLING or in_bundle(entry, artifact):
                 continue
             if not in_store(artifact):  # that is another rule's

@@ -14,7 +14,7 @@ from cachedoctor.rules.waste import leavings
 from cachedoctor.vocabulary import Severity, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from cachedoctor.rules import Examination
     from cachedoctor.vocabulary import Artifact, Entry, FileSet, Finding, Repair, Root
@@ -43,29 +43,27 @@ class OrphanBlob(SetsAside, RootRule):
         if not isinstance(root.listing, HubListing):
             return
         revisions = seen.revisions(root)
-        linked = {
-            look.file for r in root.listing.repositories.values() for look in r.blobs.values()
-        }
-        for path, payload in root.listing.store.items():
-            if path not in linked and payload.stamp:
-                yield self._of(root, path, payload.stamp.size_bytes, ())
-        for repository in root.listing.repositories.values():
-            mine = revisions.get(repository.path, ())
+        if root.listing.store:
+            repositories = root.listing.repositories.values()
+            linked = {look.file for r in repositories for look in r.blobs.values()}
+            for path, payload in root.listing.store.items():
+                if path not in linked and payload.stamp:
+                    yield self._of(root, path, payload.stamp.size_bytes, ())
+        for folder, unlinked in root.listing.unlinked.items():
+            mine = revisions.get(folder, ())
+            repository = root.listing.repositories[folder]
             if repository.unreadable:
                 continue  # what cannot be listed may lead to it
-            used = {artifact.file for entry in mine for artifact in entry.artifacts}
-            if all(blob.file in used for blob in repository.blobs.values()):
-                continue
             promised = {
                 digest.hex
                 for commit in (*repository.commits, *(ref.text for ref in repository.refs))
-                for _, digest in repository.trees.get(commit, {}).values()
+                for _, digest in repository.promises(commit).values()
             }
-            for name, blob in repository.blobs.items():
-                path = os.path.join(repository.path, "blobs", name)
-                whole = blob.file == path and blob.stamp
-                if whole and path not in used and name not in promised:
-                    yield self._of(root, path, blob.stamp.size_bytes if blob.stamp else 0, mine)
+            for name in sorted(unlinked):
+                blob = repository.blobs[name]
+                path = f"{repository.blobs.folder}/{name}"
+                if blob.file == path and blob.stamp and name not in promised:
+                    yield self._of(root, path, blob.stamp.size_bytes, mine)
 
     def _of(self, root: Root, path: str, size: int, mine: tuple[Entry, ...]) -> Finding:
         message = f"no revision leads to the blob `{os.path.basename(path)[:12]}`"
@@ -94,7 +92,7 @@ class Duplicate(SurveyRule):
         owners: dict[str, list[Entry]] = {}
         same: dict[str, list[Artifact]] = {}
         for entry in seen.survey.entries:
-            for artifact in entry.artifacts:
+            for artifact in entry.notable:
                 if artifact.size_bytes >= _WORTH_A_WORD_BYTES and artifact.digest:
                     owners.setdefault(artifact.file, []).append(entry)
                     same.setdefault(artifact.digest.hex, []).append(artifact)
@@ -136,7 +134,7 @@ class UnusedFile(SetsAside, EntryRule):
         """Report what another range of versions reads, in an entry that is whole."""
         if entry.locator == "hub-cache" or not entry.claims or missing(entry):
             return
-        for artifact in entry.artifacts:
+        for artifact in entry.notable:
             if artifact.state is State.PRESENT and artifact.format is None:
                 files = _older_use(entry, artifact)
                 if files is not None:
@@ -212,14 +210,14 @@ class DetachedSnapshot(RootRule):
             if root.listing.repositories[folder].unreadable:
                 continue  # a branch may be there all the same
             attached = any(entry.refs for entry in mine)
-            for entry in mine:
-                if not entry.revision or entry.refs or not entry.artifacts:
-                    continue
-                size = sum(a.size_bytes for a in own_artifacts(entry, mine))
+            detached = [e for e in mine if e.revision and not e.refs and e.artifacts]
+            files = {e.id: e.sizes for e in mine} if detached else {}
+            for entry in detached:
+                size = sum(_own(files, entry).values())
                 yield self.about(
                     entry.path,
                     (entry,),
-                    f"no branch leads to {entry.revision[:12]}; pinned or superseded",
+                    f"no branch leads to {(entry.revision or '')[:12]}; pinned or superseded",
                     evidence=SUPERSEDED if attached else None,
                     measured=size,
                     unit="bytes",
@@ -234,7 +232,8 @@ class DetachedSnapshot(RootRule):
         found = (seen.revisions(root).get(folder) for root in seen.survey.roots)
         mine = next(revisions for revisions in found if revisions)
         entry = next(entry for entry in mine if entry.path == finding.path)
-        blobs = sorted({a.file for a in own_artifacts(entry, mine) if "/blobs/" in a.file})
+        own = _own({e.id: e.sizes for e in mine}, entry)
+        blobs = sorted(file for file in own if "/blobs/" in file)
         return hub.detach(entry, blobs, finding.bytes)
 
 
@@ -268,16 +267,11 @@ class RebuildableCache(SetsAside, RootRule):
             )
 
 
-def own_artifacts(entry: Entry, siblings: tuple[Entry, ...]) -> tuple[Artifact, ...]:
-    """Return the files of a revision that no other revision of its repository has."""
-    others = {a.file for e in siblings if e.id != entry.id for a in e.artifacts}
-    return tuple(
-        {
-            artifact.file: artifact
-            for artifact in entry.artifacts
-            if artifact.stamp and artifact.file not in others
-        }.values()
-    )
+def _own(files: Mapping[str, Mapping[str, int]], entry: Entry) -> dict[str, int]:
+    """Return the files of a revision that no other of `files`, by entry, has, with their length."""
+    others = [sizes for key, sizes in files.items() if key != entry.id]
+    own = files[entry.id].keys() - set().union(*others)
+    return {file: size for file, size in files[entry.id].items() if file in own}
 
 
 def _files(artifacts: Sequence[Artifact]) -> list[Artifact]:

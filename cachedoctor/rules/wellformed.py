@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from cachedoctor.errors import Fault
 from cachedoctor.rules import EntryRule, Restores
-from cachedoctor.vocabulary import Evidence, Severity, State
+from cachedoctor.vocabulary import WEIGHTY_BYTES, Evidence, Severity, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cachedoctor.rules import Examination
     from cachedoctor.vocabulary import Entry, Finding, Repair
-
-
-_LEAST_BYTES = 1 << 20  # of weights: configuration and vocabularies are shorter
 
 
 class _HeaderRule(Restores, EntryRule):
@@ -129,8 +126,8 @@ class Hole(EntryRule):
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Ask the file system about each file of weights that nothing else speaks about."""
-        for artifact in entry.artifacts:
-            weighty = artifact.size_bytes >= _LEAST_BYTES and artifact.state is State.PRESENT
+        for artifact in entry.notable:
+            weighty = artifact.size_bytes >= WEIGHTY_BYTES and artifact.state is State.PRESENT
             if not weighty or artifact.bundle or seen.measured(artifact) is not None:
                 continue
             hole = _first_hole(artifact.file, artifact.size_bytes)

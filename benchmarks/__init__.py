@@ -1,0 +1,1 @@
+"""How fast `cachedoctor` is beside its peers, on the same caches, in one run."""

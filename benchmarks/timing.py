@@ -1,0 +1,87 @@
+"""Two commands in turn, and the ratios of their times."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+
+class Ratio(NamedTuple):
+    """Ours by theirs, measured in turn."""
+
+    title: str
+    ours_s: float
+    theirs_s: float
+    median: float
+    low: float
+    high: float
+    bound: float | None = None
+    note: str = ""
+
+    def line(self) -> str:
+        """Return one row of the table."""
+        bound = "" if self.bound is None else f"at most {self.bound:g}"
+        return (
+            f"{self.title:<52} {self.ours_s * 1e3:9.1f} {self.theirs_s * 1e3:9.1f} "
+            f"{self.median:7.3f} ({self.low:.3f} to {self.high:.3f})  {bound}"
+        )
+
+
+class Cost(NamedTuple):
+    """What one process took."""
+
+    seconds: float
+    peak_bytes: int
+
+
+def process(command: Sequence[str], environment: Mapping[str, str], *, code: int = 0) -> Cost:
+    """Run a whole process that must end with `code`, and return what it took."""
+    with open(os.devnull, "wb") as nowhere:
+        began = time.perf_counter()
+        child = subprocess.Popen(command, env=dict(environment), stdout=nowhere, stderr=nowhere)
+        _, status, usage = os.wait4(child.pid, 0)
+        took = time.perf_counter() - began
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode != code:
+        raise RuntimeError(f"{' '.join(command)[:200]} ended with {child.returncode}")
+    unit = 1 if os.uname().sysname == "Darwin" else 1024
+    return Cost(took, usage.ru_maxrss * unit)
+
+
+def in_turn(
+    title: str,
+    ours: Callable[[], float],
+    theirs: Callable[[], float],
+    rounds: int,
+    *,
+    bound: float | None = None,
+    note: str = "",
+) -> Ratio:
+    """Time both alternately after one round that does not count, and return their ratio."""
+    ours()
+    theirs()
+    pairs = [(ours(), theirs()) for _ in range(rounds)]
+    return ratio(title, pairs, bound=bound, note=note)
+
+
+def ratio(
+    title: str, pairs: Sequence[tuple[float, float]], *, bound: float | None = None, note: str = ""
+) -> Ratio:
+    """Return the median of the pairs' ratios with its spread."""
+    ratios = [mine / other for mine, other in pairs]
+    return Ratio(
+        title,
+        statistics.median(mine for mine, _ in pairs),
+        statistics.median(other for _, other in pairs),
+        statistics.median(ratios),
+        min(ratios),
+        max(ratios),
+        bound,
+        note,
+    )

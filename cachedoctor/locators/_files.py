@@ -1,0 +1,278 @@
+"""The files of a hub cache in little memory: it has a hundred thousand, and almost all are right.
+
+What a rule or an engine asks about is made when it is asked for.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, overload
+
+from cachedoctor.locators import Look, digest_of
+from cachedoctor.vocabulary import (
+    WEIGHTS,
+    WEIGHTY_BYTES,
+    Artifact,
+    Digest,
+    Evidence,
+    Files,
+    PlainFile,
+    Stamp,
+    State,
+    stamps,
+)
+
+if TYPE_CHECKING:
+    import os
+
+_PACKED = struct.Struct("=qQqqqB")
+_SIZE = struct.Struct("=16xq17x").unpack
+REMEMBERED, READ = 1, 2
+
+
+class Blobs(Mapping[str, Look]):
+    """The files of one `blobs/` folder by name."""
+
+    __slots__ = ("_odd", "_plain", "folder", "proofs")
+
+    def __init__(self, folder: str) -> None:
+        """Begin with none."""
+        self.folder = folder
+        self._plain: dict[str, bytes] = {}  # packed: what is a regular file and readable
+        self._odd: dict[str, Look] = {}
+        self.proofs = 0
+
+    def add(self, name: str, found: Look) -> None:
+        """Remember what lies under `name`."""
+        self._odd[name] = found
+
+    def add_plain(self, name: str, status: os.stat_result) -> None:
+        """Remember a regular file that this user can read.
+
+        Raises `struct.error` for numbers that no file system should have.
+        """
+        self._plain[name] = _PACKED.pack(
+            status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, 0
+        )
+
+    def size_of(self, name: str) -> int | None:
+        """Return the length of a regular file that can be read, and `None` for all else."""
+        packed = self._plain.get(name)
+        return None if packed is None else int(_SIZE(packed)[0])
+
+    def stamp_of(self, name: str) -> Stamp | None:
+        """Return the stamp of a regular file that can be read, and `None` for all else."""
+        packed = self._plain.get(name)
+        return None if packed is None else Stamp._make(_PACKED.unpack(packed)[:5])
+
+    def proof_of(self, name: str) -> int:
+        """Return whether a file's content was proven: 0 for no, then `REMEMBERED` or `READ`."""
+        return self._plain[name][-1]
+
+    def prove(self, name: str, proof: int) -> None:
+        """Note how a file's content was proven."""
+        self.proofs += not self.proof_of(name)
+        self._plain[name] = self._plain[name][:-1] + bytes((proof,))
+
+    def __getitem__(self, name: str) -> Look:
+        """Return the look at one file."""
+        stamp = self.stamp_of(name)
+        if stamp is not None:
+            return Look(State.PRESENT, f"{self.folder}/{name}", stamp)
+        return self._odd[name]
+
+    def __contains__(self, name: object) -> bool:
+        """Say whether anything lies under `name`."""
+        return name in self._plain or name in self._odd
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the names."""
+        yield from self._plain
+        yield from self._odd
+
+    def __len__(self) -> int:
+        """Count them."""
+        return len(self._plain) + len(self._odd)
+
+
+class Promises(Mapping[str, tuple[int, Digest]]):
+    """What a manifest says of every file of a revision: path in the repository to size, digest."""
+
+    __slots__ = ("rows",)
+
+    def __init__(self, rows: dict[str, tuple[int, str, str]]) -> None:
+        """Take by path sizes, the hex of digests, and the path again, to have it once."""
+        self.rows = rows
+
+    def __getitem__(self, name: str) -> tuple[int, Digest]:
+        """Return what is said of one file."""
+        size, etag, _ = self.rows[name]
+        digest = digest_of(etag)
+        if digest is None:
+            raise KeyError(name)
+        return size, digest
+
+    def __contains__(self, name: object) -> bool:
+        """Say whether a file is listed."""
+        return name in self.rows
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the paths."""
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        """Count them."""
+        return len(self.rows)
+
+
+NO_PROMISES = Promises({})
+
+
+class Links(Files):
+    """The files of one snapshot, which are links to blobs."""
+
+    __slots__ = (
+        "_blobs",
+        "_etags",
+        "_names",
+        "_promises",
+        "_sizes",
+        "_snapshot",
+        "folder",
+        "notable",
+        "promised",
+    )
+
+    def __init__(self, snapshot: str, blobs: Blobs, promises: Promises) -> None:
+        """Begin with none."""
+        self.folder = blobs.folder
+        self._snapshot = snapshot
+        self._blobs = blobs
+        self._promises = promises
+        self._names: list[str] = []
+        self._etags: list[str] = []
+        self._sizes: list[int] = []
+        self.notable: list[Artifact] = []
+        self.promised = 0
+
+    def add(self, name: str, etag: str) -> bool:
+        """Remember a link to the blob `etag` as plain, unless there is more to say of it.
+
+        Plain is a small file whose blob has the name and the length that the manifest promises, or
+        one that no manifest speaks of and that is no weights.
+        """
+        size = self._blobs.size_of(etag)
+        if size is None or size >= WEIGHTY_BYTES:
+            return False
+        promise = self._promises.rows.get(name)
+        if promise is not None:
+            if promise[1] != etag or promise[0] != size:
+                return False
+            size, etag, name = promise  # the same objects: a cache has many
+            self.promised += 1
+        elif name.endswith(WEIGHTS) or digest_of(etag) is None:
+            return False
+        self._names.append(name)
+        self._etags.append(etag)
+        self._sizes.append(size)
+        return True
+
+    def add_notable(self, name: str, path: str, found: Look, etag: str) -> None:
+        """Remember whatever else there is; `etag` is the name of its blob, where it has one."""
+        self.notable.append(self._artifact(name, path, found, etag))
+
+    def plain(self) -> Iterator[PlainFile]:
+        """Go through the plain files."""
+        promised, proof_of = self._promises.rows, self._blobs.proof_of
+        for name, etag, size in zip(self._names, self._etags, self._sizes, strict=True):
+            evidence = Evidence.TREE if name in promised else Evidence.BLOB_NAME
+            proof = proof_of(etag)
+            yield PlainFile(name, etag, size, evidence, proof > 0, proof == REMEMBERED)
+
+    def path_of(self, file: PlainFile) -> str:
+        """Return where the engine looks for a plain file."""
+        return f"{self._snapshot}/{file.name}"
+
+    def stamp_of(self, file: str) -> Stamp | None:
+        """Return the stamp of the blob of this name, if it can be read."""
+        return self._blobs.stamp_of(file)
+
+    def proven(self) -> int:
+        """Count the plain files whose content was proven."""
+        return sum(map(bool, map(self._blobs.proof_of, self._etags))) if self._blobs.proofs else 0
+
+    def prove(self, file: str, *, remembered: bool) -> None:
+        """Note that the blob of this name holds what its name says."""
+        self._blobs.prove(file, REMEMBERED if remembered else READ)
+
+    def doubt(self, file: str) -> None:
+        """Make those notable whose blob has this name."""
+        for at in reversed([at for at, etag in enumerate(self._etags) if etag == file]):
+            name = self._names.pop(at)
+            self.promised -= name in self._promises
+            del self._etags[at], self._sizes[at]
+            self.add_notable(name, f"{self._snapshot}/{name}", self._blobs[file], file)
+
+    def sizes(self) -> dict[str, int]:
+        """Return the length of each physical file that is there, by its path."""
+        start = self.folder + "/"
+        pairs = zip(self._etags, self._sizes, strict=True)
+        found = {start + etag: size for etag, size in pairs}
+        found.update((a.file, a.size_bytes) for a in self.notable if a.stamp)
+        return found
+
+    def stamps(self) -> Iterator[Stamp]:
+        """Go through the stamps of the physical files that are there and can be read."""
+        yield from stamps(self.notable)
+        yield from filter(None, map(self._blobs.stamp_of, self._etags))
+
+    def linked(self) -> Iterator[str]:
+        """Go through the names of the blobs that files lead to."""
+        yield from self._etags
+        start = self.folder + "/"
+        for artifact in self.notable:
+            if artifact.file.startswith(start):
+                yield artifact.file[len(start) :]
+
+    @overload
+    def __getitem__(self, index: int) -> Artifact: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Artifact]: ...
+
+    def __getitem__(self, index: int | slice) -> Artifact | Sequence[Artifact]:
+        """Return one file, or some."""
+        return tuple(self)[index]
+
+    def __iter__(self) -> Iterator[Artifact]:
+        """Go through the files by name, the notable ones first."""
+        yield from sorted(self.notable)
+        for name, etag in sorted(zip(self._names, self._etags, strict=True)):
+            yield self._artifact(name, f"{self._snapshot}/{name}", self._blobs[etag], etag)
+
+    def __len__(self) -> int:
+        """Count the files."""
+        return len(self._names) + len(self.notable)
+
+    def _artifact(self, name: str, path: str, found: Look, etag: str) -> Artifact:
+        size, digest = self._promises.get(name, (None, None))
+        evidence = None if size is None else Evidence.TREE
+        if etag and (digest is None or digest.hex != etag) and (named := digest_of(etag)):
+            size = None if digest is not None else size
+            digest, evidence = named, Evidence.BLOB_NAME
+        stamp = found.stamp
+        return Artifact(
+            name,
+            path,
+            found.file,
+            found.state,
+            stamp,
+            stamp.size_bytes if stamp else 0,
+            None,
+            (),
+            size,
+            digest,
+            evidence,
+            found.detail,
+        )

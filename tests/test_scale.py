@@ -1,0 +1,147 @@
+"""Large caches: what is as promised costs little, and loses nothing by it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cachedoctor import doctor
+from cachedoctor.vocabulary import Evidence, Files, State
+from tests import worlds
+from tests.command import cachedoctor
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cachedoctor.host import Host
+    from cachedoctor.vocabulary import Entry
+
+NAME = "some/one"
+SMALL = {f"part-{number}.json": b"{}" * number for number in range(1, 20)}
+
+
+@pytest.fixture
+def repository(home: Path) -> Path:
+    """Put a repository of no engine into the hub cache, with its manifest."""
+    path = worlds.repository(worlds.hub_of(home), NAME, SMALL)
+    for file in path.rglob("*"):
+        os.utime(file, (1_600_000_000.5, 1_600_000_000.5), follow_symlinks=False)
+    return path
+
+
+def entry_of(host: Host, **more: bool) -> Entry:
+    """Look and return the one entry."""
+    (entry,) = doctor.scan(host, **more).entries  # type: ignore[arg-type]
+    return entry
+
+
+def test_plain_files_are_told_in_full_when_asked_for(repository: Path, host: Host) -> None:
+    """Nothing is notable, and each file has its path, blob, length, digest and evidence."""
+    entry = entry_of(host)
+    assert isinstance(entry.artifacts, Files)
+    assert list(entry.notable) == []
+    assert entry.artifacts.promised == len(entry.artifacts) == len(SMALL)
+    told = {artifact.name: artifact for artifact in entry.artifacts}
+    assert told.keys() == SMALL.keys()
+    for name, content in SMALL.items():
+        artifact, link = told[name], repository / "snapshots" / worlds.COMMIT / name
+        assert (artifact.path, artifact.file) == (str(link), str(worlds.blob_of(link)))
+        assert artifact.state is State.PRESENT
+        assert artifact.size_bytes == artifact.expected_bytes == len(content)
+        assert artifact.digest is not None
+        blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+        assert (artifact.digest.hex, artifact.evidence) == (blob, Evidence.TREE)
+        assert artifact.stamp is not None
+        assert artifact.stamp.inode == worlds.blob_of(link).stat().st_ino
+
+
+def test_each_way_of_not_being_plain_is_notable(repository: Path, host: Host) -> None:
+    """Another length, a lost blob, a file in place of a link, weights that nobody promised."""
+    snapshot = repository / "snapshots" / worlds.COMMIT
+    worlds.blob_of(snapshot / "part-1.json").write_bytes(b"other")
+    worlds.blob_of(snapshot / "part-2.json").unlink()
+    (snapshot / "part-3.json").unlink()
+    (snapshot / "part-3.json").write_bytes(SMALL["part-3.json"])
+    (snapshot / "more.bin").symlink_to(os.readlink(snapshot / "part-4.json"))
+    assert {artifact.name for artifact in entry_of(host).notable} == {
+        "part-1.json",
+        "part-2.json",
+        "part-3.json",
+        "more.bin",
+    }
+
+
+def test_without_a_manifest_the_blobs_name_is_the_evidence(repository: Path, host: Host) -> None:
+    """Caches of older clients are as cheap, and verified by the names of their blobs."""
+    (repository / "trees" / f"{worlds.COMMIT}.json").unlink()
+    entry = entry_of(host)
+    assert list(entry.notable) == []
+    assert {artifact.evidence for artifact in entry.artifacts} == {Evidence.BLOB_NAME}
+    verified = cachedoctor("verify", "--json").data["files"]
+    assert {(f["verdict"], f["evidence"]) for f in verified} == {("ok", "blob name")}
+
+
+def test_a_plain_file_that_was_read_as_wrong_stays_so(repository: Path, host: Host) -> None:
+    """After a verify, a plain scan knows what it found, and only of that file."""
+    blob = worlds.blob_of(repository / "snapshots" / worlds.COMMIT / "part-7.json")
+    worlds.flip(blob, 3)
+    os.utime(blob, (1_600_000_000.5, 1_600_000_000.5))
+    assert doctor.scan(host).findings == ()
+    time.sleep(0.05)  # within the clock's grain nothing is remembered
+    (finding,) = doctor.scan(host, deep=True).findings
+    assert (finding.code, finding.path) == ("CD301", str(blob))
+    report = doctor.scan(host)
+    assert [f.code for f in report.findings] == ["CD301"]
+    (entry,) = report.entries
+    assert [artifact.name for artifact in entry.notable] == ["part-7.json"]
+    assert report.checked[entry.id] == (len(SMALL), 0, 0)
+
+
+def test_one_blob_of_two_revisions_is_verified_once(repository: Path, home: Path) -> None:
+    """It is one file with two names."""
+    worlds.repository(worlds.hub_of(home), NAME, SMALL, commit="d" * 40, ref="old")
+    files = cachedoctor("verify", "--json").data["files"]
+    assert len(files) == len(SMALL)
+    assert {len(file["links"]) for file in files} == {2}
+
+
+def test_memory_stays_small(home: Path) -> None:
+    """Twenty thousand files cost less than 700 bytes each (goal: 100,000 in 100 MB)."""
+
+    def peak_bytes() -> int:
+        code = (
+            "import resource, sys; from cachedoctor.__main__ import main\n"
+            "sys.argv[1:] = ['scan', '--quiet']\n"
+            "try: main()\n"
+            "except SystemExit: pass\n"
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        )
+        ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+        unit = 1 if sys.platform == "darwin" else 1024
+        return int(ran.stdout.split()[-1]) * unit
+
+    hub = worlds.hub_of(home)
+    hub.mkdir(parents=True)
+    empty = peak_bytes()
+    for number in range(200):
+        folder = hub / f"models--org--m{number}"
+        commit = hashlib.sha1(str(number).encode()).hexdigest()
+        for name in ("refs", "blobs", "trees", f"snapshots/{commit}"):
+            (folder / name).mkdir(parents=True)
+        (folder / "refs" / "main").write_text(commit)
+        tree = {}
+        for file in range(100):
+            etag = hashlib.sha1(f"{number}/{file}".encode()).hexdigest()
+            (folder / "blobs" / etag).touch()
+            (folder / "snapshots" / commit / f"{file}.json").symlink_to(f"../../blobs/{etag}")
+            tree[f"{file}.json"] = {"size": 0, "blob_id": etag}
+        manifest = json.dumps({"format_version": 1, "files": tree})
+        (folder / "trees" / f"{commit}.json").write_text(manifest)
+    assert (peak_bytes() - empty) / 20_000 < 700
