@@ -11,7 +11,6 @@ from cachedoctor.locators import inside
 from cachedoctor.survey import look
 from cachedoctor.vocabulary import (
     SILENT,
-    Files,
     Finding,
     Severity,
     State,
@@ -196,7 +195,8 @@ def _judge(
 ) -> list[Finding]:
     """Apply every rule, keep one code for one fault, and attach the repairs."""
     by_code = {rule.code: rule for rule in rules.every()}
-    found = [finding for rule in by_code.values() for finding in _applied(rule, seen, entries)]
+    worth = [entry for entry in entries if entry.notable or entry.claims or entry.retired]
+    found = [finding for rule in by_code.values() for finding in _applied(rule, seen, worth)]
     order = {entry.id: number for number, entry in enumerate(entries)}
     kept = [
         finding
@@ -224,8 +224,7 @@ def _applied(
     try:
         if isinstance(rule, rules.EntryRule):
             for entry in entries:
-                if entry.notable or entry.claims or entry.retired:
-                    yield from rule.check(entry, seen)
+                yield from rule.check(entry, seen)
         elif isinstance(rule, rules.RootRule):
             for root in seen.survey.roots:
                 yield from rule.check(root, seen)
@@ -254,7 +253,7 @@ def _status(entry: Entry, mine: Sequence[Finding], *, crashed: bool) -> Status:
     files = entry.artifacts
     known = (
         entry.claims
-        or (isinstance(files, Files) and files.promised)
+        or (not isinstance(files, tuple) and files.promised)
         or any(artifact.name in entry.promises for artifact in entry.notable)
     )
     return Status.READY if known and entry.artifacts else Status.UNKNOWN
@@ -263,14 +262,12 @@ def _status(entry: Entry, mine: Sequence[Finding], *, crashed: bool) -> Status:
 def _checked(entry: Entry, seen: rules.Examination) -> Checked:
     """Count by what each file was judged: a digest, its form or length, or nothing."""
     digest = structure = none = 0
-    files = entry.artifacts
-    if isinstance(files, Files):
-        digest = files.proven()
-        rest = len(files) - len(files.notable) - digest
-        structure = min(rest, files.promised)
+    if not isinstance(entry.artifacts, tuple):
+        digest = entry.artifacts.proven()
+        rest = len(entry.artifacts) - len(entry.notable) - digest
+        structure = min(rest, entry.artifacts.promised)
         none = rest - structure
-        files = files.notable
-    for artifact in files:
+    for artifact in entry.notable:
         if artifact.state is not State.PRESENT:
             continue
         if seen.measured(artifact) is not None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cachedoctor.doctor import Report
     from cachedoctor.host import Host
     from cachedoctor.verdict import Verdict
-    from cachedoctor.vocabulary import Entry, Readiness, Stamp, Survey
+    from cachedoctor.vocabulary import Entry, Readiness, Survey
 
 WIDTH = 80
 _INDENT = " " * 10
@@ -71,30 +71,33 @@ def plural(count: int, noun: str) -> str:
 class Held:
     """Count files and their bytes, each once however many names it has."""
 
-    def __init__(self, stamps: Iterable[Stamp] = ()) -> None:
-        """Count these."""
+    def __init__(self, files: Iterable[tuple[int, ...]] = ()) -> None:
+        """Count these: device, inode and length of each."""
         self._inodes: dict[int, set[int]] = {}
         self.files = 0
         self.bytes = 0
-        self.add(stamps)
+        self.add(files)
 
-    def add(self, stamps: Iterable[Stamp]) -> None:
+    def add(self, files: Iterable[tuple[int, ...]]) -> None:
         """Count what was not counted yet."""
-        for stamp in stamps:
-            known = self._inodes.setdefault(stamp.device, set())
-            if stamp.inode not in known:
-                known.add(stamp.inode)
+        known: set[int] = set()
+        last = None
+        for device, inode, length in files:
+            if device != last:
+                known, last = self._inodes.setdefault(device, set()), device
+            if inode not in known:
+                known.add(inode)
                 self.files += 1
-                self.bytes += stamp.size_bytes
+                self.bytes += length
 
-    def __contains__(self, stamp: Stamp) -> bool:
+    def holds(self, device: int, inode: int) -> bool:
         """Say whether a file was counted."""
-        return stamp.inode in self._inodes.get(stamp.device, ())
+        return inode in self._inodes.get(device, ())
 
 
 def held(entries: Iterable[Entry]) -> Held:
     """Count the files of entries."""
-    return Held(stamp for entry in entries for stamp in entry.stamps)
+    return Held(file for entry in entries for file in entry.held)
 
 
 def counts(findings: Sequence[Finding]) -> dict[Severity, int]:
@@ -121,12 +124,12 @@ def held_everywhere(survey: Survey) -> Held:
                     for name in names
                 ),
             ]
-            found.add(look.stamp for look in looks if look.stamp)
-            found.add(left.stamp for left in (*listing.legacy, *listing.probes))
+            found.add(look.stamp[:3] for look in looks if look.stamp)
+            found.add(left.stamp[:3] for left in (*listing.legacy, *listing.probes))
             for repository in listing.repositories.values():
-                found.add(partial.stamp for partial in repository.partials)
+                found.add(partial.stamp[:3] for partial in repository.partials)
         elif isinstance(listing, FolderListing):
-            found.add(left.stamp for lefts in listing.partials.values() for left in lefts)
+            found.add(left.stamp[:3] for lefts in listing.partials.values() for left in lefts)
     return found
 
 
@@ -267,7 +270,7 @@ def _table(report: Report, engines: Sequence[str]) -> Iterator[str]:
     others = [
         entry
         for entry in report.entries
-        if not entry.claims and any(stamp not in used for stamp in entry.stamps)
+        if not entry.claims and not all(used.holds(device, node) for device, node, _ in entry.held)
     ]
     if others:
         amount = size(held(others).bytes)

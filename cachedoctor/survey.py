@@ -92,7 +92,7 @@ def _claimed(entry: Entry, users: Sequence[Engine], host: Host, locator: Locator
         retired = next(
             (f"{user.name} {last}" for user in users if (last := user.retired(entry))), ""
         )
-        return entry._replace(retired=retired)
+        return entry._replace(retired=retired) if retired else entry
     artifacts = {artifact.name: artifact for artifact in entry.artifacts}
     for claim in claims:
         for need in claim.needs.requirements:

@@ -242,7 +242,7 @@ def _by_folder(entries: Iterable[Entry]) -> dict[str, list[Files]]:
     """Return the lists of plain files by the folder that their physical files lie in."""
     found: dict[str, list[Files]] = {}
     for entry in entries:
-        if isinstance(entry.artifacts, Files):
+        if not isinstance(entry.artifacts, tuple):
             found.setdefault(entry.artifacts.folder, []).append(entry.artifacts)
     return found
 

@@ -138,8 +138,8 @@ class Files(Sequence[Artifact]):
         """Return where the engine looks for a plain file."""
         raise NotImplementedError
 
-    def stamps(self) -> Iterator[Stamp]:
-        """Go through the stamps of all physical files that are there and can be read."""
+    def held(self) -> Iterator[tuple[int, int, int]]:
+        """Go through device, inode and length of all physical files that can be read."""
         raise NotImplementedError
 
     def sizes(self) -> Mapping[str, int]:
@@ -163,11 +163,11 @@ class Files(Sequence[Artifact]):
         raise NotImplementedError
 
 
-def stamps(artifacts: Iterable[Artifact]) -> Iterator[Stamp]:
-    """Go through the stamps of the files that are there and can be read."""
+def held(artifacts: Iterable[Artifact]) -> Iterator[tuple[int, int, int]]:
+    """Go through device, inode and length of the files that can be read."""
     for artifact in artifacts:
         if artifact.stamp and artifact.state is State.PRESENT and not artifact.bundle:
-            yield artifact.stamp
+            yield artifact.stamp[:3]
 
 
 class Requirement(NamedTuple):
@@ -221,7 +221,7 @@ class Entry(NamedTuple):
     root: str
     path: str
     name: str  # the repository or folder as its locator spells it
-    artifacts: Sequence[Artifact]
+    artifacts: tuple[Artifact, ...] | Files
     revision: str | None = None
     refs: tuple[str, ...] = ()
     claims: tuple[Claim, ...] = ()
@@ -231,21 +231,19 @@ class Entry(NamedTuple):
     @property
     def notable(self) -> Sequence[Artifact]:
         """Return the files that a rule need look at: all but small ones that are as promised."""
-        return self.artifacts.notable if isinstance(self.artifacts, Files) else self.artifacts
+        return self.artifacts if isinstance(self.artifacts, tuple) else self.artifacts.notable
 
     @property
     def sizes(self) -> Mapping[str, int]:
         """Return the length of each physical file that is there, by its path."""
-        if isinstance(self.artifacts, Files):
-            return self.artifacts.sizes()
-        return {a.file: a.size_bytes for a in self.artifacts if a.stamp}
+        if isinstance(self.artifacts, tuple):
+            return {a.file: a.size_bytes for a in self.artifacts if a.stamp}
+        return self.artifacts.sizes()
 
     @property
-    def stamps(self) -> Iterator[Stamp]:
-        """Go through the stamps of the physical files that are there and can be read."""
-        if isinstance(self.artifacts, Files):
-            return self.artifacts.stamps()
-        return stamps(self.artifacts)
+    def held(self) -> Iterator[tuple[int, int, int]]:
+        """Go through device, inode and length of the physical files that can be read."""
+        return held(self.artifacts) if isinstance(self.artifacts, tuple) else self.artifacts.held()
 
     @property
     def engines(self) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _HEX = frozenset("0123456789abcdef")
 _BY_LENGTH = {40: "git-sha1", 64: "sha256"}
 _SF_DATALESS = 0x40000000  # macOS `sys/stat.h`: the content is elsewhere
+_HAS_FLAGS = hasattr(os.stat_result, "st_flags")
 LIVE_S = 600  # law 7: where a holder cannot be known, a younger partial counts as live
 
 
@@ -187,8 +188,9 @@ def reason(error: OSError) -> str:
 
 def plain(status: os.stat_result, user: int) -> bool:
     """Say whether a regular file is on this disk and readable to its owner, who is `user`."""
-    here = not getattr(status, "st_flags", 0) & _SF_DATALESS
-    return here and status.st_uid == user and bool(status.st_mode & 0o400)
+    if _HAS_FLAGS and getattr(status, "st_flags", 0) & _SF_DATALESS:
+        return False
+    return status.st_uid == user and bool(status.st_mode & 0o400)
 
 
 def regular(path: str, status: os.stat_result) -> Look:

@@ -20,7 +20,7 @@ from cachedoctor.vocabulary import (
     PlainFile,
     Stamp,
     State,
-    stamps,
+    held,
 )
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _PACKED = struct.Struct("=qQqqqB")
 _SIZE = struct.Struct("=16xq17x").unpack
+_HELD = struct.Struct("=qQq17x").unpack
 REMEMBERED, READ = 1, 2
 
 
@@ -65,6 +66,11 @@ class Blobs(Mapping[str, Look]):
         """Return the stamp of a regular file that can be read, and `None` for all else."""
         packed = self._plain.get(name)
         return None if packed is None else Stamp._make(_PACKED.unpack(packed)[:5])
+
+    def held(self, name: str) -> tuple[int, int, int]:
+        """Return device, inode and length of a regular file that can be read."""
+        device, inode, length = _HELD(self._plain[name])
+        return device, inode, length
 
     def proof_of(self, name: str) -> int:
         """Return whether a file's content was proven: 0 for no, then `REMEMBERED` or `READ`."""
@@ -222,10 +228,10 @@ class Links(Files):
         found.update((a.file, a.size_bytes) for a in self.notable if a.stamp)
         return found
 
-    def stamps(self) -> Iterator[Stamp]:
-        """Go through the stamps of the physical files that are there and can be read."""
-        yield from stamps(self.notable)
-        yield from filter(None, map(self._blobs.stamp_of, self._etags))
+    def held(self) -> Iterator[tuple[int, int, int]]:
+        """Go through device, inode and length of all physical files that can be read."""
+        yield from held(self.notable)
+        yield from map(self._blobs.held, self._etags)
 
     def linked(self) -> Iterator[str]:
         """Go through the names of the blobs that files lead to."""

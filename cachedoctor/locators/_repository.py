@@ -222,7 +222,7 @@ def _is_below(name: str) -> bool:
 def _trees(folder: str, blobs: Blobs, bad_trees: list[tuple[str, str]]) -> dict[str, Promises]:
     """Read every manifest by its commit; what cannot be understood is remembered."""
     trees: dict[str, Promises] = {}
-    etags = {name: name for name in blobs}
+    etags = {name: name for name in blobs if _DIGEST.fullmatch(name)}
     for entry in listed(folder, []):
         if entry.name.endswith(".json") and entry.is_file(follow_symlinks=False):
             trees[entry.name[:-5]], why = _tree(entry.path, etags)
@@ -249,8 +249,9 @@ def _tree(path: str, etags: Mapping[str, str]) -> tuple[Promises, str]:
             etag = row.get("lfs_sha256")
             size = row.get("lfs_size") if etag else row["size"]
             etag = etag or row["blob_id"]
-            if _DIGEST.fullmatch(etag) and isinstance(size, int) and _is_below(name):
-                rows[name] = (size, etags.get(etag, etag), name)
+            known = etags.get(etag) or (etag if _DIGEST.fullmatch(etag) else None)
+            if known and isinstance(size, int) and _is_below(name):
+                rows[name] = (size, known, name)
     except OSError:
         return NO_PROMISES, ""
     except (ValueError, RecursionError):

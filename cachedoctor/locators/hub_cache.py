@@ -238,31 +238,36 @@ def _links(root: str, repository: Repository, commit: str) -> Links:
         descriptor = _repository.opened(folder, unreadable)
         if descriptor is not None:
             try:
-                with os.scandir(descriptor) as listing:
-                    entries = list(listing)
-                for entry in entries:
-                    name = prefix + entry.name
-                    if entry.is_symlink():
-                        try:
-                            target = os.readlink(entry.name, dir_fd=descriptor)
-                        except OSError:  # gone since it was listed
-                            continue
-                        etag = target[len(to_blobs) :] if target.startswith(to_blobs) else ""
-                        if not (etag and found.add(name, etag)):
-                            path = f"{snapshot}/{name}"
-                            found.add_notable(name, path, *_follow(path, root, target, etag, blobs))
-                    elif entry.is_dir(follow_symlinks=False):
-                        stack.append((name + "/", "../" + to_blobs))
-                    else:
-                        path = f"{snapshot}/{name}"
-                        found.add_notable(name, path, look(path, root), "")
+                for name in os.listdir(descriptor):
+                    try:
+                        target = os.readlink(name, dir_fd=descriptor)
+                    except OSError:  # no link, which few are not
+                        _add_other(found, root, snapshot, prefix + name, to_blobs, stack)
+                        continue
+                    etag = target[len(to_blobs) :] if target.startswith(to_blobs) else ""
+                    if not (etag and found.add(prefix + name, etag)):
+                        path = f"{snapshot}/{prefix}{name}"
+                        look_of, blob = _follow(path, root, target, etag, blobs)
+                        found.add_notable(prefix + name, path, look_of, blob)
             except OSError as error:
                 unreadable.append((folder, reason(error)))
             finally:
                 os.close(descriptor)
         for path, why in unreadable:
-            found.add_notable(prefix.rstrip("/"), path, Look(State.UNREADABLE, path, None, why), "")
+            unread = Look(State.UNREADABLE, path, None, why)
+            found.add_notable(prefix.rstrip("/"), path, unread, "")
     return found
+
+
+def _add_other(
+    found: Links, root: str, snapshot: str, name: str, to_blobs: str, stack: list[tuple[str, str]]
+) -> None:
+    """Add what is no link: a folder to those to be listed, anything else to the files."""
+    path = f"{snapshot}/{name}"
+    if os.path.isdir(path) and not os.path.islink(path):
+        stack.append((name + "/", "../" + to_blobs))
+    elif os.path.lexists(path):
+        found.add_notable(name, path, look(path, root), "")
 
 
 def _follow(path: str, root: str, target: str, etag: str, blobs: Blobs) -> tuple[Look, str]:

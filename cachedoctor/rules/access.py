@@ -69,6 +69,8 @@ class Unreadable(RootRule):
             message = f"the place cannot be read: {root.error}"
             yield self.about(root.path, (), message, locator=root.locator)
         for entry in root.entries:
+            if not entry.notable:
+                continue
             seen.faults(entry)
             for artifact in entry.notable:
                 why = artifact.detail if artifact.state is State.UNREADABLE else ""

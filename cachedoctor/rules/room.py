@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from cachedoctor import disk
@@ -14,7 +15,7 @@ from cachedoctor.rules.waste import leavings
 from cachedoctor.vocabulary import Severity, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from cachedoctor.rules import Examination
     from cachedoctor.vocabulary import Artifact, Entry, FileSet, Finding, Repair, Root
@@ -209,11 +210,15 @@ class DetachedSnapshot(RootRule):
         for folder, mine in seen.revisions(root).items():
             if root.listing.repositories[folder].unreadable:
                 continue  # a branch may be there all the same
-            attached = any(entry.refs for entry in mine)
             detached = [e for e in mine if e.revision and not e.refs and e.artifacts]
-            files = {e.id: e.sizes for e in mine} if detached else {}
+            if not detached:
+                continue
+            attached = any(entry.refs for entry in mine)
+            sizes = {entry.id: entry.sizes for entry in mine}
+            revisions = Counter(file for files in sizes.values() for file in files)
             for entry in detached:
-                size = sum(_own(files, entry).values())
+                files = sizes[entry.id]
+                size = sum([files[file] for file in files if revisions[file] == 1])
                 yield self.about(
                     entry.path,
                     (entry,),
@@ -232,8 +237,8 @@ class DetachedSnapshot(RootRule):
         found = (seen.revisions(root).get(folder) for root in seen.survey.roots)
         mine = next(revisions for revisions in found if revisions)
         entry = next(entry for entry in mine if entry.path == finding.path)
-        own = _own({e.id: e.sizes for e in mine}, entry)
-        blobs = sorted(file for file in own if "/blobs/" in file)
+        others = {file for e in mine if e.id != entry.id for file in e.sizes}
+        blobs = sorted(f for f in entry.sizes if f not in others and "/blobs/" in f)
         return hub.detach(entry, blobs, finding.bytes)
 
 
@@ -265,13 +270,6 @@ class RebuildableCache(SetsAside, RootRule):
                 unit="bytes",
                 bytes=size,
             )
-
-
-def _own(files: Mapping[str, Mapping[str, int]], entry: Entry) -> dict[str, int]:
-    """Return the files of a revision that no other of `files`, by entry, has, with their length."""
-    others = [sizes for key, sizes in files.items() if key != entry.id]
-    own = files[entry.id].keys() - set().union(*others)
-    return {file: size for file, size in files[entry.id].items() if file in own}
 
 
 def _files(artifacts: Sequence[Artifact]) -> list[Artifact]:
