@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _HEX = frozenset("0123456789abcdef")
 _BY_LENGTH = {40: "git-sha1", 64: "sha256"}
 _SF_DATALESS = 0x40000000  # macOS `sys/stat.h`: the content is elsewhere
+_REGULAR_MASK = 0o170000 | stat.S_IRUSR
+_READABLE = stat.S_IFREG | stat.S_IRUSR
 _HAS_FLAGS = hasattr(os.stat_result, "st_flags")
 LIVE_S = 600  # law 7: where a holder cannot be known, a younger partial counts as live
 
@@ -187,10 +189,10 @@ def reason(error: OSError) -> str:
 
 
 def plain(status: os.stat_result, user: int) -> bool:
-    """Say whether a regular file is on this disk and readable to its owner, who is `user`."""
-    if _HAS_FLAGS and getattr(status, "st_flags", 0) & _SF_DATALESS:
+    """Say whether this is a regular file on this disk, readable to its owner, who is `user`."""
+    if status.st_mode & _REGULAR_MASK != _READABLE or status.st_uid != user:
         return False
-    return status.st_uid == user and bool(status.st_mode & 0o400)
+    return not (_HAS_FLAGS and getattr(status, "st_flags", 0) & _SF_DATALESS)
 
 
 def regular(path: str, status: os.stat_result) -> Look:

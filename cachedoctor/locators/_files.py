@@ -35,12 +35,12 @@ REMEMBERED, READ = 1, 2
 class Blobs(Mapping[str, Look]):
     """The files of one `blobs/` folder by name."""
 
-    __slots__ = ("_odd", "_plain", "folder", "proofs")
+    __slots__ = ("_odd", "folder", "packed", "proofs")
 
     def __init__(self, folder: str) -> None:
         """Begin with none."""
         self.folder = folder
-        self._plain: dict[str, bytes] = {}  # packed: what is a regular file and readable
+        self.packed: dict[str, bytes] = {}  # packed: what is a regular file and readable
         self._odd: dict[str, Look] = {}
         self.proofs = 0
 
@@ -53,33 +53,28 @@ class Blobs(Mapping[str, Look]):
 
         Raises `struct.error` for numbers that no file system should have.
         """
-        self._plain[name] = _PACKED.pack(
+        self.packed[name] = _PACKED.pack(
             status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, 0
         )
 
-    def size_of(self, name: str) -> int | None:
-        """Return the length of a regular file that can be read, and `None` for all else."""
-        packed = self._plain.get(name)
-        return None if packed is None else int(_SIZE(packed)[0])
-
     def stamp_of(self, name: str) -> Stamp | None:
         """Return the stamp of a regular file that can be read, and `None` for all else."""
-        packed = self._plain.get(name)
+        packed = self.packed.get(name)
         return None if packed is None else Stamp._make(_PACKED.unpack(packed)[:5])
 
     def held(self, name: str) -> tuple[int, int, int]:
         """Return device, inode and length of a regular file that can be read."""
-        device, inode, length = _HELD(self._plain[name])
+        device, inode, length = _HELD(self.packed[name])
         return device, inode, length
 
     def proof_of(self, name: str) -> int:
         """Return whether a file's content was proven: 0 for no, then `REMEMBERED` or `READ`."""
-        return self._plain[name][-1]
+        return self.packed[name][-1]
 
     def prove(self, name: str, proof: int) -> None:
         """Note how a file's content was proven."""
         self.proofs += not self.proof_of(name)
-        self._plain[name] = self._plain[name][:-1] + bytes((proof,))
+        self.packed[name] = self.packed[name][:-1] + bytes((proof,))
 
     def __getitem__(self, name: str) -> Look:
         """Return the look at one file."""
@@ -90,16 +85,16 @@ class Blobs(Mapping[str, Look]):
 
     def __contains__(self, name: object) -> bool:
         """Say whether anything lies under `name`."""
-        return name in self._plain or name in self._odd
+        return name in self.packed or name in self._odd
 
     def __iter__(self) -> Iterator[str]:
         """Go through the names."""
-        yield from self._plain
+        yield from self.packed
         yield from self._odd
 
     def __len__(self) -> int:
         """Count them."""
-        return len(self._plain) + len(self._odd)
+        return len(self.packed) + len(self._odd)
 
 
 class Promises(Mapping[str, tuple[int, Digest]]):
@@ -142,6 +137,7 @@ class Links(Files):
         "_blobs",
         "_etags",
         "_names",
+        "_packed",
         "_promises",
         "_sizes",
         "_snapshot",
@@ -155,6 +151,7 @@ class Links(Files):
         self.folder = blobs.folder
         self._snapshot = snapshot
         self._blobs = blobs
+        self._packed = blobs.packed
         self._promises = promises
         self._names: list[str] = []
         self._etags: list[str] = []
@@ -168,8 +165,9 @@ class Links(Files):
         Plain is a small file whose blob has the name and the length that the manifest promises, or
         one that no manifest speaks of and that is no weights.
         """
-        size = self._blobs.size_of(etag)
-        if size is None or size >= WEIGHTY_BYTES:
+        packed = self._packed.get(etag)
+        size = _SIZE(packed)[0] if packed else WEIGHTY_BYTES
+        if size >= WEIGHTY_BYTES:
             return False
         promise = self._promises.rows.get(name)
         if promise is not None:

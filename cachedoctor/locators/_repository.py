@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import stat
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,6 +27,7 @@ _ETAG_LENGTHS = (40, 64)
 _DIGEST = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _TREE_LIMIT_BYTES = 64 << 20
 _TREE_VERSION = 1
+_NO_FILES = frozenset(("", ".", ".."))
 
 
 class Ref(NamedTuple):
@@ -151,20 +153,16 @@ def _blobs(
             for entry in entries:
                 name = entry.name
                 try:
-                    file = entry.is_file(follow_symlinks=False)
                     status = entry.stat(follow_symlinks=False)
-                    if file and len(name) in _ETAG_LENGTHS and name[0] != "t":  # almost all
-                        if plain(status, user):
-                            blobs.add_plain(name, status)
-                            continue
+                    if len(name) in _ETAG_LENGTHS and name[0] != "t" and plain(status, user):
+                        blobs.add_plain(name, status)
                     elif _PROBE.fullmatch(name):
                         probes.append(_leftover(f"{folder}/{name}", status))
-                        continue
-                    elif partial := _PARTIAL.fullmatch(name) if file else None:
+                    elif (partial := _PARTIAL.fullmatch(name)) and stat.S_ISREG(status.st_mode):
                         found = Partial(f"{folder}/{name}", partial[1], stamp_of(status))
                         partials.append(found)
-                        continue
-                    blobs.add(name, look(f"{folder}/{name}", root))
+                    else:
+                        blobs.add(name, look(f"{folder}/{name}", root))
                 except FileNotFoundError:  # gone since it was listed
                     continue
                 except (OSError, struct.error) as error:
@@ -214,9 +212,8 @@ def _leftover(path: str, status: os.stat_result) -> Leftover:
 def _is_below(name: str) -> bool:
     """Say whether a name leads to a place below the revision."""
     if "/" not in name:
-        return name not in ("", "..")
-    parts = name.split("/")
-    return ".." not in parts and "" not in parts
+        return name not in _NO_FILES
+    return _NO_FILES.isdisjoint(name.split("/"))
 
 
 def _trees(folder: str, blobs: Blobs, bad_trees: list[tuple[str, str]]) -> dict[str, Promises]:
@@ -239,10 +236,10 @@ def _tree(path: str, etags: Mapping[str, str]) -> tuple[Promises, str]:
     """
     rows: dict[str, tuple[int, str, str]] = {}
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", buffering=0) as file:
             if os.fstat(file.fileno()).st_size > _TREE_LIMIT_BYTES:
                 return NO_PROMISES, "it is larger than any manifest"
-            raw = json.loads(file.read())
+            raw = json.loads(file.readall())
         if raw.get("format_version", _TREE_VERSION) != _TREE_VERSION:
             return NO_PROMISES, ""
         for name, row in raw["files"].items():
