@@ -185,7 +185,7 @@ def _refs(folder: str, unreadable: list[tuple[str, str]], probes: list[Leftover]
                 probes.append(_leftover(entry.path, entry.stat(follow_symlinks=False)))
             elif entry.is_file(follow_symlinks=False):
                 try:
-                    with open(entry.path, "rb") as file:
+                    with open(entry.path, "rb", buffering=0) as file:
                         text = file.read(4096).decode("utf-8", "surrogateescape")
                     stamp = stamp_of(entry.stat(follow_symlinks=False))
                 except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from cachedoctor import disk
@@ -215,7 +216,7 @@ class DetachedSnapshot(RootRule):
                 continue
             attached = any(entry.refs for entry in mine)
             sizes = {entry.id: entry.sizes for entry in mine}
-            revisions = Counter(file for files in sizes.values() for file in files)
+            revisions = Counter(chain.from_iterable(sizes.values()))
             for entry in detached:
                 files = sizes[entry.id]
                 size = sum([files[file] for file in files if revisions[file] == 1])
