@@ -79,21 +79,23 @@ def _not_cached(descriptor: int, size: int) -> frozenset[int]:
     found = set()
     mincore = ctypes.CDLL(None, use_errno=True).mincore
     mincore.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p)
-    pages = _CHUNK_BYTES // mmap.PAGESIZE
+    marks = ctypes.create_string_buffer(_CHUNK_BYTES // mmap.PAGESIZE)
+    kind = mmap.PROT_READ | mmap.PROT_WRITE  # a private view: nothing is ever written
     for start in range(0, size, _WINDOW_BYTES):
         length = min(_WINDOW_BYTES, size - start)
-        kind = mmap.PROT_READ | mmap.PROT_WRITE  # a private view: nothing is ever written
         with mmap.mmap(descriptor, length, mmap.MAP_PRIVATE, kind, offset=start) as view:
-            held = ctypes.create_string_buffer(-(-length // mmap.PAGESIZE))
             place = ctypes.c_char.from_buffer(view)
-            wrong = mincore(ctypes.addressof(place), length, held)
+            first = ctypes.addressof(place)
             del place  # or the view could not be closed
-            if wrong:
-                return frozenset()
-        marks = held.raw
-        for number in range(-(-length // _CHUNK_BYTES)):
-            if not any(marks[number * pages : (number + 1) * pages]):
-                found.add(start + number * _CHUNK_BYTES)
+            for at in range(0, length, _CHUNK_BYTES):
+                if mincore(first + at, 1, marks):
+                    return frozenset()
+                if marks[0] != b"\0":  # asking of every page takes a while
+                    continue
+                piece = min(_CHUNK_BYTES, length - at)
+                mincore(first + at, piece, marks)
+                if not any(marks.raw[: -(-piece // mmap.PAGESIZE)]):
+                    found.add(start + at)
     return frozenset(found)
 
 
