@@ -73,7 +73,7 @@ def read(folder: str, *, home: str, confined: bool) -> Config:
         raise UsageError(f"`{path}` cannot be understood: it is nested too deeply") from error
     except (OSError, ValueError) as error:  # a syntax error says its line
         raise UsageError(f"`{path}` cannot be understood: {error}") from error
-    said = _Lines(path, text)
+    said = Lines(path, text)
     for key in raw:
         if key not in ("locator", "engines"):
             raise said.wrong(key, "is not known; there are `[[locator]]` and `[engines]`")
@@ -95,7 +95,7 @@ def read(folder: str, *, home: str, confined: bool) -> Config:
 
 
 def _place(
-    row: object, said: _Lines, number: int, folder: str, home: str, *, confined: bool
+    row: object, said: Lines, number: int, folder: str, home: str, *, confined: bool
 ) -> Place:
     if not isinstance(row, dict):
         raise said.wrong("locator", "holds something that is no table")
@@ -117,7 +117,7 @@ def _place(
     return Place(row["kind"], path, row.get("engine", ""), said.at("kind", number))
 
 
-class _Lines:
+class Lines:
     """Finds the line of a key, which the parser does not tell."""
 
     def __init__(self, path: str, text: str) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from cachedoctor.host import Host
     from cachedoctor.journal import Run
+    from cachedoctor.lockfile import Lock
     from cachedoctor.staging import Network
     from cachedoctor.vocabulary import (
         Entry,
@@ -57,6 +58,7 @@ class Report(NamedTuple):
     unanswered: tuple[tuple[str, str], ...] = ()  # repositories that the hub said nothing of, why
     engines: tuple[str, ...] = ()  # as asked for
     models: tuple[str, ...] = ()
+    lock: Lock | None = None
 
     def of(self, entry: Entry) -> tuple[Finding, ...]:
         """Return the findings about one entry."""
@@ -74,12 +76,14 @@ def scan(
     max_age_s: int | None = None,
     network: Network | None = None,
     only: frozenset[str] | None = None,
+    lock: Lock | None = None,
     cure_notes: bool = True,
     progress: Progress = SILENT,
 ) -> Report:
     """Look at what the engines called `names`, or all of them, keep on `host`.
 
-    `models` narrows the answer to these of their models; `deep` reads every byte that has a digest
+    `lock` narrows the answer to the models of a lock file and demands exactly their bytes, `models`
+    to these of the engines' models; `deep` reads every byte that has a digest
     and remembers it: what is remembered as right is read again only with `fresh`, or when that is
     longer ago than `max_age_s`. With a `network` the hub is asked about files of which nothing here
     tells what they must be. `paths` narrows the answer to what lies there, `only` the look
@@ -90,14 +94,16 @@ def scan(
     """
     began = time.perf_counter()
     asked = [engines.find(name) for name in names]
-    survey = look(host, [engines.find(name) for name in names or engines.names()], only)
+    survey = look(host, [engines.find(name) for name in names or engines.names()], only, lock)
     places = [os.path.realpath(path) for path in paths]
 
     def chosen(survey: Survey) -> tuple[Entry, ...]:
         return tuple(
             entry
             for entry in survey.entries
-            if (not asked or _asked(entry, names, models)) and _within(entry, places)
+            if (not asked or _asked(entry, names, models))
+            and _within(entry, places)
+            and (lock is None or lock.of(entry) is not None)
         )
 
     entries = chosen(survey)
@@ -144,6 +150,7 @@ def scan(
         unanswered,
         tuple(names),
         tuple(models),
+        lock,
     )
 
 

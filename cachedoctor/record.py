@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cachedoctor.doctor import Report
     from cachedoctor.host import Host
     from cachedoctor.journal import Kept
+    from cachedoctor.locking import Locked
     from cachedoctor.rules import Rule
     from cachedoctor.surgery import Outcome, Plan
     from cachedoctor.verdict import Verdict
@@ -93,6 +94,38 @@ def verdict_json(verdict: Verdict, host: Host) -> Json:
     body["repair"] = repair_json(repair) if repair else None
     body["cure"] = None if verdict.ready else verdict.cure
     return {**head(host), "verdict": body}
+
+
+def verdicts_json(verdicts: Sequence[Verdict], host: Host, *, many: bool) -> Json:
+    """Return one preflight's verdict, or those of a lock file's models."""
+    if not many:
+        return verdict_json(verdicts[0], host)
+    bodies = [verdict_json(verdict, host)["verdict"] for verdict in verdicts]
+    ready = all(verdict.ready for verdict in verdicts)
+    return {**head(host), "ready": ready, "verdicts": bodies}
+
+
+def lock_json(found: Sequence[Locked], host: Host) -> Json:
+    """Return the models of a lock file as data."""
+    return {
+        **head(host),
+        "models": [
+            {
+                "engine": one.model.engine,
+                "name": one.model.name,
+                "repository": one.model.repository or None,
+                "revision": one.model.revision or None,
+                "url": one.model.url or None,
+                "from": "listing" if one.online else "files",
+                "unproven": list(one.unproven),
+                "files": {
+                    name: {"bytes": file.bytes, **file.digests}
+                    for name, file in sorted(one.model.files.items())
+                },
+            }
+            for one in found
+        ],
+    }
 
 
 def rules_json(rules: Iterable[Rule]) -> Json:

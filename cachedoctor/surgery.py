@@ -7,7 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import disk, doctor, engines, fetch, journal, readiness, staging
+from cachedoctor import disk, doctor, engines, fetch, journal, locking, readiness, staging
 from cachedoctor.errors import LockHeldError, RepairError, UsageError
 from cachedoctor.repairs import folder, hub, single
 from cachedoctor.vocabulary import (
@@ -126,31 +126,52 @@ def absent_model(
     answer = readiness.ready(found, report, models, size)
     if answer.entry is not None:
         return _unbranched(answer.entry, report) if answer.code == "CD403" else ()
-    path, root, claim = _wanted_model(found, models[0], report.host)
-    layout = found.locators[0]
+    return (_absence(found, models[0], report),)
+
+
+def absent_locked(report: Report) -> tuple[Finding, ...]:
+    """Return a finding for each model of the report's lock file that is not there as locked."""
+    found = []
+    for locked in report.lock.models if report.lock else ():
+        engine = engines.find(locked.engine)
+        model = engine.table.model(locked.name)
+        answer = readiness.ready(engine, report, (model,))
+        if answer.entry is None:
+            found.append(_absence(engine, model, report))
+        elif answer.code == "CD403":
+            found += _unbranched(answer.entry, report)
+    return tuple(found)
+
+
+def _absence(engine: Engine, model: Model, report: Report) -> Finding:
+    """Return the finding that a model is not there, with the repair that fetches it."""
+    path, root, claim = _wanted_model(engine, model, report.host)
+    locked = report.lock.find(engine.name, model.name) if report.lock else None
+    layout = engine.locators[0]
     inside = os.path.join(os.path.realpath(root), os.path.relpath(path, root))
     if os.path.lexists(path) and os.path.realpath(path) != inside:
         raise RepairError(
             f"`{path}` is a link; nothing is written through it", hint="put a folder in its place"
         )
     if layout in single.LOCATORS:
+        if locked:
+            claim = locked.demanded(claim)
         need = claim.needs.requirements[0]
         copies = report.survey.digests.get(need.digest.hex, ()) if need.digest else ()
         repair = single.whole_file(claim, path, root, copies)
     else:
-        repair = hub.fetch_claim(claim, root, models[0].bytes)
-    return (
-        Finding(
-            "CD101",
-            "missing-file",
-            Severity.ERROR,
-            path,
-            f"{engine} {models[0].name} is not there",
-            (),
-            (engine,),
-            layout,
-            repair=repair,
-        ),
+        repair = hub.fetch_claim(claim, root, model.bytes)
+    at = f" at {locked.revision[:12]}" if locked and locked.revision else ""
+    return Finding(
+        "CD101",
+        "missing-file",
+        Severity.ERROR,
+        path,
+        f"{engine.name} {model.name}{at} is not there",
+        (),
+        (engine.name,),
+        layout,
+        repair=repair,
     )
 
 
@@ -172,10 +193,15 @@ def apply(plan: Plan, report: Report, network: Network) -> Outcome:
             f"`{where}` cannot be changed: {error.strerror or error}", hint="nothing was changed"
         ) from error
     again = doctor.scan(
-        report.host, report.engines, models=report.models, deep=False, progress=network.progress
+        report.host,
+        report.engines,
+        models=report.models,
+        lock=report.lock,
+        progress=network.progress,
     )
     cured = {(finding.code, finding.path) for finding in plan.cures}
     left = tuple(f for f in again.findings if (f.code, f.path) in cured)
+    left += tuple(f for f in absent_locked(again) if (f.code, f.path) in cured)
     aside = sum(repair.aside_bytes for repair in plan.repairs)
     return Outcome(tuple(began), again, left, aside)
 
@@ -229,7 +255,9 @@ def empty(host: Host) -> None:
 
 def _again(plan: Plan, report: Report) -> Plan:
     """Return what of an accepted plan is left after interrupted fixes were finished."""
-    now = doctor.scan(report.host, report.engines, models=report.models, deep=report.deep)
+    now = doctor.scan(
+        report.host, report.engines, models=report.models, lock=report.lock, deep=report.deep
+    )
     there = {(finding.code, finding.path): finding for finding in now.findings}
     known = {(finding.code, finding.path) for finding in report.findings}
     keys = [(finding.code, finding.path) for finding in plan.cures]
@@ -320,7 +348,12 @@ def _resolved(finding: Finding, report: Report, network: Network) -> Repair:
     repair = finding.repair
     claim, entry = _claim_of(finding, report)
     staging.allowed(network)
-    listing = fetch.hub_listing(claim.repository, "main", network.host, network.mirrors)
+    locked = report.lock.find(claim.engine, claim.model) if report.lock else None
+    revision = (locked.revision if locked else "") or "main"
+    listing = fetch.hub_listing(claim.repository, revision, network.host, network.mirrors)
+    if locked and (why := locking.differs(listing.files, locked, claim.prefix)):
+        where = locked.said_by
+        raise RepairError(f"{claim.repository} at {revision[:12]} is not as {where} demands: {why}")
     root = repair.root if repair else ""
     files = [(f.path, Proof("", f.bytes, f.digest)) for f in listing.files]
     if finding.locator == "hub-cache":

@@ -15,13 +15,20 @@ if TYPE_CHECKING:
     from cachedoctor.engines import Engine
     from cachedoctor.host import Host
     from cachedoctor.locators import Locator
+    from cachedoctor.lockfile import Lock
     from cachedoctor.vocabulary import Claim, Digest, Entry
 
 
-def look(host: Host, chosen: Sequence[Engine], only: frozenset[str] | None = None) -> Survey:
+def look(
+    host: Host,
+    chosen: Sequence[Engine],
+    only: frozenset[str] | None = None,
+    lock: Lock | None = None,
+) -> Survey:
     """List every root of the layouts and let the `chosen` engines claim what they would load.
 
-    Every layout is listed when nothing is narrowed: one holds what can repair another.
+    Every layout is listed when nothing is narrowed: one holds what can repair another. What `lock`
+    demands of its models comes before all other evidence.
     Raises `UsageError` for a layout in a configuration file that is not known.
     """
     layouts = dict.fromkeys(name for engine in chosen for name in engine.locators)
@@ -39,7 +46,7 @@ def look(host: Host, chosen: Sequence[Engine], only: frozenset[str] | None = Non
     kinds = [locators.find(name) for name in layouts]
     roots = _with_siblings(
         [
-            _read(locator, path, host, chosen, only)
+            _read(locator, path, host, chosen, only, lock)
             for locator in kinds
             for path in _places(locator, host)
         ]
@@ -72,6 +79,7 @@ def _read(
     host: Host,
     chosen: Sequence[Engine],
     only: frozenset[str] | None,
+    lock: Lock | None,
 ) -> Root:
     try:
         root = locator.read(path, host, only)
@@ -80,9 +88,22 @@ def _read(
     except OSError as error:
         return Root(locator.name, path, (), error=locators.reason(error))
     users = [engine for engine in chosen if host.places or locator.name in engine.locators]
-    return root._replace(
-        entries=tuple(_claimed(entry, users, host, locator) for entry in root.entries)
-    )
+    entries = tuple(_claimed(entry, users, host, locator) for entry in root.entries)
+    if lock is not None:
+        entries = tuple(_locked(entry, lock, locator) for entry in entries)
+    return root._replace(entries=entries)
+
+
+def _locked(entry: Entry, lock: Lock, locator: Locator) -> Entry:
+    """Add to an entry what a lock file demands of it."""
+    model = lock.of(entry)
+    if model is None:
+        return entry
+    artifacts = {artifact.name: artifact for artifact in entry.artifacts}
+    for name, file in model.files.items():
+        artifact = artifacts.get(name) or locator.missing(entry, name)
+        artifacts[name] = file.expect(artifact, model.engine)
+    return entry._replace(artifacts=tuple(artifacts.values()))
 
 
 def _claimed(entry: Entry, users: Sequence[Engine], host: Host, locator: Locator) -> Entry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import doctor, engines, readiness
@@ -10,6 +11,7 @@ from cachedoctor.host import Host
 from cachedoctor.rules import machine
 
 if TYPE_CHECKING:
+    from cachedoctor.lockfile import Lock
     from cachedoctor.vocabulary import Finding, Repair
 
 
@@ -26,10 +28,13 @@ class Verdict(NamedTuple):
     why: str | None
     repair: Repair | None
     checked: doctor.Checked | None = None
+    lock: str | None = None  # the lock file that was asked for
 
     @property
     def cure(self) -> str:
         """Return the command that makes it ready, or empty where none does."""
+        if self.lock:
+            return f"cachedoctor fix --lock {shlex.quote(self.lock)}"
         question = f"--size {self.size}" if self.size else f"--model {self.model}"
         return {
             "CD601": f"pip install {machine.package_of(self.engine)}",
@@ -40,10 +45,17 @@ class Verdict(NamedTuple):
 
 
 def preflight(
-    engine: str, *, size: str | None = None, model: str | None = None, host: Host | None = None
+    engine: str,
+    *,
+    size: str | None = None,
+    model: str | None = None,
+    lock: Lock | None = None,
+    host: Host | None = None,
 ) -> Verdict:
     """Say whether `engine` would load the model of a size, or a named model, right now.
 
+    With a `lock` the model must be there at the locked revision, with the locked lengths, and with
+    the locked digests as far as they are remembered: `verify` reads them.
     Looks only at that model's places: stat calls, headers and remembered digests, no network and no
     import beyond the standard library's. A verdict, never an exception, for the ordinary "no".
     Raises `UsageError` for an unknown engine, size or model.
@@ -54,11 +66,14 @@ def preflight(
     found = engines.find(engine)
     models = readiness.answers(found, size=size, model=model)
     places = frozenset(place for m in models for place in found.places(m))
-    report = doctor.scan(here, [engine], only=places, cure_notes=False)
+    report = doctor.scan(here, [engine], only=places, lock=lock, cure_notes=False)
     answer = readiness.ready(found, report, models, size)
     if not answer.ready:  # look again at everything: the cure may lie in another place
-        report = doctor.scan(here, [engine], cure_notes=False)
+        report = doctor.scan(here, [engine], lock=lock, cure_notes=False)
         answer = readiness.ready(found, report, models, size)
+    locked = lock.find(engine, models[0].name) if lock else None
+    if locked and answer.entry is None and locked.revision:
+        answer = answer._replace(why=f"not there at the locked revision {locked.revision[:12]}")
     entry = next((e for e in report.entries if e.id == answer.entry), None)
     finding: Finding | None = None
     if entry is not None and not answer.ready:
@@ -81,4 +96,5 @@ def preflight(
         answer.why,
         repair,
         report.checked[entry.id] if entry else None,
+        lock.path if lock else None,
     )

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
 WEIGHTS = (".bin", ".safetensors", ".pt", ".pth", ".npz", ".gguf", ".onnx", ".ckpt", ".h5")
 WEIGHTY_BYTES = 1 << 20  # of weights: configuration and vocabularies are shorter
@@ -53,6 +53,7 @@ class Status(enum.StrEnum):
 class Evidence(enum.StrEnum):
     """Say why we believe an expected size or digest."""
 
+    LOCK = "lock file"
     TREE = "hub tree manifest"
     BLOB_NAME = "blob name"
     METADATA = "download metadata"
@@ -192,6 +193,22 @@ class FileSet(NamedTuple):
     since: str = ""
     until: str = ""
     folder: str = ""  # the folder these versions look in, where the folder's name changed
+
+    def chosen(self, listed: Collection[str]) -> set[str]:
+        """Choose of a listing what is opened: of several names the first, a bundle as a whole.
+
+        An index of weights brings all of their shards.
+        """
+        found: set[str] = set()
+        for need in self.requirements:
+            for name in need.names:
+                below = [each for each in listed if each.startswith(name + "/")]
+                if name in listed or below:
+                    found.update(below or (name,))
+                    break
+        if any(name.endswith(".safetensors.index.json") for name in found):
+            found |= {name for name in listed if name.endswith(".safetensors") and "/" not in name}
+        return found
 
 
 class Claim(NamedTuple):

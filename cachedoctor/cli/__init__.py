@@ -23,6 +23,7 @@ COMMANDS = (
     "where",
     "engines",
     "explain",
+    "lock",
     "info",
     "demo",
 )

@@ -11,6 +11,7 @@ from cachedoctor.cli.options import (
     codes_and_engines,
     fetch_options,
     host_options,
+    lock_option,
     mirrors,
     model_options,
     output_options,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 @click.command(name="fix", short_help="Plan, show, ask, repair, look again.")
 @click.argument("words", metavar="[ENGINE|CODE]...", nargs=-1)
 @model_options
+@lock_option
 @click.option(
     "--deep", is_flag=True, help="Read every byte first, to find what headers do not show."
 )
@@ -39,6 +41,7 @@ def command(
     words: tuple[str, ...],
     size: str | None,
     model: str | None,
+    lock: str | None,
     deep: bool,
     waste: bool,
     dry_run: bool,
@@ -62,6 +65,7 @@ def command(
       cachedoctor fix fluidaudio --yes         one engine, without a question
       cachedoctor fix whisper-mps --size tiny  also fetches the model when it is not there
       cachedoctor fix CD502                    one kind of finding, notes too
+      cachedoctor fix --lock models.lock       fetches exactly these revisions
     """
     from cachedoctor import record, repair_report, surgery
     from cachedoctor.cli import console
@@ -69,9 +73,11 @@ def command(
     network = _network(host, offline=offline, mirror=mirror, quiet=quiet)
     codes, names = codes_and_engines(words)
     _known(codes)
-    found = _look(host, names, size, model, deep=deep or "CD301" in codes, network=network)
-    asked = size or model
-    absent = surgery.absent_model(found, names[0], size=size, model=model) if asked else ()
+    read_all = deep or "CD301" in codes or lock is not None
+    found = _look(host, names, size, model, lock, deep=read_all, network=network)
+    absent = surgery.absent_locked(found)
+    if size or model:
+        absent = surgery.absent_model(found, names[0], size=size, model=model)
     plan = surgery.plan(found, codes=codes, waste=waste, absent=absent, network=network)
     show = not quiet and format_ == "text"
     if show:
@@ -125,6 +131,7 @@ def _look(
     names: tuple[str, ...],
     size: str | None,
     model: str | None,
+    lock: str | None,
     *,
     deep: bool,
     network: Network,
@@ -132,6 +139,13 @@ def _look(
     from cachedoctor import doctor, engines, readiness
     from cachedoctor.errors import UsageError
 
+    if lock is not None:
+        from cachedoctor import locking
+
+        if size or model:
+            raise UsageError("--lock names the models itself; leave --size and --model out")
+        demanded = locking.read(lock)
+        return doctor.scan(host, names, lock=demanded, deep=deep, progress=network.progress)
     models: list[str] = []
     if size or model:
         if len(names) != 1:

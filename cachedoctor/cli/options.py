@@ -123,6 +123,13 @@ def model_options(command: Callable[P, R]) -> Callable[P, R]:
     )(command)
 
 
+def lock_option(command: Callable[P, R]) -> Callable[P, R]:
+    """Give a command `--lock`."""
+    return click.option(
+        "--lock", metavar="FILE", help="The models of a lock file, exactly as it says."
+    )(command)
+
+
 def codes_and_engines(words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Tell rule codes from engine names among the arguments."""
     codes = tuple(word.upper() for word in words if _CODE.fullmatch(word))

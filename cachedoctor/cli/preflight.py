@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from cachedoctor.cli.options import host_options, model_options, output_options
+from cachedoctor.cli.options import host_options, lock_option, model_options, output_options
 from cachedoctor.host import Host
+
+if TYPE_CHECKING:
+    from cachedoctor.verdict import Verdict
 
 
 @click.command(name="preflight", short_help="Will this engine load this model, now, offline?")
-@click.argument("engine")
+@click.argument("engine", required=False)
 @model_options
+@lock_option
 @host_options
 @output_options
 def command(
-    engine: str,
+    engine: str | None,
     size: str | None,
     model: str | None,
+    lock: str | None,
     host: Host,
     verbose: bool,
     quiet: bool,
@@ -24,21 +31,46 @@ def command(
 ) -> None:
     """Answer in one line whether ENGINE would load a model now, without the network.
 
-    Exit code 0 when it is ready, 1 when it is not, 2 for an unknown name: made for scripts.
+    With --lock one line for each model of a lock file, or those of ENGINE: there at exactly that
+    revision, with these lengths; `verify --lock` reads every byte. Exit code 0 when all are ready,
+    1 when one is not, 2 for an unknown name: made for scripts.
 
     \b
       cachedoctor preflight faster-whisper --size small || exit 1
       cachedoctor preflight whisper-mps --model tiny.en --json
+      cachedoctor preflight --lock models.lock
     """
     from cachedoctor import report
     from cachedoctor.cli import console
-    from cachedoctor.verdict import preflight
 
-    verdict = preflight(engine, size=size, model=model, host=host)
+    verdicts = _verdicts(engine, size, model, lock, host)
     if format_ == "json":
         from cachedoctor import record
 
-        click.echo(record.dumps(record.verdict_json(verdict, host)))
+        click.echo(record.dumps(record.verdicts_json(verdicts, host, many=lock is not None)))
     elif not quiet:
-        console.say([report.verdict_line(verdict, host)])
-    click.get_current_context().exit(0 if verdict.ready else 1)
+        console.say([report.verdict_line(verdict, host) for verdict in verdicts])
+    click.get_current_context().exit(0 if all(verdict.ready for verdict in verdicts) else 1)
+
+
+def _verdicts(
+    engine: str | None, size: str | None, model: str | None, lock: str | None, host: Host
+) -> list[Verdict]:
+    from cachedoctor.errors import UsageError
+    from cachedoctor.verdict import preflight
+
+    if lock is None:
+        if engine is None:
+            raise UsageError("name an engine, or a lock file with --lock")
+        return [preflight(engine, size=size, model=model, host=host)]
+    if size or model:
+        raise UsageError("--lock names the models itself; leave --size and --model out")
+    from cachedoctor import engines, locking
+
+    demanded = locking.read(lock)
+    chosen = engines.find(engine).name if engine else None
+    return [
+        preflight(locked.engine, model=locked.name, lock=demanded, host=host)
+        for locked in demanded.models
+        if chosen in (None, locked.engine)
+    ]

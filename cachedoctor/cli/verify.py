@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cachedoctor.cli.options import host_options, mirrors, output_options
+from cachedoctor.cli.options import host_options, lock_option, mirrors, output_options
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
+    from cachedoctor.lockfile import Lock
     from cachedoctor.staging import Network
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -28,10 +29,12 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
     "--mirror", "mirror", metavar="hub=URL", multiple=True, help="Ask here instead of the hub."
 )
 @click.option("--max-rate", metavar="RATE", help="Read no faster: 50M or 1G bytes a second.")
+@lock_option
 @host_options
 @output_options
 def command(
     words: tuple[str, ...],
+    lock: str | None,
     fresh: bool,
     max_age: str | None,
     max_rate: str | None,
@@ -48,11 +51,14 @@ def command(
     client's notes, published tables, a copy elsewhere, an archive's checksums. What was read is
     remembered until the file changes. Exit code 0 when nothing is wrong, 1 otherwise; a file of
     which nothing is known is said and counted.
+    With --lock only the models of a lock file, which then is the evidence; one that is not there is
+    an error.
 
     \b
       cachedoctor verify                       everything
       cachedoctor verify whisper-mps --fresh   one engine, every byte again
       cachedoctor verify ~/models --max-age 30d
+      cachedoctor verify --lock models.lock    exactly these bytes
     """
     from cachedoctor import doctor, verification, verify_report
     from cachedoctor.cli import console
@@ -67,9 +73,14 @@ def command(
         fresh=fresh,
         max_age_s=_seconds(max_age),
         network=_network(host, mirror) if online else None,
+        lock=_lock(lock),
         cure_notes=verbose or format_ == "json",
         progress=verification.Throttled(shown, _rate(max_rate)) if max_rate else shown,
     )
+    if lock:
+        from cachedoctor import surgery
+
+        report = report._replace(findings=(*surgery.absent_locked(report), *report.findings))
     files = verification.verdicts(report.entries, report.contents)
     if format_ == "json":
         from cachedoctor import record
@@ -105,6 +116,14 @@ def _sorted_out(words: tuple[str, ...]) -> tuple[list[str], list[str]]:
         else:
             names.append(engines.find(word).name)
     return names, paths
+
+
+def _lock(path: str | None) -> Lock | None:
+    if path is None:
+        return None
+    from cachedoctor import locking
+
+    return locking.read(path)
 
 
 def _network(host: Host, mirror: tuple[str, ...]) -> Network:

@@ -23,7 +23,7 @@ from cachedoctor.vocabulary import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     from cachedoctor.locators._repository import Repository
     from cachedoctor.vocabulary import Artifact, Claim, Entry, Finding, Source, Step, Survey
@@ -162,7 +162,7 @@ def whole_model(
                 f"{claim.repository} has no {lacking}, which {claim.engine} needs",
                 hint="nothing was changed; another repository may have the model",
             )
-    wanted = _chosen(claim, listed)
+    wanted = claim.needs.chosen(listed)
     snapshot = os.path.join(path, "snapshots", commit)
     needs: list[Need] = []
     steps: list[Step] = [*folders(os.path.join(path, "blobs")), *folders(snapshot)]
@@ -187,15 +187,6 @@ def whole_model(
         steps.append(Put("ref", ref))
     words = f"fetch {claim.model} from {claim.repository} at {commit[:12]}"
     return built("fetch-model", words, root, tuple(needs), tuple(dict.fromkeys(steps)))
-
-
-def _chosen(claim: Claim, listed: Collection[str]) -> set[str]:
-    """Choose what an engine opens, of several names the first; an index brings all shards."""
-    found = (next((n for n in need.names if n in listed), "") for need in claim.needs.requirements)
-    chosen = {name for name in found if name}
-    if any(name.endswith(".safetensors.index.json") for name in chosen):
-        chosen |= {name for name in listed if name.endswith(".safetensors") and "/" not in name}
-    return chosen
 
 
 def restore_blob(

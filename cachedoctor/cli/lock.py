@@ -1,0 +1,98 @@
+"""`cachedoctor lock`."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from cachedoctor.cli.options import host_options, mirrors, output_options
+from cachedoctor.host import Host
+
+if TYPE_CHECKING:
+    from cachedoctor.staging import Network
+
+
+@click.command(name="lock", short_help="Write down the exact bytes of models.")
+@click.argument("questions", metavar="ENGINE:SIZE|MODEL...", nargs=-1, required=True)
+@click.option("-o", "--output", metavar="FILE", help="Write here.  [default: standard output]")
+@click.option("--online", is_flag=True, help="Take what is not here from the hub's listing.")
+@click.option(
+    "--mirror", "mirror", metavar="hub=URL", multiple=True, help="Ask here instead of the hub."
+)
+@host_options
+@output_options
+def command(
+    questions: tuple[str, ...],
+    output: str | None,
+    online: bool,
+    mirror: tuple[str, ...],
+    host: Host,
+    verbose: bool,
+    quiet: bool,
+    format_: str,
+) -> None:
+    """Write a lock file: repository, revision, and every file's length and digests.
+
+    Each model must be ready here; every byte is read and proven first. `preflight --lock` then
+    asks for exactly these files, `verify --lock` reads them, `fix --lock` fetches them. An older
+    FILE is replaced; it is easy to review: one line for each file of a model.
+
+    \b
+      cachedoctor lock faster-whisper:small whisperkit:large -o models.lock
+      cachedoctor lock whisper.cpp:tiny.en --online
+    """
+    from cachedoctor import lockfile, locking
+    from cachedoctor.cli import console
+    from cachedoctor.errors import UsageError
+    from cachedoctor.report import plural
+    from cachedoctor.version import VERSION
+
+    network = _network(host, mirror) if online else None
+    found = []
+    for question in questions:
+        engine, colon, what = question.partition(":")
+        if not (colon and what):
+            hint = "`cachedoctor lock faster-whisper:small`"
+            raise UsageError(f"`{question}` is not ENGINE:SIZE or ENGINE:MODEL", hint=hint)
+        progress = console.progress(quiet=quiet)
+        found.append(locking.lock(host, engine, what, network=network, progress=progress))
+    models = {(one.model.engine, one.model.name): one.model for one in found}.values()
+    text = lockfile.text(models, f"cachedoctor {VERSION}")
+    if output is not None:
+        _write(output, text)
+    if format_ == "json":
+        from cachedoctor import record
+
+        click.echo(record.dumps(record.lock_json(found, host)))
+    elif output is None:
+        click.echo(text, nl=False)
+    elif not quiet:
+        files = sum(len(model.files) for model in models)
+        counted = f"{plural(len(models), 'model')}, {plural(files, 'file')}"
+        click.echo(f"{counted}: {os.path.abspath(output)}")
+    for one in () if quiet else found:
+        name = f"{one.model.engine} {one.model.name}"
+        if one.online:
+            click.echo(f"{name}: from the hub's listing; nothing was read", err=True)
+        if one.unproven:
+            names = ", ".join(one.unproven)
+            click.echo(f"{name}: locked as they are, nothing proves them: {names}", err=True)
+
+
+def _write(path: str, text: str) -> None:
+    from cachedoctor.errors import CannotLookError
+
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise CannotLookError(f"`{path}` cannot be written: {error.strerror}") from error
+
+
+def _network(host: Host, mirror: tuple[str, ...]) -> Network:
+    from cachedoctor.fetch import Mirrors
+    from cachedoctor.staging import Network
+
+    return Network(host, mirrors=Mirrors(**mirrors(mirror)))

@@ -1,0 +1,210 @@
+"""A lock file: the exact bytes of chosen models, as TOML that is easy to review and to merge.
+
+```toml
+version = 1
+
+[[model]]
+engine = "faster-whisper"
+name = "tiny.en"
+repository = "Systran/faster-whisper-tiny.en"
+revision = "0d3d19a32d3338f10357c0889762bd8d64bbdeba"
+files."config.json" = {bytes = 2128, git-sha1 = "…", sha256 = "…"}
+files."model.bin" = {bytes = 75537502, sha256 = "…"}
+```
+
+One line a file, models by engine and name, files by path. `repository` with `revision`, or `url`,
+says where the files come from; a model without either can be checked and not fetched. What is not
+known is refused, not passed over: a lock that is read in part protects nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from typing import TYPE_CHECKING, NamedTuple
+
+from cachedoctor.config import Lines
+from cachedoctor.errors import CannotLookError, UsageError
+from cachedoctor.vocabulary import Digest, Evidence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from cachedoctor.vocabulary import Artifact, Claim, Entry
+
+VERSION = 1
+_LIMIT_BYTES = 16 << 20
+_HEX_LENGTHS = {"sha256": 64, "git-sha1": 40}
+_HEX = re.compile(r"[0-9a-f]+")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+_TEXTS = ("engine", "name", "repository", "revision", "url")
+
+
+class LockedFile(NamedTuple):
+    """One file: its length, and its digests by algorithm."""
+
+    bytes: int
+    digests: Mapping[str, str]
+
+    def expect(self, artifact: Artifact, engine: str) -> Artifact:
+        """Return `artifact` with what the lock demands of it, in the layout's own algorithm."""
+        known = artifact.digest.algorithm if artifact.digest else ""
+        algorithm = known if known in self.digests else max(self.digests)
+        return artifact._replace(
+            expected_bytes=self.bytes,
+            digest=Digest(algorithm, self.digests[algorithm]),
+            evidence=Evidence.LOCK,
+            required_by=artifact.required_by or (engine,),
+        )
+
+
+class LockedModel(NamedTuple):
+    """One model of one engine."""
+
+    engine: str
+    name: str
+    files: Mapping[str, LockedFile]  # by path within the entry
+    repository: str = ""
+    revision: str = ""
+    url: str = ""
+    said_by: str = ""  # file and line, for errors
+
+    def demanded(self, claim: Claim) -> Claim:
+        """Return the claim to a model of one file with what the lock demands of that file."""
+        need, *others = claim.needs.requirements
+        file = self.files.get(need.names[0])
+        if file is None:
+            return claim
+        algorithm = max(file.digests)
+        need = need._replace(bytes=file.bytes, digest=Digest(algorithm, file.digests[algorithm]))
+        return claim._replace(needs=claim.needs._replace(requirements=(need, *others)))
+
+
+class Lock(NamedTuple):
+    """What one file demands."""
+
+    path: str
+    models: tuple[LockedModel, ...]
+
+    def of(self, entry: Entry) -> LockedModel | None:
+        """Return the locked model that `entry` is, at the locked revision."""
+        for claim in entry.claims:
+            model = self.find(claim.engine, claim.model)
+            if model and (not model.revision or entry.revision in (None, model.revision)):
+                return model
+        return None
+
+    def find(self, engine: str, name: str) -> LockedModel | None:
+        """Return the locked model of an engine by its name."""
+        return next((m for m in self.models if (m.engine, m.name) == (engine, name)), None)
+
+
+def read(path: str) -> Lock:
+    """Read a lock file.
+
+    Raises `CannotLookError` when it cannot be read, and `UsageError` with the file, the line and
+    the key when it cannot be understood.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = file.read(_LIMIT_BYTES + 1)
+    except OSError as error:
+        raise CannotLookError(f"`{path}` cannot be read: {error.strerror}") from error
+    if len(content) > _LIMIT_BYTES:
+        raise UsageError(f"`{path}` is no lock file: more than {_LIMIT_BYTES} bytes")
+    try:
+        text = content.decode()
+        raw = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # a syntax error says its line
+        why = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise UsageError(f"`{path}` is no lock file: {why}") from error
+    said = Lines(path, text)
+    version = raw.pop("version", None)
+    if version != VERSION or isinstance(version, bool):
+        why = f"is {version!r}; this cachedoctor reads version {VERSION}"
+        raise said.wrong("version", "is not there" if version is None else why)
+    rows = raw.pop("model", [])
+    if raw:
+        raise said.wrong(next(iter(raw)), "is not known; there are `version` and `[[model]]`")
+    if not isinstance(rows, list):
+        raise said.wrong("model", "is one table; write `[[model]]`")
+    models: dict[tuple[str, str], LockedModel] = {}
+    for number, row in enumerate(rows):
+        model = _model(row, said, number)
+        if (model.engine, model.name) in models:
+            raise said.wrong(
+                "name", f"`{model.engine} {model.name}` is there twice", number, "model"
+            )
+        models[model.engine, model.name] = model
+    return Lock(path, tuple(models.values()))
+
+
+def text(models: Iterable[LockedModel], tool: str) -> str:
+    """Return the lock file that says this; `tool` is named in its first line."""
+    lines = [f"# Exact bytes of speech models, written by {tool}.", f"version = {VERSION}"]
+    for model in sorted(models, key=lambda m: (m.engine, m.name)):
+        lines += ["", "[[model]]"]
+        lines += [
+            f"{key} = {_quoted(getattr(model, key))}" for key in _TEXTS if getattr(model, key)
+        ]
+        for name, file in sorted(model.files.items()):
+            digests = "".join(f', {key} = "{value}"' for key, value in sorted(file.digests.items()))
+            lines.append(f"files.{_quoted(name)} = {{bytes = {file.bytes}{digests}}}")
+    return "\n".join(lines) + "\n"
+
+
+def _model(row: object, said: Lines, number: int) -> LockedModel:
+    if not isinstance(row, dict):
+        raise said.wrong("model", "holds something that is no table")
+    for key in row:
+        if key not in (*_TEXTS, "files"):
+            known = ", ".join((*_TEXTS, "files"))
+            raise said.wrong(key, f"is not known; a model has {known}", number, "model")
+    for key in ("engine", "name", "files"):
+        if key not in row:
+            raise said.wrong("[[model]]", f"lacks the key `{key}`", number, "model")
+    for key in _TEXTS:
+        value = row.get(key, "-")
+        if not isinstance(value, str) or not value.isprintable() or not value:
+            raise said.wrong(key, "must be a text that is not empty", number, "model")
+    revision, repository = row.get("revision", ""), row.get("repository", "")
+    if revision and not _COMMIT.fullmatch(revision):
+        raise said.wrong("revision", "must be a commit of 40 hex digits", number, "model")
+    if repository and not _REPOSITORY.fullmatch(repository):
+        raise said.wrong("repository", "must be `owner/name`", number, "model")
+    if not isinstance(row["files"], dict) or not row["files"]:
+        raise said.wrong("files", "must be a table with a row for each file", number, "model")
+    files = {name: _file(name, value, said, number) for name, value in row["files"].items()}
+    texts = {key: row[key] for key in _TEXTS if key in row}
+    return LockedModel(files=files, said_by=said.at("engine", number, "model"), **texts)
+
+
+def _file(name: str, row: object, said: Lines, number: int) -> LockedFile:
+    parts = name.split("/")
+    outside = os.path.isabs(name) or not name.isprintable() or "\\" in name
+    if outside or any(part in ("", ".", "..") for part in parts):
+        raise said.wrong("files", f"`{name}` is no path within a model", number, "model")
+    if not isinstance(row, dict):
+        raise said.wrong("files", f"`{name}` must be a table", number, "model")
+    size = row.get("bytes")
+    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+        raise said.wrong("files", f"`{name}` lacks its `bytes`", number, "model")
+    digests = {key: value for key, value in row.items() if key != "bytes"}
+    if not digests:
+        raise said.wrong("files", f"`{name}` lacks its `sha256`", number, "model")
+    for key, value in digests.items():
+        length = _HEX_LENGTHS.get(key)
+        if length is None:
+            raise said.wrong("files", f"`{name}`: `{key}` is not known", number, "model")
+        if not isinstance(value, str) or len(value) != length or not _HEX.fullmatch(value):
+            why = f"`{name}`: `{key}` must be {length} hex digits"
+            raise said.wrong("files", why, number, "model")
+    return LockedFile(size, digests)
+
+
+def _quoted(value: str) -> str:
+    """Return a text as TOML writes it; names were checked to be printable."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

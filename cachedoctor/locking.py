@@ -1,0 +1,180 @@
+"""Write a lock file from what is here, or from what the hub lists; check one against the tables."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from cachedoctor import digest, doctor, engines, fetch, lockfile, readiness, staging
+from cachedoctor.errors import CannotLookError, FetchError, UsageError
+from cachedoctor.locators import FolderListing
+from cachedoctor.lockfile import LockedFile, LockedModel
+from cachedoctor.vocabulary import SILENT, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cachedoctor.catalog import Model
+    from cachedoctor.doctor import Report
+    from cachedoctor.engines import Engine
+    from cachedoctor.host import Host
+    from cachedoctor.lockfile import Lock
+    from cachedoctor.staging import Network
+    from cachedoctor.vocabulary import Artifact, Claim, Entry, Progress
+
+_ALGORITHMS = frozenset((digest.SHA256, digest.GIT_SHA1))
+
+
+class Locked(NamedTuple):
+    """One model as it would be written, and what is to be said about it."""
+
+    model: LockedModel
+    unproven: tuple[str, ...] = ()  # files of which only their own bytes are known
+    online: bool = False  # taken from the hub's listing, not from files
+
+
+def read(path: str) -> Lock:
+    """Read a lock file and compare its names with the tables.
+
+    Raises what `lockfile.read` raises, and `UsageError` for an engine or model that is not known,
+    or a repository that the engine does not take this model from.
+    """
+    lock = lockfile.read(path)
+    for model in lock.models:
+        try:
+            row = engines.find(model.engine).table.model(model.name)
+        except UsageError as error:
+            raise UsageError(f"{model.said_by}: {error.message}", hint=error.hint) from error
+        known = {row.repository, row.former[0]} - {""}
+        if model.repository and model.repository not in known:
+            takes = " or ".join(f"`{name}`" for name in sorted(known)) or "no repository"
+            raise UsageError(
+                f"{model.said_by}: {model.engine} takes {model.name} from {takes}, "
+                f"not `{model.repository}`"
+            )
+    return lock
+
+
+def lock(
+    host: Host,
+    engine_name: str,
+    question: str,
+    *,
+    network: Network | None = None,
+    progress: Progress = SILENT,
+) -> Locked:
+    """Return the exact bytes of a model that is ready here; reads every byte and proves it.
+
+    `question` is a size or a model's name. Where the model is not ready and there is a `network`,
+    the hub's listing of the newest commit serves. Raises `CannotLookError` when it is not ready and
+    `FetchError` when the hub cannot be asked.
+    """
+    engine = engines.find(engine_name)
+    sized = question in engine.table.sizes
+    models = readiness.answers(
+        engine, size=question if sized else None, model=None if sized else question
+    )
+    report = doctor.scan(
+        host, [engine.name], models=[m.name for m in models], deep=True, progress=progress
+    )
+    answer = readiness.ready(engine, report, models, question if sized else None)
+    if answer.ready:
+        entry = next(entry for entry in report.entries if entry.id == answer.entry)
+        claim = next(c for c in entry.claims if (c.engine, c.model) == (engine.name, answer.model))
+        return _from_files(entry, claim, report, progress)
+    if network is not None:
+        return _from_listing(engine, models[0], network)
+    raise CannotLookError(
+        f"{engine.name} {answer.model or question} is not ready: {answer.why}",
+        hint=f"`cachedoctor fix {engine.name} --{'size' if sized else 'model'} {question}`, "
+        "or `--online` to take what the hub lists",
+    )
+
+
+def _from_files(entry: Entry, claim: Claim, report: Report, progress: Progress) -> Locked:
+    """Take the files that the engine reads, each proven by a deep scan a moment ago."""
+    mine = list(_needed(entry, claim))
+    held = {a.file: dict(report.contents.digests.get(a.file, {})) for a in mine}
+    work = [
+        digest.Work(*os.path.split(artifact.file), artifact.size_bytes, _ALGORITHMS)
+        for artifact in mine
+        if digest.SHA256 not in held[artifact.file]
+    ]
+    progress.start("reading", sum(item.size_bytes for item in work))
+    for item, found in digest.of_many(work, progress):
+        if isinstance(found, OSError):
+            raise CannotLookError(f"`{item.path}` cannot be read: {found.strerror}") from found
+        held[item.path].update(found)
+    progress.finish()
+    files = {
+        a.name: LockedFile(
+            a.size_bytes, {key: held[a.file][key] for key in _ALGORITHMS & held[a.file].keys()}
+        )
+        for a in mine
+    }
+    revision = entry.revision or _commit_of(entry, report) or ""
+    model = LockedModel(
+        claim.engine, claim.model, files, claim.repository, revision, "" if revision else claim.url
+    )
+    return Locked(model, tuple(a.name for a in mine if a.digest is None))
+
+
+def _needed(entry: Entry, claim: Claim) -> Iterator[Artifact]:
+    """Go through the files that one engine opens, those of its bundles one by one."""
+    names = {name for need in claim.needs.requirements for name in need.names}
+    bundles = tuple(f"{a.name}/" for a in entry.artifacts if a.bundle and a.name in names)
+    for artifact in entry.artifacts:
+        opened = artifact.name in names or claim.engine in artifact.required_by
+        inside = bool(bundles) and artifact.name.startswith(bundles)
+        if artifact.state is State.PRESENT and not artifact.bundle and (opened or inside):
+            yield artifact
+
+
+def _commit_of(entry: Entry, report: Report) -> str:
+    """Return the commit that a client noted for all files of a folder, if it is one."""
+    for root in report.survey.roots:
+        if root.path == entry.root and isinstance(root.listing, FolderListing):
+            notes = root.listing.metadata.get(entry.id, {})
+            commits = {note.commit for note in notes.values()}
+            return commits.pop() if len(commits) == 1 else ""
+    return ""
+
+
+def _from_listing(engine: Engine, model: Model, network: Network) -> Locked:
+    """Take what the hub lists at the newest commit, or what the table says of one file."""
+    claim = engine.table.claim(model, network.host.engine_versions.get(engine.name, ""))
+    if not claim.repository:
+        files = {
+            need.names[0]: LockedFile(need.bytes, {need.digest.algorithm: need.digest.hex})
+            for need in claim.needs.requirements
+            if need.bytes is not None and need.digest is not None
+        }
+        return Locked(LockedModel(engine.name, model.name, files, url=claim.url), online=True)
+    staging.allowed(network)
+    listing = fetch.hub_listing(claim.repository, "main", network.host, network.mirrors)
+    rows = {
+        file.path.removeprefix(claim.prefix): LockedFile(
+            file.bytes, {file.digest.algorithm: file.digest.hex}
+        )
+        for file in listing.files
+        if file.path.startswith(claim.prefix)
+    }
+    chosen = claim.needs.chosen(rows)
+    if not chosen:
+        raise FetchError(f"{claim.repository} has nothing that {engine.name} reads")
+    files = {name: row for name, row in rows.items() if name in chosen}
+    locked = LockedModel(engine.name, model.name, files, claim.repository, listing.commit)
+    return Locked(locked, online=True)
+
+
+def differs(files: Sequence[fetch.Listed], locked: LockedModel, prefix: str) -> str:
+    """Say in what a repository's listing differs from a lock, or return nothing."""
+    listed = {file.path: file for file in files}
+    for name, wanted in locked.files.items():
+        found = listed.get(prefix + name)
+        if found is None:
+            return f"`{name}` is not there"
+        told = wanted.digests.get(found.digest.algorithm, found.digest.hex)
+        if found.bytes != wanted.bytes or told != found.digest.hex:
+            return f"`{name}` has other content"
+    return ""
