@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,6 +25,7 @@ from cachedoctor.host import Host
 from cachedoctor.staging import Network
 from cachedoctor.vocabulary import Status
 from tests import builders, builders_models, coreml_bundles, worlds
+from tests.command import cachedoctor
 from tests.conftest import fingerprint
 
 if TYPE_CHECKING:
@@ -430,3 +432,26 @@ def test_a_compile_cache_in_use_is_left_alone(mac: Mac) -> None:
         user.communicate()
     mac.fix()
     assert not bundle_.exists()
+
+
+def test_lock_files_of_models_that_are_folders(mac: Mac, tmp_path: Path) -> None:
+    """Bundles are locked file by file, at the commit that the client noted."""
+    path = tmp_path / "models.lock"
+    where = ("--home", str(mac.home), "--platform", "darwin", "--project", str(mac.project))
+    questions = (
+        "whisperkit:tiny",
+        "fluidaudio:parakeet-tdt-0.6b-v3",
+        "lightning-whisper-mlx:base",
+    )
+    ended = cachedoctor("lock", *questions, "-o", str(path), *where)
+    assert ended.code == 0, ended.errors
+    models = {model["engine"]: model for model in tomllib.loads(path.read_text())["model"]}
+    assert models["whisperkit"]["revision"] == COMMIT
+    assert "AudioEncoder.mlmodelc/weights/weight.bin" in models["whisperkit"]["files"]
+    assert "whisperkit openai_whisper-tiny: locked as they are" in ended.errors  # its tokenizer
+    assert cachedoctor("preflight", "--lock", str(path), *where).code == 0
+    assert cachedoctor("verify", "--lock", str(path), *where).code == 0
+    worlds.flip(mac.variant / "AudioEncoder.mlmodelc" / "weights" / "weight.bin", 70)
+    wrong = cachedoctor("verify", "--lock", str(path), "--json", *where)
+    assert [f["evidence"] for f in wrong.data["files"] if f["verdict"] == "bad"] == ["lock file"]
+    assert cachedoctor("preflight", "whisperkit", "--lock", str(path), *where).code == 1
