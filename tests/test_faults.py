@@ -61,6 +61,11 @@ class World(NamedTuple):
 
 @pytest.fixture
 def world(home: Path, host: Host) -> World:
+    """Build the healthy world in the test's home."""
+    return build(home, host)
+
+
+def build(home: Path, host: Host) -> World:
     """Build the healthy world."""
     hub = worlds.hub_of(home)
     files = worlds.whisper_files()

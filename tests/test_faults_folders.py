@@ -125,8 +125,13 @@ def in_hub(
 
 @pytest.fixture
 def mac(home: Path, tmp_path: Path) -> Mac:
+    """Build the healthy world in the test's home."""
+    return build(home, tmp_path / "project")
+
+
+def build(home: Path, project: Path) -> Mac:
     """Build the healthy world."""
-    made = Mac(home, tmp_path / "project")
+    made = Mac(home, project)
     made.temporary.mkdir()
     made.variant.mkdir(parents=True)
     for seed, name in enumerate(PARTS):

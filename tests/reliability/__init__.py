@@ -1,0 +1,1 @@
+"""What `cachedoctor` survives: kills, damage, foreign bytes, hostile caches, each counted."""

@@ -1,0 +1,120 @@
+"""Run everything and write the page: `python -m tests.reliability [--docs FILE] [--seed N]`.
+
+Some three minutes. The ordinary suite runs a part of it (`tests/test_reliability.py`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.loopback import Hub
+from tests.reliability import damage, hostile, inputs, kills
+
+_INPUTS = 20_000  # of each format
+_MACHINES = 300
+_RANDOM_KILLS = 40
+_HEAD = """# What it survives
+
+<!-- Written by `python -m tests.reliability --docs docs/reliability.md`; do not edit. -->
+
+Every line was counted by the harness in `tests/reliability/`, which fails at the first loss. It
+uses true files in small, the real repairs, and real processes that are killed for real.
+
+"""
+
+
+class Row(NamedTuple):
+    """One line of the page."""
+
+    what: str
+    times: int
+    came: str
+
+
+def killed(folder: Path) -> list[Row]:
+    """Kill every repair at every change of the disk, and the command at random times."""
+    by_kind: dict[str, list[kills.Survived]] = {}
+    with Hub() as hub:
+        for number, (fault, build) in enumerate(kills.scenes(hub)):
+            survived = kills.survive(fault, build, folder / str(number))
+            by_kind.setdefault(", ".join(survived.kinds), []).append(survived)
+    by_kind["at random times, the whole command"] = [kills.at_random_times(folder, _RANDOM_KILLS)]
+    return [
+        Row(
+            f"killed: {kind}",
+            sum(one.kills for one in found),
+            f"{len(found)} faults; {sum(one.finished for one in found)} finished by the next fix, "
+            f"{sum(one.undone for one in found)} taken back; nothing lost",
+        )
+        for kind, found in sorted(by_kind.items())
+    ]
+
+
+def damaged(folder: Path, seed: int) -> Row:
+    """Damage machines at random."""
+    came = damage.endure(folder, _MACHINES, seed)
+    said = (
+        f"{came.damages} damages; {came.fixed} repaired and taken back exactly, "
+        f"{came.refused} refused with nothing changed"
+    )
+    return Row("machines with random damages", came.machines, said)
+
+
+def fuzzed(seed: int) -> list[Row]:
+    """Give foreign bytes to every reader."""
+    return [
+        Row(
+            f"inputs for `{name}`",
+            _INPUTS,
+            f"{inputs.fuzz(name, _INPUTS, seed)} refused, the rest read; nothing else raised",
+        )
+        for name in inputs.whole()
+    ]
+
+
+def trapped(folder: Path) -> list[Row]:
+    """Set every trap."""
+    slowest = max(
+        hostile.refuse(case, folder / str(number)) for number, case in enumerate(hostile.CASES)
+    )
+    names = "; ".join(hostile.CASES)
+    said = f"looked at in at most {slowest:.1f} s, nothing outside touched: {names}"
+    return [Row("hostile caches", len(hostile.CASES), said)]
+
+
+def page(rows: list[Row]) -> str:
+    """Return the page."""
+    table = [f"| {row.what} | {row.times:,} | {row.came} |" for row in rows]
+    return _HEAD + "\n".join(["| what | count | came to |", "|---|---|---|", *table]) + "\n"
+
+
+def main() -> None:
+    """Run everything, print the page, and write it where it is asked for."""
+    parser = argparse.ArgumentParser(prog="python -m tests.reliability", description=__doc__)
+    parser.add_argument("--docs", metavar="FILE", help="write the page here")
+    parser.add_argument("--seed", type=int, default=1, help="of what is random")
+    given = parser.parse_args()
+    for name in [name for name in os.environ if name.startswith(("HF_", "XDG_"))]:
+        del os.environ[name]
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        os.environ["HOME"] = os.environ["XDG_STATE_HOME"] = folder
+        os.environ["XDG_CONFIG_HOME"] = folder
+        rows = [
+            *killed(place / "kills"),
+            damaged(place / "damage", given.seed),
+            *trapped(place / "hostile"),
+            *fuzzed(given.seed),
+        ]
+    text = page(rows)
+    print(text)
+    if given.docs:
+        Path(given.docs).write_text(text)
+
+
+if __name__ == "__main__":
+    main()
