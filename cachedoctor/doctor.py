@@ -185,8 +185,9 @@ def _holds(entry: Entry, place: str) -> bool:
 
 def run_folders(host: Host, survey: Survey) -> tuple[str, ...]:
     """Name the folders in which fixes of this host keep their journals."""
-    beside = (os.path.join(os.path.dirname(r.path), ".cachedoctor") for r in survey.roots)
-    return tuple(dict.fromkeys((os.path.join(host.state, "runs"), *beside)))
+    around = (place for r in survey.roots for place in (os.path.dirname(r.path), r.path))
+    folders = (os.path.join(place, ".cachedoctor") for place in around)
+    return tuple(dict.fromkeys((os.path.join(host.state, "runs"), *folders)))
 
 
 def concerns(run: Run, host: Host, survey: Survey) -> bool:

@@ -49,6 +49,11 @@ class Kept(NamedTuple):
     when_s: float
     why: str
 
+    @property
+    def ended(self) -> bool:
+        """Say whether its run is at an end, so that it may be deleted."""
+        return self.state not in OPEN
+
 
 class Run:
     """One applied plan."""
@@ -376,9 +381,13 @@ class Run:
 
 def runs_folder(root: str, state_folder: str) -> str:
     """Return where the runs of `root` belong, there or not yet: renames need one file system."""
-    if disk.same_file_system(_existing(root), _existing(state_folder)):
+    there = _existing(root)
+    if disk.same_file_system(there, _existing(state_folder)):
         return os.path.join(state_folder, "runs")
-    return os.path.join(os.path.dirname(root), _BESIDE)
+    above = os.path.dirname(root)
+    if there == root and not disk.same_file_system(root, above):
+        return os.path.join(root, _BESIDE)  # a mount of its own has no place beside it
+    return os.path.join(above, _BESIDE)
 
 
 def lock_file(runs_folder: str) -> str:

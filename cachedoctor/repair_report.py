@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from cachedoctor.report import counting, plural, printable, size
@@ -100,10 +101,9 @@ def kept_lines(kept: Sequence[Kept], host: Host) -> Iterator[str]:
         return
     for item in kept:
         origin = printable(host.short(item.origin))
-        yield f"{item.run}  {size(item.size_bytes):>10}  {origin}"
-        yield f"          {printable(item.why)}" + (
-            " (unfinished)" if item.state in ("open", "undoing") else ""
-        )
+        since = time.strftime("%Y-%m-%d %H:%M", time.localtime(item.when_s))
+        yield f"{item.run}  {since}  {size(item.size_bytes):>10}  {origin}"
+        yield f"          {printable(item.why)}" + ("" if item.ended else " (unfinished)")
     total = sum(item.size_bytes for item in kept)
     yield (
         f"{plural(len(kept), 'thing')} set aside, {size(total)}; "

@@ -245,10 +245,10 @@ def kept(host: Host) -> list[journal.Kept]:
     return [item for run in runs(host) for item in run.kept()]
 
 
-def empty(host: Host) -> None:
-    """Delete for good what ended fixes have set aside."""
+def empty(host: Host, before_s: float) -> None:
+    """Delete for good what ended fixes have set aside before a time, in seconds of the clock."""
     for run in runs(host):
-        if run.state not in journal.OPEN:
+        if run.state not in journal.OPEN and run.created_s <= before_s:
             with _alone_in(os.path.dirname(run.folder)):
                 run.empty()
 

@@ -16,6 +16,7 @@ from cachedoctor.host import PLATFORMS, Host
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _CODE = re.compile(r"CD\d{3}", re.IGNORECASE)
 
 
@@ -145,6 +146,14 @@ def mirrors(values: tuple[str, ...]) -> dict[str, str]:
                 f"no source `{name}` for --mirror", hint="use `hub=URL` or `openai=URL`"
             )
     return found
+
+
+def seconds(age: str) -> int:
+    """Read an age such as `30d`; raises `UsageError` for anything else."""
+    found = re.fullmatch(r"(\d+)([smhd])", age)
+    if found is None:
+        raise UsageError(f"no age: `{age}`", hint="write 30d, 12h, 45m or 90s")
+    return int(found[1]) * _UNITS[found[2]]
 
 
 def _pairs(option: str, values: tuple[str, ...]) -> dict[str, str]:

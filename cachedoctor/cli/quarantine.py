@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from cachedoctor.cli.options import host_options, output_options
+from cachedoctor.cli.options import host_options, output_options, seconds
 from cachedoctor.host import Host
 
 
@@ -31,21 +31,27 @@ def listing(host: Host, verbose: bool, quiet: bool, format_: str) -> None:
 
 
 @command.command(name="empty", short_help="Delete what is set aside.")
+@click.option("--older-than", metavar="AGE", help="Only what was set aside longer ago: 30d, 12h.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @host_options
 @output_options
-def empty(yes: bool, host: Host, verbose: bool, quiet: bool, format_: str) -> None:
+def empty(
+    older_than: str | None, yes: bool, host: Host, verbose: bool, quiet: bool, format_: str
+) -> None:
     """Delete for good what finished fixes have set aside; they can no longer be taken back."""
+    import time
+
     from cachedoctor import record, report, surgery
 
-    kept = [item for item in surgery.kept(host) if item.state not in ("open", "undoing")]
+    before_s = time.time() - (seconds(older_than) if older_than else 0)
+    kept = [item for item in surgery.kept(host) if item.ended and item.when_s <= before_s]
     total = sum(item.size_bytes for item in kept)
     if kept and not yes:
         question = f"Delete {report.plural(len(kept), 'thing')} set aside, {report.size(total)}?"
         if not (sys.stdin.isatty() and click.confirm(question, err=True)):
             click.echo("nothing was deleted; `--yes` deletes it", err=True)
             click.get_current_context().exit(1)
-    surgery.empty(host)
+    surgery.empty(host, before_s)
     if format_ == "json":
         click.echo(record.dumps({**record.head(host), "freed_bytes": total}))
     elif not quiet:

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cachedoctor.cli.options import host_options, lock_option, mirrors, output_options
+from cachedoctor.cli.options import host_options, lock_option, mirrors, output_options, seconds
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
     from cachedoctor.lockfile import Lock
     from cachedoctor.staging import Network
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @click.command(name="verify", short_help="Every byte against the best evidence there is.")
@@ -71,7 +69,7 @@ def command(
         paths=paths,
         deep=True,
         fresh=fresh,
-        max_age_s=_seconds(max_age),
+        max_age_s=seconds(max_age) if max_age else None,
         network=_network(host, mirror) if online else None,
         lock=_lock(lock),
         cure_notes=verbose or format_ == "json",
@@ -140,14 +138,3 @@ def _rate(text: str) -> int:
     if found is None:
         raise UsageError(f"no rate: `{text}`", hint="write 500K, 50M or 1G, in bytes a second")
     return int(found[1]) << {"K": 10, "M": 20, "G": 30}[found[2]]
-
-
-def _seconds(age: str | None) -> int | None:
-    from cachedoctor.errors import UsageError
-
-    if age is None:
-        return None
-    found = re.fullmatch(r"(\d+)([smhd])", age)
-    if found is None:
-        raise UsageError(f"no age: `{age}`", hint="write 30d, 12h, 45m or 90s")
-    return int(found[1]) * _UNITS[found[2]]
