@@ -290,8 +290,9 @@ def _ask_child(
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "HF_HUB_DISABLE_UPDATE_CHECK": "1",
     }
-    if mirrors.hub:
-        environment["HF_ENDPOINT"] = mirrors.hub
+    endpoint = mirrors.hub or _registry(request["repository"], host)
+    if endpoint:
+        environment["HF_ENDPOINT"] = endpoint
     result = child.run(
         [sys.executable, "-m", "cachedoctor.hub_client"],
         environment=environment,
@@ -311,6 +312,16 @@ def _ask_child(
         where = environment.get("HF_ENDPOINT", HUB)
         raise FetchError(_words(answer, request, where), hint="nothing was changed")
     return answer
+
+
+def _registry(repository: str, host: Host) -> str:
+    """Return where FluidAudio was told to download from, for its own repositories.
+
+    Source: FluidInference/FluidAudio v0.15.5 `ModelRegistry.swift`.
+    """
+    mine = repository.startswith("FluidInference/")
+    variables = host.environment if mine and "HF_ENDPOINT" not in host.environment else {}
+    return variables.get("REGISTRY_URL") or variables.get("MODEL_REGISTRY_URL") or ""
 
 
 def _words(answer: dict[str, Any], request: dict[str, str], where: str) -> str:

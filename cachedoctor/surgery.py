@@ -359,7 +359,14 @@ def _resolved(finding: Finding, report: Report, network: Network) -> Repair:
     if finding.locator == "hub-cache":
         path = entry.path.split("/snapshots/")[0] if entry else finding.path
         return hub.whole_model(claim, path, root, listing.commit, files)
-    return folder.whole_folder(claim, finding.path, root, listing.commit, files)
+    tokenizer = None
+    if claim.tokenizer:
+        other = fetch.hub_listing(claim.tokenizer, "main", network.host, network.mirrors)
+        promised = [(f.path, Proof("", f.bytes, f.digest)) for f in other.files]
+        tokenizer = folder.Remote(other.commit, promised)
+    model = folder.Remote(listing.commit, files)
+    noted = finding.locator in ("documents", "local-dir")
+    return folder.whole_folder(claim, finding.path, root, model, tokenizer, noted=noted)
 
 
 def _claim_of(finding: Finding, report: Report) -> tuple[Claim, Entry | None]:

@@ -298,7 +298,10 @@ def test_waste_is_left_unless_it_is_asked_for(home: Path) -> None:
     assert not partial.exists()
     listed = cachedoctor("quarantine", "list", "--json").data["quarantine"]
     assert [item["origin"] for item in listed] == [str(partial)]
-    assert cachedoctor("quarantine", "empty", "--yes").code == 0
+    assert cachedoctor("quarantine", "empty", "--yes", "--older-than", "1d").code == 0
+    assert len(cachedoctor("quarantine", "list", "--json").data["quarantine"]) == 1
+    assert time.strftime("%Y-%m") in cachedoctor("quarantine", "list").output
+    assert cachedoctor("quarantine", "empty", "--yes", "--older-than", "0s").code == 0
     assert cachedoctor("quarantine", "list", "--json").data["quarantine"] == []
     assert cachedoctor("undo").output == "no fix to take back\n"
 

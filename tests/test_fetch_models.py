@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -77,7 +78,10 @@ def test_a_folder_of_lightning_whisper_mlx(home: Path, tmp_path: Path) -> None:
         ended = fetched(hub, "lightning-whisper-mlx", "base", *place)
     assert ended.code == 0, ended.output + ended.errors
     folder = project / "mlx_models" / "base"
-    assert contents(folder) == files
+    found = contents(folder)
+    notes = {name for name in found if name.startswith(".cache/")}
+    assert notes == {f".cache/huggingface/download/{name}.metadata" for name in files}
+    assert {name: data for name, data in found.items() if name not in notes} == files
     ready = cachedoctor("preflight", "lightning-whisper-mlx", "--model", "base", *place)
     assert ready.code == 0, ready.output
     assert str(folder) in ready.output
@@ -116,6 +120,21 @@ def test_a_folder_of_fluidaudio(model: str, home: Path, tmp_path: Path) -> None:
     assert fingerprint(home) == before
 
 
+def test_fluidaudios_own_registry_is_asked(home: Path, tmp_path: Path) -> None:
+    """A variable of the examined home leads to another hub, for FluidAudio's repositories alone."""
+    official = tmp_path / "official"
+    official.mkdir()
+    coreml_bundles.fluidaudio_v3(official)
+    with Hub() as hub:
+        hub.add("FluidInference/parakeet-tdt-0.6b-v3-coreml", contents(official))
+        where = ("--home", str(home), "--platform", "darwin", "--env", f"REGISTRY_URL={hub.url}")
+        ask = ("--model", "parakeet-tdt-0.6b-v3", "--yes", *where)
+        ended = cachedoctor("fix", "fluidaudio", *ask)
+        assert ended.code == 0, ended.output + ended.errors
+        assert hub.requests
+    assert cachedoctor("preflight", "fluidaudio", *ask[:2], *where).code == 0
+
+
 def test_a_variant_of_whisperkit_with_its_tokenizer(home: Path, tmp_path: Path) -> None:
     """The bundles come from one repository, the tokenizer from another."""
     official = tmp_path / "official"
@@ -125,14 +144,21 @@ def test_a_variant_of_whisperkit_with_its_tokenizer(home: Path, tmp_path: Path) 
     mac = ("--home", str(home), "--platform", "darwin")
     before = fingerprint(home)
     with Hub() as hub:
-        hub.add("argmaxinc/whisperkit-coreml", contents(official, f"{VARIANT}/"))
+        hub_commit = hub.add("argmaxinc/whisperkit-coreml", contents(official, f"{VARIANT}/"))
         tokenizer = {"tokenizer.json": b'{"a": 1}', "tokenizer_config.json": b"{}"}
         hub.add("openai/whisper-tiny", {**tokenizer, "model.safetensors": b"large"})
         ended = fetched(hub, "whisperkit", "tiny", *mac)
         assert ended.code == 0, ended.output + ended.errors
         models = home / "Documents/huggingface/models"
         assert contents(models / "argmaxinc/whisperkit-coreml" / VARIANT) == contents(official)
-        assert contents(models / "openai/whisper-tiny") == tokenizer
+        books = models / "argmaxinc/whisperkit-coreml/.cache/huggingface/download" / VARIANT
+        for name, content in contents(official).items():  # as the engine's own client leaves them
+            commit, etag, when = (books / f"{name}.metadata").read_text().splitlines()
+            assert commit == hub_commit
+            assert etag == hub.etag("argmaxinc/whisperkit-coreml", f"{VARIANT}/{name}"), content
+            assert time.time() - float(when) < 60
+        found = contents(models / "openai/whisper-tiny")
+        assert {n: data for n, data in found.items() if not n.startswith(".cache")} == tokenizer
         assert cachedoctor("preflight", "whisperkit", "--size", "tiny", *mac).code == 0
         lost = models / "openai/whisper-tiny/tokenizer.json"
         aside = lost.rename(tmp_path / "aside")
@@ -140,7 +166,7 @@ def test_a_variant_of_whisperkit_with_its_tokenizer(home: Path, tmp_path: Path) 
         question = ("--yes", "--mirror", f"hub={hub.url}", *mac)
         again = cachedoctor("fix", "whisperkit", *question)
         assert again.code == 0, again.output + again.errors
-    assert contents(models / "openai/whisper-tiny") == tokenizer
+    assert lost.read_bytes() == tokenizer["tokenizer.json"]
     assert cachedoctor("scan", "--json", "--fail-on", "note", *mac).codes == []
     assert cachedoctor("undo", *mac).code == 0
     aside.rename(lost)

@@ -28,6 +28,7 @@ _SF_DATALESS = 0x40000000  # macOS `sys/stat.h`: the content is elsewhere
 _REGULAR_MASK = 0o170000 | stat.S_IRUSR
 _READABLE = stat.S_IFREG | stat.S_IRUSR
 _HAS_FLAGS = hasattr(os.stat_result, "st_flags")
+BOOKS = ".cache/huggingface/download"  # where clients note what they downloaded to a folder
 LIVE_S = 600  # law 7: where a holder cannot be known, a younger partial counts as live
 
 

@@ -16,14 +16,13 @@ import os
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor.locators import Leftover, Metadata, digest_of, look, reason, stamp_of
+from cachedoctor.locators import BOOKS, Leftover, Metadata, digest_of, look, reason, stamp_of
 from cachedoctor.vocabulary import Artifact, Evidence, Stamp, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 BUNDLES = (".mlmodelc", ".mlpackage")
-BOOKS = ".cache/huggingface/download"
 _PARTIAL = (".partial", ".partial.etag", ".download", ".downloading")
 _INCOMPLETE = re.compile(r"(.+)\.([0-9a-f]{40}|[0-9a-f]{64})(?:\.[0-9a-f]{8})?\.incomplete")
 _METADATA_LIMIT_BYTES = 4096

@@ -23,8 +23,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor.locators import FolderListing, entry_id, reason
-from cachedoctor.locators._contents import BOOKS, BUNDLES, books, contents, folders, promised
+from cachedoctor.locators import BOOKS, FolderListing, entry_id, reason
+from cachedoctor.locators._contents import BUNDLES, books, contents, folders, promised
 from cachedoctor.vocabulary import Artifact, Entry, Root, State
 
 if TYPE_CHECKING:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor.errors import FormatError
 from cachedoctor.formats import find_bundle
-from cachedoctor.locators import FolderListing
+from cachedoctor.locators import BOOKS, FolderListing
 from cachedoctor.repairs._build import built, folders, need_of, out_of_the_way, sentence
-from cachedoctor.vocabulary import HubFetch, LocalCopy, Proof, Put, Rename, State
+from cachedoctor.vocabulary import HubFetch, LocalCopy, Need, Proof, Put, Rename, State, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
         Claim,
         Entry,
         Finding,
-        Need,
         Repair,
         Source,
         Step,
@@ -50,7 +50,8 @@ def restore_in_folder(survey: Survey, entry: Entry, artifact: Artifact) -> Repai
         whole and entry.locator == "ggml-folder"
     ):  # encoders are published packed
         remote = owner.name if tokenizer else remote
-        sources.append(HubFetch(repository, "main", remote, owner.expected_bytes or 0))
+        revision = "main" if tokenizer else _commit_of(survey, entry)
+        sources.append(HubFetch(repository, revision, remote, owner.expected_bytes or 0))
     if not sources:
         return None
     need = need_of(owner.name, tuple(sources), "coreml" if whole else owner.format)
@@ -68,34 +69,62 @@ def restore_in_folder(survey: Survey, entry: Entry, artifact: Artifact) -> Repai
     )
 
 
+class Remote(NamedTuple):
+    """What the hub lists of a repository at one commit: the files, and what it promises of each."""
+
+    commit: str
+    files: Sequence[tuple[str, Proof]]
+
+    def below(self, name: str) -> list[tuple[str, Proof]]:
+        """Return the file called `name`, or where that ends in a slash all files below it."""
+        inside = name.endswith("/")
+        return [row for row in self.files if row[0] == name or (inside and row[0].startswith(name))]
+
+
 def whole_folder(
-    claim: Claim, path: str, root: str, commit: str, files: Sequence[tuple[str, Proof]]
+    claim: Claim, path: str, root: str, model: Remote, tokenizer: Remote | None, *, noted: bool
 ) -> Repair:
-    """Return a fetch of every bundle and file of a model that lives in a folder of its own."""
-    needs = []
+    """Return a fetch of every bundle and file of a model that lives in a folder of its own.
+
+    `noted` also writes down what the engine's own client would have of each file: without it, that
+    client takes the files for strangers and downloads them again.
+    """
+    needs: list[Need] = []
     steps: list[Step] = list(folders(path))
-    size = 0
+    base = path.removesuffix("/" + claim.prefix.rstrip("/"))
     for requirement in claim.needs.requirements:
-        if requirement.tokenizer and claim.tokenizer_folders:
-            target = os.path.join(claim.tokenizer_folders[0], requirement.names[0])
-            if not os.path.lexists(target):
-                needs.append(_tokenizer_need(claim, requirement.names[0]))
-                steps += [*folders(os.path.dirname(target)), Put(requirement.names[0], target)]
+        name, format_ = requirement.names[0], requirement.formats[0]
+        repository, remote, place, above = claim.repository, model, path, base
+        wanted = claim.prefix + name + ("/" if format_ == "coreml" else "")
+        if requirement.tokenizer and claim.tokenizer_folders and tokenizer:
+            place = above = claim.tokenizer_folders[0]
+            repository, remote, wanted = claim.tokenizer, tokenizer, name
+            if os.path.lexists(os.path.join(place, name)):
+                continue
+        elif requirement.optional:
             continue
-        if requirement.optional:
-            continue
-        name = requirement.names[0]
-        format_ = requirement.formats[0]
-        remote = claim.prefix + name + ("/" if format_ == "coreml" else "")
-        mine = [proof for file, proof in files if file == remote or file.startswith(remote)]
-        expected = sum(proof.bytes or 0 for proof in mine)
-        size += expected
-        source = HubFetch(claim.repository, commit, remote, expected)
+        mine = remote.below(wanted)
+        source = HubFetch(
+            repository, remote.commit, wanted, sum(proof.bytes or 0 for _, proof in mine)
+        )
         needs.append(need_of(name, (source,), format_))
-        steps.append(Put(name, os.path.join(path, name)))
-    words = f"fetch {claim.model} from {claim.repository} at {commit[:12]}"
-    made = built("fetch-model", words, root, tuple(needs), tuple(steps))
-    return made._replace(fetch_bytes=size)
+        steps += [*folders(place), Put(name, os.path.join(place, name))]
+        for file, proof in mine if noted else ():
+            need, placed = _note(above, file, remote.commit, proof)
+            needs.append(need)
+            steps += placed
+    words = f"fetch {claim.model} from {claim.repository} at {model.commit[:12]}"
+    return built("fetch-model", words, root, tuple(needs), tuple(dict.fromkeys(steps)))
+
+
+def _note(base: str, file: str, commit: str, proof: Proof) -> tuple[Need, list[Step]]:
+    """Return what a client writes down of a file that it downloaded below `base`: three lines."""
+    etag = proof.digest.hex if proof.digest else ""
+    text = f"{commit}\n{etag}\n{time.time()}\n"
+    name = f"notes/{file}.metadata"
+    path = os.path.join(base, BOOKS, f"{file}.metadata")
+    need = Need(name, (Text(text),), (Proof("", len(text), None),))
+    return need, [*folders(os.path.dirname(path)), *out_of_the_way(path), Put(name, path)]
 
 
 def rename_folder(finding: Finding, survey: Survey) -> Repair | None:
@@ -164,6 +193,17 @@ def _with_partials(survey: Survey, entry: Entry, owner: Artifact) -> LocalCopy |
     return LocalCopy(files, "a finished partial", tuple(proofs)) if proofs else None
 
 
+def _commit_of(survey: Survey, entry: Entry) -> str:
+    """Return the commit that all notes of an entry name, or `main` where they name none or two."""
+    for root in survey.roots:
+        if root.path == entry.root and isinstance(root.listing, FolderListing):
+            notes = root.listing.metadata.get(entry.id, {}).values()
+            commits = {note.commit for note in notes if not note.error}
+            if len(commits) == 1:
+                return commits.pop()
+    return "main"
+
+
 def _is_whole(path: str) -> bool:
     try:
         find_bundle("coreml").inspect(path)
@@ -174,8 +214,3 @@ def _is_whole(path: str) -> bool:
 
 def _tokenizer_names(claim: Claim) -> set[str]:
     return {name for need in claim.needs.requirements if need.tokenizer for name in need.names}
-
-
-def _tokenizer_need(claim: Claim, name: str) -> Need:
-    source = HubFetch(claim.tokenizer, "main", name, 0)
-    return need_of(name, (source,), "json_text")
