@@ -143,6 +143,22 @@ def remove_tree(path: str) -> None:
             os.unlink(path)
 
 
+def mode_of(path: str) -> int | None:
+    """Return the permissions of a regular file, or `None` for anything else."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return stat.S_IMODE(found.st_mode) if stat.S_ISREG(found.st_mode) else None
+
+
+def set_mode(path: str, mode: int) -> None:
+    """Give a regular file of our own its permissions; anything else is let be."""
+    if mode_of(path) not in (None, mode):
+        boundary("set-mode")
+        os.chmod(path, mode)
+
+
 def restore_times(path: str, mode: int, mtime_ns: int) -> None:
     """Give a folder the mode and modification time that it had."""
     boundary("restore-times")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from typing import TYPE_CHECKING
 
-from cachedoctor.report import counting, plural, printable, size
+from cachedoctor.report import WIDTH, counting, plural, printable, size
 from cachedoctor.vocabulary import CdnFetch, Finding, HubFetch, LocalCopy, Safety, Text
 
 if TYPE_CHECKING:
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from cachedoctor.host import Host
     from cachedoctor.journal import Kept
     from cachedoctor.surgery import Outcome, Plan
-    from cachedoctor.vocabulary import Source
+    from cachedoctor.vocabulary import Repair, Source
+
+_INDENT = " " * 13
 
 
 def plan_lines(plan: Plan, report: Report) -> Iterator[str]:
@@ -44,12 +47,7 @@ def plan_lines(plan: Plan, report: Report) -> Iterator[str]:
         for finding in findings:
             number += 1
             if finding.repair:
-                aside = finding.repair.aside_bytes
-                kept = f"  ({size(aside)} set aside)" if aside else ""
-                yield f"  {number:>2}  {finding.code}  {printable(finding.repair.describe)}{kept}"
-                for need in finding.repair.needs:
-                    for source in need.sources[1:]:
-                        yield f"             if that fails: {source_words(source)}"
+                yield from _row(number, finding, finding.repair)
         yield ""
     for finding in plan.by_hand:
         what = f"  by hand {finding.code} {finding.slug}: {printable(finding.message)}"
@@ -60,6 +58,31 @@ def plan_lines(plan: Plan, report: Report) -> Iterator[str]:
             yield f"          `{printable(finding.repair.describe)}`"
     if not plan.cures and not plan.unfinished:
         yield "nothing to repair" if not plan.by_hand else "nothing that can be repaired by itself"
+
+
+def _row(number: int, finding: Finding, repair: Repair) -> Iterator[str]:
+    """Go through one repair: what is done and from where, what it costs, and why."""
+    costs = (
+        (repair.fetch_bytes, "to download"),
+        (repair.copy_bytes, "to copy"),
+        (repair.aside_bytes, "set aside"),
+    )
+    told = ", ".join(f"{size(count)} {what}" for count, what in costs if count)
+    words = f"  {number:>2}  {finding.code}  {printable(repair.describe)}"
+    gap = " " * max(2, WIDTH - len(words) - len(told))
+    if told and len(words) + len(told) + 2 > WIDTH:
+        gap = "\n" + " " * max(2, WIDTH - len(told))
+    yield from f"{words}{gap}{told}".rstrip().split("\n")
+    yield from textwrap.wrap(
+        f"why: {printable(finding.message)}",
+        WIDTH,
+        initial_indent=_INDENT,
+        subsequent_indent=_INDENT + "     ",
+        break_on_hyphens=False,
+    )
+    for need in repair.needs:
+        for source in need.sources[1:]:
+            yield f"{_INDENT}if that fails: {source_words(source)}"
 
 
 def source_words(source: Source) -> str:
@@ -88,9 +111,7 @@ def outcome_lines(plan: Plan, outcome: Outcome) -> Iterator[str]:
             f"  {size(outcome.aside_bytes)} set aside, freed after `cachedoctor quarantine empty`"
         )
     if outcome.runs:
-        names = [f"`cachedoctor undo {run}`" for run in reversed(outcome.runs)]
-        alone = ["`cachedoctor undo`"] if len(names) == 1 else names
-        yield f"  take it all back with {' and '.join(alone)}"
+        yield "  take it all back with `cachedoctor undo`"
     yield counting(outcome.report.findings)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,6 +15,7 @@ from cachedoctor.vocabulary import (
     Entry,
     Finding,
     Proof,
+    Put,
     Repair,
     Safety,
     SetAside,
@@ -218,11 +220,12 @@ def runs(host: Host) -> list[journal.Run]:
     return sorted(found, key=lambda run: run.created_s)
 
 
-def undo(host: Host, name: str | None = None) -> journal.Run | None:
-    """Take a run back, the last one that is not taken back yet when none is named.
+def undo(host: Host, name: str | None = None) -> tuple[journal.Run, ...]:
+    """Take a run back, or where none is named all runs of the last fix that is not taken back yet.
 
-    Returns `None` when there is none. Raises `UsageError` for an unknown run, and `RepairError`,
-    with nothing changed, when a file is no longer what the run had left.
+    A fix has one run for each file system. Returns what was taken back. Raises `UsageError` for an
+    unknown run, and `RepairError`, with nothing of that run changed, when a file is no longer what
+    it had left.
     """
     known = [run for run in runs(host) if run.state not in ("undone", "failed", "emptied")]
     names = [run.id for run in known]
@@ -231,13 +234,12 @@ def undo(host: Host, name: str | None = None) -> journal.Run | None:
             f"no fix `{name}` to take back{nearest(name, names)}",
             hint=f"there are {', '.join(names) or 'none'}",
         )
-    if not known:
-        return None
-    number = names.index(name) if name is not None else len(known) - 1
-    chosen = known[number]
-    with _alone_in(os.path.dirname(chosen.folder)):
-        chosen.undo(known[number + 1 :])
-    return chosen
+    last = known[-1].created_s if known else 0
+    chosen = [r for r in known if r.id == name or (name is None and r.created_s == last)]
+    for run in chosen:
+        with _alone_in(os.path.dirname(run.folder)):
+            run.undo([later for later in known if later.created_s > run.created_s])
+    return tuple(chosen)
 
 
 def kept(host: Host) -> list[journal.Kept]:
@@ -283,12 +285,13 @@ def _carry_out(repairs_: Sequence[Repair], network: Network) -> list[str]:
         folder = journal.runs_folder(repair.root, network.host.state)
         groups.setdefault(folder, []).append(repair)
     done: list[journal.Run] = []
+    now = time.time()  # one for all, by which `undo` knows what belongs together
     for folder, group in groups.items():
         try:
             _room(folder, group)
             journal.prepare(folder)
             with _alone_in(folder):
-                run = journal.Run.create(folder, group, now=time.time())
+                run = journal.Run.create(folder, group, now=now)
                 _operate(run, network)
                 done.append(run)
         except (RepairError, OSError):
@@ -317,7 +320,9 @@ def _operate(run: journal.Run, network: Network) -> None:
         for number, repair in enumerate(run.repairs):
             for need in repair.needs:
                 if not run.placed(number, need.name):
-                    staging.stage(need, run.staged_path(number, need.name), network)
+                    path = run.staged_path(number, need.name)
+                    staging.stage(need, path, network)
+                    _like_before(repair, need.name, path)
     except (RepairError, OSError):
         if not run.begun:
             run.close("failed")
@@ -333,6 +338,15 @@ def _operate(run: journal.Run, network: Network) -> None:
     except (RepairError, OSError):
         run.undo()
         raise
+
+
+def _like_before(repair: Repair, name: str, staged: str) -> None:
+    """Give a staged file the mode of the file that it takes the place of, if that was readable."""
+    for step in repair.steps:
+        if isinstance(step, Put) and step.name == name and SetAside(step.path) in repair.steps:
+            found = disk.mode_of(step.path)
+            if found is not None and found & stat.S_IRUSR:
+                disk.set_mode(staged, found)
 
 
 def _wanted(finding: Finding, codes: Collection[str], *, waste: bool) -> bool:

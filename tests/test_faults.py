@@ -403,8 +403,21 @@ def test_each_fault_has_its_code_and_its_cure(fault: str, world: World) -> None:
     if curable:
         world.fix(deep=deep)
         assert world.codes(deep=True) == []
-        assert surgery.undo(world.host) is not None or not codes
+        assert surgery.undo(world.host) or not codes
         assert fingerprint(world.home) == before
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664])
+def test_a_restored_file_has_the_mode_of_the_one_before(mode: int, world: World) -> None:
+    """A cache that a group shares stays shared; undo brings the old file's mode back, too."""
+    cut(world, "model.bin")
+    world.blob("model.bin").chmod(mode)
+    before = fingerprint(world.home)
+    world.fix()
+    assert world.codes(deep=True) == []
+    assert world.blob("model.bin").stat().st_mode & 0o777 == mode
+    assert surgery.undo(world.host)
+    assert fingerprint(world.home) == before
 
 
 def test_every_code_of_these_layouts_has_a_fault() -> None:
@@ -599,7 +612,7 @@ def test_a_superseded_revision_is_a_note_with_its_own_bytes(world: World) -> Non
     assert fingerprint(world.home) == before  # `--waste` does not touch what may be pinned
     world.fix("CD508")
     assert world.codes(deep=True) == []
-    assert surgery.undo(world.host) is not None
+    assert surgery.undo(world.host)
     assert fingerprint(world.home) == before
 
 

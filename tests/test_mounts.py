@@ -31,7 +31,7 @@ from pathlib import Path
 from cachedoctor import doctor, errors, surgery
 from cachedoctor.host import Host
 from cachedoctor.staging import Network
-from tests import test_faults, worlds
+from tests import builders_models, test_faults, worlds
 from tests.conftest import fingerprint
 home = Path(os.environ["HOME"])
 hub = home / ".cache/huggingface/hub"
@@ -81,7 +81,7 @@ fix()
 assert codes(deep=True) == [], codes(deep=True)
 assert (hub / ".cachedoctor").is_dir()
 assert len(surgery.kept(host)) == 1
-assert surgery.undo(host) is not None
+assert surgery.undo(host)
 assert mine() == before
 print("fine")
 """
@@ -133,7 +133,7 @@ for number in itertools.count(1):
     done = next(counter) <= number
     disk.boundary = lambda _operation: None
     filler.unlink(missing_ok=True)
-    while surgery.undo(host) is not None:
+    while surgery.undo(host):
         pass
     assert mine() == before, number
     assert "CD417" not in codes()
@@ -142,3 +142,26 @@ for number in itertools.count(1):
 print(refused > 3)
 """
     assert mounted("4m", program) == "True\n"
+
+
+def test_a_fix_of_two_disks_is_taken_back_as_one(mounted: Callable[[str, str], str]) -> None:
+    """Each disk has a run of its own, and one `undo` takes back both."""
+    program = """
+note = home / "project" / "mlx_models" / "base" / ".cache/huggingface/download"
+note.mkdir(parents=True)
+(note / "config.json.metadata").write_text("two lines\\\\nonly\\\\n")
+(note.parent.parent.parent / "config.json").write_text("{}")
+(note.parent.parent.parent / "weights.npz").write_bytes(builders_models.npz_file())
+host = Host.look(project=str(home / "project"))
+test_faults.cut(world, "model.bin")
+before = mine(), fingerprint(home / "project" / "mlx_models" / "base")
+assert codes() == ["CD201", "CD412"], codes()
+outcome = fix()
+assert len(outcome.runs) == 2, outcome.runs
+assert codes(deep=True) == []
+assert len(surgery.undo(host)) == 2
+assert (mine(), fingerprint(home / "project" / "mlx_models" / "base")) == before
+assert surgery.undo(host) == ()
+print("both")
+"""
+    assert mounted("16m", program) == "both\n"

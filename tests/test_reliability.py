@@ -65,6 +65,18 @@ def test_foreign_bytes(name: str) -> None:
     assert 0 < inputs.fuzz(name, 1000, 7) < 1000
 
 
+def test_damaged_bundles() -> None:
+    """A reading or a `FormatError`; both happen."""
+    assert 0 < inputs.fuzz_bundles(500, 7) < 500
+
+
+def test_an_undo_survives_every_kill(tmp_path: Path) -> None:
+    """The next one completes it."""
+    with Hub() as hub:
+        build = next(b for name, b in kills.scenes(hub) if name == "WhisperKit: a stuck partial")
+    assert kills.survive_undo("WhisperKit: a stuck partial", build, tmp_path / "undo").kills > 5
+
+
 @pytest.mark.parametrize("case", sorted(hostile.CASES))
 def test_traps(case: str, tmp_path: Path) -> None:
     """Quick to look at, and nothing outside is touched."""

@@ -22,8 +22,13 @@ def command(run: str | None, host: Host, verbose: bool, quiet: bool, format_: st
 
     taken = surgery.undo(host, run)
     if format_ == "json":
-        body = {"id": taken.id, "state": taken.state, "folder": taken.folder} if taken else None
-        click.echo(record.dumps({**record.head(host), "run": body}))
+        bodies = [{"id": r.id, "state": r.state, "folder": r.folder} for r in taken]
+        click.echo(record.dumps({**record.head(host), "runs": bodies}))
     elif not quiet:
-        done = f"✓ {taken.id} is taken back; everything is as it was before" if taken else ""
-        click.echo(done or "no fix to take back")
+        names = " and ".join(r.id for r in taken)
+        click.echo(
+            f"✓ {names} {'is' if len(taken) == 1 else 'are'} taken back; "
+            "everything is as it was before"
+            if taken
+            else "no fix to take back"
+        )

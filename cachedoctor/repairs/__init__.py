@@ -18,6 +18,8 @@ from cachedoctor.vocabulary import Repair, Safety, SetAside
 if TYPE_CHECKING:
     from cachedoctor.vocabulary import Artifact, Entry, Finding, Survey
 
+_LONG_NAME = 48
+
 
 def restore(finding: Finding, survey: Survey) -> Repair | None:
     """Return how the file or bundle of `finding` is made right, or `None` if nothing is known."""
@@ -39,6 +41,8 @@ def set_aside(finding: Finding, survey: Survey) -> Repair | None:
     if root is None:
         return None
     name = os.path.basename(finding.path)
+    if len(name) > _LONG_NAME:  # a digest and what was added to it
+        name = f"{name[:12]}…{name[-_LONG_NAME // 2 :]}"
     more = f" and {len(finding.links)} more" if finding.links else ""
     steps = tuple(SetAside(path) for path in (finding.path, *finding.links))
     return built("set-aside", f"set `{name}`{more} aside", root, (), steps, finding.bytes)

@@ -11,12 +11,15 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+from cachedoctor.report import plural
 from tests.loopback import Hub
 from tests.reliability import damage, hostile, inputs, kills
 
 _INPUTS = 20_000  # of each format
+_BUNDLES = 5_000
 _MACHINES = 300
 _RANDOM_KILLS = 40
+_UNDONE = ("weights and ref both broken", "WhisperKit: a stuck partial", "a superseded revision")
 _HEAD = """# What it survives
 
 <!-- Written by `python -m tests.reliability --docs docs/reliability.md`; do not edit. -->
@@ -42,13 +45,18 @@ def killed(folder: Path) -> list[Row]:
         for number, (fault, build) in enumerate(kills.scenes(hub)):
             survived = kills.survive(fault, build, folder / str(number))
             by_kind.setdefault(", ".join(survived.kinds), []).append(survived)
+        by_kind["undo"] = [
+            kills.survive_undo(fault, build, folder / f"undo-{number}")
+            for number, (fault, build) in enumerate(kills.scenes(hub))
+            if fault in _UNDONE
+        ]
     by_kind["at random times, the whole command"] = [kills.at_random_times(folder, _RANDOM_KILLS)]
     return [
         Row(
             f"killed: {kind}",
             sum(one.kills for one in found),
-            f"{len(found)} faults; {sum(one.finished for one in found)} finished by the next fix, "
-            f"{sum(one.undone for one in found)} taken back; nothing lost",
+            f"{plural(len(found), 'fault')}; {sum(one.finished for one in found)} finished by the "
+            f"next fix, {sum(one.undone for one in found)} taken back; nothing lost",
         )
         for kind, found in sorted(by_kind.items())
     ]
@@ -66,13 +74,11 @@ def damaged(folder: Path, seed: int) -> Row:
 
 def fuzzed(seed: int) -> list[Row]:
     """Give foreign bytes to every reader."""
+    refused = {name: inputs.fuzz(name, _INPUTS, seed) for name in inputs.whole()}
+    said = "refused, the rest read; nothing else raised"
     return [
-        Row(
-            f"inputs for `{name}`",
-            _INPUTS,
-            f"{inputs.fuzz(name, _INPUTS, seed)} refused, the rest read; nothing else raised",
-        )
-        for name in inputs.whole()
+        *(Row(f"inputs for `{name}`", _INPUTS, f"{n:,} {said}") for name, n in refused.items()),
+        Row("bundles for `coreml`", _BUNDLES, f"{inputs.fuzz_bundles(_BUNDLES, seed):,} {said}"),
     ]
 
 
@@ -82,7 +88,7 @@ def trapped(folder: Path) -> list[Row]:
         hostile.refuse(case, folder / str(number)) for number, case in enumerate(hostile.CASES)
     )
     names = "; ".join(hostile.CASES)
-    said = f"looked at in at most {slowest:.1f} s, nothing outside touched: {names}"
+    said = f"looked at in at most {slowest:.2f} s, nothing outside touched: {names}"
     return [Row("hostile caches", len(hostile.CASES), said)]
 
 

@@ -71,7 +71,7 @@ def _one(host: Host, place: Path, what: str, *, deep: bool) -> bool:
         assert _foreign(place) == _without_ours(before), f"{what}: a refused fix changed something"
         return False
     assert not outcome.left, f"{what}: {outcome.left} is left"
-    while surgery.undo(host) is not None:
+    while surgery.undo(host):
         pass
     assert _foreign(place) == _without_ours(before), f"{what}: undo is not exact"
     return True

@@ -162,7 +162,7 @@ def refuse(case: str, folder: Path) -> float:
     except RepairError:
         assert _caches(home) == before, f"{case}: a refused fix changed something"
     assert fingerprint(outside) == there, f"{case}: the fix reached outside"
-    while surgery.undo(host) is not None:
+    while surgery.undo(host):
         pass
     assert fingerprint(outside) == there, f"{case}: undo reached outside"
     assert _caches(home) == before, f"{case}: undo is not exact"

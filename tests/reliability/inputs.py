@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import random
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cachedoctor import formats
 from cachedoctor.errors import FormatError
-from tests import builders, builders_models
+from tests import builders, builders_models, coreml_bundles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,6 +40,27 @@ def whole() -> Mapping[str, Sequence[bytes]]:
         "shard_index": [builders_models.shard_index(shards)],
         "torch_zip": [builders.torch_zip_file()],
     }
+
+
+def fuzz_bundles(count: int, seed: int) -> int:
+    """Give the reader of Core ML bundles `count` damaged ones; return how many it refused."""
+    chance = random.Random(f"coreml {seed}")
+    reader = formats.find_bundle("coreml")
+    refused = 0
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = Path(folder, "A.mlmodelc")
+        coreml_bundles.make_bundle(bundle, weights=[96, 10, 64], seed=1)
+        files = sorted(path for path in bundle.rglob("*") if path.is_file())
+        for _ in range(count):
+            path = chance.choice(files)
+            content = path.read_bytes()
+            path.write_bytes(_damaged(content, chance))
+            try:
+                reader.inspect(str(bundle))
+            except FormatError:
+                refused += 1
+            path.write_bytes(content)
+    return refused
 
 
 def fuzz(name: str, count: int, seed: int) -> int:

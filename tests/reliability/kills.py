@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import os
@@ -159,7 +160,7 @@ def survive(
         scene = build(fault, place)
         kinds = kinds or scene.kinds()
         before, bytes_before, good = _state(scene), scene.contents(), scene.good()
-        if not _killed_at(number, scene):
+        if not _killed_at(number, scene.fix):
             break
         kills += 1
         where = f"{fault}, killed before change {number}"
@@ -176,12 +177,31 @@ def survive(
             assert good <= scene.ready(), f"{where}: a good entry is gone"
             finished += 1
         else:
-            while surgery.undo(scene.host) is not None:
+            while surgery.undo(scene.host):
                 pass
             assert _state(scene) == before, f"{where}: undo does not bring it all back"
             undone += 1
         shutil.rmtree(place)
     return Survived(tuple(sorted(kinds)), kills, finished, undone)
+
+
+def survive_undo(fault: str, build: Callable[[str, Path], Scene], folder: Path) -> Survived:
+    """Kill the undo of a fix before every change of the disk; the next undo completes it."""
+    kills = 0
+    for number in itertools.count(1):
+        scene = build(fault, folder / str(number))
+        before = _state(scene)
+        scene.fix()
+        killed = _killed_at(number, functools.partial(surgery.undo, scene.host))
+        kills += killed
+        undoing = any(run.state == "undoing" for run in surgery.runs(scene.host))
+        assert undoing == ("CD417" in scene.findings()), f"{fault}: the scan does not tell"
+        surgery.undo(scene.host)
+        assert _state(scene) == before, f"{fault}: undo killed before change {number}"
+        shutil.rmtree(folder / str(number))
+        if not killed:
+            break
+    return Survived(("undo",), kills, 0, kills)
 
 
 def at_random_times(folder: Path, count: int) -> Survived:
@@ -212,7 +232,7 @@ def at_random_times(folder: Path, count: int) -> Survived:
             assert scene.findings() == set()
             finished += 1
         else:
-            while surgery.undo(scene.host) is not None:
+            while surgery.undo(scene.host):
                 pass
             assert _state(scene) == before
             undone += 1
@@ -233,8 +253,8 @@ def _state(scene: Scene) -> dict[str, tuple[object, ...]]:
     }
 
 
-def _killed_at(number: int, scene: Scene) -> bool:
-    """Run the fix in a forked process that is killed before its disk change `number`."""
+def _killed_at(number: int, work: Callable[[], object]) -> bool:
+    """Do something in a forked process that is killed before its disk change `number`."""
     child = os.fork()
     if child == 0:
         changes = itertools.count(1)
@@ -245,11 +265,11 @@ def _killed_at(number: int, scene: Scene) -> bool:
 
         disk.boundary = boundary
         try:
-            scene.fix()
+            work()
         except BaseException:  # noqa: BLE001 - a forked child must never return into its parent
             traceback.print_exc()
             os._exit(1)
         os._exit(0)
     _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, "the fix failed"
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, "the work failed"
     return os.WIFSIGNALED(status)
