@@ -7,16 +7,10 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import engines, rules, verification
+from cachedoctor.findings import Finding, Severity
 from cachedoctor.locators import inside
 from cachedoctor.survey import look
-from cachedoctor.vocabulary import (
-    SILENT,
-    Finding,
-    Severity,
-    State,
-    Status,
-    Survey,
-)
+from cachedoctor.vocabulary import SILENT, State, Status, Survey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,10 +19,7 @@ if TYPE_CHECKING:
     from cachedoctor.journal import Run
     from cachedoctor.lockfile import Lock
     from cachedoctor.staging import Network
-    from cachedoctor.vocabulary import (
-        Entry,
-        Progress,
-    )
+    from cachedoctor.vocabulary import Entry, Progress
 
 _INCOMPLETE = frozenset(
     ("CD101", "CD102", "CD103", "CD104", "CD105", "CD106", "CD404", "CD408", "CD413", "CD421")

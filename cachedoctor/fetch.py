@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
     import requests
 
+    from cachedoctor.findings import CdnFetch, HubFetch
     from cachedoctor.host import Host
-    from cachedoctor.vocabulary import CdnFetch, HubFetch, Progress
+    from cachedoctor.vocabulary import Progress
 
 HUB = "https://huggingface.co"
 OPENAI = "https://openaipublic.azureedge.net"

@@ -24,14 +24,16 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cachedoctor import disk, moves, vocabulary
+from cachedoctor import disk, moves
 from cachedoctor.errors import RepairError
-from cachedoctor.vocabulary import Link, MakeFolder, Put, Rename, Repair, SetAside
+from cachedoctor.findings import Link, MakeFolder, Put, Rename, Repair, SetAside
+from cachedoctor.vocabulary import Stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from cachedoctor.vocabulary import Stamp, Step
+    from cachedoctor.findings import Step
+    from cachedoctor.vocabulary import Stamp
 
 _VERSION = 1
 _BESIDE = ".cachedoctor"
@@ -367,7 +369,7 @@ class Run:
         elif "done" in line:
             number, position = line["done"]
             placed = line["stamp"]
-            self._done[number, position] = vocabulary.Stamp(*placed) if placed else None
+            self._done[number, position] = Stamp(*placed) if placed else None
         elif "taken" in line:
             self._taken.add(line["taken"])
         elif "undone" in line:

@@ -7,8 +7,9 @@ import os
 import stat
 from typing import Any, NamedTuple
 
-from cachedoctor import disk, vocabulary
-from cachedoctor.vocabulary import Safety
+from cachedoctor import disk, findings
+from cachedoctor.findings import Safety
+from cachedoctor.vocabulary import Digest, Stamp
 
 
 class Move(NamedTuple):
@@ -60,7 +61,7 @@ def line(value: dict[str, Any]) -> bytes:
 
 _VALUES = {
     kind.__name__: kind
-    for kind in vars(vocabulary).values()
+    for kind in (*vars(findings).values(), Digest, Stamp)
     if isinstance(kind, type) and issubclass(kind, tuple) and hasattr(kind, "_fields")
 }
 

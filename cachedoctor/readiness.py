@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cachedoctor.vocabulary import Readiness, Status
+from cachedoctor.findings import Readiness
+from cachedoctor.vocabulary import Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -12,7 +13,8 @@ if TYPE_CHECKING:
     from cachedoctor.catalog import Model
     from cachedoctor.doctor import Report
     from cachedoctor.engines import Engine
-    from cachedoctor.vocabulary import Claim, Entry, Finding
+    from cachedoctor.findings import Finding
+    from cachedoctor.vocabulary import Claim, Entry
 
 
 def answers(engine: Engine, *, size: str | None, model: str | None) -> tuple[Model, ...]:

@@ -7,21 +7,22 @@ import json
 import os
 from typing import TYPE_CHECKING
 
+from cachedoctor.findings import Finding, Severity
 from cachedoctor.report import counts, held, printable, repairable
 from cachedoctor.version import VERSION
-from cachedoctor.vocabulary import Finding, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from cachedoctor.doctor import Report
+    from cachedoctor.findings import Readiness, Repair
     from cachedoctor.host import Host
     from cachedoctor.journal import Kept
     from cachedoctor.locking import Locked
     from cachedoctor.rules import Rule
     from cachedoctor.surgery import Outcome, Plan
     from cachedoctor.verdict import Verdict
-    from cachedoctor.vocabulary import Entry, Readiness, Repair
+    from cachedoctor.vocabulary import Entry
 
 SCHEMA = 1
 

@@ -6,17 +6,17 @@ import textwrap
 import time
 from typing import TYPE_CHECKING
 
+from cachedoctor.findings import CdnFetch, Finding, HubFetch, LocalCopy, Safety, Text
 from cachedoctor.report import WIDTH, counting, plural, printable, size
-from cachedoctor.vocabulary import CdnFetch, Finding, HubFetch, LocalCopy, Safety, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cachedoctor.doctor import Report
+    from cachedoctor.findings import Repair, Source
     from cachedoctor.host import Host
     from cachedoctor.journal import Kept
     from cachedoctor.surgery import Outcome, Plan
-    from cachedoctor.vocabulary import Repair, Source
 
 _INDENT = " " * 13
 

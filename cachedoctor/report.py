@@ -6,18 +6,20 @@ import os
 import textwrap
 from typing import TYPE_CHECKING
 
+from cachedoctor.findings import Finding, Severity
 from cachedoctor.locators import FolderListing
 from cachedoctor.locators.hub_cache import HubListing
 from cachedoctor.version import VERSION
-from cachedoctor.vocabulary import Finding, Severity, Status
+from cachedoctor.vocabulary import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from cachedoctor.doctor import Report
+    from cachedoctor.findings import Readiness
     from cachedoctor.host import Host
     from cachedoctor.verdict import Verdict
-    from cachedoctor.vocabulary import Entry, Readiness, Survey
+    from cachedoctor.vocabulary import Entry, Survey
 
 WIDTH = 80
 _INDENT = " " * 10

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import digest, disk, fetch, formats
 from cachedoctor.errors import CacheDoctorError, FetchError, FormatError, RepairError
-from cachedoctor.vocabulary import SILENT, CdnFetch, HubFetch, LocalCopy, Text
+from cachedoctor.findings import CdnFetch, HubFetch, LocalCopy, Text
+from cachedoctor.vocabulary import SILENT
 
 if TYPE_CHECKING:
+    from cachedoctor.findings import Need, Proof, Source
     from cachedoctor.host import Host
-    from cachedoctor.vocabulary import Need, Progress, Proof, Source
+    from cachedoctor.vocabulary import Progress
 
 
 class Network(NamedTuple):

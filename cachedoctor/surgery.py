@@ -10,18 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import disk, doctor, engines, fetch, journal, locking, readiness, staging
 from cachedoctor.errors import LockHeldError, RepairError, UsageError
+from cachedoctor.findings import Finding, Proof, Put, Repair, Safety, SetAside, Severity
 from cachedoctor.repairs import folder, hub, single
-from cachedoctor.vocabulary import (
-    Entry,
-    Finding,
-    Proof,
-    Put,
-    Repair,
-    Safety,
-    SetAside,
-    Severity,
-    nearest,
-)
+from cachedoctor.vocabulary import Entry, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence

@@ -11,8 +11,8 @@ from cachedoctor.host import Host
 from cachedoctor.rules import machine
 
 if TYPE_CHECKING:
+    from cachedoctor.findings import Finding, Repair
     from cachedoctor.lockfile import Lock
-    from cachedoctor.vocabulary import Finding, Repair
 
 
 class Verdict(NamedTuple):

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from cachedoctor import doctor
+from cachedoctor.findings import Severity
 from cachedoctor.host import Host
 from cachedoctor.report import held
-from cachedoctor.vocabulary import Severity, Status
+from cachedoctor.vocabulary import Status
 from tests import builders, clients, worlds
 from tests.conftest import fingerprint
 from tests.loopback import Hub, Reply

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from cachedoctor import doctor, engines, preflight
+from cachedoctor.findings import Severity
 from cachedoctor.host import Host
-from cachedoctor.vocabulary import Severity, Status
+from cachedoctor.vocabulary import Status
 from tests import builders, builders_models, worlds
 from tests.command import cachedoctor
 

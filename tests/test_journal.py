@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 
 from cachedoctor import disk, journal, moves
 from cachedoctor.errors import RepairError
-from cachedoctor.vocabulary import (
-    Digest,
+from cachedoctor.findings import (
     Guard,
     HubFetch,
     Link,
@@ -34,13 +33,14 @@ from cachedoctor.vocabulary import (
     SetAside,
     Text,
 )
+from cachedoctor.vocabulary import Digest
 from tests.conftest import fingerprint
 from tests.test_disk import ODD, in_child, shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from cachedoctor.vocabulary import Step
+    from cachedoctor.findings import Step
 
 __all__ = ["shared"]  # a fixture
 OLD_NS = 1_500_000_000_000_000_007

@@ -43,7 +43,7 @@ def command(
     """
     from cachedoctor import doctor, engines, readiness, report
     from cachedoctor.cli import console
-    from cachedoctor.vocabulary import Severity
+    from cachedoctor.findings import Severity
 
     chosen = [engines.find(name) for name in names or engines.names()]
     models = [

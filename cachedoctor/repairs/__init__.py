@@ -11,12 +11,13 @@ import os
 import shlex
 from typing import TYPE_CHECKING
 
+from cachedoctor.findings import Repair, Safety, SetAside
 from cachedoctor.repairs import folder, hub, single
 from cachedoctor.repairs._build import built
-from cachedoctor.vocabulary import Repair, Safety, SetAside
 
 if TYPE_CHECKING:
-    from cachedoctor.vocabulary import Artifact, Entry, Finding, Survey
+    from cachedoctor.findings import Finding
+    from cachedoctor.vocabulary import Artifact, Entry, Survey
 
 _LONG_NAME = 48
 

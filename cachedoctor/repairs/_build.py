@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from cachedoctor import disk
-from cachedoctor.vocabulary import (
+from cachedoctor.findings import (
     CdnFetch,
     Guard,
     HubFetch,
@@ -19,14 +19,15 @@ from cachedoctor.vocabulary import (
     Repair,
     Safety,
     SetAside,
-    State,
     Text,
 )
+from cachedoctor.vocabulary import State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cachedoctor.vocabulary import Artifact, Source, Step
+    from cachedoctor.findings import Source, Step
+    from cachedoctor.vocabulary import Artifact
 
 
 def copies(artifacts: Sequence[Artifact], target: str, size: int | None = None) -> list[Source]:

@@ -7,24 +7,17 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor.errors import FormatError
+from cachedoctor.findings import HubFetch, LocalCopy, Need, Proof, Put, Rename, Text
 from cachedoctor.formats import find_bundle
 from cachedoctor.locators import BOOKS, FolderListing
 from cachedoctor.repairs._build import built, folders, need_of, out_of_the_way, sentence
-from cachedoctor.vocabulary import HubFetch, LocalCopy, Need, Proof, Put, Rename, State, Text
+from cachedoctor.vocabulary import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cachedoctor.vocabulary import (
-        Artifact,
-        Claim,
-        Entry,
-        Finding,
-        Repair,
-        Source,
-        Step,
-        Survey,
-    )
+    from cachedoctor.findings import Finding, Repair, Source, Step
+    from cachedoctor.vocabulary import Artifact, Claim, Entry, Survey
 
 
 def restore_in_folder(survey: Survey, entry: Entry, artifact: Artifact) -> Repair | None:

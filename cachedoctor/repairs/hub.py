@@ -6,9 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from cachedoctor.errors import RepairError
-from cachedoctor.locators.hub_cache import HubListing
-from cachedoctor.repairs._build import built, copies, folders, out_of_the_way, sentence
-from cachedoctor.vocabulary import (
+from cachedoctor.findings import (
     HubFetch,
     Link,
     LocalCopy,
@@ -18,15 +16,18 @@ from cachedoctor.vocabulary import (
     Repair,
     Safety,
     SetAside,
-    State,
     Text,
 )
+from cachedoctor.locators.hub_cache import HubListing
+from cachedoctor.repairs._build import built, copies, folders, out_of_the_way, sentence
+from cachedoctor.vocabulary import State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cachedoctor.findings import Finding, Source, Step
     from cachedoctor.locators._repository import Repository
-    from cachedoctor.vocabulary import Artifact, Claim, Entry, Finding, Source, Step, Survey
+    from cachedoctor.vocabulary import Artifact, Claim, Entry, Survey
 
 
 def rewrite_ref(finding: Finding, survey: Survey) -> Repair | None:

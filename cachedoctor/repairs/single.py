@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from cachedoctor.findings import CdnFetch, HubFetch, Need, Proof, Put
 from cachedoctor.repairs._build import built, copies, folders, out_of_the_way, sentence
-from cachedoctor.vocabulary import CdnFetch, HubFetch, Need, Proof, Put
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cachedoctor.vocabulary import Artifact, Claim, Entry, Finding, Repair, Source, Survey
+    from cachedoctor.findings import Finding, Repair, Source
+    from cachedoctor.vocabulary import Artifact, Claim, Entry, Survey
 
 LOCATORS = ("openai-cdn", "ggml-folder")  # layouts in which a model is one file
 

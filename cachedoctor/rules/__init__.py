@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from cachedoctor import formats
 from cachedoctor.errors import Fault, FormatError
+from cachedoctor.findings import Finding, Severity
 from cachedoctor.locators.hub_cache import repository_folder
-from cachedoctor.vocabulary import WEIGHTS, Finding, Severity, State
+from cachedoctor.vocabulary import WEIGHTS, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from cachedoctor.findings import Repair
     from cachedoctor.host import Host
-    from cachedoctor.vocabulary import Artifact, Entry, Repair, Root, Survey
+    from cachedoctor.vocabulary import Artifact, Entry, Root, Survey
 
 
 class Examination:

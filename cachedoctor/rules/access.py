@@ -7,17 +7,19 @@ import time
 from typing import TYPE_CHECKING
 
 from cachedoctor import disk
+from cachedoctor.findings import Severity
 from cachedoctor.locators import FolderListing, held
 from cachedoctor.locators.hub_cache import HubListing, holder
 from cachedoctor.rules import EntryRule, RootRule
 from cachedoctor.rules._entries import missing, nothing_in
-from cachedoctor.vocabulary import Severity, State
+from cachedoctor.vocabulary import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cachedoctor.findings import Finding, Repair
     from cachedoctor.rules import Examination
-    from cachedoctor.vocabulary import Entry, Finding, Repair, Root
+    from cachedoctor.vocabulary import Entry, Root
 
 _IN_PLACE = ("openai-cdn", "ggml-folder")  # layouts whose clients write the final name
 

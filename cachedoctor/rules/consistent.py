@@ -7,16 +7,18 @@ import os
 from typing import TYPE_CHECKING
 
 from cachedoctor.errors import FormatError
+from cachedoctor.findings import Severity
 from cachedoctor.formats import find
 from cachedoctor.rules import EntryRule, Restores
 from cachedoctor.rules._entries import missing, other_layout, span
-from cachedoctor.vocabulary import WEIGHTS, Severity, State
+from cachedoctor.vocabulary import WEIGHTS, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cachedoctor.findings import Finding, Repair
     from cachedoctor.rules import Examination
-    from cachedoctor.vocabulary import Artifact, Claim, Entry, Finding, Repair
+    from cachedoctor.vocabulary import Artifact, Claim, Entry
 
 _CONFIG_LIMIT_BYTES = 1 << 20
 

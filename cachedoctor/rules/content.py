@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cachedoctor.findings import Severity
 from cachedoctor.rules import EntryRule, Restores
-from cachedoctor.vocabulary import Evidence, Severity, State
+from cachedoctor.vocabulary import Evidence, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cachedoctor.findings import Finding, Repair
     from cachedoctor.rules import Examination, Rule
-    from cachedoctor.vocabulary import Artifact, Entry, Finding, Repair
+    from cachedoctor.vocabulary import Artifact, Entry
 
 
 class DigestMismatch(Restores, EntryRule):

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cachedoctor.findings import Severity
 from cachedoctor.locators.hub_cache import HubListing
 from cachedoctor.rules import EntryRule, Restores, RootRule, SetsAside
 from cachedoctor.rules._entries import in_store
-from cachedoctor.vocabulary import Severity, State
+from cachedoctor.vocabulary import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cachedoctor.findings import Finding, Repair
     from cachedoctor.rules import Examination
-    from cachedoctor.vocabulary import Entry, Finding, Repair, Root
+    from cachedoctor.vocabulary import Entry, Root
 
 
 class StaleNoExist(SetsAside, RootRule):

@@ -6,17 +6,18 @@ import os
 from typing import TYPE_CHECKING
 
 from cachedoctor import disk, installed
+from cachedoctor.findings import Severity
 from cachedoctor.locators.hub_cache import HubListing
 from cachedoctor.rules import RootRule, Rule, SurveyRule
-from cachedoctor.vocabulary import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cachedoctor.catalog import Model
+    from cachedoctor.findings import Finding, Repair
     from cachedoctor.host import Host
     from cachedoctor.rules import Examination
-    from cachedoctor.vocabulary import Finding, Repair, Root
+    from cachedoctor.vocabulary import Root
 
 _SHARED_SINCE = "1.32.0"
 _HUB_SINCE = "0.8.0"

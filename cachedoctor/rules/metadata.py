@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cachedoctor.findings import Severity
 from cachedoctor.locators import FolderListing
 from cachedoctor.rules import RootRule, SetsAside
-from cachedoctor.vocabulary import Severity, State
+from cachedoctor.vocabulary import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cachedoctor.findings import Finding
     from cachedoctor.locators import Leftover
     from cachedoctor.rules import Examination
-    from cachedoctor.vocabulary import Entry, Finding, Root
+    from cachedoctor.vocabulary import Entry, Root
 
 _GRAIN_S = 1  # the client's own tolerance
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cachedoctor.findings import Finding, Severity
 from cachedoctor.rules import SurveyRule
-from cachedoctor.vocabulary import Finding, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

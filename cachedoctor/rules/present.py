@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from cachedoctor.errors import Fault
+from cachedoctor.findings import Severity
 from cachedoctor.rules import EntryRule, Restores
 from cachedoctor.rules._entries import (
     holds_any,
@@ -18,13 +19,14 @@ from cachedoctor.rules._entries import (
     outdated,
     span,
 )
-from cachedoctor.vocabulary import WEIGHTS, Severity, State
+from cachedoctor.vocabulary import WEIGHTS, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cachedoctor.findings import Finding, Repair
     from cachedoctor.rules import Examination
-    from cachedoctor.vocabulary import Artifact, Entry, Finding, Repair
+    from cachedoctor.vocabulary import Artifact, Entry
 
 
 class MissingFile(Restores, EntryRule):

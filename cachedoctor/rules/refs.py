@@ -11,9 +11,10 @@ from cachedoctor.rules import RootRule
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cachedoctor.findings import Finding, Repair
     from cachedoctor.locators._repository import Ref, Repository
     from cachedoctor.rules import Examination
-    from cachedoctor.vocabulary import Finding, Repair, Root
+    from cachedoctor.vocabulary import Root
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 

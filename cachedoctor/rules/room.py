@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING
 
 from cachedoctor import disk
 from cachedoctor.catalog import ordinal
+from cachedoctor.findings import Severity
 from cachedoctor.locators.hub_cache import HubListing
 from cachedoctor.rules import SUPERSEDED, EntryRule, RootRule, SetsAside, SurveyRule
 from cachedoctor.rules._entries import missing, span
 from cachedoctor.rules.waste import leavings
-from cachedoctor.vocabulary import Severity, State
+from cachedoctor.vocabulary import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from cachedoctor.findings import Finding, Repair
     from cachedoctor.rules import Examination
-    from cachedoctor.vocabulary import Artifact, Entry, FileSet, Finding, Repair, Root
+    from cachedoctor.vocabulary import Artifact, Entry, FileSet, Root
 
 _WORTH_A_WORD_BYTES = 16 << 20  # of duplicates: tokenizers are the same in every model
 _MOST_ASKED = 2000  # files of a cache, whether a program has them open

@@ -7,19 +7,20 @@ import time
 from typing import TYPE_CHECKING
 
 from cachedoctor import disk
+from cachedoctor.findings import Severity
 from cachedoctor.locators import LIVE_S, FolderListing, LeavingsListing, held
 from cachedoctor.locators.hub_cache import HubListing
 from cachedoctor.rules import EntryRule, RootRule, SetsAside
 from cachedoctor.rules._entries import missing
 from cachedoctor.rules.metadata import stuck
-from cachedoctor.vocabulary import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cachedoctor.findings import Finding
     from cachedoctor.locators import Leftover
     from cachedoctor.rules import Examination
-    from cachedoctor.vocabulary import Entry, Finding, Root
+    from cachedoctor.vocabulary import Entry, Root
 
 _STALE_S = 24 * 3600  # no download holds a lock for longer
 

@@ -6,14 +6,16 @@ import os
 from typing import TYPE_CHECKING, ClassVar
 
 from cachedoctor.errors import Fault
+from cachedoctor.findings import Severity
 from cachedoctor.rules import EntryRule, Restores
-from cachedoctor.vocabulary import WEIGHTY_BYTES, Evidence, Severity, State
+from cachedoctor.vocabulary import WEIGHTY_BYTES, Evidence, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cachedoctor.findings import Finding, Repair
     from cachedoctor.rules import Examination
-    from cachedoctor.vocabulary import Entry, Finding, Repair
+    from cachedoctor.vocabulary import Entry
 
 
 class _HeaderRule(Restores, EntryRule):
