@@ -165,3 +165,20 @@ assert surgery.undo(host) == ()
 print("both")
 """
     assert mounted("16m", program) == "both\n"
+
+
+def test_a_disk_that_may_only_be_read(mounted: Callable[[str, str], str]) -> None:
+    """Looking works; a fix is refused with the reason, and nothing is changed."""
+    program = """
+import subprocess
+test_faults.cut(world, "model.bin")
+subprocess.run(["mount", "-o", "remount,ro", str(hub)], check=True)
+before = mine()
+assert codes() == ["CD201"]
+try:
+    fix()
+except errors.RepairError as error:
+    assert mine() == before
+    print(error.message.endswith("Read-only file system"), error.message)
+"""
+    assert mounted("16m", program).startswith("True")
