@@ -6,6 +6,7 @@ import cachedoctor
 verdict = cachedoctor.preflight("faster-whisper", size="small")
 if not verdict.ready:
     print(verdict.why, verdict.cure)
+verdict = cachedoctor.ensure("faster-whisper", size="small", allow=lambda plan: True)
 ```
 """
 
@@ -18,17 +19,18 @@ if TYPE_CHECKING:
     from cachedoctor.doctor import scan
     from cachedoctor.host import Host
     from cachedoctor.surgery import apply, plan
-    from cachedoctor.verdict import preflight
+    from cachedoctor.verdict import ensure, preflight
 
 _HOMES = {
     "Host": "host",
     "apply": "surgery",
+    "ensure": "verdict",
     "plan": "surgery",
     "preflight": "verdict",
     "scan": "doctor",
 }
 
-__all__ = ["Host", "apply", "plan", "preflight", "scan"]
+__all__ = ["Host", "apply", "ensure", "plan", "preflight", "scan"]
 
 
 def __getattr__(name: str) -> object:

@@ -11,8 +11,12 @@ from cachedoctor.host import Host
 from cachedoctor.rules import machine
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cachedoctor.findings import Finding, Repair
     from cachedoctor.lockfile import Lock
+    from cachedoctor.staging import Network
+    from cachedoctor.surgery import Plan
 
 
 class Verdict(NamedTuple):
@@ -98,3 +102,44 @@ def preflight(
         report.checked[entry.id] if entry else None,
         lock.path if lock else None,
     )
+
+
+def ensure(
+    engine: str,
+    *,
+    allow: Callable[[Plan], bool],
+    size: str | None = None,
+    model: str | None = None,
+    lock: Lock | None = None,
+    host: Host | None = None,
+    network: Network | None = None,
+) -> Verdict:
+    """Make a model ready: ask like `preflight`, repair or fetch what is missing, and ask again.
+
+    `allow` is asked once, with the plan, before anything is changed or fetched; what it refuses is
+    not done. On an empty machine the whole model is fetched at a commit that is resolved first, or
+    at the locked one. `network` says what a fetch may use; without it, what the host's environment
+    says. Raises `UsageError` as `preflight` does, and `RepairError`, with the cache as it was, when
+    a repair cannot be made.
+    """
+    from cachedoctor import staging, surgery
+
+    here = host or Host.look()
+    verdict = preflight(engine, size=size, model=model, lock=lock, host=here)
+    if verdict.ready or (verdict.code or "").startswith("CD6"):  # no file can help
+        return verdict
+    network = network or staging.Network(here)
+    names = [
+        found.name for found in readiness.answers(engines.find(engine), size=size, model=model)
+    ]
+    report = doctor.scan(here, [engine], models=names, lock=lock, progress=network.progress)
+    absent = (
+        surgery.absent_locked(report)
+        if lock
+        else surgery.absent_model(report, engine, size=size, model=model)
+    )
+    plan = surgery.plan(report, absent=absent, network=network)
+    if (plan.cures or plan.unfinished) and allow(plan):
+        surgery.apply(plan, report, network)
+        verdict = preflight(engine, size=size, model=model, lock=lock, host=here)
+    return verdict

@@ -1,0 +1,119 @@
+"""`ensure`: asked once, then ready; refused, nothing is changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+import cachedoctor
+from cachedoctor import locking
+from cachedoctor.errors import FetchError, UsageError
+from cachedoctor.fetch import Mirrors
+from cachedoctor.staging import Network
+from tests import worlds
+from tests.command import cachedoctor as command
+from tests.conftest import fingerprint
+from tests.loopback import Hub
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from cachedoctor.host import Host
+    from cachedoctor.surgery import Plan
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    """Serve the model, with a newer `main` than the first commit."""
+    with Hub() as served:
+        served.add(worlds.TINY, dict(worlds.whisper_files()), commit=worlds.COMMIT)
+        newer = {**worlds.whisper_files(), "config.json": b'{"alignment_heads": []}\n'}
+        served.add(worlds.TINY, newer, commit="d" * 40)
+        yield served
+
+
+@pytest.fixture
+def network(host: Host, hub: Hub) -> Network:
+    """Return the way to that hub."""
+    return Network(host, mirrors=Mirrors(hub=hub.url))
+
+
+def test_an_empty_machine_gets_the_whole_model(host: Host, network: Network) -> None:
+    """At a commit that was resolved; the plan tells what it costs before."""
+    plans: list[Plan] = []
+
+    def allow(plan: Plan) -> bool:
+        plans.append(plan)
+        return True
+
+    ask = {"model": "tiny.en", "host": host, "network": network}
+    verdict = cachedoctor.ensure("faster-whisper", allow=allow, **ask)  # type: ignore[arg-type]
+    assert verdict.ready
+    assert verdict.revision == "d" * 40
+    assert [plan.fetches for plan in plans] == [True]
+    assert plans[0].fetch_bytes > 0
+    again = cachedoctor.ensure("faster-whisper", allow=allow, **ask)  # type: ignore[arg-type]
+    assert again.ready
+    assert len(plans) == 1
+
+
+def test_what_is_refused_is_not_done(home: Path, host: Host, network: Network) -> None:
+    """The verdict says why not, and nothing was fetched."""
+    before = fingerprint(home)
+    verdict = cachedoctor.ensure(
+        "faster-whisper", model="tiny.en", host=host, network=network, allow=lambda _: False
+    )
+    assert (verdict.ready, verdict.code) == (False, "CD101")
+    assert fingerprint(home) == before
+
+
+def test_local_bytes_come_before_the_network(home: Path, host: Host, hub: Hub) -> None:
+    """A broken file that another repository has is copied, without any network."""
+    hub_folder = worlds.hub_of(home)
+    worlds.repository(hub_folder, "guillaumekln/faster-whisper-tiny.en", worlds.whisper_files())
+    path = worlds.repository(hub_folder, worlds.TINY, worlds.whisper_files())
+    worlds.cut(worlds.blob_of(path / "snapshots" / worlds.COMMIT / "model.bin"), 100)
+    verdict = cachedoctor.ensure(
+        "faster-whisper",
+        model="tiny.en",
+        host=host,
+        network=Network(host, offline=True),
+        allow=lambda plan: not plan.fetches,
+    )
+    assert verdict.ready
+    assert hub.requests == []
+
+
+def test_the_locked_revision_is_brought(
+    home: Path, host: Host, network: Network, tmp_path: Path
+) -> None:
+    """Although the hub's newest is another."""
+    path = tmp_path / "models.lock"
+    repository = worlds.repository(worlds.hub_of(home), worlds.TINY, worlds.whisper_files())
+    assert command("lock", "faster-whisper:tiny.en", "-o", str(path)).code == 0
+    for file in sorted(repository.rglob("*"), reverse=True):
+        file.rmdir() if file.is_dir() and not file.is_symlink() else file.unlink()
+    repository.rmdir()
+    verdict = cachedoctor.ensure(
+        "faster-whisper",
+        model="tiny.en",
+        lock=locking.read(str(path)),
+        host=host,
+        network=network,
+        allow=lambda _: True,
+    )
+    assert (verdict.ready, verdict.revision) == (True, worlds.COMMIT)
+
+
+def test_what_cannot_be_fetched_is_an_error(home: Path, host: Host, network: Network) -> None:
+    """The hub does not have it; nothing was changed. A wrong name is refused before."""
+    before = fingerprint(home)
+    with pytest.raises(FetchError, match=r"base\.en"):
+        cachedoctor.ensure(
+            "faster-whisper", model="base.en", host=host, network=network, allow=lambda _: True
+        )
+    assert fingerprint(home) == before
+    with pytest.raises(UsageError):
+        cachedoctor.ensure("faster-whisper", size="tinny", host=host, allow=lambda _: True)
