@@ -73,6 +73,15 @@ def host_options(command: Callable[P, R]) -> Callable[..., R]:
 
 def output_options(command: Callable[P, R]) -> Callable[P, R]:
     """Give a command the options that say how to answer."""
+    return _output(command, ("text", "json"))
+
+
+def ci_output_options(command: Callable[P, R]) -> Callable[P, R]:
+    """Give a command these options, and the forms that continuous integration shows."""
+    return _output(command, ("text", "json", "github", "junit"))
+
+
+def _output(command: Callable[P, R], formats: tuple[str, ...]) -> Callable[P, R]:
     for option in (
         click.option("-v", "--verbose", is_flag=True, help="List every note."),
         click.option("-q", "--quiet", is_flag=True, help="Only the exit code and errors."),
@@ -88,7 +97,7 @@ def output_options(command: Callable[P, R]) -> Callable[P, R]:
         click.option(
             "--format",
             "format_",
-            type=click.Choice(("text", "json")),
+            type=click.Choice(formats),
             default="text",
             help="How to answer.",
         ),

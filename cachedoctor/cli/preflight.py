@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cachedoctor.cli.options import host_options, lock_option, model_options, output_options
+from cachedoctor.cli.options import ci_output_options, host_options, lock_option, model_options
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @model_options
 @lock_option
 @host_options
-@output_options
+@ci_output_options
 def command(
     engine: str | None,
     size: str | None,
@@ -48,6 +48,10 @@ def command(
         from cachedoctor import record
 
         click.echo(record.dumps(record.verdicts_json(verdicts, host, many=lock is not None)))
+    elif format_ != "text":
+        from cachedoctor import ci_report
+
+        click.echo(ci_report.render(format_, "preflight", ci_report.of_verdicts(verdicts)))
     elif not quiet:
         console.say([report.verdict_line(verdict, host) for verdict in verdicts])
     click.get_current_context().exit(0 if all(verdict.ready for verdict in verdicts) else 1)

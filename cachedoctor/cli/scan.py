@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cachedoctor.cli.options import host_options, model_options, output_options
+from cachedoctor.cli.options import ci_output_options, host_options, model_options
 from cachedoctor.host import Host
 
 
@@ -19,7 +19,7 @@ from cachedoctor.host import Host
     help="The mildest finding that makes the exit code 1.",
 )
 @host_options
-@output_options
+@ci_output_options
 def command(
     names: tuple[str, ...],
     size: str | None,
@@ -69,6 +69,10 @@ def command(
         from cachedoctor import record
 
         click.echo(record.dumps(record.scan_json(result, ready)))
+    elif format_ != "text":
+        from cachedoctor import ci_report
+
+        click.echo(ci_report.render(format_, "scan", ci_report.of_report(result)))
     elif not quiet:
         console.say(
             report.scan_lines(result, [engine.name for engine in chosen], ready, verbose=verbose)

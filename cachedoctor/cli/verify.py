@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cachedoctor.cli.options import host_options, lock_option, mirrors, output_options, seconds
+from cachedoctor.cli.options import ci_output_options, host_options, lock_option, mirrors, seconds
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.option("--max-rate", metavar="RATE", help="Read no faster: 50M or 1G bytes a second.")
 @lock_option
 @host_options
-@output_options
+@ci_output_options
 def command(
     words: tuple[str, ...],
     lock: str | None,
@@ -93,7 +93,11 @@ def command(
         click.echo(record.dumps(body))
     else:
         tally = verify_report.Tally(files)
-        if not quiet:
+        if format_ != "text":
+            from cachedoctor import ci_report
+
+            click.echo(ci_report.render(format_, "verify", ci_report.of_report(report)))
+        elif not quiet:
             console.say(verify_report.verify_lines(report, tally, verbose=verbose))
     errors = any(finding.severity == "error" for finding in report.findings)
     click.get_current_context().exit(1 if tally.wrong or errors else 0)
