@@ -14,6 +14,7 @@ from cachedoctor.version import VERSION
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from cachedoctor.diagnosis import Diagnosis
     from cachedoctor.doctor import Report
     from cachedoctor.findings import Readiness, Repair
     from cachedoctor.host import Host
@@ -104,6 +105,25 @@ def verdicts_json(verdicts: Sequence[Verdict], host: Host, *, many: bool) -> Jso
     bodies = [verdict_json(verdict, host)["verdict"] for verdict in verdicts]
     ready = all(verdict.ready for verdict in verdicts)
     return {**head(host), "ready": ready, "verdicts": bodies}
+
+
+def diagnosis_json(found: Diagnosis, host: Host) -> Json:
+    """Return what an engine's text means as data."""
+    return {
+        **head(host),
+        "recognised": [
+            {
+                "line": one.line,
+                "text": printable(one.text),
+                "engines": list(one.symptom.engines),
+                "cause": one.symptom.cause,
+                "codes": list(one.symptom.codes),
+                "source": one.symptom.source,
+            }
+            for one in found.recognised
+        ],
+        "findings": [finding_json(finding) for finding in found.findings],
+    }
 
 
 def lock_json(found: Sequence[Locked], host: Host) -> Json:

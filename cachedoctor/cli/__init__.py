@@ -23,6 +23,7 @@ COMMANDS = (
     "where",
     "engines",
     "explain",
+    "diagnose",
     "lock",
     "info",
     "demo",

@@ -1,0 +1,56 @@
+"""`cachedoctor diagnose`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from cachedoctor.cli.options import host_options, output_options
+from cachedoctor.host import Host
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import IO
+
+_BLOCK_BYTES = 1 << 20
+
+
+@click.command(name="diagnose", short_help="From an engine's error text to the cure.")
+@click.argument("file", metavar="[FILE|-]", default="-")
+@host_options
+@output_options
+def command(file: str, host: Host, verbose: bool, quiet: bool, format_: str) -> None:
+    """Read an engine's error text or log, and name the engine, the cause and the cure.
+
+    Then looks whether the caches of these engines have what it speaks of. Exit code 0 when the
+    text is known, 1 when nothing in it is.
+
+    \b
+      python app.py 2>&1 | cachedoctor diagnose
+      cachedoctor diagnose crash.log
+    """
+    from cachedoctor import diagnosis
+    from cachedoctor.cli import console
+    from cachedoctor.errors import CannotLookError
+
+    try:
+        with click.open_file(file, "rb") as opened:
+            known = diagnosis.recognise(diagnosis.pieces(_blocks(opened)))
+    except OSError as error:
+        raise CannotLookError(f"`{file}` cannot be read: {error.strerror}") from error
+    found = diagnosis.diagnose(host, known)
+    if format_ == "json":
+        from cachedoctor import record
+
+        click.echo(record.dumps(record.diagnosis_json(found, host)))
+    elif not quiet:
+        from cachedoctor import diagnosis_report
+
+        console.say(diagnosis_report.diagnosis_lines(found, host))
+    click.get_current_context().exit(0 if known else 1)
+
+
+def _blocks(file: IO[bytes]) -> Iterator[bytes]:
+    while block := file.read(_BLOCK_BYTES):
+        yield block

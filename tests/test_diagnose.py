@@ -1,0 +1,106 @@
+"""From an engine's error text to the cure; the texts are what the engines said of damaged files."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cachedoctor import diagnosis, engines, rules
+from tests import worlds
+from tests.command import cachedoctor
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# What engines were seen to say, and what is to be made of it.
+SAID = {
+    "RuntimeError: Unable to open file 'model.bin' in model '/x/snapshots/'": "CD402",
+    "RuntimeError: File model.bin is incomplete: failed to read a buffer of size 4 at position 0": (
+        "CD201"
+    ),
+    "Unsupported model binary version. This executable supports models with binary version v6 or "
+    "below, but the model has binary version v1836345404": "CD202",
+    "ValueError: [load_npz] Input must be a zip file or a file-like object": "CD201",
+    "RuntimeError: Model has been downloaded but the SHA256 checksum does not not match.": "CD301",
+    "whisper_model_load: invalid model data (bad magic)": "CD202",
+    "whisper_model_load: ERROR not all tensors loaded from model file - expected 167, got 12": (
+        "CD201"
+    ),
+    "safetensors_rust.SafetensorError: Error while deserializing header: header too small": "CD201",
+}
+
+
+def test_every_symptom_is_of_known_engines_and_codes() -> None:
+    """And each has a source."""
+    codes = {rule.code for rule in rules.every()}
+    for symptom in diagnosis.symptoms():
+        assert set(symptom.engines) <= set(engines.names()), symptom
+        assert set(symptom.codes) <= codes, symptom
+        assert symptom.source, symptom
+    assert len(diagnosis.symptoms()) > 25
+
+
+@pytest.mark.parametrize("text", SAID)
+def test_what_engines_say_is_recognised(text: str) -> None:
+    """Among other lines, with the code to look for."""
+    log = ["Traceback (most recent call last):", '  File "app.py", line 3', text, ""]
+    (one,) = diagnosis.recognise(line.encode() for line in log)
+    assert one.line == 3
+    assert SAID[text] in one.symptom.codes
+
+
+def test_the_cache_is_looked_at(home: Path, tmp_path: Path) -> None:
+    """A truncated model, the engine's own words, and the command that cures it."""
+    path = worlds.repository(worlds.hub_of(home), worlds.TINY, worlds.whisper_files())
+    log = tmp_path / "crash.log"
+    log.write_text("File model.bin is incomplete: failed to read a value of size 4 at position 9\n")
+    whole = cachedoctor("diagnose", str(log))
+    assert whole.code == 0
+    assert "cachedoctor verify faster-whisper" in whole.output
+    worlds.cut(worlds.blob_of(path / "snapshots" / worlds.COMMIT / "model.bin"), 100)
+    found = cachedoctor("diagnose", str(log))
+    assert (found.code, "CD201" in found.output) == (0, True)
+    assert "cure: `cachedoctor fix faster-whisper`" in found.output
+    data = cachedoctor("diagnose", str(log), "--json").data
+    assert data["recognised"][0]["engines"] == ["faster-whisper"]
+    assert [finding["code"] for finding in data["findings"]] == ["CD201"]
+
+
+def test_a_text_that_is_not_known_says_so(tmp_path: Path) -> None:
+    """Exit code 1; a file that is not there is another matter."""
+    log = tmp_path / "crash.log"
+    log.write_bytes(b"the printer is on fire\x1b[2J\xff\n")
+    unknown = cachedoctor("diagnose", str(log))
+    assert (unknown.code, "nothing in this text is known" in unknown.output) == (1, True)
+    assert cachedoctor("diagnose", str(tmp_path / "none")).code == 3
+
+
+def test_a_long_log_on_standard_input(home: Path) -> None:
+    """Without line ends and with binary in it; a text across two pieces is seen."""
+    program = (
+        "import sys\n"
+        "for _ in range(40): sys.stdout.buffer.write(bytes(range(1, 10)) * 100_000)\n"
+        "sys.stdout.buffer.write(b'invalid model data (bad magic)')\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as log:
+        done = subprocess.run(
+            [sys.executable, "-m", "cachedoctor", "diagnose", "--json"],
+            stdin=log.stdout,
+            capture_output=True,
+            check=False,
+            timeout=120,
+        )
+    assert done.returncode == 0, done.stderr
+
+
+@given(blocks=st.lists(st.binary(max_size=200), max_size=6))
+def test_any_bytes_are_read(blocks: list[bytes]) -> None:
+    """Noise is no symptom, and nothing is lost between two blocks."""
+    lines = list(diagnosis.pieces(blocks))
+    assert b"".join(lines) == b"".join(blocks).replace(b"\n", b"")
+    assert diagnosis.recognise(lines) == ()
