@@ -67,7 +67,7 @@ def _resumable(need: Need) -> bool:
 def _bring(source: Source, need: Need, path: str, network: Network) -> None:
     match source:
         case Text(text=text):
-            disk.write(path, text.encode())
+            disk.write(path, text.encode("utf-8", "surrogateescape"))
         case LocalCopy(files=files):
             total = sum(os.stat(origin).st_size for _, origin in files)
             network.progress.start("copying", total)

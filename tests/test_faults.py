@@ -254,6 +254,9 @@ FAULTS: dict[str, tuple[Callable[[World], object], list[str], bool, bool]] = {
     "the ref is empty": (lambda w: ref(w, b""), ["CD402"], False, True),
     "the ref is a newline": (lambda w: ref(w, b"\n"), ["CD402"], False, True),
     "the ref names another commit": (lambda w: ref(w, b"f" * 40), ["CD403"], False, True),
+    "a snapshot's folder got another name": (
+        lambda w: w.snapshot.rename(f"{w.snapshot}\udcff\n"), ["CD403"], False, False,
+    ),
     "the ref is no commit": (lambda w: ref(w, b"\xff\xfenot a commit"), ["CD418"], False, True),
     "a vocabulary is empty and no manifest is kept": (
         lambda w: (unlink(manifest(w)), replace(w, "vocabulary.txt", b"")), ["CD201"], False, True,

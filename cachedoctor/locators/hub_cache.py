@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from cachedoctor.locators._files import Blobs
     from cachedoctor.locators._repository import Repository
 
+COMMIT = re.compile(r"[0-9a-f]{40}")  # what a ref holds, and a snapshot is called
 _HASH = 64  # hex digits of a payload's name
 _DUMMIES = {"dummy_file_src", "dummy_file_dst"}
 _PROBE = re.compile(r"tmp[a-z0-9_]{8}")  # where the client tried whether links can be made

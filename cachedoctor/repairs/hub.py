@@ -18,7 +18,7 @@ from cachedoctor.findings import (
     SetAside,
     Text,
 )
-from cachedoctor.locators.hub_cache import HubListing
+from cachedoctor.locators.hub_cache import COMMIT, HubListing
 from cachedoctor.repairs._build import built, copies, folders, out_of_the_way, sentence
 from cachedoctor.vocabulary import State
 
@@ -33,9 +33,10 @@ if TYPE_CHECKING:
 def rewrite_ref(finding: Finding, survey: Survey) -> Repair | None:
     """Write the commit that a ref means, or the one complete snapshot's, or fetch the model."""
     entries = [entry for entry in survey.entries if entry.id in finding.entries]
-    complete = [entry.revision for entry in entries if entry.revision and _complete(entry)]
+    named = [entry for entry in entries if COMMIT.fullmatch(entry.revision or "")]
+    complete = [entry.revision for entry in named if entry.revision and _complete(entry)]
     text = _text_of(finding.path).strip()
-    revisions = [entry.revision for entry in entries if entry.revision and entry.artifacts]
+    revisions = [entry.revision for entry in named if entry.revision and entry.artifacts]
     if text in revisions:
         complete = [text]
     elif not complete and len(revisions) == 1:  # what it lacks is cured by findings of its own

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
-from cachedoctor.locators.hub_cache import HubListing
+from cachedoctor.locators.hub_cache import COMMIT, HubListing
 from cachedoctor.rules import RootRule
 
 if TYPE_CHECKING:
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
     from cachedoctor.locators._repository import Ref, Repository
     from cachedoctor.rules import Examination
     from cachedoctor.vocabulary import Root
-
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 class _RefRule(RootRule):
@@ -68,7 +65,7 @@ class RefTrailingNewline(_RefRule):
     def wrong(self, ref: Ref, repository: Repository) -> str:
         """Compare the text with itself stripped."""
         commit = ref.text.strip()
-        if commit == ref.text or not _COMMIT.fullmatch(commit):
+        if commit == ref.text or not COMMIT.fullmatch(commit):
             return ""
         return "has white space around its commit"
 
@@ -105,7 +102,7 @@ class RefDangling(_RefRule):
     def wrong(self, ref: Ref, repository: Repository) -> str:
         """Look for the snapshot; a repository with none at all is the other rule's."""
         commit = ref.text.strip()
-        if not _COMMIT.fullmatch(commit) or commit in repository.commits:
+        if not COMMIT.fullmatch(commit) or commit in repository.commits:
             return ""
         if not (repository.commits or repository.blobs or repository.partials):
             return ""  # only asked: for a file it lacks, or for a download to another folder
@@ -127,4 +124,4 @@ class MalformedRef(_RefRule):
     def wrong(self, ref: Ref, repository: Repository) -> str:
         """Compare with 40 hex digits."""
         text = ref.text.strip()
-        return "holds no commit" if text and not _COMMIT.fullmatch(text) else ""
+        return "holds no commit" if text and not COMMIT.fullmatch(text) else ""
