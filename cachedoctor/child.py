@@ -1,4 +1,4 @@
-"""Child processes: one request in, one answer out, and an end that always comes.
+"""Child processes: one request in, one answer out, or a talk; and an end that always comes.
 
 A child leads a process group of its own, which is ended as a whole. Its standard input stays open
 for as long as we live: a child that reads to its end there learns of our death.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import signal
 import subprocess
 import threading
@@ -77,6 +78,104 @@ def run(
         process.stderr.close()
     code = process.returncode
     return Result(code, bytes(output), bytes(errors), -code if code < 0 else None, timed_out)
+
+
+class Silence(NamedTuple):
+    """Why a talk brought no answer: the time was up, or the child ended, perhaps by a signal."""
+
+    timed_out: bool
+    code: int | None
+    signal: int | None
+
+
+class Talk:
+    """A child that answers each line on its standard input with a line on its standard output."""
+
+    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Start the child; raises `OSError` where there is no such program."""
+        self._process = subprocess.Popen(
+            list(arguments),
+            env=dict(environment),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        if None in (self._process.stdin, self._process.stdout, self._process.stderr):
+            raise RuntimeError("pipes were asked for")
+        self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._errors = bytearray()
+        readers = (
+            (self._listen, ()),
+            (_drain, (self._process.stderr, self._errors, True)),
+        )
+        self._readers = [
+            threading.Thread(target=target, args=given, daemon=True) for target, given in readers
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    @property
+    def pid(self) -> int:
+        """Return the number of the child's process, and of its group."""
+        return self._process.pid
+
+    @property
+    def errors(self) -> bytes:
+        """Return the last part of what came on standard error."""
+        return bytes(self._errors)
+
+    def ask(
+        self, request: bytes, timeout_s: float | None, on_poll: Callable[[], None] | None = None
+    ) -> bytes | Silence:
+        """Send one line and wait for one; `on_poll` is called five times a second meanwhile.
+
+        A child that gives no answer in time, or ends instead, is ended with its whole group.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(request + b"\n")
+            self._process.stdin.flush()
+        while True:
+            rest = _POLL_S if deadline is None else min(_POLL_S, deadline - time.monotonic())
+            try:
+                line = self._lines.get(timeout=max(rest, 0.001))
+            except queue.Empty:
+                if on_poll is not None:
+                    on_poll()
+                if deadline is None or time.monotonic() < deadline:
+                    continue
+                self.end()
+                return Silence(True, None, None)
+            if line is not None:
+                return line
+            with contextlib.suppress(subprocess.TimeoutExpired):  # it closed its output first
+                self._process.wait(_GRACE_S)
+            code = self._process.poll()
+            self.end()
+            return Silence(False, code, -code if code is not None and code < 0 else None)
+
+    def end(self) -> None:
+        """End the child and its group; an ended one stays ended."""
+        _end(self._process)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)  # what it started and left behind
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe is self._process.stdout:
+                for reader in self._readers:
+                    reader.join(_GRACE_S)
+            with contextlib.suppress(BrokenPipeError, ValueError):
+                if pipe is not None:
+                    pipe.close()
+
+    def _listen(self) -> None:
+        """Hand on each line; at the end, that it ended."""
+        pipe = self._process.stdout
+        with contextlib.suppress(ValueError, OSError):
+            while pipe is not None and (line := pipe.readline(OUTPUT_LIMIT_BYTES)):
+                self._lines.put(line)
+        self._lines.put(None)
 
 
 def _wait(

@@ -1,0 +1,140 @@
+"""The clip that engines listen to: the one in the package, or the user's own.
+
+`clip.wav` holds 11 seconds of John F. Kennedy's inaugural address of 20 January 1961, a work of the
+United States government and in the public domain, as whisper.cpp carries it (`samples/jfk.wav`).
+"""
+
+from __future__ import annotations
+
+import array
+import hashlib
+import os
+import sys
+import wave
+from typing import TYPE_CHECKING, NoReturn
+
+from cachedoctor.bench.outcome import Clip
+from cachedoctor.errors import CannotLookError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RATE = 16000
+LONGEST_S = 1800
+_FOLDER = os.path.dirname(os.path.abspath(__file__))
+SAMPLE = os.path.join(_FOLDER, "clip.wav")
+_QUIET = 33  # of 32768: a thousandth of full scale, below any speech
+_LINEAR = 1  # of WAVE formats
+
+
+def take(path: str | None, folder: str) -> Clip:
+    """Return the clip at `path`, or the package's own; made readable for runners in `folder`.
+
+    What is said in it is read from a `.txt` of its name beside it, where there is one.
+    Raises `CannotLookError` where nothing can be read, `UsageError` for what cannot be measured:
+    no audio, no sound, nothing at all, or more than half an hour.
+    """
+    source = SAMPLE if path is None else os.path.abspath(os.path.expanduser(path))
+    if not os.path.isfile(source):
+        raise CannotLookError(f"no audio file at `{path}`")
+    try:
+        samples = _plain(source)
+        if samples is None:
+            samples = _decoded(source)
+    except PermissionError as error:
+        raise CannotLookError(f"the audio cannot be read: `{path}`") from error
+    if not samples:
+        raise UsageError(f"nothing is in the clip `{path}`: 0.0 s")
+    if max(max(samples), -min(samples)) < _QUIET:
+        raise UsageError(
+            f"the clip is silent: `{path}`", hint="engines invent words in silence; take speech"
+        )
+    data = _bytes(samples)
+    file = os.path.join(folder, "clip.wav")
+    with wave.open(file, "wb") as made:
+        made.setnchannels(1)
+        made.setsampwidth(2)
+        made.setframerate(RATE)
+        made.writeframes(data)
+    seconds = len(samples) / RATE
+    digest = hashlib.sha256(data).hexdigest()
+    return Clip(source, seconds, digest, _words(source), file)
+
+
+def _plain(path: str) -> array.array[int] | None:
+    """Return the samples of a WAV of 16 kHz and 16 bits; `None` for anything else."""
+    try:
+        with wave.open(path, "rb") as file:
+            _bound(file.getnframes() / file.getframerate(), path)
+            if (file.getframerate(), file.getsampwidth()) != (RATE, 2):
+                return None
+            channels = file.getnchannels()
+            samples = array.array("h", file.readframes(file.getnframes()))
+    except (wave.Error, EOFError, ZeroDivisionError, ValueError):
+        return None
+    if sys.byteorder == "big":
+        samples.byteswap()
+    if channels == 1:
+        return samples
+    frames = zip(*(samples[channel::channels] for channel in range(channels)), strict=False)
+    return array.array("h", (sum(frame) // channels for frame in frames))
+
+
+def _decoded(path: str) -> array.array[int]:
+    """Decode and resample with PyAV, which faster-whisper brings."""
+    try:
+        import av
+    except ImportError:
+        raise UsageError(
+            f"this is no WAV of 16 kHz and 16 bits: `{path}`",
+            hint="`pip install av` reads other audio, and so does "
+            "`ffmpeg -i AUDIO -ar 16000 -ac 1 clip.wav`",
+        ) from None
+    samples: array.array[int] = array.array("h")
+    try:
+        with av.open(path, metadata_errors="ignore") as container:
+            if not container.streams.audio:
+                _no_audio(path)
+            if container.duration:
+                _bound(container.duration / av.time_base, path)
+            resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
+            for frame in _frames(container, resampler):
+                samples.frombytes(bytes(frame.planes[0])[: frame.samples * 2])
+                _bound(len(samples) / RATE, path)
+    except (av.FFmpegError, ValueError):
+        _no_audio(path)
+    return samples
+
+
+def _frames(container: object, resampler: object) -> Iterator[object]:
+    for frame in container.decode(audio=0):
+        yield from resampler.resample(frame)
+    yield from resampler.resample(None)
+
+
+def _no_audio(path: str) -> NoReturn:
+    raise UsageError(f"this is no audio: `{path}`")
+
+
+def _bound(seconds: float, path: str) -> None:
+    if seconds > LONGEST_S:
+        raise UsageError(
+            f"the clip lasts {seconds / 3600:.1f} h, and a benchmark takes at most "
+            f"{LONGEST_S // 60} min: `{path}`",
+            hint="`ffmpeg -t 60 -i AUDIO -ar 16000 -ac 1 clip.wav` takes its first minute",
+        )
+
+
+def _bytes(samples: array.array[int]) -> bytes:
+    if sys.byteorder == "big":
+        samples = array.array("h", samples)
+        samples.byteswap()
+    return samples.tobytes()
+
+
+def _words(source: str) -> str | None:
+    try:
+        with open(os.path.splitext(source)[0] + ".txt", encoding="utf-8") as file:
+            return " ".join(file.read().split()) or None
+    except (OSError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,164 @@
+"""Which engines take part, with which model from which path; and who does not, and why."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from cachedoctor import doctor, engines, readiness, verification
+from cachedoctor.bench import session
+from cachedoctor.bench.outcome import LeftOut
+from cachedoctor.errors import UsageError
+from cachedoctor.rules import machine
+from cachedoctor.verdict import preflight
+from cachedoctor.vocabulary import SILENT, State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from cachedoctor.host import Host
+    from cachedoctor.verdict import Verdict
+    from cachedoctor.vocabulary import Entry, Progress
+
+_BRIDGED = ("whisperkit", "fluidaudio")
+_MODULES = {
+    "whisper.cpp": "pywhispercpp",
+    "openai-whisper": "whisper",
+    "insanely-fast-whisper": "transformers",
+}
+
+
+class Contender(NamedTuple):
+    """An engine that is ready, and what it would load."""
+
+    engine: str
+    package: str
+    model: str
+    path: str
+    revision: str | None
+    files: tuple[str, ...]  # the physical ones
+    size_bytes: int
+    digests: Mapping[str, str]
+
+
+def contenders(
+    host: Host,
+    names: Sequence[str] = (),
+    *,
+    size: str | None = None,
+    model: str | None = None,
+    progress: Progress = SILENT,
+) -> tuple[list[Contender], list[LeftOut]]:
+    """Sort out who is ready for a size or a model; reads every byte whose digest is not known yet.
+
+    Raises `UsageError` for an unknown engine or size, and for a model that none of them has.
+    """
+    asked = [engines.find(name).name for name in names] or list(engines.names())
+    if model is not None:
+        asked = _who_have(model, asked, named=bool(names))
+    ready: list[Contender] = []
+    left: list[LeftOut] = []
+    for name in asked:
+        found = _contender(name, host, size, model, progress)
+        if isinstance(found, Contender):
+            ready.append(found)
+        else:
+            left.append(found)
+    return ready, left
+
+
+def _who_have(model: str, names: Sequence[str], *, named: bool) -> list[str]:
+    """Keep the engines that have a model of this name; raises where none has."""
+    kept: list[str] = []
+    refused: UsageError | None = None
+    for name in names:
+        try:
+            engines.find(name).table.model(model)
+        except UsageError as error:
+            refused = refused or error
+        else:
+            kept.append(name)
+    if refused is not None and (named or not kept):
+        if named:
+            raise refused
+        raise UsageError(
+            f"no engine has a model `{model}`", hint="`cachedoctor engines ENGINE` lists them"
+        )
+    return kept
+
+
+def _contender(
+    name: str, host: Host, size: str | None, model: str | None, progress: Progress
+) -> Contender | LeftOut:
+    verdict = preflight(name, size=size, model=model, host=host)
+    package = machine.package_of(name)
+    if not verdict.ready:
+        return _refused(verdict)
+    if name in _BRIDGED:
+        return LeftOut(name, verdict.model, "CD601", "its bridge is not installed", "")
+    if name not in host.pythons and importlib.util.find_spec(_module(name)) is None:
+        why = f"not installed here; `--python {name}=PATH` names where it is"
+        return LeftOut(name, verdict.model, "CD601", why, f"pip install {package}")
+    if session.runner(name) is None:
+        raise AssertionError(f"no runner for {name}")
+    return _proven(verdict, package, host, progress)
+
+
+def _proven(
+    verdict: Verdict, package: str, host: Host, progress: Progress
+) -> Contender | LeftOut:
+    """Read what was not read yet against its digests; a load would not notice what is wrong."""
+    engine = engines.find(verdict.engine)
+    models = readiness.answers(engine, size=None, model=verdict.model)
+    report = doctor.scan(
+        host, [verdict.engine], paths=[str(verdict.path)], deep=True, progress=progress
+    )
+    answer = readiness.ready(engine, report, models)
+    entry = next((e for e in report.entries if e.id == answer.entry), None)
+    if not answer.ready or entry is None:
+        return _refused(verdict._replace(ready=False, code=answer.code, why=answer.why))
+    files = _files(entry)
+    digests = {
+        os.path.basename(name): f"{known.algorithm}:{known.measured}"
+        for known in verification.verdicts((entry,), report.contents)
+        if known.measured is not None
+        for name in (known.links or (known.path,))[:1]
+    }
+    return Contender(
+        verdict.engine,
+        package,
+        str(verdict.model),
+        str(verdict.path),
+        verdict.revision,
+        tuple(files.values()),
+        sum(os.path.getsize(file) for file in files.values()),
+        digests,
+    )
+
+
+def _files(entry: Entry) -> dict[str, str]:
+    """Return the physical file behind each name, and those inside a bundle."""
+    found: dict[str, str] = {}
+    for artifact in entry.artifacts:
+        if artifact.state is not State.PRESENT:
+            continue
+        if os.path.isfile(artifact.file):
+            found[artifact.name] = artifact.file
+        for base, _, names in os.walk(artifact.file):
+            for name in names:
+                inner = os.path.join(base, name)
+                found[f"{artifact.name}/{os.path.relpath(inner, artifact.file)}"] = inner
+    return found
+
+
+def _refused(verdict: Verdict) -> LeftOut:
+    if verdict.why == "not there":
+        return LeftOut(verdict.engine, verdict.model, "CD101", "no model", verdict.cure)
+    why = verdict.why or "not ready"
+    return LeftOut(verdict.engine, verdict.model, verdict.code, why, verdict.cure)
+
+
+def _module(name: str) -> str:
+    return _MODULES.get(name, re.sub(r"[-.]", "_", name))

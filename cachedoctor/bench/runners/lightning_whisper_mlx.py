@@ -1,0 +1,42 @@
+"""lightning-whisper-mlx: batches of twelve on Apple's GPUs, of one on a CPU.
+
+Its class asks the hub before it loads, so the function below it is called.
+Source: lightning-whisper-mlx 0.0.10 `transcribe.py` `ModelHolder`, `transcribe_audio`.
+"""
+
+PACKAGES = ("lightning-whisper-mlx", "mlx", "numpy")
+
+
+def bring(threads):
+    """Import the engine."""
+    import lightning_whisper_mlx.transcribe  # noqa: F401
+
+
+def load(path, threads, language):
+    """Load a folder into the holder that `transcribe_audio` takes its model from."""
+    import mlx.core as mx
+    from lightning_whisper_mlx.transcribe import ModelHolder
+
+    half = mx.default_device().type == mx.DeviceType.gpu
+    ModelHolder.get_model(path, mx.float16 if half else mx.float32)
+    settings = {
+        "device": mx.default_device().type.name,
+        "precision": "float16" if half else "float32",
+        "batch": 12 if half else 1,
+    }
+    return (path, language, half), settings
+
+
+def transcribe(loaded, samples):
+    """Return the words."""
+    from lightning_whisper_mlx.transcribe import transcribe_audio
+
+    path, language, half = loaded
+    found = transcribe_audio(
+        samples,
+        path_or_hf_repo=path,
+        language=language,
+        batch_size=12 if half else 1,
+        fp16=half,
+    )
+    return found["text"]

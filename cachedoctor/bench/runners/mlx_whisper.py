@@ -1,0 +1,35 @@
+"""mlx-whisper: half precision on Apple's GPUs, full precision on a CPU, where half is slower.
+
+Source: mlx-whisper 0.4.3 `transcribe.py` `ModelHolder`, `transcribe`.
+"""
+
+PACKAGES = ("mlx-whisper", "mlx", "numpy")
+
+
+def bring(threads):
+    """Import the engine."""
+    import mlx_whisper  # noqa: F401
+
+
+def load(path, threads, language):
+    """Load a folder into the holder that `transcribe` takes its model from."""
+    import mlx.core as mx
+    from mlx_whisper.transcribe import ModelHolder
+
+    half = mx.default_device().type == mx.DeviceType.gpu
+    ModelHolder.get_model(path, mx.float16 if half else mx.float32)
+    settings = {
+        "device": mx.default_device().type.name,
+        "precision": "float16" if half else "float32",
+    }
+    return (path, language, half), settings
+
+
+def transcribe(loaded, samples):
+    """Return the words."""
+    import mlx_whisper
+
+    path, language, half = loaded
+    return mlx_whisper.transcribe(samples, path_or_hf_repo=path, language=language, fp16=half)[
+        "text"
+    ]

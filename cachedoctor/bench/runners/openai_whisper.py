@@ -1,0 +1,32 @@
+"""openai-whisper: CUDA with half precision where there is one, else the CPU with full.
+
+Source: openai-whisper 20250625 `__init__.py` `load_model`, `transcribe.py` `transcribe`.
+"""
+
+PACKAGES = ("openai-whisper", "torch", "numpy")
+
+
+def bring(threads):
+    """Import the engine."""
+    import torch
+    import whisper  # noqa: F401
+
+    torch.set_num_threads(threads)
+
+
+def load(path, threads, language):
+    """Load a file by its path, which is not hashed again."""
+    import torch
+    import whisper
+
+    half = torch.cuda.is_available()
+    device = "cuda" if half else "cpu"
+    model = whisper.load_model(path, device=device)
+    settings = {"device": device, "precision": "float16" if half else "float32"}
+    return (model, language, half), settings
+
+
+def transcribe(loaded, samples):
+    """Return the words."""
+    model, language, half = loaded
+    return model.transcribe(samples, language=language, fp16=half)["text"]

@@ -1,0 +1,37 @@
+"""parakeet-mlx: bfloat16 on Apple's GPUs, full precision on a CPU.
+
+The samples are given as they are, because a file would be read by ffmpeg.
+Source: parakeet-mlx 0.7.0 `utils.py` `from_pretrained`, `parakeet.py` `BaseParakeet.generate`.
+"""
+
+PACKAGES = ("parakeet-mlx", "mlx", "numpy")
+
+
+def bring(threads):
+    """Import the engine."""
+    import parakeet_mlx  # noqa: F401
+
+
+def load(path, threads, language):
+    """Load a folder; its path must be absolute, or it is taken for a name on the hub."""
+    import mlx.core as mx
+    from parakeet_mlx import from_pretrained
+
+    half = mx.default_device().type == mx.DeviceType.gpu
+    kind = mx.bfloat16 if half else mx.float32
+    model = from_pretrained(path, dtype=kind)
+    settings = {
+        "device": mx.default_device().type.name,
+        "precision": "bfloat16" if half else "float32",
+    }
+    return (model, kind), settings
+
+
+def transcribe(loaded, samples):
+    """Return the words."""
+    import mlx.core as mx
+    from parakeet_mlx.audio import get_logmel
+
+    model, kind = loaded
+    mel = get_logmel(mx.array(samples).astype(kind), model.preprocessor_config)
+    return model.generate(mel)[0].text

@@ -1,0 +1,31 @@
+"""whisper.cpp by its binding pywhispercpp, with the binding's own settings.
+
+Source: pywhispercpp 1.5.1 `model.py` `Model`.
+"""
+
+PACKAGES = ("pywhispercpp", "numpy")
+
+
+def bring(threads):
+    """Import the engine."""
+    import pywhispercpp.model  # noqa: F401
+
+
+def load(path, threads, language):
+    """Load a GGML file; what the library logs goes where standard error goes."""
+    from pywhispercpp.model import Model
+
+    model = Model(
+        path,
+        redirect_whispercpp_logs_to=False,
+        n_threads=threads,
+        language=language or "auto",
+        print_progress=False,
+        print_realtime=False,
+    )
+    return model, {"device": "as built", "precision": "as stored"}
+
+
+def transcribe(model, samples):
+    """Return the words."""
+    return " ".join(segment.text for segment in model.transcribe(samples))

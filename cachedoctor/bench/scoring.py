@@ -1,0 +1,29 @@
+"""How wrong a text is: word errors after Whisper's own normalisation."""
+
+from __future__ import annotations
+
+import importlib.util
+
+MODULES = ("jiwer", "whisper_normalizer")  # of the extra `bench`
+GARBLED = 0.5  # more errors than half the words: no speed makes up for that
+
+
+def can_score() -> bool:
+    """Say whether what it takes is installed; imports nothing."""
+    return all(importlib.util.find_spec(name) is not None for name in MODULES)
+
+
+def word_error_rate(said: str, heard: str, language: str | None) -> float:
+    """Return insertions, deletions and substitutions of words for each word that was said.
+
+    English is normalised with its spellings and contractions, other languages without.
+    """
+    import jiwer
+    from whisper_normalizer.basic import BasicTextNormalizer
+    from whisper_normalizer.english import EnglishTextNormalizer
+
+    normal = EnglishTextNormalizer() if language == "en" else BasicTextNormalizer()
+    expected = normal(said).strip()
+    if not expected:
+        return 0.0
+    return float(jiwer.wer(expected, normal(heard).strip()))

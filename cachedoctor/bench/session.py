@@ -1,0 +1,163 @@
+"""One engine in a child process: started offline, asked step by step, and always ended.
+
+Death by a signal, silence, an error and a text without a word are all results.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import site
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+from cachedoctor import child
+from cachedoctor.bench.memory import Peak
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cachedoctor.host import Host
+
+_RUNNERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "runners")
+_DEAD = "http://127.0.0.1:9"  # the port that discards
+_KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "LD_PRELOAD", "VIRTUAL_ENV")
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+_REASON_WIDTH = 200
+_OUT_OF_MEMORY = re.compile(
+    r"out of memory|bad_alloc|cannot allocate|unable to allocate|MemoryError", re.IGNORECASE
+)
+_NO_MODULE = re.compile(r"No module named '([\w.]+)'")
+
+
+class FailedError(Exception):
+    """Report why an engine gave no answer: a code where there is one, a reason and a cure."""
+
+    def __init__(self, why: str, *, code: str | None = None, cure: str = "") -> None:
+        super().__init__(why)
+        self.why = why
+        self.code = code
+        self.cure = cure
+
+
+class Step(NamedTuple):
+    """One answer: how long it took by the child's own clock, and what else it said."""
+
+    seconds: float
+    said: Mapping[str, object]
+
+
+def runner(engine: str) -> str | None:
+    """Return the script of an engine, or `None` where it has none."""
+    path = os.path.join(_RUNNERS, re.sub(r"[-.]", "_", engine) + ".py")
+    return path if os.path.isfile(path) else None
+
+
+class Session:
+    """A running engine."""
+
+    def __init__(
+        self, engine: str, package: str, host: Host, scratch: str, *, threads: int, timeout_s: float
+    ) -> None:
+        """Start the engine's script; `scratch` is what it takes for its home."""
+        self._package = package
+        self._timeout_s = timeout_s
+        self._threads = threads
+        python = host.pythons.get(engine, sys.executable)
+        arguments = [python, os.path.join(_RUNNERS, "talk.py"), str(runner(engine))]
+        try:
+            self._talk = child.Talk(arguments, _environment(scratch, threads))
+        except OSError as error:
+            raise FailedError(f"`{python}` cannot be run: {error.strerror}") from error
+        self.peak = Peak(self._talk.pid)
+
+    def bring(self) -> Step:
+        """Import the engine."""
+        return self._ask("import", do="bring", threads=self._threads)
+
+    def load(self, path: str, language: str | None) -> Step:
+        """Load the model at `path`."""
+        return self._ask("load", do="load", path=path, threads=self._threads, language=language)
+
+    def transcribe(self, clip: str) -> Step:
+        """Transcribe a clip."""
+        step = self._ask("transcribe", do="transcribe", clip=clip)
+        if not str(step.said["text"]).strip():
+            self.end()
+            raise FailedError("it heard no word")
+        return step
+
+    def end(self) -> None:
+        """End the engine's process, and what that started."""
+        self._talk.end()
+
+    def _ask(self, step: str, **request: object) -> Step:
+        answer = self._talk.ask(json.dumps(request).encode(), self._timeout_s, self.peak.look)
+        if isinstance(answer, child.Silence):
+            raise self._silence(step, answer)
+        self.peak.look()
+        said: dict[str, object] = json.loads(answer)
+        if "error" in said:
+            self.end()
+            raise self._refusal(step, said)
+        seconds = said["seconds"]
+        if not isinstance(seconds, float):
+            raise FailedError(f"its script answered what makes no sense to {step}")
+        return Step(seconds, said)
+
+    def _silence(self, step: str, silence: child.Silence) -> FailedError:
+        if silence.timed_out:
+            return FailedError(
+                f"no end to {step} after {self._timeout_s:g} s", cure="--timeout gives it longer"
+            )
+        last = _last_words(self._talk.errors.decode(errors="replace"))
+        if _OUT_OF_MEMORY.search(last):
+            return FailedError(f"out of memory in {step}")
+        if silence.signal is not None:
+            with contextlib.suppress(ValueError):
+                name = signal.Signals(silence.signal).name
+                if silence.signal == signal.SIGKILL:
+                    return FailedError(f"killed in {step} (SIGKILL): out of memory, most likely")
+                return FailedError(f"died of {name} in {step}")
+        return FailedError(f"ended with exit code {silence.code} in {step}: {last}")
+
+    def _refusal(self, step: str, said: Mapping[str, object]) -> FailedError:
+        kind, message = str(said["error"]), " ".join(str(said["message"]).split())
+        if kind == "MemoryError" or _OUT_OF_MEMORY.search(message):
+            return FailedError(f"out of memory in {step}")
+        absent = _NO_MODULE.search(message)
+        if step == "import" and absent and kind == "ModuleNotFoundError":
+            return FailedError(
+                f"no module `{absent[1]}`", code="CD601", cure=f"pip install {self._package}"
+            )
+        if step == "import" and "libmlx" in message:  # the CPU's part comes as an extra
+            return FailedError("mlx has no backend", code="CD601", cure="pip install 'mlx[cpu]'")
+        return FailedError(f"{kind} in {step}: {message[:_REASON_WIDTH]}")
+
+
+def _last_words(errors: str) -> str:
+    lines = [line.strip() for line in errors.splitlines() if line.strip()]
+    return lines[-1][:_REASON_WIDTH] if lines else "it said nothing"
+
+
+def _environment(scratch: str, threads: int) -> dict[str, str]:
+    """Return an environment without a network, in which no cache of this user is the engine's."""
+    found = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    found |= {name: str(threads) for name in _THREADS}
+    proxies = ("http_proxy", "https_proxy", "all_proxy")
+    found |= {name: _DEAD for proxy in proxies for name in (proxy, proxy.upper())}
+    return found | {
+        "HOME": scratch,
+        "PYTHONUSERBASE": site.getuserbase(),
+        "PYTHONUTF8": "1",
+        "PYTHONUNBUFFERED": "1",
+        "HF_HOME": os.path.join(scratch, "huggingface"),
+        "HF_ENDPOINT": _DEAD,
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
