@@ -75,9 +75,9 @@ def measure(
     size: str | None = None,
     model: str | None = None,
     audio: str | None = None,
-    wish: Wish = Wish(),
+    wish: Wish | None = None,
     progress: Progress = SILENT,
-    watcher: Watcher = Unwatched(),
+    watcher: Watcher | None = None,
 ) -> Result:
     """Measure the engines called `names`, or all, with what answers a size or with a model.
 
@@ -86,6 +86,7 @@ def measure(
     kept. Raises `UsageError` for an unknown name and for a clip that cannot be measured.
     """
     began_s = int(time.time())
+    wish = wish or Wish()
     with tempfile.TemporaryDirectory(prefix="cachedoctor-bench-") as scratch:
         clip = clips.take(audio, scratch)
         ready, left = lineup.contenders(host, names, size=size, model=model, progress=progress)
@@ -99,7 +100,7 @@ def measure(
             wish.timeout_s,
             in_turn,
         )
-        race = _Race(host, clip, settings, scratch, watcher)
+        race = _Race(host, clip, settings, scratch, watcher or Unwatched())
         interrupted = False
         try:
             for group in [ready] if in_turn else [[each] for each in ready]:
@@ -193,9 +194,7 @@ class _Race:
         try:
             yield
         except FailedError as error:
-            lane.failure = _left_out(
-                lane.contender, error.why, code=error.code, cure=error.cure
-            )
+            lane.failure = _left_out(lane.contender, error.why, code=error.code, cure=error.cure)
             self._end(lane)
         else:
             self._watcher.step(lane.contender.engine)

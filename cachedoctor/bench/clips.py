@@ -8,23 +8,20 @@ from __future__ import annotations
 
 import array
 import hashlib
+import itertools
 import os
 import sys
 import wave
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from cachedoctor.bench.outcome import Clip
 from cachedoctor.errors import CannotLookError, UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 RATE = 16000
 LONGEST_S = 1800
 _FOLDER = os.path.dirname(os.path.abspath(__file__))
 SAMPLE = os.path.join(_FOLDER, "clip.wav")
 _QUIET = 33  # of 32768: a thousandth of full scale, below any speech
-_LINEAR = 1  # of WAVE formats
 
 
 def take(path: str | None, folder: str) -> Clip:
@@ -45,7 +42,8 @@ def take(path: str | None, folder: str) -> Clip:
         raise CannotLookError(f"the audio cannot be read: `{path}`") from error
     if not samples:
         raise UsageError(f"nothing is in the clip `{path}`: 0.0 s")
-    if max(max(samples), -min(samples)) < _QUIET:
+    loudest, lowest = max(samples), min(samples)
+    if loudest < _QUIET and lowest > -_QUIET:
         raise UsageError(
             f"the clip is silent: `{path}`", hint="engines invent words in silence; take speech"
         )
@@ -98,18 +96,13 @@ def _decoded(path: str) -> array.array[int]:
             if container.duration:
                 _bound(container.duration / av.time_base, path)
             resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
-            for frame in _frames(container, resampler):
-                samples.frombytes(bytes(frame.planes[0])[: frame.samples * 2])
+            for frame in itertools.chain(container.decode(audio=0), (None,)):
+                for piece in resampler.resample(frame):
+                    samples.frombytes(bytes(piece.planes[0])[: piece.samples * 2])
                 _bound(len(samples) / RATE, path)
     except (av.FFmpegError, ValueError):
         _no_audio(path)
     return samples
-
-
-def _frames(container: object, resampler: object) -> Iterator[object]:
-    for frame in container.decode(audio=0):
-        yield from resampler.resample(frame)
-    yield from resampler.resample(None)
 
 
 def _no_audio(path: str) -> NoReturn:

@@ -106,9 +106,7 @@ def _contender(
     return _proven(verdict, package, host, progress)
 
 
-def _proven(
-    verdict: Verdict, package: str, host: Host, progress: Progress
-) -> Contender | LeftOut:
+def _proven(verdict: Verdict, package: str, host: Host, progress: Progress) -> Contender | LeftOut:
     """Read what was not read yet against its digests; a load would not notice what is wrong."""
     engine = engines.find(verdict.engine)
     models = readiness.answers(engine, size=None, model=verdict.model)

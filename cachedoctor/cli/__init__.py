@@ -25,6 +25,7 @@ COMMANDS = (
     "explain",
     "diagnose",
     "lock",
+    "bench",
     "info",
     "demo",
 )

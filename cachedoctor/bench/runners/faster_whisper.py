@@ -3,15 +3,19 @@
 Source: faster-whisper 1.2.1 `transcribe.py` `WhisperModel`.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 PACKAGES = ("faster-whisper", "ctranslate2", "numpy")
 
 
-def bring(threads):
+def bring(threads: int) -> None:
     """Import the engine."""
     import faster_whisper  # noqa: F401
 
 
-def load(path, threads, language):
+def load(path: str, threads: int, language: str | None) -> tuple[Any, dict[str, object]]:
     """Load a folder as `download_model` would return it."""
     from faster_whisper import WhisperModel
 
@@ -20,7 +24,7 @@ def load(path, threads, language):
     return (model, language), settings
 
 
-def transcribe(loaded, samples):
+def transcribe(loaded: Any, samples: Any) -> str:
     """Return the words; the segments are computed while they are read."""
     model, language = loaded
     segments, _ = model.transcribe(samples, language=language, beam_size=5)

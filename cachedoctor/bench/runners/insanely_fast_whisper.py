@@ -5,12 +5,16 @@ Source: insanely-fast-whisper 0.0.15 `cli.py` `main`; transformers 5.23.0
 `pipelines/automatic_speech_recognition.py`.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 PACKAGES = ("insanely-fast-whisper", "transformers", "torch", "numpy")
 
 _RATE = 16000
 
 
-def bring(threads):
+def bring(threads: int) -> None:
     """Import the engine."""
     import torch
     from transformers import pipeline  # noqa: F401
@@ -18,7 +22,7 @@ def bring(threads):
     torch.set_num_threads(threads)
 
 
-def load(path, threads, language):
+def load(path: str, threads: int, language: str | None) -> tuple[Any, dict[str, object]]:
     """Build the pipeline from a folder."""
     import torch
     from transformers import pipeline
@@ -39,7 +43,7 @@ def load(path, threads, language):
     return (made, words, batch), settings
 
 
-def transcribe(loaded, samples):
+def transcribe(loaded: Any, samples: Any) -> str:
     """Return the words."""
     made, words, batch = loaded
     found = made(
@@ -49,4 +53,4 @@ def transcribe(loaded, samples):
         return_timestamps=True,
         generate_kwargs=words,
     )
-    return found["text"]
+    return str(found["text"])

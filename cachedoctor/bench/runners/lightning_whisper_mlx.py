@@ -4,15 +4,19 @@ Its class asks the hub before it loads, so the function below it is called.
 Source: lightning-whisper-mlx 0.0.10 `transcribe.py` `ModelHolder`, `transcribe_audio`.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 PACKAGES = ("lightning-whisper-mlx", "mlx", "numpy")
 
 
-def bring(threads):
+def bring(threads: int) -> None:
     """Import the engine."""
     import lightning_whisper_mlx.transcribe  # noqa: F401
 
 
-def load(path, threads, language):
+def load(path: str, threads: int, language: str | None) -> tuple[Any, dict[str, object]]:
     """Load a folder into the holder that `transcribe_audio` takes its model from."""
     import mlx.core as mx
     from lightning_whisper_mlx.transcribe import ModelHolder
@@ -27,7 +31,7 @@ def load(path, threads, language):
     return (path, language, half), settings
 
 
-def transcribe(loaded, samples):
+def transcribe(loaded: Any, samples: Any) -> str:
     """Return the words."""
     from lightning_whisper_mlx.transcribe import transcribe_audio
 
@@ -39,4 +43,4 @@ def transcribe(loaded, samples):
         batch_size=12 if half else 1,
         fp16=half,
     )
-    return found["text"]
+    return str(found["text"])

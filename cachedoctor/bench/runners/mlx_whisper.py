@@ -3,15 +3,19 @@
 Source: mlx-whisper 0.4.3 `transcribe.py` `ModelHolder`, `transcribe`.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 PACKAGES = ("mlx-whisper", "mlx", "numpy")
 
 
-def bring(threads):
+def bring(threads: int) -> None:
     """Import the engine."""
     import mlx_whisper  # noqa: F401
 
 
-def load(path, threads, language):
+def load(path: str, threads: int, language: str | None) -> tuple[Any, dict[str, object]]:
     """Load a folder into the holder that `transcribe` takes its model from."""
     import mlx.core as mx
     from mlx_whisper.transcribe import ModelHolder
@@ -25,11 +29,10 @@ def load(path, threads, language):
     return (path, language, half), settings
 
 
-def transcribe(loaded, samples):
+def transcribe(loaded: Any, samples: Any) -> str:
     """Return the words."""
     import mlx_whisper
 
     path, language, half = loaded
-    return mlx_whisper.transcribe(samples, path_or_hf_repo=path, language=language, fp16=half)[
-        "text"
-    ]
+    found = mlx_whisper.transcribe(samples, path_or_hf_repo=path, language=language, fp16=half)
+    return str(found["text"])

@@ -3,10 +3,14 @@
 Source: openai-whisper 20250625 `__init__.py` `load_model`, `transcribe.py` `transcribe`.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 PACKAGES = ("openai-whisper", "torch", "numpy")
 
 
-def bring(threads):
+def bring(threads: int) -> None:
     """Import the engine."""
     import torch
     import whisper  # noqa: F401
@@ -14,7 +18,7 @@ def bring(threads):
     torch.set_num_threads(threads)
 
 
-def load(path, threads, language):
+def load(path: str, threads: int, language: str | None) -> tuple[Any, dict[str, object]]:
     """Load a file by its path, which is not hashed again."""
     import torch
     import whisper
@@ -22,11 +26,11 @@ def load(path, threads, language):
     half = torch.cuda.is_available()
     device = "cuda" if half else "cpu"
     model = whisper.load_model(path, device=device)
-    settings = {"device": device, "precision": "float16" if half else "float32"}
+    settings: dict[str, object] = {"device": device, "precision": "float16" if half else "float32"}
     return (model, language, half), settings
 
 
-def transcribe(loaded, samples):
+def transcribe(loaded: Any, samples: Any) -> str:
     """Return the words."""
     model, language, half = loaded
-    return model.transcribe(samples, language=language, fp16=half)["text"]
+    return str(model.transcribe(samples, language=language, fp16=half)["text"])

@@ -4,15 +4,19 @@ The samples are given as they are, because a file would be read by ffmpeg.
 Source: parakeet-mlx 0.7.0 `utils.py` `from_pretrained`, `parakeet.py` `BaseParakeet.generate`.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 PACKAGES = ("parakeet-mlx", "mlx", "numpy")
 
 
-def bring(threads):
+def bring(threads: int) -> None:
     """Import the engine."""
     import parakeet_mlx  # noqa: F401
 
 
-def load(path, threads, language):
+def load(path: str, threads: int, language: str | None) -> tuple[Any, dict[str, object]]:
     """Load a folder; its path must be absolute, or it is taken for a name on the hub."""
     import mlx.core as mx
     from parakeet_mlx import from_pretrained
@@ -27,11 +31,11 @@ def load(path, threads, language):
     return (model, kind), settings
 
 
-def transcribe(loaded, samples):
+def transcribe(loaded: Any, samples: Any) -> str:
     """Return the words."""
     import mlx.core as mx
     from parakeet_mlx.audio import get_logmel
 
     model, kind = loaded
     mel = get_logmel(mx.array(samples).astype(kind), model.preprocessor_config)
-    return model.generate(mel)[0].text
+    return str(model.generate(mel)[0].text)

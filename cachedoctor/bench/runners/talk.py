@@ -18,13 +18,14 @@ import threading
 import time
 import wave
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 
 class OfflineError(OSError):
     """Refuse the network to an engine."""
 
 
-def main():
+def main() -> None:
     """Answer requests until standard input ends, which also ends an engine at work."""
     sys.path.pop(0)  # this folder: its scripts are called like the engines
     sys.addaudithook(refuse_network)
@@ -33,7 +34,7 @@ def main():
     sys.argv[:] = sys.argv[1:]
     engine = runpy.run_path(sys.argv[0], run_name="engine")
     work = Work(engine)
-    requests = queue.Queue()
+    requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=listen, args=(requests,), daemon=True).start()
     while True:
         request = requests.get()
@@ -48,14 +49,14 @@ def main():
         answers.flush()
 
 
-def listen(requests):
+def listen(requests: queue.SimpleQueue[dict[str, Any]]) -> None:
     """Take requests from standard input; its end is the end, whatever the engine does."""
     for line in sys.stdin:
         requests.put(json.loads(line))
     os._exit(1)
 
 
-def refuse_network(event, arguments):
+def refuse_network(event: str, arguments: tuple[Any, ...]) -> None:
     """Raise where something looks up a name or connects to another machine."""
     if event == "socket.getaddrinfo" or (
         event == "socket.connect" and isinstance(arguments[1], tuple)
@@ -66,13 +67,13 @@ def refuse_network(event, arguments):
 class Work:
     """What may be asked: import the engine, load a model, transcribe a clip."""
 
-    def __init__(self, engine):
+    def __init__(self, engine: dict[str, Any]) -> None:
         """Take what the engine's script defines."""
         self.engine = engine
-        self.model = None
-        self.samples = None
+        self.model: Any = None
+        self.samples: Any = None
 
-    def bring(self, threads):
+    def bring(self, threads: int) -> dict[str, object]:
         """Import the engine, and say which versions it is made of."""
         began = time.perf_counter()
         self.engine["bring"](threads)
@@ -85,13 +86,13 @@ class Work:
                 continue
         return {"seconds": seconds, "versions": versions}
 
-    def load(self, path, threads, language):
+    def load(self, path: str, threads: int, language: str | None) -> dict[str, object]:
         """Load the model at a path; `settings` is how."""
         began = time.perf_counter()
         self.model, settings = self.engine["load"](path, threads, language)
         return {"seconds": time.perf_counter() - began, "settings": settings}
 
-    def transcribe(self, clip):
+    def transcribe(self, clip: str) -> dict[str, object]:
         """Transcribe a WAV of 16 kHz, one channel and 16 bits; reading it is not timed."""
         if self.samples is None:
             self.samples = read(clip)
@@ -101,7 +102,7 @@ class Work:
         return {"seconds": time.perf_counter() - began, "text": " ".join(text.split())}
 
 
-def read(clip):
+def read(clip: str) -> Any:
     """Return the samples of a clip as numpy's float32, from -1 to 1."""
     import numpy
 

@@ -3,15 +3,19 @@
 Source: pywhispercpp 1.5.1 `model.py` `Model`.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 PACKAGES = ("pywhispercpp", "numpy")
 
 
-def bring(threads):
+def bring(threads: int) -> None:
     """Import the engine."""
     import pywhispercpp.model  # noqa: F401
 
 
-def load(path, threads, language):
+def load(path: str, threads: int, language: str | None) -> tuple[Any, dict[str, object]]:
     """Load a GGML file; what the library logs goes where standard error goes."""
     from pywhispercpp.model import Model
 
@@ -26,6 +30,6 @@ def load(path, threads, language):
     return model, {"device": "as built", "precision": "as stored"}
 
 
-def transcribe(model, samples):
+def transcribe(model: Any, samples: Any) -> str:
     """Return the words."""
     return " ".join(segment.text for segment in model.transcribe(samples))

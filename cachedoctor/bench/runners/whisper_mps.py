@@ -5,13 +5,16 @@ Source: whisper-mps 0.0.10 `whisper/load_models.py` `load_model`, `whisper/trans
 `ModelHolder`.
 """
 
+from __future__ import annotations
+
 import os
 import sys
+from typing import Any
 
 PACKAGES = ("whisper-mps", "mlx", "torch", "numpy")
 
 
-def bring(threads):
+def bring(threads: int) -> None:
     """Import the engine, and what it reads `.pt` files with."""
     import torch
     import whisper_mps.whisper.load_models
@@ -20,7 +23,7 @@ def bring(threads):
     torch.set_num_threads(threads)
 
 
-def load(path, threads, language):
+def load(path: str, threads: int, language: str | None) -> tuple[Any, dict[str, object]]:
     """Load a file, which the engine hashes first."""
     import mlx.core as mx
     from whisper_mps.whisper.load_models import load_model
@@ -39,8 +42,9 @@ def load(path, threads, language):
     return (name, language, half), settings
 
 
-def transcribe(loaded, samples):
+def transcribe(loaded: Any, samples: Any) -> str:
     """Return the words."""
     name, language, half = loaded
     module = sys.modules["whisper_mps.whisper.transcribe"]
-    return module.transcribe(samples, model=name, language=language, fp16=half)["text"]
+    found = module.transcribe(samples, model=name, language=language, fp16=half)
+    return str(found["text"])

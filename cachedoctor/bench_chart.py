@@ -1,0 +1,39 @@
+"""A benchmark as a picture: time and word error rate of each engine."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cachedoctor.bench.outcome import Result
+
+_BLUE, _ORANGE = "#3b6ea5", "#c8742c"
+
+
+def draw(result: Result, kind: str) -> bytes:
+    """Return the picture as `svg` or `png`; needs matplotlib, and no screen."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    rows = result.rows[::-1]  # the fastest on top
+    names = [f"{row.engine}\n{row.model}" for row in rows]
+    figure = Figure(figsize=(9, 1.6 + 0.6 * len(rows)), layout="constrained")
+    FigureCanvasAgg(figure)
+    times, errors = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
+    spreads = [row.spread_s or 0 for row in rows]
+    medians = [row.median_s for row in rows]
+    times.barh(names, medians, xerr=spreads, color=_BLUE, ecolor="black", capsize=3)
+    times.set_xlabel(f"seconds for {result.clip.seconds:.1f} s of speech, median of runs")
+    errors.barh(names, [(row.word_error_rate or 0) * 100 for row in rows], color=_ORANGE)
+    errors.set_xlabel("word errors, %")
+    errors.set_xlim(left=0, right=max(5, *((row.word_error_rate or 0) * 110 for row in rows)))
+    settings = result.settings
+    figure.suptitle(
+        f"{result.machine.chip}, {settings.threads} threads, {settings.runs} runs", fontsize=10
+    )
+    made = io.BytesIO()
+    with mpl.rc_context({"svg.hashsalt": "cachedoctor"}):
+        figure.savefig(made, format=kind, metadata={"Date": None} if kind == "svg" else None)
+    return made.getvalue()

@@ -1,0 +1,197 @@
+"""`cachedoctor bench`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from cachedoctor.cli.options import host_options, model_options, output_options
+from cachedoctor.host import Host
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from cachedoctor.bench import Watcher
+    from cachedoctor.bench.comparison import Comparison
+    from cachedoctor.bench.outcome import Result
+
+_KINDS = (".json", ".csv", ".svg", ".png")
+_INTERRUPTED = 130
+
+
+@click.command(name="bench", short_help="Every ready engine on one clip, with honest numbers.")
+@model_options
+@click.option("--engine", "names", metavar="ENGINE", multiple=True, help="Only this one, or these.")
+@click.option(
+    "--audio", metavar="FILE", help="Your own clip; a `.txt` beside it says what is said."
+)
+@click.option("--runs", default=5, show_default=True, type=click.IntRange(1), help="That count.")
+@click.option(
+    "--warmup", default=1, show_default=True, type=click.IntRange(0), help="Runs before those."
+)
+@click.option(
+    "--timeout",
+    default=600.0,
+    show_default=True,
+    metavar="SECONDS",
+    type=click.FloatRange(min=0, min_open=True),
+    help="For each import, load and run.",
+)
+@click.option(
+    "--threads", metavar="N", type=click.IntRange(1), help="Of each engine.  [default: all cores]"
+)
+@click.option(
+    "--language", metavar="CODE", help="Of the clip, as `en`.  [default: en, or detected]"
+)
+@click.option(
+    "--save", metavar="FILE", multiple=True, help="Write .json, .csv, .svg or .png, by its ending."
+)
+@click.option("--compare", metavar="OLD.json", help="Say what is outside the noise since then.")
+@host_options
+@output_options
+def command(
+    size: str | None,
+    model: str | None,
+    names: tuple[str, ...],
+    audio: str | None,
+    runs: int,
+    warmup: int,
+    timeout: float,
+    threads: int | None,
+    language: str | None,
+    save: tuple[str, ...],
+    compare: str | None,
+    host: Host,
+    verbose: bool,
+    quiet: bool,
+    format_: str,
+) -> None:
+    """Run every engine that is ready on one clip, and measure it.
+
+    Import, load, transcription with its spread, real-time factor, word error rate and memory, each
+    engine in a process of its own, offline, in turn with the others. What is not ready is named
+    with its reason and the command that cures it. A model's bytes are compared with their digests
+    first. Without a size or a model: `--size base`. Exit code 0 when an engine was measured, 1 when
+    none was. Ctrl-C keeps what was measured.
+
+    \b
+      cachedoctor bench --size small
+      cachedoctor bench --model tiny.en --engine faster-whisper --engine whisper.cpp
+      cachedoctor bench --size large --python mlx-whisper=~/venv/bin/python
+      cachedoctor bench --save now.json --save now.svg --compare before.json
+    """
+    from cachedoctor import bench, bench_report
+    from cachedoctor.bench import comparison
+    from cachedoctor.cli import console
+    from cachedoctor.errors import UsageError
+
+    if size and model:
+        raise UsageError("name either a size or a model")
+    _require_writable(save)
+    earlier = comparison.read(compare) if compare else None
+    result = bench.measure(
+        host,
+        names,
+        size=None if model else size or "base",
+        model=model,
+        audio=audio,
+        wish=bench.Wish(runs, warmup, timeout, threads, language),
+        progress=console.progress(quiet=quiet),
+        watcher=_watcher(quiet=quiet),
+    )
+    changes = comparison.compare(result, earlier) if earlier else None
+    if format_ == "json":
+        click.echo(_json(host, result, changes))
+    elif not quiet:
+        bars = sys.stdout.isatty()
+        console.say(bench_report.bench_lines(result, changes, bars=bars))
+    for path in save:
+        _write(path, host, result, changes)
+    if result.interrupted:
+        click.get_current_context().exit(_INTERRUPTED)
+    click.get_current_context().exit(0 if result.rows else 1)
+
+
+def _require_writable(paths: tuple[str, ...]) -> None:
+    """Refuse, before anything is measured, a file that could not be written after it."""
+    import importlib.util
+
+    from cachedoctor.errors import CannotLookError, UsageError
+
+    for path in paths:
+        ending = os.path.splitext(path)[1]
+        if ending not in _KINDS:
+            raise UsageError(f"no kind of file: `{path}`", hint=f"end it in {', '.join(_KINDS)}")
+        if ending in (".svg", ".png") and importlib.util.find_spec("matplotlib") is None:
+            raise UsageError(
+                f"a picture needs matplotlib: `{path}`",
+                hint="`pip install 'model-cache-doctor[plot]'`",
+            )
+        if os.path.lexists(path):
+            raise UsageError(f"something is there already: `{path}`", hint="name a new file")
+        folder = os.path.dirname(os.path.abspath(path))
+        if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+            raise CannotLookError(f"no folder to write in: `{folder}`")
+
+
+def _json(host: Host, result: Result, changes: Comparison | None) -> str:
+    from cachedoctor import bench_report, record
+
+    return record.dumps({**record.head(host), "bench": bench_report.bench_json(result, changes)})
+
+
+def _write(path: str, host: Host, result: Result, changes: Comparison | None) -> None:
+    """Write a file whole, or not at all."""
+    from cachedoctor import bench_chart, bench_report, disk
+    from cachedoctor.errors import CacheDoctorError
+
+    ending = os.path.splitext(path)[1]
+    if ending == ".json":
+        data = (_json(host, result, changes) + "\n").encode()
+    elif ending == ".csv":
+        data = bench_report.bench_csv(result).encode()
+    elif result.rows:
+        data = bench_chart.draw(result, ending[1:])
+    else:
+        return
+    try:
+        disk.write(os.path.abspath(path), data)
+    except OSError as error:
+        raise CacheDoctorError(f"`{path}` could not be written: {error.strerror}") from error
+
+
+class _Bars:
+    """A progress bar for each engine, one below the other."""
+
+    def __init__(self) -> None:
+        """Begin without a bar."""
+        self._bars: dict[str, tqdm[NoReturn]] = {}
+
+    def begin(self, engine: str, steps: int) -> None:
+        """Show an engine's bar."""
+        from tqdm import tqdm
+
+        self._bars[engine] = tqdm(
+            total=steps,
+            desc=f"  {engine:<22}",
+            bar_format="{desc}{bar:24} {n_fmt}/{total_fmt} {elapsed}",
+            position=len(self._bars),
+            leave=False,
+            file=sys.stderr,
+        )
+
+    def step(self, engine: str) -> None:
+        """Move it."""
+        self._bars[engine].update()
+
+    def finish(self, engine: str) -> None:
+        """Take it away."""
+        if engine in self._bars:
+            self._bars.pop(engine).close()
+
+
+def _watcher(*, quiet: bool) -> Watcher | None:
+    return _Bars() if not quiet and sys.stderr.isatty() else None
