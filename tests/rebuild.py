@@ -359,3 +359,48 @@ def _transformers_name(name: str) -> str:
     for openai, transformers in _TRANSFORMERS_NAMES:
         name = name.replace(openai, transformers)
     return f"model.{name}"
+
+
+def mlx_tensors(model: Whisper) -> dict[str, Tensor]:
+    """Return the tensors as MLX's Whisper calls and lays them out.
+
+    Convolutions have their channels last; the encoder computes its positions.
+    Source: mlx-whisper 0.4.3 `whisper.py` `AudioEncoder`; ml-explore/mlx-examples whisper/convert.py
+    """
+    import numpy as np
+
+    found = {}
+    for name, tensor in model.tensors.items():
+        if name == "encoder.positional_embedding":
+            continue
+        renamed = name.replace(".mlp.0.", ".mlp1.").replace(".mlp.2.", ".mlp2.")
+        last = ".conv" in name and tensor.ndim == 3
+        found[renamed] = np.ascontiguousarray(tensor.swapaxes(1, 2)) if last else tensor
+    return found
+
+
+def write_mlx(model: Whisper, path: Path) -> None:
+    """Write `weights.safetensors` or `weights.npz` by the name of `path`, and `config.json`."""
+    import numpy as np
+
+    tensors = mlx_tensors(model)
+    path.with_name("config.json").write_text(json.dumps({**model.dims, "model_type": "whisper"}))
+    if path.suffix == ".npz":
+        with path.open("wb") as file:
+            np.savez(file, allow_pickle=False, **tensors)
+        return
+    header: dict[str, object] = {}
+    at = 0
+    for name, tensor in tensors.items():
+        header[name] = {
+            "dtype": "F16",
+            "shape": tensor.shape,
+            "data_offsets": [at, at + tensor.nbytes],
+        }
+        at += tensor.nbytes
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for tensor in tensors.values():
+            file.write(tensor.tobytes())

