@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 DAMAGE = ("truncated", "empty", "flipped", "pointer", "missing")
-_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize 75537502\n" % (b"1a" * 32)
+_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize 75537502\n" % (
+    b"1a" * 32
+)
 
 
 class Place(NamedTuple):

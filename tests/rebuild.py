@@ -365,7 +365,7 @@ def mlx_tensors(model: Whisper) -> dict[str, Tensor]:
     """Return the tensors as MLX's Whisper calls and lays them out.
 
     Convolutions have their channels last; the encoder computes its positions.
-    Source: mlx-whisper 0.4.3 `whisper.py` `AudioEncoder`; ml-explore/mlx-examples whisper/convert.py
+    Source: mlx-whisper 0.4.3 `whisper.py` `AudioEncoder`, `TextDecoder`
     """
     import numpy as np
 

@@ -49,11 +49,14 @@ def take(path: str | None, folder: str) -> Clip:
         )
     data = _bytes(samples)
     file = os.path.join(folder, "clip.wav")
-    with wave.open(file, "wb") as made:
-        made.setnchannels(1)
-        made.setsampwidth(2)
-        made.setframerate(RATE)
-        made.writeframes(data)
+    try:
+        with wave.open(file, "wb") as made:
+            made.setnchannels(1)
+            made.setsampwidth(2)
+            made.setframerate(RATE)
+            made.writeframes(data)
+    except OSError as error:
+        raise CannotLookError(f"no room for a clip in `{folder}`: {error.strerror}") from error
     seconds = len(samples) / RATE
     digest = hashlib.sha256(data).hexdigest()
     return Clip(source, seconds, digest, _words(source), file)

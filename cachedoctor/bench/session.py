@@ -28,7 +28,8 @@ _KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "LD_PRELOAD", "V
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _REASON_WIDTH = 200
 _OUT_OF_MEMORY = re.compile(
-    r"out of memory|bad_alloc|cannot allocate|unable to allocate|MemoryError", re.IGNORECASE
+    r"out of memory|bad_alloc|MemoryError|(cannot|failed to|unable to) allocate|failed to map",
+    re.IGNORECASE,
 )
 _NO_MODULE = re.compile(r"No module named '([\w.]+)'")
 

@@ -80,7 +80,7 @@ def command(
     \b
       cachedoctor bench --size small
       cachedoctor bench --model tiny.en --engine faster-whisper --engine whisper.cpp
-      cachedoctor bench --size large --python mlx-whisper=~/venv/bin/python
+      cachedoctor bench --size large --python mlx-whisper=venv/bin/python
       cachedoctor bench --save now.json --save now.svg --compare before.json
     """
     from cachedoctor import bench, bench_report

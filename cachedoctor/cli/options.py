@@ -45,7 +45,7 @@ def host_options(command: Callable[P, R]) -> Callable[..., R]:
         "pythons",
         metavar="ENGINE=PATH",
         multiple=True,
-        help="The interpreter that has an engine; looked at, never run.",
+        help="The interpreter that has an engine; only `bench` runs it.",
     )
     @functools.wraps(command)
     def wrapped(
