@@ -260,6 +260,7 @@ def test_any_safetensors_header_is_answered(header: object) -> None:
     """A header of any JSON is answered, also in place of one tensor."""
     answered("safetensors", builders.safetensors_header(header))
     answered("safetensors", builders.safetensors_header({"a": header, "__metadata__": {}}))
+    answered("safetensors", builders.safetensors_header({"a": header, "__metadata__": None}))
     tensor = {"dtype": "F16", "shape": header, "data_offsets": header}
     answered("safetensors", builders.safetensors_header({"a": tensor}))
 

@@ -124,7 +124,9 @@ def _reason(error: ValueError) -> str:
 
 
 def _metadata(header: Mapping[str, object]) -> dict[str, str]:
-    metadata = header.get(_METADATA, {})
+    metadata = header.get(_METADATA)
+    if metadata is None:  # MLX writes `null` where it has none, and every reader takes that
+        return {}
     if not isinstance(metadata, dict) or not all(
         isinstance(value, str) for value in metadata.values()
     ):
