@@ -35,7 +35,7 @@ def faster_whisper(home: Path) -> Place:
     """Place Systran's tiny.en in the hub cache."""
     folder = weights.require(weights.faster_whisper_tiny_en)
     files = {path.name: path for path in folder.iterdir()}
-    blob = _repository(home, worlds.TINY, files, "0d3d19a32d3338f10357c0889762bd8d64bbdeba")
+    blob = repository(home, worlds.TINY, files, "0d3d19a32d3338f10357c0889762bd8d64bbdeba")
     return Place("faster-whisper", ("--model", "tiny.en"), blob)
 
 
@@ -62,7 +62,7 @@ def mlx_whisper(home: Path) -> Place:
     """Place tiny.en's tensors, as MLX lays them out, under the name of tiny."""
     folder = weights.require(weights.mlx_tiny_en)
     names = ("config.json", "weights.safetensors")
-    blob = _repository(home, "mlx-community/whisper-tiny", {n: folder / n for n in names})
+    blob = repository(home, "mlx-community/whisper-tiny", {n: folder / n for n in names})
     return Place("mlx-whisper", ("--model", "tiny"), blob)
 
 
@@ -83,7 +83,7 @@ def insanely_fast_whisper(home: Path) -> Place:
         (small / name).write_text(json.dumps({"of": name}))
     files = {path.name: path for path in small.iterdir()}
     files["model.safetensors"] = weights.require(weights.safetensors_tiny_en)
-    blob = _repository(home, "openai/whisper-tiny.en", files)
+    blob = repository(home, "openai/whisper-tiny.en", files)
     return Place("insanely-fast-whisper", ("--model", "tiny.en"), blob)
 
 
@@ -128,7 +128,7 @@ def environment(folder: Path, package: str, script: str = "") -> Path:
     return python
 
 
-def _repository(
+def repository(
     home: Path, name: str, files: Mapping[str, Path], commit: str = worlds.COMMIT
 ) -> Path:
     """Lay out one revision as the hub client does; return the largest blob."""

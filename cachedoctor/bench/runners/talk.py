@@ -40,11 +40,8 @@ def main() -> None:
         request = requests.get()
         try:
             answer = getattr(work, request.pop("do"))(**request)
-        except MemoryError as error:
-            answer = {"error": "MemoryError", "message": str(error)}
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it raises is an answer
             answer = {"error": type(error).__name__, "message": str(error)}
-            answer["missing"] = getattr(error, "name", None)
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
