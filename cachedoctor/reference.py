@@ -36,7 +36,7 @@ _KINDS = {
     "CD3": "Content, by digests and lengths",
     "CD4": "What must agree",
     "CD5": "What only takes up room",
-    "CD6": "The machine; said by `preflight` alone",
+    "CD6": "The machine; said by `preflight` and `bench`",
 }
 _EXITS = (
     ("0", "healthy or done, also where no cache is"),

@@ -76,8 +76,8 @@ def test_a_parakeet_that_learned_nothing(home: Path, tmp_path: Path) -> None:
     )
     alone = tmp_path / "alone.wav"
     shutil.copyfile(speech.CLIP, alone)
-    asked = ("bench", "--engine", "parakeet-mlx", "--size", "tiny", "--json", "--runs", "1")
-    asked = (*asked, "--python", f"parakeet-mlx={python}")
+    asked = ["bench", "--engine", "parakeet-mlx", "--size", "tiny", "--json", "--runs", "1"]
+    asked += ["--python", f"parakeet-mlx={python}"]
     unknown = cachedoctor(*asked, "--audio", str(alone)).data["bench"]
     assert [row["word_error_rate"] for row in unknown["rows"]] == [None], unknown["left_out"]
     known = cachedoctor(*asked, "--audio", str(speech.CLIP))
