@@ -148,7 +148,8 @@ def _remarks(result: Result) -> Iterator[str]:
     if cold := [row for row in result.rows if row.load_cold_s is not None]:
         yield ""
         told = ", ".join(f"{row.engine} {row.load_cold_s:.2f} s" for row in cold)
-        yield from textwrap.wrap(f"load from disk, with a cold file cache: {told}", WIDTH)
+        words = f"load from disk, with a cold file cache: {told}"
+        yield from textwrap.wrap(words, WIDTH, break_on_hyphens=False)
     for row in result.rows:
         if not row.same_text:
             yield f"{row.engine} did not say the same in every run"

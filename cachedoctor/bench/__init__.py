@@ -41,7 +41,7 @@ class Watcher(Protocol):
         ...
 
     def finish(self, engine: str) -> None:
-        """Say that an engine is done, or failed."""
+        """Say that an engine is done, or failed; perhaps more than once."""
         ...
 
 
@@ -240,7 +240,7 @@ class _Race:
             lane.session.end()
             lane.peak_bytes = lane.session.peak.bytes
             lane.session = None
-            self._watcher.finish(lane.contender.engine)
+        self._watcher.finish(lane.contender.engine)
 
     def _row(self, lane: _Lane) -> Row:
         contender, text = lane.contender, lane.texts[-1]

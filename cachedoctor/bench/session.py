@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 _RUNNERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "runners")
 _DEAD = "http://127.0.0.1:9"  # the port that discards
-_KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "LD_PRELOAD", "VIRTUAL_ENV")
+_KEPT = (
+    *("PATH", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV"),
+    *("LD_LIBRARY_PATH", "LD_PRELOAD", "CUDA_VISIBLE_DEVICES"),
+)
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _REASON_WIDTH = 200
 _OUT_OF_MEMORY = re.compile(
@@ -64,6 +67,7 @@ class Session:
         self, engine: str, package: str, host: Host, scratch: str, *, threads: int, timeout_s: float
     ) -> None:
         """Start the engine's script; `scratch` is what it takes for its home."""
+        self._engine = engine
         self._package = package
         self._timeout_s = timeout_s
         self._threads = threads
@@ -111,9 +115,8 @@ class Session:
 
     def _silence(self, step: str, silence: child.Silence) -> FailedError:
         if silence.timed_out:
-            return FailedError(
-                f"no end to {step} after {self._timeout_s:g} s", cure="--timeout gives it longer"
-            )
+            longer = f"cachedoctor bench --engine {self._engine} --timeout {self._timeout_s * 4:g}"
+            return FailedError(f"no end to {step} after {self._timeout_s:g} s", cure=longer)
         last = _last_words(self._talk.errors.decode(errors="replace"))
         if _OUT_OF_MEMORY.search(last):
             return FailedError(f"out of memory in {step}")
