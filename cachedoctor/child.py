@@ -103,6 +103,7 @@ class Talk:
         )
         if None in (self._process.stdin, self._process.stdout, self._process.stderr):
             raise RuntimeError("pipes were asked for")
+        self._ended = False
         self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._errors = bytearray()
         readers = (
@@ -158,6 +159,9 @@ class Talk:
 
     def end(self) -> None:
         """End the child and its group; an ended one stays ended."""
+        if self._ended:
+            return
+        self._ended = True
         _end(self._process)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)  # what it started and left behind

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from cachedoctor import bench
+from cachedoctor.bench import memory
 from cachedoctor.bench.session import FailedError, Session
 from cachedoctor.host import Host
 from tests import benches, speech
@@ -91,6 +93,42 @@ def start(host: Host, engine: str, scratch: Path, timeout_s: float = 60) -> Sess
     session = Session(engine, engine, host, str(scratch), threads=2, timeout_s=timeout_s)
     session.bring()
     return session
+
+
+def test_what_does_not_fit_together_runs_one_after_another(
+    host: Host, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With too little memory free, an engine ends before the next begins."""
+    both(home)
+    monkeypatch.setattr(memory, "available_bytes", lambda: 1 << 20)
+    told: list[tuple[str, str]] = []
+
+    class Noting(bench.Unwatched):
+        """Notes who begins and who is done."""
+
+        def begin(self, engine: str, steps: int) -> None:
+            told.append(("begin", engine))
+
+        def finish(self, engine: str) -> None:
+            told.append(("finish", engine))
+
+    found = bench.measure(
+        host,
+        list(_NEEDS),
+        model="tiny.en",
+        audio=str(speech.CLIP),
+        wish=bench.Wish(runs=1, warmup=0, language="en"),
+        watcher=Noting(),
+    )
+    assert not found.settings.in_turn
+    assert [row.spread_s for row in found.rows] == [None, None]
+    first, second = _NEEDS
+    assert told == [
+        ("begin", first),
+        ("finish", first),
+        ("begin", second),
+        ("finish", second),
+    ]
 
 
 def load_and_transcribe(session: Session, place: benches.Place) -> None:
