@@ -46,6 +46,22 @@ def whisper_cpp(home: Path) -> Place:
     return Place("whisper.cpp", ("--model", "tiny.en"), path)
 
 
+def whisper_cpp_q8_0(home: Path) -> Place:
+    """Place `ggml-tiny.en-q8_0.bin` there."""
+    path = home / ".local" / "share" / "pywhispercpp" / "models" / "ggml-tiny.en-q8_0.bin"
+    _link(weights.require(weights.ggml_tiny_en_q8_0), path)
+    return Place("whisper.cpp", ("--model", "tiny.en-q8_0"), path)
+
+
+def faster_whisper_base(home: Path) -> Place:
+    """Place Systran's base in the hub cache."""
+    folder = weights.require(weights.faster_whisper_base)
+    files = {path.name: path for path in folder.iterdir()}
+    commit = "ebe41f70d5b6dfa9166e2c581c45c9c0cfc57b66"
+    blob = repository(home, "Systran/faster-whisper-base", files, commit)
+    return Place("faster-whisper", ("--size", "base"), blob)
+
+
 def openai_whisper(home: Path) -> Place:
     """Place `tiny.en.pt` in the folder of OpenAI's files."""
     path = home / ".cache" / "whisper" / "tiny.en.pt"

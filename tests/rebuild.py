@@ -286,8 +286,15 @@ def _pickle_tensor(pickle: _Pickle, key: str, name: str, tensor: Tensor) -> None
     pickle.make(b"R")
 
 
-def write_ggml(model: Whisper, ranks: Path, mel_filters: Path, path: Path) -> None:
-    """Write whisper.cpp's f16 file from the tensors, tiktoken's ranks and the mel filters.
+_F32, _F16, _Q8_0 = 0, 1, 8  # of ggml's tensor types
+_Q8_0_FILE = 2007  # the file type, of the second version of quantised files
+_Q8_0_BLOCK = 32
+
+
+def write_ggml(
+    model: Whisper, ranks: Path, mel_filters: Path, path: Path, *, quantized: bool = False
+) -> None:
+    """Write whisper.cpp's f16 file, or its q8_0, from tensors, tiktoken's ranks and mel filters.
 
     The published English-only files also name their end of text, which later conversions leave out.
     Source: ggml-org/whisper.cpp@41e789ee models/convert-pt-to-ggml.py, ggml-org/whisper.cpp#725
@@ -301,8 +308,9 @@ def write_ggml(model: Whisper, ranks: Path, mel_filters: Path, path: Path) -> No
     tokens = [base64.b64decode(line.split()[0]) for line in ranks.read_bytes().splitlines() if line]
     if dims["n_vocab"] < 51865:
         tokens.append(b"<|endoftext|>")
+    kind = _Q8_0_FILE if quantized else _F16
     with path.open("wb") as file:
-        file.write(struct.pack("<12i", 0x67676D6C, *dims.values(), n_mels, 1))
+        file.write(struct.pack("<12i", 0x67676D6C, *dims.values(), n_mels, kind))
         file.write(struct.pack("<2i", *mel.shape) + mel.astype("<f4").tobytes())
         file.write(struct.pack("<i", len(tokens)))
         for token in tokens:
@@ -310,9 +318,29 @@ def write_ggml(model: Whisper, ranks: Path, mel_filters: Path, path: Path) -> No
         for name, tensor in model.tensors.items():
             is_single = tensor.ndim == 1 or name.endswith("positional_embedding")
             shape = tensor.shape + (1,) * (".conv" in name and tensor.ndim == 1)
-            file.write(struct.pack("<3i", len(shape), len(name), not is_single))
+            is_packed = quantized and not is_single and tensor.ndim == 2
+            code = _F32 if is_single else _Q8_0 if is_packed else _F16
+            file.write(struct.pack("<3i", len(shape), len(name), code))
             file.write(struct.pack(f"<{len(shape)}i", *reversed(shape)) + name.encode())
-            file.write(tensor.astype("<f4" if is_single else "<f2").tobytes())
+            if is_packed:
+                file.write(_q8_0(tensor))
+            else:
+                file.write(tensor.astype("<f4" if is_single else "<f2").tobytes())
+
+
+def _q8_0(tensor: Tensor) -> bytes:
+    """Return blocks of 32 weights, each a scale in half precision and a signed byte a weight.
+
+    Source: ggml-org/whisper.cpp v1.9.3 ggml/src/ggml-quants.c `quantize_row_q8_0_ref`
+    """
+    import numpy as np
+
+    blocks = tensor.astype(np.float32).reshape(-1, _Q8_0_BLOCK)
+    scales = np.abs(blocks).max(axis=1, keepdims=True) / np.float32(127)
+    inverse = np.divide(np.float32(1), scales, out=np.zeros_like(scales), where=scales != 0)
+    scaled = blocks * inverse
+    rounded = np.trunc(scaled + np.copysign(np.float32(0.5), scaled)).astype(np.int8)
+    return np.hstack([scales.astype("<f2").view(np.int8), rounded]).tobytes()
 
 
 _TRANSFORMERS_NAMES = (

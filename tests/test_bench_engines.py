@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import signal
@@ -10,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -21,14 +21,18 @@ from tests import benches, speech
 from tests.command import cachedoctor
 from tests.conftest import fingerprint
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 pytestmark = pytest.mark.real
 
 _NEEDS = {"faster-whisper": "faster_whisper", "whisper.cpp": "pywhispercpp"}
-INSTALLED = [
-    pytest.param(name, marks=pytest.mark.skipif(not found, reason=f"no {module} here"))
-    for name, module in _NEEDS.items()
-    for found in [importlib.util.find_spec(module)]
-]
+MODELS = (
+    benches.faster_whisper,
+    benches.faster_whisper_base,
+    benches.whisper_cpp,
+    benches.whisper_cpp_q8_0,
+)
 QUICK = ("--audio", str(speech.CLIP), "--runs", "2", "--warmup", "1")
 
 
@@ -39,16 +43,17 @@ def both(home: Path) -> None:
         benches.ENGINES[engine](home)
 
 
-@pytest.mark.parametrize("engine", INSTALLED)
-def test_an_engine_gets_the_words_right(home: Path, engine: str) -> None:
+@pytest.mark.parametrize("build", MODELS, ids=lambda build: build.__name__)
+def test_an_engine_gets_the_words_right(home: Path, build: Callable[[Path], benches.Place]) -> None:
     """Every number is there and possible, and the caches are as they were."""
-    benches.ENGINES[engine](home)
+    place = build(home)
+    pytest.importorskip(_NEEDS[place.engine])
     before = fingerprint(home)
-    ended = cachedoctor("bench", "--model", "tiny.en", "--engine", engine, "--json", *QUICK)
+    ended = cachedoctor("bench", "--engine", place.engine, *place.question, "--json", *QUICK)
     assert fingerprint(home) == before
     bench = ended.data["bench"]
     (row,) = bench["rows"]
-    assert speech.words(row["text"]) == speech.words(speech.TRANSCRIPT)
+    assert speech.words(row["text"]) == speech.words(speech.TRANSCRIPT), row
     assert row["word_error_rate"] == 0
     assert row["same_text"]
     assert len(row["runs_s"]) == 2

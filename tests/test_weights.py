@@ -27,6 +27,11 @@ PUBLISHED = [
         "921e4cf8686fdd993dcd081a5da5b6c365bfde1162e72b08d75ac75289920b1f",
     ),
     (
+        weights.ggml_tiny_en_q8_0,
+        43_550_795,
+        "5bc2b3860aa151a4c6e7bb095e1fcce7cf12c7b020ca08dcec0c6d018bb7dd94",
+    ),
+    (
         weights.safetensors_tiny_en,
         151_060_136,
         "db59695928ded6043adaef491a53ef4e12da9611184d77c53baa691a60b958ad",

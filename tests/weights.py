@@ -163,6 +163,23 @@ def ggml_tiny_en() -> Path:
 
 
 @functools.cache
+def ggml_tiny_en_q8_0() -> Path:
+    """Return whisper.cpp's `ggml-tiny.en-q8_0.bin`.
+
+    Source: ggerganov/whisper.cpp on the hub, ggml-tiny.en-q8_0.bin
+    """
+    name = "ggml-tiny.en-q8_0.bin"
+    digests = {name: "5bc2b3860aa151a4c6e7bb095e1fcce7cf12c7b020ca08dcec0c6d018bb7dd94"}
+
+    def build(files: Path) -> None:
+        assets = whisper_assets()
+        mel = assets / "mel_filters.npz"
+        rebuild.write_ggml(_tiny_en(), assets / "gpt2.tiktoken", mel, files / name, quantized=True)
+
+    return _kept("ggml-tiny.en-q8_0", digests, build) / name
+
+
+@functools.cache
 def safetensors_tiny_en() -> Path:
     """Return the `model.safetensors` of transformers' tiny.en.
 
