@@ -76,7 +76,7 @@ def bench_lines(
     order = "engines in turn" if settings.in_turn else "one engine after another"
     how = (
         f"clip {result.clip.seconds:.1f} s · {printable(machine.chip)}, "
-        f"{plural(settings.threads, 'thread')} of {plural(machine.cores, 'core')} · "
+        f"{settings.threads} of {plural(machine.cores, 'core')} · "
         f"{plural(settings.runs, 'run')} after {plural(settings.warmup, 'warm-up')}, {order}"
     )
     yield from textwrap.wrap(how, WIDTH)
