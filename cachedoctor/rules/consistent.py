@@ -43,6 +43,12 @@ class LinkEscapesRoot(EntryRule):
                 message = f"`{artifact.name}` leads out of the cache, to `{artifact.detail}`"
                 yield self.of(artifact, entry, message)
 
+    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
+        """Name the command that shows what is there; whether it is right is the user's to know."""
+        from cachedoctor import repairs
+
+        return repairs.manual("look-outside", "ls", "-lL", *(finding.links or (finding.path,)))
+
 
 class RenamedFolder(EntryRule):
     """The model lies in the folder that older versions of the engine used.
@@ -157,6 +163,12 @@ class ShadowedName(EntryRule):
                 kind = "folder" if os.path.isdir(path) else "file"
                 message = f"{claim.engine} run from there loads this {kind} for `{claim.model}`"
                 yield self.about(path, (entry,), message, engines=(claim.engine,))
+
+    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
+        """Name the command that gives it another name; it is somebody's own."""
+        from cachedoctor import repairs
+
+        return repairs.manual("rename", "mv", "-n", finding.path, f"{finding.path}.mine")
 
 
 class OtherEnginesLayout(Restores, EntryRule):
