@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from cachedoctor.report import plural
 from tests.loopback import Hub
-from tests.reliability import damage, hostile, inputs, kills
+from tests.reliability import damage, faults, hostile, inputs, kills
 
 _INPUTS = 20_000  # of each format
 _BUNDLES = 5_000
@@ -60,6 +60,16 @@ def killed(folder: Path) -> list[Row]:
         )
         for kind, found in sorted(by_kind.items())
     ]
+
+
+def injected(folder: Path) -> Row:
+    """Inject every fault of the tables."""
+    came = faults.inject(folder)
+    said = (
+        f"{came.told} told by their exact codes, {came.silent} that are none met with silence; "
+        f"{came.cured} cured from local bytes, the second scan clean, and taken back exactly"
+    )
+    return Row("faults injected", came.faults, said)
 
 
 def damaged(folder: Path, seed: int) -> Row:
@@ -111,6 +121,7 @@ def main() -> None:
         os.environ["HOME"] = os.environ["XDG_STATE_HOME"] = folder
         os.environ["XDG_CONFIG_HOME"] = folder
         rows = [
+            injected(place / "faults"),
             *killed(place / "kills"),
             damaged(place / "damage", given.seed),
             *trapped(place / "hostile"),

@@ -159,7 +159,7 @@ def survive(
         place = folder / str(number)
         scene = build(fault, place)
         kinds = kinds or scene.kinds()
-        before, bytes_before, good = _state(scene), scene.contents(), scene.good()
+        before, bytes_before, good = state(scene), scene.contents(), scene.good()
         if not _killed_at(number, scene.fix):
             break
         kills += 1
@@ -179,7 +179,7 @@ def survive(
         else:
             while surgery.undo(scene.host):
                 pass
-            assert _state(scene) == before, f"{where}: undo does not bring it all back"
+            assert state(scene) == before, f"{where}: undo does not bring it all back"
             undone += 1
         shutil.rmtree(place)
     return Survived(tuple(sorted(kinds)), kills, finished, undone)
@@ -190,14 +190,14 @@ def survive_undo(fault: str, build: Callable[[str, Path], Scene], folder: Path) 
     kills = 0
     for number in itertools.count(1):
         scene = build(fault, folder / str(number))
-        before = _state(scene)
+        before = state(scene)
         scene.fix()
         killed = _killed_at(number, functools.partial(surgery.undo, scene.host))
         kills += killed
         undoing = any(run.state == "undoing" for run in surgery.runs(scene.host))
         assert undoing == ("CD417" in scene.findings()), f"{fault}: the scan does not tell"
         surgery.undo(scene.host)
-        assert _state(scene) == before, f"{fault}: undo killed before change {number}"
+        assert state(scene) == before, f"{fault}: undo killed before change {number}"
         shutil.rmtree(folder / str(number))
         if not killed:
             break
@@ -210,7 +210,7 @@ def at_random_times(folder: Path, count: int) -> Survived:
     for number in range(count):
         place = folder / f"time-{number}"
         scene = hub_scene("weights and ref both broken", place)
-        before, bytes_before = _state(scene), scene.contents()
+        before, bytes_before = state(scene), scene.contents()
         command = [
             sys.executable,
             "-m",
@@ -234,7 +234,7 @@ def at_random_times(folder: Path, count: int) -> Survived:
         else:
             while surgery.undo(scene.host):
                 pass
-            assert _state(scene) == before
+            assert state(scene) == before
             undone += 1
         shutil.rmtree(place)
     return Survived(("at random times",), kills, finished, undone)
@@ -244,7 +244,7 @@ def _at(folder: Path, host: Host) -> Host:
     return host._replace(state=str(folder / "state" / "cachedoctor"))
 
 
-def _state(scene: Scene) -> dict[str, tuple[object, ...]]:
+def state(scene: Scene) -> dict[str, tuple[object, ...]]:
     """Return what identifies every file of the caches, without our own folders."""
     return {
         name: row
