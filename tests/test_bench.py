@@ -101,6 +101,23 @@ def test_other_audio_is_resampled(tmp_path: Path) -> None:
     assert clip.words is None
 
 
+def test_compressed_audio_is_decoded(tmp_path: Path) -> None:
+    """A FLAC gives the very samples that went into it."""
+    av = pytest.importorskip("av")
+    numpy = pytest.importorskip("numpy")
+    source = tmp_path / "clip.flac"
+    with av.open(str(source), "w") as container:
+        stream = container.add_stream("flac", rate=16000, layout="mono")
+        samples = numpy.array([_TONE], dtype="int16")
+        frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+        frame.sample_rate = 16000
+        for packet in (*stream.encode(frame), *stream.encode(None)):
+            container.mux(packet)
+    clip = clips.take(str(source), str(tmp_path))
+    with wave.open(clip.file) as file:
+        assert array.array("h", file.readframes(9999)).tolist() == _TONE
+
+
 @pytest.mark.parametrize(
     ("make", "says", "code"),
     [

@@ -18,17 +18,19 @@ class Peak:
         self.bytes: int | None = None
 
     def look(self) -> None:
-        """Look once; between looks the kernel keeps the peak of each process by itself."""
-        if sys.platform == "linux":
-            tree = list(_tree(self._pid))
-            resident = sum(_status(pid, "VmRSS:") for pid in tree)
-            alone = max((_status(pid, "VmHWM:") for pid in tree), default=0)
-            self._keep(max(resident, alone))
-        else:
-            self._keep(_resident_by_ps(self._pid))
+        """Look once; between looks the kernel keeps the peak of each process by itself.
 
-    def _keep(self, found: int) -> None:
-        if found:
+        Only Linux lets us; on a Mac the process says its own peak with every answer.
+        """
+        if sys.platform == "linux":
+            tree = _tree(self._pid)
+            resident = sum(_status(pid, "VmRSS:") for pid in tree)
+            alone = max(_status(pid, "VmHWM:") for pid in tree)
+            self.keep(max(resident, alone))
+
+    def keep(self, found: object) -> None:
+        """Take a number into account; anything else is none."""
+        if isinstance(found, int) and found:
             self.bytes = max(self.bytes or 0, found)
 
 
@@ -62,13 +64,3 @@ def _status(pid: int, key: str) -> int:
             if line.startswith(key):
                 return int(line.split()[1]) * _KIB
     return 0
-
-
-def _resident_by_ps(pid: int) -> int:
-    """Add up the process group, which is the tree unless something left it."""
-    from cachedoctor import child
-
-    result = child.run(
-        ["/bin/ps", "-o", "rss=", "-g", str(pid)], environment={"LC_ALL": "C"}, timeout_s=5
-    )
-    return sum(int(word) for word in result.output.split() if word.isdigit()) * _KIB

@@ -108,6 +108,7 @@ class Session:
         if "error" in said:
             self.end()
             raise self._refusal(step, said)
+        self.peak.keep(said.get("peak_bytes"))
         seconds = said["seconds"]
         if not isinstance(seconds, float):
             raise FailedError(f"its script answered what makes no sense to {step}")

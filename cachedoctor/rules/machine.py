@@ -76,7 +76,8 @@ class EngineNotInstalled(Rule):
     """The interpreter that was named has no such engine.
 
     Said by `preflight` and `bench` for an interpreter that `--python ENGINE=PATH` names; nothing is
-    imported or run to find out.
+    imported or run to find out. Where none is named, `bench` says it of the interpreter that runs
+    cachedoctor.
 
     Install the engine there.
     """

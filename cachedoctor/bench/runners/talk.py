@@ -40,6 +40,7 @@ def main() -> None:
         request = requests.get()
         try:
             answer = getattr(work, request.pop("do"))(**request)
+            answer["peak_bytes"] = peak_bytes()
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it raises is an answer
             answer = {"error": type(error).__name__, "message": str(error)}
         answers.write(json.dumps(answer) + "\n")
@@ -97,6 +98,19 @@ class Work:
         began = time.perf_counter()
         text = self.engine["transcribe"](self.model, self.samples)
         return {"seconds": time.perf_counter() - began, "text": " ".join(text.split())}
+
+
+def peak_bytes() -> int | None:
+    """Return the most that this process and those it waited for held, where only it can tell.
+
+    Linux counts in another unit, and what the parent held before it started this.
+    """
+    if sys.platform != "darwin":
+        return None
+    import resource
+
+    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(resource.getrusage(who).ru_maxrss for who in whose)
 
 
 def read(clip: str) -> Any:
