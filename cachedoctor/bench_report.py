@@ -73,11 +73,11 @@ def bench_lines(
 ) -> Iterator[str]:
     """Go through the lines of a benchmark: how, the table, what did not run, the count."""
     settings, machine = result.settings, result.machine
-    order = "engines in turn" if settings.in_turn else "one engine after another"
+    order = ", engines in turn" if settings.in_turn else ", one engine after another"
     how = (
         f"clip {result.clip.seconds:.1f} s · {printable(machine.chip)}, "
         f"{settings.threads} of {plural(machine.cores, 'core')} · "
-        f"{plural(settings.runs, 'run')} after {plural(settings.warmup, 'warm-up')}, {order}"
+        f"{plural(settings.runs, 'run')} after {plural(settings.warmup, 'warm-up')}{order if len(result.rows) > 1 else ''}"
     )
     yield from textwrap.wrap(how, WIDTH)
     if result.rows:

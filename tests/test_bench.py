@@ -217,6 +217,18 @@ def test_no_engine_is_ready() -> None:
     assert "file" not in found.data["bench"]["clip"]
 
 
+def test_a_name_counts_once_and_nothing_is_not_drawn(tmp_path: Path) -> None:
+    """An engine that is named twice runs once; an empty result has no picture, but a table."""
+    saved = [tmp_path / f"now.{ending}" for ending in ("svg", "csv", "json")]
+    twice = ("--engine", "whisper.cpp", "--engine", "whisper.cpp")
+    names = [word for path in saved for word in ("--save", str(path))]
+    ended = cachedoctor("bench", "--size", "tiny", *twice, *names)
+    assert ended.code == 1
+    assert ended.output.splitlines()[-1] == "0 engines measured, 1 left out"
+    assert "there is nothing to draw" in ended.errors
+    assert [path.exists() for path in saved] == [False, True, True]
+
+
 def test_an_engine_that_is_not_there_is_named(home: Path, tmp_path: Path) -> None:
     """Its model is whole, but no interpreter has it: how to install it, or name another."""
     worlds.repository(worlds.hub_of(home), worlds.TINY, worlds.whisper_files())

@@ -55,7 +55,7 @@ def contenders(
 
     Raises `UsageError` for an unknown engine or size, and for a model that none of them has.
     """
-    asked = [engines.find(name).name for name in names] or list(engines.names())
+    asked = list(dict.fromkeys(engines.find(name).name for name in names or engines.names()))
     if model is not None:
         asked = _who_have(model, asked, named=bool(names))
     ready: list[Contender] = []

@@ -156,6 +156,7 @@ def _write(path: str, host: Host, result: Result, changes: Comparison | None) ->
     elif result.rows:
         data = bench_chart.draw(result, ending[1:])
     else:
+        click.echo(f"`{path}` is not written: there is nothing to draw", err=True)
         return
     try:
         disk.write(os.path.abspath(path), data)
