@@ -74,10 +74,11 @@ def bench_lines(
     """Go through the lines of a benchmark: how, the table, what did not run, the count."""
     settings, machine = result.settings, result.machine
     order = ", engines in turn" if settings.in_turn else ", one engine after another"
+    runs = f"{plural(settings.runs, 'run')} after {plural(settings.warmup, 'warm-up')}"
     how = (
         f"clip {result.clip.seconds:.1f} s · {printable(machine.chip)}, "
         f"{settings.threads} of {plural(machine.cores, 'core')} · "
-        f"{plural(settings.runs, 'run')} after {plural(settings.warmup, 'warm-up')}{order if len(result.rows) > 1 else ''}"
+        f"{runs}{order if len(result.rows) > 1 else ''}"
     )
     yield from textwrap.wrap(how, WIDTH)
     if result.rows:
