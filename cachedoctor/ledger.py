@@ -112,7 +112,9 @@ class Ledger:
     def _write(self, rows: Sequence[tuple[object, ...]]) -> None:
         with self._open() as database, database:
             database.executemany("DELETE FROM digests WHERE path = ?", {row[:1] for row in rows})
-            database.executemany("INSERT INTO digests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            database.executemany(
+                "INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
+            )
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
