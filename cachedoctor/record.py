@@ -88,6 +88,19 @@ def repair_json(repair: Repair) -> Json:
     }
 
 
+def error_json(message: str, hint: str, code: int) -> Json:
+    """Return an error that ended a command as data."""
+    return {
+        "schema": SCHEMA,
+        "tool": {"name": "cachedoctor", "version": VERSION},
+        "error": {
+            "message": printable(message),
+            "hint": printable(hint) or None,
+            "exit_code": code,
+        },
+    }
+
+
 def verdict_json(verdict: Verdict, host: Host) -> Json:
     """Return a preflight's verdict as data."""
     body = verdict._asdict()

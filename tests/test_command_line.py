@@ -417,3 +417,25 @@ def test_fake_weights_are_not_believed(home: Path) -> None:
     )
     assert repository.is_dir()
     assert scan().codes == ["CD202"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("scan", "fluidaudoi"), 2),
+        (("scan", "--no-such-option"), 2),
+        (("scan", "--home", "/nonexistent/home"), 3),
+        (("fix", "CD999"), 2),
+        (("preflight",), 2),
+    ],
+)
+@pytest.mark.parametrize("asked", [("--json",), ("--format", "json"), ("--format=json",)])
+def test_errors_are_data_where_data_was_asked_for(
+    arguments: tuple[str, ...], code: int, asked: tuple[str, ...], home: Path
+) -> None:
+    """The same words as on standard error, with the exit code."""
+    ended = cachedoctor(*arguments, *asked)
+    assert ended.code == code
+    assert ended.data["error"]["exit_code"] == code
+    assert ended.data["error"]["message"] in ended.errors
+    assert cachedoctor(*arguments).output == ""

@@ -6,6 +6,7 @@ import gc
 import importlib
 import io
 import os
+import re
 import sys
 
 import click
@@ -85,6 +86,7 @@ def main() -> None:
         code = _fail("interrupted", "", 130)
     except click.ClickException as error:
         error.show()
+        _tell(error.format_message(), "", error.exit_code)
         code = error.exit_code
     except KeyboardInterrupt:
         code = _fail("interrupted", "", 130)
@@ -102,4 +104,14 @@ def _fail(message: str, hint: str, code: int) -> int:
     click.echo(f"Error: {printable(message)}", err=True)
     if hint:
         click.echo(f"hint: {printable(hint)}", err=True)
+    _tell(message, hint, code)
     return code
+
+
+def _tell(message: str, hint: str, code: int) -> None:
+    """Say an error as data too, where data was asked for."""
+    given = " ".join(sys.argv[1:])
+    if re.search(r"(^| )--(json|format[= ]json)( |$)", given):
+        from cachedoctor import record
+
+        click.echo(record.dumps(record.error_json(message, hint, code)))
