@@ -255,6 +255,14 @@ def test_words_are_scored_as_whisper_normalises_them() -> None:
     assert scoring.word_error_rate("(laughs)", "noise", "en") == 0
 
 
+def test_garbage_is_noticed_without_a_scorer() -> None:
+    """A few wrong words are an accent; a loop, silence or other words are garbage."""
+    said = "And so, my fellow Americans, ask not what your country can do for you."
+    assert not scoring.is_garbled(said, "and so my fellow american ask not what your country do")
+    for heard in ("Analyst " * 40, "esaesaesa", "", "You"):
+        assert scoring.is_garbled(said, heard)
+
+
 def test_the_middle_and_the_spread() -> None:
     """Half the distance between the extremes; one run has no spread."""
     assert row("a", 1.0, 3.0, 2.0).median_s == 2.0

@@ -181,8 +181,10 @@ class _Race:
                 failed.append(_left_out(contender, "interrupted before it was measured"))
             else:
                 row = self._row(lane)
-                wrong = row.word_error_rate
-                if wrong is not None and wrong > scoring.GARBLED:
+                said = self._clip.words
+                if (row.word_error_rate or 0) > scoring.GARBLED or (
+                    said and any(scoring.is_garbled(said, each) for each in lane.texts)
+                ):
                     failed.append(_garbled(row))
                 else:
                     rows.append(row)
@@ -279,11 +281,12 @@ def _left_out(
 
 
 def _garbled(row: Row) -> LeftOut:
+    wrong = row.word_error_rate
     return LeftOut(
         row.engine,
         row.model,
         None,
-        f"its words are wrong: {row.word_error_rate:.2f} errors a word",
+        "its words are wrong" + ("" if wrong is None else f": {wrong:.2f} errors a word"),
         f"cachedoctor verify {row.engine} --fresh",
         row.text,
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 
 MODULES = ("jiwer", "whisper_normalizer")  # of the extra `bench`
-GARBLED = 0.5  # more errors than half the words: no speed makes up for that
+GARBLED = 0.5  # of the words
 
 
 def can_score() -> bool:
@@ -27,3 +28,14 @@ def word_error_rate(said: str, heard: str, language: str | None) -> float:
     if not any(character.isalnum() for character in expected):  # "…" is normalised to dots
         return 0.0
     return float(jiwer.wer(expected, normal(heard).strip()))
+
+
+def is_garbled(said: str, heard: str) -> bool:
+    """Say whether so little of what was said is heard that no speed makes up for it.
+
+    Needs nothing that has to be installed.
+    """
+    from difflib import SequenceMatcher
+
+    first, second = (re.findall(r"\w+", text.lower()) for text in (said, heard))
+    return SequenceMatcher(None, first, second, autojunk=False).ratio() < GARBLED
