@@ -252,6 +252,7 @@ def test_words_are_scored_as_whisper_normalises_them() -> None:
     assert scoring.word_error_rate(said, same, "en") == 0
     assert scoring.word_error_rate("she opened the door", "she opened door", "en") == 0.25
     assert scoring.word_error_rate("eins zwei", "eins, zwei!", "de") == 0
+    assert scoring.word_error_rate("名前は無い", "名前はない", "ja") == 0.2
     assert scoring.word_error_rate("(laughs)", "noise", "en") == 0
 
 
@@ -261,6 +262,8 @@ def test_garbage_is_noticed_without_a_scorer() -> None:
     assert not scoring.is_garbled(said, "and so my fellow american ask not what your country do")
     for heard in ("Analyst " * 40, "esaesaesa", "", "You"):
         assert scoring.is_garbled(said, heard)
+    assert not scoring.is_garbled("吾輩は猫である。名前はまだ無い", "吾輩は猫である名前はまだない")
+    assert scoring.is_garbled("吾輩は猫である。名前はまだ無い", "ご視聴ありがとうございました")
 
 
 def test_the_middle_and_the_spread() -> None:

@@ -182,9 +182,7 @@ class _Race:
             else:
                 row = self._row(lane)
                 said = self._clip.words
-                if (row.word_error_rate or 0) > scoring.GARBLED or (
-                    said and any(scoring.is_garbled(said, each) for each in lane.texts)
-                ):
+                if said and any(scoring.is_garbled(said, each) for each in set(lane.texts)):
                     failed.append(_garbled(row))
                 else:
                     rows.append(row)

@@ -6,7 +6,10 @@ import importlib.util
 import re
 
 MODULES = ("jiwer", "whisper_normalizer")  # of the extra `bench`
-GARBLED = 0.5  # of the words
+_GARBLED = 0.5  # of the words
+_UNSPACED = ("zh", "ja", "th", "lo", "my", "yue")  # languages that are scored by letters
+_LETTERS = "\u0e00-\u0eff\u1000-\u109f\u2e80-\uffff"  # of their scripts
+_WORD = re.compile(rf"[{_LETTERS}]|[^\W{_LETTERS}]+")
 
 
 def can_score() -> bool:
@@ -17,13 +20,15 @@ def can_score() -> bool:
 def word_error_rate(said: str, heard: str, language: str | None) -> float:
     """Return insertions, deletions and substitutions of words for each word that was said.
 
-    English is normalised with its spellings and contractions, other languages without.
+    English is normalised with its spellings and contractions, other languages without; those that
+    are written without spaces are scored by letters.
     """
     import jiwer
     from whisper_normalizer.basic import BasicTextNormalizer
     from whisper_normalizer.english import EnglishTextNormalizer
 
-    normal = EnglishTextNormalizer() if language == "en" else BasicTextNormalizer()
+    basic = BasicTextNormalizer(split_letters=language in _UNSPACED)
+    normal = EnglishTextNormalizer() if language == "en" else basic
     expected = normal(said).strip()
     if not any(character.isalnum() for character in expected):  # "…" is normalised to dots
         return 0.0
@@ -37,5 +42,5 @@ def is_garbled(said: str, heard: str) -> bool:
     """
     from difflib import SequenceMatcher
 
-    first, second = (re.findall(r"\w+", text.lower()) for text in (said, heard))
-    return SequenceMatcher(None, first, second, autojunk=False).ratio() < GARBLED
+    first, second = (_WORD.findall(text.lower()) for text in (said, heard))
+    return SequenceMatcher(None, first, second, autojunk=False).ratio() < _GARBLED
