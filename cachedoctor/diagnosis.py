@@ -48,6 +48,7 @@ class Diagnosis(NamedTuple):
     recognised: tuple[Recognised, ...]
     engines: tuple[str, ...]
     findings: tuple[Finding, ...]  # errors and warnings of those engines, likely causes first
+    models: int  # how many of these engines' models were looked at
 
 
 @cache
@@ -90,9 +91,9 @@ def diagnose(host: Host, recognised: Sequence[Recognised]) -> Diagnosis:
     """Look at the caches of the engines that may have said this."""
     names = tuple(dict.fromkeys(name for one in recognised for name in one.symptom.engines))
     if not names:
-        return Diagnosis((), (), ())
+        return Diagnosis((), (), (), 0)
     report = doctor.scan(host, names, cure_notes=False)
     likely = {code for one in recognised for code in one.symptom.codes}
     grave = [f for f in report.findings if f.severity is not Severity.NOTE and f.entries]
     grave.sort(key=lambda finding: finding.code not in likely)
-    return Diagnosis(tuple(recognised), names, tuple(grave))
+    return Diagnosis(tuple(recognised), names, tuple(grave), len(report.entries))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cachedoctor.diagnosis import Diagnosis
     from cachedoctor.host import Host
 
-_INDENT = "          "
+_INDENT = " " * 11
 
 
 def diagnosis_lines(found: Diagnosis, host: Host) -> Iterator[str]:
@@ -27,8 +27,12 @@ def diagnosis_lines(found: Diagnosis, host: Host) -> Iterator[str]:
         yield from _wrapped("cause", one.symptom.cause)
         yield from _wrapped("look for", ", ".join(one.symptom.codes))
         yield ""
+    names = " ".join(found.engines)
+    if not found.models:
+        yield f"no model of {' or '.join(found.engines)} lies in the places that were looked at"
+        yield "next: `cachedoctor where ENGINE --size small` names them"
+        return
     if not found.findings:
-        names = " ".join(found.engines)
         yield "headers and lengths of these engines' models are right"
         yield f"next: `cachedoctor verify {names}` reads every byte"
         return
@@ -45,7 +49,7 @@ def diagnosis_lines(found: Diagnosis, host: Host) -> Iterator[str]:
 
 
 def _wrapped(label: str, text: str) -> list[str]:
-    first = f"  {label:<8}" if label else _INDENT
+    first = f"  {label:<9}" if label else _INDENT
     return textwrap.wrap(
         text, WIDTH, initial_indent=first, subsequent_indent=_INDENT, break_on_hyphens=False
     )

@@ -71,6 +71,17 @@ def test_the_cache_is_looked_at(home: Path, tmp_path: Path) -> None:
     assert [finding["code"] for finding in data["findings"]] == ["CD201"]
 
 
+def test_an_engine_without_models_is_not_called_right(home: Path, tmp_path: Path) -> None:
+    """Nothing was looked at, so nothing is right."""
+    log = tmp_path / "crash.log"
+    log.write_text("whisper_model_load: invalid model data (bad magic)\n")
+    ended = cachedoctor("diagnose", str(log))
+    assert ended.code == 0
+    assert "no model of whisper.cpp" in ended.output
+    assert "are right" not in ended.output
+    assert "look for CD201, CD202" in ended.output
+
+
 def test_a_text_that_is_not_known_says_so(tmp_path: Path) -> None:
     """Exit code 1; a file that is not there is another matter."""
     log = tmp_path / "crash.log"
