@@ -1,0 +1,94 @@
+/// What the command line asks for.
+public struct Arguments: Equatable, Sendable {
+    public enum Command: String, Sendable {
+        case transcribe, info, check, compile, serve, help
+    }
+
+    public enum Format: String, Sendable {
+        case json, text
+    }
+
+    public let command: Command
+    /// What follows the command: a recording, or a package and where its bundle goes.
+    public private(set) var operands: [String] = []
+    public private(set) var format = Format.json
+    private var options: [String: String] = [:]
+
+    private static let optionsTaken: [Command: Set<String>] = [
+        .transcribe: ["--model-dir", "--tokenizer-dir", "--model", "--language", "--format"],
+        .serve: ["--model-dir", "--tokenizer-dir", "--model", "--language"],
+        .check: ["--model-dir", "--model"],
+    ]
+    private static let operandsTaken: [Command: [String]] = [
+        .transcribe: ["AUDIO.wav"], .compile: ["PACKAGE.mlpackage", "OUT.mlmodelc"],
+    ]
+    private static let needFolder: Set<Command> = [.transcribe, .serve, .check]
+
+    /// Reads the words after the program's name; anything but a command begins a transcription.
+    public init(_ words: [String]) throws {
+        var words = words[...]
+        if let first = words.first, let named = Command(rawValue: first) {
+            command = named
+            words = words.dropFirst()
+        } else if words.contains("--help") {
+            command = .help
+            return
+        } else {
+            command = .transcribe
+        }
+        while let word = words.popFirst() {
+            guard word.hasPrefix("--") else {
+                operands.append(word)
+                continue
+            }
+            guard Self.optionsTaken[command, default: []].contains(word) else {
+                throw Self.usage("`\(command.rawValue)` takes no option `\(word)`")
+            }
+            guard let value = words.popFirst(), !value.isEmpty else {
+                throw Self.usage("`\(word)` needs a value")
+            }
+            options[word] = value
+        }
+        let taken = Self.operandsTaken[command, default: []]
+        guard operands.count == taken.count else {
+            let wanted = taken.isEmpty ? "no path" : taken.joined(separator: " and ")
+            let given = operands.isEmpty ? "no path was" : "\(operands.count) paths were"
+            throw Self.usage("`\(command.rawValue)` takes \(wanted), and \(given) given")
+        }
+        if let name = options["--format"] {
+            guard let known = Format(rawValue: name) else {
+                throw Self.usage("no format `\(name)`; `json` or `text`")
+            }
+            format = known
+        }
+        if Self.needFolder.contains(command), options["--model-dir"] == nil {
+            throw Self.usage("`\(command.rawValue)` needs `--model-dir DIR`")
+        }
+    }
+
+    public var modelFolder: String { options["--model-dir", default: ""] }
+    public var tokenizerFolder: String? { options["--tokenizer-dir"] }
+    public var model: String? { options["--model"] }
+    public var language: String? { options["--language"] }
+
+    private static func usage(_ message: String) -> BridgeError {
+        BridgeError(.usage, message, hint: "`--help` lists what there is")
+    }
+
+    /// The page that `--help` prints.
+    static let help = """
+        AUDIO.wav --model-dir DIR [--format json|text]   say what is spoken in a recording
+        info                                             the framework, its folders, this machine
+        check --model-dir DIR                            load each bundle through Core ML
+        compile PACKAGE.mlpackage OUT.mlmodelc           compile a package
+        serve --model-dir DIR                            requests as JSON lines, the model kept loaded
+
+        --model NAME          the kind of model, where its folder does not tell (FluidAudio: v3, v2, 110m, ja)
+        --tokenizer-dir DIR   where WhisperKit's tokenizer.json is, or a hub folder that holds it
+        --language CODE       the language spoken, else it is detected where the engine can
+
+        Recordings are WAV, 16 kHz, one channel. An answer is one line of JSON. Nothing is downloaded,
+        moved or deleted. Exit codes: 0 done, 1 a check failed, 2 usage, 3 what was named is not there or
+        not whole, 4 the engine failed, 5 not on this machine.
+        """
+}

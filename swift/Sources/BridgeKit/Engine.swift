@@ -1,0 +1,77 @@
+/// What an engine heard.
+public struct Transcript: Sendable {
+    public struct Segment: Sendable {
+        public let start: Double
+        public let end: Double
+        public let text: String
+
+        public init(start: Double, end: Double, text: String) {
+            self.start = start
+            self.end = end
+            self.text = text
+        }
+    }
+
+    public let text: String
+    public let language: String?
+    public let segments: [Segment]
+
+    public init(text: String, language: String?, segments: [Segment]) {
+        self.text = text
+        self.language = language
+        self.segments = segments
+    }
+}
+
+/// One framework, behind one face. A build that lacks the framework throws `wrong-platform`.
+public protocol Engine {
+    /// What the framework is, without loading anything.
+    var about: EngineFacts { get }
+
+    /// Loads a model that was found whole; a second call loads it anew.
+    func load(_ folder: ModelFolder, _ arguments: Arguments) async throws
+
+    /// Says what was spoken in a recording, by the model that was loaded.
+    func transcribe(_ path: String) async throws -> Transcript
+}
+
+/// What is known of an engine before it is used.
+public struct EngineFacts: Sendable {
+    public let layout: Layout
+    /// The version of the framework that this source is written for.
+    public let version: String
+    /// Whether the framework is in this build.
+    public let isLinked: Bool
+    /// Folders in which the framework looks by itself.
+    public let folders: [String]
+
+    public init(layout: Layout, version: String, isLinked: Bool, folders: [String]) {
+        self.layout = layout
+        self.version = version
+        self.isLinked = isLinked
+        self.folders = folders
+    }
+
+    var json: JSON {
+        [
+            "name": .string(layout.engine),
+            "version": .string(version),
+            "linked": .bool(isLinked),
+            "why": isLinked ? .null : .string(BridgeError.needsMac.message),
+        ]
+    }
+}
+
+/// Core ML itself, without a framework on top.
+public protocol BundleLoader: Sendable {
+    /// Loads the bundle at `path` as an engine would, and lets it go; a package is compiled first.
+    func load(_ path: String) async throws
+
+    /// Compiles the package at `path` to a bundle that did not exist at `output`.
+    func compile(_ path: String, to output: String) async throws
+}
+
+extension BridgeError {
+    /// The error of everything that only a Mac can do.
+    public static let needsMac = BridgeError(.wrongPlatform, "needs macOS with Apple silicon")
+}

@@ -1,0 +1,70 @@
+import Foundation
+
+/// Requests as JSON lines on standard input, an answer to each on standard output, in order.
+///
+/// `{"id": …, "request": "info" | "load" | "check" | "transcribe", "audio": …}`; the `id` comes back.
+/// A request that fails is answered with an error and the next one is read; the program ends with
+/// the first error's exit code when the input does.
+struct Server {
+    private let bridge: Bridge
+    private let arguments: Arguments
+    private let session: Session
+
+    init(_ bridge: Bridge, _ arguments: Arguments) {
+        self.bridge = bridge
+        self.arguments = arguments
+        session = Session(bridge, arguments)
+    }
+
+    func run() async throws -> ExitCode {
+        var reader = LineReader()
+        var code = ExitCode.done
+        var count = 0
+        while bridge.channel.hasInput, let line = reader.next() {
+            count += 1
+            var id = JSON.null
+            do {
+                let request = try Self.parse(line)
+                id = request["id", default: .null]
+                bridge.channel.answer(
+                    bridge.head(try await answer(request).merging(["id": id]) { $1 }))
+            } catch {
+                let known = BridgeError.wrapping(error)
+                bridge.channel.answer(bridge.head(["error": known.json, "id": id]))
+                if code == .done { code = known.code.exitCode }
+            }
+        }
+        if count == 0 {
+            throw BridgeError(.noInput, "nothing was asked: standard input is closed or empty")
+        }
+        return code
+    }
+
+    private func answer(_ request: [String: JSON]) async throws -> [String: JSON] {
+        switch request["request"]?.string {
+        case "info": return bridge.info
+        case "load": return ["load_time": .seconds(try await session.load())]
+        case "check": return try await bridge.check(arguments).0
+        case "transcribe":
+            guard let audio = request["audio"]?.string else {
+                throw BridgeError(.malformedRequest, "`transcribe` needs `audio`, a path")
+            }
+            return try await session.transcribe(audio)
+        case let other?:
+            throw BridgeError(.unknownRequest, "no request `\(other.prefix(80))`")
+        case nil:
+            throw BridgeError(.malformedRequest, "a request needs `request`, a name")
+        }
+    }
+
+    private static func parse(_ line: LineReader.Line) throws -> [String: JSON] {
+        guard case .text(let text) = line else {
+            let limit = LineReader.limit >> 20
+            throw BridgeError(.lineTooLong, "a request is longer than \(limit) MiB")
+        }
+        guard case .object(let request)? = try? JSON(parsing: text) else {
+            throw BridgeError(.malformedRequest, "a request is no JSON object on one line")
+        }
+        return request
+    }
+}

@@ -1,0 +1,27 @@
+import Foundation
+
+/// What a Parakeet model's tokens stand for.
+public enum Vocabulary {
+    /// Reads a list of tokens, or an object from number to token, as FluidAudio 0.15.5 does.
+    ///
+    /// Throws `broken-bundle` for anything else. Source: `AsrModels.swift` `loadVocabulary`.
+    public static func read(_ path: String) throws -> [Int: String] {
+        let file = try ByteFile(path)
+        let text = Data(try file.read(0, Int(min(file.bytes, longest))))
+        let read = try? JSONSerialization.jsonObject(with: text)
+        if let list = read as? [String], !list.isEmpty {
+            return Dictionary(uniqueKeysWithValues: zip(0..., list))
+        }
+        let table = (read as? [String: String] ?? [:]).compactMap { name, token in
+            Int(name).map { ($0, token) }
+        }
+        guard !table.isEmpty else {
+            throw BridgeError(
+                .brokenBundle, "`\(path)` is no vocabulary: neither tokens nor numbers to tokens",
+                hint: "`cachedoctor scan` says more, `cachedoctor fix` repairs it")
+        }
+        return Dictionary(table) { first, _ in first }
+    }
+
+    private static let longest: UInt64 = 16 << 20
+}

@@ -1,0 +1,84 @@
+import Foundation
+
+/// A recording that the engines take as it is: 16 kHz, mono, 16-bit or float.
+public struct Wave: Equatable, Sendable {
+    public static let rate: UInt32 = 16_000
+
+    /// Whether the samples are 32-bit floats; else they are 16-bit integers.
+    public let isFloat: Bool
+    public let frames: UInt64
+
+    /// The length in seconds.
+    public var seconds: Double {
+        Double(frames) / Double(Self.rate)
+    }
+
+    /// Reads the header of the file at `path`.
+    ///
+    /// Throws `not-a-wav` for anything but a RIFF WAVE file, also one that is cut; `wrong-audio` for
+    /// another encoding, rate or channel count, and for a file without sound.
+    /// Source: Microsoft, Multiple Channel Audio Data and WAVE Files.
+    public init(path: String) throws {
+        switch try kind(of: path) {
+        case .file: break
+        case .nothing: throw BridgeError(.missing, "`\(path)` is not there")
+        case .folder, .other: throw BridgeError(.notAWav, "`\(path)` is no file")
+        }
+        let file = try ByteFile(path)
+        let head = try file.read(0, 12)
+        guard head.count == 12, head.begins(with: "RIFF"), head[8...].begins(with: "WAVE") else {
+            throw BridgeError(.notAWav, "`\(path)` is not a WAV file: no RIFF header")
+        }
+        var format: [UInt8]?
+        var at: UInt64 = 12
+        while true {
+            let chunk = try file.read(at, 8)
+            guard chunk.count == 8 else {
+                throw BridgeError(.notAWav, "`\(path)` is not a whole WAV file: it has no sound")
+            }
+            let size = UInt64(littleEndian(chunk, 4, as: UInt32.self))
+            if chunk.begins(with: "fmt ") { format = try file.read(at + 8, Int(min(size, 40))) }
+            if chunk.begins(with: "data") {
+                guard let format else {
+                    throw BridgeError(
+                        .notAWav, "`\(path)` is not a WAV file: sound before its format")
+                }
+                isFloat = try Self.check(format, path)
+                guard at + 8 + size <= file.bytes else {
+                    let have = file.bytes - at - 8
+                    let message = "`\(path)` is cut: \(have) bytes of sound, expected \(size)"
+                    throw BridgeError(.notAWav, message)
+                }
+                frames = size / (isFloat ? 4 : 2)
+                if frames == 0 { throw BridgeError(.wrongAudio, "`\(path)` holds no sound") }
+                return
+            }
+            at += 8 + size + size % 2
+        }
+    }
+
+    /// Says whether a format that is ours has floats; throws for any other.
+    private static func check(_ format: [UInt8], _ path: String) throws -> Bool {
+        guard format.count >= 16 else {
+            throw BridgeError(.notAWav, "`\(path)` is not a WAV file: its format is cut")
+        }
+        var tag: UInt16 = littleEndian(format, 0)
+        let channels: UInt16 = littleEndian(format, 2)
+        let rate: UInt32 = littleEndian(format, 4)
+        let bits: UInt16 = littleEndian(format, 14)
+        if tag == 0xFFFE, format.count >= 26 { tag = littleEndian(format, 24) }  // extensible
+        guard (tag == 1 && bits == 16) || (tag == 3 && bits == 32) else {
+            let message =
+                "`\(path)` has encoding \(tag) of \(bits) bits; 16-bit or 32-bit float is read"
+            throw BridgeError(.wrongAudio, message, hint: convert)
+        }
+        guard rate == Self.rate, channels == 1 else {
+            let message =
+                "`\(path)` has \(rate) Hz and \(channels) channels; 16000 Hz and 1 are read"
+            throw BridgeError(.wrongAudio, message, hint: convert)
+        }
+        return tag == 3
+    }
+
+    private static let convert = "`ffmpeg -i IN -ar 16000 -ac 1 -c:a pcm_s16le OUT.wav` converts it"
+}

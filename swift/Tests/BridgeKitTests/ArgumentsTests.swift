@@ -1,0 +1,40 @@
+import Testing
+
+@testable import BridgeKit
+
+private func usage(_ words: String...) -> String {
+    do {
+        _ = try Arguments(words)
+        return ""
+    } catch {
+        return BridgeError.wrapping(error).message
+    }
+}
+
+@Suite struct ArgumentsTests {
+    @Test func aRecordingAloneIsTranscribed() throws {
+        let read = try Arguments(["a.wav", "--model-dir", "m", "--format", "text", "--model", "v2"])
+        #expect(read.command == .transcribe)
+        #expect(read.operands == ["a.wav"])
+        #expect(read.modelFolder == "m")
+        #expect(read.format == .text)
+        #expect(read.model == "v2")
+        #expect(read.language == nil)
+        #expect(try Arguments(["transcribe", "info", "--model-dir", "m"]).operands == ["info"])
+        #expect(try Arguments(["--help"]).command == .help)
+    }
+
+    @Test func whatIsWrongIsNamed() {
+        #expect(usage() == "`transcribe` takes AUDIO.wav, and no path was given")
+        #expect(usage("a.wav") == "`transcribe` needs `--model-dir DIR`")
+        #expect(usage("a.wav", "--model-dir") == "`--model-dir` needs a value")
+        #expect(usage("a.wav", "--model-dir", "") == "`--model-dir` needs a value")
+        #expect(usage("a", "b", "--model-dir", "m").hasSuffix("and 2 paths were given"))
+        #expect(
+            usage("a", "--model-dir", "m", "--format", "xml") == "no format `xml`; `json` or `text`"
+        )
+        #expect(usage("info", "--model-dir", "m") == "`info` takes no option `--model-dir`")
+        #expect(usage("check") == "`check` needs `--model-dir DIR`")
+        #expect(usage("compile", "a").contains("PACKAGE.mlpackage and OUT.mlmodelc"))
+    }
+}
