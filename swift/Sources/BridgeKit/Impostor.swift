@@ -65,10 +65,10 @@ func foreign(_ head: [UInt8]) -> String? {
     if lower.first == UInt8(ascii: "<"), lower.count > 1,
         isLetter(lower[1]) || lower[1] == UInt8(ascii: "!") || lower[1] == UInt8(ascii: "?")
     {
-        let all = String(decoding: lower, as: UTF8.self)
         let html =
-            htmlStarts.contains { lower.begins(with: $0) } || all.contains("<html")
-            || all.contains("<!doctype html")
+            htmlStarts.contains { lower.begins(with: $0) }
+            || lower.firstRange(of: "<html".utf8) != nil
+            || lower.firstRange(of: "<!doctype html".utf8) != nil
         return html ? "an HTML page" : "an XML error body"
     }
     let squeezed = lower.prefix(64).filter { !isSpace($0) }

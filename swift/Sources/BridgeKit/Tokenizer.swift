@@ -36,7 +36,7 @@ public enum Tokenizer {
 
     private static func size(of model: String) -> String? {
         let folder = URL(fileURLWithPath: model).lastPathComponent
-        return sizes.first { folder.contains("-" + $0) }
+        return sizes.first { folder.firstRange(of: "-" + $0) != nil }
     }
 
     private static func isWhole(_ folder: String) -> Bool {
@@ -44,7 +44,8 @@ public enum Tokenizer {
             guard let text = FileManager.default.contents(atPath: folder + "/" + name) else {
                 return false
             }
-            return (try? JSONSerialization.jsonObject(with: text)) is [String: Any]
+            if case .object? = try? JSON(parsing: text) { return true }
+            return false
         }
     }
 

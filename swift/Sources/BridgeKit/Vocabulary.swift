@@ -8,12 +8,11 @@ public enum Vocabulary {
     public static func read(_ path: String) throws -> [Int: String] {
         let file = try ByteFile(path)
         let text = Data(try file.read(0, Int(min(file.bytes, longest))))
-        let read = try? JSONSerialization.jsonObject(with: text)
-        if let list = read as? [String], !list.isEmpty {
-            return Dictionary(uniqueKeysWithValues: zip(0..., list))
-        }
-        let table = (read as? [String: String] ?? [:]).compactMap { name, token in
-            Int(name).map { ($0, token) }
+        var table: [(Int, String)] = []
+        if let list = try? JSONDecoder().decode([String].self, from: text) {
+            table = Array(zip(0..., list))
+        } else if let named = try? JSONDecoder().decode([String: String].self, from: text) {
+            table = named.compactMap { name, token in Int(name).map { ($0, token) } }
         }
         guard !table.isEmpty else {
             throw BridgeError(
