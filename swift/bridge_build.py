@@ -97,7 +97,9 @@ def _trouble() -> str:
     if swift is None:
         return f"the bridges need Swift {needed} or newer, and there is no `swift` on PATH"
     try:
-        done = subprocess.run([swift, "--version"], capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            [swift, "--version"], capture_output=True, check=False, text=True, timeout=60
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"`{swift}` cannot be run: {error}"
     found = re.search(r"Swift version (\d+)\.(\d+)", done.stdout + done.stderr)

@@ -68,11 +68,16 @@ def _damage(path: Path, step: dict[str, Any]) -> None:
             path.write_bytes(data)
         case "replace":
             path.write_text(path.read_text().replace(step["old"], step["new"]))
-        case other:
+        case "remove":
+            path.unlink()
+        case "link":
             path.unlink(missing_ok=True)
-            {
-                "remove": lambda: None,
-                "link": lambda: path.symlink_to(step["to"]),
-                "folder": path.mkdir,
-                "fifo": lambda: os.mkfifo(path),
-            }[other]()
+            path.symlink_to(step["to"])
+        case "folder":
+            path.unlink(missing_ok=True)
+            path.mkdir()
+        case "fifo":
+            path.unlink(missing_ok=True)
+            os.mkfifo(path)
+        case other:
+            raise AssertionError(f"no step `{other}`")

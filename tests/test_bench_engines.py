@@ -94,9 +94,9 @@ def test_two_engines_take_turns(home: Path, tmp_path: Path) -> None:
     assert "another clip" in comparison["unlike"]
 
 
-def start(host: Host, engine: str, scratch: Path, timeout_s: float = 60) -> Session:
+def start(engine: str, scratch: Path, timeout_s: float = 60) -> Session:
     """Start an engine and import it."""
-    session = Session(engine, engine, host, str(scratch), threads=2, timeout_s=timeout_s)
+    session = Session(engine, sys.executable, engine, str(scratch), threads=2, timeout_s=timeout_s)
     session.bring()
     return session
 
@@ -148,7 +148,7 @@ def test_a_signal_is_a_result(host: Host, home: Path, tmp_path: Path) -> None:
     place = benches.whisper_cpp(home)
     benches.damage(place.weights, "truncated")
     pytest.importorskip("pywhispercpp")
-    session = start(host, "whisper.cpp", tmp_path)
+    session = start("whisper.cpp", tmp_path)
     with pytest.raises(FailedError, match=r"died of SIG\w+ in (load|transcribe)"):
         load_and_transcribe(session, place)
 
@@ -161,7 +161,7 @@ def test_no_words_are_a_result(host: Host, home: Path, tmp_path: Path) -> None:
     end = data.index(b"<|endoftext|>") + len(b"<|endoftext|>")
     place.weights.unlink()
     place.weights.write_bytes(data[:end])
-    session = start(host, "whisper.cpp", tmp_path)
+    session = start("whisper.cpp", tmp_path)
     with pytest.raises(FailedError, match="it heard no word"):
         load_and_transcribe(session, place)
 
@@ -170,7 +170,7 @@ def test_a_wrong_file_is_a_result(host: Host, home: Path, tmp_path: Path) -> Non
     """What the engine itself says about a truncated file is the reason."""
     place = benches.faster_whisper(home)
     benches.damage(place.weights, "truncated")
-    session = start(host, "faster-whisper", tmp_path)
+    session = start("faster-whisper", tmp_path)
     (folder,) = place.weights.parent.parent.glob("snapshots/*")
     with pytest.raises(FailedError, match=r"^RuntimeError in load: .*payload size"):
         session.load(str(folder), "en")

@@ -35,7 +35,7 @@ def declared(source: str) -> list[str]:
         end, depth = match.start(1), 0
         while end < len(source):
             depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(source[end], 0)
-            if depth == 0 and source[end] in "{\n" and not source[match.start(1) : end].endswith(","):
+            if depth == 0 and source[end] in "{\n":
                 break
             end += 1
         found.append(plain(source[match.start(1) : end]))

@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from cachedoctor.bench import clips, file_cache, lineup, memory, scoring
+from cachedoctor.bench.bridged import BridgeSession
 from cachedoctor.bench.outcome import LeftOut, Machine, Result, Row, Settings
 from cachedoctor.bench.session import FailedError, Session
 from cachedoctor.vocabulary import SILENT
@@ -125,7 +126,7 @@ class _Lane:
     def __init__(self, contender: Contender) -> None:
         """Begin with nothing."""
         self.contender = contender
-        self.session: Session | None = None
+        self.session: Session | BridgeSession | None = None
         self.failure: LeftOut | None = None
         self.versions: dict[str, str] = {}
         self.settings: dict[str, object] = {}
@@ -224,15 +225,24 @@ class _Race:
         kept.append(step.seconds)
         lane.texts.append(str(step.said["text"]))
 
-    def _start(self, lane: _Lane) -> Session:
+    def _start(self, lane: _Lane) -> Session | BridgeSession:
         home = tempfile.mkdtemp(dir=self._scratch)
+        contender, threads, timeout_s = (
+            lane.contender,
+            self._settings.threads,
+            self._settings.timeout_s,
+        )
+        if contender.package is None:
+            return BridgeSession(
+                contender.engine, contender.program, home, threads=threads, timeout_s=timeout_s
+            )
         return Session(
-            lane.contender.engine,
-            lane.contender.package,
-            self._host,
+            contender.engine,
+            contender.program,
+            contender.package,
             home,
-            threads=self._settings.threads,
-            timeout_s=self._settings.timeout_s,
+            threads=threads,
+            timeout_s=timeout_s,
         )
 
     def _end(self, lane: _Lane) -> None:
@@ -257,7 +267,7 @@ class _Race:
             contender.revision,
             contender.size_bytes,
             contender.digests,
-            self._host.pythons.get(contender.engine, sys.executable),
+            contender.program,
             lane.versions,
             lane.settings,
             lane.import_s,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import doctor, engines, readiness, verification
-from cachedoctor.bench import session
+from cachedoctor import bridge, doctor, engines, readiness, verification
 from cachedoctor.bench.outcome import LeftOut
 from cachedoctor.errors import UsageError
 from cachedoctor.rules import machine
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from cachedoctor.verdict import Verdict
     from cachedoctor.vocabulary import Entry, Progress
 
-_BRIDGED = ("whisperkit", "fluidaudio")
 _MODULES = {
     "whisper.cpp": "pywhispercpp",
     "openai-whisper": "whisper",
@@ -34,7 +33,8 @@ class Contender(NamedTuple):
     """An engine that is ready, and what it would load."""
 
     engine: str
-    package: str
+    program: str  # the Python or the bridge that runs it
+    package: str | None  # that brings it into a Python; `None` for a bridge
     model: str
     path: str
     revision: str | None
@@ -93,20 +93,26 @@ def _contender(
     name: str, host: Host, size: str | None, model: str | None, progress: Progress
 ) -> Contender | LeftOut:
     verdict = preflight(name, size=size, model=model, host=host)
-    package = machine.package_of(name)
     if not verdict.ready:
         return _refused(verdict)
-    if name in _BRIDGED:
-        return LeftOut(name, verdict.model, "CD601", "its bridge is not installed", "")
-    if name not in host.pythons and importlib.util.find_spec(_module(name)) is None:
-        why = f"not installed here; `--python {name}=PATH` names where it is"
-        return LeftOut(name, verdict.model, "CD601", why, f"pip install {package}")
-    if session.runner(name) is None:
-        raise AssertionError(f"no runner for {name}")
-    return _proven(verdict, package, host, progress)
+    package = machine.package_of(name)
+    program = host.pythons.get(name)
+    if package is None:
+        program = program or bridge.find(name)
+        if program is None:
+            why = f"no `{bridge.PROGRAMS[name]}` beside cachedoctor"
+            return LeftOut(name, verdict.model, "CD601", why, bridge.INSTALL)
+    elif program is None:
+        program = sys.executable
+        if importlib.util.find_spec(_module(name)) is None:
+            why = f"not installed here; `--python {name}=PATH` names where it is"
+            return LeftOut(name, verdict.model, "CD601", why, f"pip install {package}")
+    return _proven(verdict, program, package, host, progress)
 
 
-def _proven(verdict: Verdict, package: str, host: Host, progress: Progress) -> Contender | LeftOut:
+def _proven(
+    verdict: Verdict, program: str, package: str | None, host: Host, progress: Progress
+) -> Contender | LeftOut:
     """Read what was not read yet against its digests; a load would not notice what is wrong."""
     engine = engines.find(verdict.engine)
     models = readiness.answers(engine, size=None, model=verdict.model)
@@ -126,6 +132,7 @@ def _proven(verdict: Verdict, package: str, host: Host, progress: Progress) -> C
     }
     return Contender(
         verdict.engine,
+        program,
         package,
         str(verdict.model),
         str(verdict.path),

@@ -11,7 +11,6 @@ import os
 import re
 import signal
 import site
-import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import child
@@ -19,8 +18,6 @@ from cachedoctor.bench.memory import Peak
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from cachedoctor.host import Host
 
 _RUNNERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "runners")
 _DEAD = "http://127.0.0.1:9"  # the port that discards
@@ -64,17 +61,23 @@ class Session:
     """A running engine."""
 
     def __init__(
-        self, engine: str, package: str, host: Host, scratch: str, *, threads: int, timeout_s: float
+        self,
+        engine: str,
+        python: str,
+        package: str,
+        scratch: str,
+        *,
+        threads: int,
+        timeout_s: float,
     ) -> None:
-        """Start the engine's script; `scratch` is what it takes for its home."""
+        """Start the engine's script in a Python; `scratch` is what it takes for its home."""
         self._engine = engine
         self._package = package
         self._timeout_s = timeout_s
         self._threads = threads
-        python = host.pythons.get(engine, sys.executable)
         arguments = [python, os.path.join(_RUNNERS, "talk.py"), str(runner(engine))]
         try:
-            self._talk = child.Talk(arguments, _environment(scratch, threads))
+            self._talk = child.Talk(arguments, offline(scratch, threads))
         except OSError as error:
             raise FailedError(f"`{python}` cannot be run: {error.strerror}") from error
         self.peak = Peak(self._talk.pid)
@@ -102,7 +105,8 @@ class Session:
     def _ask(self, step: str, **request: object) -> Step:
         answer = self._talk.ask(json.dumps(request).encode(), self._timeout_s, self.peak.look)
         if isinstance(answer, child.Silence):
-            raise self._silence(step, answer)
+            errors = self._talk.errors.decode(errors="replace")
+            raise silenced(self._engine, step, answer, errors, self._timeout_s)
         self.peak.look()
         said: dict[str, object] = json.loads(answer)
         if "error" in said:
@@ -113,21 +117,6 @@ class Session:
         if not isinstance(seconds, float):
             raise FailedError(f"its script answered what makes no sense to {step}")
         return Step(seconds, said)
-
-    def _silence(self, step: str, silence: child.Silence) -> FailedError:
-        if silence.timed_out:
-            longer = f"cachedoctor bench --engine {self._engine} --timeout {self._timeout_s * 4:g}"
-            return FailedError(f"no end to {step} after {self._timeout_s:g} s", cure=longer)
-        last = _last_words(self._talk.errors.decode(errors="replace"))
-        if _OUT_OF_MEMORY.search(last):
-            return FailedError(f"out of memory in {step}")
-        if silence.signal is not None:
-            with contextlib.suppress(ValueError):
-                name = signal.Signals(silence.signal).name
-                if silence.signal == signal.SIGKILL:
-                    return FailedError(f"killed in {step} (SIGKILL): out of memory, most likely")
-                return FailedError(f"died of {name} in {step}")
-        return FailedError(f"ended with exit code {silence.code} in {step}: {last}")
 
     def _refusal(self, step: str, said: Mapping[str, object]) -> FailedError:
         kind, message = str(said["error"]), " ".join(str(said["message"]).split())
@@ -143,12 +132,31 @@ class Session:
         return FailedError(f"{kind} in {step}: {message[:_REASON_WIDTH]}")
 
 
+def silenced(
+    engine: str, step: str, silence: child.Silence, errors: str, timeout_s: float
+) -> FailedError:
+    """Return why an engine gave no answer to a step; `errors` is what it said last."""
+    if silence.timed_out:
+        longer = f"cachedoctor bench --engine {engine} --timeout {timeout_s * 4:g}"
+        return FailedError(f"no end to {step} after {timeout_s:g} s", cure=longer)
+    last = _last_words(errors)
+    if _OUT_OF_MEMORY.search(last):
+        return FailedError(f"out of memory in {step}")
+    if silence.signal is not None:
+        with contextlib.suppress(ValueError):
+            name = signal.Signals(silence.signal).name
+            if silence.signal == signal.SIGKILL:
+                return FailedError(f"killed in {step} (SIGKILL): out of memory, most likely")
+            return FailedError(f"died of {name} in {step}")
+    return FailedError(f"ended with exit code {silence.code} in {step}: {last}")
+
+
 def _last_words(errors: str) -> str:
     lines = [line.strip() for line in errors.splitlines() if line.strip()]
     return lines[-1][:_REASON_WIDTH] if lines else "it said nothing"
 
 
-def _environment(scratch: str, threads: int) -> dict[str, str]:
+def offline(scratch: str, threads: int) -> dict[str, str]:
     """Return an environment without a network, in which no cache of this user is the engine's."""
     found = {name: os.environ[name] for name in _KEPT if name in os.environ}
     found |= {name: str(threads) for name in _THREADS}

@@ -45,7 +45,7 @@ def host_options(command: Callable[P, R]) -> Callable[..., R]:
         "pythons",
         metavar="ENGINE=PATH",
         multiple=True,
-        help="The interpreter that has an engine; only `bench` runs it.",
+        help="The Python that has an engine, or its bridge; only `bench` runs it.",
     )
     @functools.wraps(command)
     def wrapped(
@@ -184,7 +184,8 @@ def _interpreters(values: tuple[str, ...]) -> dict[str, str]:
             engines.find(name)
             if not os.path.isfile(path):
                 raise UsageError(
-                    f"no interpreter at `{path}`", hint="name the file, `…/bin/python`"
+                    f"no program at `{path}`",
+                    hint="name the file, such as `…/bin/python`",
                 )
     return found
 

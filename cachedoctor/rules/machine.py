@@ -43,7 +43,8 @@ class MixedClientHazard(RootRule):
         """Compare the version in each Python that was named with `--python`."""
         if not isinstance(root.listing, HubListing) or not root.listing.store:
             return
-        for engine, python in seen.host.pythons.items():
+        pythons = seen.host.pythons.items()
+        for engine, python in ((name, path) for name, path in pythons if package_of(name)):
             version = installed.release(python, _HUB)
             if version and installed.before(version, _SHARED_SINCE):
                 message = f"{_HUB} {version} of {engine} takes shared files when it deletes"
@@ -139,6 +140,8 @@ def obstacle(engine: str, platforms: tuple[str, ...], host: Host) -> tuple[str, 
     if python is None:
         return None
     package = package_of(engine)
+    if package is None:  # then what was named is a bridge
+        return None
     if installed.release(python, package) is None:
         return EngineNotInstalled.code, f"`{python}` has no {package}"
     version = installed.release(python, _HUB)
@@ -163,9 +166,11 @@ def no_room(
     return NoSpace.code, f"{needed} bytes are needed and {free} are free at `{folder}`"
 
 
-def package_of(engine: str) -> str:
-    """Return the Python package that is or brings an engine."""
-    return {"whisper.cpp": "pywhispercpp"}.get(engine, engine)
+def package_of(engine: str) -> str | None:
+    """Return the Python package that is or brings an engine; `None` where programs are linked."""
+    return {"whisper.cpp": "pywhispercpp", "whisperkit": None, "fluidaudio": None}.get(
+        engine, engine
+    )
 
 
 def _traps(host: Host) -> Iterator[tuple[str, str]]:

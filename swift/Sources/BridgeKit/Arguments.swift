@@ -16,13 +16,12 @@ public struct Arguments: Equatable, Sendable {
 
     private static let optionsTaken: [Command: Set<String>] = [
         .transcribe: ["--model-dir", "--tokenizer-dir", "--model", "--language", "--format"],
-        .serve: ["--model-dir", "--tokenizer-dir", "--model", "--language"],
         .check: ["--model-dir", "--model"],
     ]
     private static let operandsTaken: [Command: [String]] = [
         .transcribe: ["AUDIO.wav"], .compile: ["PACKAGE.mlpackage", "OUT.mlmodelc"],
     ]
-    private static let needFolder: Set<Command> = [.transcribe, .serve, .check]
+    private static let needFolder: Set<Command> = [.transcribe, .check]
 
     /// Reads the words after the program's name; anything but a command begins a transcription.
     public init(_ words: [String]) throws {
@@ -66,10 +65,11 @@ public struct Arguments: Equatable, Sendable {
         }
     }
 
-    public var modelFolder: String { options["--model-dir", default: ""] }
-    public var tokenizerFolder: String? { options["--tokenizer-dir"] }
-    public var model: String? { options["--model"] }
-    public var language: String? { options["--language"] }
+    public var choice: ModelChoice {
+        ModelChoice(
+            folder: options["--model-dir", default: ""], model: options["--model"],
+            tokenizerFolder: options["--tokenizer-dir"], language: options["--language"])
+    }
 
     private static func usage(_ message: String) -> BridgeError {
         BridgeError(.usage, message, hint: "`--help` lists what there is")
@@ -81,9 +81,9 @@ public struct Arguments: Equatable, Sendable {
         info                                             the framework, its folders, this machine
         check --model-dir DIR                            load each bundle through Core ML
         compile PACKAGE.mlpackage OUT.mlmodelc           compile a package
-        serve --model-dir DIR                            requests as JSON lines, the model kept loaded
+        serve                                            requests as JSON lines, the model kept loaded
 
-        --model NAME          the kind of model, where its folder does not tell (FluidAudio: v3, v2, 110m, ja)
+        --model NAME          the kind of model, where its folder does not tell (`info` lists them)
         --tokenizer-dir DIR   where WhisperKit's tokenizer.json is, or a hub folder that holds it
         --language CODE       the language spoken, else it is detected where the engine can
 

@@ -36,13 +36,13 @@ public struct Bridge {
         case .transcribe:
             return try await transcribe(arguments)
         case .check:
-            let (answer, code) = try await check(arguments)
+            let (answer, code) = try await check(arguments.choice)
             channel.answer(head(answer))
             return code
         case .compile:
             channel.answer(head(try await compile(arguments.operands[0], arguments.operands[1])))
         case .serve:
-            return try await Server(self, arguments).run()
+            return try await Server(self).run()
         }
         return .done
     }
@@ -63,8 +63,10 @@ public struct Bridge {
     }
 
     private func transcribe(_ arguments: Arguments) async throws -> ExitCode {
-        let session = Session(self, arguments)
-        let answer = try await session.transcribe(arguments.operands[0])
+        let wave = try Wave(path: arguments.operands[0])  // before the model, which takes longer
+        let session = Session(engine)
+        _ = try await session.load(arguments.choice)
+        let answer = try await session.transcribe(wave)
         switch arguments.format {
         case .json: channel.answer(head(answer))
         case .text: channel.write(Data((answer["text"]?.string ?? "").utf8))
@@ -73,9 +75,9 @@ public struct Bridge {
     }
 
     /// Loads each bundle of the model, one after the other.
-    func check(_ arguments: Arguments) async throws -> ([String: JSON], ExitCode) {
+    func check(_ choice: ModelChoice) async throws -> ([String: JSON], ExitCode) {
         let folder = try ModelFolder(
-            path: arguments.modelFolder, layout: engine.about.layout, model: arguments.model)
+            path: choice.folder, layout: engine.about.layout, model: choice.model)
         guard engine.about.isLinked else {
             try folder.requireWhole()
             throw BridgeError.needsMac

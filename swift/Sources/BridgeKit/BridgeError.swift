@@ -33,6 +33,7 @@ public enum ErrorCode: String, CaseIterable, Sendable {
     case notAWav = "not-a-wav"
     case wrongAudio = "wrong-audio"
     case noModel = "no-model"
+    case notLoaded = "not-loaded"
     case otherEngine = "other-engine"
     case severalModels = "several-models"
     case brokenBundle = "broken-bundle"
@@ -44,7 +45,7 @@ public enum ErrorCode: String, CaseIterable, Sendable {
     /// The exit code of a command that ends with this error.
     public var exitCode: ExitCode {
         switch self {
-        case .usage, .unknownRequest, .malformedRequest, .lineTooLong, .noInput: .usage
+        case .usage, .unknownRequest, .malformedRequest, .lineTooLong, .noInput, .notLoaded: .usage
         case .engineFailed: .engineFailed
         case .wrongPlatform: .wrongPlatform
         default: .cannotLook

@@ -23,13 +23,23 @@ public struct Transcript: Sendable {
     }
 }
 
+/// Which model is wanted, and how it is to be used.
+public struct ModelChoice: Equatable, Sendable {
+    public let folder: String
+    /// What the engine calls it, where the folder does not tell.
+    public let model: String?
+    /// Where WhisperKit's tokenizer is, if not where WhisperKit looks.
+    public let tokenizerFolder: String?
+    public let language: String?
+}
+
 /// One framework, behind one face. A build that lacks the framework throws `wrong-platform`.
 public protocol Engine {
     /// What the framework is, without loading anything.
     var about: EngineFacts { get }
 
-    /// Loads a model that was found whole; a second call loads it anew.
-    func load(_ folder: ModelFolder, _ arguments: Arguments) async throws
+    /// Loads a model that was found whole, in place of the one before.
+    func load(_ folder: ModelFolder, _ choice: ModelChoice) async throws
 
     /// Says what was spoken in a recording, by the model that was loaded.
     func transcribe(_ path: String) async throws -> Transcript
@@ -57,6 +67,7 @@ public struct EngineFacts: Sendable {
             "name": .string(layout.engine),
             "version": .string(version),
             "linked": .bool(isLinked),
+            "models": layout.json,
             "why": isLinked ? .null : .string(BridgeError.needsMac.message),
         ]
     }

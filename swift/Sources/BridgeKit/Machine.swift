@@ -2,6 +2,17 @@ import Foundation
 
 /// Facts about this machine that decide whether a model runs on it.
 enum Machine {
+    /// The most memory that this process held, where only it can tell: Linux has it in `/proc`.
+    static var peakBytes: JSON {
+        #if os(macOS)
+            var usage = rusage()
+            guard getrusage(RUSAGE_SELF, &usage) == 0 else { return .null }
+            return .integer(usage.ru_maxrss)
+        #else
+            return .null
+        #endif
+    }
+
     static var json: JSON {
         [
             "system": .string(system),

@@ -40,21 +40,36 @@ public struct Layout: Sendable {
         engine: "fluidaudio",
         models: [
             Model(
-                "v3", bundles: ["Preprocessor", "Encoder", "Decoder", "JointDecisionv3"],
+                "parakeet-tdt-0.6b-v3",
+                bundles: ["Preprocessor", "Encoder", "Decoder", "JointDecisionv3"],
                 files: ["parakeet_vocab.json"]),
             Model(
-                "v2", bundles: ["Preprocessor", "Encoder", "Decoder", "JointDecision"],
+                "parakeet-tdt-0.6b-v2",
+                bundles: ["Preprocessor", "Encoder", "Decoder", "JointDecision"],
                 files: ["parakeet_vocab.json"]),
             Model(
-                "110m", bundles: ["Preprocessor", "Decoder", "JointDecision"],
+                "parakeet-tdt-ctc-110m",
+                bundles: ["Preprocessor", "Decoder", "JointDecision"],
                 files: ["parakeet_vocab.json"]),
             Model(
-                "ja", bundles: ["Preprocessor", "Encoder", "Decoderv2", "Jointerv2"],
+                "parakeet-ja",
+                bundles: ["Preprocessor", "Encoder", "Decoderv2", "Jointerv2"],
                 files: ["vocab.json"]),
         ],
         endings: [".mlmodelc"])
 
     static let every = [whisperKit, fluidAudio]
+
+    var json: JSON {
+        .array(
+            models.map { model in
+                [
+                    "name": .string(model.name),
+                    "bundles": .array(model.bundles.map { .string($0 + endings[0]) }),
+                    "files": .array(model.files.map(JSON.string)),
+                ]
+            })
+    }
 }
 
 /// A folder with a model of one engine in it, which nothing was opened of yet.
@@ -170,21 +185,15 @@ public struct ModelFolder: Equatable, Sendable {
             }
             return model
         }
+        // Versions before 0.13.4 call the folder as the repository, with `-coreml`.
         let folder = URL(fileURLWithPath: path).lastPathComponent
-        if let named = layout.models.first(where: { Self.isNamed(folder, $0.name) }) {
-            return named
-        }
+        let called = [folder, folder.hasSuffix("-coreml") ? String(folder.dropLast(7)) : folder]
+        if let named = layout.models.first(where: { called.contains($0.name) }) { return named }
         func score(_ model: Layout.Model) -> Int {
             2 * held(model, names) - model.bundles.count
         }
         // The first of those that fit best: the newest.
         return layout.models.reduce(layout.models[0]) { score($1) > score($0) ? $1 : $0 }
-    }
-
-    /// Says whether the last word of a folder's name, without `-coreml`, is a model's name.
-    private static func isNamed(_ folder: String, _ model: String) -> Bool {
-        let name = folder.hasSuffix("-coreml") ? String(folder.dropLast("-coreml".count)) : folder
-        return !model.isEmpty && name.hasSuffix("-" + model)
     }
 
     private static func held(_ model: Layout.Model, _ names: [String]) -> Int {

@@ -2,18 +2,21 @@ import Foundation
 
 /// Requests as JSON lines on standard input, an answer to each on standard output, in order.
 ///
-/// `{"id": …, "request": "info" | "load" | "check" | "transcribe", "audio": …}`; the `id` comes back.
+/// `{"id": …, "request": …}`, where `id` is anything and comes back, and a request is
+///
+/// - `info`;
+/// - `load` or `check`, with `model_dir` and, if wanted, `model`, `tokenizer_dir` and `language`;
+/// - `transcribe`, with `audio`, by the model that was loaded last.
+///
 /// A request that fails is answered with an error and the next one is read; the program ends with
 /// the first error's exit code when the input does.
 struct Server {
     private let bridge: Bridge
-    private let arguments: Arguments
     private let session: Session
 
-    init(_ bridge: Bridge, _ arguments: Arguments) {
+    init(_ bridge: Bridge) {
         self.bridge = bridge
-        self.arguments = arguments
-        session = Session(bridge, arguments)
+        session = Session(bridge.engine)
     }
 
     func run() async throws -> ExitCode {
@@ -43,18 +46,31 @@ struct Server {
     private func answer(_ request: [String: JSON]) async throws -> [String: JSON] {
         switch request["request"]?.string {
         case "info": return bridge.info
-        case "load": return ["load_time": .seconds(try await session.load())]
-        case "check": return try await bridge.check(arguments).0
+        case "load":
+            return ["load_time": .seconds(try await session.load(try Self.choice(request)))]
+        case "check": return try await bridge.check(try Self.choice(request)).0
         case "transcribe":
-            guard let audio = request["audio"]?.string else {
-                throw BridgeError(.malformedRequest, "`transcribe` needs `audio`, a path")
-            }
-            return try await session.transcribe(audio)
+            return try await session.transcribe(Wave(path: try Self.path("audio", request)))
         case let other?:
             throw BridgeError(.unknownRequest, "no request `\(other.prefix(80))`")
         case nil:
             throw BridgeError(.malformedRequest, "a request needs `request`, a name")
         }
+    }
+
+    private static func choice(_ request: [String: JSON]) throws -> ModelChoice {
+        ModelChoice(
+            folder: try path("model_dir", request), model: request["model"]?.string,
+            tokenizerFolder: request["tokenizer_dir"]?.string,
+            language: request["language"]?.string)
+    }
+
+    private static func path(_ name: String, _ request: [String: JSON]) throws -> String {
+        guard let path = request[name]?.string, !path.isEmpty else {
+            let asked = request["request"]?.string ?? ""
+            throw BridgeError(.malformedRequest, "`\(asked)` needs `\(name)`, a path")
+        }
+        return path
     }
 
     private static func parse(_ line: LineReader.Line) throws -> [String: JSON] {

@@ -2,36 +2,35 @@ import Foundation
 
 /// A model that stays loaded from one recording to the next.
 final class Session {
-    private let bridge: Bridge
-    private let arguments: Arguments
+    private let engine: any Engine
     private var loadTime: Double?
     private var runs = 0
 
-    init(_ bridge: Bridge, _ arguments: Arguments) {
-        self.bridge = bridge
-        self.arguments = arguments
+    init(_ engine: any Engine) {
+        self.engine = engine
     }
 
-    /// Loads the model if it is not loaded yet; returns how long that took when it was.
-    func load() async throws -> Double {
-        if let loadTime { return loadTime }
-        let engine = bridge.engine
+    /// Loads a model, in place of the one before; returns how many seconds that took.
+    func load(_ choice: ModelChoice) async throws -> Double {
+        loadTime = nil
+        runs = 0
         let folder = try ModelFolder(
-            path: arguments.modelFolder, layout: engine.about.layout, model: arguments.model)
+            path: choice.folder, layout: engine.about.layout, model: choice.model)
         try folder.requireWhole()
         let start = ContinuousClock.now
-        try await engine.load(folder, arguments)
+        try await engine.load(folder, choice)
         let time = start.duration(to: .now) / .seconds(1)
         loadTime = time
         return time
     }
 
-    /// Transcribes one recording; the first one loads the model.
-    func transcribe(_ path: String) async throws -> [String: JSON] {
-        let wave = try Wave(path: path)
-        let loaded = try await load()
+    /// Transcribes one recording.
+    func transcribe(_ wave: Wave) async throws -> [String: JSON] {
+        guard let loadTime else {
+            throw BridgeError(.notLoaded, "no model is loaded", hint: "request `load` first")
+        }
         let start = ContinuousClock.now
-        let transcript = try await bridge.engine.transcribe(path)
+        let transcript = try await engine.transcribe(wave.path)
         let time = start.duration(to: .now) / .seconds(1)
         runs += 1
         return [
@@ -39,10 +38,12 @@ final class Session {
             "language": transcript.language.map(JSON.string) ?? .null,
             "segments": .array(transcript.segments.map(Self.json)),
             "transcription_time": .seconds(time),
-            "load_time": .seconds(loaded),
+            "load_time": .seconds(loadTime),
             "audio_seconds": .seconds(wave.seconds),
             "run": .integer(runs),
-            "engine": bridge.engine.about.json,
+            "engine": .string(engine.about.layout.engine),
+            "engine_version": .string(engine.about.version),
+            "peak_bytes": Machine.peakBytes,
         ]
     }
 

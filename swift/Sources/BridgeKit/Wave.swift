@@ -4,6 +4,7 @@ import Foundation
 public struct Wave: Equatable, Sendable {
     public static let rate: UInt32 = 16_000
 
+    public let path: String
     /// Whether the samples are 32-bit floats; else they are 16-bit integers.
     public let isFloat: Bool
     public let frames: UInt64
@@ -24,6 +25,7 @@ public struct Wave: Equatable, Sendable {
         case .nothing: throw BridgeError(.missing, "`\(path)` is not there")
         case .folder, .other: throw BridgeError(.notAWav, "`\(path)` is no file")
         }
+        self.path = path
         let file = try ByteFile(path)
         let head = try file.read(0, 12)
         guard head.count == 12, head.begins(with: "RIFF"), head[8...].begins(with: "WAVE") else {

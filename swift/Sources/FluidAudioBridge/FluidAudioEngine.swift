@@ -20,8 +20,8 @@ import Foundation
             ModelHub.offlineMode = true
         }
 
-        func load(_ folder: ModelFolder, _ arguments: Arguments) async throws {
-            let language = try Self.language(arguments.language)
+        func load(_ folder: ModelFolder, _ choice: ModelChoice) async throws {
+            let language = try Self.language(choice.language)
             let version = Self.version(folder.model)
             let configuration = AsrModels.defaultConfiguration()
             let models = AsrModels(
@@ -74,9 +74,9 @@ import Foundation
 
         private static func version(_ model: String) -> AsrModelVersion {
             switch model {
-            case "v2": .v2
-            case "110m": .tdtCtc110m
-            case "ja": .tdtJa
+            case "parakeet-tdt-0.6b-v2": .v2
+            case "parakeet-tdt-ctc-110m": .tdtCtc110m
+            case "parakeet-ja": .tdtJa
             default: .v3
             }
         }
@@ -100,7 +100,7 @@ import Foundation
         let about = EngineFacts(
             layout: .fluidAudio, version: "0.15.5", isLinked: false, folders: [])
 
-        func load(_ folder: ModelFolder, _ arguments: Arguments) async throws {
+        func load(_ folder: ModelFolder, _ choice: ModelChoice) async throws {
             throw BridgeError.needsMac
         }
 

@@ -12,12 +12,12 @@ import Foundation
         )
         private var loaded: (kit: WhisperKit, language: String?)?
 
-        func load(_ folder: ModelFolder, _ arguments: Arguments) async throws {
-            let tokenizer = try Tokenizer.find(model: folder.path, given: arguments.tokenizerFolder)
+        func load(_ folder: ModelFolder, _ choice: ModelChoice) async throws {
+            let tokenizer = try Tokenizer.find(model: folder.path, given: choice.tokenizerFolder)
             let config = WhisperKitConfig(
                 modelFolder: folder.path, tokenizerFolder: URL(fileURLWithPath: tokenizer),
                 verbose: false, logLevel: .none, prewarm: false, load: true, download: false)
-            loaded = (try await WhisperKit(config), arguments.language)
+            loaded = (try await WhisperKit(config), choice.language)
         }
 
         func transcribe(_ path: String) async throws -> Transcript {
@@ -47,7 +47,7 @@ import Foundation
     struct WhisperKitEngine: Engine {
         let about = EngineFacts(layout: .whisperKit, version: "1.0.0", isLinked: false, folders: [])
 
-        func load(_ folder: ModelFolder, _ arguments: Arguments) async throws {
+        func load(_ folder: ModelFolder, _ choice: ModelChoice) async throws {
             throw BridgeError.needsMac
         }
 

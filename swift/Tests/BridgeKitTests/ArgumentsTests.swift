@@ -16,10 +16,10 @@ private func usage(_ words: String...) -> String {
         let read = try Arguments(["a.wav", "--model-dir", "m", "--format", "text", "--model", "v2"])
         #expect(read.command == .transcribe)
         #expect(read.operands == ["a.wav"])
-        #expect(read.modelFolder == "m")
+        #expect(read.choice.folder == "m")
         #expect(read.format == .text)
-        #expect(read.model == "v2")
-        #expect(read.language == nil)
+        #expect(read.choice.model == "v2")
+        #expect(read.choice.language == nil)
         #expect(try Arguments(["transcribe", "info", "--model-dir", "m"]).operands == ["info"])
         #expect(try Arguments(["--help"]).command == .help)
     }

@@ -32,7 +32,7 @@ private func code(_ body: () throws -> Void) -> ErrorCode? {
             for path in [model.path, folder.path, model.path + "/"] {
                 let found = try ModelFolder(path: path, layout: .fluidAudio)
                 #expect(found.path == model.path)
-                #expect(found.model == "v3")
+                #expect(found.model == "parakeet-tdt-0.6b-v3")
                 try found.requireWhole()
             }
             try fill(folder.appendingPathComponent("other"), bundles: v3)
@@ -47,13 +47,16 @@ private func code(_ body: () throws -> Void) -> ErrorCode? {
             for (name, bundles, kind) in [
                 (
                     "parakeet-tdt-0.6b-v2",
-                    ["Preprocessor", "Encoder", "Decoder", "JointDecision"], "v2"
+                    ["Preprocessor", "Encoder", "Decoder", "JointDecision"], "parakeet-tdt-0.6b-v2"
                 ),
-                ("mine", ["Preprocessor", "Encoder", "Decoder", "JointDecision"], "v2"),
-                ("mine", v3, "v3"),
-                ("mine", ["Preprocessor", "Decoder", "JointDecision"], "110m"),
-                ("mine", ["Preprocessor", "Encoder", "Decoderv2", "Jointerv2"], "ja"),
-                ("parakeet-tdt-0.6b-v3-coreml", ["Encoder"], "v3"),
+                (
+                    "mine", ["Preprocessor", "Encoder", "Decoder", "JointDecision"],
+                    "parakeet-tdt-0.6b-v2"
+                ),
+                ("mine", v3, "parakeet-tdt-0.6b-v3"),
+                ("mine", ["Preprocessor", "Decoder", "JointDecision"], "parakeet-tdt-ctc-110m"),
+                ("mine", ["Preprocessor", "Encoder", "Decoderv2", "Jointerv2"], "parakeet-ja"),
+                ("parakeet-tdt-0.6b-v3-coreml", ["Encoder"], "parakeet-tdt-0.6b-v3"),
             ] {
                 let model = folder.appendingPathComponent(UUID().uuidString).appendingPathComponent(
                     name)

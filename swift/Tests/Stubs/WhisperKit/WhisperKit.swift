@@ -125,14 +125,15 @@ open class TranscriptionResult: Codable, @unchecked Sendable {
     }
 }
 
-/// Loads its bundles through Core ML; without a tokenizer it says that it would go to the network.
+/// Loads its bundles through Core ML; without a tokenizer, or with a hub, it would go to the network.
 open class WhisperKit {
     private let folder: URL
 
     public init(_ config: WhisperKitConfig = WhisperKitConfig()) async throws {
         guard let model = config.modelFolder, let tokenizer = config.tokenizerFolder,
             FileManager.default.fileExists(atPath: tokenizer.path + "/tokenizer.json"),
-            !config.download
+            !config.download,
+            ProcessInfo.processInfo.environment["HF_ENDPOINT"] == "http://127.0.0.1:9"
         else { throw URLError(.cannotConnectToHost) }
         folder = URL(fileURLWithPath: model)
         for name in ["MelSpectrogram", "TextDecoder", "AudioEncoder"] {
