@@ -182,7 +182,7 @@ def test_without_a_decoder_it_says_what_helps(
         (("--compare", "old.json"), "cannot be read: `old.json`", 3),
         (("--runs", "0"), "0 is not in the range", 2),
         (("--timeout", "0"), "0.0 is not in the range", 2),
-        (("--python", "whisper.cpp=nowhere/python"), "no interpreter at", 2),
+        (("--python", "whisper.cpp=nowhere/python"), "no program at", 2),
     ],
 )
 def test_what_means_nothing_is_refused(arguments: tuple[str, ...], says: str, code: int) -> None:

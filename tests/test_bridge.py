@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -335,11 +336,11 @@ def test_one_call_from_python(home: Path, clip: str) -> None:
     """An answer is a table; a refusal is an error with the bridge's code and hint."""
     program = bridges.stubbed("fluidaudio")
     folder = bridges.model(home, "fluidaudio")
-    ask = {"environment": os.environ, "timeout_s": 60.0}
-    assert bridge.ask(program, ["info"], **ask)["engine"]["linked"]
-    assert bridge.ask(program, ["check", "--model-dir", str(folder)], **ask)["failed"] == 0
+    ask = functools.partial(bridge.ask, program, environment=os.environ, timeout_s=60)
+    assert ask(["info"])["engine"]["linked"]
+    assert ask(["check", "--model-dir", str(folder)])["failed"] == 0
     with pytest.raises(bridge.BridgeError) as caught:
-        bridge.ask(program, ["check", "--model-dir", "/nowhere"], **ask)
+        ask(["check", "--model-dir", "/nowhere"])
     assert caught.value.code == "missing"
     assert caught.value.exit_code == 4
 

@@ -47,7 +47,7 @@ class Row(NamedTuple):
     revision: str | None
     size_bytes: int
     digests: Mapping[str, str]  # `sha256:…` or `git-sha1:…` of each file whose bytes were read
-    python: str
+    program: str
     versions: Mapping[str, str]
     settings: Mapping[str, object]
     import_s: float

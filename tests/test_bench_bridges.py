@@ -1,0 +1,111 @@
+"""`bench` with WhisperKit and FluidAudio: their bridges, built against the stand-ins."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import bridges, speech
+from tests.command import Ended, cachedoctor
+from tests.conftest import fingerprint
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EVERY = pytest.mark.parametrize("engine", bridges.ENGINES)
+SAID = (resources.files("cachedoctor.bench") / "clip.txt").read_text()
+QUICK = ("--runs", "2", "--warmup", "1", "--json")
+
+
+def bench(home: Path, *more: str, program: str | None = None, engine: str = "whisperkit") -> Ended:
+    """Measure one engine in a Mac's home, with the bridge that stands in for its own."""
+    named = f"{engine}={program or bridges.stubbed(engine)}"
+    mac = ("--home", str(home), "--platform", "darwin")
+    return cachedoctor(
+        "bench", "--engine", engine, "--size", "tiny", *mac, "--python", named, *QUICK, *more
+    )
+
+
+@EVERY
+def test_a_bridge_is_measured_as_any_engine(engine: str, home: Path) -> None:
+    """The words, the times, the versions, the memory; and the model as it was."""
+    folder = bridges.model(home, engine)
+    bridges.tell(folder, says=SAID)
+    before = fingerprint(home)
+    ended = bench(home, engine=engine)
+    assert fingerprint(home) == before
+    (row,) = ended.data["bench"]["rows"]
+    assert ended.code == 0
+    assert row["engine"] == engine
+    assert row["path"] == str(folder)
+    assert row["program"] == bridges.stubbed(engine)
+    assert speech.words(row["text"]) == speech.words(SAID)
+    assert row["word_error_rate"] == 0
+    assert len(row["runs_s"]) == 2
+    assert all(0 <= seconds < 10 for seconds in (*row["runs_s"], row["load_warm_s"]))
+    assert 0 < row["import_s"] < 10
+    assert row["peak_bytes"] > 1 << 20
+    assert row["versions"][engine] in ("1.0.0", "0.15.5")
+    assert row["versions"]["bridge"]
+
+
+@EVERY
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ({"do": "die"}, "died of SIG"),
+        ({"do": "hang"}, "no end to transcribe after 1 s"),
+        ({"do": "fail"}, "engine-failed in transcribe"),
+        ({"says": " "}, "it heard no word"),
+        ({"says": "zxq " * 40}, "its words are wrong"),
+    ],
+)
+def test_what_goes_wrong_in_a_bridge_is_a_named_row(
+    engine: str, script: dict[str, str], why: str, home: Path
+) -> None:
+    """Never a hang, a crash, or a number that looks right."""
+    bridges.tell(bridges.model(home, engine), **script)
+    ended = bench(home, *(("--timeout", "1") if script == {"do": "hang"} else ()), engine=engine)
+    (left,) = ended.data["bench"]["left_out"]
+    assert ended.code == 1
+    assert ended.data["bench"]["rows"] == []
+    assert why in left["why"]
+
+
+@EVERY
+def test_a_bridge_without_its_framework_says_so(engine: str, home: Path) -> None:
+    """The real build on a machine that is no Mac."""
+    bridges.model(home, engine)
+    ended = bench(home, engine=engine, program=bridges.real(engine))
+    (left,) = ended.data["bench"]["left_out"]
+    assert left["code"] == "CD602"
+    assert "needs macOS with Apple silicon" in left["why"]
+
+
+def test_a_broken_bundle_never_reaches_the_bridge(home: Path) -> None:
+    """The benchmark begins with the check of every engine's model."""
+    folder = bridges.model(home, "whisperkit")
+    weights = folder / "AudioEncoder.mlmodelc" / "weights" / "weight.bin"
+    weights.write_bytes(weights.read_bytes()[:-2])
+    (left,) = bench(home).data["bench"]["left_out"]
+    assert left["code"] == "CD201"
+    assert left["cure"] == "cachedoctor fix whisperkit --size tiny"
+
+
+def test_a_bridge_that_is_not_installed(home: Path) -> None:
+    """The reason, and how to get it."""
+    bridges.model(home, "whisperkit")
+    mac = ("--home", str(home), "--platform", "darwin")
+    ended = cachedoctor("bench", "--engine", "whisperkit", "--size", "tiny", *mac, *QUICK)
+    (left,) = ended.data["bench"]["left_out"]
+    assert (left["code"], left["why"]) == ("CD601", "no `whisperkit-bridge` beside cachedoctor")
+    assert left["cure"].startswith("CACHEDOCTOR_BRIDGES=ON pip install ")
+
+
+def test_another_program_under_that_name(home: Path) -> None:
+    """It speaks no protocol of ours."""
+    bridges.model(home, "whisperkit")
+    (left,) = bench(home, program="/bin/cat").data["bench"]["left_out"]
+    assert "cat" in left["why"]
