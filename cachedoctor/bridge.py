@@ -46,7 +46,8 @@ class SilentError(BridgeError):
     """Report that a bridge ended, or took too long, in place of an answer."""
 
     def __init__(self, program: str, silence: child.Silence, errors: str) -> None:
-        super().__init__("silent", f"`{program}` {_end(silence, errors)}")
+        self.reason = _end(silence, errors)
+        super().__init__("silent", f"`{program}` {self.reason}")
         self.silence = silence
         self.errors = errors
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _INCOMPLETE = frozenset(
     ("CD101", "CD102", "CD103", "CD104", "CD105", "CD106", "CD404", "CD408", "CD413", "CD421")
 )
+_NOT_OF_BYTES = frozenset(("CD108", "CD207"))
 
 
 class Checked(NamedTuple):
@@ -69,6 +70,7 @@ def scan(
     only: frozenset[str] | None = None,
     lock: Lock | None = None,
     cure_notes: bool = True,
+    bridges: Mapping[str, str] | None = None,
     progress: Progress = SILENT,
 ) -> Report:
     """Look at what the engines called `names`, or all of them, keep on `host`.
@@ -79,7 +81,8 @@ def scan(
     longer ago than `max_age_s`. With a `network` the hub is asked about files of which nothing here
     tells what they must be. `paths` narrows the answer to what lies there, `only` the look
     itself to these repositories, folders or files.
-    Without `cure_notes` nobody asks how waste would be set aside, which takes time.
+    Without `cure_notes` nobody asks how waste would be set aside, which takes time. `bridges` are
+    programs, by engine, that load each bundle to see whether this Mac can run it.
     Changes nothing in a cache, and without `network` needs none. Raises `UsageError` for an unknown
     engine.
     """
@@ -110,11 +113,17 @@ def scan(
         )
     else:
         contents = verification.recalled(host, entries)
+    unloadable: Mapping[str, str] = {}
+    if bridges:
+        from cachedoctor import loading
+
+        unloadable = loading.refused(host, entries, bridges, progress)
     seen = rules.Examination(
         survey,
         host,
         contents.digests,
         deep=deep,
+        unloadable=unloadable,
         unfinished=_unfinished(host, survey),
         published=published,
     )
@@ -242,7 +251,7 @@ def _status(entry: Entry, mine: Sequence[Finding], *, crashed: bool) -> Status:
     if "CD109" in codes:
         return Status.IN_PROGRESS
     if errors - _INCOMPLETE - {"CD401", "CD402", "CD403", "CD418"}:
-        return Status.UNKNOWN if errors == {"CD108"} else Status.CORRUPT
+        return Status.UNKNOWN if errors <= _NOT_OF_BYTES else Status.CORRUPT
     if errors or codes & _INCOMPLETE:
         return Status.INCOMPLETE
     if "CD406" in codes or crashed:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cachedoctor.bench import lineup
+from cachedoctor.host import Host
 from tests import bridges, speech
 from tests.command import Ended, cachedoctor
 from tests.conftest import fingerprint
@@ -94,14 +96,15 @@ def test_a_broken_bundle_never_reaches_the_bridge(home: Path) -> None:
     assert left["cure"] == "cachedoctor fix whisperkit --size tiny"
 
 
-def test_a_bridge_that_is_not_installed(home: Path) -> None:
+def test_a_bridge_that_is_not_installed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The reason, and how to get it."""
     bridges.model(home, "whisperkit")
-    mac = ("--home", str(home), "--platform", "darwin")
-    ended = cachedoctor("bench", "--engine", "whisperkit", "--size", "tiny", *mac, *QUICK)
-    (left,) = ended.data["bench"]["left_out"]
-    assert (left["code"], left["why"]) == ("CD601", "no `whisperkit-bridge` beside cachedoctor")
-    assert left["cure"].startswith("CACHEDOCTOR_BRIDGES=ON pip install ")
+    monkeypatch.setattr("cachedoctor.bridge.find", lambda engine: None)
+    host = Host.look(home=str(home), platform="darwin")
+    ready, (left,) = lineup.contenders(host, ["whisperkit"], size="tiny")
+    assert ready == []
+    assert (left.code, left.why) == ("CD601", "no `whisperkit-bridge` beside cachedoctor")
+    assert left.cure.startswith("CACHEDOCTOR_BRIDGES=ON pip install ")
 
 
 def test_another_program_under_that_name(home: Path) -> None:

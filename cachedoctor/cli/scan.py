@@ -11,7 +11,11 @@ from cachedoctor.host import Host
 @click.command(name="scan", short_help="What is there and what is wrong.")
 @click.argument("names", metavar="[ENGINE]...", nargs=-1)
 @model_options
-@click.option("--deep", is_flag=True, help="Read every byte against its digest, and remember it.")
+@click.option(
+    "--deep",
+    is_flag=True,
+    help="Read every byte against its digest; on a Mac with the bridges, load each bundle.",
+)
 @click.option(
     "--fail-on",
     type=click.Choice(("error", "warning", "note")),
@@ -52,12 +56,18 @@ def command(
         if size or model
         for found in readiness.answers(engine, size=size, model=model)
     ]
+    bridges = None
+    if deep:
+        from cachedoctor import loading
+
+        bridges = loading.programs(host)
     result = doctor.scan(
         host,
         [engine.name for engine in chosen] if names or models else (),
         models=models,
         deep=deep,
         cure_notes=verbose or format_ == "json",
+        bridges=bridges,
         progress=console.progress(quiet=quiet),
     )
     ready = [

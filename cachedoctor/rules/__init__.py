@@ -35,11 +35,13 @@ class Examination:
         measured: Mapping[str, Mapping[str, str]] | None = None,
         *,
         deep: bool = False,
+        unloadable: Mapping[str, str] | None = None,
         unfinished: tuple[tuple[str, str], ...] = (),
         published: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         """Take `measured` digests by file and algorithm; `deep` also parses whole JSON files.
 
+        `unloadable` says why Core ML refused it, by the path of a bundle or folder.
         `unfinished` names the folder of each fix without an end, and says what it was doing.
         `published` returns the model's name by digest, of every file that a table knows.
         """
@@ -47,6 +49,7 @@ class Examination:
         self.unfinished = unfinished
         self.host = host
         self.deep = deep
+        self.unloadable = unloadable or {}
         self.published = published
         self._measured = measured or {}
         self._faults: dict[tuple[str, str | None], FormatError | OSError | None] = {}
@@ -283,6 +286,7 @@ FILE_ORDER = (
     "CD206",
     "CD303",
     "CD301",
+    "CD207",
     "CD418",
     "CD402",
     "CD401",

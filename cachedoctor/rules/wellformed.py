@@ -151,6 +151,37 @@ class Hole(EntryRule):
         return repairs.manual("look-deeper", "cachedoctor", "scan", "--deep", *finding.engines)
 
 
+class Unloadable(EntryRule):
+    """Core ML refuses a bundle that is whole.
+
+    Said by `scan --deep` on a Mac, which has the bridges load each bundle, without the network.
+    The bytes need not be wrong: macOS is too old for the model, the chip lacks what it needs, or
+    what Core ML compiled from it earlier is damaged, as after a full disk.
+
+    `cachedoctor verify` tells whether the bytes are right. If they are, free some disk space and
+    let go of what was compiled with `cachedoctor fix CD506`; it is compiled again.
+    Source: apple/coremltools issue 2507; FluidInference/FluidAudio issue 828.
+    """
+
+    code = "CD207"
+    slug = "unloadable"
+
+    def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
+        """Report each bundle that was refused; the entry's folder where the loader itself died."""
+        for artifact in entry.notable if seen.unloadable else ():
+            why = seen.unloadable.get(artifact.file)
+            if why is not None:
+                yield self.of(artifact, entry, f"`{artifact.name}`: {why}", evidence="core-ml")
+        if entry.path in seen.unloadable:
+            yield self.about(entry.path, (entry,), seen.unloadable[entry.path], evidence="core-ml")
+
+    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
+        """Name the command that makes room for it to be compiled again."""
+        from cachedoctor import repairs
+
+        return repairs.manual("compile-again", "cachedoctor", "fix", "CD506")
+
+
 def _first_hole(path: str, size_bytes: int) -> int | None:
     """Return where the first hole begins, or `None`; the end of a file counts as none."""
     try:
