@@ -76,6 +76,7 @@ def test_what_goes_wrong_in_a_bridge_is_a_named_row(
     assert why in left["why"]
 
 
+@bridges.ELSEWHERE
 @EVERY
 def test_a_bridge_without_its_framework_says_so(engine: str, home: Path) -> None:
     """The real build on a machine that is no Mac."""

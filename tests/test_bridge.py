@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import subprocess
+import sys
 import wave
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +74,7 @@ def test_info_says_what_is_linked_and_where(engine: str, build: Callable[[str], 
     """Versions and folders are those that the framework itself would use."""
     said = Ended(build(engine), "info").answer
     assert said["bridge"] == VERSION
-    linked = build is bridges.stubbed
+    linked = build is bridges.stubbed or sys.platform == "darwin"
     assert said["engine"]["name"] == engine
     assert said["engine"]["linked"] is linked
     assert said["engine"]["why"] == (None if linked else "needs macOS with Apple silicon")
@@ -125,6 +126,7 @@ def test_a_recording_is_transcribed(engine: str, home: Path, clip: str) -> None:
     assert fingerprint(home) == before
 
 
+@bridges.ELSEWHERE
 @EVERY
 def test_a_whole_model_needs_a_mac_and_a_broken_one_is_told_anywhere(
     engine: str, home: Path, clip: str
