@@ -51,8 +51,9 @@ public struct Arguments: Equatable, Sendable {
         let taken = Self.operandsTaken[command, default: []]
         guard operands.count == taken.count else {
             let wanted = taken.isEmpty ? "no path" : taken.joined(separator: " and ")
-            let given = operands.isEmpty ? "no path was" : "\(operands.count) paths were"
-            throw Self.usage("`\(command.rawValue)` takes \(wanted), and \(given) given")
+            let given = ["no path was", "one was"]
+            let count = operands.count < 2 ? given[operands.count] : "\(operands.count) were"
+            throw Self.usage("`\(command.rawValue)` takes \(wanted), and \(count) given")
         }
         if let name = options["--format"] {
             guard let known = Format(rawValue: name) else {

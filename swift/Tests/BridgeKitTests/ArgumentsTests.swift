@@ -29,7 +29,7 @@ private func usage(_ words: String...) -> String {
         #expect(usage("a.wav") == "`transcribe` needs `--model-dir DIR`")
         #expect(usage("a.wav", "--model-dir") == "`--model-dir` needs a value")
         #expect(usage("a.wav", "--model-dir", "") == "`--model-dir` needs a value")
-        #expect(usage("a", "b", "--model-dir", "m").hasSuffix("and 2 paths were given"))
+        #expect(usage("a", "b", "--model-dir", "m").hasSuffix("and 2 were given"))
         #expect(
             usage("a", "--model-dir", "m", "--format", "xml") == "no format `xml`; `json` or `text`"
         )
