@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from cachedoctor import engines
+from cachedoctor import bridge, engines
 from tests import worlds
 from tests.command import cachedoctor
 from tests.conftest import fingerprint
@@ -110,6 +111,9 @@ def test_info_names_places_and_what_moved_them(
     assert data["info"]["variables"]["HF_ENDPOINT"] == "https://…@mirror.test/hub"
     assert data["info"]["hub_cache_moved_by"] == "HF_HOME"
     assert data["info"]["hub_cache"] == f"{tmp_path}/hf/hub"
+    for name, path in data["info"]["bridges"].items():
+        assert path is None or os.access(path, os.X_OK)
+        assert f"{bridge.PROGRAMS[name]:<20} {path or 'none'}\n" in text.output
     assert "hf_secret" not in text.output + str(data)
     assert {place["locator"] for place in data["info"]["places"]} >= {"hub-cache", "ggml-folder"}
 
