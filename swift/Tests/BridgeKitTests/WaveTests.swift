@@ -47,6 +47,22 @@ private func refusal(_ bytes: [UInt8]) throws -> ErrorCode? {
         }
     }
 
+    @Test func theLongFormOfTheHeader() throws {
+        // Sound editors write it also for one channel: the encoding is in the first bytes of a GUID.
+        func long(_ encoding: UInt8) -> [UInt8] {
+            var bytes = wave(tag: 0xFFFE, bits: encoding == 1 ? 16 : 32)
+            let end = 12 + 8 + 16
+            let more: [UInt8] = [22, 0, 16, 0, 4, 0, 0, 0, encoding, 0]
+            let rest: [UInt8] = [0, 0, 0, 0, 16, 0, 128, 0, 0, 170, 0, 56, 155, 113]
+            bytes.insert(contentsOf: more + rest, at: end)
+            bytes[16] = 40
+            return bytes
+        }
+        #expect(try refusal(long(1)) == nil)
+        #expect(try refusal(long(3)) == nil)
+        #expect(try refusal(long(6)) == .wrongAudio)
+    }
+
     @Test(arguments: [
         wave(rate: 44_100), wave(channels: 2), wave(bits: 24), wave(tag: 7, bits: 8),
         wave(tag: 3, bits: 64), wave(sound: 0),
