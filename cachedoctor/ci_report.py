@@ -58,18 +58,18 @@ def of_verdicts(verdicts: Sequence[Verdict]) -> tuple[Case, ...]:
         Case(
             verdict.engine,
             verdict.model or verdict.size or "",
-            ()
-            if verdict.ready
-            else (
-                Problem(
-                    Severity.ERROR,
-                    verdict.code or "not ready",
-                    f"{verdict.why}" + (f"; `{verdict.cure}`" if verdict.cure else ""),
-                ),
+            (
+                *(() if verdict.ready else (_refusal(verdict),)),
+                *(Problem(Severity.NOTE, f.code, f.message) for f in verdict.warnings),
             ),
         )
         for verdict in verdicts
     )
+
+
+def _refusal(verdict: Verdict) -> Problem:
+    cure = f"; `{verdict.cure}`" if verdict.cure else ""
+    return Problem(Severity.ERROR, verdict.code or "not ready", f"{verdict.why}{cure}")
 
 
 def render(format_: str, command: str, cases: Sequence[Case]) -> str:

@@ -108,6 +108,7 @@ def verdict_json(verdict: Verdict, host: Host) -> Json:
     body["checked"] = dict(verdict.checked._asdict()) if verdict.checked else None
     body["repair"] = repair_json(repair) if repair else None
     body["cure"] = None if verdict.ready else verdict.cure
+    body["warnings"] = [finding_json(finding) for finding in verdict.warnings]
     return {**head(host), "verdict": body}
 
 

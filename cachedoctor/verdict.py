@@ -13,6 +13,7 @@ from cachedoctor.rules import machine
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cachedoctor.engines import Engine
     from cachedoctor.findings import Finding, Repair
     from cachedoctor.lockfile import Lock
     from cachedoctor.staging import Network
@@ -33,6 +34,7 @@ class Verdict(NamedTuple):
     repair: Repair | None
     checked: doctor.Checked | None = None
     lock: str | None = None  # the lock file that was asked for
+    warnings: tuple[Finding, ...] = ()  # what the engine will trip over all the same
 
     @property
     def cure(self) -> str:
@@ -101,7 +103,17 @@ def preflight(
         repair,
         report.checked[entry.id] if entry else None,
         lock.path if lock else None,
+        tuple(f for f in report.findings if _concerns(f, found)),
     )
+
+
+def _concerns(finding: Finding, engine: Engine) -> bool:
+    """Say whether a finding is about no file, and about the libraries that an engine reads with."""
+    if finding.code == "CD409":
+        return engine.name in finding.engines
+    if finding.code != "CD411" or "hub-cache" in engine.locators:
+        return finding.code == "CD411"
+    return "openai-cdn" in engine.locators and "XDG_CACHE_HOME" in finding.message
 
 
 def ensure(

@@ -20,6 +20,7 @@ from cachedoctor import doctor, rules, surgery
 from cachedoctor.host import Host
 from cachedoctor.locators import regular
 from cachedoctor.staging import Network
+from cachedoctor.verdict import preflight
 from cachedoctor.vocabulary import Files, State
 from tests import builders, worlds
 from tests.conftest import fingerprint
@@ -700,3 +701,8 @@ def test_an_older_client_beside_a_shared_store_is_a_hazard(world: World, tmp_pat
             assert doctor.scan(host).findings == ()
             share(world, "model.bin")
         assert [f.code for f in doctor.scan(host).findings] == codes
+        (packages / "faster_whisper-1.2.1.dist-info").mkdir()
+        verdict = preflight("faster-whisper", model="tiny.en", host=host)
+        assert verdict.ready
+        assert [f.code for f in verdict.warnings] == codes
+        assert preflight("mlx-whisper", size="tiny", host=host).warnings == ()

@@ -185,3 +185,24 @@ def test_the_interpreters_own_packages_count(tmp_path: Path) -> None:
     debian = tmp_path / "local" / "lib" / "python3.11" / "dist-packages"
     (debian / "faster_whisper-1.1.0.dist-info").mkdir(parents=True)
     assert installed.release(str(python), "faster-whisper") == "1.1.0"
+
+
+def test_a_preflight_warns_of_what_no_file_is_wrong_in(
+    model: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer stays one line on stdout and the exit code 0; other engines have other traps."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "y")
+    ended = asked()
+    assert (ended.code, ended.output.count("\n")) == (0, 1)
+    assert ended.errors == "warning CD411 `HF_HUB_OFFLINE=y` is not offline; write 1\n"
+    (warning,) = asked("--json").data["verdict"]["warnings"]
+    assert (warning["code"], warning["severity"]) == ("CD411", "warning")
+    assert asked("--format", "github").output.startswith("::notice title=CD411")
+    assert cachedoctor("preflight", "whisper.cpp", "--size", "tiny").errors == ""
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "~/cache")
+    for engine, warned in (("openai-whisper", True), ("whisper.cpp", False)):
+        errors = cachedoctor("preflight", engine, "--size", "tiny").errors
+        assert errors.startswith("warning CD411 `XDG_CACHE_HOME`") is warned
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert asked().errors == ""

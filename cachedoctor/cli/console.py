@@ -29,6 +29,12 @@ def say(lines: Iterable[str]) -> None:
         click.echo(_WORD.sub(_paint, line), color=_color())
 
 
+def warn(lines: Iterable[str]) -> None:
+    """Print warnings to stderr, where a script that reads the answer does not meet them."""
+    for line in lines:
+        click.echo(f"{click.style('warning', fg='yellow')} {line}", err=True, color=_color())
+
+
 def _paint(match: re.Match[str]) -> str:
     word = match[2]
     return match[1] + click.style(word, fg=_COLORS.get(word) or _VERDICTS[word])

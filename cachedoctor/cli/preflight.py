@@ -32,7 +32,8 @@ def command(
     """Answer in one line whether ENGINE would load a model now, without the network.
 
     With --lock one line for each model of a lock file, or those of ENGINE: there at exactly that
-    revision, with these lengths; `verify --lock` reads every byte. Exit code 0 when all are ready,
+    revision, with these lengths; `verify --lock` reads every byte. What the engine would trip over
+    although the files are right is warned of on stderr. Exit code 0 when all are ready,
     1 when one is not, 2 for an unknown name: made for scripts.
 
     \b
@@ -54,6 +55,8 @@ def command(
         click.echo(ci_report.render(format_, "preflight", ci_report.of_verdicts(verdicts)))
     elif not quiet:
         console.say([report.verdict_line(verdict, host) for verdict in verdicts])
+        warnings = dict.fromkeys(f for verdict in verdicts for f in verdict.warnings)
+        console.warn(f"{found.code} {report.printable(found.message)}" for found in warnings)
     click.get_current_context().exit(0 if all(verdict.ready for verdict in verdicts) else 1)
 
 

@@ -41,12 +41,12 @@ class MixedClientHazard(RootRule):
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Compare the version in each Python that was named with `--python`."""
-        if not isinstance(root.listing, HubListing) or not root.listing.store:
+        if not isinstance(root.listing, HubListing):
             return
         pythons = seen.host.pythons.items()
         for engine, python in ((name, path) for name, path in pythons if package_of(name)):
             version = installed.release(python, _HUB)
-            if version and installed.before(version, _SHARED_SINCE):
+            if version and installed.before(version, _SHARED_SINCE) and _has_store(root.path):
                 message = f"{_HUB} {version} of {engine} takes shared files when it deletes"
                 yield self.about(root.path, (), message, engines=(engine,), locator=root.locator)
 
@@ -171,6 +171,15 @@ def package_of(engine: str) -> str | None:
     return {"whisper.cpp": "pywhispercpp", "whisperkit": None, "fluidaudio": None}.get(
         engine, engine
     )
+
+
+def _has_store(hub: str) -> bool:
+    """Say whether repositories share payloads; a look at one repository does not list them."""
+    try:
+        with os.scandir(os.path.join(hub, "blobs")) as shards:
+            return any(shards)
+    except OSError:
+        return False
 
 
 def _traps(host: Host) -> Iterator[tuple[str, str]]:
