@@ -19,7 +19,8 @@ _INDENT = " " * 11
 def diagnosis_lines(found: Diagnosis, host: Host) -> Iterator[str]:
     """Go through what was recognised, what the caches say of it, and the command that cures it."""
     if not found.recognised:
-        yield "nothing in this text is known; `cachedoctor scan` looks at every cache"
+        command = f"`cachedoctor scan{host.options}`"
+        yield f"nothing in this text is known; {command} looks at every cache"
         return
     for one in found.recognised:
         yield f"line {one.line}: {printable(one.text.strip())[: WIDTH - 12]}"
@@ -30,11 +31,11 @@ def diagnosis_lines(found: Diagnosis, host: Host) -> Iterator[str]:
     names = " ".join(found.engines)
     if not found.models:
         yield f"no model of {' or '.join(found.engines)} lies in the places that were looked at"
-        yield "next: `cachedoctor where ENGINE --size small` names them"
+        yield f"next: `cachedoctor where ENGINE --size small{host.options}` names them"
         return
     if not found.findings:
         yield "headers and lengths of these engines' models are right"
-        yield f"next: `cachedoctor verify {names}` reads every byte"
+        yield f"next: `cachedoctor verify {names}{host.options}` reads every byte"
         return
     yield "found in the caches:"
     for finding in found.findings:
@@ -43,7 +44,7 @@ def diagnosis_lines(found: Diagnosis, host: Host) -> Iterator[str]:
     engines = dict.fromkeys(
         name for finding in found.findings if repairable(finding) for name in finding.engines
     )
-    cures = [f"`cachedoctor fix {name}`" for name in engines if name in found.engines]
+    cures = [f"`cachedoctor fix {name}{host.options}`" for name in engines if name in found.engines]
     if cures:
         yield f"cure: {' or '.join(cures)}"
 

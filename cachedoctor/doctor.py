@@ -297,8 +297,8 @@ def _unfinished(host: Host, survey: Survey) -> tuple[tuple[str, str], ...]:
     return tuple(
         (
             run.folder,
-            f"the fix {run.id} was interrupted; `cachedoctor fix` finishes it, "
-            f"`cachedoctor undo {run.id}` takes it back",
+            f"the fix {run.id} was interrupted; `cachedoctor fix{host.options}` finishes it, "
+            f"`cachedoctor undo {run.id}{host.options}` takes it back",
         )
         for run in journal.unfinished(folders)
         if concerns(run, host, survey)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -154,6 +155,17 @@ class Host(NamedTuple):
             names = []
         data = (os.path.join(containers, name, "Data") for name in names)
         return (self.home, *(path for path in data if os.path.isdir(path)))
+
+    @property
+    def options(self) -> str:
+        """Return what a command has to end with to mean this home again; nothing for one's own."""
+        named = ""
+        if self.named:
+            inside = self.home.startswith(self.cwd.rstrip("/") + "/")
+            home = os.path.relpath(self.home, self.cwd) if inside else self.home
+            named = f" --home {shlex.quote(home)}"
+        ours = "darwin" if sys.platform == "darwin" else "linux"
+        return named + (f" --platform {self.platform}" if self.platform != ours else "")
 
     def short(self, path: str) -> str:
         """Return `path` with this home as `~`."""

@@ -86,7 +86,8 @@ def lock(
         return _from_listing(engine, models[0], network)
     raise CannotLookError(
         f"{engine.name} {answer.model or question} is not ready: {answer.why}",
-        hint=f"`cachedoctor fix {engine.name} --{'size' if sized else 'model'} {question}`, "
+        hint=f"`cachedoctor fix {engine.name} --{'size' if sized else 'model'} {question}"
+        f"{host.options}`, "
         "or `--online` to take what the hub lists",
     )
 

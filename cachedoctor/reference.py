@@ -1,4 +1,4 @@
-"""The reference in `docs/`, made of the code itself: rules, caches, commands.
+"""The reference in `docs/`, made of the code itself: rules, caches, commands, Python.
 
 `python -m cachedoctor.reference docs` writes the pages; a test compares them.
 """
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cachedoctor import cli, engines, locators, rules
+from cachedoctor import api_reference, cli, engines, locators, rules
+from cachedoctor.api_reference import MADE, WIDTH, head, prose
 from cachedoctor.cli import options
 from cachedoctor.report import size
 from cachedoctor.rules._entries import span
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from cachedoctor.catalog import Model, Table
     from cachedoctor.vocabulary import FileSet
 
-_MADE = "<!-- made by `python -m cachedoctor.reference docs`; do not edit -->"
-_WIDTH = 100
 _HUB_FILE = re.compile(r"https://huggingface\.co/(?P<repository>[^/]+/[^/]+)/resolve/[^/]+/")
 _KINDS = {
     "CD0": "cachedoctor itself",
@@ -65,6 +64,7 @@ def commands_page() -> str:
 
 PAGES: dict[str, Callable[[], str]] = {
     "rules.md": rules_page,
+    "python.md": api_reference.page,
     "caches.md": caches_page,
     "commands.md": commands_page,
 }
@@ -79,21 +79,11 @@ def main(arguments: Sequence[str]) -> None:
             file.write(page())
 
 
-def _prose(docstring: str | None) -> Iterator[str]:
-    """Go through a docstring as Markdown; its source is a paragraph of its own."""
-    last = ""
-    for line in inspect.cleandoc(docstring or "").splitlines():
-        if line.startswith("Source: ") and last:
-            yield ""
-        yield line
-        last = line
-
-
 def _filled(text: str, lead: str = "") -> list[str]:
     """Break a long line between words, never inside a name."""
     return textwrap.wrap(
         text,
-        _WIDTH,
+        WIDTH,
         initial_indent=lead,
         subsequent_indent=" " * len(lead),
         break_long_words=False,
@@ -101,28 +91,24 @@ def _filled(text: str, lead: str = "") -> list[str]:
     )
 
 
-def _head(*titles: str) -> tuple[str, ...]:
-    return "", f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"
-
-
 def _rules() -> Iterator[str]:
-    yield from ("# Findings", "", _MADE, "")
+    yield from ("# Findings", "", MADE, "")
     yield "One fault has one code; `cachedoctor explain CODE` prints its page."
     group = ""
     for rule in rules.every():
         if rule.code[:3] != group:
             group = rule.code[:3]
-            yield from ("", f"**{_KINDS[group]}**", *_head("code", "name", "severity", ""))
+            yield from ("", f"**{_KINDS[group]}**", *head("code", "name", "severity", ""))
         link = f"[{rule.code}](#{rule.code.lower()}-{rule.slug})"
         yield f"| {link} | {rule.slug} | {rule.severity.value} | {rule.title()} |"
     for rule in rules.every():
         yield from ("", f"## {rule.code} {rule.slug}", "")
-        yield from (f"Severity: {rule.severity.value}", "", *_prose(rule.__doc__))
+        yield from (f"Severity: {rule.severity.value}", "", *prose(rule.__doc__))
     yield ""
 
 
 def _caches() -> Iterator[str]:
-    yield from ("# Where models are", "", _MADE, "")
+    yield from ("# Where models are", "", MADE, "")
     yield "Each engine with its models and about what a download costs, where that is known;"
     yield "then each layout as a tree."
     yield ""
@@ -133,7 +119,7 @@ def _caches() -> Iterator[str]:
         yield from _engine(engines.find(name))
     for layout in locators.names():
         module = importlib.import_module(type(locators.find(layout)).__module__)
-        yield from ("", f"## {layout}", "", *_prose(module.__doc__))
+        yield from ("", f"## {layout}", "", *prose(module.__doc__))
     yield ""
 
 
@@ -142,18 +128,18 @@ def _engine(engine: engines.Engine) -> Iterator[str]:
     module = importlib.import_module(type(engine).__module__)
     if module is engines:  # an engine that is only data
         module = importlib.import_module(f"{engines.__name__}.{re.sub('[-.]', '_', engine.name)}")
-    yield from ("", f"## {engine.name}", "", *_prose(module.__doc__), "")
+    yield from ("", f"## {engine.name}", "", *prose(module.__doc__), "")
     layouts = ", ".join(map(_link, engine.locators))
     yield f"Layout: {layouts}. Runs on: {' and '.join(table.platforms)}."
     yield ""
     yield from _filled(f"Versions read: {', '.join(table.versions)}. Table: {table.source}.")
-    yield from _head("size", "answered by, in order")
+    yield from head("size", "answered by, in order")
     for each, models in table.sizes.items():
         yield f"| {each} | {', '.join(models)} |"
     if table.aliases:
         pairs = ", ".join(f"`{alias}` = {model}" for alias, model in table.aliases.items())
         yield from ("", *_filled(f"Other names: {pairs}."))
-    yield from _head("model", "from", "download")
+    yield from head("model", "from", "download")
     for model in table.models.values():
         about = size(model.bytes or _published(model)) if model.bytes or model.published else ""
         yield f"| {model.name} | {_origin(model)} | {about} |"
@@ -233,23 +219,23 @@ def _needs(files: FileSet, *, moved: bool) -> str:
 
 
 def _commands() -> Iterator[str]:
-    yield from ("# Commands", "", _MADE)
+    yield from ("# Commands", "", MADE)
     context = cli.group.make_context("cachedoctor", [], resilient_parsing=True)
     yield from _command(cli.group, context, 2)
-    yield from ("", "Each command explains itself with `-h` or `--help`.", *_head("command", ""))
+    yield from ("", "Each command explains itself with `-h` or `--help`.", *head("command", ""))
     for name in cli.COMMANDS:
         command = cli.group.get_command(context, name)
         if command is not None:
             link = f"[cachedoctor {name}](#cachedoctor-{name})"
-            yield f"| {link} | {command.get_short_help_str(_WIDTH)} |"
+            yield f"| {link} | {command.get_short_help_str(WIDTH)} |"
     for name in cli.COMMANDS:
         command = cli.group.get_command(context, name)
         if command is not None:
             yield from _command(command, _below(command, context, name), 2)
     for title, says, shared in _SHARED:
-        yield from ("", f"## {title}", "", says, *_head("option", ""))
+        yield from ("", f"## {title}", "", says, *head("option", ""))
         yield from (_option(option, context) for option in shared)
-    yield from ("", "## Exit codes", *_head("code", "means"))
+    yield from ("", "## Exit codes", *head("code", "means"))
     yield from (f"| {code} | {means} |" for code, means in _EXITS)
     yield ""
 
@@ -267,7 +253,7 @@ def _command(command: click.Command, context: click.Context, level: int) -> Iter
             also.append(f"[{title}](#{title.lower().replace(' ', '-')})")
             own = {key: option for key, option in own.items() if key not in keys}
     if own:
-        yield from _head("option", "")
+        yield from head("option", "")
         yield from (_option(option, context) for option in own.values())
     if also:
         yield from ("", f"Also: {', '.join(also)}.")

@@ -103,15 +103,15 @@ def outcome_lines(plan: Plan, outcome: Outcome) -> Iterator[str]:
     """Go through what an applied plan came to, and how it is taken back."""
     for finding in outcome.left:
         yield f"✗ still there: {finding.code} {finding.slug}: {printable(finding.message)}"
+    options = outcome.report.host.options
     done = len(plan.cures) - len(outcome.left)
     if done:
         yield f"✓ {plural(done, 'repair')} made; everything was proven before it was put in place"
     if outcome.aside_bytes:
-        yield (
-            f"  {size(outcome.aside_bytes)} set aside, freed after `cachedoctor quarantine empty`"
-        )
+        command = f"`cachedoctor quarantine empty{options}`"
+        yield f"  {size(outcome.aside_bytes)} set aside, freed after {command}"
     if outcome.runs:
-        yield "  take it all back with `cachedoctor undo`"
+        yield f"  take it all back with `cachedoctor undo{options}`"
     yield counting(outcome.report.findings)
 
 
@@ -128,5 +128,6 @@ def kept_lines(kept: Sequence[Kept], host: Host) -> Iterator[str]:
     total = sum(item.size_bytes for item in kept)
     yield (
         f"{plural(len(kept), 'thing')} set aside, {size(total)}; "
-        "`cachedoctor undo RUN` brings it back, `cachedoctor quarantine empty` deletes it"
+        f"`cachedoctor undo RUN{host.options}` brings it back, "
+        f"`cachedoctor quarantine empty{host.options}` deletes it"
     )

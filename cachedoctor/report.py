@@ -169,14 +169,17 @@ def verdict_line(verdict: Verdict, host: Host) -> str:
     word = {"CD109": "busy"}.get(verdict.code or "", "broken")
     if (verdict.code or "").startswith("CD6"):
         word = "blocked"
+    command = verdict.cure
+    if command.startswith("cachedoctor "):
+        command += host.options
     if verdict.why == "not there":
-        return f"absent  {what}: not there; `{verdict.cure}` fetches it"
+        return f"absent  {what}: not there; `{command}` fetches it"
     cost = ""
     if verdict.repair is not None and verdict.repair.safety.value == "fetches":
         known = verdict.repair.fetch_bytes
         cost = f" fetches {size(known)}" if known else " fetches it"
     code = f"{verdict.code} " if verdict.code else ""
-    cure = "" if word == "busy" or not verdict.cure else f"; `{verdict.cure}`{cost}"
+    cure = "" if word == "busy" or not command else f"; `{command}`{cost}"
     return f"{word:<7} {what}: {code}{printable(verdict.why or '')}{cure}"
 
 
@@ -190,7 +193,8 @@ def summary_lines(report: Report) -> Iterator[str]:
         rest = f"; no evidence for {plural(unknown, 'file')}" if unknown else ""
         yield f"Checked: layout, sizes, headers, contents{rest}"
     else:
-        yield "Checked: layout, sizes, headers. Not checked: contents (`cachedoctor verify`)"
+        deeper = f"`cachedoctor verify{report.host.options}`"
+        yield f"Checked: layout, sizes, headers. Not checked: contents ({deeper})"
     yield from textwrap.wrap(_engines_counted(report) + counting(report.findings), WIDTH)
 
 
@@ -350,12 +354,13 @@ def findings_lines(report: Report, *, verbose: bool) -> Iterator[str]:
             yield from finding_lines(finding)
         engine = next(iter(findings[0].engines), "")
         if any(repairable(finding) for finding in findings):
-            command = f"cachedoctor fix {engine}".rstrip()
+            command = f"cachedoctor fix {engine}".rstrip() + report.host.options
             yield f"{_INDENT}hint: `{command}`{_cost(findings)}"
     notes = [f for f in report.findings if f.severity is Severity.NOTE and f.code != "CD109"]
     if notes and not verbose:
         yield ""
-        yield f"waste     {' · '.join(_waste(notes))} · `cachedoctor fix --waste`"
+        command = f"`cachedoctor fix --waste{report.host.options}`"
+        yield f"waste     {' · '.join(_waste(notes))} · {command}"
 
 
 def finding_lines(finding: Finding) -> Iterator[str]:

@@ -47,7 +47,7 @@ def command(
             question = f"--size {size}" if size else f"--model {model}"
             raise CacheDoctorError(
                 f"{name} {answer.model} is not there; it would be at `{answer.path}`",
-                hint=f"`cachedoctor fix {name} {question}` fetches it",
+                hint=f"`cachedoctor fix {name} {question}{host.options}` fetches it",
             )
         paths = [answer.path or ""]
     else:

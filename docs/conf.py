@@ -1,0 +1,24 @@
+"""The site: `python -m sphinx -W -b html docs build/site`.
+
+Sphinx with MyST and Furo, because all three are kept up; MkDocs and its Material theme are not.
+"""
+
+from cachedoctor.version import VERSION
+
+project = "cachedoctor"
+author = "the cachedoctor authors"
+copyright = author
+release = version = VERSION
+extensions = ["myst_parser", "sphinx_copybutton"]
+exclude_patterns = ["figures"]
+html_theme = "furo"
+html_title = f"cachedoctor {VERSION}"
+html_show_sphinx = False
+html_theme_options = {"navigation_with_keys": True}
+# Links to headings are those that GitHub makes, so that the pages read the same there.
+myst_heading_anchors = 3
+nitpicky = True
+copybutton_prompt_text = r"\$ |> "
+copybutton_prompt_is_regexp = True
+copybutton_only_copy_prompt_lines = True
+highlight_language = "text"
