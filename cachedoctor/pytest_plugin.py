@@ -1,0 +1,112 @@
+"""A pytest plugin: a test that needs a model is skipped, or fails, where the model is not ready.
+
+```python
+@pytest.mark.needs_model("faster-whisper", size="tiny")
+def test_a_transcription() -> None: ...
+```
+
+`--needs-model=fail`, or `needs_model = fail` in pytest's configuration, is for machines that must
+have the models. pytest loads this module wherever cachedoctor is installed, so nothing else of the
+package is imported until a marked test is about to run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+_CHOICES = ("skip", "fail")
+
+
+class _Question(NamedTuple):
+    engine: str
+    size: str | None
+    model: str | None
+
+
+def _question(engine: str, *, size: str | None = None, model: str | None = None) -> _Question:
+    """Take what a mark may be given, by Python's own rules."""
+    return _Question(engine, size, model)
+
+
+# What was answered in this run: a reason, or nothing where the model is ready.
+_answers = pytest.StashKey[dict[_Question, str]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option, and the key of the configuration, that say what becomes of such a test."""
+    parser.getgroup("cachedoctor", "models of speech engines").addoption(
+        "--needs-model",
+        choices=_CHOICES,
+        help="What becomes of a test marked `needs_model` whose model is not ready; "
+        "without it what `needs_model` in the configuration says, which is skip.",
+    )
+    parser.addini("needs_model", "Without --needs-model: skip or fail.", default="skip")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker, and refuse a configuration that means nothing."""
+    config.addinivalue_line(
+        "markers",
+        "needs_model(engine, *, size=None, model=None): skip the test, or with --needs-model=fail "
+        "fail it, where the engine would not load this model now, without the network",
+    )
+    said = config.getini("needs_model")
+    if said not in _CHOICES:
+        raise pytest.UsageError(f"`needs_model` in the configuration is `{said}`, not skip or fail")
+    config.stash[_answers] = {}
+
+
+# A wrapper begins before all other hooks: before fixtures, and before pytest looks for `skip`.
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+    """Ask for the models that a test is marked with; each question once in a run."""
+    said = [_answer(item, mark) for mark in item.iter_markers("needs_model")]
+    if reason := "; ".join(filter(None, dict.fromkeys(said))):
+        config = item.config
+        if (config.getoption("--needs-model") or config.getini("needs_model")) == "fail":
+            pytest.fail(reason, pytrace=False)
+        item.add_marker(pytest.mark.skip(reason=reason))  # pytest then names the test's own place
+    return (yield)
+
+
+def _answer(item: pytest.Item, mark: pytest.Mark) -> str:
+    """Return why the model of a mark is not ready and what cures that, or nothing where it is."""
+    given = [*map(repr, mark.args), *(f"{key}={value!r}" for key, value in mark.kwargs.items())]
+    words = f"needs_model({', '.join(given)})"
+    try:
+        question = _question(*mark.args, **mark.kwargs)
+    except TypeError:
+        question = None
+    if question is None or not all(isinstance(word, str | None) for word in question):
+        _refuse(item, words, "takes an engine, and either `size` or `model`, all of them texts")
+    answers = item.config.stash[_answers]
+    if question not in answers:
+        answers[question] = _asked(item, words, question)
+    return answers[question]
+
+
+def _asked(item: pytest.Item, words: str, question: _Question) -> str:
+    from cachedoctor import report, verdict
+    from cachedoctor.errors import CacheDoctorError
+    from cachedoctor.host import Host
+
+    engine, size, model = question
+    why = ""
+    try:
+        host = Host.look()
+        found = verdict.preflight(engine, size=size, model=model, host=host)
+    except CacheDoctorError as error:
+        why = f"{error.message}; {error.hint}" if error.hint else error.message
+    if why:  # outside, so that the failure has no other exception in its tale
+        _refuse(item, words, why)
+    return "" if found.ready else report.verdict_line(found, host)
+
+
+def _refuse(item: pytest.Item, words: str, why: str) -> NoReturn:
+    """Fail a test whose mark means nothing, also where others are skipped."""
+    pytest.fail(f"{item.nodeid}: `{words}`: {why}", pytrace=False)
