@@ -169,8 +169,7 @@ def _places(host: Host) -> Iterator[tuple[str, str]]:
 
 
 def _about(model: Model) -> str:
-    known = model.bytes or sum(length for length, _ in model.published.values())
-    return size(known) if known else ""
+    return size(model.download_bytes) if model.download_bytes else ""
 
 
 def _place(engine: Engine, host: Host) -> str:

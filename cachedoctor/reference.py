@@ -141,7 +141,7 @@ def _engine(engine: engines.Engine) -> Iterator[str]:
         yield from ("", *_filled(f"Other names: {pairs}."))
     yield from head("model", "from", "download")
     for model in table.models.values():
-        about = size(model.bytes or _published(model)) if model.bytes or model.published else ""
+        about = size(model.download_bytes) if model.download_bytes else ""
         yield f"| {model.name} | {_origin(model)} | {about} |"
     yield from _file_sets(table)
     if table.removed:
@@ -151,10 +151,6 @@ def _engine(engine: engines.Engine) -> Iterator[str]:
 
 def _link(section: str) -> str:
     return f"[{section}](#{section.replace('.', '')})"
-
-
-def _published(model: Model) -> int:
-    return sum(length for length, _ in model.published.values())
 
 
 def _origin(model: Model) -> str:

@@ -10,7 +10,7 @@ from cachedoctor.findings import Finding, Severity
 from cachedoctor.locators import FolderListing
 from cachedoctor.locators.hub_cache import HubListing
 from cachedoctor.version import VERSION
-from cachedoctor.vocabulary import Status
+from cachedoctor.vocabulary import SIZES, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -32,7 +32,6 @@ LAYOUTS = {
     "local-dir": "downloaded to a folder",
     "ggml-folder": "GGML files",
 }
-_SIZES = ("tiny", "base", "small", "medium", "large")
 
 Json = dict[str, object]
 
@@ -294,9 +293,9 @@ def _readiness(answers: Sequence[Readiness]) -> Iterator[str]:
         return
     width = max(map(len, shown))
     yield ""
-    yield f"{'ready offline':<{width}}  " + "".join(f"{name:<8}" for name in _SIZES).rstrip()
+    yield f"{'ready offline':<{width}}  " + "".join(f"{name:<8}" for name in SIZES).rstrip()
     for name, row in sorted(shown.items()):
-        marks = [_mark(row.get(each)) for each in _SIZES]
+        marks = [_mark(row.get(each)) for each in SIZES]
         yield f"{name:<{width}}  " + "".join(f"{mark:<8}" for mark in marks).rstrip()
     reasons = {
         (name, answer.model): f"{answer.code or ''} {printable(answer.why or '')}".strip()

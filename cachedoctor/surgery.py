@@ -211,6 +211,11 @@ def runs(host: Host) -> list[journal.Run]:
     return sorted(found, key=lambda run: run.created_s)
 
 
+def undoable(host: Host) -> list[journal.Run]:
+    """Return every run that `undo` could take back, the oldest first."""
+    return [run for run in runs(host) if run.state not in ("undone", "failed", "emptied")]
+
+
 def undo(host: Host, name: str | None = None) -> tuple[journal.Run, ...]:
     """Take a run back, or where none is named all runs of the last fix that is not taken back yet.
 
@@ -218,7 +223,7 @@ def undo(host: Host, name: str | None = None) -> tuple[journal.Run, ...]:
     unknown run, and `RepairError`, with nothing of that run changed, when a file is no longer what
     it had left.
     """
-    known = [run for run in runs(host) if run.state not in ("undone", "failed", "emptied")]
+    known = undoable(host)
     names = [run.id for run in known]
     if name is not None and name not in names:
         raise UsageError(

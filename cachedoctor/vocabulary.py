@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
+SIZES = ("tiny", "base", "small", "medium", "large")
 WEIGHTS = (".bin", ".safetensors", ".pt", ".pth", ".npz", ".gguf", ".onnx", ".ckpt", ".h5")
 WEIGHTY_BYTES = 1 << 20  # of weights: configuration and vocabularies are shorter
 

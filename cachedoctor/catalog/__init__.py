@@ -65,6 +65,11 @@ class Model(NamedTuple):
     published: Mapping[str, tuple[int, Digest]] = {}
     tokenizer: str = ""  # the repository that its tokenizer comes from, where that is another
 
+    @property
+    def download_bytes(self) -> int:
+        """Return about what a download costs, or 0 where that is not known."""
+        return self.bytes or sum(length for length, _ in self.published.values())
+
 
 class Table(NamedTuple):
     """One engine's models."""

@@ -29,6 +29,7 @@ COMMANDS = (
     "bench",
     "info",
     "demo",
+    "completion",
 )
 
 
@@ -78,6 +79,10 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no tick marks
             stream.reconfigure(errors="backslashreplace")
+    if "_CACHEDOCTOR_COMPLETE" in os.environ:  # a shell asks what to offer
+        from cachedoctor.cli import completion
+
+        completion.answer()
     try:
         code = group.main(prog_name="cachedoctor", standalone_mode=False)
     except CacheDoctorError as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from cachedoctor.cli import offers
 from cachedoctor.cli.options import host_options, model_options, output_options
 from cachedoctor.host import Host
 
@@ -24,9 +25,19 @@ _INTERRUPTED = 130
 
 @click.command(name="bench", short_help="Every ready engine on one clip, with honest numbers.")
 @model_options
-@click.option("--engine", "names", metavar="ENGINE", multiple=True, help="Only this one, or these.")
 @click.option(
-    "--audio", metavar="FILE", help="Your own clip; a `.txt` beside it says what is said."
+    "--engine",
+    "names",
+    metavar="ENGINE",
+    multiple=True,
+    help="Only this one, or these.",
+    shell_complete=offers.engines,
+)
+@click.option(
+    "--audio",
+    metavar="FILE",
+    help="Your own clip; a `.txt` beside it says what is said.",
+    shell_complete=offers.files,
 )
 @click.option("--runs", default=5, show_default=True, type=click.IntRange(1), help="That count.")
 @click.option(
@@ -47,9 +58,18 @@ _INTERRUPTED = 130
     "--language", metavar="CODE", help="Of the clip, as `en`.  [default: en, or detected]"
 )
 @click.option(
-    "--save", metavar="FILE", multiple=True, help="Write .json, .csv, .svg or .png, by its ending."
+    "--save",
+    metavar="FILE",
+    multiple=True,
+    help="Write .json, .csv, .svg or .png, by its ending.",
+    shell_complete=offers.files,
 )
-@click.option("--compare", metavar="OLD.json", help="Say what is outside the noise since then.")
+@click.option(
+    "--compare",
+    metavar="OLD.json",
+    help="Say what is outside the noise since then.",
+    shell_complete=offers.files,
+)
 @host_options
 @output_options
 def command(

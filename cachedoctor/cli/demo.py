@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from cachedoctor.cli import offers
+
 
 @click.command(name="demo", short_help="Try everything on a small broken home.")
-@click.argument("folder", metavar="[DIR]", required=False)
+@click.argument("folder", metavar="[DIR]", required=False, shell_complete=offers.folders)
 def command(folder: str | None) -> None:
     """Make a small home with broken caches and go through scan, fix, scan and undo on it.
 

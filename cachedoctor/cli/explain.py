@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from cachedoctor.cli import offers
 from cachedoctor.cli.options import output_options
 
 
 @click.command(name="explain", short_help="A finding's page: what it means and what to do.")
-@click.argument("code", required=False)
+@click.argument("code", required=False, shell_complete=offers.codes)
 @output_options
 def command(code: str | None, verbose: bool, quiet: bool, format_: str) -> None:
     """Print the page of one finding's code, or list all codes.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cachedoctor.cli import offers
 from cachedoctor.cli.options import (
     codes_and_engines,
     fetch_options,
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 
 
 @click.command(name="fix", short_help="Plan, show, ask, repair, look again.")
-@click.argument("words", metavar="[ENGINE|CODE]...", nargs=-1)
+@click.argument(
+    "words", metavar="[ENGINE|CODE]...", nargs=-1, shell_complete=offers.engines_or_codes
+)
 @model_options
 @lock_option
 @click.option(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cachedoctor.cli import offers
 from cachedoctor.cli.options import host_options, mirrors, output_options
 from cachedoctor.host import Host
 
@@ -15,8 +16,20 @@ if TYPE_CHECKING:
 
 
 @click.command(name="lock", short_help="Write down the exact bytes of models.")
-@click.argument("questions", metavar="ENGINE:SIZE|MODEL...", nargs=-1, required=True)
-@click.option("-o", "--output", metavar="FILE", help="Write here.  [default: standard output]")
+@click.argument(
+    "questions",
+    metavar="ENGINE:SIZE|MODEL...",
+    nargs=-1,
+    required=True,
+    shell_complete=offers.questions,
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="Write here.  [default: standard output]",
+    shell_complete=offers.files,
+)
 @click.option("--online", is_flag=True, help="Take what is not here from the hub's listing.")
 @click.option(
     "--mirror", "mirror", metavar="hub=URL", multiple=True, help="Ask here instead of the hub."

@@ -10,6 +10,7 @@ from typing import ParamSpec, TypeVar
 
 import click
 
+from cachedoctor.cli import offers
 from cachedoctor.errors import UsageError
 from cachedoctor.host import PLATFORMS, Host
 
@@ -24,14 +25,20 @@ def host_options(command: Callable[P, R]) -> Callable[..., R]:
     """Give a command the options that say where to look; it gets a `Host` called `host`."""
 
     @click.option(
-        "--home", metavar="DIR", help="Look at this home; its owner's variables are not used."
+        "--home",
+        metavar="DIR",
+        help="Look at this home; its owner's variables are not used.",
+        shell_complete=offers.folders,
     )
     @click.option("--platform", type=click.Choice(PLATFORMS), help="The system that home is of.")
     @click.option(
         "--env", "env", metavar="NAME=VALUE", multiple=True, help="A variable of that home."
     )
     @click.option(
-        "--project", metavar="DIR", help="A project whose `models/` counts.  [default: here]"
+        "--project",
+        metavar="DIR",
+        help="A project whose `models/` counts.  [default: here]",
+        shell_complete=offers.folders,
     )
     @click.option(
         "--engine-version",
@@ -125,18 +132,27 @@ def fetch_options(command: Callable[P, R]) -> Callable[P, R]:
 
 def model_options(command: Callable[P, R]) -> Callable[P, R]:
     """Give a command `--size` and `--model`."""
-    command = click.option("--model", metavar="M", help="One model, as its engine calls it.")(
-        command
-    )
+    command = click.option(
+        "--model",
+        metavar="M",
+        help="One model, as its engine calls it.",
+        shell_complete=offers.models,
+    )(command)
     return click.option(
-        "--size", metavar="S", help="tiny, base, small, medium or large: the engine's first choice."
+        "--size",
+        metavar="S",
+        help="tiny, base, small, medium or large: the engine's first choice.",
+        shell_complete=offers.sizes,
     )(command)
 
 
 def lock_option(command: Callable[P, R]) -> Callable[P, R]:
     """Give a command `--lock`."""
     return click.option(
-        "--lock", metavar="FILE", help="The models of a lock file, exactly as it says."
+        "--lock",
+        metavar="FILE",
+        help="The models of a lock file, exactly as it says.",
+        shell_complete=offers.files,
     )(command)
 
 

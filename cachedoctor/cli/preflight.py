@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cachedoctor.cli import offers
 from cachedoctor.cli.options import ci_output_options, host_options, lock_option, model_options
 from cachedoctor.host import Host
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command(name="preflight", short_help="Will this engine load this model, now, offline?")
-@click.argument("engine", required=False)
+@click.argument("engine", required=False, shell_complete=offers.engines)
 @model_options
 @lock_option
 @host_options

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from cachedoctor.cli import offers
 from cachedoctor.cli.options import ci_output_options, host_options, model_options
 from cachedoctor.host import Host
 
 
 @click.command(name="scan", short_help="What is there and what is wrong.")
-@click.argument("names", metavar="[ENGINE]...", nargs=-1)
+@click.argument("names", metavar="[ENGINE]...", nargs=-1, shell_complete=offers.engines)
 @model_options
 @click.option(
     "--deep",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from cachedoctor.cli import offers
 from cachedoctor.cli.options import host_options, output_options
 from cachedoctor.host import Host
 
 
 @click.command(name="undo", short_help="Take a fix back.")
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=offers.runs)
 @host_options
 @output_options
 def command(run: str | None, host: Host, verbose: bool, quiet: bool, format_: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cachedoctor.cli import offers
 from cachedoctor.cli.options import ci_output_options, host_options, lock_option, mirrors, seconds
 from cachedoctor.host import Host
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 
 @click.command(name="verify", short_help="Every byte against the best evidence there is.")
-@click.argument("words", metavar="[ENGINE|PATH]...", nargs=-1)
+@click.argument(
+    "words", metavar="[ENGINE|PATH]...", nargs=-1, shell_complete=offers.engines_or_files
+)
 @click.option("--fresh", is_flag=True, help="Read everything, also what is remembered as right.")
 @click.option(
     "--max-age", metavar="AGE", help="Read again what was read longer ago: 30d, 12h, 45m, 90s."

@@ -6,12 +6,13 @@ import os
 
 import click
 
+from cachedoctor.cli import offers
 from cachedoctor.cli.options import host_options, model_options, output_options
 from cachedoctor.host import Host
 
 
 @click.command(name="where", short_help="A path, for scripts.")
-@click.argument("name", metavar="ENGINE")
+@click.argument("name", metavar="ENGINE", shell_complete=offers.engines)
 @model_options
 @host_options
 @output_options

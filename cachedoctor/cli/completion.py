@@ -1,0 +1,74 @@
+"""`cachedoctor completion`."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import (
+    BashComplete,
+    CompletionItem,
+    FishComplete,
+    ShellComplete,
+    ZshComplete,
+    add_completion_class,
+)
+
+VARIABLE = "_CACHEDOCTOR_COMPLETE"
+
+
+class _Bash(BashComplete):
+    """bash takes `--size=small` for three words, and completes the third."""
+
+    def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem]:
+        return super().get_completions(args[:-1] if args[-1:] == ["="] else args, incomplete)
+
+
+class _Whole(ShellComplete):
+    """zsh and fish take it for one word, and put the offer in its place."""
+
+    def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem]:
+        found = super().get_completions(args, incomplete)
+        option, equals, _ = incomplete.partition("=")
+        if equals and option.startswith("--"):
+            for item in found:
+                if item.type == "plain":
+                    item.value = f"{option}={item.value}"
+        return found
+
+
+class _Zsh(_Whole, ZshComplete): ...
+
+
+class _Fish(_Whole, FishComplete): ...
+
+
+SHELLS: dict[str, type[ShellComplete]] = {"bash": _Bash, "zsh": _Zsh, "fish": _Fish}
+
+
+def answer() -> None:
+    """Have click answer a shell that asks with these classes in place of its own."""
+    for name, shell in SHELLS.items():
+        add_completion_class(shell, name)
+
+
+@click.command(name="completion", short_help="What makes TAB work in bash, zsh or fish.")
+@click.argument("shell", metavar="bash|zsh|fish", type=click.Choice(tuple(SHELLS)))
+def command(shell: str) -> None:
+    """Print the script with which a shell completes commands, engines, models, codes and files.
+
+    Once, for every new shell; bash needs bash-completion and is 4.4 or newer, which a Mac's own
+    `/bin/bash` is not:
+
+    \b
+      cachedoctor completion bash > ~/.local/share/bash-completion/completions/cachedoctor
+      cachedoctor completion zsh > ~/.zfunc/_cachedoctor  # with `fpath+=~/.zfunc` before compinit
+      cachedoctor completion fish > ~/.config/fish/completions/cachedoctor.fish
+
+    Or only for this one:
+
+    \b
+      eval "$(cachedoctor completion bash)"
+      source <(cachedoctor completion zsh)
+      cachedoctor completion fish | source
+    """
+    group = click.get_current_context().find_root().command
+    click.echo(SHELLS[shell](group, {}, "cachedoctor", VARIABLE).source())

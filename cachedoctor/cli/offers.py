@@ -1,0 +1,177 @@
+"""What a shell offers when TAB is pressed: names, each with a few words about it.
+
+click asks these functions; each imports what its own answer needs and nothing else. What cannot be
+answered is no offer, and never a message: the line is still being written.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import CompletionItem
+
+from cachedoctor.vocabulary import SIZES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cachedoctor.catalog import Table
+
+Offers = list[CompletionItem]
+
+
+def engines(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> Offers:
+    """Offer the engines, with how many models each knows and where it keeps them."""
+    from cachedoctor import engines as known
+
+    return [
+        CompletionItem(
+            name, help=f"{len(engine.table.models)} models; {', '.join(engine.locators)}"
+        )
+        for name in known.names()
+        if name.startswith(incomplete)
+        for engine in (known.find(name),)
+    ]
+
+
+def engines_or_codes(ctx: click.Context, param: click.Parameter, incomplete: str) -> Offers:
+    """Offer what `fix` takes."""
+    found = _codes(incomplete, slugs=False) if incomplete[:1] in ("", "C", "c") else []
+    return [*engines(ctx, param, incomplete), *found]
+
+
+def engines_or_files(ctx: click.Context, param: click.Parameter, incomplete: str) -> Offers:
+    """Offer what `verify` takes: engines, and files where no engine begins like this."""
+    return engines(ctx, param, incomplete) or files(ctx, param, incomplete)
+
+
+def codes(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> Offers:
+    """Offer the codes of findings, and their names once it is clear that no code is meant."""
+    return _codes(incomplete, slugs=True)
+
+
+def sizes(ctx: click.Context, _param: click.Parameter, incomplete: str) -> Offers:
+    """Offer the sizes, with the models that answer each for the engine on the line."""
+    table = next(_tables(ctx), None)
+    answers = table.sizes if table else dict.fromkeys(SIZES, ())
+    return [
+        CompletionItem(size, help=", ".join(models) or None)
+        for size, models in answers.items()
+        if size.startswith(incomplete)
+    ]
+
+
+def models(ctx: click.Context, _param: click.Parameter, incomplete: str) -> Offers:
+    """Offer the models of the engines on the line, with about what a download costs."""
+    return [
+        CompletionItem(name, help=cost or None)
+        for table in _tables(ctx)
+        for name, cost in _costs(table)
+        if name.startswith(incomplete)
+    ]
+
+
+def questions(ctx: click.Context, param: click.Parameter, incomplete: str) -> Offers:
+    """Offer `ENGINE:SIZE`, and models too once the engine is there.
+
+    bash makes words of its own of a colon and of what is behind it.
+    """
+    from cachedoctor import catalog
+
+    before = ctx.params.get(param.name or "") or ()
+    engine, colon, rest = incomplete.partition(":")
+    lead = engine + colon
+    if before[-1:] == (":",):
+        engine, colon, rest, lead = "".join(before[-2:-1]), ":", incomplete, ""
+    elif incomplete == ":":
+        engine, lead = "".join(before[-1:]), ""
+    if not colon:
+        pairs = [f"{name}:{size}" for name in catalog.names() for size in SIZES]
+        return [CompletionItem(pair) for pair in pairs if pair.startswith(incomplete)]
+    if engine not in catalog.names():
+        return []
+    table = catalog.read(engine)
+    sized = {size: ", ".join(answers) for size, answers in table.sizes.items()}
+    named = sized | {name: cost for name, cost in _costs(table) if name not in sized}
+    return [
+        CompletionItem(lead + name, help=about or None)
+        for name, about in named.items()
+        if name.startswith(rest)
+    ]
+
+
+def runs(ctx: click.Context, _param: click.Parameter, incomplete: str) -> Offers:
+    """Offer the fixes that can be taken back, the newest first, with their time and extent."""
+    from cachedoctor import surgery
+    from cachedoctor.errors import CacheDoctorError
+    from cachedoctor.host import Host
+    from cachedoctor.report import plural
+
+    try:
+        host = Host.look(home=ctx.params.get("home"), platform=ctx.params.get("platform"))
+        found = surgery.undoable(host)
+    except CacheDoctorError:
+        return []
+    return [
+        CompletionItem(
+            run.id,
+            help=f"{time.strftime('%Y-%m-%d %H:%M', time.localtime(run.created_s))}, "
+            f"{plural(len(run.repairs), 'repair')}",
+        )
+        for run in reversed(found)
+        if run.id.startswith(incomplete)
+    ]
+
+
+def files(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> Offers:
+    """Let the shell offer files."""
+    return [CompletionItem(incomplete, type="file")]
+
+
+def folders(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> Offers:
+    """Let the shell offer folders."""
+    return [CompletionItem(incomplete, type="dir")]
+
+
+def _codes(incomplete: str, *, slugs: bool) -> Offers:
+    from cachedoctor import rules
+
+    found = [
+        CompletionItem(rule.code, help=f"{rule.slug}: {rule.title()}")
+        for rule in rules.every()
+        if rule.code.startswith(incomplete.upper())
+    ]
+    if found or not slugs:
+        return found
+    return [
+        CompletionItem(rule.slug, help=f"{rule.code}: {rule.title()}")
+        for rule in rules.every()
+        if rule.slug.startswith(incomplete)
+    ]
+
+
+def _tables(ctx: click.Context) -> Iterator[Table]:
+    """Go through the tables of the engines that the line names."""
+    from cachedoctor import catalog
+
+    known = catalog.names()
+    for name in dict.fromkeys(word for word in _words(ctx) if word in known):
+        yield catalog.read(name)
+
+
+def _words(ctx: click.Context) -> list[str]:
+    """Return the words of the line; click leaves them in `args` when an option lacks its value."""
+    found = list(ctx.args)
+    for value in ctx.params.values():
+        found += [value] if isinstance(value, str) else value if isinstance(value, tuple) else ()
+    return found
+
+
+def _costs(table: Table) -> Iterator[tuple[str, str]]:
+    """Go through an engine's models, each with about what a download costs."""
+    from cachedoctor.report import size
+
+    for name, model in table.models.items():
+        yield name, size(model.download_bytes) if model.download_bytes else ""
