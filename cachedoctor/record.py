@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cachedoctor.findings import Readiness, Repair
     from cachedoctor.host import Host
     from cachedoctor.journal import Kept
+    from cachedoctor.lockfile import Lock
     from cachedoctor.locking import Locked
     from cachedoctor.rules import Rule
     from cachedoctor.surgery import Outcome, Plan
@@ -159,6 +160,21 @@ def lock_json(found: Sequence[Locked], host: Host) -> Json:
                 },
             }
             for one in found
+        ],
+    }
+
+
+def locks_json(locks: Sequence[Lock], host: Host) -> Json:
+    """Return lock files that mean something as data."""
+    return {
+        **head(host),
+        "locks": [
+            {
+                "path": printable(os.path.abspath(lock.path)),
+                "models": len(lock.models),
+                "files": sum(len(model.files) for model in lock.models),
+            }
+            for lock in locks
         ],
     }
 

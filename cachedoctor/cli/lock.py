@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 @click.option(
     "--mirror", "mirror", metavar="hub=URL", multiple=True, help="Ask here instead of the hub."
 )
+@click.option(
+    "--check", is_flag=True, help="Only say whether the lock files that are named mean something."
+)
 @host_options
 @output_options
 def command(
@@ -41,6 +44,7 @@ def command(
     output: str | None,
     online: bool,
     mirror: tuple[str, ...],
+    check: bool,
     host: Host,
     verbose: bool,
     quiet: bool,
@@ -51,10 +55,13 @@ def command(
     Each model must be ready here; every byte is read and proven first. `preflight --lock` then
     asks for exactly these files, `verify --lock` reads them, `fix --lock` fetches them. An older
     FILE is replaced; it is easy to review: one line for each file of a model.
+    With --check nothing is written or looked at but the lock files that are named in place of
+    models; exit code 2 for one that `preflight --lock` would refuse.
 
     \b
       cachedoctor lock faster-whisper:small whisperkit:large -o models.lock
       cachedoctor lock whisper.cpp:tiny.en --online
+      cachedoctor lock --check models.lock
     """
     from cachedoctor import lockfile, locking
     from cachedoctor.cli import console
@@ -62,6 +69,11 @@ def command(
     from cachedoctor.report import plural
     from cachedoctor.version import VERSION
 
+    if check:
+        if output or online or mirror:
+            raise UsageError("--check writes nothing; leave --output, --online and --mirror out")
+        _check(questions, host, quiet=quiet, format_=format_)
+        return
     network = _network(host, mirror) if online else None
     found = []
     for question in questions:
@@ -92,6 +104,21 @@ def command(
         if one.unproven:
             names = ", ".join(one.unproven)
             click.echo(f"{name}: locked as they are, nothing proves them: {names}", err=True)
+
+
+def _check(paths: tuple[str, ...], host: Host, *, quiet: bool, format_: str) -> None:
+    from cachedoctor import locking
+    from cachedoctor.report import plural, printable
+
+    locks = [locking.read(path) for path in paths]
+    if format_ == "json":
+        from cachedoctor import record
+
+        click.echo(record.dumps(record.locks_json(locks, host)))
+    for lock in () if quiet or format_ == "json" else locks:
+        files = sum(len(model.files) for model in lock.models)
+        counted = f"{plural(len(lock.models), 'model')}, {plural(files, 'file')}"
+        click.echo(f"{printable(lock.path)}: {counted}")
 
 
 def _write(path: str, text: str) -> None:

@@ -80,6 +80,8 @@ def questions(ctx: click.Context, param: click.Parameter, incomplete: str) -> Of
     """
     from cachedoctor import catalog
 
+    if ctx.params.get("check"):  # then lock files are named
+        return files(ctx, param, incomplete)
     before = ctx.params.get(param.name or "") or ()
     engine, colon, rest = incomplete.partition(":")
     lead = engine + colon
