@@ -34,6 +34,14 @@ def mlx() -> Path:
     return found
 
 
+def pre_commit() -> Path:
+    """Return pre-commit's program; skip the test where there can be none."""
+    found = _made("pre-commit", (("pre-commit==4.3.0",),))
+    if isinstance(found, str):
+        pytest.skip(found)
+    return found.with_name("pre-commit")
+
+
 @functools.cache
 def _made(name: str, installs: tuple[tuple[str, ...], ...]) -> Path | str:
     """Return the interpreter, or why there is none; a parallel run waits."""

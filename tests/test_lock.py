@@ -296,3 +296,20 @@ def test_what_is_written_is_read_again(
     (again,) = lockfile.read(str(path)).models
     assert again._replace(said_by="") == model
     assert json.dumps(sorted(again.files)) == json.dumps(sorted(names))
+
+
+def test_a_lock_file_can_be_checked_without_its_models(lock: Path, home: Path) -> None:
+    """Form and names only; several at once; anything else is refused as `preflight` would."""
+    shutil.rmtree(home / ".cache")
+    ended = cachedoctor("lock", "--check", str(lock), str(lock))
+    assert (ended.code, ended.output) == (0, f"{lock}: 1 model, 4 files\n" * 2)
+    data = cachedoctor("lock", "--check", str(lock), "--json").data
+    assert data["locks"] == [{"path": str(lock), "models": 1, "files": 4}]
+    assert cachedoctor("lock", "--check", str(lock), "-q").output == ""
+    lock.write_text(lock.read_text().replace("tiny.en", "tiny.em", 1))
+    refused = cachedoctor("lock", "--check", str(lock))
+    assert (refused.code, refused.output) == (2, "")
+    assert f"{lock}" in refused.errors
+    assert "`tiny.en`" in refused.errors
+    assert cachedoctor("lock", "--check", str(home / "no.lock")).code == 3
+    assert cachedoctor("lock", "--check", str(lock), "-o", "x").code == 2
