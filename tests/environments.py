@@ -36,7 +36,7 @@ def mlx() -> Path:
 
 def pre_commit() -> Path:
     """Return pre-commit's program; skip the test where there can be none."""
-    found = _made("pre-commit", (("pre-commit==4.3.0",),))
+    found = _made("pre-commit", (("pre-commit==4.7.0",),))
     if isinstance(found, str):
         pytest.skip(found)
     return found.with_name("pre-commit")
