@@ -1,4 +1,4 @@
-"""The reference in `docs/`, made of the code itself: rules, caches, commands, Python.
+"""The reference in `docs/`, made of the code: rules, caches, commands, Python, manual pages.
 
 `python -m cachedoctor.reference docs` writes the pages; a test compares them.
 """
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cachedoctor import api_reference, cli, engines, locators, rules
+from cachedoctor import api_reference, cli, disk, engines, locators, manual, rules
 from cachedoctor.api_reference import MADE, WIDTH, head, prose
 from cachedoctor.cli import options
 from cachedoctor.report import size
@@ -37,14 +37,6 @@ _KINDS = {
     "CD5": "What only takes up room",
     "CD6": "The machine; said by `preflight` and `bench`",
 }
-_EXITS = (
-    ("0", "healthy or done, also where no cache is"),
-    ("1", "findings at or above `--fail-on`, or not ready"),
-    ("2", "a name, option or configuration that means nothing"),
-    ("3", "a home, project or path that was named cannot be read"),
-    ("4", "a repair failed; the cache is as it was, or the fix can be taken back"),
-    ("130", "interrupted"),
-)
 
 
 def rules_page() -> str:
@@ -67,6 +59,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "python.md": api_reference.page,
     "caches.md": caches_page,
     "commands.md": commands_page,
+    **{f"man/{name}": page for name, page in manual.pages().items()},
 }
 
 
@@ -74,6 +67,7 @@ def main(arguments: Sequence[str]) -> None:
     """Write every page into the folder that is named."""
     if len(arguments) != 1 or not os.path.isdir(arguments[0]):
         raise SystemExit("Usage: python -m cachedoctor.reference FOLDER")
+    disk.make_folders(os.path.join(arguments[0], "man"))
     for name, page in PAGES.items():
         with open(os.path.join(arguments[0], name), "w", encoding="utf-8") as file:
             file.write(page())
@@ -232,7 +226,7 @@ def _commands() -> Iterator[str]:
         yield from ("", f"## {title}", "", says, *head("option", ""))
         yield from (_option(option, context) for option in shared)
     yield from ("", "## Exit codes", *head("code", "means"))
-    yield from (f"| {code} | {means} |" for code, means in _EXITS)
+    yield from (f"| {code} | {means} |" for code, means in manual.EXITS)
     yield ""
 
 

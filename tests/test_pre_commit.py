@@ -33,8 +33,8 @@ def test_the_hooks_are_commands_that_there_are() -> None:
     assert {row["id"] for row in hooks} == HOOKS
     for row in hooks:
         named = ["models.lock"] if row.get("pass_filenames", True) else []
-        program, *words = [*row["entry"].split(" "), *row.get("args", ()), *named]
-        assert program == "cachedoctor"
+        words: list[str] = row["entry"].split(" ") + row.get("args", []) + named
+        assert words.pop(0) == "cachedoctor"
         ended = cachedoctor(*words)
         assert (ended.code, "`models.lock`" in ended.errors) == (3, True), ended.errors
 

@@ -83,7 +83,8 @@ def test_without_a_folder_the_writer_says_how(tmp_path: Path) -> None:
     folder = tmp_path / "docs"
     folder.mkdir()
     reference.main([str(folder)])
-    assert {path.name for path in folder.iterdir()} == set(reference.PAGES)
+    written = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert written == set(reference.PAGES)
 
 
 @pytest.mark.parametrize("name", [*reference.PAGES, "../README.md"])

@@ -60,7 +60,7 @@ def command(shell: str) -> None:
 
     \b
       cachedoctor completion bash > ~/.local/share/bash-completion/completions/cachedoctor
-      cachedoctor completion zsh > ~/.zfunc/_cachedoctor  # with `fpath+=~/.zfunc` before compinit
+      cachedoctor completion zsh > ~/.zfunc/_cachedoctor  # after fpath+=~/.zfunc in ~/.zshrc
       cachedoctor completion fish > ~/.config/fish/completions/cachedoctor.fish
 
     Or only for this one:
