@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 from typing import TYPE_CHECKING
 
 from cachedoctor.findings import Finding, Severity
@@ -28,12 +29,18 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 
+# A backslash, a whole pair, or the half of one by which Python keeps a byte that is no UTF-8.
+_ESCAPE = re.compile(r"\\\\|\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|\\udc([89a-f][0-9a-f])")
+
 Json = dict[str, object]
 
 
 def dumps(body: Mapping[str, object]) -> str:
-    """Return one JSON object on lines of its own."""
-    return json.dumps(body, indent=2, ensure_ascii=True)
+    r"""Return one JSON object on lines of its own; a byte that is no UTF-8 is `\xNN` everywhere."""
+    text = json.dumps(body, indent=2, ensure_ascii=True)
+    if "\\udc" in text:  # half of a pair, which readers of JSON refuse
+        text = _ESCAPE.sub(lambda found: rf"\\x{found[1]}" if found[1] else found[0], text)
+    return text
 
 
 def head(host: Host) -> Json:

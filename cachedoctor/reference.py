@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cachedoctor import api_reference, cli, disk, engines, locators, manual, rules
+from cachedoctor import api_reference, cli, disk, engines, json_reference, locators, manual, rules
 from cachedoctor.api_reference import MADE, WIDTH, head, prose
 from cachedoctor.cli import options
 from cachedoctor.report import size
@@ -49,6 +49,11 @@ def caches_page() -> str:
     return "\n".join(_caches())
 
 
+def json_page() -> str:
+    """Return what every command answers with `--json`, key by key."""
+    return "\n".join(("# JSON", "", _MADE, "", *json_reference.lines(), ""))
+
+
 def commands_page() -> str:
     """Return the commands: usage, what `--help` says, options, exit codes."""
     return "\n".join(_commands())
@@ -59,6 +64,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "python.md": api_reference.page,
     "caches.md": caches_page,
     "commands.md": commands_page,
+    "json.md": json_page,
     **{f"man/{name}": page for name, page in manual.pages().items()},
 }
 

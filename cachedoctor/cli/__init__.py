@@ -30,6 +30,7 @@ COMMANDS = (
     "info",
     "demo",
     "completion",
+    "schema",
 )
 
 

@@ -127,6 +127,18 @@ def runs(ctx: click.Context, _param: click.Parameter, incomplete: str) -> Offers
     ]
 
 
+def schemas(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> Offers:
+    """Offer the answers that have a schema, each with what it says."""
+    from cachedoctor import schema
+
+    parts = schema.whole()["$defs"]
+    return [
+        CompletionItem(name, help=parts[name]["description"])
+        for name in schema.names()
+        if name.startswith(incomplete)
+    ]
+
+
 def files(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> Offers:
     """Let the shell offer files."""
     return [CompletionItem(incomplete, type="file")]

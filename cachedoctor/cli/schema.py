@@ -1,0 +1,24 @@
+"""`cachedoctor schema`."""
+
+from __future__ import annotations
+
+import click
+
+from cachedoctor.cli import offers
+
+
+@click.command(name="schema", short_help="The JSON Schema of what `--json` answers.")
+@click.argument("name", metavar="[COMMAND]", required=False, shell_complete=offers.schemas)
+def command(name: str | None) -> None:
+    """Print the JSON Schema (2020-12) of a command's JSON, or of all commands together.
+
+    Keys are added within a schema number and never renamed, so unknown keys are valid; `examples`
+    are the values that are known now.
+
+    \b
+      cachedoctor schema scan > scan.schema.json
+      cachedoctor schema quarantine-list
+    """
+    from cachedoctor import record, schema
+
+    click.echo(record.dumps(schema.of(name) if name else schema.whole()))

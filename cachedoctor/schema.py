@@ -1,0 +1,72 @@
+"""The JSON of every command, as JSON Schema 2020-12; the whole of it is `schema.json`.
+
+Keys are added within a schema number, so the schema allows keys that it does not know, and gives
+the values of an enumeration as `examples`: what is valid today stays valid. The tests close both,
+so that nothing is answered that is not written down there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from cachedoctor.errors import UsageError
+from cachedoctor.vocabulary import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Schema = dict[str, Any]
+ERROR = "error"
+_LEAD = "#/$defs/"
+
+
+@cache
+def whole() -> Schema:
+    """Return the schema of any answer: a definition a command, one of errors, and their parts."""
+    with open(os.path.join(os.path.dirname(__file__), "schema.json"), encoding="utf-8") as file:
+        found: Schema = json.load(file)
+    return found
+
+
+def names() -> tuple[str, ...]:
+    """Name the answers, that of errors last; a command below another is `quarantine-list`."""
+    return tuple(each["$ref"].removeprefix(_LEAD) for each in whole()["anyOf"])
+
+
+def of(name: str) -> Schema:
+    """Return the schema of one command's answer, an error included, with only what that needs.
+
+    Raises `UsageError` for a name that has none.
+    """
+    known = names()
+    if name not in known:
+        raise UsageError(
+            f"no schema of `{name}`{nearest(name, known)}", hint=f"there are {', '.join(known)}"
+        )
+    document = whole()
+    parts = document["$defs"]
+    answers = dict.fromkeys((name, ERROR))
+    needed = list(answers)
+    for each in needed:  # grows while it is gone through
+        needed += dict.fromkeys(part for part in _references(parts[each]) if part not in needed)
+    return {
+        "$schema": document["$schema"],
+        "$id": f"{document['$id']}:{name}",
+        "title": parts[name]["description"],
+        "anyOf": [{"$ref": _LEAD + each} for each in answers],
+        "$defs": {each: part for each, part in parts.items() if each in needed},
+    }
+
+
+def _references(part: object) -> Iterator[str]:
+    """Go through the names of the definitions that a part of a schema refers to."""
+    if isinstance(part, dict):
+        if isinstance(name := part.get("$ref"), str):
+            yield name.removeprefix(_LEAD)
+        part = list(part.values())
+    if isinstance(part, list):
+        for each in part:
+            yield from _references(each)
