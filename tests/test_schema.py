@@ -10,6 +10,7 @@ import copy
 import dataclasses
 import json
 import os
+import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,7 @@ class Machine:
             "HOME": str(self.home),
             "XDG_STATE_HOME": str(folder / "state"),
             "XDG_CONFIG_HOME": str(folder / "config"),
+            "PYTHONUSERBASE": str(folder / "user"),
         }
 
     def asks(self, *words: str) -> Answer:
@@ -121,6 +123,10 @@ def broken(here: Machine) -> Iterator[Answer]:
     yield here.asks("fix", "--waste", "--yes", "--offline", *mac)
     yield here.asks("quarantine", "empty", "--yes", *mac)
     yield here.asks("where", "fluidaudio", *mac)
+    user = {"userbase": str(here.home.parent / "user")}
+    programs = Path(sysconfig.get_path("scripts", sysconfig.get_preferred_scheme("user"), user))
+    programs.mkdir(parents=True)
+    (programs / "whisperkit-bridge").touch(mode=0o755)
     yield here.asks("info", *mac, "--engine-version", "fluidaudio=0.13.2", "--env", "HF_HOME=/x")
 
 
