@@ -51,7 +51,7 @@ def caches_page() -> str:
 
 def json_page() -> str:
     """Return what every command answers with `--json`, key by key."""
-    return "\n".join(("# JSON", "", _MADE, "", *json_reference.lines(), ""))
+    return "\n".join(("# JSON", "", MADE, "", *json_reference.lines(), ""))
 
 
 def commands_page() -> str:

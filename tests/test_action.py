@@ -133,6 +133,13 @@ def test_no_input_is_written_into_a_script() -> None:
     assert all(row["description"] for row in (ACTION["inputs"] | ACTION["outputs"]).values())
 
 
+def test_the_page_names_every_input_and_output() -> None:
+    """In its tables, with the values that an input may have."""
+    page = (ROOT / "docs" / "how-to" / "ci.md").read_text()
+    for name in (*ACTION["inputs"], *ACTION["outputs"]):
+        assert re.search(rf"^\| .*`{name}`.* \|", page, re.MULTILINE), name
+
+
 def test_a_model_that_is_ready(runner: Path, model: Path, home: Path) -> None:
     """Exit code 0, its path and the whole answer; nothing in the cache is touched."""
     before = fingerprint(home)

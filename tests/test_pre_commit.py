@@ -31,6 +31,8 @@ def test_the_hooks_are_commands_that_there_are() -> None:
     """Each entry, with its arguments and a file, is understood."""
     hooks: list[dict[str, Any]] = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
     assert {row["id"] for row in hooks} == HOOKS
+    page = (ROOT / "docs" / "how-to" / "ci.md").read_text()
+    assert all(f"      - id: {name}\n" in page for name in HOOKS)
     for row in hooks:
         named = ["models.lock"] if row.get("pass_filenames", True) else []
         words: list[str] = row["entry"].split(" ") + row.get("args", []) + named

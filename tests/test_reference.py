@@ -87,7 +87,10 @@ def test_without_a_folder_the_writer_says_how(tmp_path: Path) -> None:
     assert written == set(reference.PAGES)
 
 
-@pytest.mark.parametrize("name", [*reference.PAGES, "../README.md"])
+HOW_TO = [f"how-to/{path.name}" for path in (DOCS / "how-to").glob("*.md")]
+
+
+@pytest.mark.parametrize("name", [*reference.PAGES, *HOW_TO, "../README.md"])
 def test_links_lead_somewhere(name: str) -> None:
     """A link to a page or to a heading finds it."""
     text = (DOCS / name).read_text()
