@@ -92,10 +92,22 @@ def _thing(name: str, thing: Any) -> Iterator[str]:
                 yield from ("", f"- `{shown}`: {' '.join(about.split())}")
 
 
+class _Plain:
+    """A default whose own words would be an address in memory."""
+
+    def __repr__(self) -> str:
+        return "..."
+
+
+def _is_object(parameter: inspect.Parameter) -> bool:
+    return " object at 0x" in repr(parameter.default)
+
+
 def _signature(name: str, function: Any) -> list[str]:
     """Return a call with its parameters, over several lines where it is long."""
     signature = inspect.signature(function)
     shown = [p for p in signature.parameters.values() if p.name not in ("self", "cls")]
+    shown = [p.replace(default=_Plain()) if _is_object(p) else p for p in shown]
     whole = f"{name}{signature.replace(parameters=shown)}".replace("'", "")
     if len(whole) <= WIDTH - 12:
         return [whole]

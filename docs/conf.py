@@ -10,7 +10,7 @@ author = "the cachedoctor authors"
 copyright = author
 release = version = VERSION
 extensions = ["myst_parser", "sphinx_copybutton"]
-exclude_patterns = ["figures"]
+exclude_patterns = ["figures", "man"]
 html_theme = "furo"
 html_title = f"cachedoctor {VERSION}"
 html_show_sphinx = False

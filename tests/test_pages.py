@@ -38,6 +38,7 @@ def test_what_a_page_shows_is_what_comes(name: str) -> None:
 @pytest.mark.parametrize("name", RUN)
 def test_no_command_hides_in_another_block(name: str) -> None:
     """What begins with a prompt or with our name is a console block, and so it is run."""
+    assert not re.search(r"^ +```", text_of(name), re.MULTILINE), "a block that is not seen here"
     for block in pages.blocks(text_of(name)):
         if block.kind in ("console", "python"):
             continue
@@ -50,7 +51,7 @@ def test_no_command_hides_in_another_block(name: str) -> None:
 def commands_of(text: str) -> list[list[str]]:
     """Return the words of each of our commands in a shell's lines."""
     found = []
-    for line in text.splitlines():
+    for line in text.replace("\\\n> ", "").splitlines():
         for part in re.split(r"\|\||&&|[|;]", line.removeprefix("$ ").split(" # ")[0]):
             words = shlex.split(part.split(">")[0], comments=True)
             if words and words[0] == "cachedoctor":
@@ -61,12 +62,12 @@ def commands_of(text: str) -> list[list[str]]:
 def parse(words: list[str]) -> None:
     """Parse a command as far as its options and arguments, without running it."""
     group: click.Command = cli.group
-    context = click.Context(cli.group)
+    context = click.Context(cli.group, **cli.group.context_settings)
     while isinstance(group, click.Group):
         command = group.get_command(context, words[0])
         assert command is not None, words
         group, words = command, words[1:]
-    group.make_context(group.name, list(words), resilient_parsing=False)
+    group.make_context(group.name, list(words), parent=context)
 
 
 @pytest.mark.parametrize("name", RUN)
@@ -84,7 +85,8 @@ def examples() -> list[list[str]]:
     """Return the examples in every command's help."""
     found = []
     for name in cli.COMMANDS:
-        command = cli.group.get_command(click.Context(cli.group), name)
+        context = click.Context(cli.group, **cli.group.context_settings)
+        command = cli.group.get_command(context, name)
         assert command is not None
         for line in (command.help or "").splitlines():
             example = re.match(r" +(cachedoctor .*?)(?:   .*)?$", line)
