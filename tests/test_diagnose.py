@@ -32,7 +32,53 @@ SAID = {
         "CD201"
     ),
     "safetensors_rust.SafetensorError: Error while deserializing header: header too small": "CD201",
+    # of Apple's engines: from reports and from their sources, which `symptoms.toml` names
+    "/a/MelSpectrogram.mlmodelc/coremldata.bin is not a valid .mlmodelc file because the first "
+    "word (1329865020) is not recognizable.": "CD202",
+    "MelSpectrogram.mlmodelc/coremldata.bin is not a valid .mlmodelc file because the first word "
+    "(1936876918) is not recognizable.": "CD202",
+    "/a/Encoder.mlmodelc/coremldata.bin is not a valid .mlmodelc file because the first word (7) "
+    "is not recognizable.": "CD202",
+    "Error: Unable to load model: file:///Users/a/Models/openai_whisper-large-v3/"
+    "MelSpectrogram.mlmodelc/. Compile the model with Xcode or `MLModel.compileModel(at:)`.": (
+        "CD102"
+    ),
+    'NSLocalizedDescription = "at /T/m.mlmodelc/model.mil:11:258: Error parsing MIL model: at '
+    "/T/m.mlmodelc/model.mil:11:258: Could not open /T/m.mlmodelc/weights/weight.bin": "CD102",
+    "Failed to build the model execution plan using a model architecture file '/a/model.mil' with "
+    "error code: -14.": "CD207",
+    "Model file not found at /Users/a/openai_whisper-tiny/TextDecoder.mlmodelc": "CD101",
+    'Multiple models found matching "*openai*large/*" in argmaxinc/whisperkit-coreml': "CD101",
+    "Error: Tokenizer is unavailable": "CD104",
+    "Offline mode error: Repository not available locally": "CD101",
+    "Offline mode error: Metadata not available for weight.bin": "CD419",
+    "File integrity check failed: Hash mismatch for weight.bin": "CD301",
+    "Invalid metadata: Could not remove corrupted metadata file: permission": "CD412",
+    "ASR model 'parakeet_vocab.json' not found at: /a/parakeet-tdt-0.6b-v3": "CD101",
+    "[ERROR] Missing coremldata.bin in Encoder.mlmodelc": "CD102",
+    "Deleting cache and re-downloading\u2026": "CD102",
+    "FluidAudio offline mode: required models missing for parakeet-tdt-0.6b-v3: "
+    "JointDecisionv3.mlmodelc": "CD106",
+    "Load still failing and 2 parakeet-tdt-0.6b-v3 file(s) are smaller than their published "
+    "HuggingFace size": "CD201",
+    "Load still failing but all 12 required parakeet-tdt-0.6b-v3 files match their published "
+    "HuggingFace sizes": "CD207",
+    "Downloaded artifact for Encoder.mlmodelc/model.mil is invalid (HTML); refusing to cache it.": (
+        "CD202"
+    ),
 }
+# What looks alike and means something else.
+NEAR = (
+    "Unable to load model: the file is not there",
+    "Model file not found at /Users/a/ggml-tiny.bin",
+    "No models found",
+    "Hash mismatch for the password",
+    "ASR model loaded",
+    "Missing coremldata in the list",
+    "Deleting cache entries older than a day",
+    "the first word (1329865020) of the speech",
+    "Offline mode is on",
+)
 
 
 def test_every_symptom_is_of_known_engines_and_codes() -> None:
@@ -52,6 +98,21 @@ def test_what_engines_say_is_recognised(text: str) -> None:
     (one,) = diagnosis.recognise(line.encode() for line in log)
     assert one.line == 3
     assert SAID[text] in one.symptom.codes
+
+
+@pytest.mark.parametrize("text", NEAR)
+def test_what_only_looks_alike_is_not_recognised(text: str) -> None:
+    """A pattern needs more than a word that engines share with the world."""
+    assert diagnosis.recognise([text.encode()]) == ()
+
+
+def test_every_symptom_of_apples_engines_has_a_text_here() -> None:
+    """A pattern that nothing was tried on may match nothing."""
+    said = [text.encode() for text in SAID]
+    seen = {one.symptom.pattern for text in said for one in diagnosis.recognise([text])}
+    for symptom in diagnosis.symptoms():
+        if {"whisperkit", "fluidaudio"} & set(symptom.engines):
+            assert symptom.pattern in seen
 
 
 def test_the_cache_is_looked_at(home: Path, tmp_path: Path) -> None:
