@@ -15,13 +15,17 @@ from cachedoctor import doctor
 from cachedoctor.findings import Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from cachedoctor.findings import Finding
     from cachedoctor.host import Host
 
 _PIECE_BYTES = 1 << 16  # a line is searched in pieces of this length: logs may have none
 _OVERLAP_BYTES = 1 << 10  # so that no text is cut in two
+_BATCH_BYTES = 1 << 18
+_SPECIAL, _MAYBE = ".^$*+?{}[]()|\\", ("?", "*")
+# A pattern's parts: what is escaped, a class, the beginning of a group, a count, or one character.
+_TOKEN = re.compile(r"\\.|\[(?:\\.|[^\]])+\]|\(\?(?:P<\w+>|:|!|=)|\{[\d,]+\}|.", re.DOTALL)
 
 
 class Symptom(NamedTuple):
@@ -64,14 +68,62 @@ def symptoms() -> tuple[Symptom, ...]:
 
 def recognise(lines: Iterable[bytes]) -> tuple[Recognised, ...]:
     """Return what is known of a text, each symptom once; constant memory, whatever its length."""
-    known = [(symptom, re.compile(symptom.pattern)) for symptom in symptoms()]
-    found: dict[Symptom, Recognised] = {}
+    unseen = {
+        symptom: (
+            [word.encode() for word in literals(symptom.pattern)],
+            re.compile(symptom.pattern),
+        )
+        for symptom in symptoms()
+    }
+    found: list[Recognised] = []
+    for first, batch in _batches(lines):
+        together = b"\n".join(batch)
+        for symptom, (words, pattern) in list(unseen.items()):
+            if not any(word in together for word in words):  # faster than to search each line
+                continue
+            for number, line in enumerate(batch, first):
+                text = line.decode("utf-8", "replace").rstrip("\n")
+                if pattern.search(text):
+                    found.append(Recognised(symptom, number, text[:500]))
+                    del unseen[symptom]
+                    break
+    return tuple(sorted(found, key=lambda one: one.line))
+
+
+def literals(pattern: str) -> list[str]:
+    """Return texts of which whatever matches `pattern` has one in it: the longest that is certain.
+
+    One for each alternative outside of brackets; an empty one where nothing is certain.
+    """
+    found: list[str] = []
+    runs, run, depth = [""], "", 0
+    for token in _TOKEN.findall(pattern):
+        if token == "|" and depth == 0:
+            found.append(max([*runs, run], key=len))
+            runs, run = [""], ""
+            continue
+        plain = token[1:] if re.fullmatch(r"\\[^\w\s]", token) else token
+        if depth == 0 and len(plain) == 1 and (token != plain or plain not in _SPECIAL):
+            run += plain
+            continue
+        if token in _MAYBE or token.startswith("{"):
+            run = run[:-1]  # what is before it may not be there
+        runs.append(run)
+        run = ""
+        depth += token.count("(") - token.count(")")
+    return [*found, max([*runs, run], key=len)]
+
+
+def _batches(lines: Iterable[bytes]) -> Iterator[tuple[int, list[bytes]]]:
+    """Go through lines by the hundred thousand bytes, with the number of each batch's first."""
+    first, batch, size = 1, list[bytes](), 0
     for number, line in enumerate(lines, 1):
-        text = line.decode("utf-8", "replace").rstrip("\n")
-        for symptom, pattern in known:
-            if symptom not in found and pattern.search(text):
-                found[symptom] = Recognised(symptom, number, text[:500])
-    return tuple(found.values())
+        batch.append(line)
+        size += len(line)
+        if size > _BATCH_BYTES:
+            yield first, batch
+            first, batch, size = number + 1, [], 0
+    yield first, batch
 
 
 def pieces(data: Iterable[bytes]) -> Iterable[bytes]:

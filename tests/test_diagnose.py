@@ -100,6 +100,27 @@ def test_what_engines_say_is_recognised(text: str) -> None:
     assert SAID[text] in one.symptom.codes
 
 
+def test_what_every_match_holds_is_told_from_the_pattern() -> None:
+    """A text is passed over unless it has this in it, so it may never be too much."""
+    for pattern, word in {
+        "plain text": "plain text",
+        r"a\.b \((?P<n>\d+)\) of it": ") of it",
+        "colou?r of it": "r of it",
+        "ab*cdef": "cdef",
+        "(?:one|two) models": " models",
+        "x{2,3}yz": "yz",
+        "[abc]+ said": " said",
+        ".*": "",
+    }.items():
+        assert diagnosis.literals(pattern) == [word], pattern
+    assert diagnosis.literals("either (this|that)|or [a|b]") == ["either ", "or "]
+    for text in SAID:
+        (one,) = diagnosis.recognise([text.encode()])
+        assert any(word in text for word in diagnosis.literals(one.symptom.pattern))
+    for symptom in diagnosis.symptoms():
+        assert min(map(len, diagnosis.literals(symptom.pattern))) >= 8, symptom.pattern
+
+
 @pytest.mark.parametrize("text", NEAR)
 def test_what_only_looks_alike_is_not_recognised(text: str) -> None:
     """A pattern needs more than a word that engines share with the world."""
