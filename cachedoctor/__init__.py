@@ -18,14 +18,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cachedoctor.doctor import scan
     from cachedoctor.host import Host
-    from cachedoctor.surgery import apply, plan
+    from cachedoctor.planning import plan
+    from cachedoctor.surgery import apply
     from cachedoctor.verdict import ensure, preflight
 
 _HOMES = {
     "Host": "host",
     "apply": "surgery",
     "ensure": "verdict",
-    "plan": "surgery",
+    "plan": "planning",
     "preflight": "verdict",
     "scan": "doctor",
 }

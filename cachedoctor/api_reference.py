@@ -21,7 +21,8 @@ _VALUES = (
     ("findings", ("Finding", "Severity", "Repair", "Safety")),
     ("doctor", ("Report", "Checked")),
     ("verdict", ("Verdict",)),
-    ("surgery", ("Plan", "Outcome")),
+    ("planning", ("Plan",)),
+    ("surgery", ("Outcome",)),
     ("errors", ("CacheDoctorError", "UsageError", "CannotLookError", "RepairError")),
 )
 _FIELD = re.compile(r"^    (\w+): ([^=#\n]+?)(?: = ([^#\n]+?))?(?:  # (.*))?$", re.MULTILINE)

@@ -7,7 +7,7 @@ import io
 import textwrap
 from typing import TYPE_CHECKING
 
-from cachedoctor.report import WIDTH, plural, printable, size
+from cachedoctor.text import WIDTH, plural, printable, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

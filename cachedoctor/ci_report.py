@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor.findings import Severity
-from cachedoctor.report import printable
+from cachedoctor.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -5,7 +5,8 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from cachedoctor.report import WIDTH, printable, repairable
+from cachedoctor.report import repairable
+from cachedoctor.text import WIDTH, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

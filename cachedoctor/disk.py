@@ -14,11 +14,10 @@ import stat
 import sys
 from typing import TYPE_CHECKING
 
-from cachedoctor.errors import LockHeldError, RepairError
 from cachedoctor.vocabulary import SILENT, Stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Iterator
 
     from cachedoctor.vocabulary import Progress
 
@@ -168,6 +167,13 @@ def restore_times(path: str, mode: int, mtime_ns: int) -> None:
     os.utime(path, ns=(found.st_atime_ns, mtime_ns))
 
 
+def folder_above(path: str) -> str:
+    """Return the nearest folder at or above `path` that is there."""
+    while not os.path.isdir(path):
+        path = os.path.dirname(path)
+    return path
+
+
 def free_bytes(path: str) -> int:
     """Return how much this user may still write on the file system of `path`."""
     found = os.statvfs(path)
@@ -191,100 +197,6 @@ def fsync_folder(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextlib.contextmanager
-def hold_lock(path: str) -> Iterator[None]:
-    """Hold a lock file for as long as the body runs, making the file where it is missing.
-
-    The same kind of lock as the hub client's. Raises `LockHeldError` when somebody else holds it,
-    `RepairError` when the file system knows no locks.
-    """
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
-    with contextlib.ExitStack() as held:
-        try:
-            descriptor = os.open(path, flags, 0o664)
-            held.callback(os.close, descriptor)
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise LockHeldError(
-                f"somebody else holds `{path}`", hint="wait until it is done, then try again"
-            ) from error
-        except OSError as error:
-            raise RepairError(f"`{path}` cannot be locked: {error.strerror}") from error
-        yield
-
-
-def lock_held(path: str) -> bool | None:
-    """Say whether somebody holds a lock file; `None` when it is not there or cannot be read.
-
-    Asks with a shared lock on a read-only descriptor and lets go at once.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
-    except OSError:
-        return None
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return None
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
-    return False
-
-
-def open_elsewhere(paths: Collection[str]) -> set[str] | None:
-    """Return which of these files another process has open, or `None` where that is not shown.
-
-    Linux: one pass over `/proc/*/fd`, which shows our own processes, and everybody's to root.
-    macOS: `lsof`.
-    """
-    if sys.platform == "darwin":
-        return _lsof(paths)
-    wanted: dict[tuple[int, int], list[str]] = {}  # hard links are several names of one file
-    for path in paths:
-        found = stamp(path)
-        if found is not None:
-            wanted.setdefault((found.device, found.inode), []).append(path)
-    try:
-        processes = [name for name in os.listdir("/proc") if name.isdigit()]
-    except OSError:
-        return None
-    own = str(os.getpid())
-    seen: set[str] = set()
-    for process in processes:
-        if process == own:
-            continue
-        folder = f"/proc/{process}/fd"
-        with contextlib.suppress(OSError):
-            for name in os.listdir(folder):
-                with contextlib.suppress(OSError):
-                    status = os.stat(f"{folder}/{name}")
-                    seen.update(wanted.get((status.st_dev, status.st_ino), ()))
-    return seen
-
-
-def _lsof(paths: Collection[str]) -> set[str] | None:
-    import subprocess
-
-    command = ["/usr/sbin/lsof", "-F", "pn", "--", *paths]
-    try:
-        shown = subprocess.run(command, capture_output=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    own = os.getpid()
-    process = own
-    seen = set()
-    for line in os.fsdecode(shown.stdout).splitlines():
-        if line.startswith("p"):
-            process = int(line[1:])
-        elif line.startswith("n") and process != own and line[1:] in paths:
-            seen.add(line[1:])
-    return seen
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from cachedoctor import engines, rules, verification
 from cachedoctor.findings import Finding, Severity
 from cachedoctor.locators import inside
+from cachedoctor.rules import precedence
 from cachedoctor.survey import look
 from cachedoctor.vocabulary import SILENT, State, Status, Survey
 
@@ -208,7 +209,7 @@ def _judge(
     order = {entry.id: number for number, entry in enumerate(entries)}
     kept = [
         finding
-        for finding in rules.settle(found)
+        for finding in precedence.settle(found)
         if any(entry in order for entry in finding.entries)
         or (not finding.entries and (not layouts or finding.locator in (None, *layouts)))
     ]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from cachedoctor import bridge, disk, locators
 from cachedoctor.config import NAME
 from cachedoctor.host import config_folder
-from cachedoctor.report import plural, printable, size
+from cachedoctor.text import plural, printable, size
 from cachedoctor.version import VERSION
 
 if TYPE_CHECKING:

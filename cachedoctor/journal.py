@@ -24,7 +24,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cachedoctor import disk, moves
+from cachedoctor import disk, holders, moves
 from cachedoctor.errors import RepairError
 from cachedoctor.findings import Link, MakeFolder, Put, Rename, Repair, SetAside
 from cachedoctor.vocabulary import Stamp
@@ -84,7 +84,7 @@ class Run:
         """
         prepare(runs_folder)
         for root in {repair.root for repair in repairs if repair.root}:
-            if not disk.same_file_system(_existing(root), runs_folder):
+            if not disk.same_file_system(disk.folder_above(root), runs_folder):
                 raise RepairError(f"`{root}` is a file system of its own: nothing can be set aside")
         stem = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
         while True:  # a fix of two file systems has two runs in one second: ids must differ
@@ -383,8 +383,8 @@ class Run:
 
 def runs_folder(root: str, state_folder: str) -> str:
     """Return where the runs of `root` belong, there or not yet: renames need one file system."""
-    there = _existing(root)
-    if disk.same_file_system(there, _existing(state_folder)):
+    there = disk.folder_above(root)
+    if disk.same_file_system(there, disk.folder_above(state_folder)):
         return os.path.join(state_folder, "runs")
     above = os.path.dirname(root)
     if there == root and not disk.same_file_system(root, above):
@@ -418,7 +418,7 @@ def runs(folder: str) -> list[Run]:
 
 def unfinished(folders: Sequence[str]) -> list[Run]:
     """Return the runs without an end, but for those that are being worked on right now."""
-    idle = [folder for folder in folders if not disk.lock_held(lock_file(folder))]
+    idle = [folder for folder in folders if not holders.lock_held(lock_file(folder))]
     return [run for folder in idle for run in runs(folder) if run.state in OPEN]
 
 
@@ -432,13 +432,6 @@ def _explained(hint: str) -> Iterator[None]:
         raise RepairError(
             f"{error.strerror}: `{where}`" if where else str(error), hint=hint
         ) from error
-
-
-def _existing(path: str) -> str:
-    """Return the nearest folder at or above `path` that is there."""
-    while not os.path.isdir(path):
-        path = os.path.dirname(path)
-    return path
 
 
 def _below(path: str, folder: str) -> bool:

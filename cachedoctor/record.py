@@ -9,7 +9,9 @@ import re
 from typing import TYPE_CHECKING
 
 from cachedoctor.findings import Finding, Severity
-from cachedoctor.report import counts, held, printable, repairable
+from cachedoctor.held import held
+from cachedoctor.report import counts, repairable
+from cachedoctor.text import printable
 from cachedoctor.version import VERSION
 
 if TYPE_CHECKING:
@@ -22,8 +24,9 @@ if TYPE_CHECKING:
     from cachedoctor.journal import Kept
     from cachedoctor.lockfile import Lock
     from cachedoctor.locking import Locked
+    from cachedoctor.planning import Plan
     from cachedoctor.rules import Rule
-    from cachedoctor.surgery import Outcome, Plan
+    from cachedoctor.surgery import Outcome
     from cachedoctor.verdict import Verdict
     from cachedoctor.vocabulary import Entry
 

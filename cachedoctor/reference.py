@@ -18,8 +18,8 @@ import click
 from cachedoctor import api_reference, cli, disk, engines, json_reference, locators, manual, rules
 from cachedoctor.api_reference import MADE, WIDTH, head, prose
 from cachedoctor.cli import options
-from cachedoctor.report import size
 from cachedoctor.rules._entries import span
+from cachedoctor.text import size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -7,7 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 from cachedoctor.findings import CdnFetch, Finding, HubFetch, LocalCopy, Safety, Text
-from cachedoctor.report import WIDTH, counting, plural, printable, size
+from cachedoctor.report import counting
+from cachedoctor.text import WIDTH, plural, printable, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from cachedoctor.findings import Repair, Source
     from cachedoctor.host import Host
     from cachedoctor.journal import Kept
-    from cachedoctor.surgery import Outcome, Plan
+    from cachedoctor.planning import Plan
+    from cachedoctor.surgery import Outcome
 
 _INDENT = " " * 13
 

@@ -7,21 +7,20 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from cachedoctor.findings import Finding, Severity
-from cachedoctor.locators import FolderListing
-from cachedoctor.locators.hub_cache import HubListing
+from cachedoctor.held import held, held_everywhere
+from cachedoctor.text import WIDTH, plural, printable, size
 from cachedoctor.version import VERSION
 from cachedoctor.vocabulary import SIZES, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from cachedoctor.doctor import Report
     from cachedoctor.findings import Readiness
     from cachedoctor.host import Host
     from cachedoctor.verdict import Verdict
-    from cachedoctor.vocabulary import Entry, Survey
+    from cachedoctor.vocabulary import Entry
 
-WIDTH = 80
 _INDENT = " " * 10
 _MODELS_WIDTH = 40
 LAYOUTS = {
@@ -33,73 +32,6 @@ LAYOUTS = {
     "ggml-folder": "GGML files",
 }
 
-Json = dict[str, object]
-
-
-def size(count: int) -> str:
-    """Return a number of bytes in binary units with one decimal."""
-    amount = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if amount < 1024:
-            return f"{count} B" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    return f"{amount:.1f} TiB"
-
-
-def printable(text: str) -> str:
-    r"""Return `text` safe for a terminal: control characters and undecodable bytes as `\\xNN`."""
-    if text.isprintable():
-        return text
-    shown = []
-    for character in text:
-        number = ord(character)
-        if 0xDC80 <= number <= 0xDCFF:
-            shown.append(f"\\x{number - 0xDC00:02x}")
-        elif character.isprintable():
-            shown.append(character)
-        else:
-            escape = character.encode("utf-8", "surrogatepass")
-            shown.append("".join(f"\\x{byte:02x}" for byte in escape))
-    return "".join(shown)
-
-
-def plural(count: int, noun: str) -> str:
-    """Return a count and its noun."""
-    many = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
-    return f"{count} {noun if count == 1 else many}"
-
-
-class Held:
-    """Count files and their bytes, each once however many names it has."""
-
-    def __init__(self, files: Iterable[tuple[int, ...]] = ()) -> None:
-        """Count these: device, inode and length of each."""
-        self._inodes: dict[int, set[int]] = {}
-        self.files = 0
-        self.bytes = 0
-        self.add(files)
-
-    def add(self, files: Iterable[tuple[int, ...]]) -> None:
-        """Count what was not counted yet."""
-        known: set[int] = set()
-        last = None
-        for device, inode, length in files:
-            if device != last:
-                known, last = self._inodes.setdefault(device, set()), device
-            if inode not in known:
-                known.add(inode)
-                self.files += 1
-                self.bytes += length
-
-    def holds(self, device: int, inode: int) -> bool:
-        """Say whether a file was counted."""
-        return inode in self._inodes.get(device, ())
-
-
-def held(entries: Iterable[Entry]) -> Held:
-    """Count the files of entries."""
-    return Held(file for entry in entries for file in entry.held)
-
 
 def counts(findings: Sequence[Finding]) -> dict[Severity, int]:
     """Count findings by severity."""
@@ -109,29 +41,6 @@ def counts(findings: Sequence[Finding]) -> dict[Severity, int]:
 def repairable(finding: Finding) -> bool:
     """Say whether `fix` could cure a finding by itself."""
     return finding.repair is not None and finding.repair.safety.value != "manual"
-
-
-def held_everywhere(survey: Survey) -> Held:
-    """Count every file in the models' places, also what is in no model."""
-    found = held(survey.entries)
-    for root in survey.roots:
-        listing = root.listing
-        if isinstance(listing, HubListing):
-            looks = [
-                *listing.store.values(),
-                *(
-                    listing.repositories[folder].blobs[name]
-                    for folder, names in listing.unlinked.items()
-                    for name in names
-                ),
-            ]
-            found.add(look.stamp[:3] for look in looks if look.stamp)
-            found.add(left.stamp[:3] for left in (*listing.legacy, *listing.probes))
-            for repository in listing.repositories.values():
-                found.add(partial.stamp[:3] for partial in repository.partials)
-        elif isinstance(listing, FolderListing):
-            found.add(left.stamp[:3] for lefts in listing.partials.values() for left in lefts)
-    return found
 
 
 def scan_lines(

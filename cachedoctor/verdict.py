@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from cachedoctor.engines import Engine
     from cachedoctor.findings import Finding, Repair
     from cachedoctor.lockfile import Lock
+    from cachedoctor.planning import Plan
     from cachedoctor.staging import Network
-    from cachedoctor.surgery import Plan
 
 
 class Verdict(NamedTuple):
@@ -134,7 +134,7 @@ def ensure(
     says. Raises `UsageError` as `preflight` does, and `RepairError`, with the cache as it was, when
     a repair cannot be made.
     """
-    from cachedoctor import staging, surgery
+    from cachedoctor import planning, staging, surgery
 
     here = host or Host.look()
     verdict = preflight(engine, size=size, model=model, lock=lock, host=here)
@@ -146,11 +146,11 @@ def ensure(
     ]
     report = doctor.scan(here, [engine], models=names, lock=lock, progress=network.progress)
     absent = (
-        surgery.absent_locked(report)
+        planning.absent_locked(report)
         if lock
-        else surgery.absent_model(report, engine, size=size, model=model)
+        else planning.absent_model(report, engine, size=size, model=model)
     )
-    plan = surgery.plan(report, absent=absent, network=network)
+    plan = planning.plan(report, absent=absent, network=network)
     if (plan.cures or plan.unfinished) and allow(plan):
         surgery.apply(plan, report, network)
         verdict = preflight(engine, size=size, model=model, lock=lock, host=here)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from cachedoctor.report import WIDTH, counting, findings_lines, plural, printable, size
+from cachedoctor.report import counting, findings_lines
+from cachedoctor.text import WIDTH, plural, printable, size
 from cachedoctor.version import VERSION
 
 if TYPE_CHECKING:

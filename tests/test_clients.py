@@ -15,8 +15,8 @@ import pytest
 
 from cachedoctor import doctor
 from cachedoctor.findings import Severity
+from cachedoctor.held import held
 from cachedoctor.host import Host
-from cachedoctor.report import held
 from cachedoctor.vocabulary import Status
 from tests import builders, clients, worlds
 from tests.conftest import fingerprint

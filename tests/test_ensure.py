@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cachedoctor.host import Host
-    from cachedoctor.surgery import Plan
+    from cachedoctor.planning import Plan
 
 
 @pytest.fixture

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import pytest
 
-from cachedoctor import doctor, rules, surgery
+from cachedoctor import doctor, planning, rules, surgery
 from cachedoctor.host import Host
 from cachedoctor.locators import regular
+from cachedoctor.rules import precedence
 from cachedoctor.staging import Network
 from cachedoctor.verdict import preflight
 from cachedoctor.vocabulary import Files, State
@@ -56,7 +57,7 @@ class World(NamedTuple):
         """Repair these codes, or everything and waste too, without a network."""
         report = doctor.scan(self.host, deep=deep)
         network = Network(self.host, offline=True)
-        plan = surgery.plan(report, codes=codes, waste=True, network=network)
+        plan = planning.plan(report, codes=codes, waste=True, network=network)
         surgery.apply(plan, report, network)
 
 
@@ -592,7 +593,7 @@ def test_the_content_of_another_known_model_is_named(world: World) -> None:
         if isinstance(rule, rules.EntryRule)
         for finding in rule.check(entry, seen)
     ]
-    (finding,) = rules.settle(found)
+    (finding,) = precedence.settle(found)
     assert (finding.code, finding.message) == ("CD303", "`weights.bin` is faster-whisper's `base`")
 
 

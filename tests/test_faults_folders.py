@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from cachedoctor import doctor, surgery
+from cachedoctor import doctor, planning, surgery
 from cachedoctor.errors import RepairError
 from cachedoctor.host import Host
 from cachedoctor.staging import Network
@@ -96,7 +96,7 @@ class Mac(NamedTuple):
         """Repair everything and waste too, without a network."""
         report = doctor.scan(self.host)
         network = Network(self.host, offline=True)
-        surgery.apply(surgery.plan(report, waste=True, network=network), report, network)
+        surgery.apply(planning.plan(report, waste=True, network=network), report, network)
 
 
 def annotate(folder: Path, books: Path, *, time_s: float) -> None:

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from cachedoctor import disk, journal, moves
+from cachedoctor import disk, holders, journal, moves
 from cachedoctor.errors import RepairError
 from cachedoctor.findings import (
     Guard,
@@ -545,7 +545,7 @@ def test_runs_are_the_newest_last(tmp_path: Path) -> None:
 def test_a_run_at_work_is_not_unfinished(tmp_path: Path) -> None:
     """Only a run that nobody works on is reported as interrupted."""
     journal.Run.create(str(tmp_path), (), now=0.0)
-    with disk.hold_lock(journal.lock_file(str(tmp_path))):
+    with holders.hold_lock(journal.lock_file(str(tmp_path))):
         assert journal.unfinished([str(tmp_path)]) == []
     assert len(journal.unfinished([str(tmp_path), str(tmp_path / "missing")])) == 1
 

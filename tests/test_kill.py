@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cachedoctor import demo, disk, doctor, surgery
+from cachedoctor import demo, disk, doctor, planning, surgery
 from cachedoctor.host import Host
 from cachedoctor.staging import Network
 from tests.conftest import fingerprint
@@ -31,7 +31,7 @@ class World:
     def fix(self) -> None:
         """Plan and apply everything, waste too."""
         report = doctor.scan(self.host)
-        plan = surgery.plan(report, waste=True, network=self.network)
+        plan = planning.plan(report, waste=True, network=self.network)
         surgery.apply(plan, report, self.network)
 
     def findings(self) -> set[str]:

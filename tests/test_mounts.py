@@ -28,7 +28,7 @@ exec "$2" -c "$3"
 WORLD = """
 import os
 from pathlib import Path
-from cachedoctor import doctor, errors, surgery
+from cachedoctor import doctor, errors, planning, surgery
 from cachedoctor.host import Host
 from cachedoctor.staging import Network
 from tests import builders_models, test_faults, worlds
@@ -45,7 +45,7 @@ def codes(deep=False):
 def fix():
     report = doctor.scan(host)
     network = Network(host, offline=True)
-    return surgery.apply(surgery.plan(report, network=network), report, network)
+    return surgery.apply(planning.plan(report, network=network), report, network)
 """
 
 

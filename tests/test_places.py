@@ -171,7 +171,7 @@ def test_other_folders_are_not_looked_into(home: Path, host: Host) -> None:
 
 def test_totals_count_every_file_once(home: Path, host: Host) -> None:
     """What a scan says it saw is what the files of the cache take up, links counted once."""
-    from cachedoctor import report
+    from cachedoctor import held
 
     hub = worlds.hub_of(home)
     files = {**worlds.whisper_files(), "again.json": worlds.whisper_files()["config.json"]}
@@ -179,7 +179,7 @@ def test_totals_count_every_file_once(home: Path, host: Host) -> None:
     worlds.repository(hub, worlds.TINY, files, commit="d" * 40, ref="old")
     (path / "blobs" / ("7" * 64)).write_bytes(b"an orphan")
     blobs = [file for file in (path / "blobs").iterdir() if file.is_file()]
-    seen = report.held_everywhere(doctor.scan(host).survey)
+    seen = held.held_everywhere(doctor.scan(host).survey)
     assert seen.bytes == sum(file.stat().st_size for file in blobs)
     assert seen.files == len(blobs)
 

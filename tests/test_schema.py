@@ -49,6 +49,9 @@ ROOM = {  # `docs/design.md` promises it, and today there is always one
     "#/$defs/readiness/path null",
     "#/$defs/verdict/model null",
     "#/$defs/verdict/path null",
+    # which of the two depends on whether the installed wheel holds the bridges
+    "#/$defs/facts/bridges[] null",
+    "#/$defs/facts/bridges[] string",
 }
 WITHIN = ("origin", "head", "scan")  # definitions that others begin with, so closed only there
 

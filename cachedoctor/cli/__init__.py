@@ -105,7 +105,7 @@ def main() -> None:
 
 
 def _fail(message: str, hint: str, code: int) -> int:
-    from cachedoctor.report import printable
+    from cachedoctor.text import printable
 
     click.echo(f"Error: {printable(message)}", err=True)
     if hint:

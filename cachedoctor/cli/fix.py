@@ -21,8 +21,8 @@ from cachedoctor.host import Host
 
 if TYPE_CHECKING:
     from cachedoctor.doctor import Report
+    from cachedoctor.planning import Plan
     from cachedoctor.staging import Network
-    from cachedoctor.surgery import Plan
 
 
 @click.command(name="fix", short_help="Plan, show, ask, repair, look again.")
@@ -70,7 +70,7 @@ def command(
       cachedoctor fix CD502                    one kind of finding, notes too
       cachedoctor fix --lock models.lock       fetches exactly these revisions
     """
-    from cachedoctor import record, repair_report, surgery
+    from cachedoctor import planning, record, repair_report, surgery
     from cachedoctor.cli import console
 
     network = _network(host, offline=offline, mirror=mirror, quiet=quiet)
@@ -78,10 +78,10 @@ def command(
     _known(codes)
     read_all = deep or "CD301" in codes or lock is not None
     found = _look(host, names, size, model, lock, deep=read_all, network=network)
-    absent = surgery.absent_locked(found)
+    absent = planning.absent_locked(found)
     if size or model:
-        absent = surgery.absent_model(found, names[0], size=size, model=model)
-    plan = surgery.plan(found, codes=codes, waste=waste, absent=absent, network=network)
+        absent = planning.absent_model(found, names[0], size=size, model=model)
+    plan = planning.plan(found, codes=codes, waste=waste, absent=absent, network=network)
     show = not quiet and format_ == "text"
     if show:
         console.say(repair_report.plan_lines(plan, found))

@@ -66,7 +66,7 @@ def command(
     from cachedoctor import lockfile, locking
     from cachedoctor.cli import console
     from cachedoctor.errors import UsageError
-    from cachedoctor.report import plural
+    from cachedoctor.text import plural
     from cachedoctor.version import VERSION
 
     if check:
@@ -108,7 +108,7 @@ def command(
 
 def _check(paths: tuple[str, ...], host: Host, *, quiet: bool, format_: str) -> None:
     from cachedoctor import locking
-    from cachedoctor.report import plural, printable
+    from cachedoctor.text import plural, printable
 
     locks = [locking.read(path) for path in paths]
     if format_ == "json":

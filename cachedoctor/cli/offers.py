@@ -109,7 +109,7 @@ def runs(ctx: click.Context, _param: click.Parameter, incomplete: str) -> Offers
     from cachedoctor import surgery
     from cachedoctor.errors import CacheDoctorError
     from cachedoctor.host import Host
-    from cachedoctor.report import plural
+    from cachedoctor.text import plural
 
     try:
         host = Host.look(home=ctx.params.get("home"), platform=ctx.params.get("platform"))
@@ -185,7 +185,7 @@ def _words(ctx: click.Context) -> list[str]:
 
 def _costs(table: Table) -> Iterator[tuple[str, str]]:
     """Go through an engine's models, each with about what a download costs."""
-    from cachedoctor.report import size
+    from cachedoctor.text import size
 
     for name, model in table.models.items():
         yield name, size(model.download_bytes) if model.download_bytes else ""

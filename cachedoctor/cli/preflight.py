@@ -42,7 +42,7 @@ def command(
       cachedoctor preflight whisper-mps --model tiny.en --json
       cachedoctor preflight --lock models.lock
     """
-    from cachedoctor import report
+    from cachedoctor import report, text
     from cachedoctor.cli import console
 
     verdicts = _verdicts(engine, size, model, lock, host)
@@ -57,7 +57,7 @@ def command(
     elif not quiet:
         console.say([report.verdict_line(verdict, host) for verdict in verdicts])
         warnings = dict.fromkeys(f for verdict in verdicts for f in verdict.warnings)
-        console.warn(f"{found.code} {report.printable(found.message)}" for found in warnings)
+        console.warn(f"{found.code} {text.printable(found.message)}" for found in warnings)
     click.get_current_context().exit(0 if all(verdict.ready for verdict in verdicts) else 1)
 
 

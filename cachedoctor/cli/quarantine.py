@@ -41,13 +41,13 @@ def empty(
     """Delete for good what finished fixes have set aside; they can no longer be taken back."""
     import time
 
-    from cachedoctor import record, report, surgery
+    from cachedoctor import record, surgery, text
 
     before_s = time.time() - (seconds(older_than) if older_than else 0)
     kept = [item for item in surgery.kept(host) if item.ended and item.when_s <= before_s]
     total = sum(item.size_bytes for item in kept)
     if kept and not yes:
-        question = f"Delete {report.plural(len(kept), 'thing')} set aside, {report.size(total)}?"
+        question = f"Delete {text.plural(len(kept), 'thing')} set aside, {text.size(total)}?"
         if not (sys.stdin.isatty() and click.confirm(question, err=True)):
             click.echo("nothing was deleted; `--yes` deletes it", err=True)
             click.get_current_context().exit(1)
@@ -55,4 +55,4 @@ def empty(
     if format_ == "json":
         click.echo(record.dumps({**record.head(host), "freed_bytes": total}))
     elif not quiet:
-        click.echo(f"freed {report.size(total)}" if kept else "nothing is set aside")
+        click.echo(f"freed {text.size(total)}" if kept else "nothing is set aside")

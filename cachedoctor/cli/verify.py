@@ -79,9 +79,9 @@ def command(
         progress=verification.Throttled(shown, _rate(max_rate)) if max_rate else shown,
     )
     if lock:
-        from cachedoctor import surgery
+        from cachedoctor import planning
 
-        report = report._replace(findings=(*surgery.absent_locked(report), *report.findings))
+        report = report._replace(findings=(*planning.absent_locked(report), *report.findings))
     files = verification.verdicts(report.entries, report.contents)
     if format_ == "json":
         from cachedoctor import record

@@ -37,7 +37,7 @@ def command(
     """
     from cachedoctor import doctor, engines, locators, readiness, record
     from cachedoctor.errors import CacheDoctorError
-    from cachedoctor.report import printable
+    from cachedoctor.text import printable
 
     engine = engines.find(name)
     models = readiness.answers(engine, size=size, model=model)

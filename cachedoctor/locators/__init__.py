@@ -13,7 +13,7 @@ import zlib
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from cachedoctor import disk
+from cachedoctor import holders
 from cachedoctor.vocabulary import Digest, Stamp, State
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ def inside(path: str, root: str) -> bool:
 
 def held(path: str, stamp: Stamp, host_now_s: float) -> bool:
     """Say whether somebody is writing the file at `path` right now (law 7)."""
-    users = disk.open_elsewhere((path,))
+    users = holders.open_elsewhere((path,))
     if users is not None:
         return path in users
     return host_now_s - stamp.mtime_ns / 1e9 < LIVE_S

@@ -23,7 +23,7 @@ import re
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import disk
+from cachedoctor import holders
 from cachedoctor.locators import (
     Leftover,
     Look,
@@ -146,7 +146,7 @@ def holder(repository: Repository) -> str:
         names = []
     for name in names:
         path = os.path.join(repository.locks, name)
-        if disk.lock_held(path):
+        if holders.lock_held(path):
             return path
     for partial in repository.partials:
         lock = os.path.join(repository.locks, f"{partial.etag}.lock")

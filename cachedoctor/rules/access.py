@@ -6,7 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from cachedoctor import disk
+from cachedoctor import holders
 from cachedoctor.findings import Severity
 from cachedoctor.locators import FolderListing, held
 from cachedoctor.locators.hub_cache import HubListing, holder
@@ -135,7 +135,7 @@ class InProgress(RootRule):
             for key, locks in root.listing.locks.items():
                 begun = missing(by_id[key]) or root.listing.partials.get(key)
                 for lock in locks if begun else ():
-                    if disk.lock_held(lock):
+                    if holders.lock_held(lock):
                         message = "a download is running: its lock is held"
                         yield self.about(lock, (by_id[key],), message)
         if root.locator in _IN_PLACE:

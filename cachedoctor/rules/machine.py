@@ -157,9 +157,7 @@ def no_room(
     needed = repair.fetch_bytes + repair.copy_bytes if repair else 0
     if repair is None:
         needed = next((model.bytes for model in models if model.name == name), 0)
-    folder = os.path.abspath(path or "/")  # HOME and XDG_DATA_HOME may be relative
-    while not os.path.isdir(folder):
-        folder = os.path.dirname(folder)
+    folder = disk.folder_above(os.path.abspath(path or "/"))  # HOME may be relative
     free = disk.free_bytes(folder)
     if needed <= free:
         return None

@@ -7,12 +7,13 @@ from collections import Counter
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from cachedoctor import disk
+from cachedoctor import holders
 from cachedoctor.catalog import ordinal
 from cachedoctor.findings import Severity
 from cachedoctor.locators.hub_cache import HubListing
-from cachedoctor.rules import SUPERSEDED, EntryRule, RootRule, SetsAside, SurveyRule
+from cachedoctor.rules import EntryRule, RootRule, SetsAside, SurveyRule
 from cachedoctor.rules._entries import missing, span
+from cachedoctor.rules.precedence import SUPERSEDED
 from cachedoctor.rules.waste import leavings
 from cachedoctor.vocabulary import State
 
@@ -186,7 +187,7 @@ class CompileCache(SetsAside, RootRule):
             for folder, _, names in os.walk(finding.path)
             for name in names
         ]
-        users = disk.open_elsewhere(files[:_MOST_ASKED])
+        users = holders.open_elsewhere(files[:_MOST_ASKED])
         return super().cure(finding, seen) if users == set() else None
 
 

@@ -6,7 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from cachedoctor import disk
+from cachedoctor import holders
 from cachedoctor.findings import Severity
 from cachedoctor.locators import LIVE_S, FolderListing, LeavingsListing, held
 from cachedoctor.locators.hub_cache import HubListing
@@ -246,5 +246,5 @@ def _soft_locks(folder: str) -> Iterator[str]:
         if entry.name.endswith(".lock") and entry.is_file(follow_symlinks=False):
             status = entry.stat(follow_symlinks=False)
             old = time.time() - status.st_mtime > _STALE_S
-            if old and status.st_size and not disk.lock_held(entry.path):
+            if old and status.st_size and not holders.lock_held(entry.path):
                 yield entry.path

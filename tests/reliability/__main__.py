@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from cachedoctor.report import plural
+from cachedoctor.text import plural
 from tests.loopback import Hub
 from tests.reliability import damage, faults, hostile, inputs, kills
 

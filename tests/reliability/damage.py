@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import doctor, surgery
+from cachedoctor import doctor, planning, surgery
 from cachedoctor.errors import RepairError
 from cachedoctor.staging import Network
 from tests import builders, test_faults_folders, worlds
@@ -64,7 +64,7 @@ def _one(host: Host, place: Path, what: str, *, deep: bool) -> bool:
     crashed = [finding.message for finding in report.findings if finding.code == "CD000"]
     assert not crashed, f"{what}: {crashed}"
     network = Network(host, offline=True)
-    plan = surgery.plan(report, waste=True, network=network)
+    plan = planning.plan(report, waste=True, network=network)
     try:
         outcome = surgery.apply(plan, report, network)
     except RepairError:

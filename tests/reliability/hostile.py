@@ -9,7 +9,7 @@ import stat
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import doctor, surgery
+from cachedoctor import doctor, planning, surgery
 from cachedoctor.errors import RepairError
 from cachedoctor.host import Host
 from cachedoctor.staging import Network
@@ -158,7 +158,7 @@ def refuse(case: str, folder: Path) -> float:
     assert "\x1b" not in shown.output, f"{case}: raw escapes on a terminal"
     network = Network(host, offline=True)
     try:
-        surgery.apply(surgery.plan(report, waste=True, network=network), report, network)
+        surgery.apply(planning.plan(report, waste=True, network=network), report, network)
     except RepairError:
         assert _caches(home) == before, f"{case}: a refused fix changed something"
     assert fingerprint(outside) == there, f"{case}: the fix reached outside"

@@ -15,7 +15,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import disk, doctor, surgery
+from cachedoctor import disk, doctor, planning, surgery
 from cachedoctor.fetch import Mirrors
 from cachedoctor.host import Host
 from cachedoctor.staging import Network
@@ -44,13 +44,13 @@ class Scene(NamedTuple):
         """Plan and apply: these codes, or everything and waste too."""
         network = self.network or Network(self.host, offline=True)
         report = doctor.scan(self.host, deep=self.deep)
-        plan = surgery.plan(report, codes=self.codes, waste=True, network=network)
+        plan = planning.plan(report, codes=self.codes, waste=True, network=network)
         surgery.apply(plan, report, network)
 
     def kinds(self) -> set[str]:
         """Return the kinds of repair that the fix takes."""
         report = doctor.scan(self.host, deep=self.deep)
-        plan = surgery.plan(report, codes=self.codes, waste=True)
+        plan = planning.plan(report, codes=self.codes, waste=True)
         return {repair.kind for repair in plan.repairs}
 
     def ready(self) -> set[str]:

@@ -1,0 +1,115 @@
+"""One code for one fault: which of several findings about the same thing is kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cachedoctor.findings import Finding
+
+# Of the findings about one file, only the first of these is kept.
+FILE_ORDER = (
+    "CD109",
+    "CD108",
+    "CD107",
+    "CD408",
+    "CD103",
+    "CD421",
+    "CD101",
+    "CD102",
+    "CD104",
+    "CD105",
+    "CD106",
+    "CD202",
+    "CD205",
+    "CD201",
+    "CD204",
+    "CD203",
+    "CD302",
+    "CD206",
+    "CD303",
+    "CD301",
+    "CD207",
+    "CD418",
+    "CD402",
+    "CD401",
+    "CD403",
+    "CD406",
+    "CD413",
+    "CD502",
+    "CD416",
+    "CD410",
+    "CD507",
+    "CD509",
+    "CD505",
+)
+# While somebody downloads into an entry, it is neither incomplete nor littered.
+HIDDEN_WHILE_LIVE = frozenset(
+    (
+        "CD101",
+        "CD102",
+        "CD103",
+        "CD104",
+        "CD105",
+        "CD106",
+        "CD402",
+        "CD403",
+        "CD408",
+        "CD413",
+        "CD421",
+        "CD501",
+        "CD502",
+    )
+)
+# A repository with a broken ref has no empty snapshot and nothing detached besides.
+HIDDEN_BY_BROKEN_REF = frozenset(("CD105", "CD508"))
+BROKEN_REF = frozenset(("CD418", "CD402", "CD401", "CD403"))
+# Of a revision that another one superseded only that is said: half of it may be gone for good.
+HIDDEN_BY_SUPERSEDED = frozenset(("CD101", "CD102", "CD103", "CD104", "CD105", "CD106", "CD421"))
+SUPERSEDED = "another revision has a branch"
+# What lies in a folder that cannot be listed is not known to be missing.
+HIDDEN_BY_UNREADABLE = frozenset(("CD101", "CD104", "CD105", "CD106", "CD403"))
+
+
+def settle(findings: list[Finding]) -> list[Finding]:
+    """Keep one code for one fault, and one finding for one file under several entries."""
+    live = {entry for f in findings if f.code == "CD109" for entry in f.entries}
+    broken = {entry for f in findings if f.code in BROKEN_REF for entry in f.entries}
+    closed = {
+        entry for f in findings if f.code == "CD108" and f.unit == "folder" for entry in f.entries
+    }
+    old = {
+        entry
+        for f in findings
+        if f.code == "CD508" and f.evidence == SUPERSEDED
+        for entry in f.entries
+    }
+    kept: dict[tuple[str, str], Finding] = {}
+    for finding in findings:
+        if finding.code in HIDDEN_WHILE_LIVE and live.intersection(finding.entries):
+            continue
+        if finding.code in HIDDEN_BY_UNREADABLE and closed.intersection(finding.entries):
+            continue
+        if finding.code in HIDDEN_BY_BROKEN_REF and broken.intersection(finding.entries):
+            continue
+        if finding.code in HIDDEN_BY_SUPERSEDED and old.issuperset(finding.entries):
+            continue
+        key = (finding.path, "" if finding.code in FILE_ORDER else finding.code)
+        first = kept.get(key)
+        if first is None or _order(finding) < _order(first):
+            kept[key] = finding
+        elif finding.code == first.code:
+            kept[key] = first._replace(
+                entries=_joined(first.entries, finding.entries),
+                engines=_joined(first.engines, finding.engines),
+                links=_joined(first.links, finding.links),
+            )
+    return list(kept.values())
+
+
+def _order(finding: Finding) -> int:
+    return FILE_ORDER.index(finding.code) if finding.code in FILE_ORDER else len(FILE_ORDER)
+
+
+def _joined(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*first, *second)))

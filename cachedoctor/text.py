@@ -1,0 +1,38 @@
+"""Amounts, counts and names as people read them."""
+
+from __future__ import annotations
+
+WIDTH = 80  # of a terminal, as far as lines are broken by us
+
+
+def size(count: int) -> str:
+    """Return a number of bytes in binary units with one decimal."""
+    amount = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024:
+            return f"{count} B" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} TiB"
+
+
+def printable(text: str) -> str:
+    r"""Return `text` safe for a terminal: control characters and undecodable bytes as `\\xNN`."""
+    if text.isprintable():
+        return text
+    shown = []
+    for character in text:
+        number = ord(character)
+        if 0xDC80 <= number <= 0xDCFF:
+            shown.append(f"\\x{number - 0xDC00:02x}")
+        elif character.isprintable():
+            shown.append(character)
+        else:
+            escape = character.encode("utf-8", "surrogatepass")
+            shown.append("".join(f"\\x{byte:02x}" for byte in escape))
+    return "".join(shown)
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count and its noun."""
+    many = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    return f"{count} {noun if count == 1 else many}"
