@@ -61,6 +61,9 @@ class Host(NamedTuple):
         variables = added if home is not None else {**os.environ, **added}
         if platform is not None and platform not in PLATFORMS:
             raise UsageError(f"no platform `{platform}`", hint="use `darwin` or `linux`")
+        for name, given in (("home", home), ("project", project)):
+            if given == "":  # as from a variable of a script that is not set
+                raise UsageError(f"the {name} is empty", hint="name a folder")
         if home is None:
             place = variables.get("HOME") or os.path.expanduser("~")
         else:

@@ -62,9 +62,9 @@ def scan_lines(
         f"{report.host.platform} · {plural(places, 'place')}, {plural(found.files, 'file')}, "
         f"{size(found.bytes)}, {took}"
     )
-    yield ""
-    yield from _table(report, engines)
-    yield from _readiness(readiness)
+    table = [*_table(report, engines), *_readiness(readiness)]
+    if table:
+        yield from ("", *table)
     yield from findings_lines(report, verbose=verbose)
 
 
@@ -94,7 +94,7 @@ def verdict_line(verdict: Verdict, host: Host) -> str:
 def summary_lines(report: Report) -> Iterator[str]:
     """Go through the closing lines: what was not checked, and the count."""
     if not report.entries:
-        yield "no cache of a known engine is here"
+        yield from ("", "no cache of a known engine is here")
     yield ""
     if report.deep:
         unknown = sum(checked.none for checked in report.checked.values())
@@ -258,6 +258,8 @@ def findings_lines(report: Report, *, verbose: bool) -> Iterator[str]:
                 place = place.replace(entry.revision, entry.revision[:7])
             whole = f"{printable(entry.title)}  {printable(place)}"
             yield from [whole] if len(whole) <= WIDTH else whole.split("  ", 1)
+        else:
+            yield "besides the models"
         for finding in findings:
             yield from finding_lines(finding)
         engine = next(iter(findings[0].engines), "")

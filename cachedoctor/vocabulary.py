@@ -364,4 +364,6 @@ def nearest(name: str, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     if not close:
         return ""
+    likeness = [difflib.SequenceMatcher(None, name, word).ratio() for word in close]
+    close = [word for word, one in zip(close, likeness, strict=True) if one > likeness[0] - 0.1]
     return "; did you mean " + " or ".join(f"`{word}`" for word in close) + "?"
