@@ -148,9 +148,10 @@ def _remarks(result: Result) -> Iterator[str]:
     """Go through what the table cannot say."""
     if cold := [row for row in result.rows if row.load_cold_s is not None]:
         yield ""
-        told = ", ".join(f"{row.engine} {row.load_cold_s:.2f} s" for row in cold)
+        told = ", ".join(f"{row.engine} {row.load_cold_s:.2f}\u00a0s" for row in cold)
         words = f"load from disk, with a cold file cache: {told}"
-        yield from textwrap.wrap(words, WIDTH, break_on_hyphens=False)
+        for line in textwrap.wrap(words, WIDTH, break_on_hyphens=False):
+            yield line.replace("\u00a0", " ")  # a number and its unit stay together
     for row in result.rows:
         if not row.same_text:
             yield f"{row.engine} did not say the same in every run"

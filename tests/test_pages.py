@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 import shlex
 import tomllib
+from typing import TYPE_CHECKING
 
 import click
 import pytest
 
 from cachedoctor import cli
 from tests import pages
+
+if TYPE_CHECKING:
+    from _pytest.mark import ParameterSet
 
 PAGES = sorted(
     str(path.relative_to(pages.ROOT))
@@ -25,7 +29,13 @@ def text_of(name: str) -> str:
     return (pages.ROOT / name).read_text()
 
 
-@pytest.mark.parametrize("name", RUN)
+def marked(name: str) -> ParameterSet:
+    """Return a page with the mark of those that need true weights."""
+    marks = [pytest.mark.real] if "<!-- world: engines -->" in text_of(name) else []
+    return pytest.param(name, marks=marks)
+
+
+@pytest.mark.parametrize("name", [marked(name) for name in RUN])
 def test_what_a_page_shows_is_what_comes(name: str) -> None:
     """Console blocks with their output, and Python blocks, which have to end well."""
     for block, commands in pages.run(text_of(name)):
