@@ -22,3 +22,4 @@ copybutton_prompt_text = r"\$ |> "
 copybutton_prompt_is_regexp = True
 copybutton_only_copy_prompt_lines = True
 highlight_language = "text"
+smartquotes = False  # `--online` is no dash
