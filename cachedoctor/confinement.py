@@ -11,7 +11,7 @@ import os
 import re
 from functools import cache
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Union, cast, get_args, get_origin, get_type_hints
 
 from cachedoctor import findings
 from cachedoctor.errors import RepairError
@@ -31,9 +31,9 @@ from cachedoctor.ground import below
 from cachedoctor.vocabulary import Digest, Stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
 
-    from cachedoctor.findings import Need, Proof, Step
+    from cachedoctor.findings import Need, Proof, Source, Step
 
 _INTEGER = 1 << 64
 _REPOSITORY = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
@@ -115,13 +115,14 @@ def fits(value: Any, kind: Any) -> bool:
         return type(value) is kind
     if type(value) is not kind:
         return False
-    return all(fits(getattr(value, name), hint) for name, hint in _hints(kind).items())
+    hints: dict[str, Any] = _hints(kind)
+    return all(fits(getattr(value, name), hint) for name, hint in hints.items())
 
 
 @cache
-def _hints(kind: Any) -> dict[str, Any]:
+def _hints(kind: Hashable) -> dict[str, Any]:
     known = {**vars(findings), "Digest": Digest, "Stamp": Stamp}
-    return get_type_hints(kind, known)
+    return get_type_hints(cast("Any", kind), known)
 
 
 def _is_name(value: str) -> bool:
@@ -172,7 +173,7 @@ def check_digest(digest: Digest) -> None:
         raise DefectError("digest")
 
 
-def _source(source: Any, folders: Sequence[str]) -> None:
+def _source(source: Source, folders: Sequence[str]) -> None:
     match source:
         case LocalCopy(files=files, proofs=proofs):
             for name, origin in files:

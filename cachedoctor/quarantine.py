@@ -34,7 +34,7 @@ class Kept(NamedTuple):
 
 def kept(run: Run) -> Iterator[Kept]:
     """Go through what a run, or its undo, set aside and still holds."""
-    for key in run.keys():
+    for key in run.numbers():
         move = run.at(key)
         why = run.repairs[key[0]].describe
         for path, origin in ((move.target, move.source), (undoing.back(run, key), move.target)):
@@ -62,9 +62,8 @@ def empty(run: Run) -> int:
     there = sum(_size(item.path) for item in before if os.path.lexists(item.path))
     gone = sum(item.size_bytes for item in before) - there
     if failed:
-        error = failed[0]
         raise RepairError(
-            f"{error.strerror}: `{error.filename}`",
+            f"{failed[0].strerror}: `{failed[0].filename}`",
             hint=f"{len(before) - len(failed)} of {len(before)} things were deleted",
         )
     run.drop("aside", "undone", "staged")

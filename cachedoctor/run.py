@@ -135,11 +135,8 @@ class Run:
                 _prepare(place)
                 with contextlib.suppress(OSError):  # only for a lost state folder
                     own.write(os.path.join(place, journal.NAME), journal.line(header))
-            for root, place in zip((r.root for r in repairs), places, strict=True):
-                if root and not disk.same_file_system(disk.folder_above(root), place):
-                    raise RepairError(
-                        f"`{root}` is a file system of its own: nothing can be set aside"
-                    )
+            for repair, place in zip(repairs, places, strict=True):
+                _reachable(repair.root, place)
         except (OSError, RepairError):
             made.discard()
             raise
@@ -248,7 +245,7 @@ class Run:
 
     def paths(self) -> set[str]:
         """Return every path outside the run's folders that this run changed."""
-        return {path for key in self.keys() for path in self.paths_of(key)}
+        return {path for key in self.numbers() for path in self.paths_of(key)}
 
     def paths_of(self, key: Key) -> list[str]:
         """Return the paths outside the run's folders that one step changed."""
@@ -256,7 +253,7 @@ class Run:
         made = move.kind != "folder" or not move.source
         return [path for path in move.ends if made and not self.own(path)]
 
-    def keys(self) -> Iterator[Key]:
+    def numbers(self) -> Iterator[Key]:
         """Return the numbers of the moves that may have been made, in order."""
         return (
             (n, position) for n, logged in self.moves.items() for position in range(len(logged))
@@ -473,6 +470,11 @@ def _prepare(place: str) -> None:
     if not disk.make_folder(place, 0o700):
         raise RepairError(f"`{place}` is there already")
     own.hand_over(place)
+
+
+def _reachable(root: str, place: str) -> None:
+    if root and not disk.same_file_system(disk.folder_above(root), place):
+        raise RepairError(f"`{root}` is a file system of its own: nothing can be set aside")
 
 
 def _header(line: Line, folder: str) -> Header:

@@ -53,7 +53,7 @@ def undo(run: Run, later: Sequence[Run] = ()) -> None:
 
 def left(run: Run) -> list[Key]:
     """Return the moves that were made and not taken back yet, the first first."""
-    return [key for key in run.keys() if key not in run.undone]
+    return [key for key in run.numbers() if key not in run.undone]
 
 
 def words(run: Run) -> list[str]:
