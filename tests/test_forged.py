@@ -83,11 +83,11 @@ def command(*words: str) -> tuple[int, str]:
         contextlib.redirect_stdout(shown),
         contextlib.redirect_stderr(shown),
         pytest.MonkeyPatch.context() as patch,
-        pytest.raises(SystemExit) as ended,
     ):
         patch.setattr(sys, "argv", ["cachedoctor", *words])
-        main()
-    assert time.perf_counter() - began < 3, words
+        with pytest.raises(SystemExit) as ended:
+            main()
+    assert time.perf_counter() - began < 2, words
     return int(ended.value.code or 0), shown.getvalue()
 
 
@@ -183,14 +183,26 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     return found
 
 
-def everything(tmp_path: Path) -> dict[str, tuple[object, ...]]:
-    """Return what identifies every file but our own state, and the times of its reading."""
-    found = fingerprint(tmp_path)
-    return {
-        name: (*row, os.lstat(tmp_path / name).st_atime_ns if "victim" in name else 0)
-        for name, row in found.items()
-        if not name.startswith("state") and name != "."
-    }
+def everything(place: Path) -> dict[str, tuple[object, ...]]:
+    """Return what identifies every file but our own state, and when the victim's were read."""
+    found: dict[str, tuple[object, ...]] = {}
+    for base, folders, files in os.walk(place):
+        for name in (*folders, *files):
+            path = os.path.join(base, name)
+            status = os.lstat(path)
+            key = os.path.relpath(path, place)
+            if key.startswith("state"):
+                continue
+            content: object = None
+            if stat.S_ISLNK(status.st_mode):
+                content = os.readlink(path)
+            elif stat.S_ISREG(status.st_mode) and status.st_size < 1 << 20:
+                with open(os.open(path, os.O_RDONLY | getattr(os, "O_NOATIME", 0)), "rb") as file:
+                    content = file.read()
+            quiet = hasattr(os, "O_NOATIME") and key.startswith("victim/")
+            read = status.st_atime_ns if quiet else 0
+            found[key] = (status.st_mode, status.st_mtime_ns, status.st_size, content, read)
+    return found
 
 
 @pytest.mark.parametrize("inside", [False, True])
@@ -221,7 +233,7 @@ def test_a_journal_that_a_project_brought_is_only_bytes(
 def test_what_is_no_plain_journal_is_only_bytes(
     kind: str, project: Project, tmp_path: Path
 ) -> None:
-    """A link, a pipe, a device, a terabyte or ten thousand levels: nothing hangs, nothing is read."""
+    """A link, a pipe, a device, a terabyte, ten thousand levels: nothing hangs or is read."""
     lines = attacks(project)["sets uncommitted work aside"]
     for state in (False, True):
         if state:
@@ -243,7 +255,7 @@ def test_what_is_no_plain_journal_is_only_bytes(
 def _become(kind: str, file: Path, project: Project) -> None:
     if kind == "link of the folder":
         folder = file.parent
-        moved = project.folder / "moved"
+        moved = project.folder / f"moved {folder.parent.name}"
         folder.rename(moved)
         folder.symlink_to(moved)
         return
@@ -381,7 +393,7 @@ def test_a_journal_in_the_state_folder_is_confined_too(project: Project, tmp_pat
 
 
 def test_a_folder_that_becomes_a_link_is_refused(project: Project, tmp_path: Path) -> None:
-    """Between the look and the step, after it and before the undo: nothing goes through the link."""
+    """Between the look and the step, or before the undo: nothing goes through the link."""
     (project.models / "a" / "b").mkdir(parents=True)
     (project.models / "a" / "b" / "id_rsa").write_text("of the model")
     path = project.models / "a" / "b" / "id_rsa"
@@ -394,7 +406,7 @@ def test_a_folder_that_becomes_a_link_is_refused(project: Project, tmp_path: Pat
         (project.models / "a" / "b").rename(project.models / "a" / "away")
         (project.models / "a" / "b").symlink_to(project.victim)
         before = fingerprint(project.victim)
-        with pytest.raises(RepairError, match="is a link or no folder"):
+        with pytest.raises(RepairError, match=r"is a link or no folder|something is at|was changed"):
             run.take(0) if when == "before the step" else undoing.undo(run)
         assert fingerprint(project.victim) == before
         (project.models / "a" / "b").unlink()
