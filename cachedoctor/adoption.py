@@ -1,8 +1,8 @@
 """Take back a run whose journal was named: on another Mac, or after a state folder was lost.
 
-A journal that is named is not believed: only its moves count, each has to lead from the folder that it
-lies in to a place where models are looked for today, and a person has seen them. Then it becomes a
-journal of ours, so that taking it back can be interrupted as any.
+A journal that is named is not believed: only its moves count, each has to lead from the folder that
+it lies in to a place where models are looked for today, and a person has seen them. Then it becomes
+a journal of ours, so that taking it back can be interrupted as any.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """The journal of one run: one JSON object a line, written and synced before and after each step.
 
 ```
-<state folder>/runs/<id>/journal.jsonl   header with every repair; intent and done of every step; an end
+<state folder>/runs/<id>/journal.jsonl   a header with every repair; intent and done of every step
 ```
 
-It can move files, so it is read only from the running user's own state folder, where nobody else can
-have written it, and whatever is wrong with it is a `RepairError` with words. What lies beside a cache
-is bytes: the copy of a journal there is read only when somebody names it.
+It can move files, so it is read only from the running user's own state folder, where nobody else
+can have written it, and whatever is wrong with it is a `RepairError` with words. What lies beside a
+cache is bytes: the copy of a journal there is read only when somebody names it.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from cachedoctor import doctor, journal, surgery, undoing
+from cachedoctor import doctor, journal, quarantine, undoing
 from cachedoctor.cli import main
 from cachedoctor.errors import CacheDoctorError, RepairError
 from cachedoctor.findings import (
@@ -406,7 +406,9 @@ def test_a_folder_that_becomes_a_link_is_refused(project: Project, tmp_path: Pat
         (project.models / "a" / "b").rename(project.models / "a" / "away")
         (project.models / "a" / "b").symlink_to(project.victim)
         before = fingerprint(project.victim)
-        with pytest.raises(RepairError, match=r"is a link or no folder|something is at|was changed"):
+        with pytest.raises(
+            RepairError, match=r"is a link or no folder|something is at|was changed"
+        ):
             run.take(0) if when == "before the step" else undoing.undo(run)
         assert fingerprint(project.victim) == before
         (project.models / "a" / "b").unlink()
@@ -473,7 +475,7 @@ def fuzz(world: Any, outside: Path, count: int, seed: int) -> int:
         file.write_bytes(mutated(lines[:cut], rng))
         for run in runs(state):
             taken += 1
-            list(surgery.quarantine.kept(run))
+            list(quarantine.kept(run))
             undoing.words(run)
             for each in range(len(run.repairs)):
                 run.left(each)
@@ -492,4 +494,3 @@ def test_no_mutation_of_a_journal_is_more_than_an_error(tmp_path: Path) -> None:
     outside.mkdir()
     (outside / "precious").write_text("precious")
     assert fuzz(World(tmp_path / "world"), outside, 2000, seed=15) > 20
-

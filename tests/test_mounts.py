@@ -279,7 +279,8 @@ def test_a_full_disk_with_the_state_on_it(kib: int, script: str) -> None:
     """The reserve that an earlier fix had put by is given up for the journal."""
     program = f"""
 {FULL}{WASTE}
-(world.repository / "refs" / "main").write_text((world.repository / "refs" / "main").read_text() + "\\n")
+with (world.repository / "refs" / "main").open("a") as file:
+    file.write("\\n")
 assert command("fix", "CD401", "--yes").returncode == 0
 assert os.path.getsize(os.path.join(host.state, "reserve")) > 0
 fill(home, {kib} << 10)
