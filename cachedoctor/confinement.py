@@ -59,6 +59,9 @@ def check(repair: Repair, place: str, roots: Sequence[str]) -> None:
         raise DefectError("root")
     for need in repair.needs:
         relative(need.name)
+        resumed = any(isinstance(source, CdnFetch) for source in need.sources)
+        if not need.sources or (resumed and not need.proofs):
+            raise DefectError("sources")
         for proof in need.proofs:
             _proof(proof)
         for source in need.sources:

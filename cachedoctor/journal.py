@@ -62,6 +62,8 @@ def each(state: str) -> Iterator[tuple[str, list[Line]]]:
     """
     owner = own.owner_of(state)
     try:
+        if own.refused(os.stat(state), owner):
+            return
         opened = os.open(runs_of(state), _FOLDER)
     except OSError:
         return
@@ -91,13 +93,16 @@ def line(value: Line) -> bytes:
     return json.dumps(value).encode() + b"\n"
 
 
-def create(state: str, folder: str, header: Line) -> None:
-    """Begin a journal in a new folder of its own."""
+def create(state: str, folder: str, *lines: Line) -> None:
+    """Begin a journal in a new folder of its own; it is whole or not there."""
     own.make_folder(runs_of(state))
     own.with_reserve(state, lambda: own.make_folder(folder))
     path = os.path.join(folder, NAME)
+    begun = f"{path}.new"
+    disk.remove_tree(begun)
     try:
-        own.with_reserve(state, lambda: own.write(path, line(header)))
+        own.with_reserve(state, lambda: own.write(begun, b"".join(map(line, lines))))
+        disk.rename(begun, path)
     except OSError:
         with contextlib.suppress(OSError):
             disk.remove_folder(folder)

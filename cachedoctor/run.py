@@ -246,9 +246,13 @@ def place_of(root: str, state_folder: str, name: str) -> str:
 def runs(state_folder: str) -> list[Run]:
     """Return the runs of the running user, the newest last; what is no run is passed over."""
     found = []
+    owner = own.owner_of(state_folder)
     for folder, lines in journal.each(state_folder):
         with contextlib.suppress(RepairError):
-            found.append(Run.opened(state_folder, folder, lines))
+            run = Run.opened(state_folder, folder, lines)
+            roots = [repair.root for repair in run.repairs if repair.root]
+            if owner == os.geteuid() or all(own.belongs(root, owner) for root in roots):
+                found.append(run)
     return sorted(found, key=lambda run: (run.created_s, run.id))
 
 
@@ -291,6 +295,15 @@ def guard(repair: Repair, grounds: Sequence[Ground]) -> None:
                 f"`{path}` {was} when it was examined; somebody changed it since",
                 hint="scan again; nothing was changed",
             )
+
+
+def holds(repair: Repair) -> bool:
+    """Say whether everything is still what a repair was built from."""
+    try:
+        guard(repair, (ground.resolved(repair.root),))
+    except (OSError, RepairError):
+        return False
+    return True
 
 
 def _prepare(place: str) -> None:

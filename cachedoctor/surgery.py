@@ -17,7 +17,7 @@ from cachedoctor import (
     undoing,
 )
 from cachedoctor.errors import RepairError, UsageError
-from cachedoctor.findings import Finding
+from cachedoctor.findings import Finding, Repair, Safety
 from cachedoctor.logbook import OPEN
 from cachedoctor.planning import Plan
 from cachedoctor.vocabulary import nearest
@@ -181,9 +181,23 @@ def _again(plan: Plan, report: Report) -> Plan:
     )
     there = {(finding.code, finding.path): finding for finding in now.findings}
     known = {(finding.code, finding.path) for finding in report.findings}
-    keys = [(finding.code, finding.path) for finding in plan.cures]
     absent = [f for f in plan.cures if (f.code, f.path) not in known]
-    return Plan((*(there[key] for key in keys if key in there), *absent))
+    kept = []
+    for finding in plan.cures:
+        found = there.get((finding.code, finding.path))
+        agreed = found and finding.repair and _as_agreed(finding.repair, found.repair)
+        if found and agreed:
+            kept.append(found)
+        elif found and finding.repair and run.holds(finding.repair):
+            kept.append(finding)  # else it is left, and said to be
+    return Plan((*kept, *absent))
+
+
+def _as_agreed(accepted: Repair, found: Repair | None) -> bool:
+    """Say whether a repair that was planned anew costs no download that nobody agreed to."""
+    if found is None or not found.steps:
+        return False
+    return found.safety is not Safety.FETCHES or accepted.safety is Safety.FETCHES
 
 
 def _finish(item: planning.Unfinished, network: Network) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from cachedoctor import doctor, journal, quarantine, undoing
+from cachedoctor import applying, doctor, journal, quarantine, undoing
 from cachedoctor.cli import main
 from cachedoctor.errors import CacheDoctorError, RepairError
 from cachedoctor.findings import (
@@ -37,6 +37,7 @@ from cachedoctor.findings import (
 )
 from cachedoctor.host import Host
 from cachedoctor.run import Run, runs
+from cachedoctor.staging import Network
 from cachedoctor.vocabulary import Digest
 from tests.conftest import fingerprint
 
@@ -465,6 +466,7 @@ def fuzz(world: Any, outside: Path, count: int, seed: int) -> int:
     """Read, show, list and take back that many mutations; returns how many were taken for ours."""
     rng = random.Random(seed)
     state = str(world.state)
+    host = Host.look(home=str(world.state.parent))._replace(state=state)
     world.fix()
     made = world.run()
     file = Path(made.folder, "journal.jsonl")
@@ -479,6 +481,10 @@ def fuzz(world: Any, outside: Path, count: int, seed: int) -> int:
             undoing.words(run)
             for each in range(len(run.repairs)):
                 run.left(each)
+            if number % 10 == 0:
+                with contextlib.suppress(CacheDoctorError, OSError):  # as a fix takes them
+                    applying.operate(run, Network(host, offline=True))
+                assert fingerprint(outside) == before
             if number % 20 == 0:
                 with contextlib.suppress(CacheDoctorError):
                     undoing.undo(run)
