@@ -96,11 +96,11 @@ def test_the_users_own_file_may_name_any_place(project: Path, home: Path) -> Non
 
 
 def test_versions_are_taken_from_the_file_and_outdone_by_the_option(project: Path) -> None:
-    """The project's file goes before the user's, and the command line before both."""
+    """The command line goes before the user's own file; a project's versions do not count."""
     write(user_folder(), '[engines]\nfluidaudio = "0.8.2"\nwhisperkit = "0.13.1"\n')
     write(project, '[engines]\nfluidaudio = "0.13.2"\n')
     versions = Host.look(project=str(project)).engine_versions
-    assert versions == {"fluidaudio": "0.13.2", "whisperkit": "0.13.1"}
+    assert versions == {"fluidaudio": "0.8.2", "whisperkit": "0.13.1"}
     given_ = Host.look(project=str(project), engine_versions={"fluidaudio": "0.15.5"})
     assert given_.engine_versions["fluidaudio"] == "0.15.5"
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import struct
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cachedoctor import formats
+from cachedoctor import formats, untrusted
 from cachedoctor.errors import Fault, FormatError
 from cachedoctor.findings import Finding, Severity
 from cachedoctor.locators.hub_cache import repository_folder
@@ -129,7 +130,9 @@ class Examination:
                     return FormatError(Fault.HOLLOW, "is a file where a bundle belongs")
                 formats.find_bundle(artifact.format).inspect(artifact.file)
                 return None
-            with open(artifact.file, "rb", buffering=0) as file:
+            with untrusted.open_regular(artifact.file) as file:
+                if os.fstat(file.fileno()).st_size != artifact.size_bytes:
+                    raise untrusted.changed(artifact.file)
                 if artifact.format is None:
                     what = formats.foreign(file.read(512))
                     if what:
@@ -146,7 +149,19 @@ class Examination:
                     json_text.parse(file, artifact.size_bytes)
         except FormatError as error:
             return error
+        except (ArithmeticError, LookupError, MemoryError, ValueError, struct.error) as error:
+            if _length(artifact.file) != artifact.size_bytes:  # it was cut under the reader
+                raise untrusted.changed(artifact.file) from error
+            return FormatError(Fault.MALFORMED, "has a header that makes no sense")
         return None
+
+
+def _length(path: str) -> int:
+    """Return how long a file is now, -1 when it is gone."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return -1
 
 
 def _worth_a_sniff(artifact: Artifact) -> bool:
