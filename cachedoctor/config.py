@@ -73,6 +73,8 @@ def read(folder: str, *, home: str, confined: bool) -> Config:
     except OSError as error:
         if not confined:
             return Config(refused=f"`{path}` is not read: {error.strerror}")
+        if isinstance(error, untrusted.NotRegularError):
+            return Config(passed_over=((path, f"`{path}` is not read: {error.strerror}"),))
         raise UsageError(f"`{path}` cannot be understood: {error.strerror}") from error
     except ValueError as error:  # a syntax error says its line
         raise UsageError(f"`{path}` cannot be understood: {error}") from error

@@ -141,7 +141,9 @@ class _Measured:
         return True
 
     def read(self, count: int = -1) -> bytes:
-        if not 0 <= count <= _LONGEST_DIRECTORY_BYTES:
+        if count < 0:
+            count = _LONGEST_DIRECTORY_BYTES
+        if count > _LONGEST_DIRECTORY_BYTES:
             raise ValueError("more than a directory may have")
         pieces = []
         while count and (piece := self._file.read(count)):

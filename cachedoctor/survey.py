@@ -145,6 +145,8 @@ def _expected(artifact: Artifact, claim: Claim, need: Requirement, entry: Entry)
         artifact = artifact._replace(expected_bytes=size, evidence=artifact.evidence or evidence)
     if artifact.digest is None and digest is not None:
         artifact = artifact._replace(digest=digest, evidence=evidence)
+    elif artifact.evidence is Evidence.BLOB_NAME and artifact.digest != digest:
+        artifact = artifact._replace(also=digest)
     users = () if need.optional else (claim.engine,)
     return artifact._replace(
         format=need.format_of(artifact.name), required_by=(*artifact.required_by, *users)

@@ -225,7 +225,8 @@ def test_the_swift_hubs_layout_in_another_place(engine: str, home: Path, project
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (tokenizer / name).write_text("{}")
     place = f'[[locator]]\nkind = "documents"\npath = "swift"\n{engine}'
-    write(project, place + '[engines]\nwhisperkit = "0.13.1"\n')
+    write(project, place)
+    write(user_folder(), '[engines]\nwhisperkit = "0.13.1"\n')
     where = ("--home", str(home), "--platform", "darwin", "--project", str(project))
     assert set(scan(*where).codes) == {"CD104"}  # 0.13.1 looks below the model alone
     outdone = scan(*where, "--engine-version", "whisperkit=0.18.0")

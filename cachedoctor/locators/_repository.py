@@ -217,13 +217,14 @@ def _trees(folder: str, blobs: Blobs, bad_trees: list[tuple[str, str]]) -> dict[
             trees[entry.name[:-5]], why = _tree(entry.path, etags)
             if why:
                 bad_trees.append((entry.path, why))
+    blobs.manifests = tuple(trees.values())
     return trees
 
 
 def _tree(path: str, etags: Mapping[str, str]) -> tuple[Promises, str]:
     """Read a tree manifest; one that cannot be understood promises nothing, and why.
 
-    One that may not be read, or of a version that is not known yet, is not bad for that. `etags`
+    One that cannot be read, or of a version that is not known yet, is not bad for that. `etags`
     are texts that are in memory already.
     """
     rows: dict[str, tuple[int, str, str]] = {}
@@ -238,8 +239,6 @@ def _tree(path: str, etags: Mapping[str, str]) -> tuple[Promises, str]:
             known = etags.get(etag) or (etag if _DIGEST.fullmatch(etag) else None)
             if known and untrusted.count(size) is not None and untrusted.below(name):
                 rows[name] = (size, known, name)
-    except untrusted.NotRegularError as error:
-        return NO_PROMISES, reason(error)
     except OSError:
         return NO_PROMISES, ""
     except ValueError as error:

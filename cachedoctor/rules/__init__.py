@@ -79,7 +79,7 @@ class Examination:
         """Go through the files whose measured digest is not the expected one, each with it."""
         for artifact in entry.notable if self._measured else ():
             measured = self.measured(artifact) if artifact.state is State.PRESENT else None
-            if measured is not None and artifact.digest and measured != artifact.digest.hex:
+            if measured is not None and self._judged(artifact) is False:
                 yield artifact, measured
             elif artifact.digest is None:
                 wrong = self._measured.get(artifact.file, {}).get("crc32", "ok")
@@ -88,7 +88,14 @@ class Examination:
 
     def proven(self, artifact: Artifact) -> bool:
         """Say whether the whole content is known to be what is expected."""
-        return artifact.digest is not None and self.measured(artifact) == artifact.digest.hex
+        return bool(self._judged(artifact))
+
+    def judged(self, artifact: Artifact) -> bool:
+        """Say whether the content was read and told something."""
+        return self._judged(artifact) is not None
+
+    def _judged(self, artifact: Artifact) -> bool | None:
+        return artifact.judge(self._measured.get(artifact.file, {}))
 
     def faults(self, entry: Entry) -> tuple[tuple[Artifact, FormatError], ...]:
         """Return what the headers of an entry's files are wrong in, and remember it."""
