@@ -143,6 +143,8 @@ class Talk:
             except queue.Empty:
                 if on_poll is not None:
                     on_poll()
+                if self._process.poll() is not None:  # what it left may hold the pipe for ever
+                    self._lines.put(None)
                 if deadline is None or time.monotonic() < deadline:
                     continue
                 self.end()
@@ -162,7 +164,9 @@ class Talk:
         self._ended = True
         _end(self._process)
         stdin, stdout, stderr = self._process.stdin, self._process.stdout, self._process.stderr
-        assert stdin is not None and stdout is not None and stderr is not None
+        assert stdin is not None
+        assert stdout is not None
+        assert stderr is not None
         with contextlib.suppress(BrokenPipeError, ValueError):
             stdin.close()
         _leave(self._readers, (stdout, stderr))

@@ -90,13 +90,7 @@ def read(folder: str, *, home: str, confined: bool) -> Config:
         _place(row, said, number, folder, home, confined=confined)
         for number, row in enumerate(rows)
     )
-    versions = raw.get("engines", {})
-    if not isinstance(versions, dict):
-        raise said.wrong("engines", "is no table; write `[engines]`")
-    for name, version in versions.items():
-        if not isinstance(version, str) or not _VERSION.fullmatch(version):
-            why = f'must be a version such as "0.15.5", not {version!r}'
-            raise said.wrong(name, why, 0, "engines")
+    versions = _versions(raw.get("engines", {}), said)
     lines = {name: said.at(name, 0, "engines") for name in versions}
     if not confined:
         return Config(places, versions, lines)
@@ -111,6 +105,16 @@ def read(folder: str, *, home: str, confined: bool) -> Config:
             if value
         ),
     )
+
+
+def _versions(versions: object, said: Lines) -> dict[str, str]:
+    if not isinstance(versions, dict):
+        raise said.wrong("engines", "is no table; write `[engines]`")
+    for name, version in versions.items():
+        if not isinstance(version, str) or not _VERSION.fullmatch(version):
+            why = f'must be a version such as "0.15.5", not {version!r}'
+            raise said.wrong(name, why, 0, "engines")
+    return versions
 
 
 def _not_own(status: os.stat_result) -> str:

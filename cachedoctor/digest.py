@@ -11,7 +11,7 @@ from cachedoctor import untrusted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from typing import BinaryIO
+    from io import FileIO
 
     from cachedoctor.vocabulary import Progress
 
@@ -133,7 +133,7 @@ def of_archive(path: str, progress: Progress) -> str:
 class _Measured:
     """A file that gives no more at once than an archive's directory may have."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: FileIO) -> None:
         self._file = file
         self.seek, self.tell, self.close = file.seek, file.tell, file.close
 
@@ -160,7 +160,7 @@ def _first_wrong(file: _Measured, size_bytes: int, progress: Progress) -> str:
     broken = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, struct.error)
     most = min(_MOST_UNPACKED * size_bytes, _MOST_UNPACKED_BYTES)
     try:
-        with zipfile.ZipFile(file) as archive:  # type: ignore[call-overload]
+        with zipfile.ZipFile(file) as archive:
             claimed = sum(member.file_size for member in archive.infolist())
             if claimed > most:
                 return "the archive itself"

@@ -9,12 +9,10 @@ words (`OSError.strerror`, and `str` of the `ValueError`).
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from typing import BinaryIO
+from typing import Any
 
 DEPTH = 64  # levels: a tokenizer's deepest is 9
 MOST = (1 << 63) - 1  # no file has more bytes
@@ -34,7 +32,7 @@ class NotRegularError(OSError):
     """Report that something else lies where a regular file should."""
 
 
-def open_regular(path: str, *, follow: bool = False, dir_fd: int | None = None) -> BinaryIO:
+def open_regular(path: str, *, follow: bool = False, dir_fd: int | None = None) -> io.FileIO:
     """Open a regular file to be read, unbuffered; raises `OSError` for anything else at once.
 
     `follow` is for a model's own files, which are links in a hub cache. The access time stays as
@@ -52,7 +50,7 @@ def open_regular(path: str, *, follow: bool = False, dir_fd: int | None = None) 
         raise OSError(errno.EINVAL, "no file can have this name", path) from error
     try:
         _require_regular(os.fstat(descriptor), path)  # it may be another one by now
-        return os.fdopen(descriptor, "rb", buffering=0)
+        return io.FileIO(descriptor, "rb")
     except BaseException:
         os.close(descriptor)
         raise
@@ -67,7 +65,7 @@ def read(path: str, limit_bytes: int, *, follow: bool = False) -> bytes:
         return read_open(file, limit_bytes)
 
 
-def read_open(file: BinaryIO, limit_bytes: int) -> bytes:
+def read_open(file: io.FileIO, limit_bytes: int) -> bytes:
     """Return the rest of an open file; raises as `read`."""
     if os.fstat(file.fileno()).st_size > limit_bytes:
         raise ValueError(f"it has more than {limit_bytes} bytes")
@@ -93,8 +91,8 @@ def parse_json(data: bytes | str, *, depth: int = DEPTH) -> Any:
     """Return what JSON says; raises nothing but `ValueError`."""
     import json
 
-    brackets = (b"{", b"[") if isinstance(data, bytes) else ("{", "[")
-    if sum(map(data.count, brackets)) > _MOST_BRACKETS:  # each takes twenty times its room
+    raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+    if raw.count(b"{") + raw.count(b"[") > _MOST_BRACKETS:  # each takes twenty times its room
         raise ValueError("it has more brackets than anything real")
     try:
         said = json.loads(data)
