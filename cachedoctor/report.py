@@ -155,7 +155,7 @@ def _table(report: Report, engines: Sequence[str]) -> Iterator[str]:
     width = max((len(name) for name in names), default=0)
     listed = {
         key: textwrap.wrap(
-            "  ".join(dict.fromkeys(e.model or e.name for e in entries)),
+            "  ".join(dict.fromkeys(printable(e.model or e.name) for e in entries)),
             _MODELS_WIDTH,
             break_on_hyphens=False,
         )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 
 import click
 
 from cachedoctor.cli import offers
 from cachedoctor.cli.options import look_options, model_options, output_options
 from cachedoctor.host import Host
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # a path is for other programs, as its bytes are
 
 
 @click.command(name="where", short_help="A path, for scripts.")
@@ -65,4 +68,5 @@ def command(
         click.echo(record.dumps({**record.head(host), "where": {"engine": name, "paths": shown}}))
     elif not quiet:
         for path in paths:
-            click.echo(os.fsencode(path))
+            shown = printable(path) if _CONTROL.search(path) else path
+            click.echo(os.fsencode(shown))
