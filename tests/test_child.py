@@ -114,3 +114,39 @@ def test_the_hub_client_dies_with_its_parent(tmp_path: Path) -> None:
         while alive(pid) and time.monotonic() < deadline:
             time.sleep(0.1)
         assert not alive(pid)
+
+
+def test_a_grandchild_that_keeps_the_pipes_costs_nothing(tmp_path: Path) -> None:
+    """One in the group is ended with it; one that left the group is not waited for."""
+    note = tmp_path / "pid"
+    script = (
+        "import subprocess, sys;"
+        "p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'],"
+        "start_new_session={own});"
+        f"open({str(note)!r}, 'w').write(str(p.pid)); print('done')"
+    )
+    for own in (False, True):
+        began = time.monotonic()
+        result = run(script.replace("{own}", str(own)))
+        assert time.monotonic() - began < 20
+        assert (result.code, result.output.strip()) == (0, b"done")
+        pid = int(note.read_text())
+        assert alive(pid) is own
+        if own:
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_a_talk_ends_with_its_leader(tmp_path: Path) -> None:
+    """A grandchild outside the group that holds the pipe is no answer to wait for."""
+    note = tmp_path / "pid"
+    script = (
+        "import subprocess, sys; sys.stdin.readline();"
+        "p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'],"
+        "start_new_session=True);"
+        f"open({str(note)!r}, 'w').write(str(p.pid)); sys.exit(3)"
+    )
+    talk = child.Talk([sys.executable, "-c", script], {"PATH": os.environ["PATH"]})
+    began = time.monotonic()
+    assert talk.ask(b"{}", 50) == child.Silence(False, 3, None)
+    assert time.monotonic() - began < 20
+    os.kill(int(note.read_text()), signal.SIGKILL)
