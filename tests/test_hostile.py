@@ -96,7 +96,8 @@ def test_nothing_is_fetched_from_a_listing_that_leads_elsewhere(
     folder.mkdir(parents=True)
     where = {"PYTHONPATH": str(clients.client(version)), "HF_HUB_DISABLE_XET": "1"}
     host = Host.look(home=str(home), environment=where)
-    source = HubFetch("org/name", "main", "m/" if hostile.path.startswith("m/") else hostile.path)
+    path = "m/" if hostile.path.startswith("m/") else hostile.path
+    source = HubFetch("org/name", "main", path, 0)
     with pytest.raises(FetchError, match="lists"):
         fetch.fetch_hub(source, str(folder), host, fetch.Mirrors(hub=hostile.url), SILENT)
     assert not [path for path in hostile.asked if "/resolve/" in path]

@@ -111,7 +111,7 @@ class World:
         }
 
     def commands(self, kind: str) -> list[tuple[str, ...]]:
-        """Return what is run in it, which changes nothing; everything where it reads such a file."""
+        """Return what is run in it, which changes nothing; all of it where it may read the file."""
         place = ("--home", str(self.home), "--platform", "darwin", "--project", str(self.project))
         always = [
             ("scan", *place),
@@ -144,10 +144,28 @@ def _device(path: Path, _world: World) -> None:
 
 def _writing(content: bytes | str) -> Callable[[Path, World], None]:
     data = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
-    return lambda path, _world: path.write_bytes(data) and None
+
+    def write(path: Path, _world: World) -> None:
+        path.write_bytes(data)
+
+    return write
 
 
-WRONG = [None, True, -1, 1.5, "", "\ud800", "a\0b", "../../x", [], {}, [[]], "x" * 5000, 10**30]
+WRONG: list[object] = [
+    None,
+    True,
+    -1,
+    1.5,
+    "",
+    "\ud800",
+    "a\0b",
+    "../../x",
+    [],
+    {},
+    [[]],
+    "x" * 5000,
+    10**30,
+]
 
 
 def _types() -> str:
@@ -261,7 +279,7 @@ def test_only_a_regular_file_is_opened(tmp_path: Path) -> None:
     for path, follow in ((link, False), (pipe, False), (over, True), (tmp_path, False)):
         with pytest.raises(untrusted.NotRegularError) as caught:
             untrusted.read(str(path), 3, follow=follow)
-        assert caught.value.strerror.startswith("it is a ")
+        assert str(caught.value.strerror).startswith("it is a ")
     for name in ("a\0b", "\ud800"):
         with pytest.raises(OSError, match="no file can have this name"):
             untrusted.read(str(tmp_path / name), 3)

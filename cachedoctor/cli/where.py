@@ -68,5 +68,4 @@ def command(
         click.echo(record.dumps({**record.head(host), "where": {"engine": name, "paths": shown}}))
     elif not quiet:
         for path in paths:
-            shown = printable(path) if _CONTROL.search(path) else path
-            click.echo(os.fsencode(shown))
+            click.echo(os.fsencode(printable(path) if _CONTROL.search(path) else path))
