@@ -15,6 +15,7 @@ import pytest
 from cachedoctor import child
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -28,6 +29,15 @@ def alive(pid: int) -> bool:
     """Say whether a process still runs, zombies not counted."""
     shown = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, check=False)
     return shown.stdout.strip()[:1] not in (b"", b"Z")
+
+
+def soon(happened: Callable[[], bool]) -> bool:
+    """Say whether something comes true within five seconds."""
+    for _ in range(50):
+        if happened():
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def test_a_request_goes_in_and_an_answer_comes_out() -> None:
@@ -135,7 +145,7 @@ def test_a_grandchild_that_keeps_the_pipes_costs_nothing(tmp_path: Path) -> None
         if own:
             os.kill(pid, signal.SIGKILL)
         else:  # the system takes a moment
-            assert any(not alive(pid) or time.sleep(0.1) for _ in range(50))
+            assert soon(lambda gone=pid: not alive(gone))  # type: ignore[misc]
 
 
 def test_a_talk_ends_with_its_leader(tmp_path: Path) -> None:
@@ -152,4 +162,4 @@ def test_a_talk_ends_with_its_leader(tmp_path: Path) -> None:
     assert talk.ask(b"{}", 50) == child.Silence(False, 3, None)
     assert time.monotonic() - began < 20
     os.kill(int(note.read_text()), signal.SIGKILL)
-    assert any(threading.active_count() == 1 or time.sleep(0.1) for _ in range(50))
+    assert soon(lambda: threading.active_count() == 1)
