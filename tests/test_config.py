@@ -289,8 +289,8 @@ def test_a_projects_versions_do_not_count_and_it_is_said(project: Path) -> None:
     host = Host.look(project=str(project))
     assert host.engine_versions == {}
     said = [f for f in doctor.scan(host).findings if f.code == "CD411"]
-    assert [f.severity.value for f in said] == ["note", "note"]
-    assert "`keep`" in said[0].message + said[1].message
+    assert [f.severity.value for f in said] == ["note"]
+    assert "`[engines]` and `keep`" in said[0].message
 
 
 @pytest.mark.parametrize("how", ["link", "pipe", "folder", "open to others", "somebody else's"])
@@ -299,8 +299,12 @@ def test_an_own_file_that_may_be_somebody_elses_stops_changes(how: str, project:
     path = write(user_folder(), '[engines]\nfluidaudio = "0.13.2"\n')
     if how in ("link", "pipe", "folder"):
         path.rename(project / "elsewhere")
-        {"link": lambda: path.symlink_to(project / "elsewhere"), "pipe": lambda: os.mkfifo(path),
-         "folder": path.mkdir}[how]()  # fmt: skip
+        if how == "link":
+            path.symlink_to(project / "elsewhere")
+        elif how == "pipe":
+            os.mkfifo(path)
+        else:
+            path.mkdir()
     elif how == "open to others":
         path.chmod(0o666)
     elif os.geteuid():
