@@ -22,7 +22,15 @@ import os
 from typing import TYPE_CHECKING
 
 from cachedoctor.locators import BOOKS, FolderListing, entry_id
-from cachedoctor.locators._contents import BUNDLES, Books, books, contents, folders, promised
+from cachedoctor.locators._contents import (
+    BUNDLES,
+    Books,
+    books,
+    contents,
+    folders,
+    lost_folders,
+    promised,
+)
 from cachedoctor.vocabulary import Artifact, Entry, Root, State
 
 if TYPE_CHECKING:
@@ -47,7 +55,9 @@ class LocalDir:
         partials: dict[str, tuple[Leftover, ...]] = {}
         metadata: dict[str, dict[str, Metadata]] = {}
         locks: dict[str, tuple[str, ...]] = {}
-        names = [entry.name for entry in folders(path)]
+        closed: dict[str, tuple[tuple[str, str], ...]] = {}
+        lost = {os.path.basename(a.path): a for a in lost_folders(path)}
+        names = [*(entry.name for entry in folders(path)), *lost]
         if os.path.isdir(os.path.join(path, BOOKS)) or os.path.isfile(f"{path}/config.json"):
             names = [""]
         for name in names:
@@ -57,13 +67,15 @@ class LocalDir:
                 continue
             key = entry_id(self.name, path, title)
             artifacts, left = contents(folder, path)
+            artifacts = (lost[name],) if name in lost else artifacts
             own, above = books(folder), _above(path, name)
             written = {**above.metadata, **own.metadata}
             entries.append(Entry(key, self.name, path, folder, title, promised(artifacts, written)))
             partials[key] = (*left, *own.partials, *above.partials)
             locks[key] = (*own.locks, *above.locks)
+            closed[key] = (*own.closed, *above.closed)
             metadata[key] = written
-        return Root(self.name, path, tuple(entries), FolderListing(partials, metadata, locks))
+        return Root(self.name, path, tuple(entries), FolderListing(partials, metadata, locks, closed))
 
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return the artifact of a file that a folder lacks."""

@@ -93,11 +93,7 @@ class Examination:
         """Return what the headers of an entry's files are wrong in, and remember it."""
         if entry.id not in self._by_entry:
             found = []
-            escaping = [a.name for a in entry.notable if a.state is State.ESCAPING]
             for artifact in entry.notable:
-                inside = f"{artifact.name}/"  # a bundle is not opened through a link out of it
-                if any(name.startswith(inside) for name in escaping):
-                    continue
                 if artifact.state is State.PRESENT:
                     fault = self._fault(artifact)
                     if isinstance(fault, FormatError):

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from cachedoctor.errors import FormatError
 from cachedoctor.findings import Severity
 from cachedoctor.formats import find
+from cachedoctor.locators import inside
+from cachedoctor.locators.hub_cache import HubListing
 from cachedoctor.rules import EntryRule, Restores
 from cachedoctor.rules._entries import missing, other_layout, span
 from cachedoctor.vocabulary import WEIGHTS, State
@@ -26,28 +28,33 @@ _CONFIG_LIMIT_BYTES = 1 << 20
 class LinkEscapesRoot(EntryRule):
     """A link leads out of the cache.
 
-    Somebody moved a file to another disk and linked it, or the cache was made by hand. It may well
-    be right, so it is not opened, written through or removed: nothing is known about it.
+    Somebody moved a file or a folder to another disk and linked it. Engines follow such links, so
+    the bytes behind them are read and judged like any others. Nothing is written, renamed or
+    removed there: a repair would set the link aside and put a file of the cache's own in its place,
+    and behind a linked folder it would not touch anything.
 
-    Look where it leads; a copy in its place would be checked like any other file.
+    Nothing needs to be done while the other place stays where it is.
+    Source: every engine here opens its files by name, links followed.
     """
 
     code = "CD406"
     slug = "link-escapes-root"
-    severity = Severity.WARNING
+    severity = Severity.NOTE
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
-        """Report each such link."""
-        for artifact in entry.notable:
-            if artifact.state is State.ESCAPING:
-                message = f"`{artifact.name}` leads out of the cache, to `{artifact.detail}`"
-                yield self.of(artifact, entry, message)
-
-    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Name the command that shows what is there; whether it is right is the user's to know."""
-        from cachedoctor import repairs
-
-        return repairs.manual("look-outside", "ls", "-lL", *(finding.links or (finding.path,)))
+        """Report one finding for all such links of an entry: where the bytes lie."""
+        linked = _linked_folders(entry, seen)
+        outside = [a for a in entry.notable if a.outside]
+        if linked:
+            path, target = linked[0]
+            message = f"`{os.path.basename(path)}` is a link to `{target}`"
+            yield self.about(path, (entry,), message, links=tuple(p for p, _ in linked[1:]))
+        elif outside:
+            first, *more = outside
+            others = f" and {len(more)} more" if more else ""
+            message = f"`{first.name}`{others} leads out of the cache, to `{first.outside}`"
+            links = tuple(artifact.path for artifact in more)
+            yield self.about(first.path, (entry,), message, links=links)
 
 
 class RenamedFolder(EntryRule):
@@ -195,6 +202,18 @@ class OtherEnginesLayout(Restores, EntryRule):
                 engine = artifact.required_by[0]
                 message = f"{engine} reads `{artifact.name}`; here lies {found}"
                 yield self.of(artifact, entry, message, expected=artifact.expected_bytes)
+
+
+def _linked_folders(entry: Entry, seen: Examination) -> list[tuple[str, str]]:
+    """Return the folders of an entry that are links out of its root, and where they lead."""
+    for root in seen.survey.roots:
+        if root.path == entry.root and isinstance(root.listing, HubListing):
+            found = root.listing.of(entry).outside
+            return [(path, to) for path, to in found if not inside(to, entry.root)]
+    if os.path.islink(entry.path) and not entry.revision and os.path.isdir(entry.path):
+        real = os.path.realpath(entry.path)
+        return [] if inside(real, entry.root) else [(entry.path, real)]
+    return []
 
 
 def _is_packed(weights: Artifact) -> bool | None:

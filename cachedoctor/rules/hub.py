@@ -96,7 +96,8 @@ class LinkAbsolute(EntryRule):
         if entry.locator != "hub-cache":
             return
         for artifact in entry.notable:
-            if artifact.detail.startswith("/") and artifact.state is State.PRESENT:
+            absolute = artifact.detail.startswith("/") and artifact.state is State.PRESENT
+            if absolute and not artifact.outside:
                 message = f"`{artifact.name}` is an absolute link"
                 yield self.about(artifact.path, (entry,), message)
 
