@@ -23,7 +23,19 @@ if TYPE_CHECKING:
     from cachedoctor.vocabulary import Entry, Progress
 
 _INCOMPLETE = frozenset(
-    ("CD101", "CD102", "CD103", "CD104", "CD105", "CD106", "CD404", "CD408", "CD413", "CD421")
+    (
+        "CD101",
+        "CD102",
+        "CD103",
+        "CD104",
+        "CD105",
+        "CD106",
+        "CD404",
+        "CD408",
+        "CD413",
+        "CD421",
+        "CD422",
+    )
 )
 _NOT_OF_BYTES = frozenset(("CD108", "CD207"))
 
@@ -129,7 +141,7 @@ def scan(
         published=published,
     )
     layouts = {name for engine in asked for name in engine.locators}
-    findings = _judge(seen, entries, layouts, cure_notes=cure_notes)
+    findings = _judge(seen, entries, layouts, names, cure_notes=cure_notes)
     about: dict[str, list[Finding]] = {}
     for finding in findings:
         for key in finding.entries:
@@ -200,7 +212,12 @@ def concerns(run: Run, host: Host, survey: Survey) -> bool:
 
 
 def _judge(
-    seen: rules.Examination, entries: Sequence[Entry], layouts: set[str], *, cure_notes: bool
+    seen: rules.Examination,
+    entries: Sequence[Entry],
+    layouts: set[str],
+    names: Sequence[str],
+    *,
+    cure_notes: bool,
 ) -> list[Finding]:
     """Apply every rule, keep one code for one fault, and attach the repairs."""
     by_code = {rule.code: rule for rule in rules.every()}
@@ -211,7 +228,7 @@ def _judge(
         finding
         for finding in precedence.settle(found)
         if any(entry in order for entry in finding.entries)
-        or (not finding.entries and (not layouts or finding.locator in (None, *layouts)))
+        or (not finding.entries and _asked_for(finding, layouts, names))
     ]
 
     def place(finding: Finding) -> tuple[int, int, str, str]:
@@ -224,6 +241,13 @@ def _judge(
         else finding
         for finding in sorted(kept, key=place)
     ]
+
+
+def _asked_for(finding: Finding, layouts: set[str], names: Sequence[str]) -> bool:
+    """Say whether a finding about a place is about the engines that were asked for."""
+    if not layouts or set(names).intersection(finding.engines):
+        return True
+    return finding.locator in (None, *layouts)
 
 
 def _applied(
@@ -255,7 +279,7 @@ def _status(entry: Entry, mine: Sequence[Finding], *, crashed: bool) -> Status:
         return Status.UNKNOWN if errors <= _NOT_OF_BYTES else Status.CORRUPT
     if errors or codes & _INCOMPLETE:
         return Status.INCOMPLETE
-    if "CD406" in codes or crashed:
+    if "CD110" in codes or crashed:
         return Status.UNKNOWN
     if entry.claims and all(a.state is State.MISSING for a in entry.artifacts):
         return Status.ABSENT  # only asked for, or downloaded to another folder

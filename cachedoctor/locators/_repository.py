@@ -10,7 +10,7 @@ import stat
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import quietly
+from cachedoctor import quietly, untrusted
 from cachedoctor.locators import (
     Leftover,
     Look,
@@ -283,7 +283,7 @@ def _refs(folder: str, seen: _Reader) -> Iterator[Ref]:
                 seen.probes.append(_leftover(entry.path, entry.stat()))
             elif entry.file and is_ref(name):
                 try:
-                    with open(entry.path, "rb", buffering=0, opener=quietly.opener) as file:
+                    with untrusted.open_regular(entry.path) as file:
                         text = file.read(4096).decode("utf-8", "surrogateescape")
                     stamp = stamp_of(entry.stat())
                 except OSError as error:
@@ -334,10 +334,10 @@ def _tree(path: str, etags: Mapping[str, str]) -> tuple[Promises, str]:
     """
     rows: dict[str, tuple[int, str, str]] = {}
     try:
-        with open(path, "rb", buffering=0, opener=quietly.opener) as file:
+        with untrusted.open_regular(path) as file:
             if os.fstat(file.fileno()).st_size > _TREE_LIMIT_BYTES:
                 return NO_PROMISES, "it is larger than any manifest"
-            raw = json.loads(file.readall())
+            raw = json.loads(file.read())
         if raw.get("format_version", _TREE_VERSION) != _TREE_VERSION:
             return NO_PROMISES, ""
         for name, row in raw["files"].items():

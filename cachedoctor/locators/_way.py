@@ -15,7 +15,7 @@ import re
 import stat
 from typing import NamedTuple
 
-from cachedoctor import quietly
+from cachedoctor import untrusted
 
 _TEXT_LIMIT_BYTES = 1067  # of what stands for a link; `XSym` is padded to it
 _ALIAS_LIMIT_BYTES = 1 << 20  # of an alias with an icon of its own
@@ -119,7 +119,7 @@ def stands_in(path: str, status: os.stat_result | None = None) -> Stand | None:
         status = status or os.lstat(path)
         if not stat.S_ISREG(status.st_mode) or not 2 < status.st_size <= _ALIAS_LIMIT_BYTES:
             return None
-        with open(path, "rb", buffering=0, opener=_opener) as file:
+        with untrusted.open_regular(path) as file:
             head = file.read(_HEAD_BYTES)
             if head.startswith(b"book\0\0\0\0"):
                 return Stand("alias", "")
@@ -129,10 +129,6 @@ def stands_in(path: str, status: os.stat_result | None = None) -> Stand | None:
     except OSError:
         return None
     return Stand("text", target) if target else None
-
-
-def _opener(path: str, flags: int) -> int:
-    return quietly.opener(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _target(content: bytes) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cachedoctor import holders
 from cachedoctor.findings import Severity
-from cachedoctor.locators import FolderListing, held
+from cachedoctor.locators import FolderListing, held, inside
 from cachedoctor.locators.hub_cache import HubListing, holder
 from cachedoctor.rules import EntryRule, RootRule
 from cachedoctor.rules._entries import missing, nothing_in
@@ -54,11 +54,14 @@ class Evicted(EntryRule):
 class Unreadable(RootRule):
     """A file or folder cannot be read: no permission, or the disk reports an error.
 
-    This says nothing about the content, so nothing is removed or fetched for it (unreadable is not
-    corrupt). The engine, run as the same user, fails on it too. Downloads that keep the mode of a
-    temporary file (0600) and caches shared between users are the usual reasons.
+    This says nothing about the content, so nothing is removed or fetched for it: unreadable is
+    neither corrupt nor absent. A folder that cannot be entered hides whatever is below it. The
+    engine, run as the same user, fails on it too. Downloads that keep the mode of a temporary file
+    (0600), caches shared between users, and folders that macOS shows to programs with a permission
+    only are the usual reasons. Other apps' containers, which macOS closes, are one note.
 
-    Give yourself the permission that the message names, or look at the disk's health.
+    Give yourself the permission that the message names (on a Mac: Full Disk Access for the
+    terminal, in the system's settings), or look at the disk's health.
     Source: POSIX `open`; argmaxinc/WhisperKit and huggingface_hub keep temporary files' modes.
     """
 
@@ -67,9 +70,8 @@ class Unreadable(RootRule):
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report what could not be listed or opened."""
-        if root.error:
-            message = f"the place cannot be read: {root.error}"
-            yield self.about(root.path, (), message, locator=root.locator)
+        if root.closed:
+            yield self._closed(root, seen)
         for entry in root.entries:
             if not entry.notable:
                 continue
@@ -82,7 +84,16 @@ class Unreadable(RootRule):
                     folder = os.path.isdir(artifact.file)
                     what = f"`{artifact.name}`" if artifact.name else "the folder"
                     message = f"{what} cannot be read: {said}"
-                    yield self.of(artifact, entry, message, unit="folder" if folder else None)
+                    unit = "folder" if folder else None
+                    more: dict[str, Severity] = {}
+                    if folder:  # what an engine needs may be in it
+                        more["severity"] = self.severity
+                    yield self.of(artifact, entry, message, unit=unit, **more)
+        if isinstance(root.listing, FolderListing):
+            by_id = {entry.id: entry for entry in root.entries}
+            for key, closed in root.listing.closed.items():
+                for path, why in closed:
+                    yield self._notes(path, why, (by_id[key],))
         if isinstance(root.listing, HubListing):
             revisions = seen.revisions(root)
             for repository in root.listing.repositories.values():
@@ -90,11 +101,44 @@ class Unreadable(RootRule):
                     mine = revisions.get(repository.path, ())
                     message = f"the folder cannot be read: {why}"
                     yield self.about(path, mine, message, unit="folder")
+                for path, why in repository.notes_closed:
+                    yield self._notes(path, why, revisions.get(repository.path, ()))
+
+    def _closed(self, root: Root, seen: Examination) -> Finding:
+        """Report a folder on the way to a place.
+
+        Of another app's container that macOS closes only a note is made, one for all of them: the
+        engines look there for that app alone.
+        """
+        path, severity = root.closed, self.severity if root.users else Severity.WARNING
+        message = f"the place cannot be read: {root.error}"
+        if path != root.path:
+            message = f"the folder cannot be entered: {root.error}"
+        containers = f"{seen.host.home}/Library/Containers"
+        if inside(path, containers):
+            path, severity = containers, Severity.NOTE
+            message = f"apps' own folders cannot be read: {root.error}"
+        return self.about(
+            path,
+            (),
+            message,
+            severity=severity,
+            engines=root.users,
+            locator=root.locator,
+            unit="folder",
+        )
+
+    def _notes(self, path: str, why: str, mine: tuple[Entry, ...]) -> Finding:
+        """Report a folder of the client's notes, without which a model may be whole."""
+        message = f"what the client wrote down cannot be read: {why}"
+        return self.about(path, mine, message, severity=Severity.WARNING)
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
         """Name the command; the permission is the user's to give."""
         from cachedoctor import repairs
 
+        if finding.severity is Severity.NOTE:
+            return None
         return repairs.manual("allow-reading", "chmod", "u+rX", finding.path)
 
 

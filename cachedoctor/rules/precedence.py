@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,7 +11,9 @@ if TYPE_CHECKING:
 # Of the findings about one file, only the first of these is kept.
 FILE_ORDER = (
     "CD109",
+    "CD110",
     "CD108",
+    "CD422",
     "CD107",
     "CD408",
     "CD103",
@@ -71,6 +74,10 @@ SUPERSEDED = "another revision has a branch"
 HIDDEN_BY_UNREADABLE = frozenset(("CD101", "CD104", "CD105", "CD106", "CD403"))
 
 
+# What replaces whatever would be said below it.
+GONE = frozenset(("CD110", "CD422"))
+
+
 def settle(findings: list[Finding]) -> list[Finding]:
     """Keep one code for one fault, and one finding for one file under several entries."""
     live = {entry for f in findings if f.code == "CD109" for entry in f.entries}
@@ -84,8 +91,11 @@ def settle(findings: list[Finding]) -> list[Finding]:
         if f.code == "CD508" and f.evidence == SUPERSEDED
         for entry in f.entries
     }
+    lost = {f.path for f in findings if f.code in GONE and f.unit == "folder"}
     kept: dict[tuple[str, str], Finding] = {}
     for finding in findings:
+        if lost and _below(finding, lost):
+            continue
         if finding.code in HIDDEN_WHILE_LIVE and live.intersection(finding.entries):
             continue
         if finding.code in HIDDEN_BY_UNREADABLE and closed.intersection(finding.entries):
@@ -105,6 +115,16 @@ def settle(findings: list[Finding]) -> list[Finding]:
                 links=_joined(first.links, finding.links),
             )
     return list(kept.values())
+
+
+def _below(finding: Finding, lost: set[str]) -> bool:
+    """Say whether a finding is about what lies, or would lie, below a place that is gone."""
+    above = os.path.dirname(finding.path)
+    while len(above) > 1:
+        if above in lost:
+            return True
+        above = os.path.dirname(above)
+    return finding.path in lost and finding.code not in GONE
 
 
 def _order(finding: Finding) -> int:

@@ -57,13 +57,14 @@ class OrphanBlob(SetsAside, RootRule):
         for folder, unlinked in root.listing.unlinked.items():
             mine = revisions.get(folder, ())
             repository = root.listing.repositories[folder]
-            if repository.unreadable:
-                continue  # what cannot be listed may lead to it
+            if repository.unreadable or repository.lost or _may_need_any(mine):
+                continue  # what cannot be listed, or has lost its links, may lead to it
             promised = {
                 digest.hex
                 for commit in (*repository.commits, *(ref.text for ref in repository.refs))
                 for _, digest in repository.promises(commit).values()
             }
+            promised |= {a.digest.hex for e in mine for a in e.notable if a.digest}
             for name in sorted(unlinked):
                 blob = repository.blobs[name]
                 path = f"{repository.blobs.folder}/{name}"
@@ -274,6 +275,19 @@ class RebuildableCache(SetsAside, RootRule):
                 unit="bytes",
                 bytes=size,
             )
+
+
+def _may_need_any(revisions: Sequence[Entry]) -> bool:
+    """Say whether a revision lacks something of which it is not known which blob it was."""
+    lost = (State.DANGLING, State.GONE, State.TEXT)
+    for entry in revisions:
+        if entry.revision and not len(entry.artifacts):
+            return True
+        for artifact in entry.notable:
+            needed = artifact.required_by and artifact.state is State.MISSING
+            if (needed or artifact.state in lost) and artifact.digest is None:
+                return True
+    return False
 
 
 def _files(artifacts: Sequence[Artifact]) -> list[Artifact]:
