@@ -277,7 +277,8 @@ def _status(entry: Entry, mine: Sequence[Finding], *, crashed: bool) -> Status:
         return Status.IN_PROGRESS
     if errors - _INCOMPLETE - {"CD401", "CD402", "CD403", "CD418"}:
         return Status.UNKNOWN if errors <= _NOT_OF_BYTES else Status.CORRUPT
-    if errors or codes & _INCOMPLETE:
+    unbranched = any(finding.evidence == precedence.NO_BRANCH for finding in mine)
+    if errors or codes & _INCOMPLETE or unbranched:
         return Status.INCOMPLETE
     if "CD110" in codes or crashed:
         return Status.UNKNOWN

@@ -100,6 +100,8 @@ def absent_model(
     answer = readiness.ready(found, report, models, size)
     if answer.entry is not None:
         return _unbranched(answer.entry, report) if answer.code == "CD403" else ()
+    if answer.code != "CD101":  # it may be there and cannot be seen: that finding speaks
+        return ()
     return (_absence(found, models[0], report),)
 
 
@@ -110,7 +112,7 @@ def absent_locked(report: Report) -> tuple[Finding, ...]:
         engine = engines.find(locked.engine)
         model = engine.table.model(locked.name)
         answer = readiness.ready(engine, report, (model,))
-        if answer.entry is None:
+        if answer.entry is None and answer.code == "CD101":
             found.append(_absence(engine, model, report))
         elif answer.code == "CD403":
             found += _unbranched(answer.entry, report)

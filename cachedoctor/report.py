@@ -74,7 +74,7 @@ def verdict_line(verdict: Verdict, host: Host) -> str:
     what = f"{verdict.engine} {verdict.model}"
     if verdict.ready:
         return f"ready   {what}  {place}"
-    word = {"CD109": "busy"}.get(verdict.code or "", "broken")
+    word = {"CD109": "busy", "CD108": "unreadable", "CD110": "gone"}.get(verdict.code or "", "broken")
     if (verdict.code or "").startswith("CD6"):
         word = "blocked"
     command = verdict.cure
@@ -88,7 +88,8 @@ def verdict_line(verdict: Verdict, host: Host) -> str:
         cost = f" fetches {size(known)}" if known else " fetches it"
     code = f"{verdict.code} " if verdict.code else ""
     cure = "" if word == "busy" or not command else f"; `{command}`{cost}"
-    return f"{word:<7} {what}: {code}{printable(verdict.why or '')}{cure}"
+    where = f" (`{place}`)" if word in ("unreadable", "gone") else ""
+    return f"{word:<7} {what}: {code}{printable(verdict.why or '')}{where}{cure}"
 
 
 def summary_lines(report: Report) -> Iterator[str]:

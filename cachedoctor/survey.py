@@ -177,6 +177,10 @@ def _claimed(entry: Entry, users: Sequence[Engine], host: Host, locator: Locator
             artifact = artifacts.get(name) or _elsewhere(entry, claim, need, name)
             artifact = artifact or locator.missing(entry, name)
             artifacts[name] = _expected(artifact, claim, need, entry)
+            for other in there[1:]:  # what another part of the engine may open in its place
+                if artifacts[other].format is None:
+                    format_ = need.format_of(other)
+                    artifacts[other] = artifacts[other]._replace(format=format_)
             for shard in _shards(artifacts[name]):
                 part = artifacts.get(shard) or locator.missing(entry, shard)
                 artifacts[shard] = _expected(part, claim, _shard(shard), entry)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from cachedoctor.staging import Network
 
 
+_HIDDEN = ("CD108", "CD110")  # of what may be there and cannot be seen, nothing is fetched
+
+
 class Verdict(NamedTuple):
     """Ready with its path, or why not and what cures it."""
 
@@ -47,7 +50,14 @@ class Verdict(NamedTuple):
             "CD602": "",
             "CD603": "cachedoctor quarantine empty",
             "CD604": "pip install --upgrade huggingface_hub",
+            "CD108": self._by_hand,
+            "CD110": self._by_hand,
         }.get(self.code or "", f"cachedoctor fix {self.engine} {question}")
+
+    @property
+    def _by_hand(self) -> str:
+        """Return the command that only a person can give, or empty: nothing can be fetched."""
+        return self.repair.describe if self.repair else ""
 
 
 def preflight(
@@ -84,9 +94,12 @@ def preflight(
     finding: Finding | None = None
     if entry is not None and not answer.ready:
         finding = next((f for f in report.of(entry) if f.code == answer.code), None)
+    elif answer.code != "CD101" and not answer.ready:
+        same = (f for f in report.findings if (f.code, f.path) == (answer.code, answer.path))
+        finding = next(same, None)
     repair = finding.repair if finding else None
     in_the_way = machine.obstacle(engine, found.table.platforms, here)
-    if in_the_way is None and not answer.ready:
+    if in_the_way is None and not answer.ready and answer.code not in _HIDDEN:
         in_the_way = machine.no_room(answer.path, repair, models, answer.model)
     if in_the_way is not None:
         code, why = in_the_way
@@ -108,7 +121,12 @@ def preflight(
 
 
 def _concerns(finding: Finding, engine: Engine) -> bool:
-    """Say whether a finding is about no file, and about the libraries that an engine reads with."""
+    """Say whether a finding is about no file, and about the libraries that an engine reads with.
+
+    Or about apps' containers that are closed, in which the model may lie as well.
+    """
+    if finding.code == "CD108" and not finding.entries:
+        return finding.severity == "note" and engine.name in finding.engines
     if finding.code == "CD409":
         return engine.name in finding.engines
     if finding.code != "CD411" or "hub-cache" in engine.locators:
@@ -138,8 +156,8 @@ def ensure(
 
     here = host or Host.look()
     verdict = preflight(engine, size=size, model=model, lock=lock, host=here)
-    if verdict.ready or (verdict.code or "").startswith("CD6"):  # no file can help
-        return verdict
+    if verdict.ready or verdict.code in _HIDDEN or (verdict.code or "").startswith("CD6"):
+        return verdict  # no file can help, or nobody knows whether one is needed
     network = network or staging.Network(here)
     names = [
         found.name for found in readiness.answers(engines.find(engine), size=size, model=model)

@@ -56,6 +56,10 @@ class Locator(Protocol):
         """
         ...
 
+    def place(self, root: str, name: str) -> str:
+        """Return where a repository, folder or file called `name` lies below `root`."""
+        ...
+
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return the artifact `name` that `entry` lacks, with what the layout promises of it."""
         ...

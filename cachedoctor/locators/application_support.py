@@ -59,6 +59,10 @@ class ApplicationSupport:
                 partials[key] = leftovers
         return Root(self.name, path, tuple(entries), FolderListing(partials, {}))
 
+    def place(self, root: str, name: str) -> str:
+        """Return where `name` would lie below `root`."""
+        return os.path.join(root, name)
+
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return the artifact of a file or bundle that a folder lacks."""
         path = os.path.join(entry.path, name)

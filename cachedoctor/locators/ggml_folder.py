@@ -93,6 +93,10 @@ class GgmlFolder:
             partials[key] = left
         return Root(self.name, path, tuple(entries), FolderListing(partials, {}))
 
+    def place(self, root: str, name: str) -> str:
+        """Return where `name` would lie below `root`."""
+        return os.path.join(root, name)
+
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return the artifact of a file that is not there."""
         path = os.path.join(entry.root, name)

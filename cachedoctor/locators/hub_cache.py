@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from cachedoctor.locators._files import Blobs
     from cachedoctor.locators._repository import Repository
 
+BRANCH = _repository.BRANCH
 COMMIT = re.compile(r"[0-9a-f]{40}")  # what a ref holds, and a snapshot is called
 _HASH = 64  # hex digits of a payload's name
 _DUMMIES = {"dummy_file_src", "dummy_file_dst"}
@@ -114,6 +115,10 @@ class HubCache:
         if wanted is None:
             known = _with_leavings(path, entries, known)
         return Root(self.name, path, tuple(found), known)
+
+    def place(self, root: str, name: str) -> str:
+        """Return where the repository `name` would lie below `root`."""
+        return os.path.join(root, folder_name(name))
 
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return the artifact that a snapshot lacks; its place is a blob when its name is known."""

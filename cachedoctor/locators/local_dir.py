@@ -77,6 +77,10 @@ class LocalDir:
             metadata[key] = written
         return Root(self.name, path, tuple(entries), FolderListing(partials, metadata, locks, closed))
 
+    def place(self, root: str, name: str) -> str:
+        """Return where `name` would lie below `root`."""
+        return os.path.join(root, name)
+
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return the artifact of a file that a folder lacks."""
         path = os.path.join(entry.path, name)

@@ -109,6 +109,10 @@ class OpenAICdn:
                 )
         return Root(self.name, path, tuple(entries))
 
+    def place(self, root: str, name: str) -> str:
+        """Return where `name` would lie below `root`."""
+        return os.path.join(root, name)
+
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return the artifact of a file that is not there."""
         path = os.path.join(entry.root, name)

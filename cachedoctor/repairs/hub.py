@@ -53,10 +53,14 @@ def rewrite_ref(finding: Finding, survey: Survey) -> Repair | None:
             f"write {complete[0][:12]} into `refs/{_ref_name(finding.path)}`",
             entries[0].root,
             (need,),
-            (SetAside(finding.path), Put("ref", finding.path)),
+            (
+                *folders(os.path.dirname(finding.path)),
+                *out_of_the_way(finding.path),
+                Put("ref", finding.path),
+            ),
         )
-    if not complete:
-        again = _relink_snapshot(text, entries, survey)
+    if not complete and entries:
+        again = _relink_snapshot(text, entries, survey) if COMMIT.fullmatch(text) else None
         if again is not None:
             return again
         fetched = fetch_entry(finding, survey)

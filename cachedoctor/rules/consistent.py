@@ -207,7 +207,8 @@ class OtherEnginesLayout(Restores, EntryRule):
 def _linked_folders(entry: Entry, seen: Examination) -> list[tuple[str, str]]:
     """Return the folders of an entry that are links out of its root, and where they lead."""
     for root in seen.survey.roots:
-        if root.path == entry.root and isinstance(root.listing, HubListing):
+        mine = root.path == entry.root and root.locator == entry.locator
+        if mine and isinstance(root.listing, HubListing):
             found = root.listing.of(entry).outside
             return [(path, to) for path, to in found if not inside(to, entry.root)]
     if os.path.islink(entry.path) and not entry.revision and os.path.isdir(entry.path):

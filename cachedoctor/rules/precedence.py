@@ -70,6 +70,7 @@ BROKEN_REF = frozenset(("CD418", "CD402", "CD401", "CD403"))
 # Of a revision that another one superseded only that is said: half of it may be gone for good.
 HIDDEN_BY_SUPERSEDED = frozenset(("CD101", "CD102", "CD103", "CD104", "CD105", "CD106", "CD421"))
 SUPERSEDED = "another revision has a branch"
+NO_BRANCH = "no branch leads to it"
 # What lies in a folder that cannot be listed is not known to be missing.
 HIDDEN_BY_UNREADABLE = frozenset(("CD101", "CD104", "CD105", "CD106", "CD403"))
 
