@@ -14,7 +14,7 @@ from cachedoctor.survey import look
 from cachedoctor.vocabulary import SILENT, State, Status, Survey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from cachedoctor.host import Host
     from cachedoctor.journal import Run
@@ -84,6 +84,7 @@ def scan(
     lock: Lock | None = None,
     cure_notes: bool = True,
     bridges: Mapping[str, str] | None = None,
+    codes: Collection[str] = (),
     progress: Progress = SILENT,
 ) -> Report:
     """Look at what the engines called `names`, or all of them, keep on `host`.
@@ -95,7 +96,8 @@ def scan(
     tells what they must be. `paths` narrows the answer to what lies there, `only` the look
     itself to these repositories, folders or files.
     Without `cure_notes` nobody asks how waste would be set aside, which takes time. `bridges` are
-    programs, by engine, that load each bundle to see whether this Mac can run it.
+    programs, by engine, that load each bundle to see whether this Mac can run it. `codes` are asked
+    for by name, so that nothing of theirs is too little to be said.
     Changes nothing in a cache, and without `network` needs none. Raises `UsageError` for an unknown
     engine.
     """
@@ -139,6 +141,7 @@ def scan(
         unloadable=unloadable,
         unfinished=_unfinished(host, survey),
         published=published,
+        codes=frozenset(codes),
     )
     layouts = {name for engine in asked for name in engine.locators}
     findings = _judge(seen, entries, layouts, names, cure_notes=cure_notes)

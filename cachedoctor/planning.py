@@ -9,6 +9,7 @@ from cachedoctor import disk, engines, fetch, locking, readiness, staging
 from cachedoctor.errors import RepairError
 from cachedoctor.findings import Finding, Proof, Repair, Safety, SetAside, Severity
 from cachedoctor.repairs import folder, hub, single
+from cachedoctor.rules.precedence import WASTE
 from cachedoctor.vocabulary import Entry
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from cachedoctor.staging import Network
     from cachedoctor.vocabulary import Claim
 
-_NO_WASTE = ("CD109", "CD508")  # a download that is running, a model that may be pinned
 _LAST = ("CD410", "CD502")  # after everything inside a folder is right; and waste
 
 
@@ -59,7 +59,7 @@ def plan(
 ) -> Plan:
     """Choose what of `report` to cure: errors and warnings, or just these `codes`.
 
-    Notes only by code or with `waste`. `absent` are models that were asked for by name. Asks the
+    Notes only by code, or with `waste`, and then nothing else and no download. `absent` are models that were asked for by name. Asks the
     hub which commit and files a whole model has, if one is to be fetched and `network` allows it;
     raises `FetchError` when it cannot be asked.
     """
@@ -161,8 +161,9 @@ def _wanted(finding: Finding, codes: Collection[str], *, waste: bool) -> bool:
     if codes:
         return finding.code in codes
     if finding.severity is Severity.NOTE:
-        return waste and finding.repair is not None and finding.code not in _NO_WASTE
-    return True
+        cured = finding.repair is not None and finding.repair.safety is Safety.SAFE
+        return waste and cured and finding.code in WASTE
+    return not waste
 
 
 def _resolved(finding: Finding, report: Report, network: Network) -> Repair:

@@ -77,7 +77,7 @@ def command(
     codes, names = codes_and_engines(words)
     _known(codes)
     read_all = deep or "CD301" in codes or lock is not None
-    found = _look(host, names, size, model, lock, deep=read_all, network=network)
+    found = _look(host, names, size, model, lock, codes, deep=read_all, network=network)
     absent = planning.absent_locked(found)
     if size or model:
         absent = planning.absent_model(found, names[0], size=size, model=model)
@@ -135,6 +135,7 @@ def _look(
     size: str | None,
     model: str | None,
     lock: str | None,
+    codes: tuple[str, ...],
     *,
     deep: bool,
     network: Network,
@@ -148,7 +149,9 @@ def _look(
         if size or model:
             raise UsageError("--lock names the models itself; leave --size and --model out")
         demanded = locking.read(lock)
-        return doctor.scan(host, names, lock=demanded, deep=deep, progress=network.progress)
+        return doctor.scan(
+            host, names, lock=demanded, deep=deep, codes=codes, progress=network.progress
+        )
     models: list[str] = []
     if size or model:
         if len(names) != 1:
@@ -158,7 +161,9 @@ def _look(
             )
         engine = engines.find(names[0])
         models = [found.name for found in readiness.answers(engine, size=size, model=model)]
-    return doctor.scan(host, names, models=models, deep=deep, progress=network.progress)
+    return doctor.scan(
+        host, names, models=models, deep=deep, codes=codes, progress=network.progress
+    )
 
 
 def _agreed(plan: Plan, *, text: bool) -> bool:

@@ -38,14 +38,17 @@ class Examination:
         unloadable: Mapping[str, str] | None = None,
         unfinished: tuple[tuple[str, str], ...] = (),
         published: Callable[[], Mapping[str, str]] = dict,
+        codes: frozenset[str] = frozenset(),
     ) -> None:
         """Take `measured` digests by file and algorithm; `deep` also parses whole JSON files.
 
         `unloadable` says why Core ML refused it, by the path of a bundle or folder.
         `unfinished` names the folder of each fix without an end, and says what it was doing.
         `published` returns the model's name by digest, of every file that a table knows.
+        `codes` were asked for by name: of these even little is worth a word.
         """
         self.survey = survey
+        self.codes = codes
         self.unfinished = unfinished
         self.host = host
         self.deep = deep

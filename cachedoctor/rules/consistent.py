@@ -65,7 +65,8 @@ class RenamedFolder(EntryRule):
     old folder, and would download again after a rename: if such an app is still installed, say
     `--engine-version fluidaudio=0.13.2` and this is no finding.
 
-    `fix` renames the folder. Where both names are there, the new one counts and the old one is
+    In an app's own container it lies for that app, which carries the version that reads it: no
+    finding. `fix` renames the folder. Where both names are there, the new one counts and the old one is
     waste.
     Source: FluidInference/FluidAudio pull request 453 (v0.13.4).
     """
@@ -85,6 +86,8 @@ class RenamedFolder(EntryRule):
             old = span(mine[0]) if mine else "another version"
             since = span(claim.needs._replace(since=_first(claim)))
             newer = next((e for e in seen.survey.entries if e.path == target), None)
+            if _in_container(entry.path):
+                continue
             if newer is not None and (missing(newer) or seen.faults(newer)):
                 continue  # its own findings speak, and this folder serves as a copy
             if os.path.lexists(target):
@@ -108,7 +111,6 @@ class RenamedFolder(EntryRule):
         """Rename the folder, or set the older of the two aside."""
         from cachedoctor import repairs
         from cachedoctor.repairs import folder
-
         if finding.severity is Severity.NOTE:
             return repairs.set_aside(finding, seen.survey)
         return folder.rename_folder(finding, seen.survey)
@@ -215,6 +217,10 @@ def _linked_folders(entry: Entry, seen: Examination) -> list[tuple[str, str]]:
         real = os.path.realpath(entry.path)
         return [] if inside(real, entry.root) else [(entry.path, real)]
     return []
+
+
+def _in_container(path: str) -> bool:
+    return "/Library/Containers/" in path or "/Library/Group Containers/" in path
 
 
 def _is_packed(weights: Artifact) -> bool | None:

@@ -79,6 +79,25 @@ HIDDEN_BY_UNREADABLE = frozenset(("CD101", "CD104", "CD105", "CD106", "CD403"))
 GONE = frozenset(("CD110", "CD422"))
 
 
+# The notes that `--waste` acts on: nobody would miss it. Others only by their codes: a link that
+# works, what an older app may read, copies that engines each have, a model that may be pinned.
+WASTE = frozenset(
+    (
+        "CD404",
+        "CD410",
+        "CD415",
+        "CD416",
+        "CD501",
+        "CD502",
+        "CD503",
+        "CD506",
+        "CD507",
+        "CD509",
+        "CD510",
+    )
+)
+
+
 def settle(findings: list[Finding]) -> list[Finding]:
     """Keep one code for one fault, and one finding for one file under several entries."""
     live = {entry for f in findings if f.code == "CD109" for entry in f.entries}

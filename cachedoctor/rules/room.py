@@ -97,9 +97,10 @@ class Duplicate(SurveyRule):
         """Report each content that several files have, with what all but one of them take up."""
         owners: dict[str, list[Entry]] = {}
         same: dict[str, list[Artifact]] = {}
+        least = 1 if self.code in seen.codes else _WORTH_A_WORD_BYTES
         for entry in seen.survey.entries:
             for artifact in entry.notable:
-                if artifact.size_bytes >= _WORTH_A_WORD_BYTES and artifact.digest:
+                if artifact.size_bytes >= least and artifact.digest:
                     owners.setdefault(artifact.file, []).append(entry)
                     same.setdefault(artifact.digest.hex, []).append(artifact)
         for artifacts in same.values():
@@ -122,14 +123,16 @@ class Duplicate(SurveyRule):
 
 
 class UnusedFile(SetsAside, EntryRule):
-    """A part of the model that only other versions of the engine read.
+    """A part of the model that the assumed version of the engine does not read.
 
     WhisperKit stopped loading `TextDecoderContextPrefill.mlmodelc` in 1.0.0; FluidAudio replaced
-    bundles under the same repository name. The rest of the model is whole without it.
+    bundles under the same repository name. The rest of the model is whole without it. Apps carry
+    the framework that they were built with, often an older one, and then they read it: so it is
+    never a part of `--waste`. Below 16 MiB nothing is said.
 
-    `fix --waste` sets it aside; an app with the older framework would download it again.
+    `fix CD505` sets it aside; an app with the older framework would download it again.
     Source: argmaxinc/argmax-oss-swift pull request 467; FluidInference/FluidAudio
-    `ModelNames.swift`.
+    `ModelNames.swift`, pull request 815.
     """
 
     code = "CD505"
@@ -137,11 +140,13 @@ class UnusedFile(SetsAside, EntryRule):
     severity = Severity.NOTE
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
-        """Report what another range of versions reads, in an entry that is whole."""
+        """Report what only another range of versions reads, in an entry that is whole."""
         if entry.locator == "hub-cache" or not entry.claims or missing(entry):
             return
+        least = 0 if self.code in seen.codes else _WORTH_A_WORD_BYTES
         for artifact in entry.notable:
-            if artifact.state is State.PRESENT and artifact.format is None:
+            unread = artifact.state is State.PRESENT and artifact.format is None
+            if unread and artifact.size_bytes >= least:
                 files = _older_use(entry, artifact)
                 if files is not None:
                     engine = entry.claims[0].engine
@@ -167,7 +172,7 @@ class CompileCache(SetsAside, RootRule):
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report each app's, with the builds that are in it."""
         for left in leavings(root, "compile-cache"):
-            if left.bytes >= _LARGE_BYTES:
+            if left.bytes >= _LARGE_BYTES or self.code in seen.codes:
                 app = os.path.basename(os.path.dirname(left.path))
                 builds = ", ".join(sorted(_names(left.path)))
                 message = f"compiled models of `{app}` for macOS {builds}"
@@ -264,7 +269,7 @@ class RebuildableCache(SetsAside, RootRule):
         """Report one finding for all of them."""
         found = leavings(root, "xet-cache")
         size = sum(left.bytes for left in found)
-        if size >= _LARGE_BYTES:
+        if found and (size >= _LARGE_BYTES or self.code in seen.codes):
             yield self.about(
                 found[0].path,
                 (),
