@@ -52,10 +52,11 @@ class Report(NamedTuple):
     engines: tuple[str, ...] = ()  # as asked for
     models: tuple[str, ...] = ()
     lock: Lock | None = None
+    by_entry: Mapping[str, tuple[Finding, ...]] = {}
 
     def of(self, entry: Entry) -> tuple[Finding, ...]:
         """Return the findings about one entry."""
-        return tuple(finding for finding in self.findings if entry.id in finding.entries)
+        return self.by_entry.get(entry.id, ())
 
 
 def scan(
@@ -135,7 +136,8 @@ def scan(
         for key in finding.entries:
             about.setdefault(key, []).append(finding)
     crashed = any(finding.code == "CD000" for finding in findings)
-    statuses = {e.id: _status(e, about.get(e.id, ()), crashed=crashed) for e in entries}
+    by_entry = {key: tuple(mine) for key, mine in about.items()}
+    statuses = {e.id: _status(e, by_entry.get(e.id, ()), crashed=crashed) for e in entries}
     checked = {entry.id: _checked(entry, seen) for entry in entries}
     seconds = time.perf_counter() - began
     return Report(
@@ -152,6 +154,7 @@ def scan(
         tuple(names),
         tuple(models),
         lock,
+        by_entry,
     )
 
 

@@ -51,7 +51,7 @@ def look(
             for path in _places(locator, host)
         ]
     )
-    return Survey(tuple(roots), {})
+    return Survey(tuple(roots))
 
 
 def _known_engine(name: str, said_by: str) -> None:

@@ -69,7 +69,7 @@ class Unreadable(RootRule):
         """Report what could not be listed or opened."""
         if root.error:
             message = f"the place cannot be read: {root.error}"
-            yield self.about(root.path, (), message, locator=root.locator)
+            yield self.about(root.path, (), message, root=root)
         for entry in root.entries:
             if not entry.notable:
                 continue

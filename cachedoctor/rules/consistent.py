@@ -103,8 +103,8 @@ class RenamedFolder(EntryRule):
         from cachedoctor.repairs import folder
 
         if finding.severity is Severity.NOTE:
-            return repairs.set_aside(finding, seen.survey)
-        return folder.rename_folder(finding, seen.survey)
+            return repairs.set_aside(finding)
+        return folder.rename_folder(finding)
 
 
 class MixedVariants(Restores, EntryRule):

@@ -178,7 +178,7 @@ class EmptySnapshot(EntryRule):
         """Fetch the model."""
         from cachedoctor.repairs import hub
 
-        return hub.fetch_entry(finding, seen.survey)
+        return hub.fetch_entry(finding)
 
 
 class OutdatedFileSet(Restores, EntryRule):

@@ -64,7 +64,7 @@ class StaleLock(SetsAside, RootRule):
         message: str,
         severity: Severity = Severity.NOTE,
     ) -> Finding:
-        return self.about(path, mine, message, severity=severity, locator=root.locator)
+        return self.about(path, mine, message, severity=severity, root=root)
 
 
 class LeftoverProbe(SetsAside, RootRule):
@@ -100,7 +100,7 @@ class LeftoverProbe(SetsAside, RootRule):
                     probe.path,
                     mine,
                     f"`{name}` is what a killed client left",
-                    locator=root.locator,
+                    root=root,
                     bytes=probe.bytes,
                 )
 
@@ -169,7 +169,7 @@ class OrphanDownload(SetsAside, RootRule):
                     left.path,
                     (),
                     message,
-                    locator=root.locator,
+                    root=root,
                     measured=size,
                     unit="bytes",
                     bytes=size,
@@ -220,7 +220,7 @@ class LegacyLayout(SetsAside, RootRule):
                 files[0].path,
                 (),
                 f"{len(files)} files of the cache before 0.8 in `{root.path}`",
-                locator=root.locator,
+                root=root,
                 links=tuple(file.path for file in files[1:]),
                 measured=size,
                 unit="bytes",
