@@ -37,6 +37,8 @@ _INCOMPLETE = frozenset(
         "CD422",
     )
 )
+# A warning of these is about what no engine needs, or needs in one of several places.
+_OF_ONE_FILE = frozenset(("CD102",))
 _NOT_OF_BYTES = frozenset(("CD108", "CD207"))
 
 
@@ -64,10 +66,11 @@ class Report(NamedTuple):
     engines: tuple[str, ...] = ()  # as asked for
     models: tuple[str, ...] = ()
     lock: Lock | None = None
+    by_entry: Mapping[str, tuple[Finding, ...]] = {}
 
     def of(self, entry: Entry) -> tuple[Finding, ...]:
         """Return the findings about one entry."""
-        return tuple(finding for finding in self.findings if entry.id in finding.entries)
+        return self.by_entry.get(entry.id, ())
 
 
 def scan(
@@ -150,7 +153,8 @@ def scan(
         for key in finding.entries:
             about.setdefault(key, []).append(finding)
     crashed = any(finding.code == "CD000" for finding in findings)
-    statuses = {e.id: _status(e, about.get(e.id, ()), crashed=crashed) for e in entries}
+    by_entry = {key: tuple(mine) for key, mine in about.items()}
+    statuses = {e.id: _status(e, by_entry.get(e.id, ()), crashed=crashed) for e in entries}
     checked = {entry.id: _checked(entry, seen) for entry in entries}
     seconds = time.perf_counter() - began
     return Report(
@@ -167,6 +171,7 @@ def scan(
         tuple(names),
         tuple(models),
         lock,
+        by_entry,
     )
 
 
@@ -280,6 +285,7 @@ def _status(entry: Entry, mine: Sequence[Finding], *, crashed: bool) -> Status:
         return Status.IN_PROGRESS
     if errors - _INCOMPLETE - {"CD401", "CD402", "CD403", "CD418"}:
         return Status.UNKNOWN if errors <= _NOT_OF_BYTES else Status.CORRUPT
+    codes -= {f.code for f in mine if f.severity is not Severity.ERROR} & _OF_ONE_FILE
     unbranched = any(finding.evidence == precedence.NO_BRANCH for finding in mine)
     if errors or codes & _INCOMPLETE or unbranched:
         return Status.INCOMPLETE

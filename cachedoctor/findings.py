@@ -9,7 +9,7 @@ import enum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from cachedoctor.vocabulary import Digest, Stamp
+    from cachedoctor.vocabulary import Artifact, Digest, Entry, Root, Stamp
 
 
 class Severity(enum.StrEnum):
@@ -144,6 +144,19 @@ class Repair(NamedTuple):
     locks: tuple[str, ...] = ()  # the client's own lock files, held while the steps are taken
 
 
+class Subject(NamedTuple):
+    """What a finding was made from: an entry and one file of it, or a root and no entry."""
+
+    entry: Entry | None = None
+    artifact: Artifact | None = None
+    root: Root | None = None
+
+    def __repr__(self) -> str:
+        """Name it: a whole entry is longer than anybody reads."""
+        place = self.entry.id if self.entry else self.root and self.root.path
+        return f"Subject({place!r}, {self.artifact and self.artifact.name!r})"
+
+
 class Finding(NamedTuple):
     """One thing that is wrong, at one physical place."""
 
@@ -162,6 +175,21 @@ class Finding(NamedTuple):
     evidence: str | None = None
     repair: Repair | None = None
     bytes: int = 0  # what setting it aside would free after `quarantine empty`
+    subjects: tuple[Subject, ...] = ()  # for the repair alone: neither compared nor shown
+
+    def __eq__(self, other: object) -> bool:
+        """Compare what is said."""
+        return isinstance(other, Finding) and self[:-1] == other[:-1]
+
+    def __hash__(self) -> int:
+        """Return the hash of what is said."""
+        return hash(self[:-1])
+
+    @property
+    def made_from(self) -> tuple[Entry, ...]:
+        """Return the entries that the finding was made from, each once."""
+        found = {subject.entry.id: subject.entry for subject in self.subjects if subject.entry}
+        return tuple(found.values())
 
 
 class Readiness(NamedTuple):

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from cachedoctor import fetch, staging
 from cachedoctor.errors import FetchError
 from cachedoctor.locators import FolderListing
-from cachedoctor.vocabulary import Evidence, State
+from cachedoctor.vocabulary import Evidence, State, Survey
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from cachedoctor.staging import Network
-    from cachedoctor.vocabulary import Artifact, Entry, Root, Survey
+    from cachedoctor.vocabulary import Artifact, Entry, Root
 
 
 class Question(NamedTuple):
@@ -58,7 +58,7 @@ def ask(survey: Survey, wanted: Collection[str], network: Network) -> Asked:
         root._replace(entries=tuple(answered(entry, root) for entry in root.entries))
         for root in survey.roots
     )
-    return Asked(survey._replace(roots=roots, by_digest={}), tuple(failures.items()))
+    return Asked(Survey(roots), tuple(failures.items()))
 
 
 def _question(entry: Entry, root: Root) -> Question | None:

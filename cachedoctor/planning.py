@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import disk, engines, fetch, locking, readiness, staging
 from cachedoctor.errors import RepairError
-from cachedoctor.findings import Finding, Proof, Repair, Safety, SetAside, Severity
+from cachedoctor.findings import Finding, Proof, Repair, Safety, SetAside, Severity, Subject
 from cachedoctor.repairs import folder, hub, single
 from cachedoctor.rules.precedence import WASTE
 from cachedoctor.vocabulary import Entry
@@ -114,7 +114,7 @@ def absent_locked(report: Report) -> tuple[Finding, ...]:
         answer = readiness.ready(engine, report, (model,))
         if answer.entry is None and answer.code == "CD101":
             found.append(_absence(engine, model, report))
-        elif answer.code == "CD403":
+        elif answer.entry and answer.code == "CD403":
             found += _unbranched(answer.entry, report)
     return tuple(found)
 
@@ -133,7 +133,7 @@ def _absence(engine: Engine, model: Model, report: Report) -> Finding:
         if locked:
             claim = locked.demanded(claim)
         need = claim.needs.requirements[0]
-        copies = report.survey.digests.get(need.digest.hex, ()) if need.digest else ()
+        copies = report.survey.holding(need.digest.hex) if need.digest else ()
         repair = single.whole_file(claim, path, root, copies)
     else:
         repair = hub.fetch_claim(claim, root, model.bytes)
@@ -148,13 +148,17 @@ def _absence(engine: Engine, model: Model, report: Report) -> Finding:
         (engine.name,),
         layout,
         repair=repair,
+        subjects=(Subject(Entry("", layout, root, path, "", (), claims=(claim,))),),
     )
 
 
 def _gone(path: str, taken: Collection[object]) -> bool:
     """Say whether what is at `path` is set aside by an earlier repair, alone or with its folder."""
-    aside = [step.path for step in taken if isinstance(step, SetAside)]
-    return any(path == other or path.startswith(other + "/") for other in aside)
+    while path and path != "/":
+        if SetAside(path) in taken:
+            return True
+        path = os.path.dirname(path)
+    return False
 
 
 def _wanted(finding: Finding, codes: Collection[str], *, waste: bool) -> bool:
@@ -169,7 +173,8 @@ def _wanted(finding: Finding, codes: Collection[str], *, waste: bool) -> bool:
 def _resolved(finding: Finding, report: Report, network: Network) -> Repair:
     """Ask the hub for the commit and files of a model, and fill in its fetch."""
     repair = finding.repair
-    claim, entry = _claim_of(finding, report)
+    entry = next(entry for entry in finding.made_from if entry.claims)
+    claim = entry.claims[0]
     staging.allowed(network)
     locked = report.lock.find(claim.engine, claim.model) if report.lock else None
     revision = (locked.revision if locked else "") or "main"
@@ -180,7 +185,7 @@ def _resolved(finding: Finding, report: Report, network: Network) -> Repair:
     root = repair.root if repair else ""
     files = [(f.path, Proof("", f.bytes, f.digest)) for f in listing.files]
     if finding.locator == "hub-cache":
-        path = entry.path.split("/snapshots/")[0] if entry else finding.path
+        path = entry.path.split("/snapshots/")[0]
         return hub.whole_model(claim, path, root, listing.commit, files)
     tokenizer = None
     if claim.tokenizer:
@@ -190,17 +195,6 @@ def _resolved(finding: Finding, report: Report, network: Network) -> Repair:
     model = folder.Remote(listing.commit, files)
     noted = finding.locator in ("documents", "local-dir")
     return folder.whole_folder(claim, finding.path, root, model, tokenizer, noted=noted)
-
-
-def _claim_of(finding: Finding, report: Report) -> tuple[Claim, Entry | None]:
-    for entry in report.survey.entries:
-        if entry.id in finding.entries and entry.claims:
-            return entry.claims[0], entry
-    engine = engines.find(finding.engines[0])
-    for model in engine.table.models.values():
-        if engine.home(model, report.host) == finding.path:
-            return _wanted_model(engine, model, report.host)[2], None
-    raise LookupError(finding.path)
 
 
 def _wanted_model(engine: Engine, model: Model, host: Host) -> tuple[str, str, Claim]:
@@ -231,5 +225,6 @@ def _unbranched(key: str, report: Report) -> tuple[Finding, ...]:
             entry.engines,
             entry.locator,
             repair=hub.write_main(entry),
+            subjects=(Subject(entry),),
         ),
     )

@@ -53,9 +53,9 @@ def ready(
         return excuse
     barred = next((found for m in models if (found := _barred(engine, m, report))), None)
     if barred is not None:
-        model, finding = barred
+        named, finding = barred
         return Readiness(
-            engine.name, size, model, False, None, finding.path, finding.code, finding.message
+            engine.name, size, named, False, None, finding.path, finding.code, finding.message
         )
     first = models[0].name if models else None
     place = engine.home(models[0], report.host) if models else None

@@ -219,6 +219,20 @@ class Links(Files):
         """Note that the blob of this name holds what its name says."""
         self._blobs.prove(file, REMEMBERED if remembered else READ)
 
+    def names(self) -> Sequence[str]:
+        """Return the names of the plain files."""
+        return self._names
+
+    def contents(self) -> set[str]:
+        """Return the hex digest that each plain file has, once for each content."""
+        return set(self._etags)  # whatever else they are called by is not plain
+
+    def holding(self, digest: str) -> Iterator[Artifact]:
+        """Yield the plain files that have this digest."""
+        for name, etag in zip(self._names, self._etags, strict=True):
+            if etag == digest:
+                yield self._artifact(name, f"{self._snapshot}/{name}", self._blobs[etag], etag)
+
     def doubt(self, file: str) -> None:
         """Make those notable whose blob has this name."""
         for at in reversed([at for at, etag in enumerate(self._etags) if etag == file]):

@@ -24,13 +24,13 @@ from cachedoctor.findings import (
 from cachedoctor.vocabulary import State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from cachedoctor.findings import Source, Step
     from cachedoctor.vocabulary import Artifact
 
 
-def copies(artifacts: Sequence[Artifact], target: str, size: int | None = None) -> list[Source]:
+def copies(artifacts: Iterable[Artifact], target: str, size: int | None = None) -> list[Source]:
     """List other files that are said to have the same content; staging proves them."""
     found: dict[str, Source] = {}
     for artifact in artifacts:

@@ -120,9 +120,9 @@ def _note(base: str, file: str, commit: str, proof: Proof) -> tuple[Need, list[S
     return need, [*folders(os.path.dirname(path)), *out_of_the_way(path), Put(name, path)]
 
 
-def rename_folder(finding: Finding, survey: Survey) -> Repair | None:
+def rename_folder(finding: Finding) -> Repair | None:
     """Rename a folder to the name that is looked for; `None` where that is taken."""
-    entry = next(entry for entry in survey.entries if entry.id in finding.entries)
+    entry = finding.made_from[0]
     claim = next(claim for claim in entry.claims if claim.needs.folder not in ("", entry.name))
     target = os.path.join(entry.root, claim.needs.folder)
     if os.path.lexists(target):
@@ -145,11 +145,10 @@ def _siblings(
     """Find the same bundle or file in the engine's other folder, then in the hub cache."""
     tokenizer = claim.tokenizer and owner.name in _tokenizer_names(claim)
     repository, above = (claim.tokenizer, "") if tokenizer else (claim.repository, claim.prefix)
-    for other in survey.entries:
-        same = any(c.engine == claim.engine and c.model == claim.model for c in other.claims)
-        hub = other.locator == "hub-cache" and other.name == repository
-        if other.id == entry.id or not (same or hub):
+    for other in survey.answering((claim.engine, claim.model), ("hub-cache", repository)):
+        if other.id == entry.id:
             continue
+        hub = other.locator == "hub-cache" and other.name == repository
         prefix = (above if hub else "") + owner.name
         mine = [a for a in other.artifacts if a.name == prefix or a.name.startswith(prefix + "/")]
         files = [a for a in mine if not a.bundle]
@@ -174,10 +173,9 @@ def _with_partials(survey: Survey, entry: Entry, owner: Artifact) -> LocalCopy |
         if a.name.startswith(inside) and a.state is State.PRESENT
     }
     proofs = []
-    for root in survey.roots:
-        if root.path != entry.root or not isinstance(root.listing, FolderListing):
-            continue
-        for partial in root.listing.partials.get(entry.id, ()):
+    listing = survey.root_of(entry).listing
+    if isinstance(listing, FolderListing):
+        for partial in listing.partials.get(entry.id, ()):
             mine = partial.name == owner.name or partial.name.startswith(inside)
             if mine and partial.digest and partial.bytes:
                 found[partial.name] = partial.path
@@ -188,13 +186,10 @@ def _with_partials(survey: Survey, entry: Entry, owner: Artifact) -> LocalCopy |
 
 def _commit_of(survey: Survey, entry: Entry) -> str:
     """Return the commit that all notes of an entry name, or `main` where they name none or two."""
-    for root in survey.roots:
-        if root.path == entry.root and isinstance(root.listing, FolderListing):
-            notes = root.listing.metadata.get(entry.id, {}).values()
-            commits = {note.commit for note in notes if not note.error}
-            if len(commits) == 1:
-                return commits.pop()
-    return "main"
+    listing = survey.root_of(entry).listing
+    notes = listing.metadata.get(entry.id, {}) if isinstance(listing, FolderListing) else {}
+    commits = {note.commit for note in notes.values() if not note.error}
+    return commits.pop() if len(commits) == 1 else "main"
 
 
 def _is_whole(path: str) -> bool:

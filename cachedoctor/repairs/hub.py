@@ -37,7 +37,7 @@ _READ_BYTES = 8 << 20  # of a blob that may be what a table names by another dig
 
 def rewrite_ref(finding: Finding, survey: Survey) -> Repair | None:
     """Write the commit that a ref means, or the one complete snapshot's, or fetch the model."""
-    entries = [entry for entry in survey.entries if entry.id in finding.entries]
+    entries = finding.made_from
     named = [entry for entry in entries if COMMIT.fullmatch(entry.revision or "")]
     complete = [entry.revision for entry in named if entry.revision and _complete(entry)]
     text = _text_of(finding.path).strip()
@@ -63,7 +63,7 @@ def rewrite_ref(finding: Finding, survey: Survey) -> Repair | None:
         again = _relink_snapshot(text, entries, survey) if COMMIT.fullmatch(text) else None
         if again is not None:
             return again
-        fetched = fetch_entry(finding, survey)
+        fetched = fetch_entry(finding)
         if fetched is not None:
             return fetched
     return None
@@ -75,10 +75,9 @@ def relink_text(finding: Finding, survey: Survey) -> Repair | None:
     A blob of the same repository counts wherever the text leads; anything else must lie inside the
     root.
     """
-    at = [(e, a) for e in survey.entries for a in e.notable if a.path == finding.path]
-    if not at:
+    entry, artifact, _ = finding.subjects[0]
+    if entry is None or artifact is None:
         return None
-    entry, artifact = at[0]
     target = os.path.normpath(os.path.join(os.path.dirname(artifact.path), artifact.detail))
     if artifact.digest and entry.revision:
         blob = _repository(entry, survey).blobs.get(artifact.digest.hex)
@@ -94,8 +93,8 @@ def relink_text(finding: Finding, survey: Survey) -> Repair | None:
 
 def relink_entry(finding: Finding, survey: Survey) -> Repair | None:
     """Link an empty snapshot to the blobs that lie in its repository, where they are all there."""
-    for entry in survey.entries:
-        if entry.id in finding.entries and entry.revision:
+    for entry in finding.made_from:
+        if entry.revision:
             return _relink_snapshot(entry.revision, [entry], survey)
     return None
 
@@ -172,10 +171,10 @@ def write_main(entry: Entry) -> Repair:
     )
 
 
-def fetch_entry(finding: Finding, survey: Survey) -> Repair | None:
+def fetch_entry(finding: Finding) -> Repair | None:
     """Return a fetch of the model that the finding's entry is meant to be."""
-    for entry in survey.entries:
-        if entry.id in finding.entries and entry.claims:
+    for entry in finding.made_from:
+        if entry.claims:
             claim = entry.claims[0]
             size = sum(size for size, _ in claim.published.values())
             return fetch_claim(claim, entry.root, size)
@@ -207,12 +206,11 @@ def detach(entry: Entry, blobs: Sequence[str], size: int) -> Repair:
     return built("set-revision-aside", words, entry.root, (), steps, size)
 
 
-def relink_relative(finding: Finding, survey: Survey) -> Repair | None:
+def relink_relative(finding: Finding) -> Repair | None:
     """Make an absolute link of a snapshot lead to the same file by a relative path."""
-    at = [(e, a) for e in survey.entries for a in e.artifacts if a.path == finding.path]
-    if not at:
+    entry, artifact, _ = finding.subjects[0]
+    if entry is None or artifact is None:
         return None
-    entry, artifact = at[0]
     link = artifact.path
     steps = (SetAside(link), Link(link, _to_blob(link, artifact.file)))
     return built("relink", f"make the link `{artifact.name}` relative", entry.root, (), steps)
@@ -268,7 +266,7 @@ def restore_blob(
     """Make one blob right, or link a snapshot to a blob that is there."""
     entry, artifact = at[0]
     if _may_be_called_otherwise(entry, artifact):
-        return fetch_entry(finding, survey)  # the hub knows which of the names it has
+        return fetch_entry(finding)  # the hub knows which of the names it has
     repository = _repository(entry, survey)
     digest = artifact.digest
     target = artifact.file
@@ -292,7 +290,7 @@ def restore_blob(
         for p in partials
         if size is None or p.stamp.size_bytes == size
     ]
-    others = survey.digests.get(digest.hex, ()) if digest else ()
+    others = survey.holding(digest.hex) if digest else ()
     sources += copies(others, target, size)
     if repository.kind == "model" and entry.revision:
         sources.append(HubFetch(entry.name, entry.revision, artifact.name, size or 0))
@@ -341,16 +339,15 @@ def _to_blob(link: str, blob: str) -> str:
 
 def _complete(entry: Entry) -> bool:
     """Say whether a snapshot has all that an engine needs, or all that its manifest lists."""
-    there = all(a.state is State.PRESENT for a in entry.artifacts)
-    names = {artifact.name for artifact in entry.artifacts}
-    listed = bool(entry.claims) or not entry.promises or set(entry.promises) <= names
+    there = all(artifact.state is State.PRESENT for artifact in entry.notable)
+    listed = bool(entry.claims) or entry.present.issuperset(entry.promises)
     return bool(entry.artifacts) and there and listed
 
 
 def _repository(entry: Entry, survey: Survey) -> Repository:
-    for root in survey.roots:
-        if root.path == entry.root and isinstance(root.listing, HubListing):
-            return root.listing.of(entry)
+    listing = survey.root_of(entry).listing
+    if isinstance(listing, HubListing):
+        return listing.of(entry)
     raise LookupError(entry.id)
 
 

@@ -9,7 +9,7 @@ from cachedoctor.findings import CdnFetch, HubFetch, Need, Proof, Put
 from cachedoctor.repairs._build import built, copies, folders, out_of_the_way, sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from cachedoctor.findings import Finding, Repair, Source
     from cachedoctor.vocabulary import Artifact, Claim, Entry, Survey
@@ -25,7 +25,7 @@ def restore_file(
     if not entry.claims or (digest is None and size is None):
         return None
     claim = entry.claims[0]
-    known = survey.digests.get(digest.hex, ()) if digest else ()
+    known = survey.holding(digest.hex) if digest else ()
     sources = copies(known, artifact.file, size)
     begun = finding.code == "CD201" and artifact.size_bytes < (size or 0)
     resume = artifact.file if begun and not claim.repository else ""
@@ -44,7 +44,7 @@ def restore_file(
     return made
 
 
-def whole_file(claim: Claim, path: str, root: str, known: Sequence[Artifact]) -> Repair:
+def whole_file(claim: Claim, path: str, root: str, known: Iterable[Artifact]) -> Repair:
     """Return a copy or fetch of a model that is one file."""
     requirement = claim.needs.requirements[0]
     name = requirement.names[0]

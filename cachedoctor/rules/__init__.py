@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections import Counter
 from functools import cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cachedoctor import formats
 from cachedoctor.errors import Fault, FormatError
-from cachedoctor.findings import Finding, Severity
+from cachedoctor.findings import Finding, Severity, Subject
 from cachedoctor.locators.hub_cache import repository_folder
 from cachedoctor.vocabulary import WEIGHTS, State
 
@@ -58,6 +60,7 @@ class Examination:
         self._faults: dict[tuple[str, str | None], FormatError | OSError | None] = {}
         self._by_entry: dict[str, tuple[tuple[Artifact, FormatError], ...]] = {}
         self._revisions: dict[str, Mapping[str, tuple[Entry, ...]]] = {}
+        self._users: dict[str, Mapping[str, int]] = {}
         self.unreadable: dict[str, OSError] = {}
 
     def revisions(self, root: Root) -> Mapping[str, tuple[Entry, ...]]:
@@ -70,6 +73,13 @@ class Examination:
             known = {folder: tuple(entries) for folder, entries in found.items()}
             self._revisions[root.path] = known
         return known
+
+    def users(self, root: Root, folder: str) -> Mapping[str, int]:
+        """Count by physical file the revisions that a repository in `folder` has of it."""
+        if folder not in self._users:
+            mine = self.revisions(root).get(folder, ())
+            self._users[folder] = Counter(chain.from_iterable(entry.sizes for entry in mine))
+        return self._users[folder]
 
     def measured(self, artifact: Artifact) -> str | None:
         """Return the digest that the file really has, where it was read or is remembered."""
@@ -185,11 +195,19 @@ class Rule:
             "engines": artifact.required_by or entry.engines,
             "links": (artifact.path,) if artifact.path != artifact.file else (),
             "evidence": artifact.evidence.value if artifact.evidence else None,
+            "subjects": (Subject(entry, artifact),),
         }
         return self.about(artifact.file, (entry,), message, **{**values, **more})
 
-    def about(self, path: str, entries: tuple[Entry, ...], message: str, **more: Any) -> Finding:
-        """Return a finding about a path that is no artifact."""
+    def about(
+        self,
+        path: str,
+        entries: tuple[Entry, ...],
+        message: str,
+        root: Root | None = None,
+        **more: Any,
+    ) -> Finding:
+        """Return a finding about a path that is no artifact, of entries or only of a root."""
         engines = tuple(dict.fromkeys(name for entry in entries for name in entry.engines))
         finding = Finding(
             self.code,
@@ -199,7 +217,8 @@ class Rule:
             message,
             tuple(entry.id for entry in entries),
             engines,
-            entries[0].locator if entries else None,
+            entries[0].locator if entries else root.locator if root else None,
+            subjects=tuple(Subject(entry) for entry in entries) or (Subject(root=root),),
         )
         return finding._replace(**more)
 
@@ -221,7 +240,7 @@ class SetsAside:
         """Set it aside."""
         from cachedoctor import repairs
 
-        return repairs.set_aside(finding, seen.survey)
+        return repairs.set_aside(finding)
 
 
 class EntryRule(Rule):

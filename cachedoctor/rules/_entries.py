@@ -34,13 +34,16 @@ def nothing_in(entry: Entry) -> bool:
 
 def outdated(entry: Entry, artifact: Artifact) -> FileSet | None:
     """Return the newest other file set that is whole in `entry`, if `artifact` is beyond it."""
-    there = {a.name for a in entry.artifacts if a.state is State.PRESENT}
-    for claim in entry.claims:
-        for files in claim.others:
-            if artifact.name not in _names(files) and all(
-                there.intersection(need.names) for need in files.requirements
-            ):
-                return files
+    beyond = [
+        files
+        for claim in entry.claims
+        for files in claim.others
+        if artifact.name not in _names(files)
+    ]
+    there = entry.present if beyond else set()
+    for files in beyond:
+        if all(there.intersection(need.names) for need in files.requirements):
+            return files
     return None
 
 
@@ -58,7 +61,7 @@ def other_layout(entry: Entry) -> str:
     weights = [a for a in missing(entry) if a.name.endswith(WEIGHTS)]
     if not weights:
         return ""
-    there = {a.name.rpartition("/")[2] for a in entry.artifacts if a.state is State.PRESENT}
+    there = {name.rpartition("/")[2] for name in entry.present}
     mine = {
         name for claim in entry.claims for need in claim.needs.requirements for name in need.names
     }

@@ -122,9 +122,9 @@ class Unreadable(RootRule):
             path,
             (),
             message,
+            root,
             severity=severity,
             engines=root.users,
-            locator=root.locator,
             unit="folder",
         )
 

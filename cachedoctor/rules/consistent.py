@@ -112,8 +112,8 @@ class RenamedFolder(EntryRule):
         from cachedoctor import repairs
         from cachedoctor.repairs import folder
         if finding.severity is Severity.NOTE:
-            return repairs.set_aside(finding, seen.survey)
-        return folder.rename_folder(finding, seen.survey)
+            return repairs.set_aside(finding)
+        return folder.rename_folder(finding)
 
 
 class MixedVariants(Restores, EntryRule):
@@ -208,11 +208,10 @@ class OtherEnginesLayout(Restores, EntryRule):
 
 def _linked_folders(entry: Entry, seen: Examination) -> list[tuple[str, str]]:
     """Return the folders of an entry that are links out of its root, and where they lead."""
-    for root in seen.survey.roots:
-        mine = root.path == entry.root and root.locator == entry.locator
-        if mine and isinstance(root.listing, HubListing):
-            found = root.listing.of(entry).outside
-            return [(path, to) for path, to in found if not inside(to, entry.root)]
+    listing = seen.survey.root_of(entry).listing
+    if isinstance(listing, HubListing):
+        found = listing.of(entry).outside
+        return [(path, to) for path, to in found if not inside(to, entry.root)]
     if os.path.islink(entry.path) and not entry.revision and os.path.isdir(entry.path):
         real = os.path.realpath(entry.path)
         return [] if inside(real, entry.root) else [(entry.path, real)]

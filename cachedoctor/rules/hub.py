@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cachedoctor.findings import Severity
+from cachedoctor.findings import Severity, Subject
 from cachedoctor.locators.hub_cache import HubListing
 from cachedoctor.rules import EntryRule, Restores, RootRule, SetsAside
 from cachedoctor.rules._entries import in_store
@@ -99,13 +99,14 @@ class LinkAbsolute(EntryRule):
             absolute = artifact.detail.startswith("/") and artifact.state is State.PRESENT
             if absolute and not artifact.outside:
                 message = f"`{artifact.name}` is an absolute link"
-                yield self.about(artifact.path, (entry,), message)
+                of = (Subject(entry, artifact),)
+                yield self.about(artifact.path, (entry,), message, subjects=of)
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
         """Link to the same file by a relative path."""
         from cachedoctor.repairs import hub
 
-        return hub.relink_relative(finding, seen.survey)
+        return hub.relink_relative(finding)
 
 
 class SharedStoreBroken(Restores, EntryRule):

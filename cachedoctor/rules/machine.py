@@ -48,7 +48,7 @@ class MixedClientHazard(RootRule):
             version = installed.release(python, _HUB)
             if version and installed.before(version, _SHARED_SINCE) and _has_store(root.path):
                 message = f"{_HUB} {version} of {engine} takes shared files when it deletes"
-                yield self.about(root.path, (), message, engines=(engine,), locator=root.locator)
+                yield self.about(root.path, (), message, engines=(engine,), root=root)
 
 
 class EnvironmentTrap(SurveyRule):

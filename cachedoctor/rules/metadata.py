@@ -28,7 +28,7 @@ def stuck(partial: Leftover, entry: Entry, seen: Examination) -> bool:
         return False
     sizes = [
         artifact.expected_bytes or artifact.size_bytes
-        for artifact in seen.survey.digests.get(partial.digest.hex, ())
+        for artifact in seen.survey.holding(partial.digest.hex)
         if artifact.expected_bytes or artifact.state is State.PRESENT
     ]
     return bool(sizes) and partial.bytes >= min(sizes)

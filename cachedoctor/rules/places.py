@@ -42,8 +42,8 @@ class PlaceGone(RootRule):
                 root.gone,
                 (),
                 _leads(root.gone, root.aim, "the models\' place"),
+                root,
                 engines=root.users,
-                locator=root.locator,
                 unit="folder",
             )
         if isinstance(root.listing, HubListing):
@@ -84,8 +84,8 @@ class LinkAsText(RootRule):
                 root.text,
                 (),
                 f"was a link to `{root.aim}` and is a file that says so",
+                root,
                 engines=root.users,
-                locator=root.locator,
                 unit="folder",
             )
         if isinstance(root.listing, HubListing):

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cachedoctor.findings import Finding
+    from cachedoctor.findings import Finding, Subject
 
 # Of the findings about one file, only the first of these is kept.
 FILE_ORDER = (
@@ -112,8 +112,10 @@ def settle(findings: list[Finding]) -> list[Finding]:
         for entry in f.entries
     }
     lost = {f.path for f in findings if f.code in GONE and f.unit == "folder"}
-    kept: dict[tuple[str, str], Finding] = {}
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    subjects: dict[str, list[Subject]] = {}
     for finding in findings:
+        subjects.setdefault(finding.path, []).extend(finding.subjects)
         if lost and _below(finding, lost):
             continue
         if finding.code in HIDDEN_WHILE_LIVE and live.intersection(finding.entries):
@@ -125,16 +127,29 @@ def settle(findings: list[Finding]) -> list[Finding]:
         if finding.code in HIDDEN_BY_SUPERSEDED and old.issuperset(finding.entries):
             continue
         key = (finding.path, "" if finding.code in FILE_ORDER else finding.code)
-        first = kept.get(key)
-        if first is None or _order(finding) < _order(first):
-            kept[key] = finding
-        elif finding.code == first.code:
-            kept[key] = first._replace(
-                entries=_joined(first.entries, finding.entries),
-                engines=_joined(first.engines, finding.engines),
-                links=_joined(first.links, finding.links),
-            )
-    return list(kept.values())
+        groups.setdefault(key, []).append(finding)
+    return [_joined(group, subjects[path]) for (path, _), group in groups.items()]
+
+
+def _joined(group: list[Finding], subjects: list[Subject]) -> Finding:
+    """Return the first of the findings about one file, with what the others of its code are about.
+
+    Its repair mends the file wherever it is part of: `subjects` are those of every finding there.
+    """
+    first = min(group, key=_order)
+    same = [first, *(f for f in group if f.code == first.code and f is not first)]
+    every = {_key(subject): subject for subject in (*first.subjects, *subjects)}
+    return first._replace(
+        entries=tuple(dict.fromkeys(entry for f in same for entry in f.entries)),
+        engines=tuple(dict.fromkeys(engine for f in same for engine in f.engines)),
+        links=tuple(dict.fromkeys(link for f in same for link in f.links)),
+        subjects=tuple(every.values()),
+    )
+
+
+def _key(subject: Subject) -> tuple[str, str]:
+    entry, artifact, _ = subject
+    return entry.id if entry else "", artifact.path if artifact else ""
 
 
 def _below(finding: Finding, lost: set[str]) -> bool:
@@ -149,7 +164,3 @@ def _below(finding: Finding, lost: set[str]) -> bool:
 
 def _order(finding: Finding) -> int:
     return FILE_ORDER.index(finding.code) if finding.code in FILE_ORDER else len(FILE_ORDER)
-
-
-def _joined(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*first, *second)))

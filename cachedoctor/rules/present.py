@@ -183,7 +183,7 @@ class EmptySnapshot(EntryRule):
         from cachedoctor.repairs import hub
 
         relinked = hub.relink_entry(finding, seen.survey)
-        return relinked or hub.fetch_entry(finding, seen.survey)
+        return relinked or hub.fetch_entry(finding)
 
 
 class OutdatedFileSet(Restores, EntryRule):

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from cachedoctor import holders
 from cachedoctor.catalog import ordinal
 from cachedoctor.findings import Severity
-from cachedoctor.locators.hub_cache import HubListing
+from cachedoctor.locators.hub_cache import HubListing, repository_folder
 from cachedoctor.rules import EntryRule, RootRule, SetsAside, SurveyRule
 from cachedoctor.rules._entries import missing, span
 from cachedoctor.rules.precedence import SUPERSEDED
@@ -73,9 +71,7 @@ class OrphanBlob(SetsAside, RootRule):
 
     def _of(self, root: Root, path: str, size: int, mine: tuple[Entry, ...]) -> Finding:
         message = f"no revision leads to the blob `{os.path.basename(path)[:12]}`"
-        return self.about(
-            path, mine, message, locator=root.locator, measured=size, unit="bytes", bytes=size
-        )
+        return self.about(path, mine, message, root=root, measured=size, unit="bytes", bytes=size)
 
 
 class Duplicate(SurveyRule):
@@ -180,7 +176,7 @@ class CompileCache(SetsAside, RootRule):
                     left.path,
                     (),
                     message,
-                    locator=root.locator,
+                    root=root,
                     measured=left.bytes,
                     unit="bytes",
                     bytes=left.bytes,
@@ -224,11 +220,9 @@ class DetachedSnapshot(RootRule):
             if not detached:
                 continue
             attached = any(entry.refs for entry in mine)
-            sizes = {entry.id: entry.sizes for entry in mine}
-            revisions = Counter(chain.from_iterable(sizes.values()))
+            users = seen.users(root, folder)
             for entry in detached:
-                files = sizes[entry.id]
-                size = sum([files[file] for file in files if revisions[file] == 1])
+                size = sum([size for file, size in entry.sizes.items() if users[file] == 1])
                 yield self.about(
                     entry.path,
                     (entry,),
@@ -243,12 +237,9 @@ class DetachedSnapshot(RootRule):
         """Set the revision aside, with what is its own."""
         from cachedoctor.repairs import hub
 
-        folder = finding.path.partition("/snapshots/")[0]
-        found = (seen.revisions(root).get(folder) for root in seen.survey.roots)
-        mine = next(revisions for revisions in found if revisions)
-        entry = next(entry for entry in mine if entry.path == finding.path)
-        others = {file for e in mine if e.id != entry.id for file in e.sizes}
-        blobs = sorted(f for f in entry.sizes if f not in others and "/blobs/" in f)
+        entry = finding.made_from[0]
+        users = seen.users(seen.survey.root_of(entry), repository_folder(entry))
+        blobs = sorted(f for f in entry.sizes if users[f] == 1 and "/blobs/" in f)
         return hub.detach(entry, blobs, finding.bytes)
 
 
@@ -274,7 +265,7 @@ class RebuildableCache(SetsAside, RootRule):
                 found[0].path,
                 (),
                 "hf_xet's own cache of pieces",
-                locator=root.locator,
+                root=root,
                 links=tuple(left.path for left in found[1:]),
                 measured=size,
                 unit="bytes",

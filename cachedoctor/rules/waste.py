@@ -64,7 +64,7 @@ class StaleLock(SetsAside, RootRule):
         message: str,
         severity: Severity = Severity.NOTE,
     ) -> Finding:
-        return self.about(path, mine, message, severity=severity, locator=root.locator)
+        return self.about(path, mine, message, severity=severity, root=root)
 
 
 class LeftoverProbe(SetsAside, RootRule):
@@ -100,7 +100,7 @@ class LeftoverProbe(SetsAside, RootRule):
                     probe.path,
                     mine,
                     f"`{name}` is what a killed client left",
-                    locator=root.locator,
+                    root=root,
                     bytes=probe.bytes,
                 )
 
@@ -110,7 +110,7 @@ class LeftoverPartial(SetsAside, RootRule):
 
     Clients since huggingface_hub 1.18 give each attempt a name of its own and never resume it, so
     such a file is waste; older names can be resumed by older clients only. FluidAudio 0.15.5 and
-    later resume theirs. A partial whose digest is already right is used by `fix` in place of a
+    later resume theirs, which is no waste while the file is missing. A partial whose digest is already right is used by `fix` in place of a
     download.
 
     `fix --waste` or `fix CD502` sets it aside.
@@ -135,6 +135,8 @@ class LeftoverPartial(SetsAside, RootRule):
             by_id = {entry.id: entry for entry in root.entries}
             for key, leftovers in root.listing.partials.items():
                 for leftover in leftovers:
+                    if _resumed(leftover, by_id[key]):
+                        continue
                     if root.locator != "documents" or not stuck(leftover, by_id[key], seen):
                         yield self._of(leftover.path, leftover.stamp.size_bytes, (by_id[key],))
 
@@ -169,7 +171,7 @@ class OrphanDownload(SetsAside, RootRule):
                     left.path,
                     (),
                     message,
-                    locator=root.locator,
+                    root=root,
                     measured=size,
                     unit="bytes",
                     bytes=size,
@@ -220,12 +222,18 @@ class LegacyLayout(SetsAside, RootRule):
                 files[0].path,
                 (),
                 f"{len(files)} files of the cache before 0.8 in `{root.path}`",
-                locator=root.locator,
+                root=root,
                 links=tuple(file.path for file in files[1:]),
                 measured=size,
                 unit="bytes",
                 bytes=size,
             )
+
+
+def _resumed(leftover: Leftover, entry: Entry) -> bool:
+    """Say whether a client goes on with a partial: FluidAudio's, of a file that is not there."""
+    ours = leftover.path.endswith((".partial", ".partial.etag"))
+    return ours and bool(entry.claims) and leftover.name not in entry.present
 
 
 def leavings(root: Root, locator: str) -> tuple[Leftover, ...]:
