@@ -6,7 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import engines, rules, verification
+from cachedoctor import engines, named, rules, verification
 from cachedoctor.findings import Finding, Severity
 from cachedoctor.locators import inside
 from cachedoctor.rules import precedence
@@ -106,8 +106,10 @@ def scan(
     """
     began = time.perf_counter()
     asked = [engines.find(name) for name in names]
+    if paths:
+        host = named.with_paths(host, paths)
     survey = look(host, [engines.find(name) for name in names or engines.names()], only, lock)
-    places = [os.path.realpath(path) for path in paths]
+    places = [os.path.realpath(host.absolute(path)) for path in paths]
 
     def chosen(survey: Survey) -> tuple[Entry, ...]:
         return tuple(
@@ -148,6 +150,11 @@ def scan(
     )
     layouts = {name for engine in asked for name in engine.locators}
     findings = _judge(seen, entries, layouts, names, cure_notes=cure_notes)
+    if places:
+        findings = [f for f in findings if f.entries or any(_near(f.path, p) for p in places)]
+        for place in places:
+            if not any(_within(entry, (place,)) for entry in entries) and not findings:
+                raise named.unknown(place)
     about: dict[str, list[Finding]] = {}
     for finding in findings:
         for key in finding.entries:
@@ -198,6 +205,10 @@ def _within(entry: Entry, places: Sequence[str]) -> bool:
         inside(entry.path, place) or inside(place, entry.path) or _holds(entry, place)
         for place in places
     )
+
+
+def _near(path: str, place: str) -> bool:
+    return inside(path, place) or inside(place, path)
 
 
 def _holds(entry: Entry, place: str) -> bool:

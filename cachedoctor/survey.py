@@ -129,6 +129,9 @@ def _read(
     only: frozenset[str] | None,
     lock: Lock | None,
 ) -> Root:
+    named = [p.only for p in host.places if (p.kind, p.path) == (locator.name, path)]
+    if only is None and named and None not in named and path not in locator.roots(host):
+        only = frozenset().union(*(names for names in named if names))
     try:
         root = locator.read(path, host, only)
     except NotADirectoryError:

@@ -70,7 +70,7 @@ def command(
       cachedoctor fix CD502                    one kind of finding, notes too
       cachedoctor fix --lock models.lock       fetches exactly these revisions
     """
-    from cachedoctor import planning, record, repair_report, surgery
+    from cachedoctor import engines, planning, record, repair_report, surgery
     from cachedoctor.cli import console
 
     network = _network(host, offline=offline, mirror=mirror, quiet=quiet)
@@ -89,7 +89,8 @@ def command(
     if not plan.cures and not plan.unfinished:
         if format_ == "json":
             click.echo(record.dumps(record.plan_json(plan, host)))
-        context.exit(1 if plan.by_hand else 0)
+        code = 1 if plan.by_hand else 0
+        context.exit(console.code_for(host, names or engines.names(), code))
     if dry_run or not (yes or _agreed(plan, text=show)):
         if format_ == "json":
             click.echo(record.dumps(record.plan_json(plan, host)))

@@ -96,7 +96,7 @@ class HubCache:
     def read(self, path: str, host: Host, wanted: frozenset[str] | None) -> Root:
         """List every repository, or only the model repositories `wanted`."""
         entries = quietly.listed(path)
-        folders = [e.name for e in entries if _is_repository(e.name) and _may_be_one(e)]
+        folders = [e.name for e in entries if is_repository(e.name) and _may_be_one(e)]
         if wanted is not None:
             keep = {folder_name(name) for name in wanted}
             folders = [name for name in folders if name in keep]
@@ -162,7 +162,8 @@ def holder(repository: Repository) -> str:
     return ""
 
 
-def _is_repository(name: str) -> bool:
+def is_repository(name: str) -> bool:
+    """Say whether a folder is called as the client calls a repository's."""
     kind, separator, rest = name.partition("--")
     return bool(separator and rest) and kind in ("models", "datasets", "spaces", "kernels")
 
@@ -186,7 +187,7 @@ def _with_leavings(root: str, entries: list[quietly.Listed], known: HubListing) 
             locks += [
                 Leftover(lock.path, stamp_of(lock.stat()))
                 for lock in _repository.listed(entry.path, [])
-                if _is_repository(lock.name)
+                if is_repository(lock.name)
                 and os.path.join(root, lock.name) not in known.repositories
             ]
         elif folder and entry.name == "blobs":

@@ -58,11 +58,12 @@ class LocalDir:
         closed: dict[str, tuple[tuple[str, str], ...]] = {}
         lost = {os.path.basename(a.path): a for a in lost_folders(path)}
         names = [*(entry.name for entry in folders(path)), *lost]
-        if os.path.isdir(os.path.join(path, BOOKS)) or os.path.isfile(f"{path}/config.json"):
+        whole = os.path.isdir(os.path.join(path, BOOKS)) or os.path.isfile(f"{path}/config.json")
+        if whole or (wanted and title_of(path) in wanted):
             names = [""]
         for name in names:
             folder = os.path.join(path, name) if name else path
-            title = name or os.path.basename(path)
+            title = name or title_of(path)
             if wanted is not None and title not in wanted:
                 continue
             key = entry_id(self.name, path, title)
@@ -88,6 +89,11 @@ class LocalDir:
 
 
 LOCATOR = LocalDir()
+
+
+def title_of(folder: str) -> str:
+    """Return what a folder that is a model itself is called."""
+    return os.path.basename(folder)
 
 
 def _above(root: str, name: str) -> Books:
