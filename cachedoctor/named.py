@@ -52,9 +52,7 @@ def require_readable(path: str) -> None:
     if not way.there:
         raise CannotLookError(f"nothing is at `{path}`")
     if not os.access(way.real, os.R_OK):
-        raise CannotLookError(
-            f"`{path}` cannot be read", hint="run as the user that it belongs to"
-        )
+        raise CannotLookError(f"`{path}` cannot be read", hint="run as the user that it belongs to")
 
 
 def unknown(path: str) -> CannotLookError:

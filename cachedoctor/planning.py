@@ -59,9 +59,9 @@ def plan(
 ) -> Plan:
     """Choose what of `report` to cure: errors and warnings, or just these `codes`.
 
-    Notes only by code, or with `waste`, and then nothing else and no download. `absent` are models that were asked for by name. Asks the
-    hub which commit and files a whole model has, if one is to be fetched and `network` allows it;
-    raises `FetchError` when it cannot be asked.
+    Notes only by code, or with `waste`, and then nothing else and no download. `absent` are models
+    that were asked for by name. Asks the hub which commit and files a whole model has, if one is to
+    be fetched and `network` allows it; raises `FetchError` when it cannot be asked.
     """
     chosen = [*absent, *(f for f in report.findings if _wanted(f, codes, waste=waste))]
     chosen.sort(key=lambda f: (f.code in _LAST, _LAST.index(f.code) if f.code in _LAST else 0))

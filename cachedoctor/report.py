@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _INDENT = " " * 10
 _MODELS_WIDTH = 40
+_SAID = ("CD109", "CD411")  # notes that are no waste
 LAYOUTS = {
     "hub-cache": "hub cache",
     "openai-cdn": "OpenAI files",
@@ -69,13 +70,16 @@ def scan_lines(
     yield from findings_lines(report, verbose=verbose)
 
 
+_WORDS = {"CD109": "busy", "CD108": "unreadable", "CD110": "gone"}
+
+
 def verdict_line(verdict: Verdict, host: Host) -> str:
     """Return a preflight's one line."""
     place = printable(host.short(verdict.path or ""))
     what = f"{verdict.engine} {verdict.model}"
     if verdict.ready:
         return f"ready   {what}  {place}"
-    word = {"CD109": "busy", "CD108": "unreadable", "CD110": "gone"}.get(verdict.code or "", "broken")
+    word = _WORDS.get(verdict.code or "", "broken")
     if (verdict.code or "").startswith("CD6"):
         word = "blocked"
     command = verdict.cure
@@ -279,7 +283,7 @@ def findings_lines(report: Report, *, verbose: bool) -> Iterator[str]:
     by_entry: dict[str, list[Finding]] = {}
     titles = {entry.id: entry for entry in report.entries}
     for finding in report.findings:
-        if finding.severity is not Severity.NOTE or verbose or finding.code == "CD109":
+        if finding.severity is not Severity.NOTE or verbose or finding.code in _SAID:
             first = next((entry for entry in finding.entries if entry in titles), "")
             by_entry.setdefault(first, []).append(finding)
     for key, findings in by_entry.items():
@@ -299,7 +303,7 @@ def findings_lines(report: Report, *, verbose: bool) -> Iterator[str]:
         if any(repairable(finding) for finding in findings):
             command = f"cachedoctor fix {engine}".rstrip() + report.host.options
             yield f"{_INDENT}hint: `{command}`{_cost(findings)}"
-    notes = [f for f in report.findings if f.severity is Severity.NOTE and f.code != "CD109"]
+    notes = [f for f in report.findings if f.severity is Severity.NOTE and f.code not in _SAID]
     waste = [note for note in notes if note.code in WASTE]
     if waste and not verbose:
         total = size(reclaimable(waste, report.survey.entries))

@@ -1,6 +1,6 @@
 """Read files that somebody else may have made: without waiting, following or trusting a length.
 
-Whatever lies in a cache or beside it may be a pipe, a device, a link to a secret, three gigabytes of
+Whatever lies in a cache or beside it may be a pipe, a device, a link to a secret, gigabytes of
 nothing or JSON a hundred thousand levels deep. Everything here raises one of two things only:
 `OSError` where a file cannot be read, `ValueError` where it cannot be understood; both say why in
 words (`OSError.strerror`, and `str` of the `ValueError`).
@@ -9,15 +9,16 @@ words (`OSError.strerror`, and `str` of the `ValueError`).
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from typing import BinaryIO
+from typing import Any
 
 DEPTH = 64  # levels: a tokenizer's deepest is 9
 MOST = (1 << 63) - 1  # no file has more bytes
+_MOST_BRACKETS = 1 << 21  # a manifest of 100,000 files has as many
+_NO_FILES = frozenset(("", ".", ".."))
+_LONGEST_PART = 255
 _NO_ATIME = getattr(os, "O_NOATIME", 0)
 _KINDS = (
     (stat.S_ISDIR, errno.EISDIR, "it is a folder, not a file"),
@@ -31,7 +32,7 @@ class NotRegularError(OSError):
     """Report that something else lies where a regular file should."""
 
 
-def open_regular(path: str, *, follow: bool = False, dir_fd: int | None = None) -> BinaryIO:
+def open_regular(path: str, *, follow: bool = False, dir_fd: int | None = None) -> io.FileIO:
     """Open a regular file to be read, unbuffered; raises `OSError` for anything else at once.
 
     `follow` is for a model's own files, which are links in a hub cache. The access time stays as
@@ -49,7 +50,7 @@ def open_regular(path: str, *, follow: bool = False, dir_fd: int | None = None) 
         raise OSError(errno.EINVAL, "no file can have this name", path) from error
     try:
         _require_regular(os.fstat(descriptor), path)  # it may be another one by now
-        return os.fdopen(descriptor, "rb", buffering=0)
+        return io.FileIO(descriptor, "rb")
     except BaseException:
         os.close(descriptor)
         raise
@@ -64,7 +65,7 @@ def read(path: str, limit_bytes: int, *, follow: bool = False) -> bytes:
         return read_open(file, limit_bytes)
 
 
-def read_open(file: BinaryIO, limit_bytes: int) -> bytes:
+def read_open(file: io.FileIO, limit_bytes: int) -> bytes:
     """Return the rest of an open file; raises as `read`."""
     if os.fstat(file.fileno()).st_size > limit_bytes:
         raise ValueError(f"it has more than {limit_bytes} bytes")
@@ -90,6 +91,9 @@ def parse_json(data: bytes | str, *, depth: int = DEPTH) -> Any:
     """Return what JSON says; raises nothing but `ValueError`."""
     import json
 
+    raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+    if raw.count(b"{") + raw.count(b"[") > _MOST_BRACKETS:  # each takes twenty times its room
+        raise ValueError("it has more brackets than anything real")
     try:
         said = json.loads(data)
     except RecursionError as error:
@@ -136,6 +140,8 @@ def text(value: object, longest: int = 4096) -> str | None:
     """Return a field that is a text that can be a path or be printed, or `None`."""
     if not isinstance(value, str) or len(value) > longest or "\0" in value:
         return None
+    if value.isascii():
+        return value
     try:
         value.encode()
     except UnicodeEncodeError:  # half of a surrogate pair
@@ -148,7 +154,13 @@ def below(name: object) -> bool:
     checked = text(name)
     if not checked:
         return False
-    return not any(part in ("", ".", "..") or len(part) > 255 for part in checked.split("/"))
+    parts = checked.split("/")
+    return _NO_FILES.isdisjoint(parts) and max(map(len, parts)) <= _LONGEST_PART
+
+
+def changed(path: str) -> OSError:
+    """Return the error that a file became another one while it was read."""
+    return OSError(errno.ESTALE, "it changed while it was read", path)
 
 
 def _require_regular(status: os.stat_result, path: str) -> None:

@@ -155,6 +155,7 @@ def ensure(
     from cachedoctor import planning, staging, surgery
 
     here = host or Host.look()
+    here.require_own_configuration()
     verdict = preflight(engine, size=size, model=model, lock=lock, host=here)
     if verdict.ready or verdict.code in _HIDDEN or (verdict.code or "").startswith("CD6"):
         return verdict  # no file can help, or nobody knows whether one is needed

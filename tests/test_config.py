@@ -96,11 +96,11 @@ def test_the_users_own_file_may_name_any_place(project: Path, home: Path) -> Non
 
 
 def test_versions_are_taken_from_the_file_and_outdone_by_the_option(project: Path) -> None:
-    """The project's file goes before the user's, and the command line before both."""
+    """The command line goes before the user's own file; a project's versions do not count."""
     write(user_folder(), '[engines]\nfluidaudio = "0.8.2"\nwhisperkit = "0.13.1"\n')
     write(project, '[engines]\nfluidaudio = "0.13.2"\n')
     versions = Host.look(project=str(project)).engine_versions
-    assert versions == {"fluidaudio": "0.13.2", "whisperkit": "0.13.1"}
+    assert versions == {"fluidaudio": "0.8.2", "whisperkit": "0.13.1"}
     given_ = Host.look(project=str(project), engine_versions={"fluidaudio": "0.15.5"})
     assert given_.engine_versions["fluidaudio"] == "0.15.5"
 
@@ -225,7 +225,8 @@ def test_the_swift_hubs_layout_in_another_place(engine: str, home: Path, project
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (tokenizer / name).write_text("{}")
     place = f'[[locator]]\nkind = "documents"\npath = "swift"\n{engine}'
-    write(project, place + '[engines]\nwhisperkit = "0.13.1"\n')
+    write(project, place)
+    write(user_folder(), '[engines]\nwhisperkit = "0.13.1"\n')
     where = ("--home", str(home), "--platform", "darwin", "--project", str(project))
     assert set(scan(*where).codes) == {"CD104"}  # 0.13.1 looks below the model alone
     outdone = scan(*where, "--engine-version", "whisperkit=0.18.0")

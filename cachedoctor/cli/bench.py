@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from cachedoctor.cli import offers
-from cachedoctor.cli.options import host_options, model_options, output_options
+from cachedoctor.cli.options import look_options, model_options, output_options
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ _INTERRUPTED = 130
     help="Say what is outside the noise since then.",
     shell_complete=offers.files,
 )
-@host_options
+@look_options
 @output_options
 def command(
     size: str | None,

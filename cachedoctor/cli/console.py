@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 
 _COLORS = {"error": "red", "warning": "yellow", "✗": "red", "!": "yellow", "✓": "green"}
 _WORD = re.compile(r"^( *)(error|warning|✗|!|✓|ready|broken|absent|busy|unreadable|gone)(?= )")
-_VERDICTS = {"ready": "green", "broken": "red", "absent": "yellow", "busy": "yellow", "unreadable": "red", "gone": "yellow"}
+_VERDICTS = {
+    "ready": "green",
+    "broken": "red",
+    "absent": "yellow",
+    "busy": "yellow",
+    "unreadable": "red",
+    "gone": "yellow",
+}
 
 
 def say(lines: Iterable[str]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cachedoctor.cli import offers
-from cachedoctor.cli.options import host_options, mirrors, output_options
+from cachedoctor.cli.options import look_options, mirrors, output_options
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @click.option(
     "--check", is_flag=True, help="Only say whether the lock files that are named mean something."
 )
-@host_options
+@look_options
 @output_options
 def command(
     questions: tuple[str, ...],

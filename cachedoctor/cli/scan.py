@@ -8,7 +8,7 @@ from cachedoctor.cli import offers
 from cachedoctor.cli.options import (
     ci_output_options,
     engines_and_paths,
-    host_options,
+    look_options,
     model_options,
 )
 from cachedoctor.host import Host
@@ -30,7 +30,7 @@ from cachedoctor.host import Host
     default="error",
     help="The mildest finding that makes the exit code 1.",
 )
-@host_options
+@look_options
 @ci_output_options
 def command(
     words: tuple[str, ...],

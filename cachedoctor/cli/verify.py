@@ -11,8 +11,8 @@ from cachedoctor.cli import offers
 from cachedoctor.cli.options import (
     ci_output_options,
     engines_and_paths,
-    host_options,
     lock_option,
+    look_options,
     mirrors,
     seconds,
 )
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 )
 @click.option("--max-rate", metavar="RATE", help="Read no faster: 50M or 1G bytes a second.")
 @lock_option
-@host_options
+@look_options
 @ci_output_options
 def command(
     words: tuple[str, ...],

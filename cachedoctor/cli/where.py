@@ -7,14 +7,14 @@ import os
 import click
 
 from cachedoctor.cli import offers
-from cachedoctor.cli.options import host_options, model_options, output_options
+from cachedoctor.cli.options import look_options, model_options, output_options
 from cachedoctor.host import Host
 
 
 @click.command(name="where", short_help="A path, for scripts.")
 @click.argument("name", metavar="ENGINE", shell_complete=offers.engines)
 @model_options
-@host_options
+@look_options
 @output_options
 def command(
     name: str,

@@ -13,11 +13,12 @@ Source: huggingface_hub 2.4.0 `_local_folder.py`; argmaxinc/argmax-oss-swift 1.0
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import quietly
+from cachedoctor import quietly, untrusted
 from cachedoctor.locators import (
     BOOKS,
     Leftover,
@@ -91,8 +92,8 @@ def contents(
     """List the files of a model folder, each bundle before its files, and partials apart.
 
     `names` are the only ones to list directly below `folder`. The clients' own folder is passed
-    over, and so are litter and the folders of version control. A folder is entered once, by whatever
-    links it is reached; one that is not there holds nothing.
+    over, and so are litter and the folders of version control. A folder is entered once, by
+    whatever links it is reached; one that is not there holds nothing.
     """
     artifacts: list[Artifact] = []
     leftovers: list[Leftover] = []
@@ -241,10 +242,12 @@ def promised(
 
 def _metadata(path: str) -> Metadata:
     try:
-        with open(path, "rb") as file:
+        with untrusted.open_regular(path) as file:
             text = file.read(_METADATA_LIMIT_BYTES).decode("utf-8", "replace")
         commit, etag, time_s = text.splitlines()[:3]
-        return Metadata(path, commit, etag, float(time_s))
+        if math.isfinite(written_s := float(time_s)):
+            return Metadata(path, commit, etag, written_s)
+        return Metadata(path, "", "", 0.0, f"it was written at `{time_s}`, which is no time")
     except ValueError:
         return Metadata(path, "", "", 0.0, "it is not three lines: commit, etag, time")
     except OSError as error:

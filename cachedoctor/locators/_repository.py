@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 import stat
@@ -42,7 +41,6 @@ _TREE_LIMIT_BYTES = 64 << 20
 _TREE_VERSION = 1
 _LINK_BYTES = 300  # of a link to the store that was saved as text
 BRANCH = "main"  # what engines ask for
-_NO_FILES = frozenset(("", ".", ".."))
 
 
 class Ref(NamedTuple):
@@ -185,9 +183,7 @@ def read(root: str, folder: str) -> Repository:
             seen.folder(entry.path)  # says what it is instead
     listed(locks, seen.notes_closed)
     elsewhere = frozenset(e.name for e in snapshots if e.link and e.name in commits)
-    seen.outside += [
-        (e.path, os.path.realpath(e.path)) for e in snapshots if e.name in elsewhere
-    ]
+    seen.outside += [(e.path, os.path.realpath(e.path)) for e in snapshots if e.name in elsewhere]
     trees = _trees(f"{path}/trees", blobs, seen) if "trees" in parts else {}
     no_exist = tuple(_markers(f"{path}/.no_exist", seen)) if ".no_exist" in parts else ()
     return Repository(
@@ -281,7 +277,7 @@ def _refs(folder: str, seen: _Reader) -> Iterator[Ref]:
                 stack.append(entry.path)
             elif _BRANCH_PROBE.fullmatch(entry.name):
                 seen.probes.append(_leftover(entry.path, entry.stat()))
-            elif entry.file and is_ref(name):
+            elif is_ref(name):
                 try:
                     with untrusted.open_regular(entry.path) as file:
                         text = file.read(4096).decode("utf-8", "surrogateescape")
@@ -307,22 +303,16 @@ def _leftover(path: str, status: os.stat_result) -> Leftover:
     return Leftover(path, stamp_of(status), bytes=status.st_size)
 
 
-def _is_below(name: str) -> bool:
-    """Say whether a name leads to a place below the revision."""
-    if "/" not in name:
-        return name not in _NO_FILES
-    return _NO_FILES.isdisjoint(name.split("/"))
-
-
 def _trees(folder: str, blobs: Blobs, seen: _Reader) -> dict[str, Promises]:
     """Read every manifest by its commit; what cannot be understood is remembered."""
     trees: dict[str, Promises] = {}
     etags = {name: name for name in blobs if _DIGEST.fullmatch(name)}
     for entry in listed(folder, seen.notes_closed):
-        if entry.name.endswith(".json") and entry.file:
+        if entry.name.endswith(".json"):
             trees[entry.name[:-5]], why = _tree(entry.path, etags)
             if why:
                 seen.bad_trees.append((entry.path, why))
+    blobs.manifests = tuple(trees.values())
     return trees
 
 
@@ -334,10 +324,7 @@ def _tree(path: str, etags: Mapping[str, str]) -> tuple[Promises, str]:
     """
     rows: dict[str, tuple[int, str, str]] = {}
     try:
-        with untrusted.open_regular(path) as file:
-            if os.fstat(file.fileno()).st_size > _TREE_LIMIT_BYTES:
-                return NO_PROMISES, "it is larger than any manifest"
-            raw = json.loads(file.read())
+        raw = untrusted.read_json(path, _TREE_LIMIT_BYTES)
         if raw.get("format_version", _TREE_VERSION) != _TREE_VERSION:
             return NO_PROMISES, ""
         for name, row in raw["files"].items():
@@ -345,12 +332,12 @@ def _tree(path: str, etags: Mapping[str, str]) -> tuple[Promises, str]:
             size = row.get("lfs_size") if etag else row["size"]
             etag = etag or row["blob_id"]
             known = etags.get(etag) or (etag if _DIGEST.fullmatch(etag) else None)
-            if known and isinstance(size, int) and _is_below(name):
+            if known and untrusted.count(size) is not None and untrusted.below(name):
                 rows[name] = (size, known, name)
     except OSError:
         return NO_PROMISES, ""
-    except (ValueError, RecursionError):
-        return NO_PROMISES, "it is no JSON"
+    except ValueError as error:
+        return NO_PROMISES, str(error)
     except (KeyError, TypeError, AttributeError):
         return NO_PROMISES, "it is no list of files"
     return Promises(rows), ""

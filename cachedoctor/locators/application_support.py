@@ -96,7 +96,8 @@ def _models(root: str, wanted: frozenset[str] | None, lost: dict[str, Artifact])
         below = [entry for entry in entries if is_folder(entry)]
         lost.update((artifact.path, artifact) for artifact in gone)
         files = len(entries) - len(below) - len(gone)
-        bundles = any(name.endswith(BUNDLES) for name in (*(e.name for e in below), *map(_path, gone)))
+        names = (*(entry.name for entry in below), *(artifact.path for artifact in gone))
+        bundles = any(name.endswith(BUNDLES) for name in names)
         holds = bundles or files > 0
         name = folder[len(root) + 1 :]
         if depth and (holds or not (below or gone)):
@@ -109,7 +110,3 @@ def _models(root: str, wanted: frozenset[str] | None, lost: dict[str, Artifact])
                 for artifact in gone
                 if wanted is None or artifact.path[len(root) + 1 :] in wanted
             )
-
-
-def _path(artifact: Artifact) -> str:
-    return artifact.path

@@ -76,7 +76,8 @@ class LocalDir:
             locks[key] = (*own.locks, *above.locks)
             closed[key] = (*own.closed, *above.closed)
             metadata[key] = written
-        return Root(self.name, path, tuple(entries), FolderListing(partials, metadata, locks, closed))
+        listing = FolderListing(partials, metadata, locks, closed)
+        return Root(self.name, path, tuple(entries), listing)
 
     def place(self, root: str, name: str) -> str:
         """Return where `name` would lie below `root`."""

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from cachedoctor import digest as measure
+from cachedoctor import untrusted
 from cachedoctor.errors import RepairError
 from cachedoctor.findings import (
     HubFetch,
@@ -353,7 +354,7 @@ def _repository(entry: Entry, survey: Survey) -> Repository:
 
 def _text_of(path: str) -> str:
     try:
-        with open(path, "rb") as file:
+        with untrusted.open_regular(path) as file:
             return file.read(4096).decode("utf-8", "surrogateescape")
     except OSError:
         return ""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING
 
+from cachedoctor import untrusted
 from cachedoctor.errors import FormatError
 from cachedoctor.findings import Severity
 from cachedoctor.formats import find
@@ -65,8 +65,10 @@ class RenamedFolder(EntryRule):
     old folder, and would download again after a rename: if such an app is still installed, say
     `--engine-version fluidaudio=0.13.2` and this is no finding.
 
-    In an app's own container it lies for that app, which carries the version that reads it: no
-    finding. `fix` renames the folder. Where both names are there, the new one counts and the old one is
+    In an app's own container it lies for that app, which carries the version that reads it: that is
+    no finding.
+
+    `fix` renames the folder. Where both names are there, the new one counts and the old one is
     waste.
     Source: FluidInference/FluidAudio pull request 453 (v0.13.4).
     """
@@ -111,6 +113,7 @@ class RenamedFolder(EntryRule):
         """Rename the folder, or set the older of the two aside."""
         from cachedoctor import repairs
         from cachedoctor.repairs import folder
+
         if finding.severity is Severity.NOTE:
             return repairs.set_aside(finding)
         return folder.rename_folder(finding)
@@ -224,7 +227,7 @@ def _in_container(path: str) -> bool:
 
 def _is_packed(weights: Artifact) -> bool | None:
     try:
-        with open(weights.file, "rb", buffering=0) as file:
+        with untrusted.open_regular(weights.file) as file:
             return bool(find("npz").read(file, weights.size_bytes).details["quantized"])
     except (FormatError, OSError):
         return None
@@ -232,9 +235,8 @@ def _is_packed(weights: Artifact) -> bool | None:
 
 def _says_packed(config: Artifact) -> bool | None:
     try:
-        with open(config.file, "rb") as file:
-            said = json.loads(file.read(_CONFIG_LIMIT_BYTES))
-    except (ValueError, RecursionError, OSError):
+        said = untrusted.read_json(config.file, _CONFIG_LIMIT_BYTES)
+    except (ValueError, OSError):
         return None
     return "quantization" in said if isinstance(said, dict) else None
 

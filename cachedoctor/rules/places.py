@@ -41,7 +41,7 @@ class PlaceGone(RootRule):
             yield self.about(
                 root.gone,
                 (),
-                _leads(root.gone, root.aim, "the models\' place"),
+                _leads(root.gone, root.aim, "the models' place"),
                 root,
                 engines=root.users,
                 unit="folder",
@@ -51,12 +51,12 @@ class PlaceGone(RootRule):
             for repository in root.listing.repositories.values():
                 for path, stand in repository.lost:
                     if stand.kind != "text":
-                        aim = stand.target or "an alias of the Finder\'s"
+                        aim = stand.target or "an alias of the Finder's"
                         mine = revisions.get(repository.path, ())
-                        message = _leads(path, aim, "the repository\'s folder")
+                        message = _leads(path, aim, "the repository's folder")
                         yield self.about(path, mine, message, unit="folder")
         for entry, artifact in _lost(root, State.GONE):
-            what = f"`{artifact.name}`" if artifact.name else "the model\'s folder"
+            what = f"`{artifact.name}`" if artifact.name else "the model's folder"
             message = _leads(artifact.path, artifact.detail, what)
             yield self.of(artifact, entry, message, severity=self.severity, unit="folder")
 
@@ -70,7 +70,7 @@ class LinkAsText(RootRule):
 
     `fix` makes links of them again where what they name is here; nothing is downloaded for that.
     Copy a cache with `cachedoctor pack`, `rsync -a` or `tar`, which keep links.
-    Source: huggingface/huggingface_hub issue 4022; Apple\'s SMB client (`XSym`); Cygwin\'s
+    Source: huggingface/huggingface_hub issue 4022; Apple's SMB client (`XSym`); Cygwin's
     `path.cc` (`!<symlink>`).
     """
 
@@ -98,7 +98,7 @@ class LinkAsText(RootRule):
                         message = f"`{name}` was a link to `{stand.target}` and is a file now"
                         yield self.about(path, mine, message, unit="folder")
         for entry, artifact in _lost(root, State.TEXT):
-            what = f"`{artifact.name}`" if artifact.name else "the model\'s folder"
+            what = f"`{artifact.name}`" if artifact.name else "the model's folder"
             message = f"{what} was a link to `{artifact.detail}` and is a file now"
             folder = None if artifact.name else "folder"
             yield self.of(artifact, entry, message, unit=folder)

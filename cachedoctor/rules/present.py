@@ -160,9 +160,9 @@ class EmptySnapshot(EntryRule):
     left the folders, or a copy that dropped every link (`rsync` without `-l`). The engine finds the
     repository and nothing in it.
 
-    `fix` links the files to the blobs that lie in the repository, where its manifest, a lock file or
-    a published table tells which is which; otherwise it fetches the model's files at a commit that
-    it resolves first.
+    `fix` links the files to the blobs that lie in the repository, where its manifest, a lock file
+    or a published table tells which is which; otherwise it fetches the model's files at a commit
+    that it resolves first.
     Source: huggingface_hub 2.4.0 `file_download.py`, which makes the folders before it downloads;
     mlverse/hfhub issue 9.
     """

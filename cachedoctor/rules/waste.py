@@ -110,8 +110,8 @@ class LeftoverPartial(SetsAside, RootRule):
 
     Clients since huggingface_hub 1.18 give each attempt a name of its own and never resume it, so
     such a file is waste; older names can be resumed by older clients only. FluidAudio 0.15.5 and
-    later resume theirs, which is no waste while the file is missing. A partial whose digest is already right is used by `fix` in place of a
-    download.
+    later resume theirs, which is no waste while the file is missing. A partial whose digest is
+    already right is used by `fix` in place of a download.
 
     `fix --waste` or `fix CD502` sets it aside.
     Source: huggingface_hub 1.18.0 (pull request 4306); FluidInference/FluidAudio
