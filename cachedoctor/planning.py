@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import disk, engines, fetch, locking, readiness, staging
+from cachedoctor import disk, engines, fetch, locators, locking, readiness, repairs, staging
 from cachedoctor.errors import RepairError
-from cachedoctor.findings import Finding, Proof, Repair, Safety, SetAside, Severity, Subject
+from cachedoctor.findings import Finding, Proof, Rename, Repair, Safety, SetAside, Severity, Subject
 from cachedoctor.repairs import folder, hub, single
 from cachedoctor.rules.precedence import WASTE
 from cachedoctor.vocabulary import Entry
@@ -79,6 +79,10 @@ def plan(
         mark = repair.steps or (repair.kind, repair.describe)
         if mark in taken or (moved and all(_gone(step.path, taken) for step in moved)):
             continue
+        barred = _barred(repair)
+        if barred is not None:
+            by_hand.append(finding._replace(repair=barred))
+            continue
         if network and network.offline and repair.safety is Safety.FETCHES:
             by_hand.append(finding)
             continue
@@ -89,6 +93,24 @@ def plan(
     unfinished = tuple(f.path for f in report.findings if f.code == "CD417")
     free = [disk.free_bytes(disk.folder_above(f.repair.root)) for f in cures if f.repair]
     return Plan(tuple(cures), tuple(by_hand), unfinished, min(free, default=None))
+
+
+def _barred(repair: Repair) -> Repair | None:
+    """Return what a person must do before a repair could write where it has to, or `None`.
+
+    Nothing is written behind a link that leads out of the place (law 9).
+    """
+    folders = {os.path.dirname(step.path) for step in repair.steps}
+    folders |= {os.path.dirname(s.target) for s in repair.steps if isinstance(s, Rename)}
+    root = os.path.realpath(repair.root)
+    for place in sorted(folders) or [repair.root]:
+        there = disk.folder_above(place)
+        real = os.path.realpath(there)
+        if not (locators.inside(real, root) or locators.inside(root, real)):
+            return repairs.manual("repair-elsewhere", "cachedoctor", "fix", real)
+        if not os.access(there, os.W_OK | os.X_OK):
+            return repairs.manual("allow-writing", "chmod", "u+w", there)
+    return None
 
 
 def absent_model(

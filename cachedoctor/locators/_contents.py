@@ -25,6 +25,7 @@ from cachedoctor.locators import (
     Metadata,
     digest_of,
     evicted,
+    inside,
     is_litter,
     look,
     reason,
@@ -95,72 +96,102 @@ def contents(
     over, and so are litter and the folders of version control. A folder is entered once, by
     whatever links it is reached; one that is not there holds nothing.
     """
-    artifacts: list[Artifact] = []
-    leftovers: list[Leftover] = []
-    sizes: dict[str, int] = {}
-    bundles: dict[str, Stamp] = {}
-    stack = [folder]
-    entered: set[tuple[int, int]] = set()
+    found = _Contents(folder, root)
     only = None if names is None else set(names)
-    while stack:
-        here = stack.pop()
+    while found.stack:
+        here = found.stack.pop()
         try:
             entries = quietly.listed(here)
         except FileNotFoundError:
             continue
         except OSError as error:
             name = here[len(folder) + 1 :]
-            artifacts.append(Artifact(name, here, here, State.UNREADABLE, detail=reason(error)))
+            closed = Artifact(name, here, here, State.UNREADABLE, detail=reason(error))
+            found.artifacts.append(closed)
             continue
         for entry in entries:
-            name = entry.path[len(folder) + 1 :]
-            if only is not None and here == folder and name not in only:
-                continue
-            if is_litter(entry.name):
-                continue
-            if is_folder(entry):
-                if name in _NO_MODELS:
-                    continue
-                status = os.stat(entry.path)
-                if (status.st_dev, status.st_ino) in entered:
-                    continue
-                entered.add((status.st_dev, status.st_ino))
-                stack.append(entry.path)
-                if name.endswith(BUNDLES):
-                    bundles[name] = stamp_of(status)
-                    sizes[name] = 0
-                continue
-            away = evicted(entry.name)
-            if away:
-                path = os.path.join(here, away)
-                artifacts.append(Artifact(path[len(folder) + 1 :], path, path, State.EVICTED))
-                continue
-            found = look(entry.path, root)
-            size = found.stamp.size_bytes if found.stamp else 0
-            ending = next((end for end in _PARTIAL if name.endswith(end)), "")
-            if ending and found.stamp:
-                whole = name.removesuffix(ending)
-                leftovers.append(Leftover(entry.path, found.stamp, whole, bytes=size))
-                continue
-            owner = _bundle_of(name)
-            if owner in sizes:
-                sizes[owner] += size
-            artifacts.append(
-                Artifact(
-                    name,
-                    entry.path,
-                    found.file,
-                    found.state,
-                    found.stamp,
-                    size,
-                    detail=found.detail,
-                    outside=found.outside,
-                )
+            passed = only is not None and here == folder and entry.name not in only
+            if not passed and not is_litter(entry.name):
+                found.add(entry)
+    return tuple(sorted([*found.artifacts, *found.bundles()])), tuple(found.leftovers)
+
+
+class _Contents:
+    """What was found in a model's folder so far."""
+
+    def __init__(self, folder: str, root: str) -> None:
+        """Begin with the folder itself to be listed."""
+        self._folder = folder
+        self._root = root
+        self._sizes: dict[str, int] = {}
+        self._bundles: dict[str, tuple[Stamp, str]] = {}
+        self._entered: set[tuple[int, int]] = set()
+        self.artifacts: list[Artifact] = []
+        self.leftovers: list[Leftover] = []
+        self.stack = [folder]
+
+    def add(self, entry: quietly.Listed) -> None:
+        """Add a file, a partial, or a folder that is to be listed."""
+        name = entry.path[len(self._folder) + 1 :]
+        if is_folder(entry):
+            self._enter(entry, name)
+            return
+        away = evicted(entry.name)
+        if away:
+            path = entry.path.removesuffix(entry.name) + away
+            name = path[len(self._folder) + 1 :]
+            self.artifacts.append(Artifact(name, path, path, State.EVICTED))
+            return
+        found = look(entry.path, self._root)
+        size = found.stamp.size_bytes if found.stamp else 0
+        ending = next((end for end in _PARTIAL if name.endswith(end)), "")
+        if ending and found.stamp:
+            whole = name.removesuffix(ending)
+            self.leftovers.append(Leftover(entry.path, found.stamp, whole, bytes=size))
+            return
+        owner = _bundle_of(name)
+        if owner in self._sizes:
+            self._sizes[owner] += size
+        self.artifacts.append(
+            Artifact(
+                name,
+                entry.path,
+                found.file,
+                found.state,
+                found.stamp,
+                size,
+                detail=found.detail,
+                outside=found.outside,
             )
-    for name, stamp in bundles.items():
-        path = os.path.join(folder, name)
-        artifacts.append(Artifact(name, path, path, State.PRESENT, stamp, sizes[name], bundle=True))
-    return tuple(sorted(artifacts)), tuple(leftovers)
+        )
+
+    def _enter(self, entry: quietly.Listed, name: str) -> None:
+        status = os.stat(entry.path)
+        key = (status.st_dev, status.st_ino)
+        if name in _NO_MODELS or key in self._entered:
+            return
+        self._entered.add(key)
+        self.stack.append(entry.path)
+        if name.endswith(BUNDLES):
+            real = os.path.realpath(entry.path) if entry.link else ""
+            outside = "" if inside(real, self._root) else real
+            self._bundles[name] = (stamp_of(status), outside)
+            self._sizes[name] = 0
+
+    def bundles(self) -> Iterator[Artifact]:
+        """Go through the bundles, each with the length of its files."""
+        for name, (stamp, outside) in self._bundles.items():
+            path = os.path.join(self._folder, name)
+            yield Artifact(
+                name,
+                path,
+                path,
+                State.PRESENT,
+                stamp,
+                self._sizes[name],
+                bundle=True,
+                outside=outside,
+            )
 
 
 def weight(folder: str) -> int:

@@ -73,22 +73,8 @@ class Unreadable(RootRule):
         if root.closed:
             yield self._closed(root, seen)
         for entry in root.entries:
-            if not entry.notable:
-                continue
-            seen.faults(entry)
-            for artifact in entry.notable:
-                why = artifact.detail if artifact.state is State.UNREADABLE else ""
-                error = seen.unreadable.get(artifact.file)
-                if why or error:
-                    said = why or (error.strerror if error else "")
-                    folder = os.path.isdir(artifact.file)
-                    what = f"`{artifact.name}`" if artifact.name else "the folder"
-                    message = f"{what} cannot be read: {said}"
-                    unit = "folder" if folder else None
-                    more: dict[str, Severity] = {}
-                    if folder:  # what an engine needs may be in it
-                        more["severity"] = self.severity
-                    yield self.of(artifact, entry, message, unit=unit, **more)
+            if entry.notable:
+                yield from self._of_entry(entry, seen)
         if isinstance(root.listing, FolderListing):
             by_id = {entry.id: entry for entry in root.entries}
             for key, closed in root.listing.closed.items():
@@ -97,12 +83,27 @@ class Unreadable(RootRule):
         if isinstance(root.listing, HubListing):
             revisions = seen.revisions(root)
             for repository in root.listing.repositories.values():
+                mine = revisions.get(repository.path, ())
                 for path, why in repository.unreadable:
-                    mine = revisions.get(repository.path, ())
                     message = f"the folder cannot be read: {why}"
                     yield self.about(path, mine, message, unit="folder")
                 for path, why in repository.notes_closed:
-                    yield self._notes(path, why, revisions.get(repository.path, ()))
+                    yield self._notes(path, why, mine)
+
+    def _of_entry(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
+        """Report the files and folders of one entry that could not be listed or opened."""
+        seen.faults(entry)
+        for artifact in entry.notable:
+            why = artifact.detail if artifact.state is State.UNREADABLE else ""
+            error = seen.unreadable.get(artifact.file)
+            if why or error:
+                said = why or (error.strerror if error else "")
+                what = f"`{artifact.name}`" if artifact.name else "the folder"
+                message = f"{what} cannot be read: {said}"
+                if os.path.isdir(artifact.file):  # what an engine needs may be in it
+                    yield self.of(artifact, entry, message, unit="folder", severity=self.severity)
+                else:
+                    yield self.of(artifact, entry, message)
 
     def _closed(self, root: Root, seen: Examination) -> Finding:
         """Report a folder on the way to a place.
