@@ -25,6 +25,15 @@ class Severity(enum.StrEnum):
         return list(Severity).index(self)
 
 
+class Circumstance(enum.Enum):
+    """What one finding shows of an entry, under which other rules are silent about it."""
+
+    DOWNLOADING = enum.auto()  # what is missing is on its way
+    CLOSED = enum.auto()  # what lies in a folder that cannot be listed is not known to be missing
+    BROKEN_REF = enum.auto()  # nothing is detached while a branch leads nowhere
+    SUPERSEDED = enum.auto()  # half of an old revision may be gone for good
+
+
 class Safety(enum.StrEnum):
     """Say what a repair may cost: nothing, a download, or a person's hands."""
 
@@ -150,6 +159,7 @@ class Subject(NamedTuple):
     entry: Entry | None = None
     artifact: Artifact | None = None
     root: Root | None = None
+    layout: str = ""  # of no root: the layout whose places are meant
 
     def __repr__(self) -> str:
         """Name it: a whole entry is longer than anybody reads."""
@@ -175,6 +185,7 @@ class Finding(NamedTuple):
     evidence: str | None = None
     repair: Repair | None = None
     bytes: int = 0  # what setting it aside would free after `quarantine empty`
+    shows: Circumstance | None = None  # for other rules, not for people
     subjects: tuple[Subject, ...] = ()  # for the repair alone: neither compared nor shown
 
     def __eq__(self, other: object) -> bool:

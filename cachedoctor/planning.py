@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import disk, engines, fetch, locking, readiness, staging
+from cachedoctor import disk, engines, fetch, locking, readiness, rules, staging
 from cachedoctor.errors import RepairError
 from cachedoctor.findings import Finding, Proof, Repair, Safety, SetAside, Severity, Subject
 from cachedoctor.repairs import folder, hub, single
+from cachedoctor.rules.ourselves import UnfinishedFix
+from cachedoctor.rules.present import MissingFile
+from cachedoctor.rules.refs import RefDangling
 from cachedoctor.vocabulary import Entry
 
 if TYPE_CHECKING:
@@ -20,9 +23,6 @@ if TYPE_CHECKING:
     from cachedoctor.host import Host
     from cachedoctor.staging import Network
     from cachedoctor.vocabulary import Claim
-
-_NO_WASTE = ("CD109", "CD508")  # a download that is running, a model that may be pinned
-_LAST = ("CD410", "CD502")  # after everything inside a folder is right; and waste
 
 
 class Plan(NamedTuple):
@@ -64,13 +64,13 @@ def plan(
     raises `FetchError` when it cannot be asked.
     """
     chosen = [*absent, *(f for f in report.findings if _wanted(f, codes, waste=waste))]
-    chosen.sort(key=lambda f: (f.code in _LAST, _LAST.index(f.code) if f.code in _LAST else 0))
+    chosen.sort(key=lambda finding: rules.find(finding.code).cure_order)
     cures: list[Finding] = []
     by_hand = []
     taken: set[object] = set()
     for finding in chosen:
         repair = finding.repair
-        if finding.code == "CD417":
+        if finding.code == UnfinishedFix.code:
             continue
         if repair is None or repair.safety is Safety.MANUAL:
             by_hand.append(finding)
@@ -86,7 +86,7 @@ def plan(
         if repair.kind == "fetch-model" and not repair.steps and network:
             repair = _resolved(finding, report, network)
         cures.append(finding._replace(repair=repair))
-    unfinished = tuple(f.path for f in report.findings if f.code == "CD417")
+    unfinished = tuple(f.path for f in report.findings if f.code == UnfinishedFix.code)
     free = [disk.free_bytes(disk.folder_above(f.repair.root)) for f in cures if f.repair]
     return Plan(tuple(cures), tuple(by_hand), unfinished, min(free, default=None))
 
@@ -99,7 +99,7 @@ def absent_model(
     models = readiness.answers(found, size=size, model=model)
     answer = readiness.ready(found, report, models, size)
     if answer.entry is not None:
-        return _unbranched(answer.entry, report) if answer.code == "CD403" else ()
+        return _unbranched(answer.entry, report) if answer.code == RefDangling.code else ()
     return (_absence(found, models[0], report),)
 
 
@@ -112,7 +112,7 @@ def absent_locked(report: Report) -> tuple[Finding, ...]:
         answer = readiness.ready(engine, report, (model,))
         if answer.entry is None:
             found.append(_absence(engine, model, report))
-        elif answer.code == "CD403":
+        elif answer.code == RefDangling.code:
             found += _unbranched(answer.entry, report)
     return tuple(found)
 
@@ -137,9 +137,9 @@ def _absence(engine: Engine, model: Model, report: Report) -> Finding:
         repair = hub.fetch_claim(claim, root, model.bytes)
     at = f" at {locked.revision[:12]}" if locked and locked.revision else ""
     return Finding(
-        "CD101",
-        "missing-file",
-        Severity.ERROR,
+        MissingFile.code,
+        MissingFile.slug,
+        MissingFile.severity,
         path,
         f"{engine.name} {model.name}{at} is not there",
         (),
@@ -163,7 +163,7 @@ def _wanted(finding: Finding, codes: Collection[str], *, waste: bool) -> bool:
     if codes:
         return finding.code in codes
     if finding.severity is Severity.NOTE:
-        return waste and finding.repair is not None and finding.code not in _NO_WASTE
+        return waste and finding.repair is not None and rules.find(finding.code).waste
     return True
 
 
@@ -207,15 +207,15 @@ def _wanted_model(engine: Engine, model: Model, host: Host) -> tuple[str, str, C
 def _unbranched(key: str, report: Report) -> tuple[Finding, ...]:
     """Return the finding that no `main` leads to a whole revision which was asked for by name."""
     entry = next(entry for entry in report.entries if entry.id == key)
-    if any(finding.code == "CD403" for finding in report.of(entry)):
+    if any(finding.code == RefDangling.code for finding in report.of(entry)):
         return ()
     ref = os.path.join(entry.path.partition("/snapshots/")[0], "refs", "main")
     message = f"no branch `main` leads to {(entry.revision or '')[:12]}"
     return (
         Finding(
-            "CD403",
-            "ref-dangling",
-            Severity.ERROR,
+            RefDangling.code,
+            RefDangling.slug,
+            RefDangling.severity,
             ref,
             message,
             (key,),

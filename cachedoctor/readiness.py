@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cachedoctor.findings import Readiness
+from cachedoctor.rules.consistent import RenamedFolder
+from cachedoctor.rules.present import MissingFile
+from cachedoctor.rules.refs import RefDangling
 from cachedoctor.vocabulary import Status
 
 if TYPE_CHECKING:
@@ -52,7 +55,7 @@ def ready(
         return excuse
     first = models[0].name if models else None
     place = engine.home(models[0], report.host) if models else None
-    return Readiness(engine.name, size, first, False, None, place, "CD101", "not there")
+    return Readiness(engine.name, size, first, False, None, place, MissingFile.code, "not there")
 
 
 def _entries(engine: Engine, report: Report, model: Model) -> list[tuple[Entry, Claim]]:
@@ -83,9 +86,9 @@ def _obstacle(entry: Entry, claim: Claim, report: Report) -> tuple[str | None, s
         worst = _worst(findings)
         return (worst.code, worst.message) if worst else (None, status.value)
     if claim.needs.folder not in ("", entry.name):
-        return "CD410", f"{claim.engine} looks in `{claim.needs.folder}`"
+        return RenamedFolder.code, f"{claim.engine} looks in `{claim.needs.folder}`"
     if entry.locator == "hub-cache" and "main" not in entry.refs:
-        return "CD403", "no branch `main` leads to this revision"
+        return RefDangling.code, "no branch `main` leads to this revision"
     return None, None
 
 

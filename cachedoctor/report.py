@@ -6,7 +6,8 @@ import os
 import textwrap
 from typing import TYPE_CHECKING
 
-from cachedoctor.findings import Finding, Severity
+from cachedoctor import rules
+from cachedoctor.findings import Finding, Safety, Severity
 from cachedoctor.held import held, held_everywhere
 from cachedoctor.text import WIDTH, plural, printable, size
 from cachedoctor.version import VERSION
@@ -40,7 +41,7 @@ def counts(findings: Sequence[Finding]) -> dict[Severity, int]:
 
 def repairable(finding: Finding) -> bool:
     """Say whether `fix` could cure a finding by itself."""
-    return finding.repair is not None and finding.repair.safety.value != "manual"
+    return finding.repair is not None and finding.repair.safety is not Safety.MANUAL
 
 
 def scan_lines(
@@ -74,8 +75,9 @@ def verdict_line(verdict: Verdict, host: Host) -> str:
     what = f"{verdict.engine} {verdict.model}"
     if verdict.ready:
         return f"ready   {what}  {place}"
-    word = {"CD109": "busy"}.get(verdict.code or "", "broken")
-    if (verdict.code or "").startswith("CD6"):
+    rule = rules.find(verdict.code) if verdict.code else None
+    word = "busy" if rule and rule.status is Status.IN_PROGRESS else "broken"
+    if rule and rule.blocks:
         word = "blocked"
     command = verdict.cure
     if command.startswith("cachedoctor "):
@@ -83,7 +85,7 @@ def verdict_line(verdict: Verdict, host: Host) -> str:
     if verdict.why == "not there":
         return f"absent  {what}: not there; `{command}` fetches it"
     cost = ""
-    if verdict.repair is not None and verdict.repair.safety.value == "fetches":
+    if verdict.repair is not None and verdict.repair.safety is Safety.FETCHES:
         known = verdict.repair.fetch_bytes
         cost = f" fetches {size(known)}" if known else " fetches it"
     code = f"{verdict.code} " if verdict.code else ""
@@ -133,7 +135,7 @@ def counting(findings: Sequence[Finding]) -> str:
     line = f"{plural(len(findings), 'finding')} ({kinds})"
     cured = [f.repair for f in findings if repairable(f) and f.severity is not Severity.NOTE]
     if cured:
-        fetched = [repair for repair in cured if repair and repair.safety.value == "fetches"]
+        fetched = [repair for repair in cured if repair and repair.safety is Safety.FETCHES]
         line += f"; {len(cured)} can be repaired"
         if fetched:
             total = sum(repair.fetch_bytes for repair in fetched)
@@ -246,7 +248,7 @@ def findings_lines(report: Report, *, verbose: bool) -> Iterator[str]:
     by_entry: dict[str, list[Finding]] = {}
     titles = {entry.id: entry for entry in report.entries}
     for finding in report.findings:
-        if finding.severity is not Severity.NOTE or verbose or finding.code == "CD109":
+        if finding.severity is not Severity.NOTE or verbose or rules.left_by(finding):
             first = next((entry for entry in finding.entries if entry in titles), "")
             by_entry.setdefault(first, []).append(finding)
     for key, findings in by_entry.items():
@@ -266,7 +268,7 @@ def findings_lines(report: Report, *, verbose: bool) -> Iterator[str]:
         if any(repairable(finding) for finding in findings):
             command = f"cachedoctor fix {engine}".rstrip() + report.host.options
             yield f"{_INDENT}hint: `{command}`{_cost(findings)}"
-    notes = [f for f in report.findings if f.severity is Severity.NOTE and f.code != "CD109"]
+    notes = [f for f in report.findings if f.severity is Severity.NOTE and not rules.left_by(f)]
     if notes and not verbose:
         yield ""
         command = f"`cachedoctor fix --waste{report.host.options}`"
@@ -307,7 +309,7 @@ def _wrapped(text: str) -> list[str]:
 def _cost(findings: Sequence[Finding]) -> str:
     repairs = [finding.repair for finding in findings if finding.repair]
     fetched = sum(repair.fetch_bytes for repair in repairs)
-    if any(repair.safety.value == "fetches" for repair in repairs):
+    if any(repair.safety is Safety.FETCHES for repair in repairs):
         return f" fetches {size(fetched)}" if fetched else " needs a download"
     return " (nothing to download)"
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import doctor, engines, readiness
+from cachedoctor import doctor, engines, readiness, rules
 from cachedoctor.errors import UsageError
+from cachedoctor.findings import Safety
 from cachedoctor.host import Host
 from cachedoctor.rules import machine
 
@@ -41,13 +42,19 @@ class Verdict(NamedTuple):
         """Return the command that makes it ready, or empty where none does."""
         if self.lock:
             return f"cachedoctor fix --lock {shlex.quote(self.lock)}"
+        if self.code and rules.find(self.code).blocks:
+            words = rules.find(self.code).manual[1:]
+            package = machine.package_of(self.engine) or ""
+            return " ".join(words).replace("{package}", package)
+        if self.repair is not None and self.repair.safety is Safety.MANUAL:
+            return self.repair.describe
         question = f"--size {self.size}" if self.size else f"--model {self.model}"
-        return {
-            "CD601": f"pip install {machine.package_of(self.engine)}",
-            "CD602": "",
-            "CD603": "cachedoctor quarantine empty",
-            "CD604": "pip install --upgrade huggingface_hub",
-        }.get(self.code or "", f"cachedoctor fix {self.engine} {question}")
+        return f"cachedoctor fix {self.engine} {question}"
+
+    @property
+    def blocked(self) -> bool:
+        """Return whether it is the machine that keeps the engine from it: no file can help."""
+        return bool(self.code) and rules.find(self.code or "").blocks
 
 
 def preflight(
@@ -109,11 +116,9 @@ def preflight(
 
 def _concerns(finding: Finding, engine: Engine) -> bool:
     """Say whether a finding is about no file, and about the libraries that an engine reads with."""
-    if finding.code == "CD409":
-        return engine.name in finding.engines
-    if finding.code != "CD411" or "hub-cache" in engine.locators:
-        return finding.code == "CD411"
-    return "openai-cdn" in engine.locators and "XDG_CACHE_HOME" in finding.message
+    layouts = {subject.layout for subject in finding.subjects}
+    mine = engine.name in finding.engines or not layouts.isdisjoint(engine.locators)
+    return mine and rules.find(finding.code).warns
 
 
 def ensure(
@@ -138,7 +143,7 @@ def ensure(
 
     here = host or Host.look()
     verdict = preflight(engine, size=size, model=model, lock=lock, host=here)
-    if verdict.ready or (verdict.code or "").startswith("CD6"):  # no file can help
+    if verdict.ready or verdict.blocked:
         return verdict
     network = network or staging.Network(here)
     names = [

@@ -70,13 +70,13 @@ def command(
       cachedoctor fix CD502                    one kind of finding, notes too
       cachedoctor fix --lock models.lock       fetches exactly these revisions
     """
-    from cachedoctor import planning, record, repair_report, surgery
+    from cachedoctor import planning, record, repair_report, rules, surgery
     from cachedoctor.cli import console
 
     network = _network(host, offline=offline, mirror=mirror, quiet=quiet)
     codes, names = codes_and_engines(words)
     _known(codes)
-    read_all = deep or "CD301" in codes or lock is not None
+    read_all = deep or lock is not None or any(rules.find(code).deep for code in codes)
     found = _look(host, names, size, model, lock, deep=read_all, network=network)
     absent = planning.absent_locked(found)
     if size or model:

@@ -138,7 +138,7 @@ def detach(entry: Entry, blobs: Sequence[str], size: int) -> Repair:
 
 def relink_relative(finding: Finding) -> Repair | None:
     """Make an absolute link of a snapshot lead to the same file by a relative path."""
-    entry, artifact, _ = finding.subjects[0]
+    entry, artifact, *_ = finding.subjects[0]
     if entry is None or artifact is None:
         return None
     link = artifact.path

@@ -7,17 +7,17 @@ import time
 from typing import TYPE_CHECKING
 
 from cachedoctor import holders
-from cachedoctor.findings import Severity
+from cachedoctor.findings import Circumstance, Severity
 from cachedoctor.locators import FolderListing, held
 from cachedoctor.locators.hub_cache import HubListing, holder
 from cachedoctor.rules import EntryRule, RootRule
 from cachedoctor.rules._entries import missing, nothing_in
-from cachedoctor.vocabulary import State
+from cachedoctor.vocabulary import State, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cachedoctor.findings import Finding, Repair
+    from cachedoctor.findings import Finding
     from cachedoctor.rules import Examination
     from cachedoctor.vocabulary import Entry, Root
 
@@ -37,18 +37,15 @@ class Evicted(EntryRule):
 
     code = "CD107"
     slug = "evicted"
+    status = Status.UNKNOWN
+    rank = 30
+    manual = ("download-evicted", "brctl", "download", "{path}")
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report each file whose content is elsewhere."""
         for artifact in entry.notable:
             if artifact.state is State.EVICTED:
                 yield self.of(artifact, entry, f"`{artifact.name}` is in iCloud, not on this disk")
-
-    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Name the command that brings it back."""
-        from cachedoctor import repairs
-
-        return repairs.manual("download-evicted", "brctl", "download", finding.path)
 
 
 class Unreadable(RootRule):
@@ -64,6 +61,9 @@ class Unreadable(RootRule):
 
     code = "CD108"
     slug = "unreadable"
+    status = Status.UNKNOWN
+    rank = 20
+    manual = ("allow-reading", "chmod", "u+rX", "{path}")
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report what could not be listed or opened."""
@@ -82,20 +82,17 @@ class Unreadable(RootRule):
                     folder = os.path.isdir(artifact.file)
                     what = f"`{artifact.name}`" if artifact.name else "the folder"
                     message = f"{what} cannot be read: {said}"
-                    yield self.of(artifact, entry, message, unit="folder" if folder else None)
+                    unit = "folder" if folder else None
+                    shows = Circumstance.CLOSED if folder else None
+                    yield self.of(artifact, entry, message, unit=unit, shows=shows)
         if isinstance(root.listing, HubListing):
             revisions = seen.revisions(root)
             for repository in root.listing.repositories.values():
                 for path, why in repository.unreadable:
                     mine = revisions.get(repository.path, ())
                     message = f"the folder cannot be read: {why}"
-                    yield self.about(path, mine, message, unit="folder")
-
-    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Name the command; the permission is the user's to give."""
-        from cachedoctor import repairs
-
-        return repairs.manual("allow-reading", "chmod", "u+rX", finding.path)
+                    shows = Circumstance.CLOSED
+                    yield self.about(path, mine, message, unit="folder", shows=shows)
 
 
 class InProgress(RootRule):
@@ -112,6 +109,10 @@ class InProgress(RootRule):
     code = "CD109"
     slug = "in-progress"
     severity = Severity.NOTE
+    status = mild_status = Status.IN_PROGRESS
+    rank = 10
+    shows = Circumstance.DOWNLOADING
+    waste = False
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Ask for a holder only where something is amiss: that opens files."""

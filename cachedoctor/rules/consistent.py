@@ -7,11 +7,11 @@ import os
 from typing import TYPE_CHECKING
 
 from cachedoctor.errors import FormatError
-from cachedoctor.findings import Severity
+from cachedoctor.findings import Circumstance, Severity
 from cachedoctor.formats import find
 from cachedoctor.rules import EntryRule, Restores
 from cachedoctor.rules._entries import missing, other_layout, span
-from cachedoctor.vocabulary import WEIGHTS, State
+from cachedoctor.vocabulary import WEIGHTS, State, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +35,9 @@ class LinkEscapesRoot(EntryRule):
     code = "CD406"
     slug = "link-escapes-root"
     severity = Severity.WARNING
+    status = mild_status = Status.UNKNOWN
+    rank = 260
+    manual = ("look-outside", "ls", "-lL", "{links}")
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report each such link."""
@@ -42,12 +45,6 @@ class LinkEscapesRoot(EntryRule):
             if artifact.state is State.ESCAPING:
                 message = f"`{artifact.name}` leads out of the cache, to `{artifact.detail}`"
                 yield self.of(artifact, entry, message)
-
-    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Name the command that shows what is there; whether it is right is the user's to know."""
-        from cachedoctor import repairs
-
-        return repairs.manual("look-outside", "ls", "-lL", *(finding.links or (finding.path,)))
 
 
 class RenamedFolder(EntryRule):
@@ -66,6 +63,8 @@ class RenamedFolder(EntryRule):
     code = "CD410"
     slug = "renamed-folder"
     severity = Severity.WARNING
+    rank = 300
+    cure_order = 1  # after everything inside the folder is right
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report a folder with another name than the assumed version looks for."""
@@ -120,6 +119,7 @@ class MixedVariants(Restores, EntryRule):
 
     code = "CD414"
     slug = "mixed-variants"
+    status = Status.CORRUPT
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Compare `quantization` in the configuration with the names in the weights."""
@@ -155,6 +155,7 @@ class ShadowedName(EntryRule):
     code = "CD420"
     slug = "shadowed-name"
     severity = Severity.WARNING
+    manual = ("rename", "mv", "-n", "{path}", "{path}.mine")
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report what the engines found in the way."""
@@ -163,12 +164,6 @@ class ShadowedName(EntryRule):
                 kind = "folder" if os.path.isdir(path) else "file"
                 message = f"{claim.engine} run from there loads this {kind} for `{claim.model}`"
                 yield self.about(path, (entry,), message, engines=(claim.engine,))
-
-    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Name the command that gives it another name; it is somebody's own."""
-        from cachedoctor import repairs
-
-        return repairs.manual("rename", "mv", "-n", finding.path, f"{finding.path}.mine")
 
 
 class OtherEnginesLayout(Restores, EntryRule):
@@ -186,6 +181,9 @@ class OtherEnginesLayout(Restores, EntryRule):
 
     code = "CD421"
     slug = "other-engines-layout"
+    status = mild_status = Status.INCOMPLETE
+    rank = 60
+    silent_under = (Circumstance.DOWNLOADING, Circumstance.SUPERSEDED)
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report the weights that are missing where another engine's are there."""

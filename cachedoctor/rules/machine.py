@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from cachedoctor import disk, installed
-from cachedoctor.findings import Severity
+from cachedoctor.findings import Severity, Subject
+from cachedoctor.locators import hub_cache, openai_cdn
 from cachedoctor.locators.hub_cache import HubListing
 from cachedoctor.rules import RootRule, Rule, SurveyRule
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _SHARED_SINCE = "1.32.0"
 _HUB_SINCE = "0.8.0"
 _HUB = "huggingface_hub"
+_MOVED_BY_XDG = (hub_cache.LOCATOR.name, openai_cdn.LOCATOR.name)
 
 
 class MixedClientHazard(RootRule):
@@ -38,6 +40,7 @@ class MixedClientHazard(RootRule):
     code = "CD409"
     slug = "mixed-client-hazard"
     severity = Severity.WARNING
+    warns = True
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Compare the version in each Python that was named with `--python`."""
@@ -66,11 +69,13 @@ class EnvironmentTrap(SurveyRule):
     code = "CD411"
     slug = "environment-trap"
     severity = Severity.WARNING
+    warns = True
 
     def check(self, seen: Examination) -> Iterator[Finding]:
         """Report each variable of the host that is such a trap."""
-        for path, message in _traps(seen.host):
-            yield self.about(path, (), message)
+        for path, message, layouts in _traps(seen.host):
+            subjects = tuple(Subject(layout=name) for name in layouts)
+            yield self.about(path, (), message, subjects=subjects)
 
 
 class EngineNotInstalled(Rule):
@@ -85,6 +90,9 @@ class EngineNotInstalled(Rule):
 
     code = "CD601"
     slug = "engine-not-installed"
+    status = None  # no file can help
+    blocks = True
+    manual = ("install", "pip", "install", "{package}")
 
 
 class WrongPlatform(Rule):
@@ -98,6 +106,8 @@ class WrongPlatform(Rule):
 
     code = "CD602"
     slug = "wrong-platform"
+    status = None  # no file can help
+    blocks = True
 
 
 class NoSpace(Rule):
@@ -111,6 +121,9 @@ class NoSpace(Rule):
 
     code = "CD603"
     slug = "no-space"
+    status = None  # no file can help
+    blocks = True
+    manual = ("make-room", "cachedoctor", "quarantine", "empty")
 
 
 class ClientTooOld(Rule):
@@ -125,6 +138,9 @@ class ClientTooOld(Rule):
 
     code = "CD604"
     slug = "client-too-old"
+    status = None  # no file can help
+    blocks = True
+    manual = ("upgrade", "pip", "install", "--upgrade", "huggingface_hub")
 
 
 def obstacle(engine: str, platforms: tuple[str, ...], host: Host) -> tuple[str, str] | None:
@@ -180,27 +196,30 @@ def _has_store(hub: str) -> bool:
         return False
 
 
-def _traps(host: Host) -> Iterator[tuple[str, str]]:
-    env = host.environment
+def _traps(host: Host) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Yield for each trap a place, what is wrong, and the layouts whose places it moves."""
+    env, hub, both = host.environment, (hub_cache.LOCATOR.name,), _MOVED_BY_XDG
     for name in ("HF_HUB_CACHE", "HF_HOME"):
         if env.get(name) == "":
             where = host.absolute(host.hub_cache)
-            yield where, f"`{name}` is empty, so the cache is `{where}`; unset it"
+            yield where, f"`{name}` is empty, so the cache is `{where}`; unset it", hub
     for name in ("HF_XET_CACHE", "XDG_CACHE_HOME"):
         value = env.get(name, "")
         if value.startswith("~"):
             where = host.absolute(value)
-            yield where, f"`{name}` keeps its `~`, which makes `{where}`; write the whole path"
+            message = f"`{name}` keeps its `~`, which makes `{where}`; write the whole path"
+            yield where, message, both if name == "XDG_CACHE_HOME" else hub
     offline, other = env.get("HF_HUB_OFFLINE", ""), env.get("TRANSFORMERS_OFFLINE", "")
     if offline.lower() in ("y", "t"):
         where = host.absolute(host.hub_home)
-        yield where, f"`HF_HUB_OFFLINE={offline}` is not offline; write 1"
+        yield where, f"`HF_HUB_OFFLINE={offline}` is not offline; write 1", hub
     elif offline and not host.hub_offline and other.upper() in ("1", "ON", "YES", "TRUE"):
         yield (
             host.absolute(host.hub_home),
             f"`HF_HUB_OFFLINE={offline}` outdoes `TRANSFORMERS_OFFLINE={other}`: not offline",
+            hub,
         )
     if "TRANSFORMERS_CACHE" in env and "HF_HUB_CACHE" not in env:
         where = host.absolute(host.expand(env["TRANSFORMERS_CACHE"]))
         if where != host.hub_cache:
-            yield where, "`TRANSFORMERS_CACHE` moves nothing; write `HF_HUB_CACHE`"
+            yield where, "`TRANSFORMERS_CACHE` moves nothing; write `HF_HUB_CACHE`", hub
