@@ -6,7 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import engines, rules, verification
+from cachedoctor import engines, named, rules, verification
 from cachedoctor.findings import Finding, Severity
 from cachedoctor.locators import inside
 from cachedoctor.rules import precedence
@@ -15,7 +15,7 @@ from cachedoctor.survey import look
 from cachedoctor.vocabulary import SILENT, State, Status, Survey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from cachedoctor.host import Host
     from cachedoctor.journal import Run
@@ -72,6 +72,7 @@ def scan(
     lock: Lock | None = None,
     cure_notes: bool = True,
     bridges: Mapping[str, str] | None = None,
+    codes: Collection[str] = (),
     progress: Progress = SILENT,
 ) -> Report:
     """Look at what the engines called `names`, or all of them, keep on `host`.
@@ -83,14 +84,17 @@ def scan(
     tells what they must be. `paths` narrows the answer to what lies there, `only` the look
     itself to these repositories, folders or files.
     Without `cure_notes` nobody asks how waste would be set aside, which takes time. `bridges` are
-    programs, by engine, that load each bundle to see whether this Mac can run it.
+    programs, by engine, that load each bundle to see whether this Mac can run it. `codes` are asked
+    for by name, so that nothing of theirs is too little to be said.
     Changes nothing in a cache, and without `network` needs none. Raises `UsageError` for an unknown
     engine.
     """
     began = time.perf_counter()
     asked = [engines.find(name) for name in names]
+    if paths:
+        host = named.with_paths(host, paths)
     survey = look(host, [engines.find(name) for name in names or engines.names()], only, lock)
-    places = [os.path.realpath(path) for path in paths]
+    places = [os.path.realpath(host.absolute(path)) for path in paths]
 
     def chosen(survey: Survey) -> tuple[Entry, ...]:
         return tuple(
@@ -127,9 +131,15 @@ def scan(
         unloadable=unloadable,
         unfinished=_unfinished(host, survey),
         published=published,
+        codes=frozenset(codes),
     )
     layouts = {name for engine in asked for name in engine.locators}
-    findings = _judge(seen, entries, layouts, cure_notes=cure_notes)
+    findings = _judge(seen, entries, layouts, names, cure_notes=cure_notes)
+    if places:
+        findings = [f for f in findings if f.entries or any(_near(f.path, p) for p in places)]
+        for place in places:
+            if not any(_within(entry, (place,)) for entry in entries) and not findings:
+                raise named.unknown(place)
     about: dict[str, list[Finding]] = {}
     for finding in findings:
         for key in finding.entries:
@@ -182,6 +192,10 @@ def _within(entry: Entry, places: Sequence[str]) -> bool:
     )
 
 
+def _near(path: str, place: str) -> bool:
+    return inside(path, place) or inside(place, path)
+
+
 def _holds(entry: Entry, place: str) -> bool:
     return any(inside(file, place) for file in entry.sizes)
 
@@ -202,7 +216,12 @@ def concerns(run: Run, host: Host, survey: Survey) -> bool:
 
 
 def _judge(
-    seen: rules.Examination, entries: Sequence[Entry], layouts: set[str], *, cure_notes: bool
+    seen: rules.Examination,
+    entries: Sequence[Entry],
+    layouts: set[str],
+    names: Sequence[str],
+    *,
+    cure_notes: bool,
 ) -> list[Finding]:
     """Apply every rule, keep one code for one fault, and attach the repairs."""
     worth = [entry for entry in entries if entry.notable or entry.claims or entry.retired]
@@ -212,7 +231,7 @@ def _judge(
         finding
         for finding in precedence.settle(found)
         if any(entry in order for entry in finding.entries)
-        or (not finding.entries and (not layouts or finding.locator in (None, *layouts)))
+        or (not finding.entries and _asked_for(finding, layouts, names))
     ]
 
     def place(finding: Finding) -> tuple[int, int, str, str]:
@@ -225,6 +244,13 @@ def _judge(
         else finding
         for finding in sorted(kept, key=place)
     ]
+
+
+def _asked_for(finding: Finding, layouts: set[str], names: Sequence[str]) -> bool:
+    """Say whether a finding about a place is about the engines that were asked for."""
+    if not layouts or set(names).intersection(finding.engines):
+        return True
+    return finding.locator in (None, *layouts)
 
 
 def _applied(
@@ -246,7 +272,7 @@ def _applied(
 
 def _status(entry: Entry, mine: Sequence[Finding], *, crashed: bool) -> Status:
     """Return what an engine would meet; the gravest finding decides."""
-    left = {rules.left_by(finding) for finding in mine}
+    left = {finding.leaves for finding in mine}
     for status in _GRAVEST:
         if status in left:
             return status

@@ -9,7 +9,7 @@ import enum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from cachedoctor.vocabulary import Artifact, Digest, Entry, Root, Stamp
+    from cachedoctor.vocabulary import Artifact, Digest, Entry, Root, Stamp, Status
 
 
 class Severity(enum.StrEnum):
@@ -31,6 +31,7 @@ class Circumstance(enum.Enum):
     DOWNLOADING = enum.auto()  # what is missing is on its way
     CLOSED = enum.auto()  # what lies in a folder that cannot be listed is not known to be missing
     BROKEN_REF = enum.auto()  # nothing is detached while a branch leads nowhere
+    GONE = enum.auto()  # a place that is not here: nothing is said of what would be below it
     SUPERSEDED = enum.auto()  # half of an old revision may be gone for good
 
 
@@ -185,6 +186,7 @@ class Finding(NamedTuple):
     evidence: str | None = None
     repair: Repair | None = None
     bytes: int = 0  # what setting it aside would free after `quarantine empty`
+    leaves: Status | None = None  # what its entries are, where it says anything about that
     shows: Circumstance | None = None  # for other rules, not for people
     subjects: tuple[Subject, ...] = ()  # for the repair alone: neither compared nor shown
 

@@ -147,7 +147,7 @@ class Host(NamedTuple):
     def homes(self) -> tuple[str, ...]:
         """Return what Apple's frameworks take for the home: the user's, and each sandboxed app's.
 
-        A container that may not be looked into is passed over. None but on a Mac.
+        A container that may not be looked into is one all the same. None but on a Mac.
         """
         if self.platform != "darwin":
             return ()
@@ -157,7 +157,7 @@ class Host(NamedTuple):
         except OSError:
             names = []
         data = (os.path.join(containers, name, "Data") for name in names)
-        return (self.home, *(path for path in data if os.path.isdir(path)))
+        return (self.home, *(path for path in data if _may_be_there(path)))
 
     @property
     def options(self) -> str:
@@ -175,6 +175,16 @@ class Host(NamedTuple):
         if path == self.home or path.startswith(self.home.rstrip("/") + "/"):
             return "~" + path[len(self.home.rstrip("/")) :]
         return path
+
+
+def _may_be_there(path: str) -> bool:
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _require_folder(path: str, what: str) -> None:

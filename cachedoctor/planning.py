@@ -59,7 +59,7 @@ def plan(
 ) -> Plan:
     """Choose what of `report` to cure: errors and warnings, or just these `codes`.
 
-    Notes only by code or with `waste`. `absent` are models that were asked for by name. Asks the
+    Notes only by code, or with `waste`, and then nothing else and no download. `absent` are models that were asked for by name. Asks the
     hub which commit and files a whole model has, if one is to be fetched and `network` allows it;
     raises `FetchError` when it cannot be asked.
     """
@@ -100,6 +100,8 @@ def absent_model(
     answer = readiness.ready(found, report, models, size)
     if answer.entry is not None:
         return _unbranched(answer.entry, report) if answer.code == RefDangling.code else ()
+    if answer.code != MissingFile.code:  # it may be there and cannot be seen: that finding speaks
+        return ()
     return (_absence(found, models[0], report),)
 
 
@@ -110,9 +112,9 @@ def absent_locked(report: Report) -> tuple[Finding, ...]:
         engine = engines.find(locked.engine)
         model = engine.table.model(locked.name)
         answer = readiness.ready(engine, report, (model,))
-        if answer.entry is None:
+        if answer.entry is None and answer.code == "CD101":
             found.append(_absence(engine, model, report))
-        elif answer.code == RefDangling.code:
+        elif answer.entry and answer.code == RefDangling.code:
             found += _unbranched(answer.entry, report)
     return tuple(found)
 
@@ -163,8 +165,9 @@ def _wanted(finding: Finding, codes: Collection[str], *, waste: bool) -> bool:
     if codes:
         return finding.code in codes
     if finding.severity is Severity.NOTE:
-        return waste and finding.repair is not None and rules.find(finding.code).waste
-    return True
+        cured = finding.repair is not None and finding.repair.safety is Safety.SAFE
+        return waste and cured and rules.find(finding.code).waste
+    return not waste
 
 
 def _resolved(finding: Finding, report: Report, network: Network) -> Repair:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from cachedoctor import rules
 from cachedoctor.findings import Finding, Safety, Severity
-from cachedoctor.held import held, held_everywhere
+from cachedoctor.held import held, held_everywhere, reclaimable
 from cachedoctor.text import WIDTH, plural, printable, size
 from cachedoctor.version import VERSION
 from cachedoctor.vocabulary import SIZES, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from cachedoctor.doctor import Report
     from cachedoctor.findings import Readiness
@@ -76,9 +76,7 @@ def verdict_line(verdict: Verdict, host: Host) -> str:
     if verdict.ready:
         return f"ready   {what}  {place}"
     rule = rules.find(verdict.code) if verdict.code else None
-    word = "busy" if rule and rule.status is Status.IN_PROGRESS else "broken"
-    if rule and rule.blocks:
-        word = "blocked"
+    word = rule.word if rule else "broken"
     command = verdict.cure
     if command.startswith("cachedoctor "):
         command += host.options
@@ -90,7 +88,8 @@ def verdict_line(verdict: Verdict, host: Host) -> str:
         cost = f" fetches {size(known)}" if known else " fetches it"
     code = f"{verdict.code} " if verdict.code else ""
     cure = "" if word == "busy" or not command else f"; `{command}`{cost}"
-    return f"{word:<7} {what}: {code}{printable(verdict.why or '')}{cure}"
+    where = f" (`{place}`)" if rule and rule.unseen else ""
+    return f"{word:<7} {what}: {code}{printable(verdict.why or '')}{where}{cure}"
 
 
 def summary_lines(report: Report) -> Iterator[str]:
@@ -110,15 +109,12 @@ def summary_lines(report: Report) -> Iterator[str]:
 
 def _engines_counted(report: Report) -> str:
     """Return how many engines have a model that is ready, and how many only broken ones."""
-    by_engine: dict[str, set[Status]] = {}
-    for entry in report.entries:
-        for engine in entry.engines:
-            by_engine.setdefault(engine, set()).add(report.statuses[entry.id])
-    ready = sum(Status.READY in found for found in by_engine.values())
-    broken = sum(
-        bool(found & {Status.CORRUPT, Status.INCOMPLETE}) and Status.READY not in found
-        for found in by_engine.values()
-    )
+    by_engine: dict[str, set[str]] = {}
+    for (users, _), models in _rows(report).items():
+        for engine in users:
+            by_engine.setdefault(engine, set()).update(_marks(models, report).values())
+    ready = sum(found != {"✗"} for found in by_engine.values())
+    broken = len(by_engine) - ready
     words = [f"{plural(ready, 'engine')} ready"] if ready else []
     words += (
         [f"{broken} broken" if ready else f"{plural(broken, 'engine')} broken"] if broken else []
@@ -148,15 +144,13 @@ def counting(findings: Sequence[Finding]) -> str:
 
 def _table(report: Report, engines: Sequence[str]) -> Iterator[str]:
     """Go through one line an engine and place, then what several engines share, then the rest."""
-    rows: dict[tuple[tuple[str, ...], str], list[Entry]] = {}
-    for entry in report.entries:
-        if entry.claims and report.statuses[entry.id] is not Status.ABSENT:
-            rows.setdefault((entry.engines, entry.root), []).append(entry)
+    rows = _rows(report)
+    marks = {key: _marks(entries, report) for key, entries in rows.items()}
     names = {", ".join(users) for users, _ in rows}
     width = max((len(name) for name in names), default=0)
     listed = {
         key: textwrap.wrap(
-            "  ".join(dict.fromkeys(e.model or e.name for e in entries)),
+            "  ".join(_marked(marks[key])),
             _MODELS_WIDTH,
             break_on_hyphens=False,
         )
@@ -170,7 +164,7 @@ def _table(report: Report, engines: Sequence[str]) -> Iterator[str]:
             place = report.host.short(root)
         first, *more = listed[users, root]
         name = f"{', '.join(users):<{width}}"
-        mark, shown = _tick(entries, report), printable(place)
+        mark, shown = _of_all(marks[users, root]), printable(place)
         yield f"{mark} {name}  {first:<{column}}  {amount:>10}  {shown}"
         yield from (f"  {'':<{width}}  {line}" for line in more)
     there = {user for users, _ in rows for user in users}
@@ -235,12 +229,47 @@ def _is_usual(root: str, host: Host) -> bool:
     return any(os.path.realpath(path) == root for path in usual)
 
 
-def _tick(entries: Sequence[Entry], report: Report) -> str:
-    ids = {entry.id for entry in entries}
-    levels = {f.severity for f in report.findings if ids.intersection(f.entries)}
-    if Severity.ERROR in levels:
-        return "✗"
-    return "!" if Severity.WARNING in levels else "✓"
+def _rows(report: Report) -> dict[tuple[tuple[str, ...], str], list[Entry]]:
+    """Return the entries of models by who loads them and where they lie."""
+    rows: dict[tuple[tuple[str, ...], str], list[Entry]] = {}
+    for entry in report.entries:
+        if entry.claims and report.statuses[entry.id] is not Status.ABSENT:
+            rows.setdefault((entry.engines, entry.root), []).append(entry)
+    return rows
+
+
+def _marks(entries: Sequence[Entry], report: Report) -> dict[str, str]:
+    """Return a mark for each model: ✓ it loads, ! with a warning, ✗ it does not.
+
+    Of several revisions the one counts that a branch leads to.
+    """
+    by_model: dict[str, list[Entry]] = {}
+    for entry in entries:
+        by_model.setdefault(entry.model or entry.name, []).append(entry)
+    found = {}
+    for model, mine in by_model.items():
+        asked = [entry for entry in mine if "main" in entry.refs] or mine
+        levels = {finding.severity for entry in asked for finding in report.of(entry)}
+        loads = any(report.statuses[entry.id] in _LOADS for entry in asked)
+        clean = levels <= {Severity.NOTE}
+        found[model] = "✗" if not loads else "✓" if clean else "!"
+    return found
+
+
+_LOADS = (Status.READY, Status.UNKNOWN, Status.IN_PROGRESS)
+
+
+def _marked(marks: Mapping[str, str]) -> list[str]:
+    """Return the models' names, with the mark of each where they differ."""
+    if len(set(marks.values())) < 2:
+        return list(marks)
+    return [model if mark == "✓" else f"{mark} {model}" for model, mark in marks.items()]
+
+
+def _of_all(marks: Mapping[str, str]) -> str:
+    """Return the mark of a line: its models', where they are the same."""
+    kinds = set(marks.values())
+    return kinds.pop() if len(kinds) == 1 else "!"
 
 
 def findings_lines(report: Report, *, verbose: bool) -> Iterator[str]:
@@ -248,7 +277,7 @@ def findings_lines(report: Report, *, verbose: bool) -> Iterator[str]:
     by_entry: dict[str, list[Finding]] = {}
     titles = {entry.id: entry for entry in report.entries}
     for finding in report.findings:
-        if finding.severity is not Severity.NOTE or verbose or rules.left_by(finding):
+        if finding.severity is not Severity.NOTE or verbose or finding.leaves:
             first = next((entry for entry in finding.entries if entry in titles), "")
             by_entry.setdefault(first, []).append(finding)
     for key, findings in by_entry.items():
@@ -268,11 +297,18 @@ def findings_lines(report: Report, *, verbose: bool) -> Iterator[str]:
         if any(repairable(finding) for finding in findings):
             command = f"cachedoctor fix {engine}".rstrip() + report.host.options
             yield f"{_INDENT}hint: `{command}`{_cost(findings)}"
-    notes = [f for f in report.findings if f.severity is Severity.NOTE and not rules.left_by(f)]
-    if notes and not verbose:
+    notes = [f for f in report.findings if f.severity is Severity.NOTE and not f.leaves]
+    waste = [note for note in notes if rules.find(note.code).waste]
+    if waste and not verbose:
+        total = size(reclaimable(waste, report.survey.entries))
         yield ""
-        command = f"`cachedoctor fix --waste{report.host.options}`"
-        yield f"waste     {' · '.join(_waste(notes))} · {command}"
+        yield from _by_code("waste", waste)
+        yield f"{_INDENT}{total} in all: `cachedoctor fix --waste{report.host.options}`"
+    others = [note for note in notes if not rules.find(note.code).waste]
+    if others and not verbose:
+        yield ""
+        yield from _by_code("notes", others)
+        yield f"{_INDENT}`cachedoctor scan -v{report.host.options}` lists them"
 
 
 def finding_lines(finding: Finding) -> Iterator[str]:
@@ -314,10 +350,13 @@ def _cost(findings: Sequence[Finding]) -> str:
     return " (nothing to download)"
 
 
-def _waste(notes: Sequence[Finding]) -> Iterator[str]:
+def _by_code(title: str, notes: Sequence[Finding]) -> Iterator[str]:
+    """Go through one line for each code: how many findings, and how much they take up."""
     by_code: dict[str, list[Finding]] = {}
     for note in notes:
         by_code.setdefault(note.code, []).append(note)
     for code, found in by_code.items():
-        words = found[0].slug.replace("-", " ")
-        yield f"{code} {plural(len(found), words)} {size(sum(note.bytes for note in found))}"
+        words = plural(len(found), found[0].slug.replace("-", " "))
+        amount = sum(note.bytes for note in found)
+        yield f"{title:<10}{code}  {words}" + (f", {size(amount)}" if amount else "")
+        title = ""

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import doctor, engines, readiness, rules
 from cachedoctor.errors import UsageError
-from cachedoctor.findings import Safety
+from cachedoctor.findings import Safety, Severity
 from cachedoctor.host import Host
 from cachedoctor.rules import machine
+from cachedoctor.rules.present import MissingFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,12 +50,19 @@ class Verdict(NamedTuple):
         if self.repair is not None and self.repair.safety is Safety.MANUAL:
             return self.repair.describe
         question = f"--size {self.size}" if self.size else f"--model {self.model}"
+        if self.unseen:  # nothing is fetched for it
+            return ""
         return f"cachedoctor fix {self.engine} {question}"
 
     @property
     def blocked(self) -> bool:
-        """Return whether it is the machine that keeps the engine from it: no file can help."""
+        """Return whether the machine keeps the engine from it: no file can help."""
         return bool(self.code) and rules.find(self.code or "").blocks
+
+    @property
+    def unseen(self) -> bool:
+        """Return whether the model may be there and cannot be seen: nothing is fetched."""
+        return bool(self.code) and rules.find(self.code or "").unseen
 
 
 def preflight(
@@ -91,9 +99,13 @@ def preflight(
     finding: Finding | None = None
     if entry is not None and not answer.ready:
         finding = next((f for f in report.of(entry) if f.code == answer.code), None)
+    elif answer.code != MissingFile.code and not answer.ready:
+        same = (f for f in report.findings if (f.code, f.path) == (answer.code, answer.path))
+        finding = next(same, None)
     repair = finding.repair if finding else None
     in_the_way = machine.obstacle(engine, found.table.platforms, here)
-    if in_the_way is None and not answer.ready:
+    unseen = bool(answer.code) and rules.find(answer.code or "").unseen
+    if in_the_way is None and not answer.ready and not unseen:
         in_the_way = machine.no_room(answer.path, repair, models, answer.model)
     if in_the_way is not None:
         code, why = in_the_way
@@ -115,10 +127,14 @@ def preflight(
 
 
 def _concerns(finding: Finding, engine: Engine) -> bool:
-    """Say whether a finding is about no file, and about the libraries that an engine reads with."""
+    """Return whether a finding is about the libraries that an engine reads with, and no file.
+
+    Or about apps' containers that are closed, in which the model may lie as well.
+    """
+    if finding.entries or finding.severity is Severity.ERROR or not rules.find(finding.code).warns:
+        return False
     layouts = {subject.layout for subject in finding.subjects}
-    mine = engine.name in finding.engines or not layouts.isdisjoint(engine.locators)
-    return mine and rules.find(finding.code).warns
+    return engine.name in finding.engines or not layouts.isdisjoint(engine.locators)
 
 
 def ensure(
@@ -143,8 +159,8 @@ def ensure(
 
     here = host or Host.look()
     verdict = preflight(engine, size=size, model=model, lock=lock, host=here)
-    if verdict.ready or verdict.blocked:
-        return verdict
+    if verdict.ready or verdict.blocked or verdict.unseen:
+        return verdict  # no file can help, or nobody knows whether one is needed
     network = network or staging.Network(here)
     names = [
         found.name for found in readiness.answers(engines.find(engine), size=size, model=model)

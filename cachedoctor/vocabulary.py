@@ -51,7 +51,8 @@ class State(enum.StrEnum):
     PRESENT = "present"
     MISSING = "missing"
     DANGLING = "dangling"  # a link whose target is gone
-    ESCAPING = "escaping"  # a link that leads out of the root: never opened
+    GONE = "gone"  # a link or alias to a place outside that is not there
+    TEXT = "link-as-text"  # a small file that says where a link led
     UNREADABLE = "unreadable"
     EVICTED = "evicted"  # iCloud keeps the content and gives it back when it is opened
     OTHER = "other"  # a folder where a file belongs, a FIFO, a device, a link loop
@@ -90,6 +91,7 @@ class Artifact(NamedTuple):
     evidence: Evidence | None = None
     detail: str = ""  # of `state`: a link's target, an error's text
     bundle: bool = False  # a folder that counts as one thing
+    outside: str = ""  # where the bytes lie, when a link leads out of the root: never written to
 
 
 class PlainFile(NamedTuple):
@@ -287,6 +289,11 @@ class Root(NamedTuple):
     entries: tuple[Entry, ...]
     listing: object = None  # typed by the locator; rules ask with isinstance
     error: str = ""  # why it could not be read, or empty
+    closed: str = ""  # the folder on the way to it that cannot be read
+    gone: str = ""  # what on the way to it leads to a place that is not there
+    text: str = ""  # what on the way to it was a link and is a small file now
+    aim: str = ""  # where that leads
+    users: tuple[str, ...] = ()  # the engines that would look there, where nothing can be seen
 
 
 class Survey:

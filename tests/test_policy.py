@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cachedoctor import doctor, rules
+from cachedoctor import rules
 from cachedoctor.findings import Safety, Severity
-from cachedoctor.verdict import preflight
-from cachedoctor.vocabulary import Status
+from cachedoctor.verdict import Verdict, preflight
+from cachedoctor.vocabulary import Status, Survey
 from tests import worlds
 
 if TYPE_CHECKING:
@@ -54,21 +54,29 @@ def test_an_error_leaves_its_status(code: str, status: Status) -> None:
     assert rules.find(code).status is status
 
 
-def test_preflight_names_the_command_of_a_cure_that_is_manual(home: Path, host: Host) -> None:
+@pytest.mark.parametrize(
+    ("code", "command"),
+    [("CD107", "brctl download /m/model.bin"), ("CD108", "chmod u+rX /m/model.bin")],
+)
+def test_preflight_names_the_command_of_a_cure_that_is_manual(
+    code: str, command: str, host: Host
+) -> None:
     """`fix` would say that there is nothing to repair, so it is not what is named."""
-    repository = worlds.repository(worlds.hub_of(home), worlds.TINY, worlds.whisper_files())
-    link = repository / "snapshots" / worlds.COMMIT / "model.bin"
-    outside = home / "elsewhere.bin"
-    outside.write_bytes(worlds.blob_of(link).read_bytes())
-    worlds.blob_of(link).unlink()
-    link.unlink()
-    link.symlink_to(outside)
-    verdict = preflight("faster-whisper", model="tiny.en", host=host)
-    assert (verdict.ready, verdict.code) == (False, "CD406")
-    assert verdict.cure == f"ls -lL {link}"
-    (finding,) = doctor.scan(host).findings
-    assert finding.repair is not None
-    assert finding.repair.safety is Safety.MANUAL
+    rule = rules.find(code)
+    finding = rule.about("/m/model.bin", (), "cannot be read")
+    repair = rule.cure(finding, rules.Examination(Survey(()), host))
+    assert repair is not None
+    assert repair.safety is Safety.MANUAL
+    asked = ("faster-whisper", None, "tiny", False, "/m/model.bin", None)
+    assert Verdict(*asked, code, finding.message, repair).cure == command
+
+
+def test_preflight_names_no_command_for_what_may_be_away(host: Host) -> None:
+    """A disk that is not connected is not fetched again."""
+    asked = ("faster-whisper", None, "tiny", False, "/Volumes/m", None)
+    verdict = Verdict(*asked, "CD110", "the models' place is on another disk", None)
+    assert verdict.cure == ""
+    assert verdict.unseen
 
 
 def test_preflight_names_fix_where_that_helps(home: Path, host: Host) -> None:

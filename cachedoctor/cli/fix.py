@@ -70,14 +70,14 @@ def command(
       cachedoctor fix CD502                    one kind of finding, notes too
       cachedoctor fix --lock models.lock       fetches exactly these revisions
     """
-    from cachedoctor import planning, record, repair_report, rules, surgery
+    from cachedoctor import engines, planning, record, repair_report, rules, surgery
     from cachedoctor.cli import console
 
     network = _network(host, offline=offline, mirror=mirror, quiet=quiet)
     codes, names = codes_and_engines(words)
     _known(codes)
     read_all = deep or lock is not None or any(rules.find(code).deep for code in codes)
-    found = _look(host, names, size, model, lock, deep=read_all, network=network)
+    found = _look(host, names, size, model, lock, codes, deep=read_all, network=network)
     absent = planning.absent_locked(found)
     if size or model:
         absent = planning.absent_model(found, names[0], size=size, model=model)
@@ -89,7 +89,8 @@ def command(
     if not plan.cures and not plan.unfinished:
         if format_ == "json":
             click.echo(record.dumps(record.plan_json(plan, host)))
-        context.exit(1 if plan.by_hand else 0)
+        code = 1 if plan.by_hand else 0
+        context.exit(console.code_for(host, names or engines.names(), code))
     if dry_run or not (yes or _agreed(plan, text=show)):
         if format_ == "json":
             click.echo(record.dumps(record.plan_json(plan, host)))
@@ -135,6 +136,7 @@ def _look(
     size: str | None,
     model: str | None,
     lock: str | None,
+    codes: tuple[str, ...],
     *,
     deep: bool,
     network: Network,
@@ -148,7 +150,9 @@ def _look(
         if size or model:
             raise UsageError("--lock names the models itself; leave --size and --model out")
         demanded = locking.read(lock)
-        return doctor.scan(host, names, lock=demanded, deep=deep, progress=network.progress)
+        return doctor.scan(
+            host, names, lock=demanded, deep=deep, codes=codes, progress=network.progress
+        )
     models: list[str] = []
     if size or model:
         if len(names) != 1:
@@ -158,7 +162,9 @@ def _look(
             )
         engine = engines.find(names[0])
         models = [found.name for found in readiness.answers(engine, size=size, model=model)]
-    return doctor.scan(host, names, models=models, deep=deep, progress=network.progress)
+    return doctor.scan(
+        host, names, models=models, deep=deep, codes=codes, progress=network.progress
+    )
 
 
 def _agreed(plan: Plan, *, text: bool) -> bool:

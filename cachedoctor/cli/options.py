@@ -162,6 +162,26 @@ def codes_and_engines(words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[st
     return codes, tuple(word for word in words if not _CODE.fullmatch(word))
 
 
+def engines_and_paths(words: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """Tell engines from paths: a path has a slash, or is there.
+
+    Raises `CannotLookError` for a path at which nothing is.
+    """
+    from cachedoctor import engines
+    from cachedoctor.errors import CannotLookError
+
+    names, paths = [], []
+    for word in words:
+        if word not in engines.names() and (os.sep in word or os.path.lexists(word)):
+            path = os.path.expanduser(word)
+            if not os.path.lexists(path) and os.path.isdir(os.path.dirname(path) or "."):
+                raise CannotLookError(f"nothing is at `{path}`")
+            paths.append(path)
+        else:
+            names.append(engines.find(word).name)
+    return names, paths
+
+
 def mirrors(values: tuple[str, ...]) -> dict[str, str]:
     """Read `--mirror`; raises `UsageError` for a source that is not known."""
     found = _pairs("--mirror", values)

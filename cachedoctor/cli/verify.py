@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
 from typing import TYPE_CHECKING
 
 import click
 
 from cachedoctor.cli import offers
-from cachedoctor.cli.options import ci_output_options, host_options, lock_option, mirrors, seconds
+from cachedoctor.cli.options import (
+    ci_output_options,
+    engines_and_paths,
+    host_options,
+    lock_option,
+    mirrors,
+    seconds,
+)
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
@@ -50,21 +56,22 @@ def command(
 
     The evidence is the hub's own manifest, the name of the blob, the digest in an address, the
     client's notes, published tables, a copy elsewhere, an archive's checksums. What was read is
-    remembered until the file changes. Exit code 0 when nothing is wrong, 1 otherwise; a file of
-    which nothing is known is said and counted.
+    remembered until the file changes. Exit code 0 when nothing is wrong, 1 otherwise, 3 for a path
+    that cannot be read or holds nothing that is known; a file of which nothing is known is said and
+    counted.
     With --lock only the models of a lock file, which then is the evidence; one that is not there is
     an error.
 
     \b
       cachedoctor verify                       everything
       cachedoctor verify whisper-mps --fresh   one engine, every byte again
-      cachedoctor verify ~/models --max-age 30d
+      cachedoctor verify ~/models --max-age 30d   whatever lies there
       cachedoctor verify --lock models.lock    exactly these bytes
     """
-    from cachedoctor import doctor, verification, verify_report
+    from cachedoctor import doctor, engines, verification, verify_report
     from cachedoctor.cli import console
 
-    names, paths = _sorted_out(words)
+    names, paths = engines_and_paths(words)
     shown = console.progress(quiet=quiet)
     report = doctor.scan(
         host,
@@ -103,24 +110,9 @@ def command(
         elif not quiet:
             console.say(verify_report.verify_lines(report, tally, verbose=verbose))
     errors = any(finding.severity == "error" for finding in report.findings)
-    click.get_current_context().exit(1 if tally.wrong or errors else 0)
-
-
-def _sorted_out(words: tuple[str, ...]) -> tuple[list[str], list[str]]:
-    """Tell engines from paths: a path has a slash, or is there."""
-    from cachedoctor import engines
-    from cachedoctor.errors import CannotLookError
-
-    names, paths = [], []
-    for word in words:
-        if word not in engines.names() and (os.sep in word or os.path.lexists(word)):
-            path = os.path.expanduser(word)
-            if not os.path.lexists(path):
-                raise CannotLookError(f"nothing is at `{path}`")
-            paths.append(path)
-        else:
-            names.append(engines.find(word).name)
-    return names, paths
+    code = 1 if tally.wrong or errors else 0
+    asked = names or () if paths else names or engines.names()
+    click.get_current_context().exit(console.code_for(host, asked, code))
 
 
 def _lock(path: str | None) -> Lock | None:

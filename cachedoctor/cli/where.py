@@ -36,7 +36,7 @@ def command(
       cachedoctor where whisper.cpp | while read -r place; do du -sh "$place"; done
     """
     from cachedoctor import doctor, engines, locators, readiness, record
-    from cachedoctor.errors import CacheDoctorError
+    from cachedoctor.errors import CacheDoctorError, CannotLookError
     from cachedoctor.text import printable
 
     engine = engines.find(name)
@@ -44,6 +44,11 @@ def command(
     report = doctor.scan(host, [name], cure_notes=False)
     if size or model:
         answer = readiness.ready(engine, report, models, size)
+        if answer.entry is None and answer.code != "CD101":
+            raise CannotLookError(
+                f"{name} {answer.model} cannot be looked for: {answer.why} (`{answer.path}`)",
+                hint=f"`cachedoctor scan {name}{host.options}` says more",
+            )
         if answer.entry is None:
             question = f"--size {size}" if size else f"--model {model}"
             raise CacheDoctorError(

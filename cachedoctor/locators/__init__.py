@@ -14,6 +14,14 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from cachedoctor import holders
+from cachedoctor.locators._litter import evicted as evicted
+from cachedoctor.locators._litter import is_litter as is_litter
+from cachedoctor.locators._litter import is_ref as is_ref
+from cachedoctor.locators._way import Stand as Stand
+from cachedoctor.locators._way import Way as Way
+from cachedoctor.locators._way import Ways as Ways
+from cachedoctor.locators._way import stands_in as stands_in
+from cachedoctor.locators._way import volume_gone as volume_gone
 from cachedoctor.vocabulary import Digest, Stamp, State
 
 if TYPE_CHECKING:
@@ -46,6 +54,10 @@ class Locator(Protocol):
 
         Stat calls and small manifests only. Raises `OSError` when the root itself cannot be listed.
         """
+        ...
+
+    def place(self, root: str, name: str) -> str:
+        """Return where a repository, folder or file called `name` lies below `root`."""
         ...
 
     def missing(self, entry: Entry, name: str) -> Artifact:
@@ -98,6 +110,7 @@ class FolderListing(NamedTuple):
     partials: dict[str, tuple[Leftover, ...]]
     metadata: Mapping[str, Mapping[str, Metadata]] = {}
     locks: Mapping[str, tuple[str, ...]] = {}  # held while a client downloads
+    closed: Mapping[str, tuple[tuple[str, str], ...]] = {}  # folders of notes that are shut, why
 
 
 class LeavingsListing(NamedTuple):
@@ -145,6 +158,7 @@ class Look(NamedTuple):
     file: str
     stamp: Stamp | None = None
     detail: str = ""
+    outside: str = ""  # where the bytes lie, when a link leads out of the root
 
 
 def stamp_of(status: os.stat_result) -> Stamp:
@@ -155,11 +169,14 @@ def stamp_of(status: os.stat_result) -> Stamp:
 
 
 def look(path: str, root: str) -> Look:
-    """Look at `path` and follow its links, never out of `root` (law 9)."""
+    """Look at `path` and follow its links; what leads out of `root` is said to lie outside (law 9).
+
+    Then the link itself counts as the file, so that a repair moves it and never what is behind it.
+    """
     try:
         status = os.lstat(path)
         if stat.S_ISREG(status.st_mode):
-            return regular(path, status)
+            return _plain_file(path, status)
         if not stat.S_ISLNK(status.st_mode):
             return Look(State.OTHER, path, None, kind(status.st_mode))
         target = os.readlink(path)
@@ -168,10 +185,12 @@ def look(path: str, root: str) -> Look:
         except FileNotFoundError:
             aim = os.path.normpath(os.path.join(os.path.dirname(path), target))
             # what a broken link names outside is no place for a repair to write to
-            return Look(State.DANGLING, aim if inside(aim, root) else path, None, target)
-        if not inside(real, root):
-            return Look(State.ESCAPING, path, None, real)
+            if inside(aim, root) or os.path.isdir(os.path.dirname(aim)):
+                return Look(State.DANGLING, aim if inside(aim, root) else path, None, target)
+            return Look(State.GONE, path, None, target)
         status = os.stat(real)
+        if not inside(real, root) and stat.S_ISREG(status.st_mode):
+            return regular(path, status)._replace(detail=target, outside=real)
     except FileNotFoundError:
         return Look(State.MISSING, path)
     except PermissionError as error:
@@ -182,6 +201,19 @@ def look(path: str, root: str) -> Look:
     if not stat.S_ISREG(status.st_mode):
         return Look(State.OTHER, path, None, kind(status.st_mode))
     return regular(real, status)
+
+
+def _plain_file(path: str, status: os.stat_result) -> Look:
+    """Return the look at a file that is no link, unless it stands for one."""
+    found = regular(path, status)
+    if found.state is not State.PRESENT:
+        return found
+    stand = stands_in(path, status)
+    if stand is None:
+        return found
+    if stand.kind == "text":
+        return Look(State.TEXT, path, found.stamp, stand.target)
+    return Look(State.GONE, path, found.stamp, "an alias of the Finder's")
 
 
 def reason(error: OSError) -> str:
@@ -201,9 +233,8 @@ def regular(path: str, status: os.stat_result) -> Look:
     found = stamp_of(status)
     if getattr(status, "st_flags", 0) & _SF_DATALESS:
         return Look(State.EVICTED, path, found)
-    user = os.geteuid()
-    bit = 0o400 if status.st_uid == user else 0o044
-    if user and not status.st_mode & bit and not os.access(path, os.R_OK):
+    bit = 0o400 if status.st_uid == os.geteuid() else 0o004
+    if not status.st_mode & bit and not os.access(path, os.R_OK):
         return Look(State.UNREADABLE, path, found, f"mode {stat.S_IMODE(status.st_mode):o}")
     return Look(State.PRESENT, path, found)
 

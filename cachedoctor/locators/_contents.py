@@ -12,11 +12,24 @@ Source: huggingface_hub 2.4.0 `_local_folder.py`; argmaxinc/argmax-oss-swift 1.0
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor.locators import BOOKS, Leftover, Metadata, digest_of, look, reason, stamp_of
+from cachedoctor import quietly
+from cachedoctor.locators import (
+    BOOKS,
+    Leftover,
+    Metadata,
+    digest_of,
+    evicted,
+    is_litter,
+    look,
+    reason,
+    stamp_of,
+    stands_in,
+)
 from cachedoctor.vocabulary import Artifact, Evidence, Stamp, State
 
 if TYPE_CHECKING:
@@ -26,18 +39,50 @@ BUNDLES = (".mlmodelc", ".mlpackage")
 _PARTIAL = (".partial", ".partial.etag", ".download", ".downloading")
 _INCOMPLETE = re.compile(r"(.+)\.([0-9a-f]{40}|[0-9a-f]{64})(?:\.[0-9a-f]{8})?\.incomplete")
 _METADATA_LIMIT_BYTES = 4096
+_NO_MODELS = (".cache", ".git", ".hg", ".svn")
 
 
-def is_folder(entry: os.DirEntry[str]) -> bool:
-    """Say whether a directory entry is a folder itself: a link may lead anywhere."""
-    return entry.is_dir(follow_symlinks=False)
+def is_folder(entry: quietly.Listed) -> bool:
+    """Say whether a name is a folder, or a link to one: engines follow both."""
+    return entry.folder or (entry.link and os.path.isdir(entry.path))
 
 
-def folders(path: str) -> Iterator[os.DirEntry[str]]:
-    """Go through the folders in `path` that are not hidden; raises `OSError`."""
-    with os.scandir(path) as listing:
-        entries = sorted(listing, key=lambda entry: entry.name)
-    return (entry for entry in entries if is_folder(entry) and not entry.name.startswith("."))
+def folders(path: str) -> Iterator[quietly.Listed]:
+    """Go through the folders in `path` that are not hidden, and nobody's litter; raises `OSError`.
+
+    Links to folders count.
+    """
+    return (
+        entry
+        for entry in quietly.listed(path)
+        if not entry.name.startswith(".") and not is_litter(entry.name) and is_folder(entry)
+    )
+
+
+def lost_folders(path: str) -> Iterator[Artifact]:
+    """Go through what stands in `path` where a folder was: a link to nowhere, an alias, a text.
+
+    Raises `OSError`.
+    """
+    for entry in quietly.listed(path):
+        if entry.folder or is_litter(entry.name) or entry.name.startswith("."):
+            continue
+        found = _lost(entry)
+        if found is not None:
+            yield found._replace(name="")
+
+
+def _lost(entry: quietly.Listed) -> Artifact | None:
+    """Return what stands where a folder was, or `None` for what is anything else."""
+    path = entry.path
+    if entry.link and not os.path.exists(path):
+        return Artifact(entry.name, path, path, State.GONE, detail=os.readlink(path))
+    stand = stands_in(path) if entry.file else None
+    if stand is None:
+        return None
+    state = State.TEXT if stand.kind == "text" else State.GONE
+    detail = stand.target or "an alias of the Finder's"
+    return Artifact(entry.name, path, path, state, stamp_of(entry.stat()), detail=detail)
 
 
 def contents(
@@ -46,19 +91,22 @@ def contents(
     """List the files of a model folder, each bundle before its files, and partials apart.
 
     `names` are the only ones to list directly below `folder`. The clients' own folder is passed
-    over.
+    over, and so are litter and the folders of version control. A folder is entered once, by whatever
+    links it is reached; one that is not there holds nothing.
     """
     artifacts: list[Artifact] = []
     leftovers: list[Leftover] = []
     sizes: dict[str, int] = {}
     bundles: dict[str, Stamp] = {}
     stack = [folder]
+    entered: set[tuple[int, int]] = set()
     only = None if names is None else set(names)
     while stack:
         here = stack.pop()
         try:
-            with os.scandir(here) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
+            entries = quietly.listed(here)
+        except FileNotFoundError:
+            continue
         except OSError as error:
             name = here[len(folder) + 1 :]
             artifacts.append(Artifact(name, here, here, State.UNREADABLE, detail=reason(error)))
@@ -67,13 +115,24 @@ def contents(
             name = entry.path[len(folder) + 1 :]
             if only is not None and here == folder and name not in only:
                 continue
+            if is_litter(entry.name):
+                continue
             if is_folder(entry):
-                if name == ".cache":
+                if name in _NO_MODELS:
                     continue
+                status = os.stat(entry.path)
+                if (status.st_dev, status.st_ino) in entered:
+                    continue
+                entered.add((status.st_dev, status.st_ino))
                 stack.append(entry.path)
                 if name.endswith(BUNDLES):
-                    bundles[name] = stamp_of(entry.stat(follow_symlinks=False))
+                    bundles[name] = stamp_of(status)
                     sizes[name] = 0
+                continue
+            away = evicted(entry.name)
+            if away:
+                path = os.path.join(here, away)
+                artifacts.append(Artifact(path[len(folder) + 1 :], path, path, State.EVICTED))
                 continue
             found = look(entry.path, root)
             size = found.stamp.size_bytes if found.stamp else 0
@@ -94,6 +153,7 @@ def contents(
                     found.stamp,
                     size,
                     detail=found.detail,
+                    outside=found.outside,
                 )
             )
     for name, stamp in bundles.items():
@@ -107,15 +167,12 @@ def weight(folder: str) -> int:
     total = 0
     stack = [folder]
     while stack:
-        try:
-            with os.scandir(stack.pop()) as listing:
-                for entry in listing:
-                    if is_folder(entry):
-                        stack.append(entry.path)
-                    else:
-                        total += entry.stat(follow_symlinks=False).st_size
-        except OSError:
-            continue
+        with contextlib.suppress(OSError):
+            for entry in quietly.listed(stack.pop()):
+                if entry.folder:
+                    stack.append(entry.path)
+                else:
+                    total += entry.stat().st_size
     return total
 
 
@@ -125,6 +182,7 @@ class Books(NamedTuple):
     metadata: dict[str, Metadata]
     partials: tuple[Leftover, ...]
     locks: tuple[str, ...]
+    closed: tuple[tuple[str, str], ...] = ()  # folders of it that cannot be read, and why
 
 
 def books(folder: str, below: str = "") -> Books:
@@ -136,19 +194,23 @@ def books(folder: str, below: str = "") -> Books:
     found: dict[str, Metadata] = {}
     leftovers: list[Leftover] = []
     locks: list[str] = []
+    closed: list[tuple[str, str]] = []
     stack = [os.path.join(start, below) if below else start]
     while stack:
+        here = stack.pop()
         try:
-            with os.scandir(stack.pop()) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
-        except OSError:
+            entries = quietly.listed(here)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            closed.append((here, reason(error)))
             continue
         for entry in entries:
             name = entry.path[len(start) + 1 :]
             partial = _INCOMPLETE.fullmatch(name)
-            if is_folder(entry):
+            if entry.folder:
                 stack.append(entry.path)
-            elif not entry.is_file(follow_symlinks=False):
+            elif not entry.file or is_litter(entry.name):
                 continue
             elif name.endswith(".lock"):
                 locks.append(entry.path)
@@ -156,12 +218,12 @@ def books(folder: str, below: str = "") -> Books:
                 whole = name.removesuffix(".metadata")
                 found[whole] = _metadata(entry.path)
             elif partial:
-                stamp = stamp_of(entry.stat(follow_symlinks=False))
+                stamp = stamp_of(entry.stat())
                 digest = digest_of(partial[2])
                 leftovers.append(
                     Leftover(entry.path, stamp, partial[1], digest, bytes=stamp.size_bytes)
                 )
-    return Books(found, tuple(leftovers), tuple(locks))
+    return Books(found, tuple(leftovers), tuple(locks), tuple(closed))
 
 
 def promised(

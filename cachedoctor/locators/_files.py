@@ -159,6 +159,15 @@ class Links(Files):
         self.notable: list[Artifact] = []
         self.promised = 0
 
+    @property
+    def blobs(self) -> Blobs:
+        """Return the blobs that the links lead to."""
+        return self._blobs
+
+    def promises(self, name: str) -> bool:
+        """Say whether the manifest lists a file."""
+        return name in self._promises
+
     def add(self, name: str, etag: str) -> bool:
         """Remember a link to the blob `etag` as plain, unless there is more to say of it.
 
@@ -293,4 +302,5 @@ class Links(Files):
             digest,
             evidence,
             found.detail,
+            outside=found.outside,
         )

@@ -50,6 +50,10 @@ class CompileCache:
                     found.append(Leftover(cache, stamp, bytes=weight(cache)))
         return Root(self.name, path, (), LeavingsListing(tuple(found)))
 
+    def place(self, root: str, name: str) -> str:
+        """Return where `name` would lie below `root`."""
+        return os.path.join(root, name)
+
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return an artifact that is not there: nothing is expected here."""
         return Artifact(name, entry.path, entry.path, State.MISSING)

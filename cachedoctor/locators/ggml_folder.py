@@ -24,7 +24,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor.locators import FolderListing, entry_id
+from cachedoctor import quietly
+from cachedoctor.locators import FolderListing, entry_id, evicted, is_litter
 from cachedoctor.locators._contents import BUNDLES, contents
 from cachedoctor.vocabulary import Artifact, Entry, Root, State
 
@@ -76,7 +77,7 @@ class GgmlFolder:
         """List the GGML files, each with the encoder beside it, or only the files `wanted`."""
         entries: list[Entry] = []
         partials: dict[str, tuple[Leftover, ...]] = {}
-        names = sorted(os.listdir(path))
+        names = [evicted(name) or name for name in quietly.names(path) if not is_litter(name)]
         encoders = {name for name in names if name.endswith(_ENCODER)}
         begun = {n.removesuffix(".downloading") for n in names if n.endswith(".bin.downloading")}
         files = {name for name in names if name.startswith("ggml-") and name.endswith(".bin")}
@@ -85,11 +86,16 @@ class GgmlFolder:
                 continue
             key = entry_id(self.name, path, name)
             mine = {name, f"{name}.downloading", *(encoders & {encoder_of(name)})}
+            mine |= {f".{each}.icloud" for each in mine}
             artifacts, left = contents(path, path, mine)
             place = os.path.join(path, name)
             entries.append(Entry(key, self.name, path, place, name, artifacts))
             partials[key] = left
         return Root(self.name, path, tuple(entries), FolderListing(partials, {}))
+
+    def place(self, root: str, name: str) -> str:
+        """Return where `name` would lie below `root`."""
+        return os.path.join(root, name)
 
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return the artifact of a file that is not there."""

@@ -23,17 +23,20 @@ import re
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import holders
+from cachedoctor import holders, quietly
 from cachedoctor.locators import (
     Leftover,
     Look,
     _repository,
     entry_id,
+    evicted,
     held,
+    is_litter,
     look,
     reason,
     regular,
     stamp_of,
+    stands_in,
 )
 from cachedoctor.locators._contents import weight
 from cachedoctor.locators._files import Links
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
     from cachedoctor.locators._files import Blobs
     from cachedoctor.locators._repository import Repository
 
+BRANCH = _repository.BRANCH
 COMMIT = re.compile(r"[0-9a-f]{40}")  # what a ref holds, and a snapshot is called
 _HASH = 64  # hex digits of a payload's name
 _DUMMIES = {"dummy_file_src", "dummy_file_dst"}
@@ -91,9 +95,8 @@ class HubCache:
 
     def read(self, path: str, host: Host, wanted: frozenset[str] | None) -> Root:
         """List every repository, or only the model repositories `wanted`."""
-        with os.scandir(path) as listing:
-            entries = list(listing)
-        folders = [entry.name for entry in entries if _is_repository(entry.name)]
+        entries = quietly.listed(path)
+        folders = [e.name for e in entries if is_repository(e.name) and _may_be_one(e)]
         if wanted is not None:
             keep = {folder_name(name) for name in wanted}
             folders = [name for name in folders if name in keep]
@@ -112,6 +115,10 @@ class HubCache:
         if wanted is None:
             known = _with_leavings(path, entries, known)
         return Root(self.name, path, tuple(found), known)
+
+    def place(self, root: str, name: str) -> str:
+        """Return where the repository `name` would lie below `root`."""
+        return os.path.join(root, folder_name(name))
 
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return the artifact that a snapshot lacks; its place is a blob when its name is known."""
@@ -141,7 +148,7 @@ def holder(repository: Repository) -> str:
     Opens every lock file of the repository: asked only when something is amiss.
     """
     try:
-        names = [name for name in os.listdir(repository.locks) if name.endswith(".lock")]
+        names = [name for name in quietly.names(repository.locks) if name.endswith(".lock")]
     except OSError:
         names = []
     for name in names:
@@ -155,37 +162,43 @@ def holder(repository: Repository) -> str:
     return ""
 
 
-def _is_repository(name: str) -> bool:
+def is_repository(name: str) -> bool:
+    """Say whether a folder is called as the client calls a repository's."""
     kind, separator, rest = name.partition("--")
     return bool(separator and rest) and kind in ("models", "datasets", "spaces", "kernels")
 
 
-def _with_leavings(root: str, entries: list[os.DirEntry[str]], known: HubListing) -> HubListing:
+def _may_be_one(entry: quietly.Listed) -> bool:
+    """Say whether a name may be a repository: a folder, a link, or what stands for one."""
+    return entry.folder or entry.link or stands_in(entry.path) is not None
+
+
+def _with_leavings(root: str, entries: list[quietly.Listed], known: HubListing) -> HubListing:
     """Add what lies in the cache besides repositories."""
     probes: list[Leftover] = []
     legacy: list[Leftover] = []
     locks: list[Leftover] = []
     store: dict[str, Look] = {}
     for entry in entries:
-        folder = entry.is_dir(follow_symlinks=False)
+        folder = entry.folder
         if folder and _PROBE.fullmatch(entry.name) and _is_probe(entry.path):
             probes.append(Leftover(entry.path, stamp_of(entry.stat()), bytes=weight(entry.path)))
         elif folder and entry.name == ".locks":
             locks += [
-                Leftover(lock.path, stamp_of(lock.stat(follow_symlinks=False)))
+                Leftover(lock.path, stamp_of(lock.stat()))
                 for lock in _repository.listed(entry.path, [])
-                if _is_repository(lock.name)
+                if is_repository(lock.name)
                 and os.path.join(root, lock.name) not in known.repositories
             ]
         elif folder and entry.name == "blobs":
             for shard in _repository.listed(entry.path, []):
-                if shard.is_dir(follow_symlinks=False):
+                if shard.folder:
                     for payload in _repository.listed(shard.path, []):
                         whole = len(payload.name) == _HASH and payload.name.startswith(shard.name)
-                        if whole and payload.is_file(follow_symlinks=False):
+                        if whole and payload.file:
                             store[payload.path] = regular(payload.path, payload.stat())
         elif not folder and _LEGACY.fullmatch(entry.name):
-            status = entry.stat(follow_symlinks=False)
+            status = entry.stat()
             legacy.append(Leftover(entry.path, stamp_of(status), bytes=status.st_size))
     return known._replace(
         store=store, probes=tuple(probes), legacy=tuple(legacy), locks=tuple(locks)
@@ -231,6 +244,7 @@ def _links(root: str, repository: Repository, commit: str) -> Links:
     blobs = repository.blobs
     snapshot = f"{repository.path}/snapshots/{commit}"
     found = Links(snapshot, blobs, repository.promises(commit))
+    here = commit not in repository.elsewhere  # by a linked folder, names are not enough
     stack = [("", "../../blobs/")]
     while stack:
         prefix, to_blobs = stack.pop()
@@ -245,7 +259,8 @@ def _links(root: str, repository: Repository, commit: str) -> Links:
                     except OSError:  # no link, which few are not
                         _add_other(found, root, snapshot, prefix + name, to_blobs, stack)
                         continue
-                    etag = target[len(to_blobs) :] if target.startswith(to_blobs) else ""
+                    near = here and target.startswith(to_blobs)
+                    etag = target[len(to_blobs) :] if near else ""
                     if not (etag and found.add(prefix + name, etag)):
                         path = f"{snapshot}/{prefix}{name}"
                         look_of, blob = _follow(path, root, target, etag, blobs)
@@ -265,10 +280,18 @@ def _add_other(
 ) -> None:
     """Add what is no link: a folder to those to be listed, anything else to the files."""
     path = f"{snapshot}/{name}"
+    last = name.rpartition("/")[2]
+    if is_litter(last) and not found.promises(name):
+        return
     if os.path.isdir(path) and not os.path.islink(path):
         stack.append((name + "/", "../" + to_blobs))
+    elif evicted(last):
+        whole = name.removesuffix(last) + evicted(last)
+        path = f"{snapshot}/{whole}"
+        found.add_notable(whole, path, Look(State.EVICTED, path), "")
     elif os.path.lexists(path):
-        found.add_notable(name, path, look(path, root), "")
+        look_of = look(path, root)
+        found.add_notable(name, path, look_of, _blob_in(look_of.detail, found.blobs))
 
 
 def _follow(path: str, root: str, target: str, etag: str, blobs: Blobs) -> tuple[Look, str]:
@@ -276,7 +299,16 @@ def _follow(path: str, root: str, target: str, etag: str, blobs: Blobs) -> tuple
     if etag in blobs:
         return blobs[etag], etag
     found = look(path, root)
+    blob = _blob_in(target, blobs)
+    if found.state in (State.GONE, State.DANGLING) and blob:
+        return Look(State.DANGLING, path, None, target), blob  # what it named lies here
     folder, name = os.path.split(found.file if found.state is State.PRESENT else target)
     if target.startswith("/") and found.state is State.PRESENT:
         found = found._replace(detail=target)
     return found, name if os.path.basename(folder) == "blobs" else ""
+
+
+def _blob_in(target: str, blobs: Blobs) -> str:
+    """Return the blob of this repository that a link or text means, wherever else it leads."""
+    name = target.replace("\\", "/").rpartition("/")[2]
+    return name if name in blobs else ""

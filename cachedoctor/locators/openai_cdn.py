@@ -16,7 +16,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor.locators import entry_id, look
+from cachedoctor import quietly
+from cachedoctor.locators import entry_id, evicted, is_litter, look
 from cachedoctor.vocabulary import Artifact, Entry, Root, State
 
 if TYPE_CHECKING:
@@ -77,9 +78,15 @@ class OpenAICdn:
     def read(self, path: str, host: Host, wanted: frozenset[str] | None) -> Root:
         """List the `.pt` files, or only the files `wanted`."""
         entries = []
-        for name in sorted(os.listdir(path)):
-            if name.endswith(".pt") and (wanted is None or name in wanted):
+        for listed in quietly.names(path):
+            away = evicted(listed)
+            name = away or listed
+            if is_litter(name) or not name.endswith(".pt"):
+                continue
+            if wanted is None or name in wanted:
                 found = look(os.path.join(path, name), path)
+                if away:
+                    found = found._replace(state=State.EVICTED)
                 artifact = Artifact(
                     name,
                     os.path.join(path, name),
@@ -88,6 +95,7 @@ class OpenAICdn:
                     found.stamp,
                     found.stamp.size_bytes if found.stamp else 0,
                     detail=found.detail,
+                    outside=found.outside,
                 )
                 entries.append(
                     Entry(
@@ -100,6 +108,10 @@ class OpenAICdn:
                     )
                 )
         return Root(self.name, path, tuple(entries))
+
+    def place(self, root: str, name: str) -> str:
+        """Return where `name` would lie below `root`."""
+        return os.path.join(root, name)
 
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return the artifact of a file that is not there."""

@@ -49,6 +49,10 @@ class Temporary:
                         found.append(Leftover(entry.path, stamp, bytes=stamp.size_bytes))
         return Root(self.name, path, (), LeavingsListing(tuple(found)))
 
+    def place(self, root: str, name: str) -> str:
+        """Return where `name` would lie below `root`."""
+        return os.path.join(root, name)
+
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return an artifact that is not there: nothing is expected here."""
         return Artifact(name, entry.path, entry.path, State.MISSING)

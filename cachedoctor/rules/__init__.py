@@ -40,14 +40,17 @@ class Examination:
         unloadable: Mapping[str, str] | None = None,
         unfinished: tuple[tuple[str, str], ...] = (),
         published: Callable[[], Mapping[str, str]] = dict,
+        codes: frozenset[str] = frozenset(),
     ) -> None:
         """Take `measured` digests by file and algorithm; `deep` also parses whole JSON files.
 
         `unloadable` says why Core ML refused it, by the path of a bundle or folder.
         `unfinished` names the folder of each fix without an end, and says what it was doing.
         `published` returns the model's name by digest, of every file that a table knows.
+        `codes` were asked for by name: of these even little is worth a word.
         """
         self.survey = survey
+        self.codes = codes
         self.unfinished = unfinished
         self.host = host
         self.deep = deep
@@ -103,11 +106,7 @@ class Examination:
         """Return what the headers of an entry's files are wrong in, and remember it."""
         if entry.id not in self._by_entry:
             found = []
-            escaping = [a.name for a in entry.notable if a.state is State.ESCAPING]
             for artifact in entry.notable:
-                inside = f"{artifact.name}/"  # a bundle is not opened through a link out of it
-                if artifact.bundle and any(name.startswith(inside) for name in escaping):
-                    continue
                 if artifact.state is State.PRESENT:
                     fault = self._fault(artifact)
                     if isinstance(fault, FormatError):
@@ -180,11 +179,13 @@ class Rule:
     rank: ClassVar[int | None] = None  # of the findings about one file only the lowest is kept
     silent_under: ClassVar[tuple[Circumstance, ...]] = ()
     shows: ClassVar[Circumstance | None] = None
-    waste: ClassVar[bool] = True  # its notes are chosen by `fix --waste`
+    waste: ClassVar[bool] = False  # nobody would miss it: `fix --waste` takes its notes
     cure_order: ClassVar[int] = 0  # what is higher is cured later
     deep: ClassVar[bool] = False  # found only where every byte was read
     warns: ClassVar[bool] = False  # said by `preflight` although the model is ready
     blocks: ClassVar[bool] = False  # of the machine: no file can help
+    unseen: ClassVar[bool] = False  # what it names may be there: nothing is fetched for it
+    word: ClassVar[str] = "broken"  # what `preflight` calls a model for it
     manual: ClassVar[tuple[str, ...]] = ()  # for a cure by a person its kind, then the command
 
     def __init_subclass__(cls) -> None:
@@ -248,7 +249,11 @@ class Rule:
             shows=self.shows,
             subjects=tuple(Subject(entry) for entry in entries) or (Subject(root=root),),
         )
-        return finding._replace(**more)
+        finding = finding._replace(**more)
+        if "leaves" not in more:
+            error = finding.severity is Severity.ERROR
+            finding = finding._replace(leaves=self.status if error else self.mild_status)
+        return finding
 
 
 class Restores:
@@ -320,12 +325,6 @@ def _by_code() -> dict[str, Rule]:
 def find(code: str) -> Rule:
     """Return the rule of a code; raises `KeyError`."""
     return _by_code()[code]
-
-
-def left_by(finding: Finding) -> Status | None:
-    """Return the status that a finding leaves its entries in, `None` where it says nothing."""
-    rule = find(finding.code)
-    return rule.status if finding.severity is Severity.ERROR else rule.mild_status
 
 
 def _needed(artifact: Artifact, entry: Entry) -> bool:

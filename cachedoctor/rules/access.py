@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cachedoctor import holders
 from cachedoctor.findings import Circumstance, Severity
-from cachedoctor.locators import FolderListing, held
+from cachedoctor.locators import FolderListing, held, inside
 from cachedoctor.locators.hub_cache import HubListing, holder
 from cachedoctor.rules import EntryRule, RootRule
 from cachedoctor.rules._entries import missing, nothing_in
@@ -17,7 +17,7 @@ from cachedoctor.vocabulary import State, Status
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cachedoctor.findings import Finding
+    from cachedoctor.findings import Finding, Repair
     from cachedoctor.rules import Examination
     from cachedoctor.vocabulary import Entry, Root
 
@@ -51,11 +51,14 @@ class Evicted(EntryRule):
 class Unreadable(RootRule):
     """A file or folder cannot be read: no permission, or the disk reports an error.
 
-    This says nothing about the content, so nothing is removed or fetched for it (unreadable is not
-    corrupt). The engine, run as the same user, fails on it too. Downloads that keep the mode of a
-    temporary file (0600) and caches shared between users are the usual reasons.
+    This says nothing about the content, so nothing is removed or fetched for it: unreadable is
+    neither corrupt nor absent. A folder that cannot be entered hides whatever is below it. The
+    engine, run as the same user, fails on it too. Downloads that keep the mode of a temporary file
+    (0600), caches shared between users, and folders that macOS shows to programs with a permission
+    only are the usual reasons. Other apps' containers, which macOS closes, are one note.
 
-    Give yourself the permission that the message names, or look at the disk's health.
+    Give yourself the permission that the message names (on a Mac: Full Disk Access for the
+    terminal, in the system's settings), or look at the disk's health.
     Source: POSIX `open`; argmaxinc/WhisperKit and huggingface_hub keep temporary files' modes.
     """
 
@@ -63,13 +66,15 @@ class Unreadable(RootRule):
     slug = "unreadable"
     status = Status.UNKNOWN
     rank = 20
+    unseen = True
+    warns = True
+    word = "unreadable"
     manual = ("allow-reading", "chmod", "u+rX", "{path}")
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report what could not be listed or opened."""
-        if root.error:
-            message = f"the place cannot be read: {root.error}"
-            yield self.about(root.path, (), message, root=root)
+        if root.closed:
+            yield self._closed(root, seen)
         for entry in root.entries:
             if not entry.notable:
                 continue
@@ -83,8 +88,15 @@ class Unreadable(RootRule):
                     what = f"`{artifact.name}`" if artifact.name else "the folder"
                     message = f"{what} cannot be read: {said}"
                     unit = "folder" if folder else None
-                    shows = Circumstance.CLOSED if folder else None
-                    yield self.of(artifact, entry, message, unit=unit, shows=shows)
+                    more: dict[str, object] = {}
+                    if folder:  # what an engine needs may be in it
+                        more = {"severity": self.severity, "shows": Circumstance.CLOSED}
+                    yield self.of(artifact, entry, message, unit=unit, **more)
+        if isinstance(root.listing, FolderListing):
+            by_id = {entry.id: entry for entry in root.entries}
+            for key, closed in root.listing.closed.items():
+                for path, why in closed:
+                    yield self._notes(path, why, (by_id[key],))
         if isinstance(root.listing, HubListing):
             revisions = seen.revisions(root)
             for repository in root.listing.repositories.values():
@@ -93,6 +105,42 @@ class Unreadable(RootRule):
                     message = f"the folder cannot be read: {why}"
                     shows = Circumstance.CLOSED
                     yield self.about(path, mine, message, unit="folder", shows=shows)
+                for path, why in repository.notes_closed:
+                    yield self._notes(path, why, revisions.get(repository.path, ()))
+
+    def _closed(self, root: Root, seen: Examination) -> Finding:
+        """Report a folder on the way to a place.
+
+        Of another app's container that macOS closes only a note is made, one for all of them: the
+        engines look there for that app alone.
+        """
+        path, severity = root.closed, self.severity if root.users else Severity.WARNING
+        message = f"the place cannot be read: {root.error}"
+        if path != root.path:
+            message = f"the folder cannot be entered: {root.error}"
+        containers = f"{seen.host.home}/Library/Containers"
+        if inside(path, containers):
+            path, severity = containers, Severity.NOTE
+            message = f"apps' own folders cannot be read: {root.error}"
+        return self.about(
+            path,
+            (),
+            message,
+            root,
+            severity=severity,
+            engines=root.users,
+            unit="folder",
+            shows=Circumstance.CLOSED,
+        )
+
+    def _notes(self, path: str, why: str, mine: tuple[Entry, ...]) -> Finding:
+        """Report a folder of the client's notes, without which a model may be whole."""
+        message = f"what the client wrote down cannot be read: {why}"
+        return self.about(path, mine, message, severity=Severity.WARNING)
+
+    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
+        """Name the command; the permission is the user's to give."""
+        return None if finding.severity is Severity.NOTE else super().cure(finding, seen)
 
 
 class InProgress(RootRule):
@@ -112,7 +160,7 @@ class InProgress(RootRule):
     status = mild_status = Status.IN_PROGRESS
     rank = 10
     shows = Circumstance.DOWNLOADING
-    waste = False
+    word = "busy"
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Ask for a holder only where something is amiss: that opens files."""

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from cachedoctor.errors import FormatError
 from cachedoctor.findings import Circumstance, Severity
 from cachedoctor.formats import find
+from cachedoctor.locators import inside
+from cachedoctor.locators.hub_cache import HubListing
 from cachedoctor.rules import EntryRule, Restores
 from cachedoctor.rules._entries import missing, other_layout, span
 from cachedoctor.vocabulary import WEIGHTS, State, Status
@@ -26,25 +28,34 @@ _CONFIG_LIMIT_BYTES = 1 << 20
 class LinkEscapesRoot(EntryRule):
     """A link leads out of the cache.
 
-    Somebody moved a file to another disk and linked it, or the cache was made by hand. It may well
-    be right, so it is not opened, written through or removed: nothing is known about it.
+    Somebody moved a file or a folder to another disk and linked it. Engines follow such links, so
+    the bytes behind them are read and judged like any others. Nothing is written, renamed or
+    removed there: a repair would set the link aside and put a file of the cache's own in its place,
+    and behind a linked folder it would not touch anything.
 
-    Look where it leads; a copy in its place would be checked like any other file.
+    Nothing needs to be done while the other place stays where it is.
+    Source: every engine here opens its files by name, links followed.
     """
 
     code = "CD406"
     slug = "link-escapes-root"
-    severity = Severity.WARNING
-    status = mild_status = Status.UNKNOWN
+    severity = Severity.NOTE
     rank = 260
-    manual = ("look-outside", "ls", "-lL", "{links}")
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
-        """Report each such link."""
-        for artifact in entry.notable:
-            if artifact.state is State.ESCAPING:
-                message = f"`{artifact.name}` leads out of the cache, to `{artifact.detail}`"
-                yield self.of(artifact, entry, message)
+        """Report one finding for all such links of an entry: where the bytes lie."""
+        linked = _linked_folders(entry, seen)
+        outside = [a for a in entry.notable if a.outside]
+        if linked:
+            path, target = linked[0]
+            message = f"`{os.path.basename(path)}` is a link to `{target}`"
+            yield self.about(path, (entry,), message, links=tuple(p for p, _ in linked[1:]))
+        elif outside:
+            first, *more = outside
+            others = f" and {len(more)} more" if more else ""
+            message = f"`{first.name}`{others} leads out of the cache, to `{first.outside}`"
+            links = tuple(artifact.path for artifact in more)
+            yield self.about(first.path, (entry,), message, links=links)
 
 
 class RenamedFolder(EntryRule):
@@ -55,7 +66,8 @@ class RenamedFolder(EntryRule):
     old folder, and would download again after a rename: if such an app is still installed, say
     `--engine-version fluidaudio=0.13.2` and this is no finding.
 
-    `fix` renames the folder. Where both names are there, the new one counts and the old one is
+    In an app's own container it lies for that app, which carries the version that reads it: no
+    finding. `fix` renames the folder. Where both names are there, the new one counts and the old one is
     waste.
     Source: FluidInference/FluidAudio pull request 453 (v0.13.4).
     """
@@ -63,6 +75,7 @@ class RenamedFolder(EntryRule):
     code = "CD410"
     slug = "renamed-folder"
     severity = Severity.WARNING
+    waste = True
     rank = 300
     cure_order = 1  # after everything inside the folder is right
 
@@ -77,6 +90,8 @@ class RenamedFolder(EntryRule):
             old = span(mine[0]) if mine else "another version"
             since = span(claim.needs._replace(since=_first(claim)))
             newer = next((e for e in seen.survey.entries if e.path == target), None)
+            if _in_container(entry.path):
+                continue
             if newer is not None and (missing(newer) or seen.faults(newer)):
                 continue  # its own findings speak, and this folder serves as a copy
             if os.path.lexists(target):
@@ -193,6 +208,22 @@ class OtherEnginesLayout(Restores, EntryRule):
                 engine = artifact.required_by[0]
                 message = f"{engine} reads `{artifact.name}`; here lies {found}"
                 yield self.of(artifact, entry, message, expected=artifact.expected_bytes)
+
+
+def _linked_folders(entry: Entry, seen: Examination) -> list[tuple[str, str]]:
+    """Return the folders of an entry that are links out of its root, and where they lead."""
+    listing = seen.survey.root_of(entry).listing
+    if isinstance(listing, HubListing):
+        found = listing.of(entry).outside
+        return [(path, to) for path, to in found if not inside(to, entry.root)]
+    if os.path.islink(entry.path) and not entry.revision and os.path.isdir(entry.path):
+        real = os.path.realpath(entry.path)
+        return [] if inside(real, entry.root) else [(entry.path, real)]
+    return []
+
+
+def _in_container(path: str) -> bool:
+    return "/Library/Containers/" in path or "/Library/Group Containers/" in path
 
 
 def _is_packed(weights: Artifact) -> bool | None:

@@ -31,6 +31,7 @@ class StaleNoExist(SetsAside, RootRule):
     code = "CD404"
     slug = "stale-no-exist"
     severity = Severity.WARNING
+    waste = True
     status = mild_status = Status.INCOMPLETE
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
@@ -97,7 +98,8 @@ class LinkAbsolute(EntryRule):
         if entry.locator != "hub-cache":
             return
         for artifact in entry.notable:
-            if artifact.detail.startswith("/") and artifact.state is State.PRESENT:
+            absolute = artifact.detail.startswith("/") and artifact.state is State.PRESENT
+            if absolute and not artifact.outside:
                 message = f"`{artifact.name}` is an absolute link"
                 of = (Subject(entry, artifact),)
                 yield self.about(artifact.path, (entry,), message, subjects=of)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor import disk, installed
+from cachedoctor import disk, installed, quietly
 from cachedoctor.findings import Severity, Subject
 from cachedoctor.locators import hub_cache, openai_cdn
 from cachedoctor.locators.hub_cache import HubListing
@@ -59,7 +59,8 @@ class EnvironmentTrap(SurveyRule):
 
     An empty `HF_HUB_CACHE` or `HF_HOME` is the current folder; `HF_XET_CACHE` and `XDG_CACHE_HOME`
     keep a `~` as it is; `HF_HUB_OFFLINE=y` is not offline, and `HF_HUB_OFFLINE=0` outdoes
-    `TRANSFORMERS_OFFLINE=1`; `TRANSFORMERS_CACHE` moves nothing any more.
+    `TRANSFORMERS_OFFLINE=1`; `TRANSFORMERS_CACHE` moves nothing any more. `HF_HOME` is the folder
+    above the cache, which is called `hub`: named as the cache itself, it looks empty.
 
     Set the variable as the message says, before the program starts: all are read at import.
     Source: huggingface_hub 2.4.0 `constants.py`; openai-whisper 20250625 `__init__.py`;
@@ -92,6 +93,7 @@ class EngineNotInstalled(Rule):
     slug = "engine-not-installed"
     status = None  # no file can help
     blocks = True
+    word = "blocked"
     manual = ("install", "pip", "install", "{package}")
 
 
@@ -108,6 +110,7 @@ class WrongPlatform(Rule):
     slug = "wrong-platform"
     status = None  # no file can help
     blocks = True
+    word = "blocked"
 
 
 class NoSpace(Rule):
@@ -123,6 +126,7 @@ class NoSpace(Rule):
     slug = "no-space"
     status = None  # no file can help
     blocks = True
+    word = "blocked"
     manual = ("make-room", "cachedoctor", "quarantine", "empty")
 
 
@@ -140,6 +144,7 @@ class ClientTooOld(Rule):
     slug = "client-too-old"
     status = None  # no file can help
     blocks = True
+    word = "blocked"
     manual = ("upgrade", "pip", "install", "--upgrade", "huggingface_hub")
 
 
@@ -196,6 +201,39 @@ def _has_store(hub: str) -> bool:
         return False
 
 
+def _misplaced(host: Host) -> Iterator[tuple[str, str]]:
+    """Go through variables that name the right folder for another variable.
+
+    The cache is `HF_HOME/hub`: who names a cache itself has it looked for one folder too deep, and
+    who names the folder above it one too high.
+    """
+    env = host.environment
+    if env.get("HF_HOME") and not (env.get("HF_HUB_CACHE") or env.get("HUGGINGFACE_HUB_CACHE")):
+        home = host.absolute(host.hub_home)
+        if _is_hub(home) and not _is_hub(host.hub_cache):
+            yield home, f"`HF_HOME` names a cache itself; write `HF_HUB_CACHE={home}`"
+    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        if env.get(name):
+            cache = host.hub_cache
+            inner = os.path.join(cache, "hub")
+            if _is_hub(inner) and not _is_hub(cache):
+                yield cache, f"`{name}` names the folder above a cache; write `{name}={inner}`"
+            return
+    if env.get("XDG_CACHE_HOME") and "HF_HOME" not in env:
+        given = host.absolute(env["XDG_CACHE_HOME"])
+        if (_is_hub(given) or _is_hub(f"{given}/hub")) and not _is_hub(host.hub_cache):
+            name = "HF_HUB_CACHE" if _is_hub(given) else "HF_HOME"
+            yield given, f"`XDG_CACHE_HOME` names the hub's own folder; write `{name}={given}`"
+
+
+def _is_hub(path: str) -> bool:
+    """Say whether a folder holds repositories as a hub cache does."""
+    try:
+        return any(name.startswith("models--") for name in quietly.names(path))
+    except OSError:
+        return False
+
+
 def _traps(host: Host) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """Yield for each trap a place, what is wrong, and the layouts whose places it moves."""
     env, hub, both = host.environment, (hub_cache.LOCATOR.name,), _MOVED_BY_XDG
@@ -219,6 +257,8 @@ def _traps(host: Host) -> Iterator[tuple[str, str, tuple[str, ...]]]:
             f"`HF_HUB_OFFLINE={offline}` outdoes `TRANSFORMERS_OFFLINE={other}`: not offline",
             hub,
         )
+    for where, message in _misplaced(host):
+        yield where, message, hub
     if "TRANSFORMERS_CACHE" in env and "HF_HUB_CACHE" not in env:
         where = host.absolute(host.expand(env["TRANSFORMERS_CACHE"]))
         if where != host.hub_cache:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from cachedoctor.findings import Circumstance
@@ -19,11 +20,12 @@ def settle(findings: list[Finding]) -> list[Finding]:
     for finding in findings:
         if finding.shows:
             shown.setdefault(finding.shows, set()).update(finding.entries)
+    lost = {finding.path for finding in findings if finding.shows is Circumstance.GONE}
     groups: dict[tuple[str, str], list[Finding]] = {}
     subjects: dict[str, list[Subject]] = {}
     for finding in findings:
         subjects.setdefault(finding.path, []).extend(finding.subjects)
-        if not _is_hidden(finding, shown):
+        if not _is_hidden(finding, shown) and not (lost and _below(finding, lost)):
             ranked = find(finding.code).rank is not None
             groups.setdefault((finding.path, "" if ranked else finding.code), []).append(finding)
     return [_joined(group, subjects[path]) for (path, _), group in groups.items()]
@@ -65,3 +67,13 @@ def _key(subject: Subject) -> tuple[str, str]:
 def _rank(finding: Finding) -> int:
     rank = find(finding.code).rank
     return _NO_RANK if rank is None else rank
+
+
+def _below(finding: Finding, lost: set[str]) -> bool:
+    """Return whether a finding is about what lies, or would lie, below a place that is gone."""
+    above = os.path.dirname(finding.path)
+    while len(above) > 1:
+        if above in lost:
+            return True
+        above = os.path.dirname(above)
+    return finding.path in lost and finding.shows is not Circumstance.GONE

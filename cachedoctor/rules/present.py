@@ -81,7 +81,7 @@ class HollowBundle(Restores, EntryRule):
 
     code = "CD102"
     slug = Fault.HOLLOW.value
-    status = mild_status = Status.INCOMPLETE
+    status = Status.INCOMPLETE
     rank = 80
     silent_under = (Circumstance.DOWNLOADING, Circumstance.SUPERSEDED)
 
@@ -169,10 +169,14 @@ class EmptySnapshot(EntryRule):
     """The repository of a known model has no snapshot, or an empty one.
 
     A download that was stopped before its first file, or a cleaning tool that removed files and
-    left the folders. The engine finds the repository and nothing in it.
+    left the folders, or a copy that dropped every link (`rsync` without `-l`). The engine finds the
+    repository and nothing in it.
 
-    `fix` fetches the model's files at a commit that it resolves first.
-    Source: huggingface_hub 2.4.0 `file_download.py`, which makes the folders before it downloads.
+    `fix` links the files to the blobs that lie in the repository, where its manifest, a lock file or
+    a published table tells which is which; otherwise it fetches the model's files at a commit that
+    it resolves first.
+    Source: huggingface_hub 2.4.0 `file_download.py`, which makes the folders before it downloads;
+    mlverse/hfhub issue 9.
     """
 
     code = "CD105"
@@ -195,10 +199,11 @@ class EmptySnapshot(EntryRule):
             yield self.about(entry.path, (entry,), what, measured=0, unit="files")
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Fetch the model."""
+        """Link the files to their blobs again, or fetch the model where those are not all here."""
         from cachedoctor.repairs import hub
 
-        return hub.fetch_entry(finding)
+        relinked = hub.relink_entry(finding, seen.survey)
+        return relinked or hub.fetch_entry(finding)
 
 
 class OutdatedFileSet(Restores, EntryRule):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cachedoctor.findings import Circumstance
-from cachedoctor.locators.hub_cache import COMMIT, HubListing
+from cachedoctor.findings import Circumstance, Severity
+from cachedoctor.locators.hub_cache import BRANCH, COMMIT, HubListing
 from cachedoctor.rules import RootRule
 from cachedoctor.vocabulary import Status
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cachedoctor.findings import Finding, Repair
     from cachedoctor.locators._repository import Ref, Repository
     from cachedoctor.rules import Examination
-    from cachedoctor.vocabulary import Root
+    from cachedoctor.vocabulary import Entry, Root
 
 
 class _RefRule(RootRule):
@@ -38,10 +38,12 @@ class _RefRule(RootRule):
                     message = self.wrong(ref, repository)
                     if message:
                         mine = revisions.get(repository.path, ())
+                        asked = ref.name == BRANCH
                         yield self.about(
                             ref.path,
                             mine,
                             f"`refs/{ref.name}` {message}",
+                            severity=Severity.ERROR if asked else Severity.WARNING,
                             measured=repr(ref.text[:60]),
                             unit="text",
                         )
@@ -91,13 +93,15 @@ class RefEmpty(_RefRule):
 
     def wrong(self, ref: Ref, repository: Repository) -> str:
         """Look for any text at all."""
-        return "" if ref.text.strip() else "is empty"
+        return "" if ref.text.strip() or ref.folder else "is empty"
 
 
 class RefDangling(_RefRule):
     """A ref names a commit of which there is no snapshot.
 
-    The snapshot was deleted by hand, or a download stopped right after the ref was written.
+    The snapshot was deleted by hand, or a download stopped right after the ref was written. Or
+    there is no branch `main` at all, which engines ask for: somebody copied the snapshots alone,
+    called one `main`, or downloaded one commit by its number; asked by that number, it still loads.
 
     `fix` writes the commit of the only complete snapshot, or fetches the model when there is none.
     Source: huggingface_hub 2.4.0 `file_download.py` `_cache_commit_hash_for_specific_revision`.
@@ -117,11 +121,46 @@ class RefDangling(_RefRule):
             return ""  # only asked: for a file it lacks, or for a download to another folder
         return f"names {commit[:12]}, of which there is no snapshot"
 
+    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+        """Report a ref that leads nowhere, and a model to which no branch leads."""
+        yield from super().check(root, seen)
+        if isinstance(root.listing, HubListing):
+            for folder, mine in seen.revisions(root).items():
+                repository = root.listing.repositories[folder]
+                asked = any(entry.claims for entry in mine) and repository.commits
+                if asked and not repository.unreadable and not _has_main(repository):
+                    yield self._no_branch(repository, mine)
+
+    def _no_branch(self, repository: Repository, mine: tuple[Entry, ...]) -> Finding:
+        """Report a model without the branch that its engine asks for."""
+        count = len(repository.commits)
+        first = repository.commits[0]
+        lead = f"{first[:12]}" if count == 1 else f"any of its {count} revisions"
+        message = f"no branch `main` leads to {lead}"
+        if not any(map(COMMIT.fullmatch, repository.commits)):
+            message = f"there is no branch `main`, and `snapshots/{first[:40]}` is no commit"
+        path = f"{repository.path}/refs/{BRANCH}"
+        return self.about(
+            path,
+            mine,
+            message,
+            severity=Severity.WARNING,
+            evidence="no branch leads to it",
+            leaves=Status.INCOMPLETE,  # asked by its number, it still loads
+        )
+
+
+def _has_main(repository: Repository) -> bool:
+    """Say whether the branch that engines ask for is there, right or wrong."""
+    return any(ref.name == BRANCH for ref in repository.refs)
+
 
 class MalformedRef(_RefRule):
     """A ref holds something that is no commit.
 
-    Half a write, an error text, or a file that is no ref at all.
+    Half a write, an error text, a folder of files that somebody put there, or a file that is no ref
+    at all. Only the branch that engines ask for, `main`, breaks a model; of another one this is a
+    warning. Names that git refuses for a branch (`.DS_Store`, `main.lock`) are none.
 
     `fix` writes the commit of the only complete snapshot.
     Source: huggingface_hub 2.4.0 `file_download.py`.
@@ -133,5 +172,7 @@ class MalformedRef(_RefRule):
 
     def wrong(self, ref: Ref, repository: Repository) -> str:
         """Compare with 40 hex digits."""
+        if ref.folder:
+            return "is a folder"
         text = ref.text.strip()
         return "holds no commit" if text and not COMMIT.fullmatch(text) else ""

@@ -40,6 +40,7 @@ class OrphanBlob(SetsAside, RootRule):
     code = "CD501"
     slug = "orphan-blob"
     severity = Severity.NOTE
+    waste = True
     silent_under = (Circumstance.DOWNLOADING,)
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
@@ -56,13 +57,14 @@ class OrphanBlob(SetsAside, RootRule):
         for folder, unlinked in root.listing.unlinked.items():
             mine = revisions.get(folder, ())
             repository = root.listing.repositories[folder]
-            if repository.unreadable:
-                continue  # what cannot be listed may lead to it
+            if repository.unreadable or repository.lost or _may_need_any(mine):
+                continue  # what cannot be listed, or has lost its links, may lead to it
             promised = {
                 digest.hex
                 for commit in (*repository.commits, *(ref.text for ref in repository.refs))
                 for _, digest in repository.promises(commit).values()
             }
+            promised |= {a.digest.hex for e in mine for a in e.notable if a.digest}
             for name in sorted(unlinked):
                 blob = repository.blobs[name]
                 path = f"{repository.blobs.folder}/{name}"
@@ -93,9 +95,10 @@ class Duplicate(SurveyRule):
         """Report each content that several files have, with what all but one of them take up."""
         owners: dict[str, list[Entry]] = {}
         same: dict[str, list[Artifact]] = {}
+        least = 1 if self.code in seen.codes else _WORTH_A_WORD_BYTES
         for entry in seen.survey.entries:
             for artifact in entry.notable:
-                if artifact.size_bytes >= _WORTH_A_WORD_BYTES and artifact.digest:
+                if artifact.size_bytes >= least and artifact.digest:
                     owners.setdefault(artifact.file, []).append(entry)
                     same.setdefault(artifact.digest.hex, []).append(artifact)
         for artifacts in same.values():
@@ -118,14 +121,16 @@ class Duplicate(SurveyRule):
 
 
 class UnusedFile(SetsAside, EntryRule):
-    """A part of the model that only other versions of the engine read.
+    """A part of the model that the assumed version of the engine does not read.
 
     WhisperKit stopped loading `TextDecoderContextPrefill.mlmodelc` in 1.0.0; FluidAudio replaced
-    bundles under the same repository name. The rest of the model is whole without it.
+    bundles under the same repository name. The rest of the model is whole without it. Apps carry
+    the framework that they were built with, often an older one, and then they read it: so it is
+    never a part of `--waste`. Below 16 MiB nothing is said.
 
-    `fix --waste` sets it aside; an app with the older framework would download it again.
+    `fix CD505` sets it aside; an app with the older framework would download it again.
     Source: argmaxinc/argmax-oss-swift pull request 467; FluidInference/FluidAudio
-    `ModelNames.swift`.
+    `ModelNames.swift`, pull request 815.
     """
 
     code = "CD505"
@@ -134,11 +139,13 @@ class UnusedFile(SetsAside, EntryRule):
     rank = 330
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
-        """Report what another range of versions reads, in an entry that is whole."""
+        """Report what only another range of versions reads, in an entry that is whole."""
         if entry.locator == "hub-cache" or not entry.claims or missing(entry):
             return
+        least = 0 if self.code in seen.codes else _WORTH_A_WORD_BYTES
         for artifact in entry.notable:
-            if artifact.state is State.PRESENT and artifact.format is None:
+            unread = artifact.state is State.PRESENT and artifact.format is None
+            if unread and artifact.size_bytes >= least:
                 files = _older_use(entry, artifact)
                 if files is not None:
                     engine = entry.claims[0].engine
@@ -160,11 +167,12 @@ class CompileCache(SetsAside, RootRule):
     code = "CD506"
     slug = "compile-cache"
     severity = Severity.NOTE
+    waste = True
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report each app's, with the builds that are in it."""
         for left in leavings(root, "compile-cache"):
-            if left.bytes >= _LARGE_BYTES:
+            if left.bytes >= _LARGE_BYTES or self.code in seen.codes:
                 app = os.path.basename(os.path.dirname(left.path))
                 builds = ", ".join(sorted(_names(left.path)))
                 message = f"compiled models of `{app}` for macOS {builds}"
@@ -205,7 +213,6 @@ class DetachedSnapshot(RootRule):
     slug = "detached-snapshot"
     severity = Severity.NOTE
     silent_under = (Circumstance.BROKEN_REF,)
-    waste = False
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report each revision without a branch, with the bytes that are its own."""
@@ -254,12 +261,13 @@ class RebuildableCache(SetsAside, RootRule):
     code = "CD510"
     slug = "rebuildable-cache"
     severity = Severity.NOTE
+    waste = True
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report one finding for all of them."""
         found = leavings(root, "xet-cache")
         size = sum(left.bytes for left in found)
-        if size >= _LARGE_BYTES:
+        if found and (size >= _LARGE_BYTES or self.code in seen.codes):
             yield self.about(
                 found[0].path,
                 (),
@@ -270,6 +278,19 @@ class RebuildableCache(SetsAside, RootRule):
                 unit="bytes",
                 bytes=size,
             )
+
+
+def _may_need_any(revisions: Sequence[Entry]) -> bool:
+    """Say whether a revision lacks something of which it is not known which blob it was."""
+    lost = (State.DANGLING, State.GONE, State.TEXT)
+    for entry in revisions:
+        if entry.revision and not len(entry.artifacts):
+            return True
+        for artifact in entry.notable:
+            needed = artifact.required_by and artifact.state is State.MISSING
+            if (needed or artifact.state in lost) and artifact.digest is None:
+                return True
+    return False
 
 
 def _files(artifacts: Sequence[Artifact]) -> list[Artifact]:

@@ -40,6 +40,7 @@ class StaleLock(SetsAside, RootRule):
     code = "CD415"
     slug = "stale-lock"
     severity = Severity.NOTE
+    waste = True
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report locks without a repository, and old soft locks where something is amiss."""
@@ -81,6 +82,7 @@ class LeftoverProbe(SetsAside, RootRule):
     code = "CD416"
     slug = "leftover-probe"
     severity = Severity.NOTE
+    waste = True
     rank = 290
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
@@ -111,7 +113,7 @@ class LeftoverPartial(SetsAside, RootRule):
 
     Clients since huggingface_hub 1.18 give each attempt a name of its own and never resume it, so
     such a file is waste; older names can be resumed by older clients only. FluidAudio 0.15.5 and
-    later resume theirs. A partial whose digest is already right is used by `fix` in place of a
+    later resume theirs, which is no waste while the file is missing. A partial whose digest is already right is used by `fix` in place of a
     download.
 
     `fix --waste` or `fix CD502` sets it aside.
@@ -122,6 +124,7 @@ class LeftoverPartial(SetsAside, RootRule):
     code = "CD502"
     slug = "leftover-partial"
     severity = Severity.NOTE
+    waste = True
     rank = 280
     silent_under = (Circumstance.DOWNLOADING,)
     cure_order = 2  # it may be a source of all the others
@@ -139,6 +142,8 @@ class LeftoverPartial(SetsAside, RootRule):
             by_id = {entry.id: entry for entry in root.entries}
             for key, leftovers in root.listing.partials.items():
                 for leftover in leftovers:
+                    if _resumed(leftover, by_id[key]):
+                        continue
                     if root.locator != "documents" or not stuck(leftover, by_id[key], seen):
                         yield self._of(leftover.path, leftover.stamp.size_bytes, (by_id[key],))
 
@@ -161,6 +166,7 @@ class OrphanDownload(SetsAside, RootRule):
     code = "CD503"
     slug = "orphan-download"
     severity = Severity.NOTE
+    waste = True
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report each that is not being written."""
@@ -192,6 +198,7 @@ class OrphanFolder(SetsAside, EntryRule):
     code = "CD507"
     slug = "orphan-folder"
     severity = Severity.NOTE
+    waste = True
     rank = 310
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
@@ -215,6 +222,7 @@ class LegacyLayout(SetsAside, RootRule):
     code = "CD509"
     slug = "legacy-layout"
     severity = Severity.NOTE
+    waste = True
     rank = 320
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
@@ -232,6 +240,12 @@ class LegacyLayout(SetsAside, RootRule):
                 unit="bytes",
                 bytes=size,
             )
+
+
+def _resumed(leftover: Leftover, entry: Entry) -> bool:
+    """Say whether a client goes on with a partial: FluidAudio's, of a file that is not there."""
+    ours = leftover.path.endswith((".partial", ".partial.etag"))
+    return ours and bool(entry.claims) and leftover.name not in entry.present
 
 
 def leavings(root: Root, locator: str) -> tuple[Leftover, ...]:
