@@ -10,6 +10,7 @@ from cachedoctor import engines, named, rules, verification
 from cachedoctor.findings import Finding, Severity
 from cachedoctor.locators import inside
 from cachedoctor.rules import precedence
+from cachedoctor.rules.ourselves import RuleCrashed
 from cachedoctor.survey import look
 from cachedoctor.vocabulary import SILENT, State, Status, Survey
 
@@ -22,24 +23,8 @@ if TYPE_CHECKING:
     from cachedoctor.staging import Network
     from cachedoctor.vocabulary import Entry, Progress
 
-_INCOMPLETE = frozenset(
-    (
-        "CD101",
-        "CD102",
-        "CD103",
-        "CD104",
-        "CD105",
-        "CD106",
-        "CD404",
-        "CD408",
-        "CD413",
-        "CD421",
-        "CD422",
-    )
-)
-# A warning of these is about what no engine needs, or needs in one of several places.
-_OF_ONE_FILE = frozenset(("CD102",))
-_NOT_OF_BYTES = frozenset(("CD108", "CD207"))
+# What an engine would meet first.
+_GRAVEST = (Status.IN_PROGRESS, Status.CORRUPT, Status.INCOMPLETE, Status.UNKNOWN)
 
 
 class Checked(NamedTuple):
@@ -159,7 +144,7 @@ def scan(
     for finding in findings:
         for key in finding.entries:
             about.setdefault(key, []).append(finding)
-    crashed = any(finding.code == "CD000" for finding in findings)
+    crashed = any(finding.code == RuleCrashed.code for finding in findings)
     by_entry = {key: tuple(mine) for key, mine in about.items()}
     statuses = {e.id: _status(e, by_entry.get(e.id, ()), crashed=crashed) for e in entries}
     checked = {entry.id: _checked(entry, seen) for entry in entries}
@@ -239,9 +224,8 @@ def _judge(
     cure_notes: bool,
 ) -> list[Finding]:
     """Apply every rule, keep one code for one fault, and attach the repairs."""
-    by_code = {rule.code: rule for rule in rules.every()}
     worth = [entry for entry in entries if entry.notable or entry.claims or entry.retired]
-    found = [finding for rule in by_code.values() for finding in _applied(rule, seen, worth)]
+    found = [finding for rule in rules.every() for finding in _applied(rule, seen, worth)]
     order = {entry.id: number for number, entry in enumerate(entries)}
     kept = [
         finding
@@ -255,7 +239,7 @@ def _judge(
         return first, finding.severity.rank, finding.code, finding.path
 
     return [
-        finding._replace(repair=by_code[finding.code].cure(finding, seen))
+        finding._replace(repair=rules.find(finding.code).cure(finding, seen))
         if cure_notes or finding.severity is not Severity.NOTE
         else finding
         for finding in sorted(kept, key=place)
@@ -283,24 +267,16 @@ def _applied(
         elif isinstance(rule, rules.SurveyRule):
             yield from rule.check(seen)
     except Exception as error:  # noqa: BLE001 - the one broad except: a bug in a rule is a finding
-        from cachedoctor.rules.ourselves import RuleCrashed
-
         yield RuleCrashed.report(rule.code, error, seen.host.home)
 
 
 def _status(entry: Entry, mine: Sequence[Finding], *, crashed: bool) -> Status:
     """Return what an engine would meet; the gravest finding decides."""
-    codes = {finding.code for finding in mine}
-    errors = {finding.code for finding in mine if finding.severity is Severity.ERROR}
-    if "CD109" in codes:
-        return Status.IN_PROGRESS
-    if errors - _INCOMPLETE - {"CD401", "CD402", "CD403", "CD418"}:
-        return Status.UNKNOWN if errors <= _NOT_OF_BYTES else Status.CORRUPT
-    codes -= {f.code for f in mine if f.severity is not Severity.ERROR} & _OF_ONE_FILE
-    unbranched = any(finding.evidence == precedence.NO_BRANCH for finding in mine)
-    if errors or codes & _INCOMPLETE or unbranched:
-        return Status.INCOMPLETE
-    if "CD110" in codes or crashed:
+    left = {finding.leaves for finding in mine}
+    for status in _GRAVEST:
+        if status in left:
+            return status
+    if crashed:
         return Status.UNKNOWN
     if entry.claims and all(a.state is State.MISSING for a in entry.artifacts):
         return Status.ABSENT  # only asked for, or downloaded to another folder

@@ -9,7 +9,7 @@ import enum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from cachedoctor.vocabulary import Artifact, Digest, Entry, Root, Stamp
+    from cachedoctor.vocabulary import Artifact, Digest, Entry, Root, Stamp, Status
 
 
 class Severity(enum.StrEnum):
@@ -23,6 +23,16 @@ class Severity(enum.StrEnum):
     def rank(self) -> int:
         """Return 0 for the gravest."""
         return list(Severity).index(self)
+
+
+class Circumstance(enum.Enum):
+    """What one finding shows of an entry, under which other rules are silent about it."""
+
+    DOWNLOADING = enum.auto()  # what is missing is on its way
+    CLOSED = enum.auto()  # what lies in a folder that cannot be listed is not known to be missing
+    BROKEN_REF = enum.auto()  # nothing is detached while a branch leads nowhere
+    GONE = enum.auto()  # a place that is not here: nothing is said of what would be below it
+    SUPERSEDED = enum.auto()  # half of an old revision may be gone for good
 
 
 class Safety(enum.StrEnum):
@@ -150,6 +160,7 @@ class Subject(NamedTuple):
     entry: Entry | None = None
     artifact: Artifact | None = None
     root: Root | None = None
+    layout: str = ""  # of no root: the layout whose places are meant
 
     def __repr__(self) -> str:
         """Name it: a whole entry is longer than anybody reads."""
@@ -175,6 +186,8 @@ class Finding(NamedTuple):
     evidence: str | None = None
     repair: Repair | None = None
     bytes: int = 0  # what setting it aside would free after `quarantine empty`
+    leaves: Status | None = None  # what its entries are, where it says anything about that
+    shows: Circumstance | None = None  # for other rules, not for people
     subjects: tuple[Subject, ...] = ()  # for the repair alone: neither compared nor shown
 
     def __eq__(self, other: object) -> bool:

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 from cachedoctor.findings import Severity
 from cachedoctor.locators import FolderListing
 from cachedoctor.locators.hub_cache import HubListing
+from cachedoctor.rules.room import Duplicate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cachedoctor.findings import Finding
     from cachedoctor.vocabulary import Entry, Survey
-
-_COPIES = "CD504"
 
 
 class Held:
@@ -82,9 +81,9 @@ def reclaimable(findings: Iterable[Finding], entries: Iterable[Entry]) -> int:
     sizes = {entry.path: entry.sizes for entry in entries if entry.revision}
     gone: set[str] = set()
     total = 0
-    for note in sorted(notes, key=lambda f: (f.code == _COPIES, len(f.path))):
+    for note in sorted(notes, key=lambda f: (f.code == Duplicate.code, len(f.path))):
         paths = (note.path, *note.links)
-        if note.code == _COPIES:
+        if note.code == Duplicate.code:
             left = [path for path in paths if not _within(path, gone)]
             kept = 1 if len(left) == len(paths) else min(len(left), 1)
             total += (len(left) - kept) * (note.bytes // max(len(paths) - 1, 1))

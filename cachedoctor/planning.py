@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import disk, engines, fetch, locators, locking, readiness, repairs, staging
+from cachedoctor import disk, engines, fetch, locators, locking, readiness, repairs, rules, staging
 from cachedoctor.errors import RepairError
 from cachedoctor.findings import Finding, Proof, Rename, Repair, Safety, SetAside, Severity, Subject
 from cachedoctor.repairs import folder, hub, single
-from cachedoctor.rules.precedence import WASTE
+from cachedoctor.rules.ourselves import UnfinishedFix
+from cachedoctor.rules.present import MissingFile
+from cachedoctor.rules.refs import RefDangling
 from cachedoctor.vocabulary import Entry
 
 if TYPE_CHECKING:
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     from cachedoctor.host import Host
     from cachedoctor.staging import Network
     from cachedoctor.vocabulary import Claim
-
-_LAST = ("CD410", "CD502")  # after everything inside a folder is right; and waste
 
 
 class Plan(NamedTuple):
@@ -54,23 +54,25 @@ def plan(
     *,
     codes: Collection[str] = (),
     waste: bool = False,
+    faults: bool = True,
     absent: Sequence[Finding] = (),
     network: Network | None = None,
 ) -> Plan:
     """Choose what of `report` to cure: errors and warnings, or just these `codes`.
 
-    Notes only by code, or with `waste`, and then nothing else and no download. `absent` are models
-    that were asked for by name. Asks the hub which commit and files a whole model has, if one is to
+    Notes only by code, or with `waste`, and never by a download; without `faults` nothing else.
+    `absent` are models that were asked for by name. Asks the hub which commit and files a whole model has, if one is to
     be fetched and `network` allows it; raises `FetchError` when it cannot be asked.
     """
-    chosen = [*absent, *(f for f in report.findings if _wanted(f, codes, waste=waste))]
-    chosen.sort(key=lambda f: (f.code in _LAST, _LAST.index(f.code) if f.code in _LAST else 0))
+    wanted = (f for f in report.findings if _wanted(f, codes, waste=waste, faults=faults))
+    chosen = [*absent, *wanted]
+    chosen.sort(key=lambda finding: rules.find(finding.code).cure_order)
     cures: list[Finding] = []
     by_hand = []
     taken: set[object] = set()
     for finding in chosen:
         repair = finding.repair
-        if finding.code == "CD417":
+        if finding.code == UnfinishedFix.code:
             continue
         if repair is None or repair.safety is Safety.MANUAL:
             by_hand.append(finding)
@@ -90,7 +92,7 @@ def plan(
         if repair.kind == "fetch-model" and not repair.steps and network:
             repair = _resolved(finding, report, network)
         cures.append(finding._replace(repair=repair))
-    unfinished = tuple(f.path for f in report.findings if f.code == "CD417")
+    unfinished = tuple(f.path for f in report.findings if f.code == UnfinishedFix.code)
     free = [disk.free_bytes(disk.folder_above(f.repair.root)) for f in cures if f.repair]
     return Plan(tuple(cures), tuple(by_hand), unfinished, min(free, default=None))
 
@@ -121,8 +123,8 @@ def absent_model(
     models = readiness.answers(found, size=size, model=model)
     answer = readiness.ready(found, report, models, size)
     if answer.entry is not None:
-        return _unbranched(answer.entry, report) if answer.code == "CD403" else ()
-    if answer.code != "CD101":  # it may be there and cannot be seen: that finding speaks
+        return _unbranched(answer.entry, report) if answer.code == RefDangling.code else ()
+    if answer.code != MissingFile.code:  # it may be there and cannot be seen: that finding speaks
         return ()
     return (_absence(found, models[0], report),)
 
@@ -136,7 +138,7 @@ def absent_locked(report: Report) -> tuple[Finding, ...]:
         answer = readiness.ready(engine, report, (model,))
         if answer.entry is None and answer.code == "CD101":
             found.append(_absence(engine, model, report))
-        elif answer.entry and answer.code == "CD403":
+        elif answer.entry and answer.code == RefDangling.code:
             found += _unbranched(answer.entry, report)
     return tuple(found)
 
@@ -161,9 +163,9 @@ def _absence(engine: Engine, model: Model, report: Report) -> Finding:
         repair = hub.fetch_claim(claim, root, model.bytes)
     at = f" at {locked.revision[:12]}" if locked and locked.revision else ""
     return Finding(
-        "CD101",
-        "missing-file",
-        Severity.ERROR,
+        MissingFile.code,
+        MissingFile.slug,
+        MissingFile.severity,
         path,
         f"{engine.name} {model.name}{at} is not there",
         (),
@@ -183,13 +185,13 @@ def _gone(path: str, taken: Collection[object]) -> bool:
     return False
 
 
-def _wanted(finding: Finding, codes: Collection[str], *, waste: bool) -> bool:
+def _wanted(finding: Finding, codes: Collection[str], *, waste: bool, faults: bool) -> bool:
     if codes:
         return finding.code in codes
     if finding.severity is Severity.NOTE:
         cured = finding.repair is not None and finding.repair.safety is Safety.SAFE
-        return waste and cured and finding.code in WASTE
-    return not waste
+        return waste and cured and rules.find(finding.code).waste
+    return faults
 
 
 def _resolved(finding: Finding, report: Report, network: Network) -> Repair:
@@ -232,15 +234,15 @@ def _wanted_model(engine: Engine, model: Model, host: Host) -> tuple[str, str, C
 def _unbranched(key: str, report: Report) -> tuple[Finding, ...]:
     """Return the finding that no `main` leads to a whole revision which was asked for by name."""
     entry = next(entry for entry in report.entries if entry.id == key)
-    if any(finding.code == "CD403" for finding in report.of(entry)):
+    if any(finding.code == RefDangling.code for finding in report.of(entry)):
         return ()
     ref = os.path.join(entry.path.partition("/snapshots/")[0], "refs", "main")
     message = f"no branch `main` leads to {(entry.revision or '')[:12]}"
     return (
         Finding(
-            "CD403",
-            "ref-dangling",
-            Severity.ERROR,
+            RefDangling.code,
+            RefDangling.slug,
+            RefDangling.severity,
             ref,
             message,
             (key,),

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cachedoctor import locators
-from cachedoctor.findings import Readiness, Severity
+from cachedoctor.findings import Circumstance, Readiness, Severity
+from cachedoctor.rules.consistent import RenamedFolder
+from cachedoctor.rules.present import MissingFile
+from cachedoctor.rules.refs import RefDangling
 from cachedoctor.vocabulary import Status
 
 if TYPE_CHECKING:
@@ -59,15 +62,12 @@ def ready(
         )
     first = models[0].name if models else None
     place = engine.home(models[0], report.host) if models else None
-    return Readiness(engine.name, size, first, False, None, place, "CD101", "not there")
+    return Readiness(engine.name, size, first, False, None, place, MissingFile.code, "not there")
 
 
 def hidden(finding: Finding) -> bool:
     """Say whether a finding is about a place in which something may be that cannot be seen."""
-    return finding.code in _HIDING and finding.unit == "folder"
-
-
-_HIDING = ("CD108", "CD110", "CD422")
+    return finding.shows in (Circumstance.CLOSED, Circumstance.GONE)
 
 
 def _barred(engine: Engine, model: Model, report: Report) -> tuple[str, Finding] | None:
@@ -117,9 +117,9 @@ def _obstacle(entry: Entry, claim: Claim, report: Report) -> tuple[str | None, s
         worst = _worst(findings)
         return (worst.code, worst.message) if worst else (None, status.value)
     if claim.needs.folder not in ("", entry.name):
-        return "CD410", f"{claim.engine} looks in `{claim.needs.folder}`"
+        return RenamedFolder.code, f"{claim.engine} looks in `{claim.needs.folder}`"
     if entry.locator == "hub-cache" and "main" not in entry.refs:
-        return "CD403", "no branch `main` leads to this revision"
+        return RefDangling.code, "no branch `main` leads to this revision"
     return None, None
 
 

@@ -6,9 +6,9 @@ import os
 import textwrap
 from typing import TYPE_CHECKING
 
-from cachedoctor.findings import Finding, Severity
+from cachedoctor import rules
+from cachedoctor.findings import Finding, Safety, Severity
 from cachedoctor.held import held, held_everywhere, reclaimable
-from cachedoctor.rules.precedence import WASTE
 from cachedoctor.text import WIDTH, plural, printable, size
 from cachedoctor.version import VERSION
 from cachedoctor.vocabulary import SIZES, Status
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _INDENT = " " * 10
 _MODELS_WIDTH = 40
-_SAID = ("CD109", "CD411")  # notes that are no waste
+_SAID = ("CD411",)  # notes that are said at once
 LAYOUTS = {
     "hub-cache": "hub cache",
     "openai-cdn": "OpenAI files",
@@ -42,7 +42,7 @@ def counts(findings: Sequence[Finding]) -> dict[Severity, int]:
 
 def repairable(finding: Finding) -> bool:
     """Say whether `fix` could cure a finding by itself."""
-    return finding.repair is not None and finding.repair.safety.value != "manual"
+    return finding.repair is not None and finding.repair.safety is not Safety.MANUAL
 
 
 def scan_lines(
@@ -79,21 +79,20 @@ def verdict_line(verdict: Verdict, host: Host) -> str:
     what = f"{verdict.engine} {verdict.model}"
     if verdict.ready:
         return f"ready   {what}  {place}"
-    word = _WORDS.get(verdict.code or "", "broken")
-    if (verdict.code or "").startswith("CD6"):
-        word = "blocked"
+    rule = rules.find(verdict.code) if verdict.code else None
+    word = rule.word if rule else "broken"
     command = verdict.cure
     if command.startswith("cachedoctor "):
         command += host.options
     if verdict.why == "not there":
         return f"absent  {what}: not there; `{command}` fetches it"
     cost = ""
-    if verdict.repair is not None and verdict.repair.safety.value == "fetches":
+    if verdict.repair is not None and verdict.repair.safety is Safety.FETCHES:
         known = verdict.repair.fetch_bytes
         cost = f" fetches {size(known)}" if known else " fetches it"
     code = f"{verdict.code} " if verdict.code else ""
     cure = "" if word == "busy" or not command else f"; `{command}`{cost}"
-    where = f" (`{place}`)" if word in ("unreadable", "gone") else ""
+    where = f" (`{place}`)" if rule and rule.unseen else ""
     return f"{word:<7} {what}: {code}{printable(verdict.why or '')}{where}{cure}"
 
 
@@ -136,7 +135,7 @@ def counting(findings: Sequence[Finding]) -> str:
     line = f"{plural(len(findings), 'finding')} ({kinds})"
     cured = [f.repair for f in findings if repairable(f) and f.severity is not Severity.NOTE]
     if cured:
-        fetched = [repair for repair in cured if repair and repair.safety.value == "fetches"]
+        fetched = [repair for repair in cured if repair and repair.safety is Safety.FETCHES]
         line += f"; {len(cured)} can be repaired"
         if fetched:
             total = sum(repair.fetch_bytes for repair in fetched)
@@ -254,8 +253,7 @@ def _marks(entries: Sequence[Entry], report: Report) -> dict[str, str]:
     found = {}
     for model, mine in by_model.items():
         asked = [entry for entry in mine if "main" in entry.refs] or mine
-        ids = {entry.id for entry in asked}
-        levels = {f.severity for f in report.findings if ids.intersection(f.entries)}
+        levels = {finding.severity for entry in asked for finding in report.of(entry)}
         loads = any(report.statuses[entry.id] in _LOADS for entry in asked)
         clean = levels <= {Severity.NOTE}
         found[model] = "✗" if not loads else "✓" if clean else "!"
@@ -283,7 +281,7 @@ def findings_lines(report: Report, *, verbose: bool) -> Iterator[str]:
     by_entry: dict[str, list[Finding]] = {}
     titles = {entry.id: entry for entry in report.entries}
     for finding in report.findings:
-        if finding.severity is not Severity.NOTE or verbose or finding.code in _SAID:
+        if finding.severity is not Severity.NOTE or verbose or _at_once(finding):
             first = next((entry for entry in finding.entries if entry in titles), "")
             by_entry.setdefault(first, []).append(finding)
     for key, findings in by_entry.items():
@@ -303,18 +301,22 @@ def findings_lines(report: Report, *, verbose: bool) -> Iterator[str]:
         if any(repairable(finding) for finding in findings):
             command = f"cachedoctor fix {engine}".rstrip() + report.host.options
             yield f"{_INDENT}hint: `{command}`{_cost(findings)}"
-    notes = [f for f in report.findings if f.severity is Severity.NOTE and f.code not in _SAID]
-    waste = [note for note in notes if note.code in WASTE]
+    notes = [f for f in report.findings if f.severity is Severity.NOTE and not _at_once(f)]
+    waste = [note for note in notes if rules.find(note.code).waste]
     if waste and not verbose:
         total = size(reclaimable(waste, report.survey.entries))
         yield ""
         yield from _by_code("waste", waste)
         yield f"{_INDENT}{total} in all: `cachedoctor fix --waste{report.host.options}`"
-    others = [note for note in notes if note.code not in WASTE]
+    others = [note for note in notes if not rules.find(note.code).waste]
     if others and not verbose:
         yield ""
         yield from _by_code("notes", others)
         yield f"{_INDENT}`cachedoctor scan -v{report.host.options}` lists them"
+
+
+def _at_once(finding: Finding) -> bool:
+    return bool(finding.leaves) or finding.code in _SAID
 
 
 def finding_lines(finding: Finding) -> Iterator[str]:
@@ -351,7 +353,7 @@ def _wrapped(text: str) -> list[str]:
 def _cost(findings: Sequence[Finding]) -> str:
     repairs = [finding.repair for finding in findings if finding.repair]
     fetched = sum(repair.fetch_bytes for repair in repairs)
-    if any(repair.safety.value == "fetches" for repair in repairs):
+    if any(repair.safety is Safety.FETCHES for repair in repairs):
         return f" fetches {size(fetched)}" if fetched else " needs a download"
     return " (nothing to download)"
 

@@ -12,6 +12,8 @@ from cachedoctor import bridge, doctor, engines, readiness, verification
 from cachedoctor.bench.outcome import LeftOut
 from cachedoctor.errors import UsageError
 from cachedoctor.rules import machine
+from cachedoctor.rules.machine import EngineNotInstalled
+from cachedoctor.rules.present import MissingFile
 from cachedoctor.verdict import preflight
 from cachedoctor.vocabulary import SILENT, State
 
@@ -101,12 +103,14 @@ def _contender(
         program = program or bridge.find(name)
         if program is None:
             why = f"no `{bridge.PROGRAMS[name]}` beside cachedoctor"
-            return LeftOut(name, verdict.model, "CD601", why, bridge.INSTALL)
+            return LeftOut(name, verdict.model, EngineNotInstalled.code, why, bridge.INSTALL)
     elif program is None:
         program = sys.executable
         if importlib.util.find_spec(_module(name)) is None:
             why = f"not installed here; `--python {name}=PATH` names where it is"
-            return LeftOut(name, verdict.model, "CD601", why, f"pip install {package}")
+            return LeftOut(
+                name, verdict.model, EngineNotInstalled.code, why, f"pip install {package}"
+            )
     return _proven(verdict, program, package, host, progress)
 
 
@@ -160,7 +164,7 @@ def _files(entry: Entry) -> dict[str, str]:
 
 def _refused(verdict: Verdict) -> LeftOut:
     if verdict.why == "not there":
-        return LeftOut(verdict.engine, verdict.model, "CD101", "no model", verdict.cure)
+        return LeftOut(verdict.engine, verdict.model, MissingFile.code, "no model", verdict.cure)
     why = verdict.why or "not ready"
     return LeftOut(verdict.engine, verdict.model, verdict.code, why, verdict.cure)
 

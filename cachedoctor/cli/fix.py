@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.option(
     "--deep", is_flag=True, help="Read every byte first, to find what headers do not show."
 )
-@click.option("--waste", is_flag=True, help="Set aside what only takes up room, too.")
+@click.option("--waste", is_flag=True, help="Set aside what only takes up room, and nothing else.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
 @click.option("--yes", is_flag=True, help="Apply the plan that is printed, downloads included.")
 @fetch_options
@@ -70,18 +70,20 @@ def command(
       cachedoctor fix CD502                    one kind of finding, notes too
       cachedoctor fix --lock models.lock       fetches exactly these revisions
     """
-    from cachedoctor import engines, planning, record, repair_report, surgery
+    from cachedoctor import engines, planning, record, repair_report, rules, surgery
     from cachedoctor.cli import console
 
     network = _network(host, offline=offline, mirror=mirror, quiet=quiet)
     codes, names = codes_and_engines(words)
     _known(codes)
-    read_all = deep or "CD301" in codes or lock is not None
+    read_all = deep or lock is not None or any(rules.find(code).deep for code in codes)
     found = _look(host, names, size, model, lock, codes, deep=read_all, network=network)
     absent = planning.absent_locked(found)
     if size or model:
         absent = planning.absent_model(found, names[0], size=size, model=model)
-    plan = planning.plan(found, codes=codes, waste=waste, absent=absent, network=network)
+    plan = planning.plan(
+        found, codes=codes, waste=waste, faults=not waste, absent=absent, network=network
+    )
     show = not quiet and format_ == "text"
     if show:
         console.say(repair_report.plan_lines(plan, found))

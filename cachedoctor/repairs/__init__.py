@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 _LONG_NAME = 48
 
 
-def restore(finding: Finding, survey: Survey) -> Repair | None:
-    """Return how the file or bundle of `finding` is made right, or `None` if nothing is known."""
+def restore(finding: Finding, survey: Survey, *, resume: bool = False) -> Repair | None:
+    """Return how the file or bundle of `finding` is made right, or `None` if nothing is known.
+
+    With `resume`, what is there is the beginning of the file.
+    """
     at = [(each.entry, each.artifact) for each in finding.subjects if each.entry and each.artifact]
     if not at:
         return None
@@ -33,7 +36,7 @@ def restore(finding: Finding, survey: Survey) -> Repair | None:
     if entry.locator == "hub-cache":
         return hub.restore_blob(finding, survey, at)
     if entry.locator in single.LOCATORS and artifact.name == entry.name:
-        return single.restore_file(finding, survey, entry, artifact)
+        return single.restore_file(finding, survey, entry, artifact, begun=resume)
     return folder.restore_in_folder(survey, entry, artifact)
 
 

@@ -76,7 +76,7 @@ def relink_text(finding: Finding, survey: Survey) -> Repair | None:
     A blob of the same repository counts wherever the text leads; anything else must lie inside the
     root.
     """
-    entry, artifact, _ = finding.subjects[0]
+    entry, artifact, *_ = finding.subjects[0]
     if entry is None or artifact is None:
         return None
     target = os.path.normpath(os.path.join(os.path.dirname(artifact.path), artifact.detail))
@@ -209,7 +209,7 @@ def detach(entry: Entry, blobs: Sequence[str], size: int) -> Repair:
 
 def relink_relative(finding: Finding) -> Repair | None:
     """Make an absolute link of a snapshot lead to the same file by a relative path."""
-    entry, artifact, _ = finding.subjects[0]
+    entry, artifact, *_ = finding.subjects[0]
     if entry is None or artifact is None:
         return None
     link = artifact.path

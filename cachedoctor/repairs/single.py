@@ -18,7 +18,7 @@ LOCATORS = ("openai-cdn", "ggml-folder")  # layouts in which a model is one file
 
 
 def restore_file(
-    finding: Finding, survey: Survey, entry: Entry, artifact: Artifact
+    finding: Finding, survey: Survey, entry: Entry, artifact: Artifact, *, begun: bool
 ) -> Repair | None:
     """Make a model right that is one file, of the hub or of OpenAI's."""
     size, digest = artifact.expected_bytes, artifact.digest
@@ -27,7 +27,7 @@ def restore_file(
     claim = entry.claims[0]
     known = survey.holding(digest.hex) if digest else ()
     sources = copies(known, artifact.file, size)
-    begun = finding.code == "CD201" and artifact.size_bytes < (size or 0)
+    begun = begun and artifact.size_bytes < (size or 0)
     resume = artifact.file if begun and not claim.repository else ""
     sources.append(_download(claim, artifact.name, size or 0, resume))
     need = Need("file", tuple(sources), (Proof("", size, artifact.digest, artifact.format),))

@@ -23,9 +23,9 @@ from cachedoctor.vocabulary import WEIGHTS, State
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from cachedoctor.findings import Repair
+    from cachedoctor.findings import Circumstance, Repair
     from cachedoctor.host import Host
-    from cachedoctor.vocabulary import Artifact, Entry, Root, Survey
+    from cachedoctor.vocabulary import Artifact, Entry, Root, Status, Survey
 
 
 class Examination:
@@ -191,15 +191,43 @@ def _worth_a_sniff(artifact: Artifact) -> bool:
 
 
 class Rule:
-    """One thing that can be wrong."""
+    """One thing that can be wrong, and what that means for everybody else: its policy."""
 
     code: ClassVar[str]
     slug: ClassVar[str]
     severity: ClassVar[Severity] = Severity.ERROR
+    status: ClassVar[Status | None]  # that an error leaves its entry in; an error rule must say it
+    mild_status: ClassVar[Status | None] = None  # the same, of a finding that is no error
+    rank: ClassVar[int | None] = None  # of the findings about one file only the lowest is kept
+    silent_under: ClassVar[tuple[Circumstance, ...]] = ()
+    shows: ClassVar[Circumstance | None] = None
+    waste: ClassVar[bool] = False  # nobody would miss it: `fix --waste` takes its notes
+    cure_order: ClassVar[int] = 0  # what is higher is cured later
+    deep: ClassVar[bool] = False  # found only where every byte was read
+    warns: ClassVar[bool] = False  # said by `preflight` although the model is ready
+    blocks: ClassVar[bool] = False  # of the machine: no file can help
+    unseen: ClassVar[bool] = False  # what it names may be there: nothing is fetched for it
+    word: ClassVar[str] = "broken"  # what `preflight` calls a model for it
+    manual: ClassVar[tuple[str, ...]] = ()  # for a cure by a person its kind, then the command
+
+    def __init_subclass__(cls) -> None:
+        """Refuse an error without a word on what it leaves."""
+        super().__init_subclass__()
+        if "code" in vars(cls) and not hasattr(cls, "status"):
+            if cls.severity is Severity.ERROR:
+                raise TypeError(f"{cls.__name__} is an error and leaves no `status`")
+            cls.status = None
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Return the repair that cures `finding`, or `None`."""
-        return None
+        """Return the repair that cures `finding`, or `None`; here the command to type."""
+        if not self.manual:
+            return None
+        from cachedoctor import repairs
+
+        kind, *words = self.manual
+        many = {"{links}": finding.links or (finding.path,), "{engines}": finding.engines}
+        command = [each for word in words for each in many.get(word, (word,))]
+        return repairs.manual(kind, *(word.replace("{path}", finding.path) for word in command))
 
     @classmethod
     def title(cls) -> str:
@@ -240,19 +268,26 @@ class Rule:
             tuple(entry.id for entry in entries),
             engines,
             entries[0].locator if entries else root.locator if root else None,
+            shows=self.shows,
             subjects=tuple(Subject(entry) for entry in entries) or (Subject(root=root),),
         )
-        return finding._replace(**more)
+        finding = finding._replace(**more)
+        if "leaves" not in more:
+            error = finding.severity is Severity.ERROR
+            finding = finding._replace(leaves=self.status if error else self.mild_status)
+        return finding
 
 
 class Restores:
     """What rules share that are cured by bringing the right bytes back."""
 
+    resumes: ClassVar[bool] = False  # what is there is the beginning of the file
+
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
         """Restore the file, or the bundle that it is in, from the nearest source."""
         from cachedoctor import repairs
 
-        return repairs.restore(finding, seen.survey)
+        return repairs.restore(finding, seen.survey, resume=self.resumes)
 
 
 class SetsAside:
@@ -302,6 +337,16 @@ def every() -> tuple[Rule, ...]:
         kinds.extend(below)
         found.extend(kind for kind in below if "code" in vars(kind))
     return tuple(kind() for kind in sorted(found, key=lambda kind: kind.code))
+
+
+@cache
+def _by_code() -> dict[str, Rule]:
+    return {rule.code: rule for rule in every()}
+
+
+def find(code: str) -> Rule:
+    """Return the rule of a code; raises `KeyError`."""
+    return _by_code()[code]
 
 
 def _needed(artifact: Artifact, entry: Entry) -> bool:

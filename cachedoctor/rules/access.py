@@ -7,12 +7,12 @@ import time
 from typing import TYPE_CHECKING
 
 from cachedoctor import holders
-from cachedoctor.findings import Severity
+from cachedoctor.findings import Circumstance, Severity
 from cachedoctor.locators import FolderListing, held, inside
 from cachedoctor.locators.hub_cache import HubListing, holder
 from cachedoctor.rules import EntryRule, RootRule
 from cachedoctor.rules._entries import missing, nothing_in
-from cachedoctor.vocabulary import State
+from cachedoctor.vocabulary import State, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,18 +37,15 @@ class Evicted(EntryRule):
 
     code = "CD107"
     slug = "evicted"
+    status = Status.UNKNOWN
+    rank = 30
+    manual = ("download-evicted", "brctl", "download", "{path}")
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report each file whose content is elsewhere."""
         for artifact in entry.notable:
             if artifact.state is State.EVICTED:
                 yield self.of(artifact, entry, f"`{artifact.name}` is in iCloud, not on this disk")
-
-    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Name the command that brings it back."""
-        from cachedoctor import repairs
-
-        return repairs.manual("download-evicted", "brctl", "download", finding.path)
 
 
 class Unreadable(RootRule):
@@ -67,6 +64,12 @@ class Unreadable(RootRule):
 
     code = "CD108"
     slug = "unreadable"
+    status = Status.UNKNOWN
+    rank = 20
+    unseen = True
+    warns = True
+    word = "unreadable"
+    manual = ("allow-reading", "chmod", "u+rX", "{path}")
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report what could not be listed or opened."""
@@ -86,7 +89,8 @@ class Unreadable(RootRule):
                 mine = revisions.get(repository.path, ())
                 for path, why in repository.unreadable:
                     message = f"the folder cannot be read: {why}"
-                    yield self.about(path, mine, message, unit="folder")
+                    shows = Circumstance.CLOSED
+                    yield self.about(path, mine, message, unit="folder", shows=shows)
                 for path, why in repository.notes_closed:
                     yield self._notes(path, why, mine)
 
@@ -101,7 +105,8 @@ class Unreadable(RootRule):
                 what = f"`{artifact.name}`" if artifact.name else "the folder"
                 message = f"{what} cannot be read: {said}"
                 if os.path.isdir(artifact.file):  # what an engine needs may be in it
-                    yield self.of(artifact, entry, message, unit="folder", severity=self.severity)
+                    shut = {"severity": self.severity, "shows": Circumstance.CLOSED}
+                    yield self.of(artifact, entry, message, unit="folder", **shut)
                 else:
                     yield self.of(artifact, entry, message)
 
@@ -127,6 +132,7 @@ class Unreadable(RootRule):
             severity=severity,
             engines=root.users,
             unit="folder",
+            shows=Circumstance.CLOSED,
         )
 
     def _notes(self, path: str, why: str, mine: tuple[Entry, ...]) -> Finding:
@@ -136,11 +142,7 @@ class Unreadable(RootRule):
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
         """Name the command; the permission is the user's to give."""
-        from cachedoctor import repairs
-
-        if finding.severity is Severity.NOTE:
-            return None
-        return repairs.manual("allow-reading", "chmod", "u+rX", finding.path)
+        return None if finding.severity is Severity.NOTE else super().cure(finding, seen)
 
 
 class InProgress(RootRule):
@@ -157,6 +159,10 @@ class InProgress(RootRule):
     code = "CD109"
     slug = "in-progress"
     severity = Severity.NOTE
+    status = mild_status = Status.IN_PROGRESS
+    rank = 10
+    shows = Circumstance.DOWNLOADING
+    word = "busy"
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Ask for a holder only where something is amiss: that opens files."""

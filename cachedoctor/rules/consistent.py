@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from cachedoctor import untrusted
 from cachedoctor.errors import FormatError
-from cachedoctor.findings import Severity
+from cachedoctor.findings import Circumstance, Severity
 from cachedoctor.formats import find
 from cachedoctor.locators import inside
 from cachedoctor.locators.hub_cache import HubListing
 from cachedoctor.rules import EntryRule, Restores
 from cachedoctor.rules._entries import missing, other_layout, span
-from cachedoctor.vocabulary import WEIGHTS, State
+from cachedoctor.vocabulary import WEIGHTS, State, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +40,7 @@ class LinkEscapesRoot(EntryRule):
     code = "CD406"
     slug = "link-escapes-root"
     severity = Severity.NOTE
+    rank = 260
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report one finding for all such links of an entry: where the bytes lie."""
@@ -76,6 +77,9 @@ class RenamedFolder(EntryRule):
     code = "CD410"
     slug = "renamed-folder"
     severity = Severity.WARNING
+    waste = True
+    rank = 300
+    cure_order = 1  # after everything inside the folder is right
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report a folder with another name than the assumed version looks for."""
@@ -132,6 +136,7 @@ class MixedVariants(Restores, EntryRule):
 
     code = "CD414"
     slug = "mixed-variants"
+    status = Status.CORRUPT
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Compare `quantization` in the configuration with the names in the weights."""
@@ -167,6 +172,7 @@ class ShadowedName(EntryRule):
     code = "CD420"
     slug = "shadowed-name"
     severity = Severity.WARNING
+    manual = ("rename", "mv", "-n", "{path}", "{path}.mine")
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report what the engines found in the way."""
@@ -175,12 +181,6 @@ class ShadowedName(EntryRule):
                 kind = "folder" if os.path.isdir(path) else "file"
                 message = f"{claim.engine} run from there loads this {kind} for `{claim.model}`"
                 yield self.about(path, (entry,), message, engines=(claim.engine,))
-
-    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Name the command that gives it another name; it is somebody's own."""
-        from cachedoctor import repairs
-
-        return repairs.manual("rename", "mv", "-n", finding.path, f"{finding.path}.mine")
 
 
 class OtherEnginesLayout(Restores, EntryRule):
@@ -198,6 +198,9 @@ class OtherEnginesLayout(Restores, EntryRule):
 
     code = "CD421"
     slug = "other-engines-layout"
+    status = mild_status = Status.INCOMPLETE
+    rank = 60
+    silent_under = (Circumstance.DOWNLOADING, Circumstance.SUPERSEDED)
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report the weights that are missing where another engine's are there."""

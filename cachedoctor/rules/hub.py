@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cachedoctor.findings import Severity, Subject
+from cachedoctor.findings import Circumstance, Severity, Subject
 from cachedoctor.locators.hub_cache import HubListing
 from cachedoctor.rules import EntryRule, Restores, RootRule, SetsAside
 from cachedoctor.rules._entries import in_store
-from cachedoctor.vocabulary import State
+from cachedoctor.vocabulary import State, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +31,8 @@ class StaleNoExist(SetsAside, RootRule):
     code = "CD404"
     slug = "stale-no-exist"
     severity = Severity.WARNING
+    waste = True
+    status = mild_status = Status.INCOMPLETE
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Compare each marker with the revision's files."""
@@ -124,6 +126,9 @@ class SharedStoreBroken(Restores, EntryRule):
 
     code = "CD408"
     slug = "shared-store-broken"
+    status = mild_status = Status.INCOMPLETE
+    rank = 40
+    silent_under = (Circumstance.DOWNLOADING,)
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report each payload that a link leads to and that is gone."""

@@ -6,8 +6,9 @@ import os
 from typing import TYPE_CHECKING
 
 from cachedoctor import disk, installed, quietly
-from cachedoctor.findings import Severity
+from cachedoctor.findings import Severity, Subject
 from cachedoctor.host import config_folder
+from cachedoctor.locators import hub_cache, openai_cdn
 from cachedoctor.locators.hub_cache import HubListing
 from cachedoctor.rules import RootRule, Rule, SurveyRule
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _SHARED_SINCE = "1.32.0"
 _HUB_SINCE = "0.8.0"
 _HUB = "huggingface_hub"
+_MOVED_BY_XDG = (hub_cache.LOCATOR.name, openai_cdn.LOCATOR.name)
 
 
 class MixedClientHazard(RootRule):
@@ -39,6 +41,7 @@ class MixedClientHazard(RootRule):
     code = "CD409"
     slug = "mixed-client-hazard"
     severity = Severity.WARNING
+    warns = True
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Compare the version in each Python that was named with `--python`."""
@@ -70,11 +73,13 @@ class EnvironmentTrap(SurveyRule):
     code = "CD411"
     slug = "environment-trap"
     severity = Severity.WARNING
+    warns = True
 
     def check(self, seen: Examination) -> Iterator[Finding]:
         """Report each variable of the host that is such a trap."""
-        for path, message in _traps(seen.host):
-            yield self.about(path, (), message)
+        for path, message, layouts in _traps(seen.host):
+            subjects = tuple(Subject(layout=name) for name in layouts)
+            yield self.about(path, (), message, subjects=subjects)
         if seen.host.refused:
             yield self.about(config_folder(), (), seen.host.refused)
         for path, message in seen.host.passed_over:
@@ -93,6 +98,10 @@ class EngineNotInstalled(Rule):
 
     code = "CD601"
     slug = "engine-not-installed"
+    status = None  # no file can help
+    blocks = True
+    word = "blocked"
+    manual = ("install", "pip", "install", "{package}")
 
 
 class WrongPlatform(Rule):
@@ -106,6 +115,9 @@ class WrongPlatform(Rule):
 
     code = "CD602"
     slug = "wrong-platform"
+    status = None  # no file can help
+    blocks = True
+    word = "blocked"
 
 
 class NoSpace(Rule):
@@ -119,6 +131,10 @@ class NoSpace(Rule):
 
     code = "CD603"
     slug = "no-space"
+    status = None  # no file can help
+    blocks = True
+    word = "blocked"
+    manual = ("make-room", "cachedoctor", "quarantine", "empty")
 
 
 class ClientTooOld(Rule):
@@ -133,6 +149,10 @@ class ClientTooOld(Rule):
 
     code = "CD604"
     slug = "client-too-old"
+    status = None  # no file can help
+    blocks = True
+    word = "blocked"
+    manual = ("upgrade", "pip", "install", "--upgrade", "huggingface_hub")
 
 
 def obstacle(engine: str, platforms: tuple[str, ...], host: Host) -> tuple[str, str] | None:
@@ -221,28 +241,32 @@ def _is_hub(path: str) -> bool:
         return False
 
 
-def _traps(host: Host) -> Iterator[tuple[str, str]]:
-    env = host.environment
+def _traps(host: Host) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Yield for each trap a place, what is wrong, and the layouts whose places it moves."""
+    env, hub, both = host.environment, (hub_cache.LOCATOR.name,), _MOVED_BY_XDG
     for name in ("HF_HUB_CACHE", "HF_HOME"):
         if env.get(name) == "":
             where = host.absolute(host.hub_cache)
-            yield where, f"`{name}` is empty, so the cache is `{where}`; unset it"
+            yield where, f"`{name}` is empty, so the cache is `{where}`; unset it", hub
     for name in ("HF_XET_CACHE", "XDG_CACHE_HOME"):
         value = env.get(name, "")
         if value.startswith("~"):
             where = host.absolute(value)
-            yield where, f"`{name}` keeps its `~`, which makes `{where}`; write the whole path"
+            message = f"`{name}` keeps its `~`, which makes `{where}`; write the whole path"
+            yield where, message, both if name == "XDG_CACHE_HOME" else hub
     offline, other = env.get("HF_HUB_OFFLINE", ""), env.get("TRANSFORMERS_OFFLINE", "")
     if offline.lower() in ("y", "t"):
         where = host.absolute(host.hub_home)
-        yield where, f"`HF_HUB_OFFLINE={offline}` is not offline; write 1"
+        yield where, f"`HF_HUB_OFFLINE={offline}` is not offline; write 1", hub
     elif offline and not host.hub_offline and other.upper() in ("1", "ON", "YES", "TRUE"):
         yield (
             host.absolute(host.hub_home),
             f"`HF_HUB_OFFLINE={offline}` outdoes `TRANSFORMERS_OFFLINE={other}`: not offline",
+            hub,
         )
-    yield from _misplaced(host)
+    for where, message in _misplaced(host):
+        yield where, message, hub
     if "TRANSFORMERS_CACHE" in env and "HF_HUB_CACHE" not in env:
         where = host.absolute(host.expand(env["TRANSFORMERS_CACHE"]))
         if where != host.hub_cache:
-            yield where, "`TRANSFORMERS_CACHE` moves nothing; write `HF_HUB_CACHE`"
+            yield where, "`TRANSFORMERS_CACHE` moves nothing; write `HF_HUB_CACHE`", hub

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cachedoctor.findings import Severity
+from cachedoctor.findings import Circumstance, Severity
 from cachedoctor.locators import FolderListing
 from cachedoctor.rules import RootRule, SetsAside
-from cachedoctor.vocabulary import State
+from cachedoctor.vocabulary import State, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,6 +80,9 @@ class StuckPartial(SetsAside, RootRule):
 
     code = "CD413"
     slug = "stuck-partial"
+    status = mild_status = Status.INCOMPLETE
+    rank = 270
+    silent_under = (Circumstance.DOWNLOADING,)
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Compare the length of each partial of the Swift client with the file's."""

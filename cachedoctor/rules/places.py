@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor.findings import Severity
+from cachedoctor.findings import Circumstance, Severity
 from cachedoctor.locators.hub_cache import HubListing
 from cachedoctor.rules import RootRule
-from cachedoctor.vocabulary import State
+from cachedoctor.vocabulary import State, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +34,10 @@ class PlaceGone(RootRule):
     code = "CD110"
     slug = "place-gone"
     severity = Severity.WARNING
+    status = mild_status = Status.UNKNOWN
+    rank = 15
+    unseen = True
+    word = "gone"
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report what on the way to a root, a repository, a folder or a file leads nowhere."""
@@ -45,6 +49,7 @@ class PlaceGone(RootRule):
                 root,
                 engines=root.users,
                 unit="folder",
+                shows=Circumstance.GONE,
             )
         if isinstance(root.listing, HubListing):
             revisions = seen.revisions(root)
@@ -54,11 +59,20 @@ class PlaceGone(RootRule):
                         aim = stand.target or "an alias of the Finder's"
                         mine = revisions.get(repository.path, ())
                         message = _leads(path, aim, "the repository's folder")
-                        yield self.about(path, mine, message, unit="folder")
+                        yield self.about(
+                            path, mine, message, unit="folder", shows=Circumstance.GONE
+                        )
         for entry, artifact in _lost(root, State.GONE):
             what = f"`{artifact.name}`" if artifact.name else "the model's folder"
             message = _leads(artifact.path, artifact.detail, what)
-            yield self.of(artifact, entry, message, severity=self.severity, unit="folder")
+            yield self.of(
+                artifact,
+                entry,
+                message,
+                severity=self.severity,
+                unit="folder",
+                shows=Circumstance.GONE,
+            )
 
 
 class LinkAsText(RootRule):
@@ -76,6 +90,8 @@ class LinkAsText(RootRule):
 
     code = "CD422"
     slug = "link-as-text"
+    status = mild_status = Status.INCOMPLETE
+    rank = 25
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report each such file, and each that stands where a folder was linked."""
@@ -87,6 +103,7 @@ class LinkAsText(RootRule):
                 root,
                 engines=root.users,
                 unit="folder",
+                shows=Circumstance.GONE,
             )
         if isinstance(root.listing, HubListing):
             revisions = seen.revisions(root)
@@ -96,12 +113,14 @@ class LinkAsText(RootRule):
                         mine = revisions.get(repository.path, ())
                         name = os.path.basename(path)
                         message = f"`{name}` was a link to `{stand.target}` and is a file now"
-                        yield self.about(path, mine, message, unit="folder")
+                        yield self.about(
+                            path, mine, message, unit="folder", shows=Circumstance.GONE
+                        )
         for entry, artifact in _lost(root, State.TEXT):
             what = f"`{artifact.name}`" if artifact.name else "the model's folder"
             message = f"{what} was a link to `{artifact.detail}` and is a file now"
-            folder = None if artifact.name else "folder"
-            yield self.of(artifact, entry, message, unit=folder)
+            unit, shows = (None, None) if artifact.name else ("folder", Circumstance.GONE)
+            yield self.of(artifact, entry, message, unit=unit, shows=shows)
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
         """Make a link of it again, or bring the file that it led to."""

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from cachedoctor.errors import Fault
-from cachedoctor.findings import Severity
+from cachedoctor.findings import Circumstance, Severity
 from cachedoctor.rules import EntryRule, Restores
 from cachedoctor.rules._entries import (
     holds_any,
@@ -19,7 +19,7 @@ from cachedoctor.rules._entries import (
     outdated,
     span,
 )
-from cachedoctor.vocabulary import WEIGHTS, State
+from cachedoctor.vocabulary import WEIGHTS, State, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +43,9 @@ class MissingFile(Restores, EntryRule):
 
     code = "CD101"
     slug = "missing-file"
+    status = mild_status = Status.INCOMPLETE
+    rank = 70
+    silent_under = (Circumstance.DOWNLOADING, Circumstance.CLOSED, Circumstance.SUPERSEDED)
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report each required file that is not there, unless another rule says it better."""
@@ -78,6 +81,9 @@ class HollowBundle(Restores, EntryRule):
 
     code = "CD102"
     slug = Fault.HOLLOW.value
+    status = Status.INCOMPLETE
+    rank = 80
+    silent_under = (Circumstance.DOWNLOADING, Circumstance.SUPERSEDED)
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report each bundle whose inspection calls it hollow."""
@@ -107,6 +113,9 @@ class DanglingLink(Restores, EntryRule):
 
     code = "CD103"
     slug = "dangling-link"
+    status = mild_status = Status.INCOMPLETE
+    rank = 50
+    silent_under = (Circumstance.DOWNLOADING, Circumstance.SUPERSEDED)
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report each link that leads nowhere; what no engine reads is only worth a warning."""
@@ -137,6 +146,9 @@ class MissingTokenizer(Restores, EntryRule):
 
     code = "CD104"
     slug = "missing-tokenizer"
+    status = mild_status = Status.INCOMPLETE
+    rank = 90
+    silent_under = (Circumstance.DOWNLOADING, Circumstance.CLOSED, Circumstance.SUPERSEDED)
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report a required file that the catalogue marks as the tokenizer."""
@@ -169,6 +181,14 @@ class EmptySnapshot(EntryRule):
 
     code = "CD105"
     slug = "empty-snapshot"
+    status = mild_status = Status.INCOMPLETE
+    rank = 100
+    silent_under = (
+        Circumstance.DOWNLOADING,
+        Circumstance.CLOSED,
+        Circumstance.BROKEN_REF,
+        Circumstance.SUPERSEDED,
+    )
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report an entry of a known engine that holds no file at all."""
@@ -201,6 +221,9 @@ class OutdatedFileSet(Restores, EntryRule):
     code = "CD106"
     slug = "outdated-file-set"
     severity = Severity.WARNING
+    status = mild_status = Status.INCOMPLETE
+    rank = 110
+    silent_under = (Circumstance.DOWNLOADING, Circumstance.CLOSED, Circumstance.SUPERSEDED)
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report what the newest version needs beyond a file set that is whole."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cachedoctor.findings import Severity
+from cachedoctor.findings import Circumstance, Severity
 from cachedoctor.locators.hub_cache import BRANCH, COMMIT, HubListing
 from cachedoctor.rules import RootRule
-from cachedoctor.rules.precedence import NO_BRANCH
+from cachedoctor.vocabulary import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 class _RefRule(RootRule):
     """What the rules about the files below `refs/` share."""
+
+    status = Status.INCOMPLETE
+    shows = Circumstance.BROKEN_REF
+    manual = ("choose-revision", "printf", "%s", "COMMIT", ">", "{path}")
 
     def wrong(self, ref: Ref, repository: Repository) -> str:
         """Return what is wrong with `ref`, or empty."""
@@ -46,11 +50,9 @@ class _RefRule(RootRule):
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
         """Write the one commit it can mean."""
-        from cachedoctor import repairs
         from cachedoctor.repairs import hub
 
-        choose = ("choose-revision", "printf", "%s", "COMMIT", ">", finding.path)
-        return hub.rewrite_ref(finding, seen.survey) or repairs.manual(*choose)
+        return hub.rewrite_ref(finding, seen.survey) or super().cure(finding, seen)
 
 
 class RefTrailingNewline(_RefRule):
@@ -65,6 +67,7 @@ class RefTrailingNewline(_RefRule):
 
     code = "CD401"
     slug = "ref-trailing-newline"
+    rank = 240
 
     def wrong(self, ref: Ref, repository: Repository) -> str:
         """Compare the text with itself stripped."""
@@ -85,6 +88,8 @@ class RefEmpty(_RefRule):
 
     code = "CD402"
     slug = "ref-empty"
+    rank = 230
+    silent_under = (Circumstance.DOWNLOADING,)
 
     def wrong(self, ref: Ref, repository: Repository) -> str:
         """Look for any text at all."""
@@ -104,6 +109,8 @@ class RefDangling(_RefRule):
 
     code = "CD403"
     slug = "ref-dangling"
+    rank = 250
+    silent_under = (Circumstance.DOWNLOADING, Circumstance.CLOSED)
 
     def wrong(self, ref: Ref, repository: Repository) -> str:
         """Look for the snapshot; a repository with none at all is the other rule's."""
@@ -133,7 +140,14 @@ class RefDangling(_RefRule):
         if not any(map(COMMIT.fullmatch, repository.commits)):
             message = f"there is no branch `main`, and `snapshots/{first[:40]}` is no commit"
         path = f"{repository.path}/refs/{BRANCH}"
-        return self.about(path, mine, message, severity=Severity.WARNING, evidence=NO_BRANCH)
+        return self.about(
+            path,
+            mine,
+            message,
+            severity=Severity.WARNING,
+            evidence="no branch leads to it",
+            leaves=Status.INCOMPLETE,  # asked by its number, it still loads
+        )
 
 
 def _has_main(repository: Repository) -> bool:
@@ -154,6 +168,7 @@ class MalformedRef(_RefRule):
 
     code = "CD418"
     slug = "malformed-ref"
+    rank = 220
 
     def wrong(self, ref: Ref, repository: Repository) -> str:
         """Compare with 40 hex digits."""

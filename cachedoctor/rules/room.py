@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 from cachedoctor import holders
 from cachedoctor.catalog import ordinal
-from cachedoctor.findings import Severity
+from cachedoctor.findings import Circumstance, Severity
 from cachedoctor.locators.hub_cache import HubListing, repository_folder
 from cachedoctor.rules import EntryRule, RootRule, SetsAside, SurveyRule
 from cachedoctor.rules._entries import missing, span
-from cachedoctor.rules.precedence import SUPERSEDED
 from cachedoctor.rules.waste import leavings
 from cachedoctor.vocabulary import State
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
 _WORTH_A_WORD_BYTES = 16 << 20  # of duplicates: tokenizers are the same in every model
 _MOST_ASKED = 2000  # files of a cache, whether a program has them open
+_SUPERSEDED = "another revision has a branch"
 _LARGE_BYTES = 100 << 20  # of caches that are made again
 
 
@@ -40,6 +40,8 @@ class OrphanBlob(SetsAside, RootRule):
     code = "CD501"
     slug = "orphan-blob"
     severity = Severity.NOTE
+    waste = True
+    silent_under = (Circumstance.DOWNLOADING,)
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Compare the blobs of each repository, and the shared store, with what leads to them."""
@@ -134,6 +136,7 @@ class UnusedFile(SetsAside, EntryRule):
     code = "CD505"
     slug = "unused-file"
     severity = Severity.NOTE
+    rank = 330
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report what only another range of versions reads, in an entry that is whole."""
@@ -164,6 +167,7 @@ class CompileCache(SetsAside, RootRule):
     code = "CD506"
     slug = "compile-cache"
     severity = Severity.NOTE
+    waste = True
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report each app's, with the builds that are in it."""
@@ -208,6 +212,7 @@ class DetachedSnapshot(RootRule):
     code = "CD508"
     slug = "detached-snapshot"
     severity = Severity.NOTE
+    silent_under = (Circumstance.BROKEN_REF,)
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report each revision without a branch, with the bytes that are its own."""
@@ -227,7 +232,8 @@ class DetachedSnapshot(RootRule):
                     entry.path,
                     (entry,),
                     f"no branch leads to {(entry.revision or '')[:12]}; pinned or superseded",
-                    evidence=SUPERSEDED if attached else None,
+                    evidence=_SUPERSEDED if attached else None,
+                    shows=Circumstance.SUPERSEDED if attached else None,
                     measured=size,
                     unit="bytes",
                     bytes=size,
@@ -255,6 +261,7 @@ class RebuildableCache(SetsAside, RootRule):
     code = "CD510"
     slug = "rebuildable-cache"
     severity = Severity.NOTE
+    waste = True
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report one finding for all of them."""

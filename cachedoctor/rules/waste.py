@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from cachedoctor import holders
-from cachedoctor.findings import Severity
+from cachedoctor.findings import Circumstance, Severity
 from cachedoctor.locators import LIVE_S, FolderListing, LeavingsListing, held
 from cachedoctor.locators.hub_cache import HubListing
 from cachedoctor.rules import EntryRule, RootRule, SetsAside
@@ -40,6 +40,7 @@ class StaleLock(SetsAside, RootRule):
     code = "CD415"
     slug = "stale-lock"
     severity = Severity.NOTE
+    waste = True
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report locks without a repository, and old soft locks where something is amiss."""
@@ -81,6 +82,8 @@ class LeftoverProbe(SetsAside, RootRule):
     code = "CD416"
     slug = "leftover-probe"
     severity = Severity.NOTE
+    waste = True
+    rank = 290
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report those that are too old to be in use."""
@@ -121,6 +124,10 @@ class LeftoverPartial(SetsAside, RootRule):
     code = "CD502"
     slug = "leftover-partial"
     severity = Severity.NOTE
+    waste = True
+    rank = 280
+    silent_under = (Circumstance.DOWNLOADING,)
+    cure_order = 2  # it may be a source of all the others
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report each partial that the locators listed; a live one is another rule's."""
@@ -159,6 +166,7 @@ class OrphanDownload(SetsAside, RootRule):
     code = "CD503"
     slug = "orphan-download"
     severity = Severity.NOTE
+    waste = True
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report each that is not being written."""
@@ -190,6 +198,8 @@ class OrphanFolder(SetsAside, EntryRule):
     code = "CD507"
     slug = "orphan-folder"
     severity = Severity.NOTE
+    waste = True
+    rank = 310
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report an entry that an engine gave up."""
@@ -212,6 +222,8 @@ class LegacyLayout(SetsAside, RootRule):
     code = "CD509"
     slug = "legacy-layout"
     severity = Severity.NOTE
+    waste = True
+    rank = 320
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report one finding for all of a cache's."""
