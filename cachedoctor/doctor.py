@@ -6,7 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import engines, named, rules, verification
+from cachedoctor import engines, locators, named, rules, verification
 from cachedoctor.findings import Finding, Severity
 from cachedoctor.locators import inside
 from cachedoctor.rules import precedence
@@ -259,8 +259,11 @@ def _applied(
     """Apply one rule to all that it is about; one that crashes becomes a finding of its own."""
     try:
         if isinstance(rule, rules.EntryRule):
+            layouts = {entry.locator for entry in entries}
+            meant = {name for name in layouts if rule.applies(locators.find(name))}
             for entry in entries:
-                yield from rule.check(entry, seen)
+                if entry.locator in meant:
+                    yield from rule.check(entry, seen)
         elif isinstance(rule, rules.RootRule):
             for root in seen.survey.roots:
                 yield from rule.check(root, seen)

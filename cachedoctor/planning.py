@@ -61,8 +61,9 @@ def plan(
     """Choose what of `report` to cure: errors and warnings, or just these `codes`.
 
     Notes only by code, or with `waste`, and never by a download; without `faults` nothing else.
-    `absent` are models that were asked for by name. Asks the hub which commit and files a whole model has, if one is to
-    be fetched and `network` allows it; raises `FetchError` when it cannot be asked.
+    `absent` are models that were asked for by name. Asks the hub which commit and files a whole
+    model has, if one is to be fetched and `network` allows it; raises `FetchError` when it
+    cannot be asked.
     """
     wanted = (f for f in report.findings if _wanted(f, codes, waste=waste, faults=faults))
     chosen = [*absent, *wanted]
@@ -136,7 +137,7 @@ def absent_locked(report: Report) -> tuple[Finding, ...]:
         engine = engines.find(locked.engine)
         model = engine.table.model(locked.name)
         answer = readiness.ready(engine, report, (model,))
-        if answer.entry is None and answer.code == "CD101":
+        if answer.entry is None and answer.code == MissingFile.code:
             found.append(_absence(engine, model, report))
         elif answer.entry and answer.code == RefDangling.code:
             found += _unbranched(answer.entry, report)
@@ -153,7 +154,7 @@ def _absence(engine: Engine, model: Model, report: Report) -> Finding:
         raise RepairError(
             f"`{path}` is a link; nothing is written through it", hint="put a folder in its place"
         )
-    if layout in single.LOCATORS:
+    if locators.find(layout).single_file:
         if locked:
             claim = locked.demanded(claim)
         need = claim.needs.requirements[0]
@@ -208,7 +209,8 @@ def _resolved(finding: Finding, report: Report, network: Network) -> Repair:
         raise RepairError(f"{claim.repository} at {revision[:12]} is not as {where} demands: {why}")
     root = repair.root if repair else ""
     files = [(f.path, Proof("", f.bytes, f.digest)) for f in listing.files]
-    if finding.locator == "hub-cache":
+    layout = locators.of(entry)
+    if layout.has_revisions:
         path = entry.path.split("/snapshots/")[0]
         return hub.whole_model(claim, path, root, listing.commit, files)
     tokenizer = None
@@ -217,8 +219,9 @@ def _resolved(finding: Finding, report: Report, network: Network) -> Repair:
         promised = [(f.path, Proof("", f.bytes, f.digest)) for f in other.files]
         tokenizer = folder.Remote(other.commit, promised)
     model = folder.Remote(listing.commit, files)
-    noted = finding.locator in ("documents", "local-dir")
-    return folder.whole_folder(claim, finding.path, root, model, tokenizer, noted=noted)
+    return folder.whole_folder(
+        claim, finding.path, root, model, tokenizer, noted=layout.keeps_notes
+    )
 
 
 def _wanted_model(engine: Engine, model: Model, host: Host) -> tuple[str, str, Claim]:

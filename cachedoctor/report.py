@@ -6,7 +6,7 @@ import os
 import textwrap
 from typing import TYPE_CHECKING
 
-from cachedoctor import rules
+from cachedoctor import locators, rules
 from cachedoctor.findings import Finding, Safety, Severity
 from cachedoctor.held import held, held_everywhere, reclaimable
 from cachedoctor.text import WIDTH, plural, printable, size
@@ -24,15 +24,6 @@ if TYPE_CHECKING:
 
 _INDENT = " " * 10
 _MODELS_WIDTH = 40
-_SAID = ("CD411",)  # notes that are said at once
-LAYOUTS = {
-    "hub-cache": "hub cache",
-    "openai-cdn": "OpenAI files",
-    "application-support": "Application Support",
-    "documents": "Documents",
-    "local-dir": "downloaded to a folder",
-    "ggml-folder": "GGML files",
-}
 
 
 def counts(findings: Sequence[Finding]) -> dict[Severity, int]:
@@ -70,9 +61,6 @@ def scan_lines(
     yield from findings_lines(report, verbose=verbose)
 
 
-_WORDS = {"CD109": "busy", "CD108": "unreadable", "CD110": "gone"}
-
-
 def verdict_line(verdict: Verdict, host: Host) -> str:
     """Return a preflight's one line."""
     place = printable(host.short(verdict.path or ""))
@@ -84,8 +72,8 @@ def verdict_line(verdict: Verdict, host: Host) -> str:
     command = verdict.cure
     if command.startswith("cachedoctor "):
         command += host.options
-    if verdict.why == "not there":
-        return f"absent  {what}: not there; `{command}` fetches it"
+    if verdict.absent:
+        return f"absent  {what}: {printable(verdict.why or '')}; `{command}` fetches it"
     cost = ""
     if verdict.repair is not None and verdict.repair.safety is Safety.FETCHES:
         known = verdict.repair.fetch_bytes
@@ -163,7 +151,7 @@ def _table(report: Report, engines: Sequence[str]) -> Iterator[str]:
     column = max((len(line) for lines in listed.values() for line in lines), default=0)
     for (users, root), entries in sorted(rows.items(), key=lambda row: (len(row[0][0]), row[0])):
         amount = size(held(entries).bytes)
-        place = LAYOUTS.get(entries[0].locator, entries[0].locator)
+        place = locators.of(entries[0]).title or entries[0].locator
         if not _is_usual(root, report.host):
             place = report.host.short(root)
         first, *more = listed[users, root]
@@ -316,7 +304,7 @@ def findings_lines(report: Report, *, verbose: bool) -> Iterator[str]:
 
 
 def _at_once(finding: Finding) -> bool:
-    return bool(finding.leaves) or finding.code in _SAID
+    return bool(finding.leaves) or rules.find(finding.code).said
 
 
 def finding_lines(finding: Finding) -> Iterator[str]:

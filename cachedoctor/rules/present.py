@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from cachedoctor.errors import Fault
 from cachedoctor.findings import Circumstance, Severity
+from cachedoctor.locators import of
+from cachedoctor.locators.hub_cache import HubCache
 from cachedoctor.rules import EntryRule, Restores
 from cachedoctor.rules._entries import (
     holds_any,
@@ -49,7 +51,7 @@ class MissingFile(Restores, EntryRule):
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report each required file that is not there, unless another rule says it better."""
-        if entry.locator == "hub-cache" and nothing_in(entry):
+        if of(entry).has_revisions and nothing_in(entry):
             return
         foreign = other_layout(entry)
         for artifact in missing(entry):
@@ -179,6 +181,7 @@ class EmptySnapshot(EntryRule):
     mlverse/hfhub issue 9.
     """
 
+    applies_to = HubCache
     code = "CD105"
     slug = "empty-snapshot"
     status = mild_status = Status.INCOMPLETE
@@ -192,7 +195,7 @@ class EmptySnapshot(EntryRule):
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report an entry of a known engine that holds no file at all."""
-        if not (entry.claims and entry.locator == "hub-cache" and nothing_in(entry)):
+        if not (entry.claims and nothing_in(entry)):
             return
         if entry.revision or holds_any(os.path.join(entry.path, "blobs")):
             what = "the snapshot is empty" if entry.revision else "the repository has no snapshot"
