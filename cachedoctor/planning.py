@@ -61,8 +61,9 @@ def plan(
     """Choose what of `report` to cure: errors and warnings, or just these `codes`.
 
     Notes only by code, or with `waste`, and never by a download; without `faults` nothing else.
-    `absent` are models that were asked for by name. Asks the hub which commit and files a whole model has, if one is to
-    be fetched and `network` allows it; raises `FetchError` when it cannot be asked.
+    `absent` are models that were asked for by name. Asks the hub which commit and files a whole
+    model has, if one is to be fetched and `network` allows it; raises `FetchError` when it cannot
+    be asked.
     """
     wanted = (f for f in report.findings if _wanted(f, codes, waste=waste, faults=faults))
     chosen = [*absent, *wanted]

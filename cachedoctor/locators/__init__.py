@@ -13,7 +13,7 @@ import zlib
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from cachedoctor import holders
+from cachedoctor import holders, mounts
 from cachedoctor.locators._litter import evicted as evicted
 from cachedoctor.locators._litter import is_litter as is_litter
 from cachedoctor.locators._litter import is_ref as is_ref
@@ -256,8 +256,11 @@ def inside(path: str, root: str) -> bool:
 
 
 def held(path: str, stamp: Stamp, host_now_s: float) -> bool:
-    """Say whether somebody is writing the file at `path` right now (law 7)."""
+    """Say whether somebody is writing the file at `path` right now (law 7).
+
+    Where other machines may write, what is not open here is not known to be at rest.
+    """
     users = holders.open_elsewhere((path,))
-    if users is not None:
+    if users is not None and (path in users or mounts.is_local(path)):
         return path in users
     return host_now_s - stamp.mtime_ns / 1e9 < LIVE_S
