@@ -5,7 +5,18 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import disk, engines, fetch, locators, locking, readiness, repairs, rules, staging
+from cachedoctor import (
+    disk,
+    engines,
+    fetch,
+    locators,
+    locking,
+    quietly,
+    readiness,
+    repairs,
+    rules,
+    staging,
+)
 from cachedoctor.errors import RepairError
 from cachedoctor.findings import Finding, Proof, Rename, Repair, Safety, SetAside, Severity, Subject
 from cachedoctor.repairs import folder, hub, single
@@ -111,7 +122,7 @@ def _barred(repair: Repair) -> Repair | None:
         real = os.path.realpath(there)
         if not (locators.inside(real, root) or locators.inside(root, real)):
             return repairs.manual("repair-elsewhere", "cachedoctor", "fix", real)
-        if not os.access(there, os.W_OK | os.X_OK):
+        if not quietly.may(there, os.W_OK | os.X_OK):
             return repairs.manual("allow-writing", "chmod", "u+w", there)
     return None
 

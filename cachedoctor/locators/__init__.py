@@ -13,7 +13,7 @@ import zlib
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from cachedoctor import holders, mounts
+from cachedoctor import holders, mounts, quietly
 from cachedoctor.locators._litter import evicted as evicted
 from cachedoctor.locators._litter import is_litter as is_litter
 from cachedoctor.locators._litter import is_ref as is_ref
@@ -234,7 +234,7 @@ def regular(path: str, status: os.stat_result) -> Look:
     if getattr(status, "st_flags", 0) & _SF_DATALESS:
         return Look(State.EVICTED, path, found)
     bit = 0o400 if status.st_uid == os.geteuid() else 0o004
-    if not status.st_mode & bit and not os.access(path, os.R_OK):
+    if not status.st_mode & bit and not quietly.may(path, os.R_OK):
         return Look(State.UNREADABLE, path, found, f"mode {stat.S_IMODE(status.st_mode):o}")
     return Look(State.PRESENT, path, found)
 
