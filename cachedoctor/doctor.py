@@ -281,7 +281,8 @@ def _status(entry: Entry, mine: Sequence[Finding], *, crashed: bool) -> Status:
             return status
     if crashed:
         return Status.UNKNOWN
-    if entry.claims and all(a.state is State.MISSING for a in entry.artifacts):
+    nothing = all(a.state is State.MISSING for a in entry.artifacts)
+    if entry.claims and (nothing or (entry.revision is None and entry.nothing_here)):
         return Status.ABSENT  # only asked for, or downloaded to another folder
     files = entry.artifacts
     known = (

@@ -5,7 +5,18 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import disk, engines, fetch, locators, locking, readiness, repairs, rules, staging
+from cachedoctor import (
+    disk,
+    engines,
+    fetch,
+    locators,
+    locking,
+    quietly,
+    readiness,
+    repairs,
+    rules,
+    staging,
+)
 from cachedoctor.errors import RepairError
 from cachedoctor.findings import Finding, Proof, Rename, Repair, Safety, SetAside, Severity, Subject
 from cachedoctor.repairs import folder, hub, single
@@ -62,8 +73,8 @@ def plan(
 
     Notes only by code, or with `waste`, and never by a download; without `faults` nothing else.
     `absent` are models that were asked for by name. Asks the hub which commit and files a whole
-    model has, if one is to be fetched and `network` allows it; raises `FetchError` when it
-    cannot be asked.
+    model has, if one is to be fetched and `network` allows it; raises `FetchError` when it cannot
+    be asked.
     """
     wanted = (f for f in report.findings if _wanted(f, codes, waste=waste, faults=faults))
     chosen = [*absent, *wanted]
@@ -111,7 +122,7 @@ def _barred(repair: Repair) -> Repair | None:
         real = os.path.realpath(there)
         if not (locators.inside(real, root) or locators.inside(root, real)):
             return repairs.manual("repair-elsewhere", "cachedoctor", "fix", real)
-        if not os.access(there, os.W_OK | os.X_OK):
+        if not quietly.may(there, os.W_OK | os.X_OK):
             return repairs.manual("allow-writing", "chmod", "u+w", there)
     return None
 

@@ -83,6 +83,13 @@ def names(path: str) -> list[str]:
         os.close(descriptor)
 
 
+def may(path: str, what: int) -> bool:
+    """Say whether this user may do `what` with a path, as `os.access` asks it."""
+    if os.access in os.supports_effective_ids:
+        return os.access(path, what, effective_ids=True)
+    return os.access(path, what)
+
+
 def times_moved() -> frozenset[str]:
     """Return the folders of files whose access time the system would not keep."""
     return frozenset(_refused)

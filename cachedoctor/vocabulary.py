@@ -288,6 +288,15 @@ class Entry(NamedTuple):
         return self.artifacts.sizes()
 
     @property
+    def nothing_here(self) -> bool:
+        """Say whether none of its files lies in its own folder: a tokenizer may lie elsewhere."""
+        below = self.path.rstrip("/") + "/"
+        return len(self.notable) == len(self.artifacts) and all(
+            artifact.state is State.MISSING or not f"{artifact.path}/".startswith(below)
+            for artifact in self.notable
+        )
+
+    @property
     def held(self) -> Iterator[tuple[int, int, int]]:
         """Go through device, inode and length of the physical files that can be read."""
         return held(self.artifacts) if isinstance(self.artifacts, tuple) else self.artifacts.held()

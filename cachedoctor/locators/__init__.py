@@ -14,7 +14,7 @@ import zlib
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
-from cachedoctor import holders
+from cachedoctor import holders, mounts, quietly
 from cachedoctor.locators._litter import evicted as evicted
 from cachedoctor.locators._litter import is_litter as is_litter
 from cachedoctor.locators._litter import is_ref as is_ref
@@ -321,7 +321,7 @@ def regular(path: str, status: os.stat_result) -> Look:
     if getattr(status, "st_flags", 0) & _SF_DATALESS:
         return Look(State.EVICTED, path, found)
     bit = 0o400 if status.st_uid == os.geteuid() else 0o004
-    if not status.st_mode & bit and not os.access(path, os.R_OK):
+    if not status.st_mode & bit and not quietly.may(path, os.R_OK):
         return Look(State.UNREADABLE, path, found, f"mode {stat.S_IMODE(status.st_mode):o}")
     return Look(State.PRESENT, path, found)
 
@@ -343,8 +343,11 @@ def inside(path: str, root: str) -> bool:
 
 
 def held(path: str, stamp: Stamp, host_now_s: float) -> bool:
-    """Say whether somebody is writing the file at `path` right now (law 7)."""
+    """Say whether somebody is writing the file at `path` right now (law 7).
+
+    Where other machines may write, what is not open here is not known to be at rest.
+    """
     users = holders.open_elsewhere((path,))
-    if users is not None:
+    if users is not None and (path in users or mounts.is_local(path)):
         return path in users
     return host_now_s - stamp.mtime_ns / 1e9 < LIVE_S

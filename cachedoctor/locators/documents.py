@@ -127,9 +127,11 @@ def _models(repository: str) -> list[tuple[str, list[str] | None]]:
     below = {e.name for e in entries if is_folder(e) and e.name != ".cache"} | set(gone)
     bundles = any(name.endswith(BUNDLES) for name in below)
     variants = sorted({*below, *_begun(repository)})
+    loose = [e.name for e in entries if e.name not in below and e.name != ".cache"]
+    if not (variants or loose):
+        return []  # nothing but notes: it was deleted
     if bundles or not variants:
         return [("", None)]
-    loose = [e.name for e in entries if e.name not in below and e.name != ".cache"]
     own: list[tuple[str, list[str] | None]] = [("", loose)] if loose else []
     return own + [(name, None) for name in variants if not name.startswith(".")]
 

@@ -179,7 +179,7 @@ def holder(repository: Repository) -> str:
             return path
     for partial in repository.partials:
         lock = os.path.join(repository.locks, f"{partial.etag}.lock")
-        if not os.path.lexists(lock) and held(partial.path, partial.stamp, time.time()):
+        if holders.lock_held(lock) is None and held(partial.path, partial.stamp, time.time()):
             return partial.path
     return ""
 

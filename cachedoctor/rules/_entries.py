@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from cachedoctor.locators import ModelFolders, listed
 from cachedoctor.vocabulary import WEIGHTS, State
 
 if TYPE_CHECKING:
+    from cachedoctor.rules import Examination
     from cachedoctor.vocabulary import Artifact, Claim, Entry, FileSet
 
 _LAYOUTS = (
@@ -30,6 +32,17 @@ def nothing_in(entry: Entry) -> bool:
     notable = entry.notable
     none_else = len(notable) == len(entry.artifacts)
     return none_else and all(artifact.state is State.MISSING for artifact in notable)
+
+
+def is_folder(entry: Entry) -> bool:
+    """Say whether an entry is a folder of its own, not a file or a revision among others."""
+    return entry.revision is None and not any(a.path == entry.path for a in entry.notable)
+
+
+def any_begun(entry: Entry, seen: Examination) -> bool:
+    """Say whether a part of a download lies in, or is noted for, an entry."""
+    folders = listed(ModelFolders, seen.survey.root_of(entry))
+    return folders is not None and bool(folders.partials.get(entry.id))
 
 
 def outdated(entry: Entry, artifact: Artifact) -> FileSet | None:

@@ -11,9 +11,11 @@ from cachedoctor.locators import of
 from cachedoctor.locators.hub_cache import HubCache
 from cachedoctor.rules import EntryRule, Restores
 from cachedoctor.rules._entries import (
+    any_begun,
     holds_any,
     in_bundle,
     in_store,
+    is_folder,
     is_tokenizer,
     missing,
     nothing_in,
@@ -36,7 +38,8 @@ class MissingFile(Restores, EntryRule):
 
     An interrupted download leaves the folder, the small files and the name of the branch, so the
     model looks cached; offline the engine fails, online it downloads again. A file that the
-    repository has and no engine reads (a README, other weights) is not missed.
+    repository has and no engine reads (a README, other weights) is not missed. A model of which
+    nothing is left but its client's notes, or an empty folder, was deleted: that is no finding.
 
     `fix` takes it from a finished partial or an identical file of another repository, and fetches
     that one file only when there is none. Not needed any more? Leave it: nothing else breaks.
@@ -53,6 +56,10 @@ class MissingFile(Restores, EntryRule):
         """Report each required file that is not there, unless another rule says it better."""
         if of(entry).has_revisions and nothing_in(entry):
             return
+        if is_folder(entry) and entry.nothing_here and not entry.promises:
+            if any_begun(entry, seen):
+                yield self.about(entry.path, (entry,), "only a part of a download has arrived")
+            return  # deleted by its user or its app
         foreign = other_layout(entry)
         for artifact in missing(entry):
             if foreign and artifact.name.endswith(WEIGHTS):
@@ -66,6 +73,12 @@ class MissingFile(Restores, EntryRule):
                     expected=artifact.expected_bytes,
                     unit="bytes" if artifact.expected_bytes else None,
                 )
+
+    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
+        """Restore the file, or fetch the whole model where none of it is here."""
+        from cachedoctor.repairs import hub
+
+        return super().cure(finding, seen) or hub.fetch_entry(finding)
 
 
 class HollowBundle(Restores, EntryRule):
@@ -154,7 +167,7 @@ class MissingTokenizer(Restores, EntryRule):
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report a required file that the catalogue marks as the tokenizer."""
-        if nothing_in(entry):
+        if nothing_in(entry) or (is_folder(entry) and entry.nothing_here):
             return
         for artifact in missing(entry):
             if is_tokenizer(entry, artifact):
