@@ -70,7 +70,7 @@ def verdict_line(verdict: Verdict, host: Host) -> str:
     rule = rules.find(verdict.code) if verdict.code else None
     word = rule.word if rule else "broken"
     command = verdict.cure
-    if command.startswith("cachedoctor "):
+    if command.startswith("cachedoctor ") and not command.endswith(host.options):
         command += host.options
     if verdict.absent:
         return f"absent  {what}: {printable(verdict.why or '')}; `{command}` fetches it"
@@ -89,12 +89,12 @@ def summary_lines(report: Report) -> Iterator[str]:
     if not report.entries:
         yield from ("", "no cache of a known engine is here")
     yield ""
-    if report.deep:
+    if report.question.deep:
         unknown = sum(checked.none for checked in report.checked.values())
         rest = f"; no evidence for {plural(unknown, 'file')}" if unknown else ""
         yield f"Checked: layout, sizes, headers, contents{rest}"
     else:
-        deeper = f"`cachedoctor verify{report.host.options}`"
+        deeper = f"`{report.host.command('verify')}`"
         yield f"Checked: layout, sizes, headers. Not checked: contents ({deeper})"
     yield from textwrap.wrap(_engines_counted(report) + counting(report.findings), WIDTH)
 
@@ -287,7 +287,7 @@ def findings_lines(report: Report, *, verbose: bool) -> Iterator[str]:
             yield from finding_lines(finding)
         engine = next(iter(findings[0].engines), "")
         if any(repairable(finding) for finding in findings):
-            command = f"cachedoctor fix {engine}".rstrip() + report.host.options
+            command = report.host.command("fix", *([engine] if engine else []))
             yield f"{_INDENT}hint: `{command}`{_cost(findings)}"
     notes = [f for f in report.findings if f.severity is Severity.NOTE and not _at_once(f)]
     waste = [note for note in notes if rules.find(note.code).waste]
@@ -295,12 +295,12 @@ def findings_lines(report: Report, *, verbose: bool) -> Iterator[str]:
         total = size(reclaimable(waste, report.survey.entries))
         yield ""
         yield from _by_code("waste", waste)
-        yield f"{_INDENT}{total} in all: `cachedoctor fix --waste{report.host.options}`"
+        yield f"{_INDENT}{total} in all: `{report.host.command('fix', '--waste')}`"
     others = [note for note in notes if not rules.find(note.code).waste]
     if others and not verbose:
         yield ""
         yield from _by_code("notes", others)
-        yield f"{_INDENT}`cachedoctor scan -v{report.host.options}` lists them"
+        yield f"{_INDENT}`{report.host.command('scan', '-v')}` lists them"
 
 
 def _at_once(finding: Finding) -> bool:

@@ -48,13 +48,13 @@ def command(
         if answer.entry is None and answer.code != MissingFile.code:
             raise CannotLookError(
                 f"{name} {answer.model} cannot be looked for: {answer.why} (`{answer.path}`)",
-                hint=f"`cachedoctor scan {name}{host.options}` says more",
+                hint=f"`{host.command('scan', name)}` says more",
             )
         if answer.entry is None:
-            question = f"--size {size}" if size else f"--model {model}"
+            question = ("--size", size) if size else ("--model", model or "")
             raise CacheDoctorError(
                 f"{name} {answer.model} is not there; it would be at `{answer.path}`",
-                hint=f"`cachedoctor fix {name} {question}{host.options}` fetches it",
+                hint=f"`{host.command('fix', name, *question)}` fetches it",
             )
         paths = [answer.path or ""]
     else:

@@ -229,7 +229,10 @@ class Rule:
         kind, *words = self.manual
         many = {"{links}": finding.links or (finding.path,), "{engines}": finding.engines}
         command = [each for word in words for each in many.get(word, (word,))]
-        return repairs.manual(kind, *(word.replace("{path}", finding.path) for word in command))
+        words = [word.replace("{path}", finding.path) for word in command]
+        if words[0] != "cachedoctor":
+            return repairs.manual(kind, *words)
+        return repairs.manual(kind)._replace(describe=seen.host.command(*words[1:]))
 
     @classmethod
     def title(cls) -> str:
