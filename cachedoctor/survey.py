@@ -115,6 +115,8 @@ def _places(locator: Locator, host: Host, ways: Ways) -> Iterator[tuple[str, Way
         if not (way.there or way.barred) and path not in usual:
             volume = locators.volume_gone(path)
             way = way._replace(gone=volume, aim=volume)
+        if way.closed and locators.inside(host.cwd, way.closed) and not host.project:
+            continue  # whoever starts an engine there sees what is in it all the same
         mark = way.real if way.there else path
         if mark not in seen and (way.there or way.barred):
             seen.add(mark)
@@ -218,7 +220,7 @@ def _shards(artifact: Artifact) -> tuple[str, ...]:
     from cachedoctor.formats import shard_index
 
     try:
-        with untrusted.open_regular(artifact.file) as file:
+        with untrusted.open_regular(artifact.file, follow=True) as file:
             return shard_index.shards(file, artifact.size_bytes)
     except (FormatError, OSError):  # its own findings speak
         return ()
