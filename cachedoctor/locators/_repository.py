@@ -308,7 +308,9 @@ def _trees(folder: str, blobs: Blobs, seen: _Reader) -> dict[str, Promises]:
     trees: dict[str, Promises] = {}
     etags = {name: name for name in blobs if _DIGEST.fullmatch(name)}
     for entry in listed(folder, seen.notes_closed):
-        if entry.name.endswith(".json"):
+        if entry.file and not quietly.may(entry.path, os.R_OK):
+            seen.notes_closed.append((entry.path, os.strerror(errno.EACCES)))
+        elif entry.name.endswith(".json"):
             trees[entry.name[:-5]], why = _tree(entry.path, etags)
             if why:
                 seen.bad_trees.append((entry.path, why))
