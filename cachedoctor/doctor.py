@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from cachedoctor import engines, locators, named, rules, verification
 from cachedoctor.findings import Circumstance, Finding, Severity
 from cachedoctor.locators import inside
+from cachedoctor.question import Question
 from cachedoctor.rules import precedence
 from cachedoctor.rules.ourselves import RuleCrashed
 from cachedoctor.survey import look
@@ -38,20 +39,31 @@ class Checked(NamedTuple):
 class Report(NamedTuple):
     """What a look at a host found."""
 
-    host: Host
+    question: Question
     survey: Survey
     entries: tuple[Entry, ...]  # those asked for
     findings: tuple[Finding, ...]  # gravest first within an entry
     statuses: Mapping[str, Status]
     checked: Mapping[str, Checked]
     seconds: float
-    deep: bool = False
     contents: verification.Contents = verification.Contents()
     unanswered: tuple[tuple[str, str], ...] = ()  # repositories that the hub said nothing of, why
-    engines: tuple[str, ...] = ()  # as asked for
-    models: tuple[str, ...] = ()
-    lock: Lock | None = None
     by_entry: Mapping[str, tuple[Finding, ...]] = {}
+
+    @property
+    def host(self) -> Host:
+        """Return the host that was looked at."""
+        return self.question.host
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """Return the engines that were asked about, none for all."""
+        return self.question.engines
+
+    @property
+    def lock(self) -> Lock | None:
+        """Return the lock file that was asked about."""
+        return self.question.lock
 
     def of(self, entry: Entry) -> tuple[Finding, ...]:
         """Return the findings about one entry."""
@@ -89,12 +101,42 @@ def scan(
     Changes nothing in a cache, and without `network` needs none. Raises `UsageError` for an unknown
     engine.
     """
+    question = Question(
+        host,
+        tuple(names),
+        models=tuple(models),
+        paths=tuple(paths),
+        lock=lock,
+        codes=tuple(codes),
+        only=only,
+        deep=deep,
+        fresh=fresh,
+        max_age_s=max_age_s,
+    )
+    return answer(
+        question, network=network, cure_notes=cure_notes, bridges=bridges, progress=progress
+    )
+
+
+def answer(
+    question: Question,
+    *,
+    network: Network | None = None,
+    cure_notes: bool = True,
+    bridges: Mapping[str, str] | None = None,
+    progress: Progress = SILENT,
+) -> Report:
+    """Look, and judge what is there: `scan` for a question that is made already."""
+    host, names, models, lock = question.host, question.engines, question.models, question.lock
     began = time.perf_counter()
     asked = [engines.find(name) for name in names]
-    if paths:
-        host = named.with_paths(host, paths)
-    survey = look(host, [engines.find(name) for name in names or engines.names()], only, lock)
-    places = [os.path.realpath(host.absolute(path)) for path in paths]
+    if question.paths:
+        host = named.with_paths(host, question.paths)
+        question = question._replace(host=host)
+    survey = look(
+        host, [engines.find(name) for name in names or engines.names()], question.only, lock
+    )
+    places = [os.path.realpath(host.absolute(path)) for path in question.paths]
 
     def chosen(survey: Survey) -> tuple[Entry, ...]:
         return tuple(
@@ -112,9 +154,13 @@ def scan(
 
         survey, unanswered = listing.ask(survey, {entry.id for entry in entries}, network)
         entries = chosen(survey)
-    if deep:
+    if question.deep:
         contents = verification.read(
-            host, entries, fresh=fresh, max_age_s=max_age_s, progress=progress
+            host,
+            entries,
+            fresh=question.fresh,
+            max_age_s=question.max_age_s,
+            progress=progress,
         )
     else:
         contents = verification.recalled(host, entries)
@@ -127,11 +173,11 @@ def scan(
         survey,
         host,
         contents.digests,
-        deep=deep,
+        deep=question.deep,
         unloadable=unloadable,
         unfinished=_unfinished(host, survey),
         published=published,
-        codes=frozenset(codes),
+        codes=frozenset(question.codes),
     )
     layouts = {name for engine in asked for name in engine.locators}
     findings = _judge(seen, entries, layouts, names, cure_notes=cure_notes)
@@ -150,20 +196,16 @@ def scan(
     checked = {entry.id: _checked(entry, seen) for entry in entries}
     seconds = time.perf_counter() - began
     return Report(
-        host,
-        survey,
-        entries,
-        tuple(findings),
-        statuses,
-        checked,
-        seconds,
-        deep,
-        contents,
-        unanswered,
-        tuple(names),
-        tuple(models),
-        lock,
-        by_entry,
+        question=question,
+        survey=survey,
+        entries=entries,
+        findings=tuple(findings),
+        statuses=statuses,
+        checked=checked,
+        seconds=seconds,
+        contents=contents,
+        unanswered=unanswered,
+        by_entry=by_entry,
     )
 
 
@@ -276,8 +318,11 @@ def _applied(
     """Apply one rule to all that it is about; one that crashes becomes a finding of its own."""
     try:
         if isinstance(rule, rules.EntryRule):
+            layouts = {entry.locator for entry in entries}
+            meant = {name for name in layouts if rule.applies(locators.find(name))}
             for entry in entries:
-                yield from rule.check(entry, seen)
+                if entry.locator in meant:
+                    yield from rule.check(entry, seen)
         elif isinstance(rule, rules.RootRule):
             for root in seen.survey.roots:
                 yield from rule.check(root, seen)
@@ -337,8 +382,8 @@ def _unfinished(host: Host, survey: Survey) -> tuple[tuple[str, str], ...]:
     return tuple(
         (
             run.folder,
-            f"the fix {run.id} was interrupted; `cachedoctor fix{host.options}` finishes it, "
-            f"`cachedoctor undo {run.id}{host.options}` takes it back",
+            f"the fix {run.id} was interrupted; `{host.command('fix')}` finishes it, "
+            f"`{host.command('undo', run.id)}` takes it back",
         )
         for run in journal.unfinished(folders)
         if concerns(run, host, survey)

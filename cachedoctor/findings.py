@@ -6,7 +6,7 @@ A repair is needs, which are staged and proven, and then steps with fixed invers
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from cachedoctor.vocabulary import Artifact, Digest, Entry, Root, Stamp, Status
@@ -95,12 +95,34 @@ class Need(NamedTuple):
     folder: bool = False
 
 
+_Step = TypeVar("_Step")
+
+
+def step(kind: type[_Step]) -> type[_Step]:
+    """Make a named tuple unequal to those of other kinds: setting aside is not making a folder."""
+
+    def equal(self: tuple[object, ...], other: object) -> bool:
+        return type(self) is type(other) and tuple.__eq__(self, other)
+
+    def differs(self: tuple[object, ...], other: object) -> bool:
+        return not equal(self, other)
+
+    def hashed(self: tuple[object, ...]) -> int:
+        return hash((type(self).__name__, *self))
+
+    for name, method in (("__eq__", equal), ("__ne__", differs), ("__hash__", hashed)):
+        setattr(kind, name, method)
+    return kind
+
+
+@step
 class SetAside(NamedTuple):
     """Move what is at `path` into the run folder."""
 
     path: str
 
 
+@step
 class Put(NamedTuple):
     """Move the staged need `name` to `path`, where nothing is."""
 
@@ -108,6 +130,7 @@ class Put(NamedTuple):
     path: str
 
 
+@step
 class Rename(NamedTuple):
     """Rename `path` to `target`, where nothing is."""
 
@@ -115,6 +138,7 @@ class Rename(NamedTuple):
     target: str
 
 
+@step
 class Link(NamedTuple):
     """Make `path`, where nothing is, a symbolic link to `target`."""
 
@@ -122,6 +146,7 @@ class Link(NamedTuple):
     target: str
 
 
+@step
 class MakeFolder(NamedTuple):
     """Make the folder `path`; one that is there already is left as it is."""
 

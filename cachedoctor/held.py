@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from cachedoctor import locators
 from cachedoctor.findings import Severity
-from cachedoctor.locators import FolderListing
-from cachedoctor.locators.hub_cache import HubListing
 from cachedoctor.rules.room import Duplicate
 
 if TYPE_CHECKING:
@@ -53,22 +52,8 @@ def held_everywhere(survey: Survey) -> Held:
     """Count every file in the models' places, also what is in no model."""
     found = held(survey.entries)
     for root in survey.roots:
-        listing = root.listing
-        if isinstance(listing, HubListing):
-            looks = [
-                *listing.store.values(),
-                *(
-                    listing.repositories[folder].blobs[name]
-                    for folder, names in listing.unlinked.items()
-                    for name in names
-                ),
-            ]
-            found.add(look.stamp[:3] for look in looks if look.stamp)
-            found.add(left.stamp[:3] for left in (*listing.legacy, *listing.probes))
-            for repository in listing.repositories.values():
-                found.add(partial.stamp[:3] for partial in repository.partials)
-        elif isinstance(listing, FolderListing):
-            found.add(left.stamp[:3] for lefts in listing.partials.values() for left in lefts)
+        if root.listing is not None:
+            found.add(locators.of(root).besides(root.listing))
     return found
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PLATFORMS = ("darwin", "linux")
+_SECRETS = ("TOKEN", "KEY", "SECRET", "PASSW", "CREDENTIAL")
 _TRUE = ("1", "ON", "YES", "TRUE")
 _VARIABLE = re.compile(r"\$(\w+|\{[^}]*\})")
 
@@ -40,6 +41,7 @@ class Host(NamedTuple):
     said_by: Mapping[str, str] = {}  # file and line of an engine's version, for errors
     passed_over: tuple[tuple[str, str], ...] = ()  # configuration that does not count, and why
     refused: str = ""  # why the user's own configuration was not read
+    given: tuple[str, ...] = ()  # options that a printed command has to repeat
 
     @classmethod
     def look(
@@ -60,6 +62,7 @@ class Host(NamedTuple):
         mistake in a configuration file.
         """
         added = dict(environment or {})
+        named_project = project
         variables = added if home is not None else {**os.environ, **added}
         if platform is not None and platform not in PLATFORMS:
             raise UsageError(f"no platform `{platform}`", hint="use `darwin` or `linux`")
@@ -99,6 +102,7 @@ class Host(NamedTuple):
             said_by={name: line for one in reversed(said) for name, line in one.said_by.items()},
             passed_over=tuple(row for one in said for row in one.passed_over),
             refused="".join(one.refused for one in said),
+            given=_given(named_project, added, engine_versions or {}),
         )
 
     def require_own_configuration(self) -> None:
@@ -176,20 +180,39 @@ class Host(NamedTuple):
 
     @property
     def options(self) -> str:
-        """Return what a command has to end with to mean this home again; nothing for one's own."""
-        named = ""
+        """Return what a command has to end with to mean this question again, a space before it.
+
+        Nothing for one's own home without options. Secrets are left out.
+        """
+        words: list[str] = []
         if self.named:
             inside = self.home.startswith(self.cwd.rstrip("/") + "/")
-            home = os.path.relpath(self.home, self.cwd) if inside else self.home
-            named = f" --home {shlex.quote(home)}"
-        ours = "darwin" if sys.platform == "darwin" else "linux"
-        return named + (f" --platform {self.platform}" if self.platform != ours else "")
+            words += ["--home", os.path.relpath(self.home, self.cwd) if inside else self.home]
+        if self.platform != ("darwin" if sys.platform == "darwin" else "linux"):
+            words += ["--platform", self.platform]
+        return "".join(f" {shlex.quote(word)}" for word in (*words, *self.given))
+
+    def command(self, *words: str) -> str:
+        """Return a command that can be pasted: it asks about this host again (law 13)."""
+        return " ".join(("cachedoctor", *(shlex.quote(word) for word in words))) + self.options
 
     def short(self, path: str) -> str:
         """Return `path` with this home as `~`."""
         if path == self.home or path.startswith(self.home.rstrip("/") + "/"):
             return "~" + path[len(self.home.rstrip("/")) :]
         return path
+
+
+def _given(
+    project: str | None, environment: Mapping[str, str], versions: Mapping[str, str]
+) -> tuple[str, ...]:
+    words = ["--project", project] if project is not None else []
+    for name, value in environment.items():
+        if not any(part in name for part in _SECRETS):
+            words += ["--env", f"{name}={value}"]
+    for name, value in versions.items():
+        words += ["--engine-version", f"{name}={value}"]
+    return tuple(words)
 
 
 def _may_be_there(path: str) -> bool:

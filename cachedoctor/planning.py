@@ -148,7 +148,7 @@ def absent_locked(report: Report) -> tuple[Finding, ...]:
         engine = engines.find(locked.engine)
         model = engine.table.model(locked.name)
         answer = readiness.ready(engine, report, (model,))
-        if answer.entry is None and answer.code == "CD101":
+        if answer.entry is None and answer.code == MissingFile.code:
             found.append(_absence(engine, model, report))
         elif answer.entry and answer.code == RefDangling.code:
             found += _unbranched(answer.entry, report)
@@ -165,7 +165,7 @@ def _absence(engine: Engine, model: Model, report: Report) -> Finding:
         raise RepairError(
             f"`{path}` is a link; nothing is written through it", hint="put a folder in its place"
         )
-    if layout in single.LOCATORS:
+    if locators.find(layout).single_file:
         if locked:
             claim = locked.demanded(claim)
         need = claim.needs.requirements[0]
@@ -220,7 +220,8 @@ def _resolved(finding: Finding, report: Report, network: Network) -> Repair:
         raise RepairError(f"{claim.repository} at {revision[:12]} is not as {where} demands: {why}")
     root = repair.root if repair else ""
     files = [(f.path, Proof("", f.bytes, f.digest)) for f in listing.files]
-    if finding.locator == "hub-cache":
+    layout = locators.of(entry)
+    if layout.has_revisions:
         path = entry.path.split("/snapshots/")[0]
         return hub.whole_model(claim, path, root, listing.commit, files)
     tokenizer = None
@@ -229,8 +230,9 @@ def _resolved(finding: Finding, report: Report, network: Network) -> Repair:
         promised = [(f.path, Proof("", f.bytes, f.digest)) for f in other.files]
         tokenizer = folder.Remote(other.commit, promised)
     model = folder.Remote(listing.commit, files)
-    noted = finding.locator in ("documents", "local-dir")
-    return folder.whole_folder(claim, finding.path, root, model, tokenizer, noted=noted)
+    return folder.whole_folder(
+        claim, finding.path, root, model, tokenizer, noted=layout.keeps_notes
+    )
 
 
 def _wanted_model(engine: Engine, model: Model, host: Host) -> tuple[str, str, Claim]:

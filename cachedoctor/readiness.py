@@ -118,7 +118,7 @@ def _obstacle(entry: Entry, claim: Claim, report: Report) -> tuple[str | None, s
         return (worst.code, worst.message) if worst else (None, status.value)
     if claim.needs.folder not in ("", entry.name):
         return RenamedFolder.code, f"{claim.engine} looks in `{claim.needs.folder}`"
-    if entry.locator == "hub-cache" and "main" not in entry.refs:
+    if locators.of(entry).has_revisions and "main" not in entry.refs:
         return RefDangling.code, "no branch `main` leads to this revision"
     return None, None
 

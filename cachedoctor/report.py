@@ -6,7 +6,7 @@ import os
 import textwrap
 from typing import TYPE_CHECKING
 
-from cachedoctor import rules
+from cachedoctor import locators, rules
 from cachedoctor.findings import Finding, Safety, Severity
 from cachedoctor.held import held, held_everywhere, reclaimable
 from cachedoctor.text import WIDTH, plural, printable, size
@@ -24,15 +24,6 @@ if TYPE_CHECKING:
 
 _INDENT = " " * 10
 _MODELS_WIDTH = 40
-_SAID = ("CD411",)  # notes that are said at once
-LAYOUTS = {
-    "hub-cache": "hub cache",
-    "openai-cdn": "OpenAI files",
-    "application-support": "Application Support",
-    "documents": "Documents",
-    "local-dir": "downloaded to a folder",
-    "ggml-folder": "GGML files",
-}
 
 
 def counts(findings: Sequence[Finding]) -> dict[Severity, int]:
@@ -70,9 +61,6 @@ def scan_lines(
     yield from findings_lines(report, verbose=verbose)
 
 
-_WORDS = {"CD109": "busy", "CD108": "unreadable", "CD110": "gone"}
-
-
 def verdict_line(verdict: Verdict, host: Host) -> str:
     """Return a preflight's one line."""
     place = printable(host.short(verdict.path or ""))
@@ -82,10 +70,10 @@ def verdict_line(verdict: Verdict, host: Host) -> str:
     rule = rules.find(verdict.code) if verdict.code else None
     word = rule.word if rule else "broken"
     command = verdict.cure
-    if command.startswith("cachedoctor "):
+    if command.startswith("cachedoctor ") and not command.endswith(host.options):
         command += host.options
-    if verdict.why == "not there":
-        return f"absent  {what}: not there; `{command}` fetches it"
+    if verdict.absent:
+        return f"absent  {what}: {printable(verdict.why or '')}; `{command}` fetches it"
     cost = ""
     if verdict.repair is not None and verdict.repair.safety is Safety.FETCHES:
         known = verdict.repair.fetch_bytes
@@ -101,12 +89,12 @@ def summary_lines(report: Report) -> Iterator[str]:
     if not report.entries:
         yield from ("", "no cache of a known engine is here")
     yield ""
-    if report.deep:
+    if report.question.deep:
         unknown = sum(checked.none for checked in report.checked.values())
         rest = f"; no evidence for {plural(unknown, 'file')}" if unknown else ""
         yield f"Checked: layout, sizes, headers, contents{rest}"
     else:
-        deeper = f"`cachedoctor verify{report.host.options}`"
+        deeper = f"`{report.host.command('verify')}`"
         yield f"Checked: layout, sizes, headers. Not checked: contents ({deeper})"
     yield from textwrap.wrap(_engines_counted(report) + counting(report.findings), WIDTH)
 
@@ -163,7 +151,7 @@ def _table(report: Report, engines: Sequence[str]) -> Iterator[str]:
     column = max((len(line) for lines in listed.values() for line in lines), default=0)
     for (users, root), entries in sorted(rows.items(), key=lambda row: (len(row[0][0]), row[0])):
         amount = size(held(entries).bytes)
-        place = LAYOUTS.get(entries[0].locator, entries[0].locator)
+        place = locators.of(entries[0]).title or entries[0].locator
         if not _is_usual(root, report.host):
             place = report.host.short(root)
         first, *more = listed[users, root]
@@ -299,7 +287,7 @@ def findings_lines(report: Report, *, verbose: bool) -> Iterator[str]:
             yield from finding_lines(finding)
         engine = next(iter(findings[0].engines), "")
         if any(repairable(finding) for finding in findings):
-            command = f"cachedoctor fix {engine}".rstrip() + report.host.options
+            command = report.host.command("fix", *([engine] if engine else []))
             yield f"{_INDENT}hint: `{command}`{_cost(findings)}"
     notes = [f for f in report.findings if f.severity is Severity.NOTE and not _at_once(f)]
     waste = [note for note in notes if rules.find(note.code).waste]
@@ -307,16 +295,16 @@ def findings_lines(report: Report, *, verbose: bool) -> Iterator[str]:
         total = size(reclaimable(waste, report.survey.entries))
         yield ""
         yield from _by_code("waste", waste)
-        yield f"{_INDENT}{total} in all: `cachedoctor fix --waste{report.host.options}`"
+        yield f"{_INDENT}{total} in all: `{report.host.command('fix', '--waste')}`"
     others = [note for note in notes if not rules.find(note.code).waste]
     if others and not verbose:
         yield ""
         yield from _by_code("notes", others)
-        yield f"{_INDENT}`cachedoctor scan -v{report.host.options}` lists them"
+        yield f"{_INDENT}`{report.host.command('scan', '-v')}` lists them"
 
 
 def _at_once(finding: Finding) -> bool:
-    return bool(finding.leaves) or finding.code in _SAID
+    return bool(finding.leaves) or rules.find(finding.code).said
 
 
 def finding_lines(finding: Finding) -> Iterator[str]:

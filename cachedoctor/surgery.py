@@ -50,13 +50,7 @@ def apply(plan: Plan, report: Report, network: Network) -> Outcome:
         raise RepairError(
             f"`{where}` cannot be changed: {error.strerror or error}", hint="nothing was changed"
         ) from error
-    again = doctor.scan(
-        report.host,
-        report.engines,
-        models=report.models,
-        lock=report.lock,
-        progress=network.progress,
-    )
+    again = doctor.answer(report.question.again(), progress=network.progress)
     cured = {(finding.code, finding.path) for finding in plan.cures}
     left = tuple(f for f in again.findings if (f.code, f.path) in cured)
     left += tuple(f for f in planning.absent_locked(again) if (f.code, f.path) in cured)
@@ -118,9 +112,7 @@ def empty(host: Host, before_s: float) -> None:
 
 def _again(plan: Plan, report: Report) -> Plan:
     """Return what of an accepted plan is left after interrupted fixes were finished."""
-    now = doctor.scan(
-        report.host, report.engines, models=report.models, lock=report.lock, deep=report.deep
-    )
+    now = doctor.answer(report.question)
     there = {(finding.code, finding.path): finding for finding in now.findings}
     known = {(finding.code, finding.path) for finding in report.findings}
     keys = [(finding.code, finding.path) for finding in plan.cures]

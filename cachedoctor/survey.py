@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor import engines, locators, quietly, untrusted
+from cachedoctor import engines, formats, locators, quietly, untrusted
 from cachedoctor.errors import FormatError, UsageError
 from cachedoctor.vocabulary import Artifact, Evidence, Requirement, Root, State, Survey, nearest
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from cachedoctor.engines import Engine
     from cachedoctor.host import Host
-    from cachedoctor.locators import Locator, Way, Ways
+    from cachedoctor.locators import Layout, Way, Ways
     from cachedoctor.lockfile import Lock
     from cachedoctor.vocabulary import Claim, Digest, Entry
 
@@ -80,7 +80,7 @@ def closed_named(host: Host, layouts: Collection[str]) -> tuple[str, str] | None
     return None
 
 
-def _barred(locator: Locator, path: str, way: Way, chosen: Sequence[Engine]) -> Root:
+def _barred(locator: Layout, path: str, way: Way, chosen: Sequence[Engine]) -> Root:
     """Return the root of which nothing can be seen, because of what is on the way to it."""
     users = tuple(engine.name for engine in chosen if locator.name in engine.locators)
     return Root(
@@ -102,7 +102,7 @@ def _known_engine(name: str, said_by: str) -> None:
         raise UsageError(f"{said_by}: no engine `{name}`{nearest(name, known)}")
 
 
-def _places(locator: Locator, host: Host, ways: Ways) -> Iterator[tuple[str, Way]]:
+def _places(locator: Layout, host: Host, ways: Ways) -> Iterator[tuple[str, Way]]:
     """Go through the roots that exist or may, each once however many names lead to it.
 
     A place that was named and lies on a volume which is not there counts as gone, too.
@@ -124,7 +124,7 @@ def _places(locator: Locator, host: Host, ways: Ways) -> Iterator[tuple[str, Way
 
 
 def _read(
-    locator: Locator,
+    locator: Layout,
     path: str,
     host: Host,
     chosen: Sequence[Engine],
@@ -150,7 +150,7 @@ def _read(
     return root._replace(entries=entries)
 
 
-def _locked(entry: Entry, lock: Lock, locator: Locator) -> Entry:
+def _locked(entry: Entry, lock: Lock, locator: Layout) -> Entry:
     """Add to an entry what a lock file demands of it."""
     model = lock.of(entry)
     if model is None:
@@ -162,7 +162,7 @@ def _locked(entry: Entry, lock: Lock, locator: Locator) -> Entry:
     return entry._replace(artifacts=tuple(artifacts.values()))
 
 
-def _claimed(entry: Entry, users: Sequence[Engine], host: Host, locator: Locator) -> Entry:
+def _claimed(entry: Entry, users: Sequence[Engine], host: Host, locator: Layout) -> Entry:
     """Add to an entry what the engines that would load it need, there or not."""
     claims = [claim for user in users if (claim := user.claim(entry, host)) is not None]
     if not claims:
@@ -215,7 +215,7 @@ def _expected(artifact: Artifact, claim: Claim, need: Requirement, entry: Entry)
 
 def _shards(artifact: Artifact) -> tuple[str, ...]:
     """Return the files that weights were split into, where `artifact` is their index."""
-    if artifact.format != "shard_index" or artifact.state is not State.PRESENT:
+    if not formats.is_index(artifact.format) or artifact.state is not State.PRESENT:
         return ()
     from cachedoctor.formats import shard_index
 
@@ -248,7 +248,7 @@ def _with_siblings(roots: list[Root]) -> list[Root]:
     hub: dict[str, Entry] = {}
     for root in roots:
         for entry in root.entries:
-            if root.locator == "hub-cache" and (entry.name not in hub or "main" in entry.refs):
+            if locators.of(root).has_revisions and (entry.name not in hub or "main" in entry.refs):
                 hub[entry.name] = entry
 
     def with_digests(entry: Entry) -> Entry:
@@ -272,7 +272,7 @@ def _with_siblings(roots: list[Root]) -> list[Root]:
 
     return [
         root
-        if root.locator == "hub-cache"
+        if locators.of(root).has_revisions
         else root._replace(entries=tuple(map(with_digests, root.entries)))
         for root in roots
     ]

@@ -55,6 +55,11 @@ class Verdict(NamedTuple):
         return f"cachedoctor fix {self.engine} {question}"
 
     @property
+    def absent(self) -> bool:
+        """Return whether there is no entry of the model, not even a broken one."""
+        return self.code == MissingFile.code and self.checked is None
+
+    @property
     def blocked(self) -> bool:
         """Return whether the machine keeps the engine from it: no file can help."""
         return bool(self.code) and rules.find(self.code or "").blocks

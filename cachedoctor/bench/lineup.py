@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import re
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import bridge, doctor, engines, readiness, verification
+from cachedoctor import bridge, catalog, doctor, engines, readiness, verification
 from cachedoctor.bench.outcome import LeftOut
 from cachedoctor.errors import UsageError
 from cachedoctor.rules import machine
@@ -23,12 +22,6 @@ if TYPE_CHECKING:
     from cachedoctor.host import Host
     from cachedoctor.verdict import Verdict
     from cachedoctor.vocabulary import Entry, Progress
-
-_MODULES = {
-    "whisper.cpp": "pywhispercpp",
-    "openai-whisper": "whisper",
-    "insanely-fast-whisper": "transformers",
-}
 
 
 class Contender(NamedTuple):
@@ -102,11 +95,11 @@ def _contender(
     if package is None:
         program = program or bridge.find(name)
         if program is None:
-            why = f"no `{bridge.PROGRAMS[name]}` beside cachedoctor"
+            why = f"no `{catalog.read(name).bridge}` beside cachedoctor"
             return LeftOut(name, verdict.model, EngineNotInstalled.code, why, bridge.INSTALL)
     elif program is None:
         program = sys.executable
-        if importlib.util.find_spec(_module(name)) is None:
+        if importlib.util.find_spec(catalog.read(name).module) is None:
             why = f"not installed here; `--python {name}=PATH` names where it is"
             return LeftOut(
                 name, verdict.model, EngineNotInstalled.code, why, f"pip install {package}"
@@ -163,11 +156,7 @@ def _files(entry: Entry) -> dict[str, str]:
 
 
 def _refused(verdict: Verdict) -> LeftOut:
-    if verdict.why == "not there":
+    if verdict.absent:
         return LeftOut(verdict.engine, verdict.model, MissingFile.code, "no model", verdict.cure)
     why = verdict.why or "not ready"
     return LeftOut(verdict.engine, verdict.model, verdict.code, why, verdict.cure)
-
-
-def _module(name: str) -> str:
-    return _MODULES.get(name, re.sub(r"[-.]", "_", name))

@@ -2,6 +2,8 @@
 
 ```
 engine = "faster-whisper"
+package = "faster-whisper"            # what brings it into a Python, and what to import;
+module = "faster_whisper"             # or `bridge`, the program that speaks for a framework
 versions = ["1.2.1"]                  # the releases the rows were read in
 source = "…"                          # where, for every row that names no source of its own
 sizes = { tiny = ["tiny"], … }        # a size is answered by the first model that is ready
@@ -82,6 +84,9 @@ class Table(NamedTuple):
     source: str
     platforms: tuple[str, ...] = ("darwin", "linux")
     removed: Mapping[str, str] = {}  # folder to the last version that read it
+    package: str = ""  # that brings the engine into a Python, empty where programs are linked
+    module: str = ""  # that is imported
+    bridge: str = ""  # the program that loads models for us where the engine is linked
 
     def model(self, name: str) -> Model:
         """Return the model that the engine calls `name`; raises `UsageError` with the nearest."""
@@ -232,6 +237,9 @@ def _table(raw: dict[str, Any]) -> Table:
         raw["source"],
         tuple(raw.get("platforms", ("darwin", "linux"))),
         dict(_each("removed", raw.get("removed", []), lambda row: (row["folder"], row["until"]))),
+        raw.get("package", ""),
+        raw.get("module", ""),
+        raw.get("bridge", ""),
     )
 
 

@@ -20,8 +20,8 @@ from cachedoctor.cli.options import (
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
-    from cachedoctor.doctor import Report
     from cachedoctor.planning import Plan
+    from cachedoctor.question import Question
     from cachedoctor.staging import Network
 
 
@@ -70,19 +70,24 @@ def command(
       cachedoctor fix CD502                    one kind of finding, notes too
       cachedoctor fix --lock models.lock       fetches exactly these revisions
     """
-    from cachedoctor import engines, planning, record, repair_report, rules, surgery
+    from cachedoctor import doctor, engines, planning, record, repair_report, rules, surgery
     from cachedoctor.cli import console
 
     network = _network(host, offline=offline, mirror=mirror, quiet=quiet)
-    codes, names = codes_and_engines(words)
-    _known(codes)
-    read_all = deep or lock is not None or any(rules.find(code).deep for code in codes)
-    found = _look(host, names, size, model, lock, codes, deep=read_all, network=network)
+    question = _question(host, words, size, model, lock)
+    read_all = any(rules.find(code).deep for code in question.codes)
+    question = question._replace(deep=deep or lock is not None or read_all)
+    found = doctor.answer(question, progress=network.progress)
     absent = planning.absent_locked(found)
     if size or model:
-        absent = planning.absent_model(found, names[0], size=size, model=model)
+        absent = planning.absent_model(found, question.engines[0], size=size, model=model)
     plan = planning.plan(
-        found, codes=codes, waste=waste, faults=not waste, absent=absent, network=network
+        found,
+        codes=question.codes,
+        waste=waste,
+        faults=not waste,
+        absent=absent,
+        network=network,
     )
     show = not quiet and format_ == "text"
     if show:
@@ -92,7 +97,7 @@ def command(
         if format_ == "json":
             click.echo(record.dumps(record.plan_json(plan, host)))
         code = 1 if plan.by_hand else 0
-        context.exit(console.code_for(host, names or engines.names(), code))
+        context.exit(console.code_for(host, question.engines or engines.names(), code))
     if dry_run or not (yes or _agreed(plan, text=show)):
         if format_ == "json":
             click.echo(record.dumps(record.plan_json(plan, host)))
@@ -132,41 +137,32 @@ def _known(codes: tuple[str, ...]) -> None:
             )
 
 
-def _look(
-    host: Host,
-    names: tuple[str, ...],
-    size: str | None,
-    model: str | None,
-    lock: str | None,
-    codes: tuple[str, ...],
-    *,
-    deep: bool,
-    network: Network,
-) -> Report:
-    from cachedoctor import doctor, engines, readiness
+def _question(
+    host: Host, words: tuple[str, ...], size: str | None, model: str | None, lock: str | None
+) -> Question:
+    from cachedoctor import engines, readiness
     from cachedoctor.errors import UsageError
+    from cachedoctor.question import Question
 
+    codes, names = codes_and_engines(words)
+    _known(codes)
+    question = Question(host, names, codes=codes)
     if lock is not None:
         from cachedoctor import locking
 
         if size or model:
             raise UsageError("--lock names the models itself; leave --size and --model out")
-        demanded = locking.read(lock)
-        return doctor.scan(
-            host, names, lock=demanded, deep=deep, codes=codes, progress=network.progress
+        return question._replace(lock=locking.read(lock))
+    if not (size or model):
+        return question
+    if len(names) != 1:
+        raise UsageError(
+            "--size and --model need exactly one engine",
+            hint="`cachedoctor fix faster-whisper --size small`",
         )
-    models: list[str] = []
-    if size or model:
-        if len(names) != 1:
-            raise UsageError(
-                "--size and --model need exactly one engine",
-                hint="`cachedoctor fix faster-whisper --size small`",
-            )
-        engine = engines.find(names[0])
-        models = [found.name for found in readiness.answers(engine, size=size, model=model)]
-    return doctor.scan(
-        host, names, models=models, deep=deep, codes=codes, progress=network.progress
-    )
+    engine = engines.find(names[0])
+    models = (found.name for found in readiness.answers(engine, size=size, model=model))
+    return question._replace(size=size, models=tuple(models))
 
 
 def _agreed(plan: Plan, *, text: bool) -> bool:

@@ -60,7 +60,7 @@ def command(
         warnings = dict.fromkeys(f for verdict in verdicts for f in verdict.warnings)
         console.warn(f"{found.code} {text.printable(found.message)}" for found in warnings)
     code = 0 if all(verdict.ready for verdict in verdicts) else 1
-    hidden = [verdict.engine for verdict in verdicts if verdict.code in ("CD108", "CD110")]
+    hidden = [verdict.engine for verdict in verdicts if verdict.unseen]
     click.get_current_context().exit(console.code_for(host, hidden, code) if hidden else code)
 
 

@@ -58,6 +58,7 @@ def command(
     from cachedoctor import doctor, engines, readiness, report
     from cachedoctor.cli import console
     from cachedoctor.findings import Severity
+    from cachedoctor.question import Question
 
     names, paths = engines_and_paths(words)
     chosen = [engines.find(name) for name in names or engines.names()]
@@ -72,12 +73,16 @@ def command(
         from cachedoctor import loading
 
         bridges = loading.programs(host)
-    result = doctor.scan(
+    question = Question(
         host,
-        [engine.name for engine in chosen] if names or models else (),
-        models=models,
-        paths=paths,
+        tuple(engine.name for engine in chosen) if names or models else (),
+        models=tuple(models),
+        size=size,
+        paths=tuple(paths),
         deep=deep,
+    )
+    result = doctor.answer(
+        question,
         cure_notes=verbose or format_ == "json",
         bridges=bridges,
         progress=console.progress(quiet=quiet),

@@ -70,18 +70,22 @@ def command(
     """
     from cachedoctor import doctor, engines, verification, verify_report
     from cachedoctor.cli import console
+    from cachedoctor.question import Question
 
     names, paths = engines_and_paths(words)
     shown = console.progress(quiet=quiet)
-    report = doctor.scan(
+    question = Question(
         host,
-        names,
-        paths=paths,
+        tuple(names),
+        paths=tuple(paths),
+        lock=_lock(lock),
         deep=True,
         fresh=fresh,
         max_age_s=seconds(max_age) if max_age else None,
+    )
+    report = doctor.answer(
+        question,
         network=_network(host, mirror) if online else None,
-        lock=_lock(lock),
         cure_notes=verbose or format_ == "json",
         progress=verification.Throttled(shown, _rate(max_rate)) if max_rate else shown,
     )

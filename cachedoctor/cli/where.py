@@ -37,6 +37,7 @@ def command(
     """
     from cachedoctor import doctor, engines, locators, readiness, record
     from cachedoctor.errors import CacheDoctorError, CannotLookError
+    from cachedoctor.rules.present import MissingFile
     from cachedoctor.text import printable
 
     engine = engines.find(name)
@@ -44,16 +45,16 @@ def command(
     report = doctor.scan(host, [name], cure_notes=False)
     if size or model:
         answer = readiness.ready(engine, report, models, size)
-        if answer.entry is None and answer.code != "CD101":
+        if answer.entry is None and answer.code != MissingFile.code:
             raise CannotLookError(
                 f"{name} {answer.model} cannot be looked for: {answer.why} (`{answer.path}`)",
-                hint=f"`cachedoctor scan {name}{host.options}` says more",
+                hint=f"`{host.command('scan', name)}` says more",
             )
         if answer.entry is None:
-            question = f"--size {size}" if size else f"--model {model}"
+            question = ("--size", size) if size else ("--model", model or "")
             raise CacheDoctorError(
                 f"{name} {answer.model} is not there; it would be at `{answer.path}`",
-                hint=f"`cachedoctor fix {name} {question}{host.options}` fetches it",
+                hint=f"`{host.command('fix', name, *question)}` fetches it",
             )
         paths = [answer.path or ""]
     else:

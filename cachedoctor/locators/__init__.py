@@ -6,12 +6,13 @@ manifest or address) is put into the artifacts here; what an engine needs of the
 
 from __future__ import annotations
 
+import enum
 import importlib
 import os
 import stat
 import zlib
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 from cachedoctor import holders, mounts, quietly
 from cachedoctor.locators._litter import evicted as evicted
@@ -40,29 +41,73 @@ BOOKS = ".cache/huggingface/download"  # where clients note what they downloaded
 LIVE_S = 600  # law 7: where a holder cannot be known, a younger partial counts as live
 
 
-class Locator(Protocol):
-    """One layout."""
+L = TypeVar("L")
 
-    name: str
+
+class Leaving(enum.Enum):
+    """What a place without models holds."""
+
+    DOWNLOADS = enum.auto()  # finished, and never moved to where they belong
+    COMPILED = enum.auto()  # made again when it is gone
+    PIECES = enum.auto()  # of files, to download faster the next time
+
+
+class Origin(NamedTuple):
+    """A repository at a commit, and the folder in it that an entry is."""
+
+    repository: str
+    commit: str
+    prefix: str = ""
+
+
+class Locator(Generic[L]):
+    """One layout, and what can be asked of it; `L` is what its roots list besides entries."""
+
+    name: ClassVar[str]
+    title: ClassVar[str] = ""  # for people, where the name is not enough
+    has_revisions: ClassVar[bool] = False  # a model has several, and branches that lead to them
+    single_file: ClassVar[bool] = False  # a model is one file
+    written_in_place: ClassVar[bool] = False  # clients write a file's final name from the start
+    keeps_notes: ClassVar[bool] = False  # clients fetch again what they have written nothing about
+    demands_notes: ClassVar[bool] = False  # offline, one file without a note is refused with all
+    compares_times: ClassVar[bool] = False  # a note counts only for a file not changed since
+    gets_stuck: ClassVar[bool] = False  # a partial as long as its file ends every download
+    mixes_variants: ClassVar[bool] = False  # a model's quantisations share one folder
+    packs_bundles: ClassVar[bool] = False  # bundles are published as archives
 
     def roots(self, host: Host) -> Iterator[str]:
-        """Name the folders on `host` where this layout may be, whether they exist or not."""
-        ...
+        """Yield the folders on `host` where this layout may be, whether they exist or not."""
+        raise NotImplementedError
 
     def read(self, path: str, host: Host, wanted: frozenset[str] | None) -> Root:
         """List the root at `path`; `wanted` names the only repositories, folders or files to list.
 
         Stat calls and small manifests only. Raises `OSError` when the root itself cannot be listed.
         """
-        ...
+        raise NotImplementedError
 
     def place(self, root: str, name: str) -> str:
         """Return where a repository, folder or file called `name` lies below `root`."""
-        ...
+        raise NotImplementedError
 
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return the artifact `name` that `entry` lacks, with what the layout promises of it."""
-        ...
+        raise NotImplementedError
+
+    def besides(self, listing: L) -> Iterator[tuple[int, ...]]:
+        """Yield device, inode and length of the files of a root that are in no model."""
+        yield from ()
+
+    def commit(self, entry: Entry, listing: L) -> str:
+        """Return the commit that an entry is of, or empty where nothing here tells."""
+        return entry.revision or ""
+
+    def origin(self, entry: Entry, listing: L) -> Origin | None:
+        """Return where on the hub exactly this entry came from, where something here tells."""
+        return None
+
+
+Layout: TypeAlias = Locator[Any]  # whatever it lists
 
 
 @cache
@@ -77,11 +122,25 @@ def names() -> tuple[str, ...]:
     )
 
 
-def find(name: str) -> Locator:
+@cache
+def find(name: str) -> Layout:
     """Return the layout called `name`."""
     module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
-    locator: Locator = module.LOCATOR
+    locator: Layout = module.LOCATOR
     return locator
+
+
+def of(place: Entry | Root) -> Layout:
+    """Return the layout of an entry or a root."""
+    return find(place.locator)
+
+
+def listed(kind: type[Locator[L]], root: Root) -> L | None:
+    """Return what a root of this kind of layout lists, `None` for another kind or an unread one."""
+    layout = find(root.locator)
+    if root.listing is None or not isinstance(layout, kind):
+        return None
+    return cast("L", root.listing)
 
 
 class Leftover(NamedTuple):
@@ -117,6 +176,34 @@ class LeavingsListing(NamedTuple):
     """What a place holds besides models."""
 
     leftovers: tuple[Leftover, ...]
+
+
+class ModelFolders(Locator[FolderListing]):
+    """The layouts in which a model is a folder or a file that no blob stands behind."""
+
+    def besides(self, listing: FolderListing) -> Iterator[tuple[int, ...]]:
+        """Yield the partials."""
+        return (left.stamp[:3] for lefts in listing.partials.values() for left in lefts)
+
+    def commit(self, entry: Entry, listing: FolderListing) -> str:
+        """Return the commit that all notes of an entry name, if it is one."""
+        notes = listing.metadata.get(entry.id, {}).values()
+        commits = {note.commit for note in notes if not note.error}
+        return commits.pop() if len(commits) == 1 else ""
+
+    def origin(self, entry: Entry, listing: FolderListing) -> Origin | None:
+        """Return the repository of the entry's model, at the commit that all notes name."""
+        commit = self.commit(entry, listing)
+        claim = entry.claims[0] if entry.claims else None
+        if not (claim and claim.repository and commit):
+            return None
+        return Origin(claim.repository, commit, claim.prefix)
+
+
+class Leavings(Locator[LeavingsListing]):
+    """The places that hold no models."""
+
+    leaves: ClassVar[Leaving]
 
 
 def digest_of(etag: str) -> Digest | None:

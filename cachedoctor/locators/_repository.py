@@ -182,8 +182,9 @@ def read(root: str, folder: str) -> Repository:
         if entry.name not in commits:
             seen.folder(entry.path)  # says what it is instead
     listed(locks, seen.notes_closed)
-    elsewhere = frozenset(e.name for e in snapshots if e.link and e.name in commits)
-    seen.outside += [(e.path, os.path.realpath(e.path)) for e in snapshots if e.name in elsewhere]
+    linked = os.path.islink(f"{path}/snapshots")
+    elsewhere = frozenset(e.name for e in snapshots if (linked or e.link) and e.name in commits)
+    seen.outside += [(e.path, os.path.realpath(e.path)) for e in snapshots if e.link]
     trees = _trees(f"{path}/trees", blobs, seen) if "trees" in parts else {}
     no_exist = tuple(_markers(f"{path}/.no_exist", seen)) if ".no_exist" in parts else ()
     return Repository(

@@ -21,7 +21,7 @@ import os
 from typing import TYPE_CHECKING
 
 from cachedoctor import quietly
-from cachedoctor.locators import FolderListing, entry_id, is_litter
+from cachedoctor.locators import FolderListing, ModelFolders, entry_id, is_litter
 from cachedoctor.locators._contents import BUNDLES, contents, is_folder, lost_folders
 from cachedoctor.vocabulary import Artifact, Entry, Root, State
 
@@ -33,10 +33,11 @@ if TYPE_CHECKING:
 _DEEPEST = 3  # folders below the root in which a model may lie
 
 
-class ApplicationSupport:
+class ApplicationSupport(ModelFolders):
     """One folder a model, one bundle a network."""
 
     name = "application-support"
+    title = "Application Support"
 
     def roots(self, host: Host) -> Iterator[str]:
         """Name FluidAudio's folder and those of sandboxed apps; there is none but on a Mac."""

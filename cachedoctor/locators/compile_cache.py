@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor.locators import LeavingsListing, Leftover, stamp_of
+from cachedoctor.locators import Leaving, Leavings, LeavingsListing, Leftover, stamp_of
 from cachedoctor.locators._contents import folders, weight
 from cachedoctor.vocabulary import Artifact, Root, State
 
@@ -29,10 +29,11 @@ if TYPE_CHECKING:
 _NAME = "com.apple.e5rt.e5bundlecache"
 
 
-class CompileCache:
+class CompileCache(Leavings):
     """One folder an app, no models."""
 
     name = "compile-cache"
+    leaves = Leaving.COMPILED
 
     def roots(self, host: Host) -> Iterator[str]:
         """Name the folder of caches; there is none but on a Mac."""

@@ -24,7 +24,7 @@ import os
 from typing import TYPE_CHECKING
 
 from cachedoctor import quietly
-from cachedoctor.locators import BOOKS, FolderListing, entry_id, is_litter, reason
+from cachedoctor.locators import BOOKS, FolderListing, ModelFolders, entry_id, is_litter, reason
 from cachedoctor.locators._contents import (
     BUNDLES,
     books,
@@ -57,10 +57,14 @@ _BASES = (
 )
 
 
-class Documents:
+class Documents(ModelFolders):
     """One folder a repository, below the folder of its organisation."""
 
     name = "documents"
+    title = "Documents"
+    keeps_notes = True
+    demands_notes = True
+    gets_stuck = True
 
     def roots(self, host: Host) -> Iterator[str]:
         """Name the default, apps' own bases and those of sandboxed apps; none but on a Mac."""

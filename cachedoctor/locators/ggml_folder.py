@@ -25,7 +25,7 @@ import os
 from typing import TYPE_CHECKING
 
 from cachedoctor import quietly
-from cachedoctor.locators import FolderListing, entry_id, evicted, is_litter
+from cachedoctor.locators import FolderListing, ModelFolders, entry_id, evicted, is_litter
 from cachedoctor.locators._contents import BUNDLES, contents
 from cachedoctor.vocabulary import Artifact, Entry, Root, State
 
@@ -49,10 +49,14 @@ def pywhispercpp_folder(host: Host) -> str:
     return os.path.join(data, "pywhispercpp", "models")
 
 
-class GgmlFolder:
+class GgmlFolder(ModelFolders):
     """One file a model."""
 
     name = "ggml-folder"
+    title = "GGML files"
+    single_file = True
+    written_in_place = True
+    packs_bundles = True
 
     def roots(self, host: Host) -> Iterator[str]:
         """Name the folders of the bindings and scripts, and the project's."""

@@ -26,7 +26,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from cachedoctor import holders, quietly
 from cachedoctor.locators import (
     Leftover,
+    Locator,
     Look,
+    Origin,
     _repository,
     entry_id,
     evicted,
@@ -82,10 +84,12 @@ def folder_name(repository: str) -> str:
     return "models--" + repository.replace("/", "--")
 
 
-class HubCache:
+class HubCache(Locator[HubListing]):
     """The layout of `huggingface_hub` and everything that uses its cache."""
 
     name = "hub-cache"
+    title = "hub cache"
+    has_revisions = True
 
     def roots(self, host: Host) -> Iterator[str]:
         """Name the hub cache, and the project's `models/` that serves as a `download_root`."""
@@ -137,6 +141,24 @@ class HubCache:
             digest=digest,
             evidence=Evidence.TREE,
         )
+
+    def besides(self, listing: HubListing) -> Iterator[tuple[int, ...]]:
+        """Yield payloads, blobs that nothing leads to, partials, and what clients left."""
+        loose = (
+            listing.repositories[folder].blobs[name]
+            for folder, names in listing.unlinked.items()
+            for name in names
+        )
+        yield from (look.stamp[:3] for look in (*listing.store.values(), *loose) if look.stamp)
+        yield from (left.stamp[:3] for left in (*listing.legacy, *listing.probes))
+        for repository in listing.repositories.values():
+            yield from (partial.stamp[:3] for partial in repository.partials)
+
+    def origin(self, entry: Entry, listing: HubListing) -> Origin | None:
+        """Return the repository and commit that an entry's own path names."""
+        if not entry.revision or listing.of(entry).kind != "model":
+            return None
+        return Origin(entry.name, entry.revision)
 
 
 LOCATOR = HubCache()
@@ -218,8 +240,8 @@ def _entries(root: str, repository: Repository, snapshots: Mapping[str, Links]) 
     title = prefix + repository.name
     for commit, links in snapshots.items():
         yield Entry(
-            entry_id("hub-cache", root, f"{title}@{commit}"),
-            "hub-cache",
+            entry_id(HubCache.name, root, f"{title}@{commit}"),
+            HubCache.name,
             root,
             f"{repository.path}/snapshots/{commit}",
             repository.name,
@@ -230,8 +252,8 @@ def _entries(root: str, repository: Repository, snapshots: Mapping[str, Links]) 
         )
     if not repository.commits:
         yield Entry(
-            entry_id("hub-cache", root, title),
-            "hub-cache",
+            entry_id(HubCache.name, root, title),
+            HubCache.name,
             root,
             repository.path,
             repository.name,

@@ -21,7 +21,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor.locators import BOOKS, FolderListing, entry_id
+from cachedoctor.locators import BOOKS, FolderListing, ModelFolders, entry_id
 from cachedoctor.locators._contents import (
     BUNDLES,
     Books,
@@ -40,10 +40,14 @@ if TYPE_CHECKING:
     from cachedoctor.locators import Leftover, Metadata
 
 
-class LocalDir:
+class LocalDir(ModelFolders):
     """A folder of model folders; one that is a model itself counts as such."""
 
     name = "local-dir"
+    title = "downloaded to a folder"
+    keeps_notes = True
+    compares_times = True
+    mixes_variants = True
 
     def roots(self, host: Host) -> Iterator[str]:
         """Name lightning-whisper-mlx's folder, which lies in whatever folder it was run from."""

@@ -17,7 +17,7 @@ import os
 from typing import TYPE_CHECKING
 
 from cachedoctor import quietly, untrusted
-from cachedoctor.locators import entry_id, evicted, is_litter, look
+from cachedoctor.locators import Locator, entry_id, evicted, is_litter, look
 from cachedoctor.vocabulary import Artifact, Entry, Root, State
 
 if TYPE_CHECKING:
@@ -63,10 +63,13 @@ def _ends_whole(artifact: Artifact) -> bool:
         return False
 
 
-class OpenAICdn:
+class OpenAICdn(Locator[None]):
     """A flat folder of `<name>.pt`."""
 
     name = "openai-cdn"
+    title = "OpenAI files"
+    single_file = True
+    written_in_place = True
 
     def roots(self, host: Host) -> Iterator[str]:
         """Name the two default folders and the project's."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor.locators import LeavingsListing, Leftover, stamp_of
+from cachedoctor.locators import Leaving, Leavings, LeavingsListing, Leftover, stamp_of
 from cachedoctor.vocabulary import Artifact, Root, State
 
 if TYPE_CHECKING:
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     from cachedoctor.vocabulary import Entry
 
 
-class Temporary:
+class Temporary(Leavings):
     """Loose files of unknown origin, no models."""
 
     name = "temporary"
+    leaves = Leaving.DOWNLOADS
 
     def roots(self, host: Host) -> Iterator[str]:
         """Name the temporary folder; of a home that was named, only with `--env TMPDIR=…`."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor.locators import LeavingsListing, Leftover, stamp_of
+from cachedoctor.locators import Leaving, Leavings, LeavingsListing, Leftover, stamp_of
 from cachedoctor.locators._contents import folders, weight
 from cachedoctor.vocabulary import Artifact, Root, State
 
@@ -32,10 +32,11 @@ if TYPE_CHECKING:
 _KINDS = ("chunk_cache", "shard_cache", "staging")
 
 
-class XetCache:
+class XetCache(Leavings):
     """Pieces of files, no models."""
 
     name = "xet-cache"
+    leaves = Leaving.PIECES
 
     def roots(self, host: Host) -> Iterator[str]:
         """Name the folder that hf_xet uses."""

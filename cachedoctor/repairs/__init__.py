@@ -11,6 +11,7 @@ import os
 import shlex
 from typing import TYPE_CHECKING
 
+from cachedoctor import locators
 from cachedoctor.findings import Repair, Safety, SetAside
 from cachedoctor.locators import inside
 from cachedoctor.repairs import folder, hub, single
@@ -33,9 +34,10 @@ def restore(finding: Finding, survey: Survey, *, resume: bool = False) -> Repair
         return None
     at.sort(key=lambda pair: not pair[0].claims)
     entry, artifact = at[0]
-    if entry.locator == "hub-cache":
+    layout = locators.of(entry)
+    if layout.has_revisions:
         return hub.restore_blob(finding, survey, at)
-    if entry.locator in single.LOCATORS and artifact.name == entry.name:
+    if layout.single_file and artifact.name == entry.name:
         return single.restore_file(finding, survey, entry, artifact, begun=resume)
     return folder.restore_in_folder(survey, entry, artifact)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor import disk
+from cachedoctor import disk, formats
 from cachedoctor.findings import (
     CdnFetch,
     Guard,
@@ -43,7 +43,7 @@ def copies(artifacts: Iterable[Artifact], target: str, size: int | None = None) 
 
 
 def need_of(name: str, sources: tuple[Source, ...], format_: str | None) -> Need:
-    return Need(name, sources, (Proof("", None, None, format_),), folder=format_ == "coreml")
+    return Need(name, sources, (Proof("", None, None, format_),), folder=formats.is_bundle(format_))
 
 
 def built(

@@ -6,10 +6,11 @@ import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from cachedoctor import formats, locators
 from cachedoctor.errors import FormatError
 from cachedoctor.findings import HubFetch, LocalCopy, Need, Proof, Put, Rename, Text
-from cachedoctor.formats import find_bundle
-from cachedoctor.locators import BOOKS, FolderListing
+from cachedoctor.locators import BOOKS, ModelFolders
+from cachedoctor.locators.hub_cache import HubCache
 from cachedoctor.repairs._build import built, folders, need_of, out_of_the_way, sentence
 from cachedoctor.vocabulary import State
 
@@ -35,12 +36,14 @@ def restore_in_folder(survey: Survey, entry: Entry, artifact: Artifact) -> Repai
         sources.append(finished)
     for (files, known), why in _siblings(survey, entry, claim, owner):
         sources.append(LocalCopy(files, why, known))
-    whole = owner.bundle or owner.format == "coreml"  # a file may be where the bundle belongs
+    whole = owner.bundle or formats.is_bundle(
+        owner.format
+    )  # a file may be where the bundle belongs
     remote = claim.prefix + owner.name + ("/" if whole else "")
     tokenizer = claim.tokenizer and owner.name in _tokenizer_names(claim)
     repository = claim.tokenizer if tokenizer else claim.repository
     if repository and not (
-        whole and entry.locator == "ggml-folder"
+        whole and locators.of(entry).packs_bundles
     ):  # encoders are published packed
         remote = owner.name if tokenizer else remote
         revision = "main" if tokenizer else _commit_of(survey, entry)
@@ -88,7 +91,7 @@ def whole_folder(
     for requirement in claim.needs.requirements:
         name, format_ = requirement.names[0], requirement.formats[0]
         repository, remote, place, above = claim.repository, model, path, base
-        wanted = claim.prefix + name + ("/" if format_ == "coreml" else "")
+        wanted = claim.prefix + name + ("/" if formats.is_bundle(format_) else "")
         if requirement.tokenizer and claim.tokenizer_folders and tokenizer:
             place = above = claim.tokenizer_folders[0]
             repository, remote, wanted = claim.tokenizer, tokenizer, name
@@ -145,10 +148,10 @@ def _siblings(
     """Find the same bundle or file in the engine's other folder, then in the hub cache."""
     tokenizer = claim.tokenizer and owner.name in _tokenizer_names(claim)
     repository, above = (claim.tokenizer, "") if tokenizer else (claim.repository, claim.prefix)
-    for other in survey.answering((claim.engine, claim.model), ("hub-cache", repository)):
+    for other in survey.answering((claim.engine, claim.model), (HubCache.name, repository)):
         if other.id == entry.id:
             continue
-        hub = other.locator == "hub-cache" and other.name == repository
+        hub = locators.of(other).has_revisions and other.name == repository
         prefix = (above if hub else "") + owner.name
         mine = [a for a in other.artifacts if a.name == prefix or a.name.startswith(prefix + "/")]
         files = [a for a in mine if not a.bundle]
@@ -173,8 +176,8 @@ def _with_partials(survey: Survey, entry: Entry, owner: Artifact) -> LocalCopy |
         if a.name.startswith(inside) and a.state is State.PRESENT
     }
     proofs = []
-    listing = survey.root_of(entry).listing
-    if isinstance(listing, FolderListing):
+    listing = locators.listed(ModelFolders, survey.root_of(entry))
+    if listing is not None:
         for partial in listing.partials.get(entry.id, ()):
             mine = partial.name == owner.name or partial.name.startswith(inside)
             if mine and partial.digest and partial.bytes:
@@ -186,15 +189,14 @@ def _with_partials(survey: Survey, entry: Entry, owner: Artifact) -> LocalCopy |
 
 def _commit_of(survey: Survey, entry: Entry) -> str:
     """Return the commit that all notes of an entry name, or `main` where they name none or two."""
-    listing = survey.root_of(entry).listing
-    notes = listing.metadata.get(entry.id, {}) if isinstance(listing, FolderListing) else {}
-    commits = {note.commit for note in notes.values() if not note.error}
-    return commits.pop() if len(commits) == 1 else "main"
+    root = survey.root_of(entry)
+    known = locators.of(root).commit(entry, root.listing) if root.listing is not None else ""
+    return known or "main"
 
 
 def _is_whole(path: str) -> bool:
     try:
-        find_bundle("coreml").inspect(path)
+        formats.find_bundle("coreml").inspect(path)
     except (FormatError, OSError):
         return False
     return True

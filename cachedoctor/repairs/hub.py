@@ -21,8 +21,8 @@ from cachedoctor.findings import (
     SetAside,
     Text,
 )
-from cachedoctor.locators import inside
-from cachedoctor.locators.hub_cache import COMMIT, HubListing, repository_folder
+from cachedoctor.locators import inside, listed
+from cachedoctor.locators.hub_cache import COMMIT, HubCache, repository_folder
 from cachedoctor.repairs._build import built, copies, folders, out_of_the_way, sentence
 from cachedoctor.vocabulary import SILENT, State
 
@@ -346,10 +346,10 @@ def _complete(entry: Entry) -> bool:
 
 
 def _repository(entry: Entry, survey: Survey) -> Repository:
-    listing = survey.root_of(entry).listing
-    if isinstance(listing, HubListing):
-        return listing.of(entry)
-    raise LookupError(entry.id)
+    listing = listed(HubCache, survey.root_of(entry))
+    if listing is None:
+        raise LookupError(entry.id)
+    return listing.of(entry)
 
 
 def _text_of(path: str) -> str:

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from cachedoctor.findings import Finding, Repair, Source
     from cachedoctor.vocabulary import Artifact, Claim, Entry, Survey
 
-LOCATORS = ("openai-cdn", "ggml-folder")  # layouts in which a model is one file
-
 
 def restore_file(
     finding: Finding, survey: Survey, entry: Entry, artifact: Artifact, *, begun: bool

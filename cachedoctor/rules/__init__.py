@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from cachedoctor import formats, untrusted
 from cachedoctor.errors import Fault, FormatError
 from cachedoctor.findings import Finding, Severity, Subject
+from cachedoctor.locators import Locator
 from cachedoctor.locators.hub_cache import repository_folder
 from cachedoctor.vocabulary import WEIGHTS, State
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from cachedoctor.findings import Circumstance, Repair
     from cachedoctor.host import Host
+    from cachedoctor.locators import Layout
     from cachedoctor.vocabulary import Artifact, Entry, Root, Status, Survey
 
 
@@ -148,7 +150,7 @@ class Examination:
 
     def _read(self, artifact: Artifact) -> FormatError | None:
         try:
-            if artifact.format == "coreml":
+            if artifact.format and formats.is_bundle(artifact.format):
                 if not artifact.bundle:
                     return FormatError(Fault.HOLLOW, "is a file where a bundle belongs")
                 formats.find_bundle(artifact.format).inspect(artifact.file)
@@ -165,11 +167,10 @@ class Examination:
                 reader = formats.find(artifact.format)
                 reader.read(file, artifact.size_bytes)
                 whole = artifact.size_bytes == artifact.expected_bytes and not self.deep
-                if artifact.format == "json_text" and not whole:
-                    from cachedoctor.formats import json_text
-
+                parse = None if whole else formats.parser(artifact.format)
+                if parse is not None:
                     file.seek(0)
-                    json_text.parse(file, artifact.size_bytes)
+                    parse(file, artifact.size_bytes)
         except FormatError as error:
             return error
         except (ArithmeticError, LookupError, MemoryError, ValueError, struct.error) as error:
@@ -212,6 +213,7 @@ class Rule:
     cure_order: ClassVar[int] = 0  # what is higher is cured later
     deep: ClassVar[bool] = False  # found only where every byte was read
     warns: ClassVar[bool] = False  # said by `preflight` although the model is ready
+    said: ClassVar[bool] = False  # its notes are listed like errors
     blocks: ClassVar[bool] = False  # of the machine: no file can help
     unseen: ClassVar[bool] = False  # what it names may be there: nothing is fetched for it
     word: ClassVar[str] = "broken"  # what `preflight` calls a model for it
@@ -234,7 +236,10 @@ class Rule:
         kind, *words = self.manual
         many = {"{links}": finding.links or (finding.path,), "{engines}": finding.engines}
         command = [each for word in words for each in many.get(word, (word,))]
-        return repairs.manual(kind, *(word.replace("{path}", finding.path) for word in command))
+        words = [word.replace("{path}", finding.path) for word in command]
+        if words[0] != "cachedoctor":
+            return repairs.manual(kind, *words)
+        return repairs.manual(kind)._replace(describe=seen.host.command(*words[1:]))
 
     @classmethod
     def title(cls) -> str:
@@ -309,6 +314,12 @@ class SetsAside:
 
 class EntryRule(Rule):
     """A rule that checks one entry, of which an engine or a notable file gives reason to ask."""
+
+    applies_to: ClassVar[type[Layout]] = Locator
+
+    def applies(self, layout: Layout) -> bool:
+        """Return whether the rule is about entries of a layout."""
+        return isinstance(layout, self.applies_to)
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Go through what is wrong with `entry`."""

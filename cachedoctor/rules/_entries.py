@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor.locators import FolderListing
+from cachedoctor.locators import ModelFolders, listed
 from cachedoctor.vocabulary import WEIGHTS, State
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ def is_folder(entry: Entry) -> bool:
 
 def any_begun(entry: Entry, seen: Examination) -> bool:
     """Say whether a part of a download lies in, or is noted for, an entry."""
-    listing = seen.survey.root_of(entry).listing
-    return isinstance(listing, FolderListing) and bool(listing.partials.get(entry.id))
+    folders = listed(ModelFolders, seen.survey.root_of(entry))
+    return folders is not None and bool(folders.partials.get(entry.id))
 
 
 def outdated(entry: Entry, artifact: Artifact) -> FileSet | None:

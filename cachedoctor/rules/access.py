@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from cachedoctor import holders
 from cachedoctor.findings import Circumstance, Severity
-from cachedoctor.locators import FolderListing, held, inside
-from cachedoctor.locators.hub_cache import HubListing, holder
+from cachedoctor.locators import ModelFolders, held, inside, listed, of
+from cachedoctor.locators.hub_cache import HubCache, holder
 from cachedoctor.rules import EntryRule, RootRule
 from cachedoctor.rules._entries import missing, nothing_in
 from cachedoctor.vocabulary import State, Status
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from cachedoctor.findings import Finding, Repair
     from cachedoctor.rules import Examination
     from cachedoctor.vocabulary import Entry, Root
-
-_IN_PLACE = ("openai-cdn", "ggml-folder")  # layouts whose clients write the final name
 
 
 class Evicted(EntryRule):
@@ -78,14 +76,14 @@ class Unreadable(RootRule):
         for entry in root.entries:
             if entry.notable:
                 yield from self._of_entry(entry, seen)
-        if isinstance(root.listing, FolderListing):
+        if folders := listed(ModelFolders, root):
             by_id = {entry.id: entry for entry in root.entries}
-            for key, closed in root.listing.closed.items():
+            for key, closed in folders.closed.items():
                 for path, why in closed:
                     yield self._notes(path, why, (by_id[key],))
-        if isinstance(root.listing, HubListing):
+        if hub := listed(HubCache, root):
             revisions = seen.revisions(root)
-            for repository in root.listing.repositories.values():
+            for repository in hub.repositories.values():
                 mine = revisions.get(repository.path, ())
                 for path, why in repository.unreadable:
                     message = f"the folder cannot be read: {why}"
@@ -166,9 +164,9 @@ class InProgress(RootRule):
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Ask for a holder only where something is amiss: that opens files."""
-        if isinstance(root.listing, HubListing):
+        if hub := listed(HubCache, root):
             revisions = seen.revisions(root)
-            for repository in root.listing.repositories.values():
+            for repository in hub.repositories.values():
                 mine = revisions.get(repository.path, ())
                 amiss = any(missing(entry) or nothing_in(entry) for entry in mine)
                 broken = any(ref.text not in repository.commits for ref in repository.refs)
@@ -176,20 +174,20 @@ class InProgress(RootRule):
                     path = holder(repository)
                     if path:
                         yield self.about(path, mine, "a download is running: its lock is held")
-        elif isinstance(root.listing, FolderListing):
+        elif folders := listed(ModelFolders, root):
             by_id = {entry.id: entry for entry in root.entries}
-            for key, partials in root.listing.partials.items():
+            for key, partials in folders.partials.items():
                 for partial in partials:
                     if held(partial.path, partial.stamp, time.time()):
                         message = "a download is running: its partial is being written"
                         yield self.about(partial.path, (by_id[key],), message)
-            for key, locks in root.listing.locks.items():
-                begun = missing(by_id[key]) or root.listing.partials.get(key)
+            for key, locks in folders.locks.items():
+                begun = missing(by_id[key]) or folders.partials.get(key)
                 for lock in locks if begun else ():
                     if holders.lock_held(lock):
                         message = "a download is running: its lock is held"
                         yield self.about(lock, (by_id[key],), message)
-        if root.locator in _IN_PLACE:
+        if of(root).written_in_place:
             yield from self._in_place(root)
 
     def _in_place(self, root: Root) -> Iterator[Finding]:

@@ -9,8 +9,8 @@ from cachedoctor import untrusted
 from cachedoctor.errors import FormatError
 from cachedoctor.findings import Circumstance, Severity
 from cachedoctor.formats import find
-from cachedoctor.locators import inside
-from cachedoctor.locators.hub_cache import HubListing
+from cachedoctor.locators import inside, listed
+from cachedoctor.locators.hub_cache import HubCache
 from cachedoctor.rules import EntryRule, Restores
 from cachedoctor.rules._entries import missing, other_layout, span
 from cachedoctor.vocabulary import WEIGHTS, State, Status
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cachedoctor.findings import Finding, Repair
+    from cachedoctor.locators import Layout
     from cachedoctor.rules import Examination
     from cachedoctor.vocabulary import Artifact, Claim, Entry
 
@@ -91,7 +92,8 @@ class RenamedFolder(EntryRule):
             mine = [files for files in claim.others if files.folder == entry.name]
             old = span(mine[0]) if mine else "another version"
             since = span(claim.needs._replace(since=_first(claim)))
-            newer = next((e for e in seen.survey.entries if e.path == target), None)
+            there = seen.survey.answering((entry.locator, wanted))
+            newer = next((e for e in there if e.path == target), None)
             if _in_container(entry.path):
                 continue
             if newer is not None and (missing(newer) or seen.faults(newer)):
@@ -138,10 +140,12 @@ class MixedVariants(Restores, EntryRule):
     slug = "mixed-variants"
     status = Status.CORRUPT
 
+    def applies(self, layout: Layout) -> bool:
+        """Return whether a model's quantisations share one folder."""
+        return layout.mixes_variants
+
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Compare `quantization` in the configuration with the names in the weights."""
-        if entry.locator != "local-dir":
-            return
         files = {a.name: a for a in entry.artifacts if a.state is State.PRESENT}
         config, weights = files.get("config.json"), files.get("weights.npz")
         if config is None or weights is None:
@@ -214,9 +218,9 @@ class OtherEnginesLayout(Restores, EntryRule):
 
 def _linked_folders(entry: Entry, seen: Examination) -> list[tuple[str, str]]:
     """Return the folders of an entry that are links out of its root, and where they lead."""
-    listing = seen.survey.root_of(entry).listing
-    if isinstance(listing, HubListing):
-        found = listing.of(entry).outside
+    hub = listed(HubCache, seen.survey.root_of(entry))
+    if hub is not None:
+        found = hub.of(entry).outside
         return [(path, to) for path, to in found if not inside(to, entry.root)]
     if os.path.islink(entry.path) and not entry.revision and os.path.isdir(entry.path):
         real = os.path.realpath(entry.path)

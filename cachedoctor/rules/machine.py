@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor import disk, installed, quietly
+from cachedoctor import catalog, disk, installed, quietly
 from cachedoctor.findings import Severity, Subject
 from cachedoctor.host import config_folder
 from cachedoctor.locators import hub_cache, openai_cdn
-from cachedoctor.locators.hub_cache import HubListing
-from cachedoctor.rules import RootRule, Rule, SurveyRule
+from cachedoctor.rules import Rule, SurveyRule
+from cachedoctor.rules._kinds import HubRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cachedoctor.catalog import Model
     from cachedoctor.findings import Finding, Repair
     from cachedoctor.host import Host
+    from cachedoctor.locators.hub_cache import HubListing
     from cachedoctor.rules import Examination
     from cachedoctor.vocabulary import Root
 
@@ -27,7 +28,7 @@ _HUB = "huggingface_hub"
 _MOVED_BY_XDG = (hub_cache.LOCATOR.name, openai_cdn.LOCATOR.name)
 
 
-class MixedClientHazard(RootRule):
+class MixedClientHazard(HubRule):
     """An older client that was named would harm this cache when it deletes.
 
     The cache has a store that its repositories share, since huggingface_hub 1.32. Older versions
@@ -43,10 +44,8 @@ class MixedClientHazard(RootRule):
     severity = Severity.WARNING
     warns = True
 
-    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+    def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
         """Compare the version in each Python that was named with `--python`."""
-        if not isinstance(root.listing, HubListing):
-            return
         pythons = seen.host.pythons.items()
         for engine, python in ((name, path) for name, path in pythons if package_of(name)):
             version = installed.release(python, _HUB)
@@ -74,6 +73,7 @@ class EnvironmentTrap(SurveyRule):
     slug = "environment-trap"
     severity = Severity.WARNING
     warns = True
+    said = True
 
     def check(self, seen: Examination) -> Iterator[Finding]:
         """Report each variable of the host that is such a trap."""
@@ -194,9 +194,7 @@ def no_room(
 
 def package_of(engine: str) -> str | None:
     """Return the Python package that is or brings an engine; `None` where programs are linked."""
-    return {"whisper.cpp": "pywhispercpp", "whisperkit": None, "fluidaudio": None}.get(
-        engine, engine
-    )
+    return catalog.read(engine).package or None
 
 
 def _has_store(hub: str) -> bool:

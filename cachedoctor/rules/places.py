@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from cachedoctor.findings import Circumstance, Severity
-from cachedoctor.locators.hub_cache import HubListing
+from cachedoctor.locators import listed
+from cachedoctor.locators.hub_cache import HubCache
 from cachedoctor.rules import RootRule
 from cachedoctor.vocabulary import State, Status
 
@@ -51,9 +52,9 @@ class PlaceGone(RootRule):
                 unit="folder",
                 shows=Circumstance.GONE,
             )
-        if isinstance(root.listing, HubListing):
+        if hub := listed(HubCache, root):
             revisions = seen.revisions(root)
-            for repository in root.listing.repositories.values():
+            for repository in hub.repositories.values():
                 for path, stand in repository.lost:
                     if stand.kind != "text":
                         aim = stand.target or "an alias of the Finder's"
@@ -105,9 +106,9 @@ class LinkAsText(RootRule):
                 unit="folder",
                 shows=Circumstance.GONE,
             )
-        if isinstance(root.listing, HubListing):
+        if hub := listed(HubCache, root):
             revisions = seen.revisions(root)
-            for repository in root.listing.repositories.values():
+            for repository in hub.repositories.values():
                 for path, stand in repository.lost:
                     if stand.kind == "text":
                         mine = revisions.get(repository.path, ())

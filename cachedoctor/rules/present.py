@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from cachedoctor.errors import Fault
 from cachedoctor.findings import Circumstance, Severity
+from cachedoctor.locators import of
+from cachedoctor.locators.hub_cache import HubCache
 from cachedoctor.rules import EntryRule, Restores
 from cachedoctor.rules._entries import (
     any_begun,
@@ -57,7 +59,7 @@ class MissingFile(Restores, EntryRule):
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report each required file that is not there, unless another rule says it better."""
-        if entry.locator == "hub-cache" and nothing_in(entry):
+        if of(entry).has_revisions and nothing_in(entry):
             return
         if is_folder(entry) and entry.nothing_here and not entry.promises:
             if any_begun(entry, seen):
@@ -76,7 +78,6 @@ class MissingFile(Restores, EntryRule):
                     expected=artifact.expected_bytes,
                     unit="bytes" if artifact.expected_bytes else None,
                 )
-
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
         """Restore the file, or fetch the whole model where none of it is here."""
@@ -203,6 +204,7 @@ class EmptySnapshot(EntryRule):
     mlverse/hfhub issue 9.
     """
 
+    applies_to = HubCache
     code = "CD105"
     slug = "empty-snapshot"
     status = mild_status = Status.INCOMPLETE
@@ -217,7 +219,7 @@ class EmptySnapshot(EntryRule):
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report an entry of a known engine that holds no file at all."""
-        if not (entry.claims and entry.locator == "hub-cache" and nothing_in(entry)):
+        if not (entry.claims and nothing_in(entry)):
             return
         if entry.revision or holds_any(os.path.join(entry.path, "blobs")):
             what = "the snapshot is empty" if entry.revision else "the repository has no snapshot"

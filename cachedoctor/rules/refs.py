@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cachedoctor.findings import Circumstance, Severity
-from cachedoctor.locators.hub_cache import BRANCH, COMMIT, HubListing
-from cachedoctor.rules import RootRule
+from cachedoctor.locators.hub_cache import BRANCH, COMMIT
+from cachedoctor.rules._kinds import HubRule
 from cachedoctor.vocabulary import Status
 
 if TYPE_CHECKING:
@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
     from cachedoctor.findings import Finding, Repair
     from cachedoctor.locators._repository import Ref, Repository
+    from cachedoctor.locators.hub_cache import HubListing
     from cachedoctor.rules import Examination
     from cachedoctor.vocabulary import Entry, Root
 
 
-class _RefRule(RootRule):
+class _RefRule(HubRule):
     """What the rules about the files below `refs/` share."""
 
     status = Status.INCOMPLETE
@@ -29,24 +30,23 @@ class _RefRule(RootRule):
         """Return what is wrong with `ref`, or empty."""
         raise NotImplementedError
 
-    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+    def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report each ref that is wrong in this way."""
-        if isinstance(root.listing, HubListing):
-            revisions = seen.revisions(root)
-            for repository in root.listing.repositories.values():
-                for ref in repository.refs:
-                    message = self.wrong(ref, repository)
-                    if message:
-                        mine = revisions.get(repository.path, ())
-                        asked = ref.name == BRANCH
-                        yield self.about(
-                            ref.path,
-                            mine,
-                            f"`refs/{ref.name}` {message}",
-                            severity=Severity.ERROR if asked else Severity.WARNING,
-                            measured=repr(ref.text[:60]),
-                            unit="text",
-                        )
+        revisions = seen.revisions(root)
+        for repository in listing.repositories.values():
+            for ref in repository.refs:
+                message = self.wrong(ref, repository)
+                if message:
+                    mine = revisions.get(repository.path, ())
+                    asked = ref.name == BRANCH
+                    yield self.about(
+                        ref.path,
+                        mine,
+                        f"`refs/{ref.name}` {message}",
+                        severity=Severity.ERROR if asked else Severity.WARNING,
+                        measured=repr(ref.text[:60]),
+                        unit="text",
+                    )
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
         """Write the one commit it can mean."""
@@ -121,15 +121,14 @@ class RefDangling(_RefRule):
             return ""  # only asked: for a file it lacks, or for a download to another folder
         return f"names {commit[:12]}, of which there is no snapshot"
 
-    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+    def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report a ref that leads nowhere, and a model to which no branch leads."""
-        yield from super().check(root, seen)
-        if isinstance(root.listing, HubListing):
-            for folder, mine in seen.revisions(root).items():
-                repository = root.listing.repositories[folder]
-                asked = any(entry.claims for entry in mine) and repository.commits
-                if asked and not repository.unreadable and not _has_main(repository):
-                    yield self._no_branch(repository, mine)
+        yield from super().within(listing, root, seen)
+        for folder, mine in seen.revisions(root).items():
+            repository = listing.repositories[folder]
+            asked = any(entry.claims for entry in mine) and repository.commits
+            if asked and not repository.unreadable and not _has_main(repository):
+                yield self._no_branch(repository, mine)
 
     def _no_branch(self, repository: Repository, mine: tuple[Entry, ...]) -> Finding:
         """Report a model without the branch that its engine asks for."""

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING
 from cachedoctor import holders
 from cachedoctor.catalog import ordinal
 from cachedoctor.findings import Circumstance, Severity
-from cachedoctor.locators.hub_cache import HubListing, repository_folder
-from cachedoctor.rules import EntryRule, RootRule, SetsAside, SurveyRule
+from cachedoctor.locators import Leaving, ModelFolders
+from cachedoctor.locators.hub_cache import repository_folder
+from cachedoctor.rules import EntryRule, SetsAside, SurveyRule
 from cachedoctor.rules._entries import missing, span
-from cachedoctor.rules.waste import leavings
+from cachedoctor.rules._kinds import HubRule, LeavingsRule
 from cachedoctor.vocabulary import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cachedoctor.findings import Finding, Repair
+    from cachedoctor.locators import LeavingsListing
+    from cachedoctor.locators.hub_cache import HubListing
     from cachedoctor.rules import Examination
     from cachedoctor.vocabulary import Artifact, Entry, FileSet, Root
 
@@ -27,7 +30,7 @@ _SUPERSEDED = "another revision has a branch"
 _LARGE_BYTES = 100 << 20  # of caches that are made again
 
 
-class OrphanBlob(SetsAside, RootRule):
+class OrphanBlob(SetsAside, HubRule):
     """A blob that no revision leads to.
 
     A snapshot was deleted by hand, or a tool followed its links and removed the names. The hub's
@@ -43,20 +46,18 @@ class OrphanBlob(SetsAside, RootRule):
     waste = True
     silent_under = (Circumstance.DOWNLOADING,)
 
-    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+    def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
         """Compare the blobs of each repository, and the shared store, with what leads to them."""
-        if not isinstance(root.listing, HubListing):
-            return
         revisions = seen.revisions(root)
-        if root.listing.store:
-            repositories = root.listing.repositories.values()
+        if listing.store:
+            repositories = listing.repositories.values()
             linked = {look.file for r in repositories for look in r.blobs.values()}
-            for path, payload in root.listing.store.items():
+            for path, payload in listing.store.items():
                 if path not in linked and payload.stamp:
                     yield self._of(root, path, payload.stamp.size_bytes, ())
-        for folder, unlinked in root.listing.unlinked.items():
+        for folder, unlinked in listing.unlinked.items():
             mine = revisions.get(folder, ())
-            repository = root.listing.repositories[folder]
+            repository = listing.repositories[folder]
             if repository.unreadable or repository.lost or _may_need_any(mine):
                 continue  # what cannot be listed, or has lost its links, may lead to it
             promised = {
@@ -133,6 +134,7 @@ class UnusedFile(SetsAside, EntryRule):
     `ModelNames.swift`, pull request 815.
     """
 
+    applies_to = ModelFolders  # of a repository nothing is removed by halves
     code = "CD505"
     slug = "unused-file"
     severity = Severity.NOTE
@@ -140,7 +142,7 @@ class UnusedFile(SetsAside, EntryRule):
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report what only another range of versions reads, in an entry that is whole."""
-        if entry.locator == "hub-cache" or not entry.claims or missing(entry):
+        if not entry.claims or missing(entry):
             return
         least = 0 if self.code in seen.codes else _WORTH_A_WORD_BYTES
         for artifact in entry.notable:
@@ -154,7 +156,7 @@ class UnusedFile(SetsAside, EntryRule):
                     yield self.of(artifact, entry, message, measured=size, unit="bytes", bytes=size)
 
 
-class CompileCache(SetsAside, RootRule):
+class CompileCache(SetsAside, LeavingsRule):
     """What Core ML compiled for this Mac, per app and build of macOS.
 
     It is made again when it is gone: the first load is then slow once. It grows with every build of
@@ -164,14 +166,15 @@ class CompileCache(SetsAside, RootRule):
     Source: argmaxinc/WhisperKit issue 300; apple/coremltools issues 2507 and 2549.
     """
 
+    leaves = Leaving.COMPILED
     code = "CD506"
     slug = "compile-cache"
     severity = Severity.NOTE
     waste = True
 
-    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+    def within(self, listing: LeavingsListing, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report each app's, with the builds that are in it."""
-        for left in leavings(root, "compile-cache"):
+        for left in listing.leftovers:
             if left.bytes >= _LARGE_BYTES or self.code in seen.codes:
                 app = os.path.basename(os.path.dirname(left.path))
                 builds = ", ".join(sorted(_names(left.path)))
@@ -197,7 +200,7 @@ class CompileCache(SetsAside, RootRule):
         return super().cure(finding, seen) if users == set() else None
 
 
-class DetachedSnapshot(RootRule):
+class DetachedSnapshot(HubRule):
     """A revision that no branch leads to.
 
     It was superseded by a newer download, or somebody asked for exactly this commit: the cache
@@ -214,12 +217,10 @@ class DetachedSnapshot(RootRule):
     severity = Severity.NOTE
     silent_under = (Circumstance.BROKEN_REF,)
 
-    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+    def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report each revision without a branch, with the bytes that are its own."""
-        if not isinstance(root.listing, HubListing):
-            return
         for folder, mine in seen.revisions(root).items():
-            if root.listing.repositories[folder].unreadable:
+            if listing.repositories[folder].unreadable:
                 continue  # a branch may be there all the same
             detached = [e for e in mine if e.revision and not e.refs and e.artifacts]
             if not detached:
@@ -249,7 +250,7 @@ class DetachedSnapshot(RootRule):
         return hub.detach(entry, blobs, finding.bytes)
 
 
-class RebuildableCache(SetsAside, RootRule):
+class RebuildableCache(SetsAside, LeavingsRule):
     """hf_xet's pieces of files, which make later downloads faster and can be fetched again.
 
     None of the hub's commands counts or clears them. Below 100 MiB nothing is said.
@@ -258,14 +259,15 @@ class RebuildableCache(SetsAside, RootRule):
     Source: huggingface_hub's documentation of Xet; huggingface/huggingface_hub issue 4777.
     """
 
+    leaves = Leaving.PIECES
     code = "CD510"
     slug = "rebuildable-cache"
     severity = Severity.NOTE
     waste = True
 
-    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+    def within(self, listing: LeavingsListing, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report one finding for all of them."""
-        found = leavings(root, "xet-cache")
+        found = listing.leftovers
         size = sum(left.bytes for left in found)
         if found and (size >= _LARGE_BYTES or self.code in seen.codes):
             yield self.about(
