@@ -93,6 +93,9 @@ def plan(
         mark = repair.steps or (repair.kind, repair.describe)
         if mark in taken or (moved and all(_gone(step.path, taken) for step in moved)):
             continue
+        if report.host.platform == "windows":  # looked at from elsewhere, never changed
+            by_hand.append(finding._replace(repair=None))
+            continue
         barred = _barred(repair)
         if barred is not None:
             by_hand.append(finding._replace(repair=barred))

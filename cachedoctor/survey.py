@@ -111,6 +111,8 @@ def _places(locator: Layout, host: Host, ways: Ways) -> Iterator[tuple[str, Way]
     usual = set(locator.roots(host._replace(environment={}, places=())))
     added = (place.path for place in host.places if place.kind == locator.name)
     for path in (*locator.roots(host), *added):
+        if host.platform == "windows":
+            path = host.absolute(path)  # noqa: PLW2901 - as it is spelled there
         way = ways.to(path)
         if not (way.there or way.barred) and path not in usual:
             volume = locators.volume_gone(path)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cachedoctor.verdict import Verdict
 
 T = TypeVar("T")
-assert sqlite3
+IMPORTED = (sqlite3,)
 NOBODY = 65534
 V3 = ("Preprocessor", "Encoder", "Decoder", "JointDecisionv3")
 KIT = "argmaxinc/whisperkit-coreml/openai_whisper-tiny"

@@ -26,7 +26,10 @@ _AWAY = frozenset(
 )
 _ABSENT = (errno.ENOENT, errno.ENAMETOOLONG)
 _TARGET = re.compile(r"(?:\.{0,2}/|[^/\s:*?\"<>|{}\[\],]+/)[^\0-\x1f\x7f]*")
-_VOLUME = re.compile(r"/Volumes/[^/]+|/media/[^/]+/[^/]+|/run/media/[^/]+/[^/]+|/mnt/[^/]+")
+_VOLUME = re.compile(
+    r"/Volumes/[^/]+|/media/[^/]+/[^/]+|/run/media/[^/]+/[^/]+|/mnt/[^/]+"
+    r"|/[A-Z]:|/UNC/[^/]+/[^/]+"  # another drive or share of a Windows that is looked at
+)
 
 
 class Stand(NamedTuple):

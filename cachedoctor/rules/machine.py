@@ -161,7 +161,7 @@ def obstacle(engine: str, platforms: tuple[str, ...], host: Host) -> tuple[str, 
     Looks at names in the interpreter's folders; runs nothing.
     """
     if host.platform not in platforms:
-        where = {"darwin": "macOS", "linux": "Linux"}
+        where = {"darwin": "macOS", "linux": "Linux", "windows": "Windows"}
         names = " or ".join(where[name] for name in platforms)
         return WrongPlatform.code, f"{engine} needs {names}"
     python = host.pythons.get(engine)
