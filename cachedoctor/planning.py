@@ -171,11 +171,12 @@ def _absence(engine: Engine, model: Model, report: Report) -> Finding:
     if locators.find(layout).single_file:
         if locked:
             claim = locked.demanded(claim)
-        need = claim.needs.requirements[0]
-        copies = report.survey.holding(need.digest.hex) if need.digest else ()
-        repair = single.whole_file(claim, path, root, copies)
+        repair = single.whole_file(claim, path, root, report.survey)
     else:
-        repair = hub.fetch_claim(claim, root, model.bytes)
+        copied = None
+        if locators.find(layout).has_revisions and not locked:
+            copied = repairs.from_copies(claim, path, root, report.survey)
+        repair = copied or hub.fetch_claim(claim, root, model.bytes)
     at = f" at {locked.revision[:12]}" if locked and locked.revision else ""
     return Finding(
         MissingFile.code,
