@@ -12,7 +12,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import config
+from cachedoctor import config, quietly
 from cachedoctor.errors import CannotLookError, UsageError
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ class Host(NamedTuple):
             return ()
         containers = os.path.join(self.home, "Library", "Containers")
         try:
-            names = sorted(os.listdir(containers))
+            names = quietly.names(containers)
         except OSError:
             names = []
         data = (os.path.join(containers, name, "Data") for name in names)
@@ -236,7 +236,7 @@ def _may_be_there(path: str) -> bool:
 
 def _require_folder(path: str, what: str) -> None:
     try:
-        os.scandir(path).close()
+        quietly.names(path)
     except FileNotFoundError as error:
         raise CannotLookError(f"the {what} does not exist: `{path}`") from error
     except NotADirectoryError as error:

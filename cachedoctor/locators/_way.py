@@ -15,7 +15,7 @@ import re
 import stat
 from typing import NamedTuple
 
-from cachedoctor import untrusted
+from cachedoctor import quietly, untrusted
 
 _TEXT_LIMIT_BYTES = 1067  # of what stands for a link; `XSym` is padded to it
 _ALIAS_LIMIT_BYTES = 1 << 20  # of an alias with an icon of its own
@@ -158,7 +158,7 @@ def volume_gone(path: str) -> str:
         return ""
     volume = found[0]
     try:
-        empty = not os.listdir(volume)
+        empty = not quietly.names(volume)
     except FileNotFoundError:
         return volume
     except OSError:

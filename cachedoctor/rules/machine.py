@@ -200,8 +200,7 @@ def package_of(engine: str) -> str | None:
 def _has_store(hub: str) -> bool:
     """Say whether repositories share payloads; a look at one repository does not list them."""
     try:
-        with os.scandir(os.path.join(hub, "blobs")) as shards:
-            return any(shards)
+        return bool(quietly.names(os.path.join(hub, "blobs")))
     except OSError:
         return False
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from cachedoctor import holders
+from cachedoctor import holders, quietly
 from cachedoctor.catalog import ordinal
 from cachedoctor.findings import Circumstance, Severity
 from cachedoctor.locators import Leaving, ModelFolders
@@ -202,12 +203,8 @@ class CompileCache(SetsAside, LeavingsRule):
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
         """Set it aside unless a program has something in it open."""
-        files = [
-            os.path.join(folder, name)
-            for folder, _, names in os.walk(finding.path)
-            for name in names
-        ]
-        users = holders.open_elsewhere(files[:_MOST_ASKED])
+        files = list(islice(quietly.files(finding.path), _MOST_ASKED))
+        users = holders.open_elsewhere(files)
         return super().cure(finding, seen) if users == set() else None
 
 
@@ -335,6 +332,6 @@ def _older_use(entry: Entry, artifact: Artifact) -> FileSet | None:
 
 def _names(folder: str) -> list[str]:
     try:
-        return os.listdir(folder)
+        return quietly.names(folder)
     except OSError:
         return []
