@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import engines, locators, named, rules, verification
-from cachedoctor.findings import Finding, Severity
+from cachedoctor.findings import Circumstance, Finding, Severity
 from cachedoctor.locators import inside
 from cachedoctor.question import Question
 from cachedoctor.rules import precedence
@@ -274,6 +274,7 @@ def _judge(
         for finding in precedence.settle(found)
         if any(entry in order for entry in finding.entries)
         or (not finding.entries and _asked_for(finding, layouts, names))
+        or (finding.shows in _HIDING and _hides(finding, seen, names))
     ]
 
     def place(finding: Finding) -> tuple[int, int, str, str]:
@@ -286,6 +287,22 @@ def _judge(
         else finding
         for finding in sorted(kept, key=place)
     ]
+
+
+_HIDING = (Circumstance.CLOSED, Circumstance.GONE)
+
+
+def _hides(finding: Finding, seen: rules.Examination, names: Sequence[str]) -> bool:
+    """Say whether a model of the engines that were asked for may lie below a hidden folder."""
+    for engine in map(engines.find, names):
+        models = engine.table.models.values()
+        places = {place for model in models for place in engine.places(model)}
+        for root in seen.survey.roots:
+            if root.locator in engine.locators and inside(finding.path, root.path):
+                find = locators.find(root.locator)
+                if any(inside(find.place(root.path, name), finding.path) for name in places):
+                    return True
+    return False
 
 
 def _asked_for(finding: Finding, layouts: set[str], names: Sequence[str]) -> bool:

@@ -12,13 +12,13 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import config
+from cachedoctor import config, quietly
 from cachedoctor.errors import CannotLookError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PLATFORMS = ("darwin", "linux")
+PLATFORMS = ("darwin", "linux", "windows")  # the last is looked at, never changed
 _SECRETS = ("TOKEN", "KEY", "SECRET", "PASSW", "CREDENTIAL")
 _TRUE = ("1", "ON", "YES", "TRUE")
 _VARIABLE = re.compile(r"\$(\w+|\{[^}]*\})")
@@ -65,7 +65,7 @@ class Host(NamedTuple):
         named_project = project
         variables = added if home is not None else {**os.environ, **added}
         if platform is not None and platform not in PLATFORMS:
-            raise UsageError(f"no platform `{platform}`", hint="use `darwin` or `linux`")
+            raise UsageError(f"no platform `{platform}`", hint=f"use {', '.join(PLATFORMS)}")
         for name, given in (("home", home), ("project", project)):
             if given == "":  # as from a variable of a script that is not set
                 raise UsageError(f"the {name} is empty", hint="name a folder")
@@ -118,8 +118,12 @@ class Host(NamedTuple):
 
     def expand(self, value: str) -> str:
         """Expand `~` and `$NAME` as `os.path.expanduser` and `expandvars` do, for this host."""
-        if value == "~" or value.startswith("~/"):
+        if value == "~" or value.startswith(("~/", "~\\")):
             value = self.home + value[1:]
+        if self.platform == "windows":
+            from cachedoctor import windows
+
+            value = windows.expanded(value, self.environment)
 
         def known(match: re.Match[str]) -> str:
             name = match[1].strip("{}")
@@ -129,6 +133,11 @@ class Host(NamedTuple):
 
     def absolute(self, value: str) -> str:
         """Return `value` as an engine started in the current folder would take it."""
+        if self.platform == "windows":
+            from cachedoctor import windows
+
+            local = windows.local(value, self.home, self.environment)
+            return windows.spelled(os.path.normpath(os.path.join(self.cwd, local)))
         return os.path.normpath(os.path.join(self.cwd, value))
 
     @property
@@ -172,7 +181,7 @@ class Host(NamedTuple):
             return ()
         containers = os.path.join(self.home, "Library", "Containers")
         try:
-            names = sorted(os.listdir(containers))
+            names = quietly.names(containers)
         except OSError:
             names = []
         data = (os.path.join(containers, name, "Data") for name in names)
@@ -227,7 +236,7 @@ def _may_be_there(path: str) -> bool:
 
 def _require_folder(path: str, what: str) -> None:
     try:
-        os.scandir(path).close()
+        quietly.names(path)
     except FileNotFoundError as error:
         raise CannotLookError(f"the {what} does not exist: `{path}`") from error
     except NotADirectoryError as error:

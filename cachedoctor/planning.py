@@ -93,6 +93,9 @@ def plan(
         mark = repair.steps or (repair.kind, repair.describe)
         if mark in taken or (moved and all(_gone(step.path, taken) for step in moved)):
             continue
+        if report.host.platform == "windows":  # looked at from elsewhere, never changed
+            by_hand.append(finding._replace(repair=None))
+            continue
         barred = _barred(repair)
         if barred is not None:
             by_hand.append(finding._replace(repair=barred))
@@ -168,11 +171,12 @@ def _absence(engine: Engine, model: Model, report: Report) -> Finding:
     if locators.find(layout).single_file:
         if locked:
             claim = locked.demanded(claim)
-        need = claim.needs.requirements[0]
-        copies = report.survey.holding(need.digest.hex) if need.digest else ()
-        repair = single.whole_file(claim, path, root, copies)
+        repair = single.whole_file(claim, path, root, report.survey)
     else:
-        repair = hub.fetch_claim(claim, root, model.bytes)
+        copied = None
+        if locators.find(layout).has_revisions and not locked:
+            copied = repairs.from_copies(claim, path, root, report.survey)
+        repair = copied or hub.fetch_claim(claim, root, model.bytes)
     at = f" at {locked.revision[:12]}" if locked and locked.revision else ""
     return Finding(
         MissingFile.code,

@@ -11,7 +11,10 @@ import errno
 import os
 import sys
 from functools import cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _NOATIME = getattr(os, "O_NOATIME", 0)
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK
@@ -33,18 +36,18 @@ class Listed(NamedTuple):
         return os.lstat(self.path)
 
 
-def opener(path: str, flags: int) -> int:
+def opener(path: str, flags: int, dir_fd: int | None = None) -> int:
     """Open as `open(…, opener=…)` wants it, leaving the access time as it is."""
     if sys.platform == "darwin":
         _keep_times()
     if not _NOATIME:
-        return os.open(path, flags)
+        return os.open(path, flags, dir_fd=dir_fd)
     try:
-        return os.open(path, flags | _NOATIME)
+        return os.open(path, flags | _NOATIME, dir_fd=dir_fd)
     except PermissionError as error:
         if error.errno != errno.EPERM:  # the mode forbids it, which the second try would meet too
             raise
-        descriptor = os.open(path, flags)
+        descriptor = os.open(path, flags, dir_fd=dir_fd)
         _refused.add(os.path.dirname(path))
         return descriptor
 
@@ -81,6 +84,18 @@ def names(path: str) -> list[str]:
         return sorted(os.listdir(descriptor))
     finally:
         os.close(descriptor)
+
+
+def files(path: str) -> Iterator[str]:
+    """Yield the files below a folder; what cannot be listed has none."""
+    stack = [path]
+    while stack:
+        try:
+            entries = listed(stack.pop())
+        except OSError:
+            continue
+        stack += [entry.path for entry in entries if entry.folder]
+        yield from (entry.path for entry in entries if not entry.folder)
 
 
 def may(path: str, what: int) -> bool:

@@ -54,7 +54,7 @@ def look(
             for path, way in _places(locator, host, ways)
         ]
     )
-    return Survey(tuple(roots))
+    return Survey(tuple(roots), (os.path.join(host.home, "Downloads"),))
 
 
 def closed_named(host: Host, layouts: Collection[str]) -> tuple[str, str] | None:
@@ -111,10 +111,14 @@ def _places(locator: Layout, host: Host, ways: Ways) -> Iterator[tuple[str, Way]
     usual = set(locator.roots(host._replace(environment={}, places=())))
     added = (place.path for place in host.places if place.kind == locator.name)
     for path in (*locator.roots(host), *added):
+        if host.platform == "windows":
+            path = host.absolute(path)  # noqa: PLW2901 - as it is spelled there
         way = ways.to(path)
         if not (way.there or way.barred) and path not in usual:
             volume = locators.volume_gone(path)
             way = way._replace(gone=volume, aim=volume)
+        if way.closed and locators.inside(host.cwd, way.closed) and not host.project:
+            continue  # whoever starts an engine there sees what is in it all the same
         mark = way.real if way.there else path
         if mark not in seen and (way.there or way.barred):
             seen.add(mark)
@@ -218,7 +222,7 @@ def _shards(artifact: Artifact) -> tuple[str, ...]:
     from cachedoctor.formats import shard_index
 
     try:
-        with untrusted.open_regular(artifact.file) as file:
+        with untrusted.open_regular(artifact.file, follow=True) as file:
             return shard_index.shards(file, artifact.size_bytes)
     except (FormatError, OSError):  # its own findings speak
         return ()

@@ -335,9 +335,10 @@ class Root(NamedTuple):
 class Survey:
     """Everything found on a host; what is looked up in it is indexed when it is first asked for."""
 
-    def __init__(self, roots: tuple[Root, ...]) -> None:
-        """Take the roots with their entries."""
+    def __init__(self, roots: tuple[Root, ...], around: tuple[str, ...] = ()) -> None:
+        """Take the roots with their entries, and folders in which copies may lie as well."""
         self.roots = roots
+        self.around = around
 
     @property
     def entries(self) -> Iterator[Entry]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import sqlite3  # what is imported late cannot be by another user
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from cachedoctor.verdict import Verdict
 
 T = TypeVar("T")
+IMPORTED = (sqlite3,)
 NOBODY = 65534
 V3 = ("Preprocessor", "Encoder", "Decoder", "JointDecisionv3")
 KIT = "argmaxinc/whisperkit-coreml/openai_whisper-tiny"

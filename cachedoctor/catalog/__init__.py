@@ -82,7 +82,7 @@ class Table(NamedTuple):
     sizes: Mapping[str, tuple[str, ...]]
     versions: tuple[str, ...]
     source: str
-    platforms: tuple[str, ...] = ("darwin", "linux")
+    platforms: tuple[str, ...] = ("darwin", "linux", "windows")
     removed: Mapping[str, str] = {}  # folder to the last version that read it
     package: str = ""  # that brings the engine into a Python, empty where programs are linked
     module: str = ""  # that is imported
@@ -235,7 +235,7 @@ def _table(raw: dict[str, Any]) -> Table:
         sizes,
         tuple(raw["versions"]),
         raw["source"],
-        tuple(raw.get("platforms", ("darwin", "linux"))),
+        tuple(raw.get("platforms", ("darwin", "linux", "windows"))),
         dict(_each("removed", raw.get("removed", []), lambda row: (row["folder"], row["until"]))),
         raw.get("package", ""),
         raw.get("module", ""),

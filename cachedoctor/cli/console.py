@@ -44,6 +44,17 @@ def warn(lines: Iterable[str]) -> None:
         click.echo(f"{click.style('warning', fg='yellow')} {line}", err=True, color=_color())
 
 
+def moved_times() -> None:
+    """Say once whose access times were not kept: the system lets only a file's owner keep them."""
+    from cachedoctor import quietly
+    from cachedoctor.text import plural
+
+    folders = quietly.times_moved()
+    if folders:
+        where = f"{plural(len(folders), 'folder')}, as the system allows it to their owner alone"
+        warn((f"access times were not kept in {where}",))
+
+
 def code_for(host: Host, engines: Iterable[str], code: int) -> int:
     """Return 3 in place of `code`, and say why, where a place that somebody named cannot be read.
 

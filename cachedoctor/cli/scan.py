@@ -108,4 +108,6 @@ def command(
     limit = Severity(fail_on).rank
     code = 1 if any(finding.severity.rank <= limit for finding in result.findings) else 0
     asked = names if paths else [engine.name for engine in chosen]
+    if verbose:
+        console.moved_times()
     click.get_current_context().exit(console.code_for(host, asked, code))

@@ -126,6 +126,8 @@ def command(
     errors = any(finding.severity == "error" for finding in report.findings)
     code = 1 if tally.wrong or errors else 0
     asked = names or () if paths else names or engines.names()
+    if verbose:
+        console.moved_times()
     click.get_current_context().exit(console.code_for(host, asked, code))
 
 

@@ -269,7 +269,7 @@ def look(path: str, root: str) -> Look:
         target = os.readlink(path)
         try:
             real = os.path.realpath(path, strict=True)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             aim = os.path.normpath(os.path.join(os.path.dirname(path), target))
             # what a broken link names outside is no place for a repair to write to
             if inside(aim, root) or os.path.isdir(os.path.dirname(aim)):

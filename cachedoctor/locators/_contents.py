@@ -235,7 +235,8 @@ def books(folder: str, below: str = "") -> Books:
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
-            closed.append((here, reason(error)))
+            if os.path.lexists(here):  # else the folder above is closed, which is said there
+                closed.append((here, reason(error)))
             continue
         for entry in entries:
             name = entry.path[len(start) + 1 :]

@@ -182,8 +182,9 @@ def read(root: str, folder: str) -> Repository:
         if entry.name not in commits:
             seen.folder(entry.path)  # says what it is instead
     listed(locks, seen.notes_closed)
-    elsewhere = frozenset(e.name for e in snapshots if e.link and e.name in commits)
-    seen.outside += [(e.path, os.path.realpath(e.path)) for e in snapshots if e.name in elsewhere]
+    linked = os.path.islink(f"{path}/snapshots")
+    elsewhere = frozenset(e.name for e in snapshots if (linked or e.link) and e.name in commits)
+    seen.outside += [(e.path, os.path.realpath(e.path)) for e in snapshots if e.link]
     trees = _trees(f"{path}/trees", blobs, seen) if "trees" in parts else {}
     no_exist = tuple(_markers(f"{path}/.no_exist", seen)) if ".no_exist" in parts else ()
     return Repository(
@@ -308,7 +309,9 @@ def _trees(folder: str, blobs: Blobs, seen: _Reader) -> dict[str, Promises]:
     trees: dict[str, Promises] = {}
     etags = {name: name for name in blobs if _DIGEST.fullmatch(name)}
     for entry in listed(folder, seen.notes_closed):
-        if entry.name.endswith(".json"):
+        if entry.file and not quietly.may(entry.path, os.R_OK):
+            seen.notes_closed.append((entry.path, os.strerror(errno.EACCES)))
+        elif entry.name.endswith(".json"):
             trees[entry.name[:-5]], why = _tree(entry.path, etags)
             if why:
                 seen.bad_trees.append((entry.path, why))

@@ -15,7 +15,7 @@ import re
 import stat
 from typing import NamedTuple
 
-from cachedoctor import untrusted
+from cachedoctor import quietly, untrusted
 
 _TEXT_LIMIT_BYTES = 1067  # of what stands for a link; `XSym` is padded to it
 _ALIAS_LIMIT_BYTES = 1 << 20  # of an alias with an icon of its own
@@ -26,7 +26,10 @@ _AWAY = frozenset(
 )
 _ABSENT = (errno.ENOENT, errno.ENAMETOOLONG)
 _TARGET = re.compile(r"(?:\.{0,2}/|[^/\s:*?\"<>|{}\[\],]+/)[^\0-\x1f\x7f]*")
-_VOLUME = re.compile(r"/Volumes/[^/]+|/media/[^/]+/[^/]+|/run/media/[^/]+/[^/]+|/mnt/[^/]+")
+_VOLUME = re.compile(
+    r"/Volumes/[^/]+|/media/[^/]+/[^/]+|/run/media/[^/]+/[^/]+|/mnt/[^/]+"
+    r"|/[A-Z]:|/UNC/[^/]+/[^/]+"  # another drive or share of a Windows that is looked at
+)
 
 
 class Stand(NamedTuple):
@@ -155,7 +158,7 @@ def volume_gone(path: str) -> str:
         return ""
     volume = found[0]
     try:
-        empty = not os.listdir(volume)
+        empty = not quietly.names(volume)
     except FileNotFoundError:
         return volume
     except OSError:

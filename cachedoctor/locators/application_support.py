@@ -53,7 +53,7 @@ class ApplicationSupport(ModelFolders):
             name = folder[len(path) + 1 :]
             key = entry_id(self.name, path, name)
             artifacts, leftovers = contents(folder, path)
-            if not artifacts and folder in lost:
+            if folder in lost:
                 artifacts = (lost[folder],)
             entries.append(Entry(key, self.name, path, folder, name, artifacts))
             if leftovers:

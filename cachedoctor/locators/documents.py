@@ -95,7 +95,7 @@ class Documents(ModelFolders):
                     artifacts, left = contents(folder, path, only)
                     lost = [a for a in lost_folders(repository.path) if a.path == folder]
                     written, downloads, shut = _books(repository.path, name, only)
-                    artifacts = (*promised(artifacts, written), *lost)
+                    artifacts = tuple(lost) or promised(artifacts, written)
                     entries.append(Entry(key, self.name, path, folder, title, artifacts))
                     partials[key] = (*left, *downloads)
                     metadata[key] = written

@@ -7,6 +7,7 @@
 
 ~/.local/share/pywhispercpp/models                pywhispercpp; XDG_DATA_HOME moves it, with
 ~/Library/Application Support/pywhispercpp/models     platformdirs 4.6 and later also on a Mac
+~/AppData/Local/pywhispercpp/pywhispercpp/models  the same on Windows
 ~/whisper.cpp/models                              the download script, beside itself
 ~/.cache/whisper.cpp/huggingface.co/ggerganov/whisper.cpp/resolve/main      the Ruby binding, on a
                                                   Mac below ~/Library/Caches
@@ -43,6 +44,8 @@ _SUFFIX = len("-q5_1")
 def pywhispercpp_folder(host: Host) -> str:
     """Return the folder that pywhispercpp uses with today's platformdirs."""
     data = host.environment.get("XDG_DATA_HOME", "").strip()
+    if host.platform == "windows":
+        return host.absolute(f"{host.home}/AppData/Local/pywhispercpp/pywhispercpp/models")
     if not data:
         mac = host.platform == "darwin"
         data = os.path.join(host.home, *_MAC_DATA) if mac else f"{host.home}/.local/share"

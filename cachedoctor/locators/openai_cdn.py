@@ -56,7 +56,7 @@ def _ends_whole(artifact: Artifact) -> bool:
     if artifact.state is not State.PRESENT or artifact.size_bytes < _END_BYTES:
         return False
     try:
-        with untrusted.open_regular(artifact.file) as file:
+        with untrusted.open_regular(artifact.file, follow=True) as file:
             file.seek(-_END_BYTES, os.SEEK_END)
             return file.read(4) == b"PK\x05\x06"
     except OSError:

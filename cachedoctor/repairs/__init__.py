@@ -16,6 +16,7 @@ from cachedoctor.findings import Repair, Safety, SetAside
 from cachedoctor.locators import inside
 from cachedoctor.repairs import folder, hub, single
 from cachedoctor.repairs._build import built
+from cachedoctor.repairs._elsewhere import from_copies as from_copies
 
 if TYPE_CHECKING:
     from cachedoctor.findings import Finding
@@ -60,5 +61,5 @@ def set_aside(finding: Finding) -> Repair | None:
 
 def manual(kind: str, *command: str) -> Repair:
     """Return a repair that only a person can do, with the exact command."""
-    words = [word if word in (">", "%s") else shlex.quote(word) for word in command]
+    words = [word if word in (">", "%s", "&&") else shlex.quote(word) for word in command]
     return Repair(kind, Safety.MANUAL, " ".join(words))

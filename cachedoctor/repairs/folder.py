@@ -11,8 +11,18 @@ from cachedoctor.errors import FormatError
 from cachedoctor.findings import HubFetch, LocalCopy, Need, Proof, Put, Rename, Text
 from cachedoctor.locators import BOOKS, ModelFolders
 from cachedoctor.locators.hub_cache import HubCache
-from cachedoctor.repairs._build import built, folders, need_of, out_of_the_way, sentence
+from cachedoctor.repairs._build import (
+    built,
+    copies,
+    folders,
+    need_of,
+    out_of_the_way,
+    sentence,
+)
+from cachedoctor.repairs._nearby import nearby, pointed_at
 from cachedoctor.vocabulary import State
+
+_LONGEST_S = 3600  # from the plan until the file is in its place: a note must not be older
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,10 +37,16 @@ def restore_in_folder(survey: Survey, entry: Entry, artifact: Artifact) -> Repai
         (a for a in entry.artifacts if a.bundle and artifact.name.startswith(a.name + "/")),
         artifact,
     )
+    size, digest = owner.expected_bytes, owner.digest
+    if digest is None and not owner.bundle:
+        size, digest = pointed_at(owner) or (size, None)
+    near = [] if owner.bundle else [*nearby(owner, survey, size, digest)]
     if not entry.claims:
-        return None
+        return _copied(entry, owner, near) if near else None
     claim = entry.claims[0]
-    sources: list[Source] = []
+    sources: list[Source] = [*near]
+    if digest and not owner.bundle:
+        sources += copies(survey.holding(digest.hex), owner.file, size)
     finished = _with_partials(survey, entry, owner)
     if finished is not None:
         sources.append(finished)
@@ -51,18 +67,45 @@ def restore_in_folder(survey: Survey, entry: Entry, artifact: Artifact) -> Repai
     if not sources:
         return None
     need = need_of(owner.name, tuple(sources), "coreml" if whole else owner.format)
+    noted, steps = _noted_anew(survey, entry, owner)
     return built(
         "restore-bundle" if whole else "restore-file",
         sentence(sources[0], owner.name),
         entry.root,
-        (need,),
+        (need, *noted),
         (
             *folders(os.path.dirname(owner.path)),
             *out_of_the_way(owner.path),
             Put(owner.name, owner.path),
+            *steps,
         ),
         owner.size_bytes,
     )
+
+
+def _noted_anew(survey: Survey, entry: Entry, owner: Artifact) -> tuple[list[Need], list[Step]]:
+    """Return what gives a file's note a new time, where its client compares the two.
+
+    Otherwise the file that was put in place would be newer than its note, and fetched again.
+    """
+    listing = locators.listed(ModelFolders, survey.root_of(entry))
+    if not locators.of(entry).compares_times or listing is None:
+        return [], []
+    note = listing.metadata.get(entry.id, {}).get(owner.name)
+    if note is None or note.error:
+        return [], []
+    text = f"{note.commit}\n{note.etag}\n{time.time() + _LONGEST_S}\n"
+    name = f"notes/{owner.name}.metadata"
+    need = Need(name, (Text(text),), (Proof("", len(text), None),))
+    return [need], [*out_of_the_way(note.path), Put(name, note.path)]
+
+
+def _copied(entry: Entry, owner: Artifact, near: Sequence[Source]) -> Repair:
+    """Put a copy in the place of a file of which nobody knows an origin."""
+    need = need_of(owner.name, tuple(near), owner.format)
+    steps = (*out_of_the_way(owner.path), Put(owner.name, owner.path))
+    words = sentence(near[0], owner.name)
+    return built("restore-file", words, entry.root, (need,), steps, owner.size_bytes)
 
 
 class Remote(NamedTuple):

@@ -24,6 +24,7 @@ from cachedoctor.findings import (
 from cachedoctor.locators import inside, listed
 from cachedoctor.locators.hub_cache import COMMIT, HubCache, repository_folder
 from cachedoctor.repairs._build import built, copies, folders, out_of_the_way, sentence
+from cachedoctor.repairs._nearby import nearby
 from cachedoctor.vocabulary import SILENT, State
 
 if TYPE_CHECKING:
@@ -292,7 +293,7 @@ def restore_blob(
         if size is None or p.stamp.size_bytes == size
     ]
     others = survey.holding(digest.hex) if digest else ()
-    sources += copies(others, target, size)
+    sources += [*copies(others, target, size), *nearby(artifact, survey, size, digest)]
     if repository.kind == "model" and entry.revision:
         sources.append(HubFetch(entry.name, entry.revision, artifact.name, size or 0))
     if not sources:

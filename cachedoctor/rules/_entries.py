@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor.locators import ModelFolders, listed
+from cachedoctor import quietly
+from cachedoctor.locators import ModelFolders, is_litter, listed
 from cachedoctor.vocabulary import WEIGHTS, State
 
 if TYPE_CHECKING:
@@ -91,8 +92,7 @@ def in_store(artifact: Artifact) -> bool:
 def holds_any(folder: str) -> bool:
     """Say whether a folder holds anything; the client makes one before it downloads."""
     try:
-        with os.scandir(folder) as entries:
-            return any(entries)
+        return not all(map(is_litter, quietly.names(folder)))
     except OSError:
         return False
 

@@ -234,7 +234,7 @@ def _in_container(path: str) -> bool:
 
 def _is_packed(weights: Artifact) -> bool | None:
     try:
-        with untrusted.open_regular(weights.file) as file:
+        with untrusted.open_regular(weights.file, follow=True) as file:
             return bool(find("npz").read(file, weights.size_bytes).details["quantized"])
     except (FormatError, OSError):
         return None
@@ -242,7 +242,7 @@ def _is_packed(weights: Artifact) -> bool | None:
 
 def _says_packed(config: Artifact) -> bool | None:
     try:
-        said = untrusted.read_json(config.file, _CONFIG_LIMIT_BYTES)
+        said = untrusted.read_json(config.file, _CONFIG_LIMIT_BYTES, follow=True)
     except (ValueError, OSError):
         return None
     return "quantization" in said if isinstance(said, dict) else None

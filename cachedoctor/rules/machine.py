@@ -161,7 +161,7 @@ def obstacle(engine: str, platforms: tuple[str, ...], host: Host) -> tuple[str, 
     Looks at names in the interpreter's folders; runs nothing.
     """
     if host.platform not in platforms:
-        where = {"darwin": "macOS", "linux": "Linux"}
+        where = {"darwin": "macOS", "linux": "Linux", "windows": "Windows"}
         names = " or ".join(where[name] for name in platforms)
         return WrongPlatform.code, f"{engine} needs {names}"
     python = host.pythons.get(engine)
@@ -200,8 +200,7 @@ def package_of(engine: str) -> str | None:
 def _has_store(hub: str) -> bool:
     """Say whether repositories share payloads; a look at one repository does not list them."""
     try:
-        with os.scandir(os.path.join(hub, "blobs")) as shards:
-            return any(shards)
+        return bool(quietly.names(os.path.join(hub, "blobs")))
     except OSError:
         return False
 

@@ -1,10 +1,11 @@
-"""Rules about places that are named and not here: 110, 422."""
+"""Rules about places: 110 and 422, which are named and not here, and 511, which others copy."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
 
+from cachedoctor import synced
 from cachedoctor.findings import Circumstance, Severity
 from cachedoctor.locators import listed
 from cachedoctor.locators.hub_cache import HubCache
@@ -129,6 +130,46 @@ class LinkAsText(RootRule):
         from cachedoctor.repairs import hub
 
         return hub.relink_text(finding, seen.survey) or repairs.restore(finding, seen.survey)
+
+
+class SyncedFolder(RootRule):
+    """The models lie in a folder that a service copies elsewhere: iCloud, OneDrive, Dropbox.
+
+    Every model is uploaded, and the service may take the content off this disk (CD107), lock files
+    while they are written, or make copies in conflict. On a Mac, Documents and the desktop are such
+    folders once iCloud keeps them; WhisperKit's default place is in Documents.
+
+    The command keeps this folder out of it. Or choose another place for the models.
+    Source: Apple's `.nosync`; Dropbox's `com.dropbox.ignored`; digimata/parrot issue 12;
+    tmutil(8) for Time Machine.
+    """
+
+    code = "CD511"
+    slug = "synced-folder"
+    severity = Severity.NOTE
+
+    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+        """Report one finding for a place with models that a service copies."""
+        if not root.entries:
+            return
+        home = seen.host.home
+        service = synced.service_of(root.path, home, seen.host.platform)
+        if service:
+            message = f"{service} copies what lies here"
+            mine = tuple(entry for entry in root.entries if entry.claims) or root.entries
+            size = sum(sum(entry.sizes.values()) for entry in root.entries)
+            yield self.about(
+                root.path, mine, message, evidence=service, measured=size, unit="bytes"
+            )
+
+    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
+        """Name the command that keeps the folder out of it."""
+        from cachedoctor import repairs
+
+        service = finding.evidence or ""
+        return repairs.manual(
+            "leave-out", *synced.command(service, finding.path, seen.host.platform)
+        )
 
 
 def _leads(path: str, aim: str, what: str) -> str:

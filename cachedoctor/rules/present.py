@@ -50,7 +50,12 @@ class MissingFile(Restores, EntryRule):
     slug = "missing-file"
     status = mild_status = Status.INCOMPLETE
     rank = 70
-    silent_under = (Circumstance.DOWNLOADING, Circumstance.CLOSED, Circumstance.SUPERSEDED)
+    silent_under = (
+        Circumstance.DOWNLOADING,
+        Circumstance.CLOSED,
+        Circumstance.GONE,
+        Circumstance.SUPERSEDED,
+    )
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report each required file that is not there, unless another rule says it better."""
@@ -163,7 +168,12 @@ class MissingTokenizer(Restores, EntryRule):
     slug = "missing-tokenizer"
     status = mild_status = Status.INCOMPLETE
     rank = 90
-    silent_under = (Circumstance.DOWNLOADING, Circumstance.CLOSED, Circumstance.SUPERSEDED)
+    silent_under = (
+        Circumstance.DOWNLOADING,
+        Circumstance.CLOSED,
+        Circumstance.GONE,
+        Circumstance.SUPERSEDED,
+    )
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report a required file that the catalogue marks as the tokenizer."""
@@ -202,6 +212,7 @@ class EmptySnapshot(EntryRule):
     silent_under = (
         Circumstance.DOWNLOADING,
         Circumstance.CLOSED,
+        Circumstance.GONE,
         Circumstance.BROKEN_REF,
         Circumstance.SUPERSEDED,
     )
@@ -239,7 +250,12 @@ class OutdatedFileSet(Restores, EntryRule):
     severity = Severity.WARNING
     status = mild_status = Status.INCOMPLETE
     rank = 110
-    silent_under = (Circumstance.DOWNLOADING, Circumstance.CLOSED, Circumstance.SUPERSEDED)
+    silent_under = (
+        Circumstance.DOWNLOADING,
+        Circumstance.CLOSED,
+        Circumstance.GONE,
+        Circumstance.SUPERSEDED,
+    )
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report what the newest version needs beyond a file set that is whole."""

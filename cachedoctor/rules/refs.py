@@ -110,7 +110,7 @@ class RefDangling(_RefRule):
     code = "CD403"
     slug = "ref-dangling"
     rank = 250
-    silent_under = (Circumstance.DOWNLOADING, Circumstance.CLOSED)
+    silent_under = (Circumstance.DOWNLOADING, Circumstance.CLOSED, Circumstance.GONE)
 
     def wrong(self, ref: Ref, repository: Repository) -> str:
         """Look for the snapshot; a repository with none at all is the other rule's."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from cachedoctor import holders
+from cachedoctor import holders, quietly
 from cachedoctor.catalog import ordinal
 from cachedoctor.findings import Circumstance, Severity
 from cachedoctor.locators import Leaving, ModelFolders
 from cachedoctor.locators.hub_cache import repository_folder
 from cachedoctor.rules import EntryRule, SetsAside, SurveyRule
+from cachedoctor.rules._copies import blobs_beside, place_of, repeated
 from cachedoctor.rules._entries import missing, span
 from cachedoctor.rules._kinds import HubRule, LeavingsRule
 from cachedoctor.vocabulary import State
@@ -66,6 +68,7 @@ class OrphanBlob(SetsAside, HubRule):
                 for _, digest in repository.promises(commit).values()
             }
             promised |= {a.digest.hex for e in mine for a in e.notable if a.digest}
+            promised |= repeated(repository, mine).keys()  # a copy, which is said otherwise
             for name in sorted(unlinked):
                 blob = repository.blobs[name]
                 path = f"{repository.blobs.folder}/{name}"
@@ -81,8 +84,9 @@ class Duplicate(SurveyRule):
     """The same content lies in several places.
 
     Engines that could share a file each keep their own: the same weights under three names of one
-    repository, in the hub and in Application Support, in two folders of `.pt` files. Judged by the
-    digests that the files are said to have and by their length; files below 16 MiB are passed over.
+    repository, in the hub and in Application Support, in two folders of `.pt` files; or a cache was
+    copied with `cp -rL`, which makes a file of each link and keeps the blobs. Judged by the digests
+    that the files are said to have and by their length; files below 16 MiB are passed over.
 
     Removing healthy copies is not what `fix` does: choose which engine should keep its own.
     Source: the digests in the hub's names, OpenAI's addresses and the published tables.
@@ -102,6 +106,12 @@ class Duplicate(SurveyRule):
                 if artifact.size_bytes >= least and artifact.digest:
                     owners.setdefault(artifact.file, []).append(entry)
                     same.setdefault(artifact.digest.hex, []).append(artifact)
+        for revisions, digest, blob, twin in blobs_beside(seen):
+            if blob.size_bytes >= least:
+                owners.setdefault(blob.file, []).extend(revisions)
+                copies = same.setdefault(digest, [])
+                copies += [blob] if twin in copies else [blob, twin]
+                owners.setdefault(twin.file, []).extend(revisions)
         for artifacts in same.values():
             files = [a for a in _files(artifacts) if _may_hold(a, seen)]
             if len(files) < 2:
@@ -109,11 +119,13 @@ class Duplicate(SurveyRule):
             paths = sorted(artifact.file for artifact in files)
             mine = [entry for path in paths for entry in owners.get(path, ())]
             size = (len(files) - 1) * files[0].size_bytes
-            places = ", ".join(dict.fromkeys(entry.title for entry in mine))
+            places = ", ".join(dict.fromkeys(place_of(path, seen.host) for path in paths))
+            titles = ", ".join(dict.fromkeys(entry.title for entry in mine))
+            name = max((artifact.name for artifact in files), key=len)
             yield self.about(
                 paths[0],
                 tuple({entry.id: entry for entry in mine}.values()),
-                f"`{files[0].name}` lies in {len(files)} places: {places}",
+                f"`{name}` of {titles} lies {len(files)} times, in {places}",
                 links=tuple(paths[1:]),
                 measured=size,
                 unit="bytes",
@@ -191,12 +203,8 @@ class CompileCache(SetsAside, LeavingsRule):
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
         """Set it aside unless a program has something in it open."""
-        files = [
-            os.path.join(folder, name)
-            for folder, _, names in os.walk(finding.path)
-            for name in names
-        ]
-        users = holders.open_elsewhere(files[:_MOST_ASKED])
+        files = list(islice(quietly.files(finding.path), _MOST_ASKED))
+        users = holders.open_elsewhere(files)
         return super().cure(finding, seen) if users == set() else None
 
 
@@ -324,6 +332,6 @@ def _older_use(entry: Entry, artifact: Artifact) -> FileSet | None:
 
 def _names(folder: str) -> list[str]:
     try:
-        return os.listdir(folder)
+        return quietly.names(folder)
     except OSError:
         return []

@@ -6,9 +6,9 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from cachedoctor import holders
+from cachedoctor import holders, quietly
 from cachedoctor.findings import Circumstance, Severity
-from cachedoctor.locators import LIVE_S, Leaving, ModelFolders, held, listed, of
+from cachedoctor.locators import LIVE_S, Leaving, ModelFolders, held, is_litter, listed, of
 from cachedoctor.locators.hub_cache import HubCache
 from cachedoctor.rules import EntryRule, RootRule, SetsAside
 from cachedoctor.rules._entries import missing
@@ -248,13 +248,12 @@ def _resumed(leftover: Leftover, entry: Entry) -> bool:
 def _soft_locks(folder: str) -> Iterator[str]:
     """Go through the old locks that hold their owner's name and that nobody holds."""
     try:
-        with os.scandir(folder) as listing:
-            entries = sorted(listing, key=lambda entry: entry.name)
+        entries = quietly.listed(folder)
     except OSError:
         return
     for entry in entries:
-        if entry.name.endswith(".lock") and entry.is_file(follow_symlinks=False):
-            status = entry.stat(follow_symlinks=False)
+        if entry.name.endswith(".lock") and entry.file and not is_litter(entry.name):
+            status = entry.stat()
             old = time.time() - status.st_mtime > _STALE_S
             if old and status.st_size and not holders.lock_held(entry.path):
                 yield entry.path

@@ -188,7 +188,7 @@ class Unloadable(EntryRule):
 def _first_hole(path: str, size_bytes: int) -> int | None:
     """Return where the first hole begins, or `None`; the end of a file counts as none."""
     try:
-        with untrusted.open_regular(path) as file:
+        with untrusted.open_regular(path, follow=True) as file:
             at = os.lseek(file.fileno(), 0, os.SEEK_HOLE)
     except OSError:  # not on this file system
         return None
