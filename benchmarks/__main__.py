@@ -84,7 +84,7 @@ class Place:
 
 def start(home: str, rounds: int) -> Iterator[Ratio]:
     """Compare starting with a bare Python and with `hf`."""
-    from tests.builders import ctranslate2_model
+    from tests.support.builders import ctranslate2_model
 
     place = Place(home, rounds)
     caches.ready_model(place.home, ctranslate2_model())
@@ -131,7 +131,7 @@ def verify(home: str, rounds: int) -> Iterator[Ratio]:
 
 def verify_one(home: str, rounds: int) -> Iterator[Ratio]:
     """Compare verifying one repository with the hub's own command, which asks the hub."""
-    from tests.loopback import Hub
+    from tests.support.loopback import Hub
 
     with Hub() as hub:
         place = Place(home, rounds, HF_ENDPOINT=hub.url)

@@ -27,14 +27,14 @@ def scan(home: str, rounds: int) -> list[tuple[float, float]]:
     """Time a scan against `scan_cache_dir()` of the same cache, in turn."""
     from huggingface_hub import scan_cache_dir
 
-    from cachedoctor import doctor
+    from cachedoctor.doctor import scanning
     from cachedoctor.host import Host
 
     host = Host.look(home=home)
     hub = host.hub_cache
     return [
         (
-            seconds(lambda: doctor.scan(host, cure_notes=False)),
+            seconds(lambda: scanning.scan(host, cure_notes=False)),
             seconds(lambda: scan_cache_dir(hub)),
         )
         for _ in range(rounds + 1)
@@ -54,15 +54,15 @@ def preflight(home: str, rounds: int) -> list[tuple[float, float]]:
 
 def verify(home: str, rounds: int) -> list[tuple[float, float]]:
     """Time a second verify against one that reads everything."""
-    from cachedoctor import doctor
+    from cachedoctor.doctor import scanning
     from cachedoctor.host import Host
 
     host = Host.look(home=home)
-    doctor.scan(host, deep=True)
+    scanning.scan(host, deep=True)
     return [
         (
-            seconds(lambda: doctor.scan(host, deep=True)),
-            seconds(lambda: doctor.scan(host, deep=True, fresh=True)),
+            seconds(lambda: scanning.scan(host, deep=True)),
+            seconds(lambda: scanning.scan(host, deep=True, fresh=True)),
         )
         for _ in range(rounds)
     ]

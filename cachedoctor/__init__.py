@@ -16,10 +16,10 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cachedoctor.doctor import scan
+    from cachedoctor.doctor.scanning import scan
     from cachedoctor.host import Host
-    from cachedoctor.planning import plan
-    from cachedoctor.surgery import apply
+    from cachedoctor.plans.cures import plan
+    from cachedoctor.runs.applying import apply
     from cachedoctor.verdict import ensure, preflight
 
 _HOMES = {

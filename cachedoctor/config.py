@@ -23,8 +23,8 @@ import re
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import untrusted
 from cachedoctor.errors import UsageError
+from cachedoctor.looking import untrusted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,7 +11,7 @@ import os
 import struct
 from typing import TYPE_CHECKING
 
-from cachedoctor import disk
+from cachedoctor.system import disk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

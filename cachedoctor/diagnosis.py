@@ -11,7 +11,7 @@ import tomllib
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import doctor
+from cachedoctor.doctor import scanning
 from cachedoctor.findings import Severity
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def diagnose(host: Host, recognised: Sequence[Recognised]) -> Diagnosis:
     names = tuple(dict.fromkeys(name for one in recognised for name in one.symptom.engines))
     if not names:
         return Diagnosis((), (), (), 0)
-    report = doctor.scan(host, names, cure_notes=False)
+    report = scanning.scan(host, names, cure_notes=False)
     likely = {code for one in recognised for code in one.symptom.codes}
     grave = [f for f in report.findings if f.severity is not Severity.NOTE and f.entries]
     grave.sort(key=lambda finding: finding.code not in likely)

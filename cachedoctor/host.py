@@ -12,8 +12,9 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import config, quietly
+from cachedoctor import config
 from cachedoctor.errors import CannotLookError, UsageError
+from cachedoctor.looking import quietly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -121,7 +122,7 @@ class Host(NamedTuple):
         if value == "~" or value.startswith(("~/", "~\\")):
             value = self.home + value[1:]
         if self.platform == "windows":
-            from cachedoctor import windows
+            from cachedoctor.looking import windows
 
             value = windows.expanded(value, self.environment)
 
@@ -134,7 +135,7 @@ class Host(NamedTuple):
     def absolute(self, value: str) -> str:
         """Return `value` as an engine started in the current folder would take it."""
         if self.platform == "windows":
-            from cachedoctor import windows
+            from cachedoctor.looking import windows
 
             local = windows.local(value, self.home, self.environment)
             return windows.spelled(os.path.normpath(os.path.join(self.cwd, local)))

@@ -23,9 +23,9 @@ import os
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import untrusted
 from cachedoctor.config import Lines
 from cachedoctor.errors import CannotLookError, UsageError
+from cachedoctor.looking import untrusted
 from cachedoctor.vocabulary import Digest, Evidence
 
 if TYPE_CHECKING:

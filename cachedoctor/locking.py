@@ -5,20 +5,23 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import digest, doctor, engines, fetch, locators, lockfile, readiness, staging
+from cachedoctor import engines, locators, lockfile
+from cachedoctor.doctor import readiness, scanning
 from cachedoctor.errors import CannotLookError, FetchError, UsageError
 from cachedoctor.lockfile import LockedFile, LockedModel
+from cachedoctor.runs import staging
+from cachedoctor.system import digest, fetch
 from cachedoctor.vocabulary import SILENT, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cachedoctor.catalog import Model
-    from cachedoctor.doctor import Report
+    from cachedoctor.doctor.scanning import Report
     from cachedoctor.engines import Engine
+    from cachedoctor.engines.catalog import Model
     from cachedoctor.host import Host
     from cachedoctor.lockfile import Lock
-    from cachedoctor.staging import Network
+    from cachedoctor.runs.staging import Network
     from cachedoctor.vocabulary import Artifact, Claim, Entry, Progress
 
 _ALGORITHMS = frozenset((digest.SHA256, digest.GIT_SHA1))
@@ -73,7 +76,7 @@ def lock(
     models = readiness.answers(
         engine, size=question if sized else None, model=None if sized else question
     )
-    report = doctor.scan(
+    report = scanning.scan(
         host, [engine.name], models=[m.name for m in models], deep=True, progress=progress
     )
     answer = readiness.ready(engine, report, models, question if sized else None)

@@ -91,9 +91,10 @@ def _answer(item: pytest.Item, mark: pytest.Mark) -> str:
 
 
 def _asked(item: pytest.Item, words: str, question: _Question) -> str:
-    from cachedoctor import report, verdict
+    from cachedoctor import verdict
     from cachedoctor.errors import CacheDoctorError
     from cachedoctor.host import Host
+    from cachedoctor.report import scan_text
 
     engine, size, model = question
     why = ""
@@ -104,7 +105,7 @@ def _asked(item: pytest.Item, words: str, question: _Question) -> str:
         why = f"{error.message}; {error.hint}" if error.hint else error.message
     if why:  # outside, so that the failure has no other exception in its tale
         _refuse(item, words, why)
-    return "" if found.ready else report.verdict_line(found, host)
+    return "" if found.ready else scan_text.verdict_line(found, host)
 
 
 def _refuse(item: pytest.Item, words: str, why: str) -> NoReturn:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import doctor, engines, readiness, rules
+from cachedoctor import engines, rules
+from cachedoctor.doctor import readiness, scanning
 from cachedoctor.errors import UsageError
 from cachedoctor.findings import Safety, Severity
 from cachedoctor.host import Host
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from cachedoctor.engines import Engine
     from cachedoctor.findings import Finding, Repair
     from cachedoctor.lockfile import Lock
-    from cachedoctor.planning import Plan
-    from cachedoctor.staging import Network
+    from cachedoctor.plans.cures import Plan
+    from cachedoctor.runs.staging import Network
 
 
 class Verdict(NamedTuple):
@@ -34,7 +35,7 @@ class Verdict(NamedTuple):
     code: str | None
     why: str | None
     repair: Repair | None
-    checked: doctor.Checked | None = None
+    checked: scanning.Checked | None = None
     lock: str | None = None  # the lock file that was asked for
     warnings: tuple[Finding, ...] = ()  # what the engine will trip over all the same
 
@@ -92,10 +93,10 @@ def preflight(
     found = engines.find(engine)
     models = readiness.answers(found, size=size, model=model)
     places = frozenset(place for m in models for place in found.places(m))
-    report = doctor.scan(here, [engine], only=places, lock=lock, cure_notes=False)
+    report = scanning.scan(here, [engine], only=places, lock=lock, cure_notes=False)
     answer = readiness.ready(found, report, models, size)
     if not answer.ready:  # look again at everything: the cure may lie in another place
-        report = doctor.scan(here, [engine], lock=lock, cure_notes=False)
+        report = scanning.scan(here, [engine], lock=lock, cure_notes=False)
         answer = readiness.ready(found, report, models, size)
     locked = lock.find(engine, models[0].name) if lock else None
     if locked and answer.entry is None and locked.revision:
@@ -160,7 +161,8 @@ def ensure(
     says. Raises `UsageError` as `preflight` does, and `RepairError`, with the cache as it was, when
     a repair cannot be made.
     """
-    from cachedoctor import planning, staging, surgery
+    from cachedoctor.plans import cures
+    from cachedoctor.runs import applying, staging
 
     here = host or Host.look()
     here.require_own_configuration()
@@ -171,14 +173,14 @@ def ensure(
     names = [
         found.name for found in readiness.answers(engines.find(engine), size=size, model=model)
     ]
-    report = doctor.scan(here, [engine], models=names, lock=lock, progress=network.progress)
+    report = scanning.scan(here, [engine], models=names, lock=lock, progress=network.progress)
     absent = (
-        planning.absent_locked(report)
+        cures.absent_locked(report)
         if lock
-        else planning.absent_model(report, engine, size=size, model=model)
+        else cures.absent_model(report, engine, size=size, model=model)
     )
-    plan = planning.plan(report, absent=absent, network=network)
+    plan = cures.plan(report, absent=absent, network=network)
     if (plan.cures or plan.unfinished) and allow(plan):
-        surgery.apply(plan, report, network)
+        applying.apply(plan, report, network)
         verdict = preflight(engine, size=size, model=model, lock=lock, host=here)
     return verdict

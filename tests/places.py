@@ -9,10 +9,10 @@ import sqlite3  # what is imported late cannot be by another user
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from cachedoctor import doctor
+from cachedoctor.doctor import scanning
 from cachedoctor.host import Host
 from cachedoctor.verdict import preflight
-from tests import builders, builders_models, worlds
+from tests.support import builders, builders_models, worlds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,7 +52,7 @@ class Laid(NamedTuple):
 
     def codes(self, *, deep: bool = False) -> list[str]:
         """Return the codes of a scan of this engine, sorted."""
-        report = doctor.scan(self.host, [self.engine], deep=deep)
+        report = scanning.scan(self.host, [self.engine], deep=deep)
         return sorted(finding.code for finding in report.findings)
 
     def verdict(self) -> Verdict:

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from cachedoctor import bench_chart, bench_report
 from cachedoctor.bench import clips, comparison, file_cache, memory, scoring
 from cachedoctor.bench.outcome import Clip, LeftOut, Machine, Result, Row, Settings
 from cachedoctor.errors import CannotLookError, UsageError
-from tests import speech, worlds
-from tests.command import cachedoctor
+from cachedoctor.report import bench_chart, bench_text
+from tests.support import speech, worlds
+from tests.support.command import cachedoctor
 
 _TONE = [round(9000 * math.sin(number / 9)) for number in range(4800)]
 
@@ -277,7 +277,7 @@ def test_the_table_says_what_matters() -> None:
     """Speed, spread, errors, memory; what has no number has a dash; bars only for a terminal."""
     left = (LeftOut("whisperkit", None, "CD602", "whisperkit needs macOS", ""),)
     found = result(row("whisper.cpp", 0.5, 0.55), row("mlx-whisper", 1.1, wrong=None), left=left)
-    lines = list(bench_report.bench_lines(found, bars=True))
+    lines = list(bench_text.bench_lines(found, bars=True))
     table = next(number for number, line in enumerate(lines) if line.startswith("engine"))
     cells = lines[table + 1].split()
     assert cells[:3] == ["whisper.cpp", "tiny.en", "(int8)"]
@@ -286,13 +286,13 @@ def test_the_table_says_what_matters() -> None:
     assert lines[table + 2].endswith("10.0      –  64.0 MiB  ████████")
     assert lines[-1] == "2 engines measured, 1 left out"
     assert any("pip install 'model-cache-doctor[bench]'" in line for line in lines)
-    assert "█" not in "".join(bench_report.bench_lines(found))
+    assert "█" not in "".join(bench_text.bench_lines(found))
 
 
 def test_a_table_and_pictures(tmp_path: Path) -> None:
     """A line an engine; the same numbers make the same picture, and need no screen."""
     found = result(row("whisper.cpp", 0.5, 0.55), row("mlx-whisper", 1.1, wrong=None))
-    head, *lines = bench_report.bench_csv(found).splitlines()
+    head, *lines = bench_text.bench_csv(found).splitlines()
     assert head.split(",")[:3] == ["engine", "model", "precision"]
     assert [line.split(",")[0] for line in lines] == ["whisper.cpp", "mlx-whisper"]
     svg = bench_chart.draw(found, "svg")
@@ -305,7 +305,7 @@ def test_only_what_is_outside_the_noise_changed(tmp_path: Path) -> None:
     """The spreads of both runs together are the noise; another machine is no fair comparison."""
     old = tmp_path / "old.json"
     before = result(row("a", 1.0, 1.2), row("b", 1.0, 1.2), row("c", 1.0), row("gone", 1.0))
-    old.write_text(json.dumps({"bench": bench_report.bench_json(before)}))
+    old.write_text(json.dumps({"bench": bench_text.bench_json(before)}))
     after = result(row("a", 1.1, 1.3), row("b", 0.5, 0.5), row("c", 0.5, 0.5), row("new", 1.0))
     found = comparison.compare(after, comparison.read(str(old)))
     assert [(change.engine, change.word) for change in found.changes] == [
@@ -317,7 +317,7 @@ def test_only_what_is_outside_the_noise_changed(tmp_path: Path) -> None:
     slower = comparison.compare(before, comparison.read(str(old)))._replace(
         unlike=("another clip",)
     )
-    lines = list(bench_report.bench_lines(before, slower))
+    lines = list(bench_text.bench_lines(before, slower))
     assert f"against {old} (another clip: no fair comparison)" in lines
     elsewhere = after._replace(machine=Machine("Linux", "Another chip", 2, 1))
     assert comparison.compare(elsewhere, comparison.read(str(old))).unlike == ("another machine",)

@@ -9,9 +9,9 @@ import pytest
 
 from cachedoctor.bench import lineup
 from cachedoctor.host import Host
-from tests import bridges, speech
-from tests.command import Ended, cachedoctor
 from tests.conftest import fingerprint
+from tests.support import bridges, speech
+from tests.support.command import Ended, cachedoctor
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,7 +100,7 @@ def test_a_broken_bundle_never_reaches_the_bridge(home: Path) -> None:
 def test_a_bridge_that_is_not_installed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The reason, and how to get it."""
     bridges.model(home, "whisperkit")
-    monkeypatch.setattr("cachedoctor.bridge.find", lambda engine: None)
+    monkeypatch.setattr("cachedoctor.system.bridge.find", lambda engine: None)
     host = Host.look(home=str(home), platform="darwin")
     ready, (left,) = lineup.contenders(host, ["whisperkit"], size="tiny")
     assert ready == []

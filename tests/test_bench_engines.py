@@ -18,9 +18,9 @@ from cachedoctor import bench
 from cachedoctor.bench import memory
 from cachedoctor.bench.session import FailedError, Session
 from cachedoctor.host import Host
-from tests import benches, speech
-from tests.command import cachedoctor
 from tests.conftest import fingerprint
+from tests.support import benches, speech
+from tests.support.command import cachedoctor
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import benches
-from tests.command import cachedoctor
 from tests.conftest import fingerprint
+from tests.support import benches
+from tests.support.command import cachedoctor
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import benches, environments, speech
-from tests.command import cachedoctor
+from tests.support import benches, environments, speech
+from tests.support.command import cachedoctor
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cachedoctor import bench, child, engines
+from cachedoctor import bench, engines
 from cachedoctor.bench import session
-from tests import speech
+from cachedoctor.system import child
+from tests.support import speech
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cachedoctor import bridge, catalog
+from cachedoctor.engines import catalog
+from cachedoctor.system import bridge
 from cachedoctor.version import VERSION
-from tests import bridges
 from tests.conftest import fingerprint
+from tests.support import bridges
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from types import ModuleType
 
 import pytest
 
-from tests import bridges, weights
+from tests.support import bridges, weights
 
 _ROOT = Path(__file__).parent.parent
 WITH = {"wheel.cmake": "true", "wheel.platlib": "true"}

@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from cachedoctor import bridge
+from cachedoctor.system import bridge
 from cachedoctor.version import VERSION
-from tests import bridges
+from tests.support import bridges
 
 MOST_BYTES = 20 << 20
 

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cachedoctor import catalog, formats
-from cachedoctor.catalog import Table
+from cachedoctor import formats
+from cachedoctor.engines import catalog
+from cachedoctor.engines.catalog import Table
 from cachedoctor.errors import CacheDoctorError, UsageError
-from tests import weights
+from tests.support import weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

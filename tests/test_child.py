@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cachedoctor import child
+from cachedoctor.system import child
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,14 +96,14 @@ def test_an_exception_while_waiting_ends_the_child(tmp_path: Path) -> None:
 
 def test_the_hub_client_dies_with_its_parent(tmp_path: Path) -> None:
     """A parent that is killed takes the downloading child with it."""
-    from tests.loopback import Hub
+    from tests.support.loopback import Hub
 
     with Hub() as hub:
         hub.add("org/name", {"model.bin": b"x" * 100_000})
         held = hub.hold("model.bin", 10)
         script = (
             "import json, os, subprocess, sys, time\n"
-            "p = subprocess.Popen([sys.executable, '-m', 'cachedoctor.hub_client'],"
+            "p = subprocess.Popen([sys.executable, '-m', 'cachedoctor.system.hub_client'],"
             " stdin=subprocess.PIPE)\n"
             f"ask = {{'repository': 'org/name', 'revision': 'main', 'path': 'model.bin',"
             f" 'folder': {str(tmp_path)!r}}}\n"

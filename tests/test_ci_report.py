@@ -8,8 +8,8 @@ from xml.etree import ElementTree as Tree
 
 import pytest
 
-from tests import worlds
-from tests.command import cachedoctor
+from tests.support import worlds
+from tests.support.command import cachedoctor
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from cachedoctor import doctor
+from cachedoctor.doctor import scanning
+from cachedoctor.doctor.footprint import held
 from cachedoctor.findings import Severity
-from cachedoctor.held import held
 from cachedoctor.host import Host
 from cachedoctor.vocabulary import Status
-from tests import builders, clients, worlds
 from tests.conftest import fingerprint
-from tests.loopback import Hub, Reply
+from tests.support import builders, clients, worlds
+from tests.support.loopback import Hub, Reply
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Iterator
 
-    from cachedoctor.doctor import Report
+    from cachedoctor.doctor.scanning import Report
 
 
 pytestmark = pytest.mark.real
@@ -122,7 +122,7 @@ def mlx_files(prefix: str = "") -> dict[str, bytes]:
 def assert_silent(host: Host, *, ready: int) -> Report:
     """Find nothing with and without reading all bytes, and so many models that are ready."""
     for deep in (False, True):
-        report = doctor.scan(host, deep=deep)
+        report = scanning.scan(host, deep=deep)
         assert said(report) == []
         claimed = [report.statuses[entry.id] for entry in report.entries if entry.claims]
         assert claimed.count(Status.READY) == ready
@@ -136,7 +136,7 @@ def said(report: Report, *besides: Severity) -> list[str]:
 
 def codes(host: Host) -> list[str]:
     """Return the codes of what a scan finds, sorted."""
-    return sorted(finding.code for finding in doctor.scan(host).findings)
+    return sorted(finding.code for finding in scanning.scan(host).findings)
 
 
 def wait(condition: Callable[[], object], child: subprocess.Popen[str]) -> None:
@@ -173,7 +173,7 @@ def test_a_file_that_the_repository_lacks_is_not_missed(
     clients.run(version, hub.url, home, _ASK_IN_VAIN, name=worlds.TINY)
     (commit,) = (repository / ".no_exist").iterdir()
     assert (commit / "preprocessor_config.json").is_file()
-    assert said(doctor.scan(host, deep=True)) == []
+    assert said(scanning.scan(host, deep=True)) == []
     clients.download(version, hub.url, worlds.TINY, home)
     assert_silent(host, ready=1)
 
@@ -200,7 +200,7 @@ def test_an_update_leaves_notes_at_most(
         commit = hub.add(worlds.TINY, files)
         clients.download(version, hub.url, worlds.TINY, home)
     assert (repository / "refs" / "main").read_text() == commit
-    report = doctor.scan(host, deep=True)
+    report = scanning.scan(host, deep=True)
     assert said(report, Severity.NOTE) == []
     assert list(report.statuses.values()) == [Status.READY, Status.READY]
 
@@ -212,7 +212,7 @@ def test_a_cache_that_all_releases_wrote_to_has_notes_at_most(
     for count, version in enumerate(reversed(clients.VERSIONS), 1):
         hub.add(worlds.TINY, {**FILES, "vocabulary.txt": b"!\n" * count})
         clients.download(version, hub.url, worlds.TINY, home)
-        report = doctor.scan(host)
+        report = scanning.scan(host)
         assert said(report, Severity.NOTE) == []
         assert list(report.statuses.values()) == [Status.READY] * count
 
@@ -234,7 +234,7 @@ def test_a_cache_without_links_is_ready(
     assert_silent(host, ready=1)
     hub.add(worlds.TINY, UPDATED)
     clients.download(version, hub.url, worlds.TINY, home, env=alone)
-    report = doctor.scan(host)
+    report = scanning.scan(host)
     assert said(report, Severity.NOTE) == []
     assert list(report.statuses.values()) == [Status.READY, Status.READY]
 
@@ -250,7 +250,7 @@ def test_a_download_to_a_folder_is_silent(version: str, hub: Hub, host: Host, ho
         first, etag, time_s = written.read_text().splitlines()
         assert (first, etag) == (commit, hub.etag(worlds.TINY, name))
         assert float(time_s) > 0
-    assert said(doctor.scan(host, deep=True)) == []
+    assert said(scanning.scan(host, deep=True)) == []
 
 
 @pytest.mark.parametrize(
@@ -295,7 +295,7 @@ def test_a_scan_changes_nothing(version: str, hub: Hub, host: Host, home: Path) 
     clients.download(version, hub.url, "someone/speech", home, kind="dataset")
     before = fingerprint(home)
     for deep in (False, True):
-        doctor.scan(host, deep=deep)
+        scanning.scan(host, deep=deep)
         assert fingerprint(home) == before
 
 
@@ -326,21 +326,21 @@ def test_a_killed_download_is_told_from_a_running_one(
     with clients.downloading(version, hub.url, worlds.TINY, home, files=asked) as child:
         wait(is_held, child)
         assert codes(host) == ["CD109"]
-        assert set(doctor.scan(host).statuses.values()) == {Status.IN_PROGRESS}
+        assert set(scanning.scan(host).statuses.values()) == {Status.IN_PROGRESS}
     hub.heal()
 
     (partial,) = repository.glob("blobs/*.incomplete")
     ending = r"\.[0-9a-f]{8}\.incomplete" if own else r"\.incomplete"
     assert re.fullmatch(hub.etag(worlds.TINY, "model.bin") + ending, partial.name)
     assert codes(host) == ["CD101" if part else "CD105", "CD502"]
-    assert set(doctor.scan(host).statuses.values()) == {Status.INCOMPLETE}
+    assert set(scanning.scan(host).statuses.values()) == {Status.INCOMPLETE}
 
     clients.download(version, hub.url, worlds.TINY, home)
     resumed = [request for request in hub.requests if request.range == f"bytes={part}-"]
     assert len(resumed) == (1 if part and not own else 0)
     assert partial.exists() == own
     assert codes(host) == (["CD502"] if own else [])
-    assert set(doctor.scan(host).statuses.values()) == {Status.READY}
+    assert set(scanning.scan(host).statuses.values()) == {Status.READY}
 
 
 def test_links_through_the_shared_store_are_ready(hub: Hub, host: Host, home: Path) -> None:
@@ -358,7 +358,7 @@ def test_links_through_the_shared_store_are_ready(hub: Hub, host: Host, home: Pa
     for blob in cached.glob(f"models--*/blobs/{etag}"):
         assert blob.is_symlink()
         assert blob.resolve() == stored
-    report = doctor.scan(host, deep=True)
+    report = scanning.scan(host, deep=True)
     assert said(report) == []
     assert list(report.statuses.values()) == [Status.READY, Status.READY]
     once = sum(len(content) for content in FILES.values())

@@ -18,9 +18,9 @@ import pytest
 
 import cachedoctor as package
 from cachedoctor import cli, demo, engines, formats, locators, rules
-from tests import builders, worlds
-from tests.command import Ended, cachedoctor, scan
 from tests.conftest import fingerprint
+from tests.support import builders, worlds
+from tests.support.command import Ended, cachedoctor, scan
 
 NOBODY = 65534
 
@@ -323,7 +323,7 @@ def test_an_undo_refuses_what_was_changed_since(home: Path) -> None:
 
 def test_ctrl_c_during_a_fix_is_130_and_the_next_one_finishes(home: Path) -> None:
     """Interrupted while it fetches, a fix says so; the next scan does too; the next fix ends it."""
-    from tests.loopback import Hub
+    from tests.support.loopback import Hub
 
     files = worlds.whisper_files()
     repository = worlds.repository(worlds.hub_of(home), worlds.TINY, files)

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from cachedoctor import catalog, cli, rules
+from cachedoctor import cli, rules
+from cachedoctor.engines import catalog
 from cachedoctor.vocabulary import SIZES
-from tests import worlds
-from tests.command import cachedoctor
+from tests.support import worlds
+from tests.support.command import cachedoctor
 
 SHELLS = ("bash", "zsh", "fish")
 ENGINES = list(catalog.names())

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachedoctor import config, doctor, ensure, preflight
+from cachedoctor import config, ensure, preflight
+from cachedoctor.doctor import scanning
 from cachedoctor.errors import UsageError
 from cachedoctor.host import Host
 from cachedoctor.vocabulary import Status
-from tests import builders, builders_models, coreml_bundles, worlds
-from tests.command import cachedoctor, scan
+from tests.support import builders, builders_models, coreml_bundles, worlds
+from tests.support.command import cachedoctor, scan
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def user_folder() -> Path:
 
 def found(project: Path) -> set[tuple[tuple[str, ...], str]]:
     """Return the engines and models of a scan with this project."""
-    entries = doctor.scan(Host.look(project=str(project))).entries
+    entries = scanning.scan(Host.look(project=str(project))).entries
     return {(entry.engines, entry.model or "") for entry in entries if entry.claims}
 
 
@@ -244,7 +245,7 @@ def test_fluidaudios_layout_in_another_place(engine: str, home: Path, project: P
     name = "silero-vad-unified-256ms-v6.2.1.mlmodelc"
     coreml_bundles.make_bundle(folder / name, weights=[8], seed=1)
     write(project, f'[[locator]]\nkind = "application-support"\npath = "apple"\n{engine}')
-    report = doctor.scan(Host.look(home=str(home), platform="darwin", project=str(project)))
+    report = scanning.scan(Host.look(home=str(home), platform="darwin", project=str(project)))
     assert report.findings == ()
     claimed = [(e.engines, e.model, report.statuses[e.id]) for e in report.entries if e.claims]
     assert claimed == [(("fluidaudio",), "silero-vad", Status.READY)]
@@ -288,7 +289,7 @@ def test_a_projects_versions_do_not_count_and_it_is_said(project: Path) -> None:
     write(project, 'keep = ["x"]\n[engines]\nfluidaudio = "0.13.2"\n')
     host = Host.look(project=str(project))
     assert host.engine_versions == {}
-    said = [f for f in doctor.scan(host).findings if f.code == "CD411"]
+    said = [f for f in scanning.scan(host).findings if f.code == "CD411"]
     assert [f.severity.value for f in said] == ["note"]
     assert "`[engines]` and `keep`" in said[0].message
 

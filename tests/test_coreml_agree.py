@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cachedoctor import bridge
-from tests import bridges, builders, coreml_cases
+from cachedoctor.system import bridge
+from tests.support import bridges, builders, coreml_cases
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests import coreml_cases
+from tests.support import coreml_cases
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachedoctor import diagnosis, engines, rules
-from tests import worlds
-from tests.command import cachedoctor
+from tests.support import worlds
+from tests.support.command import cachedoctor
 
 if TYPE_CHECKING:
     from pathlib import Path

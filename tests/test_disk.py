@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cachedoctor import disk, holders
 from cachedoctor.errors import RepairError
+from cachedoctor.system import disk, in_use
 from tests.conftest import fingerprint
 
 if TYPE_CHECKING:
@@ -372,24 +372,24 @@ def test_bind_mounts_count_as_two_file_systems(tmp_path: Path) -> None:
 def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
     """A held lock is seen undisturbed, refuses a second holder, and ends with its body."""
     path = str(tmp_path / f"{ODD}.lock")
-    assert holders.lock_held(path) is None
-    with holders.hold_lock(path):
-        assert holders.lock_held(path) is True
-        with pytest.raises(RepairError, match="somebody else holds"), holders.hold_lock(path):
+    assert in_use.lock_held(path) is None
+    with in_use.hold_lock(path):
+        assert in_use.lock_held(path) is True
+        with pytest.raises(RepairError, match="somebody else holds"), in_use.hold_lock(path):
             pass
-        assert holders.lock_held(path) is True
+        assert in_use.lock_held(path) is True
     before = fingerprint(tmp_path)
-    assert holders.lock_held(path) is False
+    assert in_use.lock_held(path) is False
     assert fingerprint(tmp_path) == before
-    with holders.hold_lock(path):
+    with in_use.hold_lock(path):
         pass
 
 
 def test_a_lock_dies_with_its_holder(tmp_path: Path) -> None:
     """A process that ends without letting go holds nothing."""
     path = str(tmp_path / "lock")
-    assert in_child(lambda: holders.hold_lock(path).__enter__()) == ""
-    assert holders.lock_held(path) is False
+    assert in_child(lambda: in_use.hold_lock(path).__enter__()) == ""
+    assert in_use.lock_held(path) is False
 
 
 def test_what_is_no_lock_file_is_not_asked(tmp_path: Path) -> None:
@@ -398,10 +398,10 @@ def test_what_is_no_lock_file_is_not_asked(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to("file")
     for path in (tmp_path / "pipe", tmp_path / "link", tmp_path):
-        assert holders.lock_held(str(path)) is None
+        assert in_use.lock_held(str(path)) is None
     with (
         pytest.raises(RepairError, match="cannot be locked"),
-        holders.hold_lock(f"{tmp_path}/link"),
+        in_use.hold_lock(f"{tmp_path}/link"),
     ):
         pass
 
@@ -412,8 +412,8 @@ def test_a_lock_that_cannot_be_read_is_unknown(shared: Path) -> None:
     (shared / "lock").chmod(0)
 
     def look() -> None:
-        assert holders.lock_held(f"{shared}/lock") is None
-        with holders.hold_lock(f"{shared}/lock"):
+        assert in_use.lock_held(f"{shared}/lock") is None
+        with in_use.hold_lock(f"{shared}/lock"):
             pass
 
     assert in_child(look, nobody=True) == "RepairError"
@@ -431,14 +431,14 @@ def test_files_open_elsewhere_are_seen(tmp_path: Path) -> None:
         open(opened, "rb") as held,
         subprocess.Popen(["sleep", "60"], stdin=held) as other,
     ):
-        seen = holders.open_elsewhere((opened, hard_link, own, closed, f"{tmp_path}/missing"))
+        seen = in_use.open_elsewhere((opened, hard_link, own, closed, f"{tmp_path}/missing"))
         other.kill()
     if sys.platform == "linux":
         assert seen == {opened, hard_link}
     else:
         assert seen is not None
         assert opened in seen
-    assert holders.open_elsewhere((opened,)) == set()
+    assert in_use.open_elsewhere((opened,)) == set()
 
 
 def test_every_change_passes_the_boundary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -459,6 +459,6 @@ def test_every_change_passes_the_boundary(tmp_path: Path, monkeypatch: pytest.Mo
     assert told == expected.split()
     disk.stamp(place)
     disk.free_bytes(place)
-    holders.lock_held(f"{place}/a")
-    holders.open_elsewhere((f"{place}/a",))
+    in_use.lock_held(f"{place}/a")
+    in_use.open_elsewhere((f"{place}/a",))
     assert told == expected.split()

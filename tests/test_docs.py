@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 import pytest
 
-from cachedoctor import catalog, cli, engines, formats, locators, rules, version
+from cachedoctor import cli, engines, formats, locators, rules, version
+from cachedoctor.engines import catalog
 from cachedoctor.findings import Circumstance
 
 ROOT = Path(__file__).parent.parent

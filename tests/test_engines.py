@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from cachedoctor import doctor, engines, preflight
+from cachedoctor import engines, preflight
+from cachedoctor.doctor import scanning
 from cachedoctor.findings import Severity
 from cachedoctor.host import Host
 from cachedoctor.vocabulary import Status
-from tests import builders, builders_models, worlds
-from tests.command import cachedoctor
+from tests.support import builders, builders_models, worlds
+from tests.support.command import cachedoctor
 
 JSON = b'{"model_type": "whisper"}'
 INDEX = "model.safetensors.index.json"
@@ -68,7 +69,7 @@ class World(NamedTuple):
 
     def codes(self, *, deep: bool = False) -> list[str]:
         """Return the codes of a scan, sorted."""
-        return sorted(f.code for f in doctor.scan(self.host, deep=deep).findings)
+        return sorted(f.code for f in scanning.scan(self.host, deep=deep).findings)
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def test_a_whole_model_is_ready_and_silent(engine: str, trees: bool, world: Worl
     sample = SAMPLES[engine]
     snapshot = world.put(sample.repository, {**sample.files, "README.md": b"# x"}, trees=trees)
     assert world.codes(deep=True) == []
-    (entry,) = doctor.scan(world.host).entries
+    (entry,) = scanning.scan(world.host).entries
     assert (entry.engines, entry.model) == ((engine,), sample.model)
     verdict = preflight(engine, model=sample.model, host=world.host)
     assert (verdict.ready, verdict.path) == (True, str(snapshot))
@@ -231,7 +232,7 @@ def test_each_fault_of_an_engine_has_its_code(fault: str, world: World) -> None:
     engine, damage, codes = FAULTS[fault]
     sample = SAMPLES[engine]
     world.put(sample.repository, damage(sample.files), trees=False)
-    report = doctor.scan(world.host)
+    report = scanning.scan(world.host)
     assert sorted(finding.code for finding in report.findings) == codes
     (entry,) = report.entries
     broken = codes not in ([], ["CD204"])
@@ -247,7 +248,7 @@ def test_a_file_that_nobody_reads_is_at_most_a_warning(
     """A page in place of something else in the repository keeps no engine from its model."""
     sample = SAMPLES[engine]
     world.put(sample.repository, {**sample.files, name: builders.HTML_PAGE}, trees=False)
-    findings = doctor.scan(world.host, deep=True).findings
+    findings = scanning.scan(world.host, deep=True).findings
     assert all(finding.severity is not Severity.ERROR for finding in findings)
     assert preflight(engine, model=sample.model, host=world.host).ready
 
@@ -277,7 +278,7 @@ def test_nothing_that_an_index_leads_to_outside_is_opened(
     monkeypatch.setattr(builtins, "open", noting(builtins.open))
     monkeypatch.setattr(os, "open", noting(os.open))
     assert world.codes() == ["CD203"]
-    report = doctor.scan(world.host, deep=True)
+    report = scanning.scan(world.host, deep=True)
     assert str((snapshot / INDEX).resolve()) in opened
     assert str(secret) not in opened
     assert not any(".." in a.name for entry in report.entries for a in entry.artifacts)
@@ -287,7 +288,7 @@ def test_a_missing_shard_is_named(world: World) -> None:
     """The finding is about the shard, not about the index."""
     sample = SAMPLES["insanely-fast-whisper"]
     world.put(sample.repository, without(sharded(sample.files, *SHARDS), SHARDS[1]), trees=False)
-    (finding,) = doctor.scan(world.host).findings
+    (finding,) = scanning.scan(world.host).findings
     assert SHARDS[1] in finding.message
 
 
@@ -413,7 +414,7 @@ def test_two_engines_of_one_repository_each_need_their_own(world: World) -> None
     """lightning-whisper-mlx keeps its own folder; what lies in the hub is mlx-whisper's alone."""
     sample = SAMPLES["mlx-whisper"]
     world.put(sample.repository, sample.files)
-    (entry,) = doctor.scan(world.host).entries
+    (entry,) = scanning.scan(world.host).entries
     assert entry.engines == ("mlx-whisper",)
     assert not preflight("lightning-whisper-mlx", size="tiny", host=world.host).ready
 
@@ -424,7 +425,7 @@ def test_whisper_cpp_is_ready_where_a_published_file_lies(home: Path, host: Host
     folder.mkdir(parents=True)
     path = folder / "ggml-parakeet-tdt-0.6b-v3-f32.bin"
     path.write_bytes(builders_models.ggml_parakeet())
-    assert doctor.scan(host).findings == ()
+    assert scanning.scan(host).findings == ()
     verdict = preflight("whisper.cpp", model="parakeet-tdt-0.6b-v3-f32", host=host)
     assert (verdict.ready, verdict.path) == (True, str(path))
     path.write_bytes(b"")

@@ -9,19 +9,19 @@ import pytest
 import cachedoctor
 from cachedoctor import locking
 from cachedoctor.errors import FetchError, UsageError
-from cachedoctor.fetch import Mirrors
-from cachedoctor.staging import Network
-from tests import worlds
-from tests.command import cachedoctor as command
+from cachedoctor.runs.staging import Network
+from cachedoctor.system.fetch import Mirrors
 from tests.conftest import fingerprint
-from tests.loopback import Hub
+from tests.support import worlds
+from tests.support.command import cachedoctor as command
+from tests.support.loopback import Hub
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from cachedoctor.host import Host
-    from cachedoctor.planning import Plan
+    from cachedoctor.plans.cures import Plan
 
 
 @pytest.fixture

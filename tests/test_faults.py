@@ -16,15 +16,18 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import pytest
 
-from cachedoctor import doctor, planning, rules, surgery
+from cachedoctor import rules
+from cachedoctor.doctor import scanning
 from cachedoctor.host import Host
 from cachedoctor.locators import regular
+from cachedoctor.plans import cures
 from cachedoctor.rules import precedence
-from cachedoctor.staging import Network
+from cachedoctor.runs import applying
+from cachedoctor.runs.staging import Network
 from cachedoctor.verdict import preflight
 from cachedoctor.vocabulary import Files, State
-from tests import builders, worlds
 from tests.conftest import fingerprint
+from tests.support import builders, worlds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,14 +54,14 @@ class World(NamedTuple):
 
     def codes(self, *, deep: bool = False) -> list[str]:
         """Return the codes of a scan, sorted."""
-        return sorted(f.code for f in doctor.scan(self.host, deep=deep).findings)
+        return sorted(f.code for f in scanning.scan(self.host, deep=deep).findings)
 
     def fix(self, *codes: str, deep: bool = False) -> None:
         """Repair these codes, or everything and waste too, without a network."""
-        report = doctor.scan(self.host, deep=deep)
+        report = scanning.scan(self.host, deep=deep)
         network = Network(self.host, offline=True)
-        plan = planning.plan(report, codes=codes, waste=True, network=network)
-        surgery.apply(plan, report, network)
+        plan = cures.plan(report, codes=codes, waste=True, network=network)
+        applying.apply(plan, report, network)
 
 
 @pytest.fixture
@@ -408,7 +411,7 @@ def test_each_fault_has_its_code_and_its_cure(fault: str, world: World) -> None:
     if curable:
         world.fix(*(set(codes) & {"CD407"}), deep=deep)  # a link that works is no waste
         assert world.codes(deep=True) == []
-        assert surgery.undo(world.host) or not codes
+        assert applying.undo(world.host) or not codes
         assert fingerprint(world.home) == before
 
 
@@ -421,7 +424,7 @@ def test_a_restored_file_has_the_mode_of_the_one_before(mode: int, world: World)
     world.fix()
     assert world.codes(deep=True) == []
     assert world.blob("model.bin").stat().st_mode & 0o777 == mode
-    assert surgery.undo(world.host)
+    assert applying.undo(world.host)
     assert fingerprint(world.home) == before
 
 
@@ -461,7 +464,7 @@ def test_one_blob_under_three_revisions_is_one_finding(world: World) -> None:
         commit = digit * 40
         worlds.repository(hub, worlds.TINY, worlds.whisper_files(), commit=commit, ref=f"v{digit}")
     cut(world, "model.bin")
-    (finding,) = doctor.scan(world.host).findings
+    (finding,) = scanning.scan(world.host).findings
     assert (finding.code, len(finding.entries), len(finding.links)) == ("CD201", 3, 3)
 
 
@@ -486,7 +489,7 @@ def test_an_update_leaves_no_warning(world: World) -> None:
     """After a new revision was downloaded, the old one is no warning and no error."""
     files = {**worlds.whisper_files(), "config.json": b'{"alignment_heads": []}\n'}
     worlds.repository(worlds.hub_of(world.home), worlds.TINY, files, commit="c" * 40)
-    assert [f for f in doctor.scan(world.host).findings if f.severity != "note"] == []
+    assert [f for f in scanning.scan(world.host).findings if f.severity != "note"] == []
 
 
 def test_a_cache_without_symlinks_is_healthy(home: Path, host: Host) -> None:
@@ -497,8 +500,8 @@ def test_a_cache_without_symlinks_is_healthy(home: Path, host: Host) -> None:
         worlds.blob_of(link).unlink()
         link.unlink()
         link.write_bytes(content)
-    assert doctor.scan(host, deep=True).findings == ()
-    (checked,) = doctor.scan(host, deep=True).checked.values()
+    assert scanning.scan(host, deep=True).findings == ()
+    (checked,) = scanning.scan(host, deep=True).checked.values()
     assert checked.digest == 4
 
 
@@ -511,12 +514,12 @@ def test_a_two_hop_blob_is_followed_into_the_shared_store(home: Path, host: Host
     store.parent.mkdir(parents=True)
     blob.rename(store)
     blob.symlink_to(os.path.relpath(store, blob.parent))
-    assert doctor.scan(host, deep=True).findings == ()
+    assert scanning.scan(host, deep=True).findings == ()
     worlds.cut(store, 50)
-    (finding,) = doctor.scan(host).findings
+    (finding,) = scanning.scan(host).findings
     assert (finding.code, finding.path) == ("CD201", str(store))
     store.unlink()
-    assert [f.code for f in doctor.scan(host).findings] == ["CD408"]
+    assert [f.code for f in scanning.scan(host).findings] == ["CD408"]
 
 
 def test_manifests_that_lie_are_not_believed(world: World) -> None:
@@ -544,7 +547,7 @@ def test_a_rule_that_crashes_is_a_finding(world: World, monkeypatch: pytest.Monk
     unlink(world.snapshot / "model.bin")
     monkeypatch.setattr(DanglingLink, "check", crash)
     assert world.codes() == ["CD000", "CD101"]
-    assert "ready" not in doctor.scan(world.host).statuses.values()
+    assert "ready" not in scanning.scan(world.host).statuses.values()
 
 
 def test_an_evicted_file_is_neither_missing_nor_opened(world: World) -> None:
@@ -557,7 +560,7 @@ def test_an_evicted_file_is_neither_missing_nor_opened(world: World) -> None:
     )
     found = regular(path, cast("os.stat_result", evicted))
     assert found.state is State.EVICTED
-    survey = doctor.scan(world.host).survey
+    survey = scanning.scan(world.host).survey
     entry = next(entry for entry in survey.entries if entry.name == worlds.TINY)
     gone = tuple(
         a._replace(state=found.state) if a.name == "model.bin" else a for a in entry.artifacts
@@ -579,7 +582,7 @@ def test_the_content_of_another_known_model_is_named(world: World) -> None:
     stranger(world, "weights.bin").write_bytes(content)
     other = hashlib.sha256(content).hexdigest()
     assert world.codes(deep=True) == ["CD301"]
-    survey = doctor.scan(world.host).survey
+    survey = scanning.scan(world.host).survey
     entry = next(entry for entry in survey.entries if entry.name == STRANGER)
     assert isinstance(entry.artifacts, Files)
     entry.artifacts.doubt(stranger(world, "weights.bin").name)
@@ -601,7 +604,7 @@ def test_the_content_of_another_known_model_is_named(world: World) -> None:
 
 def test_every_published_digest_names_its_model() -> None:
     """What CD303 asks knows the files of every table."""
-    known = doctor.published()
+    known = scanning.published()
     tiny = "d3dd57d32accea0b295c96e26691aa14d8822fac7d9d27d5dc00b4ca2826dd03"
     assert known[tiny] in ("openai-whisper's `tiny.en`", "whisper-mps's `tiny.en`")
     assert len(known) > 100
@@ -612,7 +615,7 @@ def test_a_superseded_revision_is_a_note_with_its_own_bytes(world: World) -> Non
     hub = worlds.hub_of(world.home)
     files = {**worlds.whisper_files(), "config.json": b'{"alignment_heads": []}\n'}
     worlds.repository(hub, worlds.TINY, files, commit="c" * 40)
-    (finding,) = doctor.scan(world.host).findings
+    (finding,) = scanning.scan(world.host).findings
     assert (finding.code, finding.severity) == ("CD508", "note")
     assert finding.bytes == len(worlds.whisper_files()["config.json"])
     before = fingerprint(world.home)
@@ -620,7 +623,7 @@ def test_a_superseded_revision_is_a_note_with_its_own_bytes(world: World) -> Non
     assert fingerprint(world.home) == before  # `--waste` does not touch what may be pinned
     world.fix("CD508")
     assert world.codes(deep=True) == []
-    assert surgery.undo(world.host)
+    assert applying.undo(world.host)
     assert fingerprint(world.home) == before
 
 
@@ -630,7 +633,7 @@ def test_half_of_a_superseded_revision_is_no_error(world: World) -> None:
     half = {"model.bin": b"", "config.json": b"{}"}
     worlds.repository(hub, worlds.TINY, half, commit="c" * 40, ref=None)
     unlink(world.repository / "snapshots" / ("c" * 40) / "model.bin")
-    assert [f.code for f in doctor.scan(world.host).findings if f.severity == "error"] == []
+    assert [f.code for f in scanning.scan(world.host).findings if f.severity == "error"] == []
     assert "CD508" in world.codes()
 
 
@@ -647,13 +650,13 @@ def test_the_same_large_file_twice_is_a_duplicate(home: Path, host: Host) -> Non
     hub, content = worlds.hub_of(home), builders.pattern(1 << 10) * (17 << 10)
     for name in ("a/one", "b/two", "c/three"):
         worlds.repository(hub, name, {"weights.bin": content, "small.json": b"{}"})
-    (finding,) = doctor.scan(host).findings
+    (finding,) = scanning.scan(host).findings
     assert (finding.code, finding.bytes, len(finding.links)) == ("CD504", 2 * len(content), 2)
     assert len(finding.entries) == 3
     one, two = (worlds.blob_of(Path(p)) for p in (finding.path, finding.links[0]))
     two.unlink()
     os.link(one, two)  # one file under two names takes up nothing more
-    (finding,) = doctor.scan(host).findings
+    (finding,) = scanning.scan(host).findings
     assert finding.bytes == len(content)
 
 
@@ -676,7 +679,7 @@ def test_the_same_large_file_twice_is_a_duplicate(home: Path, host: Host) -> Non
 )
 def test_variables_that_mislead_are_said(home: Path, variables: dict[str, str], traps: int) -> None:
     """Each trap is one warning that names the variable; the others are silent."""
-    found = doctor.scan(Host.look(home=str(home), environment=variables)).findings
+    found = scanning.scan(Host.look(home=str(home), environment=variables)).findings
     assert [f.code for f in found] == ["CD411"] * traps
     assert all(any(name in f.message for name in variables) for f in found)
 
@@ -686,9 +689,9 @@ def test_a_name_that_something_in_the_project_hides(world: World, tmp_path: Path
     project = tmp_path / "project"
     (project / "models").mkdir(parents=True)
     host = Host.look(project=str(project))
-    assert doctor.scan(host).findings == ()
+    assert scanning.scan(host).findings == ()
     (project / "tiny.en").mkdir()
-    (finding,) = doctor.scan(host).findings
+    (finding,) = scanning.scan(host).findings
     assert (finding.code, finding.path) == ("CD420", str(project / "tiny.en"))
     assert finding.engines == ("faster-whisper",)
 
@@ -701,9 +704,9 @@ def test_an_older_client_beside_a_shared_store_is_a_hazard(world: World, tmp_pat
         python = tmp_path / version / "bin" / "python3"
         host = Host.look(pythons={"faster-whisper": str(python)})
         if not (worlds.hub_of(world.home) / "blobs").exists():
-            assert doctor.scan(host).findings == ()
+            assert scanning.scan(host).findings == ()
             share(world, "model.bin")
-        assert [f.code for f in doctor.scan(host).findings] == codes
+        assert [f.code for f in scanning.scan(host).findings] == codes
         (packages / "faster_whisper-1.2.1.dist-info").mkdir()
         verdict = preflight("faster-whisper", model="tiny.en", host=host)
         assert verdict.ready

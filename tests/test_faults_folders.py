@@ -19,14 +19,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from cachedoctor import doctor, planning, surgery
+from cachedoctor.doctor import scanning
 from cachedoctor.errors import RepairError
 from cachedoctor.host import Host
-from cachedoctor.staging import Network
+from cachedoctor.plans import cures
+from cachedoctor.runs import applying
+from cachedoctor.runs.staging import Network
 from cachedoctor.vocabulary import Status
-from tests import builders, builders_models, coreml_bundles, worlds
-from tests.command import cachedoctor
 from tests.conftest import fingerprint
+from tests.support import builders, builders_models, coreml_bundles, worlds
+from tests.support.command import cachedoctor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,13 +92,13 @@ class Mac(NamedTuple):
 
     def codes(self, *, deep: bool = False) -> list[str]:
         """Return the codes of a scan, sorted."""
-        return sorted(f.code for f in doctor.scan(self.host, deep=deep).findings)
+        return sorted(f.code for f in scanning.scan(self.host, deep=deep).findings)
 
     def fix(self) -> None:
         """Repair everything and waste too, without a network."""
-        report = doctor.scan(self.host)
+        report = scanning.scan(self.host)
         network = Network(self.host, offline=True)
-        surgery.apply(planning.plan(report, waste=True, network=network), report, network)
+        applying.apply(cures.plan(report, waste=True, network=network), report, network)
 
 
 def annotate(folder: Path, books: Path, *, time_s: float) -> None:
@@ -342,14 +344,14 @@ def test_each_fault_has_its_code_and_its_cure(fault: str, mac: Mac) -> None:
     if curable:
         mac.fix()
         assert mac.codes() == []
-        while surgery.undo(mac.host):
+        while applying.undo(mac.host):
             pass
         assert (fingerprint(mac.home), fingerprint(mac.project)) == before
 
 
 def test_every_model_is_ready(mac: Mac) -> None:
     """Each engine finds its model in the healthy world, by its own name."""
-    report = doctor.scan(mac.host)
+    report = scanning.scan(mac.host)
     ready = {
         (entry.engines, entry.model)
         for entry in report.entries
@@ -370,7 +372,7 @@ def test_the_offline_diarizer_alone_is_whole(mac: Mac) -> None:
     for seed, name in enumerate(("Segmentation", "FBank", "Embedding", "PldaRho")):
         coreml_bundles.make_bundle(folder / f"{name}.mlmodelc", weights=[8], seed=seed)
     (folder / "plda-parameters.json").write_text("{}")
-    report = doctor.scan(mac.host)
+    report = scanning.scan(mac.host)
     assert report.findings == ()
     assert "speaker-diarization-offline" in {entry.model for entry in report.entries}
     shutil.rmtree(folder / "PldaRho.mlmodelc")
@@ -389,7 +391,7 @@ def test_the_quantised_model_of_a_shared_folder_is_told_by_its_configuration(mac
     (mac.lightning / "config.json").write_text(json.dumps({"quantization": {"bits": 4}}))
     (mac.lightning / "weights.npz").write_bytes(builders_models.npz_file(quantized=True))
     shutil.rmtree(mac.lightning / ".cache")
-    report = doctor.scan(mac.host)
+    report = scanning.scan(mac.host)
     assert report.findings == ()
     assert "base@4bit" in {entry.model for entry in report.entries}
 
@@ -430,7 +432,7 @@ def test_a_compile_cache_in_use_is_left_alone(mac: Mac) -> None:
     ) as user:
         assert user.stdout is not None
         assert user.stdout.readline() == b"open\n"
-        (finding,) = doctor.scan(mac.host).findings
+        (finding,) = scanning.scan(mac.host).findings
         assert (finding.code, finding.repair) == ("CD506", None)
         mac.fix()
         assert bundle_.exists()

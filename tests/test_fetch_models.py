@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import builders, builders_models, coreml_bundles, worlds
-from tests.command import Ended, cachedoctor
 from tests.conftest import fingerprint
-from tests.loopback import Hub
+from tests.support import builders, builders_models, coreml_bundles, worlds
+from tests.support.command import Ended, cachedoctor
+from tests.support.loopback import Hub
 from tests.test_engines import INDEX, SAMPLES, SHARDS, TRANSFORMERS, sharded
 
 if TYPE_CHECKING:

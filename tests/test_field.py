@@ -15,20 +15,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cachedoctor import doctor, planning, report, surgery
+from cachedoctor.doctor import scanning
 from cachedoctor.errors import CacheDoctorError, CannotLookError
 from cachedoctor.host import Host
-from cachedoctor.staging import Network
+from cachedoctor.plans import cures
+from cachedoctor.report import scan_text
+from cachedoctor.runs import applying
+from cachedoctor.runs.staging import Network
 from cachedoctor.verdict import ensure, preflight
-from tests import places, worlds
+from tests import places
 from tests.conftest import fingerprint
 from tests.places import LAYOUTS, Laid
+from tests.support import worlds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cachedoctor.doctor import Report
-    from cachedoctor.planning import Plan
+    from cachedoctor.doctor.scanning import Report
+    from cachedoctor.plans.cures import Plan
 
 LITTER_FILES = (
     ".DS_Store", "._main", "._model.bin", "._tiny.pt", "._" + "a" * 40, "Icon\r", ".localized",
@@ -71,14 +75,14 @@ def kit(home: Path) -> Laid:
 def plan(found: Report, *codes: str, waste: bool = False) -> Plan:
     """Plan as `fix --offline` does."""
     network = Network(found.host, offline=True)
-    return planning.plan(found, codes=codes, waste=waste, faults=not waste, network=network)
+    return cures.plan(found, codes=codes, waste=waste, faults=not waste, network=network)
 
 
 def fix(host: Host, *names: str) -> Report:
     """Repair from local bytes, and look again."""
-    found = doctor.scan(host, names)
+    found = scanning.scan(host, names)
     network = Network(host, offline=True)
-    return surgery.apply(planning.plan(found, network=network), found, network).report
+    return applying.apply(cures.plan(found, network=network), found, network).report
 
 
 # --- litter
@@ -109,8 +113,8 @@ def test_litter_is_nobodys_in_any_folder_of_any_layout(laid: Laid) -> None:
         litter(folder)
         assert laid.codes() == sorted(laid.usual), folder
         assert laid.verdict() == before, folder
-        assert len(doctor.scan(laid.host).entries) <= 2, folder
-        assert not plan(doctor.scan(laid.host)).cures
+        assert len(scanning.scan(laid.host).entries) <= 2, folder
+        assert not plan(scanning.scan(laid.host)).cures
         clear(folder)
 
 
@@ -124,7 +128,7 @@ def test_no_name_of_litter_is_a_branch_blob_manifest_or_commit(name: str, hub: L
         else:
             (folder / name).write_bytes(b"\0\0\0\1Bud1")
     before = fingerprint(hub.home)
-    found = doctor.scan(hub.host)
+    found = scanning.scan(hub.host)
     assert (found.findings, [e.refs for e in found.entries]) == ((), [("main",)])
     assert hub.verdict().ready
     fix(hub.host)
@@ -148,7 +152,7 @@ def test_another_branch_that_is_broken_is_a_warning_of_its_repository(
     """Engines ask for `main`: that alone can break a model."""
     (hub.folder / "refs" / "pr").mkdir()
     (hub.folder / "refs" / "pr" / "1").write_bytes(text)
-    (finding,) = doctor.scan(hub.host).findings
+    (finding,) = scanning.scan(hub.host).findings
     assert (finding.severity, finding.path.endswith("refs/pr/1")) == ("warning", True)
     assert hub.verdict().ready
     (hub.folder / "refs" / "main").write_bytes(text)
@@ -167,7 +171,7 @@ def closed_answers(laid: Laid, host: Host) -> dict[str, Any]:
         return False
 
     try:
-        found = doctor.scan(host, [laid.engine])
+        found = scanning.scan(host, [laid.engine])
         verdict = preflight(laid.engine, model=laid.model, host=host)
         ensured = ensure(
             laid.engine,
@@ -177,13 +181,13 @@ def closed_answers(laid: Laid, host: Host) -> dict[str, Any]:
         )
         return {
             "scan": sorted({finding.code for finding in found.findings}),
-            "everything": sorted({finding.code for finding in doctor.scan(host).findings}),
-            "verify": sorted({f.code for f in doctor.scan(host, deep=True).findings}),
+            "everything": sorted({finding.code for finding in scanning.scan(host).findings}),
+            "verify": sorted({f.code for f in scanning.scan(host, deep=True).findings}),
             "severities": {f.severity.value for f in found.findings if f.code == "CD108"},
-            "absent": planning.absent_model(found, laid.engine, size=None, model=laid.model),
+            "absent": cures.absent_model(found, laid.engine, size=None, model=laid.model),
             "planned": plan(found).cures,
             "preflight": (verdict.ready, verdict.code),
-            "line": report.verdict_line(verdict, host).split()[0],
+            "line": scan_text.verdict_line(verdict, host).split()[0],
             "ensure": (ensured.ready, ensured.code),
             "asked": len(asked),
         }
@@ -281,19 +285,19 @@ def test_an_apps_closed_container_is_one_note(open_home: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
 def test_a_named_place_that_is_closed_ends_with_3(open_home: Path) -> None:
     """A variable, a configuration and a path are named; the usual places are not."""
-    from cachedoctor import survey
+    from cachedoctor.doctor import survey
 
     closed = open_home / "closed"
     worlds.repository(closed / "hub", worlds.TINY, worlds.whisper_files())
     usual = Host.look(home=str(open_home))
     named = Host.look(home=str(open_home), environment={"HF_HOME": str(closed)})
-    doctor.scan(usual)
-    doctor.scan(usual, paths=[str(closed)])
+    scanning.scan(usual)
+    scanning.scan(usual, paths=[str(closed)])
     closed.chmod(0o700)
 
     def ask() -> tuple[tuple[str, str] | None, tuple[str, str] | None, str]:
         try:
-            doctor.scan(usual, paths=[str(closed / "hub")])
+            scanning.scan(usual, paths=[str(closed / "hub")])
         except CannotLookError as error:
             said = error.message
         nothing, found = (survey.closed_named(host, ["hub-cache"]) for host in (usual, named))
@@ -309,9 +313,9 @@ def test_what_a_repair_could_not_write_is_said_in_the_plan(
 ) -> None:
     """Before it is accepted; root writes everywhere, so that is asked of nobody's rights."""
     (hub.folder / "refs" / "main").write_text(worlds.COMMIT + "\n")
-    found = doctor.scan(hub.host)
+    found = scanning.scan(hub.host)
     assert [finding.code for finding in plan(found).cures] == ["CD401"]
-    from cachedoctor import quietly
+    from cachedoctor.looking import quietly
 
     monkeypatch.setattr(quietly, "may", lambda _path, what: what == os.R_OK)
     shown = plan(found)
@@ -420,7 +424,7 @@ def test_a_link_to_another_disk_is_read(layout: str, spot: str, home: Path) -> N
     """As the engine reads it: ready, with a note where the bytes lie; nothing is written there."""
     laid = LAYOUTS[layout](home)
     moved(laid, spots(laid)[spot])
-    found = doctor.scan(laid.host, [laid.engine])
+    found = scanning.scan(laid.host, [laid.engine])
     if spot == "snapshots":  # its own links are relative, and the blobs are not there
         assert (laid.verdict().code, plan(found).cures) == ("CD103", ())
         return
@@ -430,7 +434,7 @@ def test_a_link_to_another_disk_is_read(layout: str, spot: str, home: Path) -> N
     os.truncate(laid.file, 8)  # and judged
     assert not laid.verdict().ready
     outside = fingerprint(laid.home.parent / "big")
-    for finding in plan(doctor.scan(laid.host)).cures:
+    for finding in plan(scanning.scan(laid.host)).cures:
         assert finding.repair is not None
     fix(laid.host)
     assert fingerprint(laid.home.parent / "big") == outside
@@ -444,14 +448,14 @@ def test_a_place_that_is_gone_is_not_absent(
     """CD110, a warning, is all that is said; nothing is fetched for what may only be away."""
     laid = LAYOUTS[layout](home)
     kind(laid, spots(laid)[spot])
-    found = doctor.scan(laid.host, [laid.engine])
+    found = scanning.scan(laid.host, [laid.engine])
     assert {(f.code, f.severity.value) for f in found.findings} == {("CD110", "warning")}
     verdict = laid.verdict()
     assert (verdict.ready, verdict.code) == (False, "CD110")
-    line = report.verdict_line(verdict, laid.host)
+    line = scan_text.verdict_line(verdict, laid.host)
     assert line.startswith("gone")
     assert "fetch" not in line
-    assert planning.absent_model(found, laid.engine, size=None, model=laid.model) == ()
+    assert cures.absent_model(found, laid.engine, size=None, model=laid.model) == ()
     assert plan(found).cures == ()
 
 
@@ -471,13 +475,13 @@ def relinked(laid: Laid) -> None:
     """Prove that a fix cures the hub's model from what is here, and can be taken back."""
     before = fingerprint(laid.home)
     assert not laid.verdict().ready
-    found = doctor.scan(laid.host, [laid.engine])
+    found = scanning.scan(laid.host, [laid.engine])
     assert "CD501" not in {finding.code for finding in found.findings}
     assert plan(found).fetch_bytes == 0
     again = fix(laid.host, laid.engine)
     assert [f.code for f in again.findings if f.severity != "note"] == []
     assert laid.verdict().ready
-    assert surgery.undo(laid.host)
+    assert applying.undo(laid.host)
     assert fingerprint(laid.home) == before
 
 
@@ -523,7 +527,7 @@ def test_blobs_that_an_empty_snapshot_may_need_are_no_waste(hub: Laid) -> None:
     for path in hub.file.parent.iterdir():
         path.unlink()
     assert hub.codes() == ["CD105"]
-    assert not plan(doctor.scan(hub.host), waste=True).cures
+    assert not plan(scanning.scan(hub.host), waste=True).cures
     worlds.repository(hub.root, worlds.TINY, worlds.whisper_files())
     (hub.folder / "blobs" / ("9" * 64)).write_bytes(b"an orphan of a whole repository")
     assert hub.codes() == ["CD501"]
@@ -533,8 +537,8 @@ def test_blobs_that_an_empty_snapshot_may_need_are_no_waste(hub: Laid) -> None:
 def test_a_variable_that_names_a_volume_which_is_not_there(place: str, home: Path) -> None:
     """The disk is not connected: nothing is fetched to where it would be mounted."""
     host = Host.look(home=str(home), environment={"HF_HOME": f"{place}/huggingface"})
-    (finding,) = doctor.scan(host, ["faster-whisper"]).findings
+    (finding,) = scanning.scan(host, ["faster-whisper"]).findings
     assert (finding.code, finding.path) == ("CD110", place)
     assert preflight("faster-whisper", model="tiny.en", host=host).code == "CD110"
     new = Host.look(home=str(home), environment={"HF_HOME": str(home / "new")})
-    assert doctor.scan(new, ["faster-whisper"]).findings == ()
+    assert scanning.scan(new, ["faster-whisper"]).findings == ()

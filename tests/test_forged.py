@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from cachedoctor import applying, doctor, journal, quarantine, undoing
 from cachedoctor.cli import main
+from cachedoctor.doctor import scanning
 from cachedoctor.errors import CacheDoctorError, RepairError
 from cachedoctor.findings import (
     CdnFetch,
@@ -36,8 +36,10 @@ from cachedoctor.findings import (
     Text,
 )
 from cachedoctor.host import Host
-from cachedoctor.run import Run, runs
-from cachedoctor.staging import Network
+from cachedoctor.runs import operating, quarantine
+from cachedoctor.runs.staging import Network
+from cachedoctor.system import journal, undoing
+from cachedoctor.system.run import Run, runs
 from cachedoctor.vocabulary import Digest
 from tests.conftest import fingerprint
 
@@ -218,7 +220,7 @@ def test_a_journal_that_a_project_brought_is_only_bytes(
         for words in COMMANDS:
             assert command(*words)[0] == without[words], (name, words)
             assert everything(tmp_path) == before, (name, words)
-        found = doctor.scan(Host.look()).findings
+        found = scanning.scan(Host.look()).findings
         assert everything(tmp_path) == before, name
         foreign = [finding for finding in found if finding.code == "CD423"]
         assert len(foreign) == (0 if inside else 1)
@@ -332,7 +334,7 @@ def test_a_shared_folder_with_somebody_elses_run(tmp_path: Path, monkeypatch: An
     before = everything(tmp_path)
     for words in COMMANDS:
         command(*words)
-    (found,) = [f for f in doctor.scan(Host.look()).findings if f.code == "CD423"]
+    (found,) = [f for f in scanning.scan(Host.look()).findings if f.code == "CD423"]
     assert (found.severity, found.repair) == ("note", None)
     assert f"the user {NOBODY}" in found.message
     assert everything(tmp_path) == before
@@ -356,7 +358,7 @@ def test_the_temporary_folder_of_a_mac(
 def test_ensure_does_what_its_plan_says(project: Project, tmp_path: Path) -> None:
     """A journal in the project changes nothing of what `allow` is asked about."""
     import cachedoctor
-    from cachedoctor.staging import Network
+    from cachedoctor.runs.staging import Network
 
     ship(project.folder, attacks(project)["sets uncommitted work aside"])
     before = everything(tmp_path)
@@ -483,7 +485,7 @@ def fuzz(world: Any, outside: Path, count: int, seed: int) -> int:
                 run.left(each)
             if number % 10 == 0:
                 with contextlib.suppress(CacheDoctorError, OSError):  # as a fix takes them
-                    applying.operate(run, Network(host, offline=True))
+                    operating.operate(run, Network(host, offline=True))
                 assert fingerprint(outside) == before
             if number % 20 == 0:
                 with contextlib.suppress(CacheDoctorError):

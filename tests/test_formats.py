@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from cachedoctor import formats
 from cachedoctor.errors import Fault, FormatError
 from cachedoctor.formats import _zip, json_text
-from tests import builders, coreml_bundles
+from tests.support import builders, coreml_bundles
 
 if TYPE_CHECKING:
     from collections.abc import Callable

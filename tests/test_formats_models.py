@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from cachedoctor import formats
 from cachedoctor.errors import Fault, FormatError
-from tests import builders, builders_models, weights
+from tests.support import builders, builders_models, weights
 from tests.test_formats import IMPOSTORS, Counting, changed, fault_of, read
 
 if TYPE_CHECKING:

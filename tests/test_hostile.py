@@ -12,13 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cachedoctor import ci_report, doctor, fetch, listed, record, text, verification
+from cachedoctor import text
+from cachedoctor.doctor import contents, scanning
 from cachedoctor.errors import FetchError
 from cachedoctor.findings import HubFetch, Severity
 from cachedoctor.host import Host
+from cachedoctor.report import ci, record
+from cachedoctor.system import fetch, listed
 from cachedoctor.vocabulary import SILENT
-from tests import clients, loopback, worlds
-from tests.command import cachedoctor
+from tests.support import clients, loopback, worlds
+from tests.support.command import cachedoctor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,11 +145,11 @@ def test_content_outranks_its_blobs_name(name: str, named: str, trees: bool, hom
     etag = hashlib.sha1(content).hexdigest() if named == "sha1" else "5" * 40
     renamed(repository / "snapshots" / worlds.COMMIT / "config.json", etag)
     for _ in range(2):  # read, then remembered
-        report = doctor.scan(Host.look(), deep=True)
+        report = scanning.scan(Host.look(), deep=True)
         assert [f for f in report.findings if f.severity is not Severity.NOTE] == []
         (found,) = (
             file
-            for file in verification.verdicts(report.entries, report.contents)
+            for file in contents.verdicts(report.entries, report.contents)
             if file.path.endswith(etag)
         )
         assert found.verdict == ("ok" if trees or named == "sha1" else "unknown")
@@ -156,7 +159,7 @@ def test_a_flipped_byte_is_found_where_a_manifest_speaks(home: Path) -> None:
     """Also of a file whose name is git's SHA-1."""
     repository = worlds.repository(worlds.hub_of(home), worlds.TINY, worlds.whisper_files())
     worlds.flip(worlds.blob_of(repository / "snapshots" / worlds.COMMIT / "config.json"), 3)
-    report = doctor.scan(Host.look(), deep=True)
+    report = scanning.scan(Host.look(), deep=True)
     assert "CD301" in {finding.code for finding in report.findings}
 
 
@@ -168,10 +171,10 @@ def test_no_text_is_taken_for_a_command(first: str, second: str) -> None:
         assert shown.isprintable()
         assert not shown.lstrip().startswith("::")
         assert "##[" not in shown + record.dumps({"name": name})
-        problem = ci_report.Problem(Severity.ERROR, first, name)
-        (annotation,) = ci_report.render(
-            "github", "scan", [ci_report.Case("group", second, (problem,))]
-        ).split("\n")
+        problem = ci.Problem(Severity.ERROR, first, name)
+        (annotation,) = ci.render("github", "scan", [ci.Case("group", second, (problem,))]).split(
+            "\n"
+        )
         assert annotation.startswith("::error title=")
         assert annotation.isprintable()
         assert re.fullmatch(r"::error title=[^:,]*::.*", annotation)

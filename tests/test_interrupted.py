@@ -14,15 +14,19 @@ from typing import NamedTuple
 import pytest
 
 import cachedoctor
-from cachedoctor import applying, doctor, planning, surgery
+from cachedoctor.doctor import scanning
 from cachedoctor.errors import RepairError, UsageError
 from cachedoctor.findings import LocalCopy, Need, Put, Repair, Safety
 from cachedoctor.host import Host
-from cachedoctor.run import Run, runs
-from cachedoctor.staging import Network
-from tests import builders_models, coreml_bundles, test_faults, worlds
-from tests.command import cachedoctor as command
+from cachedoctor.plans import cures
+from cachedoctor.runs import applying as surgery
+from cachedoctor.runs import operating
+from cachedoctor.runs.staging import Network
+from cachedoctor.system.run import Run, runs
+from tests import test_faults
 from tests.conftest import fingerprint
+from tests.support import builders_models, coreml_bundles, worlds
+from tests.support.command import cachedoctor as command
 from tests.test_journal import killed
 
 MLX = "mlx-community/whisper-tiny-mlx"
@@ -37,13 +41,13 @@ class Scene(NamedTuple):
 
     def fix(self, *engines: str) -> surgery.Outcome:
         """Plan and apply what is wrong with these engines, or everything."""
-        report = doctor.scan(self.host, engines)
+        report = scanning.scan(self.host, engines)
         network = Network(self.host, offline=True)
-        return surgery.apply(planning.plan(report, network=network), report, network)
+        return surgery.apply(cures.plan(report, network=network), report, network)
 
     def codes(self) -> list[str]:
         """Return the codes of a scan."""
-        return [finding.code for finding in doctor.scan(self.host).findings]
+        return [finding.code for finding in scanning.scan(self.host).findings]
 
 
 def scene(folder: Path, *, sibling: bool) -> Scene:
@@ -135,8 +139,8 @@ def test_what_is_left_is_shown_and_counted(tmp_path: Path) -> None:
     """In the plan, in text and in JSON; `ensure` is asked about it."""
     here = scene(tmp_path, sibling=True)
     run = interrupted(here)
-    report = doctor.scan(here.host)
-    plan = planning.plan(report)
+    report = scanning.scan(here.host)
+    plan = cures.plan(report)
     (item,) = plan.unfinished
     assert (item.id, item.state) == (run.id, "open")
     assert [type(step).__name__ for step in item.repairs[0].steps] == ["Put"]
@@ -153,9 +157,9 @@ def test_what_is_left_is_shown_and_counted(tmp_path: Path) -> None:
     assert data["unfinished"] == [item["folder"] for item in data["finishes"]]
     assert data["finishes"][0]["steps"] == 1
     assert data["steps"][0]["step"] == "Put"
-    seen: list[planning.Plan] = []
+    seen: list[cures.Plan] = []
 
-    def allow(plan: planning.Plan) -> bool:
+    def allow(plan: cures.Plan) -> bool:
         seen.append(plan)
         return False
 
@@ -167,7 +171,7 @@ def test_a_download_that_finishing_takes_is_counted(tmp_path: Path) -> None:
     """A need that is neither staged nor placed costs what its source costs."""
     here = scene(tmp_path, sibling=False)
     begun(here)
-    plan = planning.plan(doctor.scan(here.host))
+    plan = cures.plan(scanning.scan(here.host))
     (item,) = plan.unfinished
     assert item.repairs[0].copy_bytes > 0
     assert plan.copy_bytes >= item.repairs[0].copy_bytes
@@ -203,7 +207,7 @@ def placed_bundle(tmp_path: Path) -> tuple[Host, Path]:
     run = Run.create(
         host.state, (plan,), now=time.time(), home=host.home, roots=(str(origin), str(root))
     )
-    applying.operate(run, Network(host))
+    operating.operate(run, Network(host))
     return host, target
 
 
@@ -374,7 +378,7 @@ def test_a_run_of_the_version_before_is_taken_back(tmp_path: Path) -> None:
         if "staged" not in line
     ]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (item,) = planning.plan(doctor.scan(here.host)).unfinished
+    (item,) = cures.plan(scanning.scan(here.host)).unfinished
     assert item.repairs == ()
     assert len(item.back) == 1
     surgery.undo(here.host, run.id)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cachedoctor import bridge, engines
-from tests import worlds
-from tests.command import cachedoctor
+from cachedoctor import engines
+from cachedoctor.system import bridge
 from tests.conftest import fingerprint
+from tests.support import worlds
+from tests.support.command import cachedoctor
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,6 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from cachedoctor import disk, holders, journal, quarantine, undoing
 from cachedoctor.errors import RepairError
 from cachedoctor.findings import (
     Guard,
@@ -34,7 +33,9 @@ from cachedoctor.findings import (
     SetAside,
     Text,
 )
-from cachedoctor.run import Run, place_of, runs, unfinished
+from cachedoctor.runs import quarantine
+from cachedoctor.system import disk, in_use, journal, undoing
+from cachedoctor.system.run import Run, place_of, runs, unfinished
 from cachedoctor.vocabulary import Digest
 from tests.conftest import fingerprint
 from tests.test_disk import ODD, in_child, shared
@@ -554,7 +555,7 @@ def test_runs_are_the_newest_last(tmp_path: Path) -> None:
 def test_a_run_at_work_is_not_unfinished(tmp_path: Path) -> None:
     """Only a run that nobody works on is reported as interrupted."""
     Run.create(str(tmp_path), (), now=0.0)
-    with holders.hold_lock(journal.lock_file(str(tmp_path))):
+    with in_use.hold_lock(journal.lock_file(str(tmp_path))):
         assert unfinished(str(tmp_path)) == []
     assert len(unfinished(str(tmp_path))) == 1
     assert unfinished(str(tmp_path / "missing")) == []

@@ -10,9 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from cachedoctor import demo, disk, doctor, planning, surgery
+from cachedoctor import demo
+from cachedoctor.doctor import scanning
 from cachedoctor.host import Host
-from cachedoctor.staging import Network
+from cachedoctor.plans import cures
+from cachedoctor.runs import applying
+from cachedoctor.runs.staging import Network
+from cachedoctor.system import disk
 from tests.conftest import fingerprint
 
 
@@ -30,13 +34,13 @@ class World:
 
     def fix(self) -> None:
         """Plan and apply everything, waste too."""
-        report = doctor.scan(self.host)
-        plan = planning.plan(report, waste=True, network=self.network)
-        surgery.apply(plan, report, self.network)
+        report = scanning.scan(self.host)
+        plan = cures.plan(report, waste=True, network=self.network)
+        applying.apply(plan, report, self.network)
 
     def findings(self) -> set[str]:
         """Return the codes that a scan finds."""
-        return {finding.code for finding in doctor.scan(self.host).findings}
+        return {finding.code for finding in scanning.scan(self.host).findings}
 
     def contents(self) -> set[str]:
         """Return the digests of all file contents in the home and the run folders."""
@@ -108,7 +112,7 @@ def test_a_fix_killed_at_every_disk_change_loses_nothing(
             assert world.findings() == set(), f"killed at change {number}"
             assert without_times(world) == whole, f"killed at change {number}"
         elif unfinished:
-            assert surgery.undo(world.host)
+            assert applying.undo(world.host)
             assert fingerprint(world.home) == before, f"killed at change {number}"
             assert "CD417" not in world.findings()
     assert number > 50, "the harness did not reach the steps"
@@ -133,12 +137,12 @@ def test_an_undo_killed_at_every_disk_change_can_be_taken_up_again(tmp_path: Pat
                     os.kill(os.getpid(), signal.SIGKILL)
 
             disk.boundary = boundary
-            surgery.undo(world.host)
+            applying.undo(world.host)
             os._exit(0)
         _, status = os.waitpid(child, 0)
-        if any(run.state == "undoing" for run in surgery.runs(world.host)):
+        if any(run.state == "undoing" for run in applying.runs(world.host)):
             assert "CD417" in world.findings()
-        surgery.undo(world.host)
+        applying.undo(world.host)
         assert fingerprint(world.home) == before, f"killed at change {number}"
         if not os.WIFSIGNALED(status):
             break

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cachedoctor import disk
-from cachedoctor.ledger import Ledger, Measured
+from cachedoctor.system import disk
+from cachedoctor.system.ledger import Ledger, Measured
 
 if TYPE_CHECKING:
     from pathlib import Path

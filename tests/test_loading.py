@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import bridges
-from tests.command import Ended, cachedoctor
 from tests.conftest import fingerprint
+from tests.support import bridges
+from tests.support.command import Ended, cachedoctor
 
 if TYPE_CHECKING:
     from pathlib import Path

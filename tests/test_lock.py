@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from cachedoctor import lockfile
 from cachedoctor.errors import CannotLookError, UsageError
 from cachedoctor.lockfile import LockedFile, LockedModel
-from tests import builders, worlds
-from tests.command import cachedoctor
 from tests.conftest import fingerprint
-from tests.loopback import Hub
+from tests.support import builders, worlds
+from tests.support.command import cachedoctor
+from tests.support.loopback import Hub
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.loopback import Cdn, Hub, Loopback, Request
+from tests.support.loopback import Cdn, Hub, Loopback, Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

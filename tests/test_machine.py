@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cachedoctor import disk, doctor, installed, preflight
+from cachedoctor import preflight
+from cachedoctor.doctor import scanning
 from cachedoctor.host import Host
 from cachedoctor.rules import machine
-from tests import worlds
-from tests.command import Ended, cachedoctor
+from cachedoctor.system import disk, installed
+from tests.support import worlds
+from tests.support.command import Ended, cachedoctor
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -148,7 +150,7 @@ def test_a_trap_names_a_whole_path(monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty `HF_HOME` is the current folder, also where another variable is the trap."""
     monkeypatch.setenv("HF_HOME", "")
     monkeypatch.setenv("HF_HUB_OFFLINE", "y")
-    paths = {f.path for f in doctor.scan(Host.look()).findings if f.code == "CD411"}
+    paths = {f.path for f in scanning.scan(Host.look()).findings if f.code == "CD411"}
     assert paths == {os.getcwd(), os.path.join(os.getcwd(), "hub")}
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import click
 import pytest
 
-from cachedoctor import cli, manual
+from cachedoctor import cli
+from docs.generate import manual
 
 MAN = Path(__file__).parent.parent / "docs" / "man"
 MACROS = {".TH", ".nh", ".SH", ".SS", ".TP", ".PP", ".RS", ".RE", ".EX", ".EE", ".br", '.\\"'}

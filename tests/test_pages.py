@@ -11,7 +11,7 @@ import click
 import pytest
 
 from cachedoctor import cli
-from tests import pages
+from tests.support import pages
 
 if TYPE_CHECKING:
     from _pytest.mark import ParameterSet

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from cachedoctor import doctor
+from cachedoctor.doctor import scanning
 from cachedoctor.host import Host
 from cachedoctor.vocabulary import Status
-from tests import builders, builders_models, coreml_bundles, worlds
+from tests.support import builders, builders_models, coreml_bundles, worlds
 
 NOBODY = 65534
 GGML = "ggml-parakeet-tdt-0.6b-v3-f32.bin"
@@ -20,7 +20,7 @@ KIT = "argmaxinc/whisperkit-coreml/openai_whisper-tiny"
 
 def ready(host: Host) -> set[tuple[tuple[str, ...], str]]:
     """Return engines and models that are ready; nothing else may be said."""
-    report = doctor.scan(host)
+    report = scanning.scan(host)
     assert report.findings == ()
     return {
         (entry.engines, entry.model or "")
@@ -76,11 +76,11 @@ def test_whisperkits_tokenizer_by_version(
     variant = whisperkit(models)
     below = variant / "models" / "openai" / "whisper-tiny"
     tokenizer(below)
-    assert ("CD104" in {f.code for f in doctor.scan(mac).findings}) is not inside
+    assert ("CD104" in {f.code for f in scanning.scan(mac).findings}) is not inside
     for path in below.iterdir():
         path.unlink()
     tokenizer(models / "openai" / "whisper-tiny")
-    assert ("CD104" in {f.code for f in doctor.scan(mac).findings}) is not beside
+    assert ("CD104" in {f.code for f in scanning.scan(mac).findings}) is not beside
 
 
 def test_fluidaudio_in_a_sandboxed_app(home: Path, mac: Host) -> None:
@@ -153,9 +153,9 @@ def test_an_encoder_beside_a_ggml_file_is_checked_and_never_missed(home: Path) -
     encoder = folder / "ggml-tiny-encoder.mlmodelc"
     coreml_bundles.make_bundle(encoder, weights=[8], seed=1)
     host = Host.look()
-    assert {f.code for f in doctor.scan(host).findings} == {"CD302"}
+    assert {f.code for f in scanning.scan(host).findings} == {"CD302"}
     (encoder / "weights" / "weight.bin").unlink()
-    found = {f.code: f.severity for f in doctor.scan(host).findings}
+    found = {f.code: f.severity for f in scanning.scan(host).findings}
     assert found == {"CD302": "warning", "CD102": "warning"}
 
 
@@ -165,13 +165,13 @@ def test_other_folders_are_not_looked_into(home: Path, host: Host) -> None:
         (home / folder).mkdir(parents=True)
         (home / folder / GGML).write_bytes(b"")
         (home / folder / "tiny.pt").write_bytes(b"")
-    report = doctor.scan(host)
+    report = scanning.scan(host)
     assert (report.entries, report.findings) == ((), ())
 
 
 def test_totals_count_every_file_once(home: Path, host: Host) -> None:
     """What a scan says it saw is what the files of the cache take up, links counted once."""
-    from cachedoctor import held
+    from cachedoctor.doctor import footprint
 
     hub = worlds.hub_of(home)
     files = {**worlds.whisper_files(), "again.json": worlds.whisper_files()["config.json"]}
@@ -179,7 +179,7 @@ def test_totals_count_every_file_once(home: Path, host: Host) -> None:
     worlds.repository(hub, worlds.TINY, files, commit="d" * 40, ref="old")
     (path / "blobs" / ("7" * 64)).write_bytes(b"an orphan")
     blobs = [file for file in (path / "blobs").iterdir() if file.is_file()]
-    seen = held.held_everywhere(doctor.scan(host).survey)
+    seen = footprint.held_everywhere(scanning.scan(host).survey)
     assert seen.bytes == sum(file.stat().st_size for file in blobs)
     assert seen.files == len(blobs)
 
@@ -190,7 +190,7 @@ def test_javas_file_lies_beside_openais(home: Path, host: Host) -> None:
     folder.mkdir(parents=True)
     (folder / GGML).write_bytes(builders_models.ggml_parakeet())
     (folder / "tiny.pt").write_bytes(builders.torch_zip_file()[:-9])
-    report = doctor.scan(host)
+    report = scanning.scan(host)
     found = {(e.engines, e.model, report.statuses[e.id]) for e in report.entries if e.claims}
     assert found == {
         (("whisper.cpp",), "parakeet-tdt-0.6b-v3-f32", Status.READY),
@@ -215,7 +215,7 @@ def test_bin_files_in_a_projects_other_folder_are_nobodys(tmp_path: Path) -> Non
         (project / folder).mkdir(parents=True)
         (project / folder / GGML).write_bytes(b"")
         (project / folder / "model.bin").write_bytes(b"")
-    report = doctor.scan(Host.look(project=str(project)))
+    report = scanning.scan(Host.look(project=str(project)))
     assert (report.entries, report.findings) == ((), ())
 
 
@@ -231,13 +231,13 @@ def test_a_container_that_may_not_be_looked_into_is_passed_over() -> None:
             (data / "silero-vad").mkdir(parents=True)
             coreml_bundles.make_bundle(data / "silero-vad" / name, weights=[8], seed=1)
         host = Host.look(home=place, platform="darwin")
-        assert len([e for e in doctor.scan(host).entries if e.claims]) == 2
+        assert len([e for e in scanning.scan(host).entries if e.claims]) == 2
         closed = containers / "com.closed.app"
         closed.chmod(0)
         try:
             if user == 0:
                 os.seteuid(NOBODY)
-            report = doctor.scan(Host.look(home=place, platform="darwin"))
+            report = scanning.scan(Host.look(home=place, platform="darwin"))
         finally:
             os.seteuid(user)
             closed.chmod(0o755)

@@ -10,7 +10,7 @@ from cachedoctor import rules
 from cachedoctor.findings import Safety, Severity
 from cachedoctor.verdict import Verdict, preflight
 from cachedoctor.vocabulary import Status, Survey
-from tests import worlds
+from tests.support import worlds
 
 if TYPE_CHECKING:
     from pathlib import Path

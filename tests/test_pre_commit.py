@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests import environments, weights, worlds
-from tests.command import cachedoctor
+from tests.support import environments, weights, worlds
+from tests.support.command import cachedoctor
 
 ROOT = Path(__file__).parent.parent
 HOOKS = {"cachedoctor-lock", "cachedoctor-preflight"}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import worlds
+from tests.support import worlds
 
 if TYPE_CHECKING:
     from collections.abc import Callable

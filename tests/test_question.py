@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cachedoctor import doctor, rules
+from cachedoctor import rules
+from cachedoctor.doctor import scanning
 from cachedoctor.findings import Link, MakeFolder, Put, Rename, SetAside
 from cachedoctor.host import Host
 from cachedoctor.question import Question
-from tests import worlds
-from tests.command import cachedoctor
+from tests.support import worlds
+from tests.support.command import cachedoctor
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,10 +23,10 @@ def test_a_report_keeps_its_question(home: Path, host: Host) -> None:
     """What was asked is there for the second look, which reads nothing twice."""
     worlds.repository(worlds.hub_of(home), worlds.TINY, worlds.whisper_files())
     asked = Question(host, ("faster-whisper",), models=("tiny.en",), codes=("CD301",), deep=True)
-    report = doctor.answer(asked)
+    report = scanning.answer(asked)
     assert report.question == asked
     assert report.question.again() == asked._replace(deep=False)
-    again = doctor.answer(report.question.again())
+    again = scanning.answer(report.question.again())
     assert [entry.id for entry in again.entries] == [entry.id for entry in report.entries]
 
 
@@ -73,7 +74,7 @@ def test_a_command_to_look_deeper_repeats_the_question(home: Path) -> None:
     host = Host.look(home=str(home), platform="darwin")
     rule = rules.find("CD207")
     finding = rule.about("/m", (), "refused")
-    repair = rule.cure(finding, rules.Examination(doctor.scan(host).survey, host))
+    repair = rule.cure(finding, rules.Examination(scanning.scan(host).survey, host))
     assert repair is not None
     assert repair.describe == host.command("fix", "CD506")
 

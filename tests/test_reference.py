@@ -8,23 +8,24 @@ from pathlib import Path
 import click
 import pytest
 
-from cachedoctor import cli, engines, locators, reference, rules
+from cachedoctor import cli, engines, locators, rules
+from docs.generate import pages
 
 DOCS = Path(__file__).parent.parent / "docs"
 
 
-@pytest.mark.parametrize("name", reference.PAGES)
+@pytest.mark.parametrize("name", pages.PAGES)
 def test_no_page_drifts_from_the_code(name: str) -> None:
-    """Each page is made anew and compared; `python -m cachedoctor.reference docs` writes it."""
-    assert (DOCS / name).read_text() == reference.PAGES[name](), (
-        "run `python -m cachedoctor.reference docs`"
+    """Each page is made anew and compared; `python -m docs.generate.pages docs` writes it."""
+    assert (DOCS / name).read_text() == pages.PAGES[name](), (
+        "run `python -m docs.generate.pages docs`"
     )
 
 
 @pytest.mark.parametrize("rule", rules.every(), ids=lambda rule: rule.code)
 def test_every_finding_has_its_section(rule: rules.Rule) -> None:
     """What it means, how it came about and what to do; with a source unless it is about us."""
-    page = reference.rules_page()
+    page = pages.rules_page()
     _, _, section = page.partition(f"\n## {rule.code} {rule.slug}\n")
     section = section.partition("\n## ")[0]
     severity, *paragraphs = [text for text in section.split("\n\n") if text.strip()]
@@ -38,7 +39,7 @@ def test_every_finding_has_its_section(rule: rules.Rule) -> None:
 
 def test_every_engine_and_layout_has_its_section() -> None:
     """Ten engines, each with a table; each layout with its tree."""
-    page = reference.caches_page()
+    page = pages.caches_page()
     assert len(engines.names()) == 10
     for name in (*engines.names(), *locators.names()):
         assert f"\n## {name}\n" in page
@@ -49,7 +50,7 @@ def test_every_engine_and_layout_has_its_section() -> None:
 
 def test_files_and_folders_are_given_by_version() -> None:
     """What FluidAudio and WhisperKit moved or dropped can be read from the page."""
-    page = reference.caches_page()
+    page = pages.caches_page()
     for words in (
         "- 0.14.1 and later, in `parakeet-tdt-0.6b-v3`:",
         "- 0.6.1 to 0.13.3, in `parakeet-tdt-0.6b-v3-coreml`:",
@@ -63,7 +64,7 @@ def test_files_and_folders_are_given_by_version() -> None:
 
 def test_every_command_and_option_is_there() -> None:
     """Each command, also one below another, has its usage; each option is in one table or two."""
-    page = reference.commands_page()
+    page = pages.commands_page()
     context = click.Context(cli.group, info_name="cachedoctor")
     for name in cli.COMMANDS:
         command = cli.group.get_command(context, name)
@@ -79,18 +80,18 @@ def test_without_a_folder_the_writer_says_how(tmp_path: Path) -> None:
     """No traceback for a missing argument; with a folder, all pages."""
     for wrong in ([], [str(tmp_path / "nowhere")]):
         with pytest.raises(SystemExit, match=r"python -m cachedoctor\.reference"):
-            reference.main(wrong)
+            pages.main(wrong)
     folder = tmp_path / "docs"
     folder.mkdir()
-    reference.main([str(folder)])
+    pages.main([str(folder)])
     written = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    assert written == set(reference.PAGES)
+    assert written == set(pages.PAGES)
 
 
 HOW_TO = [f"how-to/{path.name}" for path in (DOCS / "how-to").glob("*.md")]
 
 
-@pytest.mark.parametrize("name", [*reference.PAGES, *HOW_TO, "../README.md"])
+@pytest.mark.parametrize("name", [*pages.PAGES, *HOW_TO, "../README.md"])
 def test_links_lead_somewhere(name: str) -> None:
     """A link to a page or to a heading finds it."""
     text = (DOCS / name).read_text()

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.loopback import Hub
 from tests.reliability import damage, hostile, inputs, kills
 from tests.reliability.__main__ import Row, page
+from tests.support.loopback import Hub
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cachedoctor import doctor
+from cachedoctor.doctor import scanning
 from cachedoctor.vocabulary import Evidence, Files, State
-from tests import worlds
-from tests.command import cachedoctor
+from tests.support import worlds
+from tests.support.command import cachedoctor
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,7 @@ def repository(home: Path) -> Path:
 
 def entry_of(host: Host, **more: bool) -> Entry:
     """Look and return the one entry."""
-    (entry,) = doctor.scan(host, **more).entries  # type: ignore[arg-type]
+    (entry,) = scanning.scan(host, **more).entries  # type: ignore[arg-type]
     return entry
 
 
@@ -93,11 +93,11 @@ def test_a_plain_file_that_was_read_as_wrong_stays_so(repository: Path, host: Ho
     blob = worlds.blob_of(repository / "snapshots" / worlds.COMMIT / "part-7.json")
     worlds.flip(blob, 3)
     os.utime(blob, (1_600_000_000.5, 1_600_000_000.5))
-    assert doctor.scan(host).findings == ()
+    assert scanning.scan(host).findings == ()
     time.sleep(0.05)  # within the clock's grain nothing is remembered
-    (finding,) = doctor.scan(host, deep=True).findings
+    (finding,) = scanning.scan(host, deep=True).findings
     assert (finding.code, finding.path) == ("CD301", str(blob))
-    report = doctor.scan(host)
+    report = scanning.scan(host)
     assert [f.code for f in report.findings] == ["CD301"]
     (entry,) = report.entries
     assert [artifact.name for artifact in entry.notable] == ["part-7.json"]
@@ -138,7 +138,7 @@ def test_what_is_wrong_costs_its_own_time_only(home: Path, host: Host) -> None:
 
     def cpu_s() -> float:
         began = time.process_time()
-        doctor.scan(host)
+        scanning.scan(host)
         return time.process_time() - began
 
     many(worlds.hub_of(home), 60)
@@ -146,7 +146,7 @@ def test_what_is_wrong_costs_its_own_time_only(home: Path, host: Host) -> None:
     for blob in worlds.hub_of(home).glob("models--org--m*/blobs/*"):
         if blob.name == hashlib.sha1(f"{blob.parts[-3][14:]}/7".encode()).hexdigest():
             blob.unlink()
-    report = doctor.scan(host)
+    report = scanning.scan(host)
     assert [finding.code for finding in report.findings] == ["CD103"] * 60
     assert all(finding.repair for finding in report.findings)
     assert min(cpu_s() for _ in range(3)) < 3 * healthy_s

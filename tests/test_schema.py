@@ -18,25 +18,16 @@ import pytest
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
-from cachedoctor import (
-    bench_report,
-    cli,
-    findings,
-    host,
-    locators,
-    record,
-    schema,
-    verify_report,
-    vocabulary,
-)
+from cachedoctor import cli, findings, host, locators, vocabulary
 from cachedoctor.bench.comparison import Change, Comparison
 from cachedoctor.bench.outcome import LeftOut
+from cachedoctor.doctor.contents import FileVerdict
 from cachedoctor.findings import LocalCopy, Need, Put, Repair, Safety
-from cachedoctor.run import Run
-from cachedoctor.verification import FileVerdict
-from tests import worlds
-from tests.command import cachedoctor
-from tests.loopback import Hub
+from cachedoctor.report import bench_text, record, schema, verify_text
+from cachedoctor.system.run import Run
+from tests.support import worlds
+from tests.support.command import cachedoctor
+from tests.support.loopback import Hub
 from tests.test_bench import result, row
 
 if TYPE_CHECKING:
@@ -238,7 +229,7 @@ def values(here: Machine) -> Iterator[Answer]:
     """Give what this machine may not be able to show: a file that cannot be read."""
     (whole,) = [each for each in empty(here) if each.said == "verify"]
     file = FileVerdict("/x", (), (), 1, "unreadable", error="Permission denied")
-    yield Answer("verify", "values", {**whole.data, "files": verify_report.files_json([file])})
+    yield Answer("verify", "values", {**whole.data, "files": verify_text.files_json([file])})
 
 
 def benches(here: Machine) -> Iterator[Answer]:
@@ -255,8 +246,8 @@ def benches(here: Machine) -> Iterator[Answer]:
     compared = Comparison("old.json", (change, change._replace(noise_s=None)), ("another clip",))
     whole = found._replace(rows=(found.rows[0], slow), clip=clip, settings=settings)
     for name, data in (
-        ("rows", bench_report.bench_json(found)),
-        ("compared", bench_report.bench_json(whole, compared)),
+        ("rows", bench_text.bench_json(found)),
+        ("compared", bench_text.bench_json(whole, compared)),
     ):
         body = json.loads(record.dumps({**record.head(host.Host.look()), "bench": data}))
         yield Answer("bench", name, body)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import weights, worlds
-from tests.command import Ended, cachedoctor, scan
-from tests.loopback import Cdn
+from tests.support import weights, worlds
+from tests.support.command import Ended, cachedoctor, scan
+from tests.support.loopback import Cdn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

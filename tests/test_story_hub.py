@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import speech, weights, worlds
-from tests.command import cachedoctor, scan
-from tests.loopback import Hub
+from tests.support import speech, weights, worlds
+from tests.support.command import cachedoctor, scan
+from tests.support.loopback import Hub
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests import worlds
-from tests.command import cachedoctor, scan
 from tests.conftest import fingerprint
+from tests.support import worlds
+from tests.support.command import cachedoctor, scan
 
 if TYPE_CHECKING:
     from pathlib import Path

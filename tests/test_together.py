@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import worlds
-from tests.command import cachedoctor
 from tests.conftest import fingerprint
-from tests.loopback import Hub
+from tests.support import worlds
+from tests.support.command import cachedoctor
+from tests.support.loopback import Hub
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from cachedoctor import untrusted
 from cachedoctor.cli import group
 from cachedoctor.errors import CacheDoctorError
-from tests import builders, builders_models, worlds
+from cachedoctor.looking import untrusted
+from tests.support import builders, builders_models, worlds
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cachedoctor import digest, doctor, verification
+from cachedoctor.doctor import contents, scanning
 from cachedoctor.host import Host
-from tests import builders, builders_models, worlds
-from tests.command import cachedoctor
+from cachedoctor.system import digest
 from tests.conftest import fingerprint
-from tests.loopback import Hub
+from tests.support import builders, builders_models, worlds
+from tests.support.command import cachedoctor
+from tests.support.loopback import Hub
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cachedoctor.verification import FileVerdict
+    from cachedoctor.doctor.contents import FileVerdict
 
 
 class Read:
@@ -59,8 +60,8 @@ def settle(folder: Path) -> None:
 def verified(host: Host, **more: int | bool | None) -> tuple[dict[str, FileVerdict], int]:
     """Verify everything; return the verdicts by the file's name, and how many bytes were read."""
     read = Read()
-    report = doctor.scan(host, deep=True, progress=read, **more)  # type: ignore[arg-type]
-    files = tuple(verification.verdicts(report.entries, report.contents))
+    report = scanning.scan(host, deep=True, progress=read, **more)  # type: ignore[arg-type]
+    files = tuple(contents.verdicts(report.entries, report.contents))
     return {os.path.basename((file.links or (file.path,))[0]): file for file in files}, read.done
 
 
@@ -91,13 +92,13 @@ def test_archives_have_checksums_of_their_own(tmp_path: Path) -> None:
     files, _ = verified(host)
     assert (files["weights.npz"].verdict, files["weights.npz"].evidence) == (
         "ok",
-        verification.CHECKSUMS,
+        contents.CHECKSUMS,
     )
     assert files["config.json"].verdict == "unknown"
     at = (folder / "weights.npz").read_bytes().index(b"\n", 100) + 5
     worlds.flip(folder / "weights.npz", at)
-    assert doctor.scan(host).findings == ()
-    report = doctor.scan(host, deep=True)
+    assert scanning.scan(host).findings == ()
+    report = scanning.scan(host, deep=True)
     (finding,) = report.findings
     assert (finding.code, finding.measured) == ("CD301", "encoder.weight.npy")
 
@@ -111,7 +112,7 @@ def test_an_archive_that_unpacks_to_much_more_is_not_unpacked(tmp_path: Path) ->
     (folder / "weights.npz").write_bytes(builders_models.zip_of({"a.npy": array}, packed=True))
     read = Read()
     host = Host.look(project=str(tmp_path / "project"))
-    report = doctor.scan(host, deep=True, progress=read)
+    report = scanning.scan(host, deep=True, progress=read)
     assert read.done < 1 << 20
     assert [f.code for f in report.findings] == ["CD301"]
 

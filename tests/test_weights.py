@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import weights
+from tests.support import weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -316,7 +316,7 @@ def _machine() -> Machine:
 def _chip() -> str:
     """Return what the processor is called."""
     if sys.platform == "darwin":
-        from cachedoctor import child
+        from cachedoctor.system import child
 
         asked = child.run(
             ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"], environment={}, timeout_s=5

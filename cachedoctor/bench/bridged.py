@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from cachedoctor import bridge
 from cachedoctor.bench.memory import Peak
 from cachedoctor.bench.session import FailedError, Step, offline, silenced
+from cachedoctor.system import bridge
 
 
 class BridgeSession:

@@ -14,9 +14,9 @@ import sys
 import wave
 from typing import NoReturn
 
-from cachedoctor import untrusted
 from cachedoctor.bench.outcome import Clip
 from cachedoctor.errors import CannotLookError, UsageError
+from cachedoctor.looking import untrusted
 
 RATE = 16000
 LONGEST_S = 1800

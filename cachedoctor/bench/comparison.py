@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cachedoctor import untrusted
 from cachedoctor.errors import CannotLookError, UsageError
+from cachedoctor.looking import untrusted
 
 _LIMIT_BYTES = 16 << 20
 

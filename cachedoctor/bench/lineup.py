@@ -7,12 +7,15 @@ import os
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import bridge, catalog, doctor, engines, readiness, verification
+from cachedoctor import engines
 from cachedoctor.bench.outcome import LeftOut
+from cachedoctor.doctor import contents, readiness, scanning
+from cachedoctor.engines import catalog
 from cachedoctor.errors import UsageError
 from cachedoctor.rules import machine
 from cachedoctor.rules.machine import EngineNotInstalled
 from cachedoctor.rules.present import MissingFile
+from cachedoctor.system import bridge
 from cachedoctor.verdict import preflight
 from cachedoctor.vocabulary import SILENT, State
 
@@ -113,7 +116,7 @@ def _proven(
     """Read what was not read yet against its digests; a load would not notice what is wrong."""
     engine = engines.find(verdict.engine)
     models = readiness.answers(engine, size=None, model=verdict.model)
-    report = doctor.scan(
+    report = scanning.scan(
         host, [verdict.engine], paths=[str(verdict.path)], deep=True, progress=progress
     )
     answer = readiness.ready(engine, report, models)
@@ -123,7 +126,7 @@ def _proven(
     files = _files(entry)
     digests = {
         os.path.basename(name): f"{known.algorithm}:{known.measured}"
-        for known in verification.verdicts((entry,), report.contents)
+        for known in contents.verdicts((entry,), report.contents)
         if known.measured is not None
         for name in (known.links or (known.path,))[:1]
     }

@@ -13,9 +13,10 @@ import signal
 import site
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import child, untrusted
 from cachedoctor.bench.memory import Peak
+from cachedoctor.looking import untrusted
 from cachedoctor.rules.machine import EngineNotInstalled
+from cachedoctor.system import child
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -118,6 +118,6 @@ def _tell(message: str, hint: str, code: int) -> None:
     """Say an error as data too, where data was asked for."""
     given = " ".join(sys.argv[1:])
     if re.search(r"(^| )--(json|format[= ]json)( |$)", given):
-        from cachedoctor import record
+        from cachedoctor.report import record
 
         click.echo(record.dumps(record.error_json(message, hint, code)))

@@ -104,10 +104,11 @@ def command(
       cachedoctor bench --size large --python mlx-whisper=venv/bin/python
       cachedoctor bench --save now.json --save now.svg --compare before.json
     """
-    from cachedoctor import bench, bench_report
+    from cachedoctor import bench
     from cachedoctor.bench import comparison
     from cachedoctor.cli import console
     from cachedoctor.errors import UsageError
+    from cachedoctor.report import bench_text
 
     if size and model:
         raise UsageError("name either a size or a model")
@@ -128,7 +129,7 @@ def command(
         click.echo(_json(host, result, changes))
     elif not quiet:
         bars = sys.stdout.isatty()
-        console.say(bench_report.bench_lines(result, changes, bars=bars))
+        console.say(bench_text.bench_lines(result, changes, bars=bars))
     for path in save:
         _write(path, host, result, changes)
     if result.interrupted:
@@ -159,22 +160,22 @@ def _require_writable(paths: tuple[str, ...]) -> None:
 
 
 def _json(host: Host, result: Result, changes: Comparison | None) -> str:
-    from cachedoctor import bench_report, record
+    from cachedoctor.report import bench_text, record
 
-    return record.dumps({**record.head(host), "bench": bench_report.bench_json(result, changes)})
+    return record.dumps({**record.head(host), "bench": bench_text.bench_json(result, changes)})
 
 
 def _write(path: str, host: Host, result: Result, changes: Comparison | None) -> None:
     """Write a file whole, or not at all."""
-    from cachedoctor import bench_chart, bench_report
     from cachedoctor.cli import console
     from cachedoctor.errors import CacheDoctorError
+    from cachedoctor.report import bench_chart, bench_text
 
     ending = os.path.splitext(path)[1]
     if ending == ".json":
         data = (_json(host, result, changes) + "\n").encode()
     elif ending == ".csv":
-        data = bench_report.bench_csv(result).encode()
+        data = bench_text.bench_csv(result).encode()
     elif result.rows:
         data = bench_chart.draw(result, ending[1:])
     else:

@@ -53,7 +53,7 @@ def write_whole(path: str, data: bytes) -> None:
 
     What is no file, such as `/dev/stdout`, is written to. Raises `OSError`.
     """
-    from cachedoctor import disk
+    from cachedoctor.system import disk
 
     target = os.path.abspath(path)
     mode = None
@@ -79,7 +79,7 @@ def write_whole(path: str, data: bytes) -> None:
 
 def moved_times() -> None:
     """Say once whose access times were not kept: the system lets only a file's owner keep them."""
-    from cachedoctor import quietly
+    from cachedoctor.looking import quietly
     from cachedoctor.text import plural
 
     folders = quietly.times_moved()
@@ -93,7 +93,7 @@ def code_for(host: Host, engines: Iterable[str], code: int) -> int:
 
     A verdict about the machine's usual places stays what it is.
     """
-    from cachedoctor import survey
+    from cachedoctor.doctor import survey
     from cachedoctor.engines import find
     from cachedoctor.text import printable
 

@@ -42,13 +42,13 @@ def command(file: str, host: Host, verbose: bool, quiet: bool, format_: str) -> 
         raise CannotLookError(f"`{file}` cannot be read: {error.strerror}") from error
     found = diagnosis.diagnose(host, known)
     if format_ == "json":
-        from cachedoctor import record
+        from cachedoctor.report import record
 
         click.echo(record.dumps(record.diagnosis_json(found, host)))
     elif not quiet:
-        from cachedoctor import diagnosis_report
+        from cachedoctor.report import diagnosis_text
 
-        console.say(diagnosis_report.diagnosis_lines(found, host))
+        console.say(diagnosis_text.diagnosis_lines(found, host))
     click.get_current_context().exit(0 if known else 1)
 
 

@@ -22,8 +22,9 @@ def command(name: str | None, host: Host, verbose: bool, quiet: bool, format_: s
       cachedoctor engines               all ten
       cachedoctor engines whisper.cpp   its models, with what a download costs
     """
-    from cachedoctor import engines, inventory, record
+    from cachedoctor import engines
     from cachedoctor.cli import console
+    from cachedoctor.report import inventory, record
 
     chosen = [engines.find(each) for each in ([name] if name else engines.names())]
     if format_ == "json":

@@ -20,7 +20,8 @@ def command(code: str | None, verbose: bool, quiet: bool, format_: str) -> None:
     """
     import inspect
 
-    from cachedoctor import record, rules
+    from cachedoctor import rules
+    from cachedoctor.report import record
 
     pages = {rule.code: rule for rule in rules.every()}
     if code is None:

@@ -21,9 +21,9 @@ from cachedoctor.host import Host
 
 if TYPE_CHECKING:
     from cachedoctor.cli.options import Pairs
-    from cachedoctor.planning import Plan
+    from cachedoctor.plans.cures import Plan
     from cachedoctor.question import Question
-    from cachedoctor.staging import Network
+    from cachedoctor.runs.staging import Network
 
 
 @click.command(name="fix", short_help="Plan, show, ask, repair, look again.")
@@ -77,9 +77,13 @@ def command(
       cachedoctor fix CD502 --delete           frees room in one step, with no way back
       cachedoctor fix --lock models.lock       fetches exactly these revisions
     """
-    from cachedoctor import doctor, engines, planning, record, repair_report, rules, surgery
+    from cachedoctor import engines, rules
     from cachedoctor.cli import console
+    from cachedoctor.doctor import scanning
     from cachedoctor.errors import UsageError
+    from cachedoctor.plans import cures
+    from cachedoctor.report import plan_text, record
+    from cachedoctor.runs import applying
 
     network = _network(host, offline=offline, mirror=mirror, quiet=quiet)
     question = _question(host, words, size, model, lock)
@@ -89,11 +93,11 @@ def command(
         )
     read_all = any(rules.find(code).deep for code in question.codes)
     question = question._replace(deep=deep or lock is not None or read_all)
-    found = doctor.answer(question, progress=network.progress)
-    absent = planning.absent_locked(found)
+    found = scanning.answer(question, progress=network.progress)
+    absent = cures.absent_locked(found)
     if size or model:
-        absent = planning.absent_model(found, question.engines[0], size=size, model=model)
-    plan = planning.plan(
+        absent = cures.absent_model(found, question.engines[0], size=size, model=model)
+    plan = cures.plan(
         found,
         codes=question.codes,
         waste=waste,
@@ -103,7 +107,7 @@ def command(
     )
     show = not quiet and format_ == "text"
     if show:
-        console.say(repair_report.plan_lines(plan, found))
+        console.say(plan_text.plan_lines(plan, found))
         if delete and plan.cures:
             click.echo("what is set aside is deleted for good; there is no way back")
     context = click.get_current_context()
@@ -118,19 +122,19 @@ def command(
         elif show and not dry_run:
             click.echo("nothing was changed; `--yes` applies this plan", err=True)
         context.exit(0 if dry_run else 1)
-    outcome = surgery.apply(plan, found, network, delete=delete)
+    outcome = applying.apply(plan, found, network, delete=delete)
     if format_ == "json":
         click.echo(record.dumps(record.run_json(plan, outcome, host)))
     elif show:
-        console.say(repair_report.outcome_lines(plan, outcome))
+        console.say(plan_text.outcome_lines(plan, outcome))
     undone = any(finding.severity == "error" for finding in plan.by_hand)
     context.exit(4 if outcome.left else int(undone))
 
 
 def _network(host: Host, *, offline: bool, mirror: Pairs, quiet: bool) -> Network:
     from cachedoctor.cli import console
-    from cachedoctor.fetch import Mirrors
-    from cachedoctor.staging import Network
+    from cachedoctor.runs.staging import Network
+    from cachedoctor.system.fetch import Mirrors
 
     given = mirrors(mirror)
     chosen = Mirrors(hub=given.get("hub", ""), openai=given.get("openai", ""))
@@ -154,7 +158,8 @@ def _known(codes: tuple[str, ...]) -> None:
 def _question(
     host: Host, words: tuple[str, ...], size: str | None, model: str | None, lock: str | None
 ) -> Question:
-    from cachedoctor import engines, readiness
+    from cachedoctor import engines
+    from cachedoctor.doctor import readiness
     from cachedoctor.errors import UsageError
     from cachedoctor.question import Question
 

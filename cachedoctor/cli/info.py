@@ -18,8 +18,8 @@ def command(host: Host, verbose: bool, quiet: bool, format_: str) -> None:
       cachedoctor info
       cachedoctor info --json
     """
-    from cachedoctor import inventory, record
     from cachedoctor.cli import console
+    from cachedoctor.report import inventory, record
 
     if format_ == "json":
         click.echo(record.dumps({**record.head(host), "info": inventory.info_json(host)}))

@@ -14,7 +14,7 @@ from cachedoctor.host import Host
 
 if TYPE_CHECKING:
     from cachedoctor.cli.options import Pairs
-    from cachedoctor.staging import Network
+    from cachedoctor.runs.staging import Network
 
 
 @click.command(name="lock", short_help="Write down the exact bytes of models.")
@@ -95,7 +95,7 @@ def command(
     if output is not None:
         _write(output, text)
     if format_ == "json":
-        from cachedoctor import record
+        from cachedoctor.report import record
 
         click.echo(record.dumps(record.lock_json(found, host)))
     elif output is None:
@@ -120,7 +120,7 @@ def _check(paths: tuple[str, ...], host: Host, *, quiet: bool, format_: str) -> 
 
     locks = [locking.read(path) for path in paths]
     if format_ == "json":
-        from cachedoctor import record
+        from cachedoctor.report import record
 
         click.echo(record.dumps(record.locks_json(locks, host)))
     for lock in () if quiet or format_ == "json" else locks:
@@ -140,7 +140,7 @@ def _write(path: str, text: str) -> None:
 
 
 def _network(host: Host, mirror: Pairs) -> Network:
-    from cachedoctor.fetch import Mirrors
-    from cachedoctor.staging import Network
+    from cachedoctor.runs.staging import Network
+    from cachedoctor.system.fetch import Mirrors
 
     return Network(host, mirrors=Mirrors(**mirrors(mirror)))

@@ -17,7 +17,7 @@ from cachedoctor.vocabulary import SIZES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cachedoctor.catalog import Table
+    from cachedoctor.engines.catalog import Table
 
 Offers = list[CompletionItem]
 
@@ -78,7 +78,7 @@ def questions(ctx: click.Context, param: click.Parameter, incomplete: str) -> Of
 
     bash makes words of its own of a colon and of what is behind it.
     """
-    from cachedoctor import catalog
+    from cachedoctor.engines import catalog
 
     if ctx.params.get("check"):  # then lock files are named
         return files(ctx, param, incomplete)
@@ -106,14 +106,14 @@ def questions(ctx: click.Context, param: click.Parameter, incomplete: str) -> Of
 
 def runs(ctx: click.Context, _param: click.Parameter, incomplete: str) -> Offers:
     """Offer the fixes that can be taken back, the newest first, with their time and extent."""
-    from cachedoctor import surgery
     from cachedoctor.errors import CacheDoctorError
     from cachedoctor.host import Host
+    from cachedoctor.runs import applying
     from cachedoctor.text import plural
 
     try:
         host = Host.look(home=ctx.params.get("home"), platform=ctx.params.get("platform"))
-        found = surgery.undoable(host)
+        found = applying.undoable(host)
     except CacheDoctorError:
         return []
     return [
@@ -129,7 +129,7 @@ def runs(ctx: click.Context, _param: click.Parameter, incomplete: str) -> Offers
 
 def schemas(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> Offers:
     """Offer the answers that have a schema, each with what it says."""
-    from cachedoctor import schema
+    from cachedoctor.report import schema
 
     parts = schema.whole()["$defs"]
     return [
@@ -168,7 +168,7 @@ def _codes(incomplete: str, *, slugs: bool) -> Offers:
 
 def _tables(ctx: click.Context) -> Iterator[Table]:
     """Go through the tables of the engines that the line names."""
-    from cachedoctor import catalog
+    from cachedoctor.engines import catalog
 
     known = catalog.names()
     for name in dict.fromkeys(word for word in _words(ctx) if word in known):

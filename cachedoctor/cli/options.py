@@ -222,7 +222,7 @@ def _interpreters(values: Pairs) -> dict[str, str]:
 
 def _versions(values: Pairs) -> dict[str, str]:
     if values:
-        from cachedoctor import catalog
+        from cachedoctor.engines import catalog
 
         for _, version in values:
             catalog.ordinal(version)

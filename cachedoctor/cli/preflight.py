@@ -43,20 +43,21 @@ def command(
       cachedoctor preflight whisper-mps --model tiny.en --json
       cachedoctor preflight --lock models.lock
     """
-    from cachedoctor import report, text
+    from cachedoctor import text
     from cachedoctor.cli import console
+    from cachedoctor.report import scan_text
 
     verdicts = _verdicts(engine, size, model, lock, host)
     if format_ == "json":
-        from cachedoctor import record
+        from cachedoctor.report import record
 
         click.echo(record.dumps(record.verdicts_json(verdicts, host, many=lock is not None)))
     elif format_ != "text":
-        from cachedoctor import ci_report
+        from cachedoctor.report import ci
 
-        click.echo(ci_report.render(format_, "preflight", ci_report.of_verdicts(verdicts)))
+        click.echo(ci.render(format_, "preflight", ci.of_verdicts(verdicts)))
     elif not quiet:
-        console.say([report.verdict_line(verdict, host) for verdict in verdicts])
+        console.say([scan_text.verdict_line(verdict, host) for verdict in verdicts])
         warnings = dict.fromkeys(f for verdict in verdicts for f in verdict.warnings)
         console.warn(f"{found.code} {text.printable(found.message)}" for found in warnings)
     code = 0 if all(verdict.ready for verdict in verdicts) else 1

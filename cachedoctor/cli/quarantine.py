@@ -21,13 +21,14 @@ def command() -> None:
 @output_options
 def listing(host: Host, verbose: bool, quiet: bool, format_: str) -> None:
     """List what fixes have set aside."""
-    from cachedoctor import record, repair_report, surgery
+    from cachedoctor.report import plan_text, record
+    from cachedoctor.runs import applying
 
-    kept = surgery.kept(host)
+    kept = applying.kept(host)
     if format_ == "json":
         click.echo(record.dumps(record.kept_json(kept, host)))
     elif not quiet:
-        for line in repair_report.kept_lines(kept, host):
+        for line in plan_text.kept_lines(kept, host):
             click.echo(line)
 
 
@@ -44,17 +45,19 @@ def empty(
     """Delete for good what finished fixes have set aside; they can no longer be taken back."""
     import time
 
-    from cachedoctor import record, surgery, text
+    from cachedoctor import text
+    from cachedoctor.report import record
+    from cachedoctor.runs import applying
 
     before_s = time.time() - (older_than or 0)
-    kept = [item for item in surgery.kept(host) if item.ended and item.when_s <= before_s]
+    kept = [item for item in applying.kept(host) if item.ended and item.when_s <= before_s]
     total = sum(item.size_bytes for item in kept)
     if kept and not yes:
         question = f"Delete {text.plural(len(kept), 'thing')} set aside, {text.size(total)}?"
         if not (sys.stdin.isatty() and click.confirm(question, err=True)):
             click.echo("nothing was deleted; `--yes` deletes it", err=True)
             click.get_current_context().exit(1)
-    total = surgery.empty(host, before_s)
+    total = applying.empty(host, before_s)
     if format_ == "json":
         click.echo(record.dumps({**record.head(host), "freed_bytes": total}))
     elif not quiet:

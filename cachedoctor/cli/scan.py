@@ -55,10 +55,12 @@ def command(
       cachedoctor scan ~/models/whisper-tiny   one folder
       cachedoctor scan --home /Volumes/Mac/Users/ada --platform darwin
     """
-    from cachedoctor import doctor, engines, readiness, report
+    from cachedoctor import engines
     from cachedoctor.cli import console
+    from cachedoctor.doctor import readiness, scanning
     from cachedoctor.findings import Severity
     from cachedoctor.question import Question
+    from cachedoctor.report import scan_text
 
     names, paths = engines_and_paths(words)
     chosen = [engines.find(name) for name in names or engines.names()]
@@ -70,9 +72,9 @@ def command(
     ]
     bridges = None
     if deep:
-        from cachedoctor import loading
+        from cachedoctor.doctor import core_ml
 
-        bridges = loading.programs(host)
+        bridges = core_ml.programs(host)
     question = Question(
         host,
         tuple(engine.name for engine in chosen) if names or models else (),
@@ -81,7 +83,7 @@ def command(
         paths=tuple(paths),
         deep=deep,
     )
-    result = doctor.answer(
+    result = scanning.answer(
         question,
         cure_notes=verbose or format_ == "json",
         bridges=bridges,
@@ -93,18 +95,18 @@ def command(
         for each in ([size] if size else engine.table.sizes)
     ]
     if format_ == "json":
-        from cachedoctor import record
+        from cachedoctor.report import record
 
         click.echo(record.dumps(record.scan_json(result, ready)))
     elif format_ != "text":
-        from cachedoctor import ci_report
+        from cachedoctor.report import ci
 
-        click.echo(ci_report.render(format_, "scan", ci_report.of_report(result)))
+        click.echo(ci.render(format_, "scan", ci.of_report(result)))
     elif not quiet:
         console.say(
-            report.scan_lines(result, [engine.name for engine in chosen], ready, verbose=verbose)
+            scan_text.scan_lines(result, [engine.name for engine in chosen], ready, verbose=verbose)
         )
-        console.say(report.summary_lines(result))
+        console.say(scan_text.summary_lines(result))
     limit = Severity(fail_on).rank
     code = 1 if any(finding.severity.rank <= limit for finding in result.findings) else 0
     asked = names if paths else [engine.name for engine in chosen]

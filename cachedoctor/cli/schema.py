@@ -19,6 +19,6 @@ def command(name: str | None) -> None:
       cachedoctor schema scan > scan.schema.json
       cachedoctor schema quarantine-list
     """
-    from cachedoctor import record, schema
+    from cachedoctor.report import record, schema
 
     click.echo(record.dumps(schema.of(name) if name else schema.whole()))

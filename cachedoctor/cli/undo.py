@@ -12,7 +12,7 @@ from cachedoctor.cli.options import host_options, output_options
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
-    from cachedoctor.run import Run
+    from cachedoctor.system.run import Run
 
 
 @click.command(name="undo", short_help="Take a fix back.")
@@ -41,15 +41,16 @@ def command(
     when a file has changed since, or when a later fix touched the same place. With --journal every
     step is shown, and it asks: what lies beside a cache may be a stranger's.
     """
-    from cachedoctor import record, surgery
     from cachedoctor.errors import UsageError
+    from cachedoctor.report import record
+    from cachedoctor.runs import applying
 
     if journal is not None:
         if run is not None:
             raise UsageError("--journal names the run itself; leave RUN out")
         taken = _named(host, journal, yes=yes, show=not quiet and format_ == "text")
     else:
-        taken = surgery.undo(host, run)
+        taken = applying.undo(host, run)
     if format_ == "json":
         bodies = [{"id": r.id, "state": r.state, "folder": r.folder} for r in taken]
         click.echo(record.dumps({**record.head(host), "runs": bodies}))
@@ -65,10 +66,11 @@ def command(
 
 def _named(host: Host, path: str, *, yes: bool, show: bool) -> tuple[Run, ...]:
     """Show what a journal that was named would have us do, and ask."""
-    from cachedoctor import surgery, undoing
+    from cachedoctor.runs import applying
+    from cachedoctor.system import undoing
     from cachedoctor.text import plural, printable
 
-    found = surgery.named(host, path)
+    found = applying.named(host, path)
     steps = undoing.words(found)
     for words in steps if show else ():
         click.echo(f"  {printable(words)}")
@@ -77,4 +79,4 @@ def _named(host: Host, path: str, *, yes: bool, show: bool) -> tuple[Run, ...]:
         if not (show and sys.stdin.isatty() and click.confirm(question, default=False)):
             click.echo("nothing was changed; `--yes` takes it back", err=True)
             click.get_current_context().exit(1)
-    return (surgery.adopt(host, found),)
+    return (applying.adopt(host, found),)

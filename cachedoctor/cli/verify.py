@@ -20,7 +20,7 @@ from cachedoctor.host import Host
 if TYPE_CHECKING:
     from cachedoctor.cli.options import Pairs
     from cachedoctor.lockfile import Lock
-    from cachedoctor.staging import Network
+    from cachedoctor.runs.staging import Network
 
 
 @click.command(name="verify", short_help="Every byte against the best evidence there is.")
@@ -78,9 +78,11 @@ def command(
       cachedoctor verify ~/models --max-age 30d   whatever lies there
       cachedoctor verify --lock models.lock    exactly these bytes
     """
-    from cachedoctor import doctor, engines, verification, verify_report
+    from cachedoctor import engines
     from cachedoctor.cli import console
+    from cachedoctor.doctor import contents, scanning
     from cachedoctor.question import Question
+    from cachedoctor.report import verify_text
 
     names, paths = engines_and_paths(words)
     shown = console.progress(quiet=quiet)
@@ -93,36 +95,36 @@ def command(
         fresh=fresh,
         max_age_s=max_age,
     )
-    report = doctor.answer(
+    report = scanning.answer(
         question,
         network=_network(host, mirror) if online else None,
         cure_notes=verbose or format_ == "json",
-        progress=verification.Throttled(shown, max_rate) if max_rate else shown,
+        progress=contents.Throttled(shown, max_rate) if max_rate else shown,
     )
     if lock:
-        from cachedoctor import planning
+        from cachedoctor.plans import cures
 
-        report = report._replace(findings=(*planning.absent_locked(report), *report.findings))
-    files = verification.verdicts(report.entries, report.contents)
+        report = report._replace(findings=(*cures.absent_locked(report), *report.findings))
+    files = contents.verdicts(report.entries, report.contents)
     if format_ == "json":
-        from cachedoctor import record
+        from cachedoctor.report import record
 
         listed = sorted(files)
-        tally = verify_report.Tally(listed)
+        tally = verify_text.Tally(listed)
         body = {
             **record.scan_json(report),
-            "files": verify_report.files_json(listed),
+            "files": verify_text.files_json(listed),
             "unanswered": dict(report.unanswered),
         }
         click.echo(record.dumps(body))
     else:
-        tally = verify_report.Tally(files)
+        tally = verify_text.Tally(files)
         if format_ != "text":
-            from cachedoctor import ci_report
+            from cachedoctor.report import ci
 
-            click.echo(ci_report.render(format_, "verify", ci_report.of_report(report)))
+            click.echo(ci.render(format_, "verify", ci.of_report(report)))
         elif not quiet:
-            console.say(verify_report.verify_lines(report, tally, verbose=verbose))
+            console.say(verify_text.verify_lines(report, tally, verbose=verbose))
     errors = any(finding.severity == "error" for finding in report.findings)
     code = 1 if tally.wrong or errors else 0
     asked = names or () if paths else names or engines.names()
@@ -140,7 +142,7 @@ def _lock(path: str | None) -> Lock | None:
 
 
 def _network(host: Host, mirror: Pairs) -> Network:
-    from cachedoctor.fetch import Mirrors
-    from cachedoctor.staging import Network
+    from cachedoctor.runs.staging import Network
+    from cachedoctor.system.fetch import Mirrors
 
     return Network(host, mirrors=Mirrors(**mirrors(mirror)))

@@ -38,14 +38,16 @@ def command(
       model="$(cachedoctor where faster-whisper --size small)" || exit 1
       cachedoctor where whisper.cpp | while read -r place; do du -sh "$place"; done
     """
-    from cachedoctor import doctor, engines, locators, readiness, record
+    from cachedoctor import engines, locators
+    from cachedoctor.doctor import readiness, scanning
     from cachedoctor.errors import CacheDoctorError, CannotLookError
+    from cachedoctor.report import record
     from cachedoctor.rules.present import MissingFile
     from cachedoctor.text import printable
 
     engine = engines.find(name)
     models = readiness.answers(engine, size=size, model=model)
-    report = doctor.scan(host, [name], cure_notes=False)
+    report = scanning.scan(host, [name], cure_notes=False)
     if size or model:
         answer = readiness.ready(engine, report, models, size)
         if answer.entry is None and answer.code != MissingFile.code:

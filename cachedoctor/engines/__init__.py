@@ -10,7 +10,8 @@ import os
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Protocol
 
-from cachedoctor import catalog, locators
+from cachedoctor import locators
+from cachedoctor.engines import catalog
 from cachedoctor.errors import UsageError
 from cachedoctor.locators import hub_cache, openai_cdn
 from cachedoctor.vocabulary import nearest
@@ -18,7 +19,7 @@ from cachedoctor.vocabulary import nearest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cachedoctor.catalog import Model, Table
+    from cachedoctor.engines.catalog import Model, Table
     from cachedoctor.host import Host
     from cachedoctor.vocabulary import Claim, Entry
 

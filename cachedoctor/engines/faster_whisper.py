@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from cachedoctor.engines import HubEngine
 
 if TYPE_CHECKING:
-    from cachedoctor.catalog import Model
+    from cachedoctor.engines.catalog import Model
     from cachedoctor.host import Host
     from cachedoctor.vocabulary import Claim, Entry
 

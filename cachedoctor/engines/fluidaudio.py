@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from cachedoctor.engines import CatalogEngine
 
 if TYPE_CHECKING:
-    from cachedoctor.catalog import Model
+    from cachedoctor.engines.catalog import Model
     from cachedoctor.host import Host
     from cachedoctor.vocabulary import Entry
 

@@ -12,7 +12,7 @@ from cachedoctor.engines import HubEngine
 from cachedoctor.locators.hub_cache import folder_name
 
 if TYPE_CHECKING:
-    from cachedoctor.catalog import Model
+    from cachedoctor.engines.catalog import Model
     from cachedoctor.host import Host
 
 

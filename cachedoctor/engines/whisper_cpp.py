@@ -13,7 +13,7 @@ from cachedoctor.engines import CatalogEngine
 from cachedoctor.locators.ggml_folder import pywhispercpp_folder
 
 if TYPE_CHECKING:
-    from cachedoctor.catalog import Model
+    from cachedoctor.engines.catalog import Model
     from cachedoctor.host import Host
     from cachedoctor.vocabulary import Claim, Entry
 

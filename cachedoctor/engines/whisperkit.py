@@ -11,11 +11,10 @@ import os
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from cachedoctor import catalog
-from cachedoctor.engines import CatalogEngine
+from cachedoctor.engines import CatalogEngine, catalog
 
 if TYPE_CHECKING:
-    from cachedoctor.catalog import Model
+    from cachedoctor.engines.catalog import Model
     from cachedoctor.host import Host
     from cachedoctor.vocabulary import Claim, Entry
 

@@ -27,9 +27,9 @@ import stat
 import struct
 from typing import TYPE_CHECKING
 
-from cachedoctor import quietly, untrusted
 from cachedoctor.errors import Fault, FormatError
 from cachedoctor.formats import HEAD_BYTES, Window, foreign, wrong_magic
+from cachedoctor.looking import quietly, untrusted
 from cachedoctor.vocabulary import Reading
 
 if TYPE_CHECKING:

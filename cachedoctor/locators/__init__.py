@@ -14,7 +14,6 @@ import zlib
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
-from cachedoctor import holders, mounts, quietly
 from cachedoctor.locators._litter import evicted as evicted
 from cachedoctor.locators._litter import is_litter as is_litter
 from cachedoctor.locators._litter import is_ref as is_ref
@@ -23,6 +22,8 @@ from cachedoctor.locators._way import Way as Way
 from cachedoctor.locators._way import Ways as Ways
 from cachedoctor.locators._way import stands_in as stands_in
 from cachedoctor.locators._way import volume_gone as volume_gone
+from cachedoctor.looking import mounts, quietly
+from cachedoctor.system import in_use
 from cachedoctor.vocabulary import Digest, Stamp, State
 
 if TYPE_CHECKING:
@@ -347,7 +348,7 @@ def held(path: str, stamp: Stamp, host_now_s: float) -> bool:
 
     Where other machines may write, what is not open here is not known to be at rest.
     """
-    users = holders.open_elsewhere((path,))
+    users = in_use.open_elsewhere((path,))
     if users is not None and (path in users or mounts.is_local(path)):
         return path in users
     return host_now_s - stamp.mtime_ns / 1e9 < LIVE_S

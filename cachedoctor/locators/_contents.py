@@ -18,7 +18,6 @@ import os
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import quietly, untrusted
 from cachedoctor.locators import (
     BOOKS,
     Leftover,
@@ -32,6 +31,7 @@ from cachedoctor.locators import (
     stamp_of,
     stands_in,
 )
+from cachedoctor.looking import quietly, untrusted
 from cachedoctor.vocabulary import Artifact, Evidence, Stamp, State
 
 if TYPE_CHECKING:

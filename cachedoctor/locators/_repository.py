@@ -9,7 +9,6 @@ import stat
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import quietly, untrusted
 from cachedoctor.locators import (
     Leftover,
     Look,
@@ -24,6 +23,7 @@ from cachedoctor.locators import (
     stands_in,
 )
 from cachedoctor.locators._files import NO_PROMISES, Blobs, Promises
+from cachedoctor.looking import quietly, untrusted
 from cachedoctor.vocabulary import State
 
 if TYPE_CHECKING:

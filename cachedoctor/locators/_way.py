@@ -15,7 +15,7 @@ import re
 import stat
 from typing import NamedTuple
 
-from cachedoctor import quietly, untrusted
+from cachedoctor.looking import quietly, untrusted
 
 _TEXT_LIMIT_BYTES = 1067  # of what stands for a link; `XSym` is padded to it
 _ALIAS_LIMIT_BYTES = 1 << 20  # of an alias with an icon of its own

@@ -23,7 +23,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor import quietly
 from cachedoctor.locators import BOOKS, FolderListing, ModelFolders, entry_id, is_litter, reason
 from cachedoctor.locators._contents import (
     BUNDLES,
@@ -34,6 +33,7 @@ from cachedoctor.locators._contents import (
     lost_folders,
     promised,
 )
+from cachedoctor.looking import quietly
 from cachedoctor.vocabulary import Artifact, Entry, Root, State
 
 if TYPE_CHECKING:

@@ -25,9 +25,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor import quietly
 from cachedoctor.locators import FolderListing, ModelFolders, entry_id, evicted, is_litter
 from cachedoctor.locators._contents import BUNDLES, contents
+from cachedoctor.looking import quietly
 from cachedoctor.vocabulary import Artifact, Entry, Root, State
 
 if TYPE_CHECKING:

@@ -23,7 +23,6 @@ import re
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import holders, quietly
 from cachedoctor.locators import (
     Leftover,
     Locator,
@@ -42,6 +41,8 @@ from cachedoctor.locators import (
 )
 from cachedoctor.locators._contents import weight
 from cachedoctor.locators._files import Links
+from cachedoctor.looking import quietly
+from cachedoctor.system import in_use
 from cachedoctor.vocabulary import Artifact, Entry, Evidence, Root, State
 
 if TYPE_CHECKING:
@@ -175,11 +176,11 @@ def holder(repository: Repository) -> str:
         names = []
     for name in names:
         path = os.path.join(repository.locks, name)
-        if holders.lock_held(path):
+        if in_use.lock_held(path):
             return path
     for partial in repository.partials:
         lock = os.path.join(repository.locks, f"{partial.etag}.lock")
-        if holders.lock_held(lock) is None and held(partial.path, partial.stamp, time.time()):
+        if in_use.lock_held(lock) is None and held(partial.path, partial.stamp, time.time()):
             return partial.path
     return ""
 

@@ -16,8 +16,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor import quietly, untrusted
 from cachedoctor.locators import Locator, entry_id, evicted, is_litter, look
+from cachedoctor.looking import quietly, untrusted
 from cachedoctor.vocabulary import Artifact, Entry, Root, State
 
 if TYPE_CHECKING:

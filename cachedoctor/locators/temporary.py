@@ -15,8 +15,8 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor import quietly
 from cachedoctor.locators import Leaving, Leavings, LeavingsListing, Leftover, stamp_of
+from cachedoctor.looking import quietly
 from cachedoctor.vocabulary import Artifact, Root, State
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor import disk, formats
+from cachedoctor import formats
 from cachedoctor.findings import (
     CdnFetch,
     Guard,
@@ -21,6 +21,7 @@ from cachedoctor.findings import (
     SetAside,
     Text,
 )
+from cachedoctor.system import disk
 from cachedoctor.vocabulary import State
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor import digest as measure
 from cachedoctor.findings import Link, LocalCopy, Need, Proof, Put, Text
 from cachedoctor.repairs._build import built, folders
+from cachedoctor.system import digest as measure
 from cachedoctor.vocabulary import SILENT, State
 
 if TYPE_CHECKING:

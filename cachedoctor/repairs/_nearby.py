@@ -12,9 +12,9 @@ import re
 import stat
 from typing import TYPE_CHECKING
 
-from cachedoctor import quietly, untrusted
 from cachedoctor.findings import LocalCopy, Proof
 from cachedoctor.locators import is_litter
+from cachedoctor.looking import quietly, untrusted
 from cachedoctor.vocabulary import Digest
 
 if TYPE_CHECKING:

@@ -6,8 +6,6 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor import digest as measure
-from cachedoctor import untrusted
 from cachedoctor.errors import RepairError
 from cachedoctor.findings import (
     HubFetch,
@@ -23,8 +21,10 @@ from cachedoctor.findings import (
 )
 from cachedoctor.locators import inside, listed
 from cachedoctor.locators.hub_cache import COMMIT, HubCache, repository_folder
+from cachedoctor.looking import untrusted
 from cachedoctor.repairs._build import built, copies, folders, out_of_the_way, sentence
 from cachedoctor.repairs._nearby import nearby
+from cachedoctor.system import digest as measure
 from cachedoctor.vocabulary import SILENT, State
 
 if TYPE_CHECKING:

@@ -14,11 +14,12 @@ from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cachedoctor import formats, untrusted
+from cachedoctor import formats
 from cachedoctor.errors import Fault, FormatError
 from cachedoctor.findings import Finding, Severity, Subject
 from cachedoctor.locators import Locator
 from cachedoctor.locators.hub_cache import repository_folder
+from cachedoctor.looking import untrusted
 from cachedoctor.vocabulary import WEIGHTS, State
 
 if TYPE_CHECKING:

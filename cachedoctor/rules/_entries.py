@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor import quietly
 from cachedoctor.locators import ModelFolders, is_litter, listed
+from cachedoctor.looking import quietly
 from cachedoctor.vocabulary import WEIGHTS, State
 
 if TYPE_CHECKING:

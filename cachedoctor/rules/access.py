@@ -6,12 +6,12 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from cachedoctor import holders
 from cachedoctor.findings import Circumstance, Severity
 from cachedoctor.locators import ModelFolders, held, inside, listed, of
 from cachedoctor.locators.hub_cache import HubCache, holder
 from cachedoctor.rules import EntryRule, RootRule
 from cachedoctor.rules._entries import missing, nothing_in
+from cachedoctor.system import in_use
 from cachedoctor.vocabulary import State, Status
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ class InProgress(RootRule):
             for key, locks in folders.locks.items():
                 begun = missing(by_id[key]) or folders.partials.get(key)
                 for lock in locks if begun else ():
-                    if holders.lock_held(lock):
+                    if in_use.lock_held(lock):
                         message = "a download is running: its lock is held"
                         yield self.about(lock, (by_id[key],), message)
         if of(root).written_in_place:

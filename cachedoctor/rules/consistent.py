@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor import untrusted
 from cachedoctor.errors import FormatError
 from cachedoctor.findings import Circumstance, Severity
 from cachedoctor.formats import find
 from cachedoctor.locators import inside, listed
 from cachedoctor.locators.hub_cache import HubCache
+from cachedoctor.looking import untrusted
 from cachedoctor.rules import EntryRule, Restores
 from cachedoctor.rules._entries import missing, other_layout, span
 from cachedoctor.vocabulary import WEIGHTS, State, Status

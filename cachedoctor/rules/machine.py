@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor import catalog, disk, installed, quietly
+from cachedoctor.engines import catalog
 from cachedoctor.findings import Severity, Subject
 from cachedoctor.host import config_folder
 from cachedoctor.locators import hub_cache, openai_cdn
+from cachedoctor.looking import quietly
 from cachedoctor.rules import Rule, SurveyRule
 from cachedoctor.rules._kinds import HubRule
+from cachedoctor.system import disk, installed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cachedoctor.catalog import Model
+    from cachedoctor.engines.catalog import Model
     from cachedoctor.findings import Finding, Repair
     from cachedoctor.host import Host
     from cachedoctor.locators.hub_cache import HubListing

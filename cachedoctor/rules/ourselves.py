@@ -86,7 +86,7 @@ class ForeignRun(SurveyRule):
         found = [each for place in seen.beside for each in _folders(place)]
         if not found:
             return
-        from cachedoctor import run
+        from cachedoctor.system import run
 
         runs = run.runs(seen.host.state)
         known = {os.path.realpath(place) for mine in runs for place in mine.places}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor import synced
 from cachedoctor.findings import Circumstance, Severity
 from cachedoctor.locators import listed
 from cachedoctor.locators.hub_cache import HubCache
 from cachedoctor.rules import RootRule
+from cachedoctor.system import synced
 from cachedoctor.vocabulary import State, Status
 
 if TYPE_CHECKING:

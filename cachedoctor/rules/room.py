@@ -6,15 +6,16 @@ import os
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from cachedoctor import holders, quietly
-from cachedoctor.catalog import ordinal
+from cachedoctor.engines.catalog import ordinal
 from cachedoctor.findings import Circumstance, Severity
 from cachedoctor.locators import Leaving, ModelFolders
 from cachedoctor.locators.hub_cache import repository_folder
+from cachedoctor.looking import quietly
 from cachedoctor.rules import EntryRule, SetsAside, SurveyRule
 from cachedoctor.rules._copies import blobs_beside, place_of, repeated
 from cachedoctor.rules._entries import missing, span
 from cachedoctor.rules._kinds import HubRule, LeavingsRule
+from cachedoctor.system import in_use
 from cachedoctor.vocabulary import State
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ class CompileCache(SetsAside, LeavingsRule):
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
         """Set it aside unless a program has something in it open."""
         files = list(islice(quietly.files(finding.path), _MOST_ASKED))
-        users = holders.open_elsewhere(files)
+        users = in_use.open_elsewhere(files)
         return super().cure(finding, seen) if users == set() else None
 
 

@@ -6,14 +6,15 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from cachedoctor import holders, quietly
 from cachedoctor.findings import Circumstance, Severity
 from cachedoctor.locators import LIVE_S, Leaving, ModelFolders, held, is_litter, listed, of
 from cachedoctor.locators.hub_cache import HubCache
+from cachedoctor.looking import quietly
 from cachedoctor.rules import EntryRule, RootRule, SetsAside
 from cachedoctor.rules._entries import missing
 from cachedoctor.rules._kinds import HubRule, LeavingsRule
 from cachedoctor.rules.metadata import stuck
+from cachedoctor.system import in_use
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -255,5 +256,5 @@ def _soft_locks(folder: str) -> Iterator[str]:
         if entry.name.endswith(".lock") and entry.file and not is_litter(entry.name):
             status = entry.stat()
             old = time.time() - status.st_mtime > _STALE_S
-            if old and status.st_size and not holders.lock_held(entry.path):
+            if old and status.st_size and not in_use.lock_held(entry.path):
                 yield entry.path

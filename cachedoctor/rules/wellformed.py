@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, ClassVar
 
-from cachedoctor import untrusted
 from cachedoctor.errors import Fault
 from cachedoctor.findings import Severity
+from cachedoctor.looking import untrusted
 from cachedoctor.rules import EntryRule, Restores
 from cachedoctor.vocabulary import WEIGHTY_BYTES, Evidence, State, Status
 

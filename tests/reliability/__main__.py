@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from cachedoctor.text import plural
 from tests import test_forged, test_journal
-from tests.loopback import Hub
 from tests.reliability import damage, faults, hostile, inputs, kills
+from tests.support.loopback import Hub
 
 _INPUTS = 20_000  # of each format
 _BUNDLES = 5_000

@@ -8,11 +8,14 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import doctor, planning, surgery
+from cachedoctor.doctor import scanning
 from cachedoctor.errors import RepairError
-from cachedoctor.staging import Network
-from tests import builders, test_faults_folders, worlds
+from cachedoctor.plans import cures
+from cachedoctor.runs import applying
+from cachedoctor.runs.staging import Network
+from tests import test_faults_folders
 from tests.conftest import fingerprint
+from tests.support import builders, worlds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,19 +62,19 @@ def endure(folder: Path, count: int, seed: int) -> Came:
 
 def _one(host: Host, place: Path, what: str, *, deep: bool) -> bool:
     before = fingerprint(place)
-    report = doctor.scan(host, deep=deep)
+    report = scanning.scan(host, deep=deep)
     assert fingerprint(place) == before, f"{what}: looking changed something"
     crashed = [finding.message for finding in report.findings if finding.code == "CD000"]
     assert not crashed, f"{what}: {crashed}"
     network = Network(host, offline=True)
-    plan = planning.plan(report, waste=True, network=network)
+    plan = cures.plan(report, waste=True, network=network)
     try:
-        outcome = surgery.apply(plan, report, network)
+        outcome = applying.apply(plan, report, network)
     except RepairError:
         assert _foreign(place) == _without_ours(before), f"{what}: a refused fix changed something"
         return False
     assert not outcome.left, f"{what}: {outcome.left} is left"
-    while surgery.undo(host):
+    while applying.undo(host):
         pass
     assert _foreign(place) == _without_ours(before), f"{what}: undo is not exact"
     return True

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import doctor, surgery
+from cachedoctor.doctor import scanning
+from cachedoctor.runs import applying
 from tests import test_faults, test_faults_folders
 from tests.reliability import kills
 
@@ -33,7 +34,7 @@ def inject(folder: Path) -> Injected:
         place = folder / str(number)
         scene = build(fault, place)
         before = kills.state(scene)
-        found = sorted(f.code for f in doctor.scan(scene.host, deep=scene.deep).findings)
+        found = sorted(f.code for f in scanning.scan(scene.host, deep=scene.deep).findings)
         assert found == codes, f"{fault}: {found}"
         assert kills.state(scene) == before, f"{fault}: looking changed something"
         told += bool(codes)
@@ -41,7 +42,7 @@ def inject(folder: Path) -> Injected:
         if codes and curable:
             scene.fix()
             assert scene.findings() == set(), f"{fault}: {scene.findings()} after the fix"
-            while surgery.undo(scene.host):
+            while applying.undo(scene.host):
                 pass
             assert kills.state(scene) == before, f"{fault}: undo is not exact"
             cured += 1

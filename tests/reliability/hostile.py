@@ -9,13 +9,16 @@ import stat
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import doctor, planning, surgery
+from cachedoctor.doctor import scanning
 from cachedoctor.errors import RepairError
 from cachedoctor.host import Host
-from cachedoctor.staging import Network
-from tests import builders_models, test_faults, worlds
-from tests.command import cachedoctor
+from cachedoctor.plans import cures
+from cachedoctor.runs import applying
+from cachedoctor.runs.staging import Network
+from tests import test_faults
 from tests.conftest import fingerprint
+from tests.support import builders_models, worlds
+from tests.support.command import cachedoctor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,8 +150,8 @@ def refuse(case: str, folder: Path) -> float:
     CASES[case](trap)
     there, before = fingerprint(outside), _caches(home)
     began = time.perf_counter()
-    report = doctor.scan(host)
-    deep = doctor.scan(host, deep=True)
+    report = scanning.scan(host)
+    deep = scanning.scan(host, deep=True)
     took = time.perf_counter() - began
     assert "CD000" not in {finding.code for finding in deep.findings}, case
     assert took < _SECONDS, f"{case}: looking took {took:.1f} s"
@@ -158,11 +161,11 @@ def refuse(case: str, folder: Path) -> float:
     assert "\x1b" not in shown.output, f"{case}: raw escapes on a terminal"
     network = Network(host, offline=True)
     try:
-        surgery.apply(planning.plan(report, waste=True, network=network), report, network)
+        applying.apply(cures.plan(report, waste=True, network=network), report, network)
     except RepairError:
         assert _caches(home) == before, f"{case}: a refused fix changed something"
     assert fingerprint(outside) == there, f"{case}: the fix reached outside"
-    while surgery.undo(host):
+    while applying.undo(host):
         pass
     assert fingerprint(outside) == there, f"{case}: undo reached outside"
     assert _caches(home) == before, f"{case}: undo is not exact"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cachedoctor import formats
 from cachedoctor.errors import FormatError
-from tests import builders, builders_models, coreml_bundles
+from tests.support import builders, builders_models, coreml_bundles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

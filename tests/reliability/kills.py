@@ -15,14 +15,18 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import disk, doctor, planning, surgery
-from cachedoctor.fetch import Mirrors
+from cachedoctor.doctor import scanning
 from cachedoctor.host import Host
-from cachedoctor.staging import Network
+from cachedoctor.plans import cures
+from cachedoctor.runs import applying
+from cachedoctor.runs.staging import Network
+from cachedoctor.system import disk
+from cachedoctor.system.fetch import Mirrors
 from cachedoctor.vocabulary import Status
-from tests import test_faults, test_faults_folders, worlds
+from tests import test_faults, test_faults_folders
 from tests.conftest import fingerprint
-from tests.loopback import Hub
+from tests.support import worlds
+from tests.support.loopback import Hub
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,36 +47,36 @@ class Scene(NamedTuple):
     def fix(self) -> None:
         """Plan and apply: these codes, or everything and waste too."""
         network = self.network or Network(self.host, offline=True)
-        report = doctor.scan(self.host, deep=self.deep)
-        plan = planning.plan(report, codes=self.codes, waste=True, network=network)
-        surgery.apply(plan, report, network)
+        report = scanning.scan(self.host, deep=self.deep)
+        plan = cures.plan(report, codes=self.codes, waste=True, network=network)
+        applying.apply(plan, report, network)
 
     def others(self) -> None:
         """Fix an engine that has nothing to do with it; an interrupted fix is not in the way."""
         network = self.network or Network(self.host, offline=True)
-        report = doctor.scan(self.host, ["parakeet-mlx"])
-        outcome = surgery.apply(planning.plan(report, network=network), report, network)
+        report = scanning.scan(self.host, ["parakeet-mlx"])
+        outcome = applying.apply(cures.plan(report, network=network), report, network)
         assert not outcome.left, "another engine is not repaired"
 
     def kinds(self) -> set[str]:
         """Return the kinds of repair that the fix takes."""
-        report = doctor.scan(self.host, deep=self.deep)
-        plan = planning.plan(report, codes=self.codes, waste=True)
+        report = scanning.scan(self.host, deep=self.deep)
+        plan = cures.plan(report, codes=self.codes, waste=True)
         return {repair.kind for repair in plan.repairs}
 
     def ready(self) -> set[str]:
         """Return the ids of the entries that an engine would load."""
-        report = doctor.scan(self.host, deep=self.deep)
+        report = scanning.scan(self.host, deep=self.deep)
         return {key for key, status in report.statuses.items() if status is Status.READY}
 
     def good(self) -> set[str]:
         """Return the ids of the ready entries that nothing is wrong with."""
-        findings = doctor.scan(self.host, deep=self.deep).findings
+        findings = scanning.scan(self.host, deep=self.deep).findings
         return self.ready() - {key for finding in findings for key in finding.entries}
 
     def findings(self) -> set[str]:
         """Return the codes that a scan finds, but for what is left on purpose."""
-        return {finding.code for finding in doctor.scan(self.host, deep=self.deep).findings}
+        return {finding.code for finding in scanning.scan(self.host, deep=self.deep).findings}
 
     def contents(self) -> set[str]:
         """Return the digests of all files, in the caches and in what was set aside."""
@@ -189,7 +193,7 @@ def survive(
         where = f"{fault}, killed before change {number}"
         assert bytes_before <= scene.contents(), f"{where}: bytes were lost"
         assert good <= scene.ready(), f"{where}: an entry is worse than before"
-        open_runs = [run for run in surgery.runs(scene.host) if run.state in ("open", "undoing")]
+        open_runs = [run for run in applying.runs(scene.host) if run.state in ("open", "undoing")]
         assert ("CD417" in scene.findings()) == bool(open_runs), (
             f"{where}: the scan does not say so"
         )
@@ -201,7 +205,7 @@ def survive(
             assert good <= scene.ready(), f"{where}: a good entry is gone"
             finished += 1
         else:
-            while surgery.undo(scene.host):
+            while applying.undo(scene.host):
                 pass
             assert state(scene) == before, f"{where}: undo does not bring it all back"
             undone += 1
@@ -216,11 +220,11 @@ def survive_undo(fault: str, build: Callable[[str, Path], Scene], folder: Path) 
         scene = build(fault, folder / str(number))
         before = state(scene)
         scene.fix()
-        killed = _killed_at(number, functools.partial(surgery.undo, scene.host))
+        killed = _killed_at(number, functools.partial(applying.undo, scene.host))
         kills += killed
-        undoing = any(run.state == "undoing" for run in surgery.runs(scene.host))
+        undoing = any(run.state == "undoing" for run in applying.runs(scene.host))
         assert undoing == ("CD417" in scene.findings()), f"{fault}: the scan does not tell"
-        surgery.undo(scene.host)
+        applying.undo(scene.host)
         assert state(scene) == before, f"{fault}: undo killed before change {number}"
         shutil.rmtree(folder / str(number))
         if not killed:
@@ -256,7 +260,7 @@ def at_random_times(folder: Path, count: int) -> Survived:
             assert scene.findings() == set()
             finished += 1
         else:
-            while surgery.undo(scene.host):
+            while applying.undo(scene.host):
                 pass
             assert state(scene) == before
             undone += 1

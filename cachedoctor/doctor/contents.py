@@ -1,0 +1,336 @@
+"""Read files against the best evidence there is without a network, and remember what they held.
+
+A file has one verdict: its content is what its evidence says, or not; nothing says what it must be;
+or it could not be read. The archives' own checksums count where no digest is known.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from cachedoctor import formats
+from cachedoctor.locators import digest_of
+from cachedoctor.system.ledger import Ledger, Measured
+from cachedoctor.vocabulary import SILENT, Evidence, Files, State
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from cachedoctor.host import Host
+    from cachedoctor.system.digest import Work
+    from cachedoctor.vocabulary import Artifact, Entry, PlainFile, Progress
+
+CHECKSUMS = "checksums in the archive"
+_WRITTEN_AT_ONCE = 1000  # rows of the ledger
+
+
+class FileVerdict(NamedTuple):
+    """What one file is, by what evidence."""
+
+    path: str
+    links: tuple[str, ...]  # the names that lead to it
+    engines: tuple[str, ...]
+    size_bytes: int
+    verdict: str  # ok, bad, unknown, unreadable
+    evidence: str | None = None
+    algorithm: str | None = None
+    measured: str | None = None
+    expected: str | None = None
+    remembered: bool = False  # known without reading it now
+    error: str = ""
+
+
+class Throttled:
+    """A `Progress` that holds the reading threads back to a number of bytes a second."""
+
+    def __init__(self, progress: Progress, bytes_a_second: int) -> None:
+        """Report on to `progress`."""
+        self._progress = progress
+        self._rate = bytes_a_second
+        self._lock = threading.Lock()
+        self._free_at = 0.0  # when everything read so far would have been read at this rate
+
+    def start(self, label: str, total_bytes: int | None) -> None:
+        """Begin a piece of work."""
+        self._free_at = time.monotonic()
+        self._progress.start(label, total_bytes)
+
+    def advance(self, done_bytes: int) -> None:
+        """Add to the bytes done, and wait until they are due."""
+        self._progress.advance(done_bytes)
+        with self._lock:
+            self._free_at += done_bytes / self._rate
+            wait_s = self._free_at - time.monotonic()
+        if wait_s > 0:
+            time.sleep(wait_s)
+
+    def finish(self) -> None:
+        """End the piece of work."""
+        self._progress.finish()
+
+
+class Contents(NamedTuple):
+    """What the notable files hold, as far as it was read now or is remembered."""
+
+    digests: Mapping[str, Mapping[str, str]] = {}  # by path, then by algorithm
+    remembered: frozenset[str] = frozenset()
+    errors: Mapping[str, str] = {}
+
+
+def recalled(host: Host, entries: Sequence[Entry], *, since_s: int = 0) -> Contents:
+    """Return what earlier runs read, since `since_s`, of files that did not change.
+
+    Plain files are marked as proven, or become notable where they do not hold what they say.
+    """
+    ledger = Ledger(host.state)
+    if not ledger.exists:
+        return Contents()
+    by_folder = _by_folder(entries)
+    for folder, name, stamp, algorithm, value in ledger.recall(by_folder, since_s=since_s):
+        named = digest_of(name)
+        own = named is not None and named.algorithm == algorithm
+        if own and by_folder[folder][0].stamp_of(name) == stamp:
+            _mark(by_folder[folder], name, right=value == name, remembered=True)
+    notable = _notable(entries)
+    digests: dict[str, dict[str, str]] = {}
+    folders = dict.fromkeys(map(os.path.dirname, notable))
+    for folder, name, stamp, algorithm, value in ledger.recall(folders, since_s=since_s):
+        path = f"{folder}/{name}"
+        if path in notable and notable[path][0].stamp == stamp:
+            digests.setdefault(path, {})[algorithm] = value
+    return Contents(digests, frozenset(digests))
+
+
+def read(
+    host: Host,
+    entries: Sequence[Entry],
+    *,
+    fresh: bool = False,
+    max_age_s: int | None = None,
+    progress: Progress = SILENT,
+) -> Contents:
+    """Read every file of which something is known, and remember what it held.
+
+    What is remembered as right is not read again, unless it is older than `max_age_s` or `fresh` is
+    asked for; what was wrong always is. Interrupted, what was read stays remembered.
+    """
+    from cachedoctor.system import digest
+
+    since_s = int(time.time()) - max_age_s if max_age_s is not None else 0
+    known = Contents() if fresh else recalled(host, entries, since_s=since_s)
+    by_folder = _by_folder(entries)
+    notable = _notable(entries)
+    digests: dict[str, Mapping[str, str]] = {}
+    work = list(_plain_work(by_folder, notable))
+    for path, artifacts in notable.items():
+        held = known.digests.get(path, {})
+        if held and _is_right(artifacts, held):
+            digests[path] = held
+        elif algorithms := _algorithms(artifacts):
+            size = artifacts[0].size_bytes
+            work.append(digest.Work(*os.path.split(path), size, algorithms))
+    remembered = frozenset(digests)
+    errors: dict[str, str] = {}
+    done: list[Measured] = []
+    again: list[Work] = []
+    ledger = Ledger(host.state)
+    began_ns = time.time_ns()
+    progress.start("reading", sum(item.size_bytes for item in work))
+    try:
+        for item, found in _all_of(work, again, progress):
+            if isinstance(found, OSError):
+                errors[item.path] = found.strerror or str(found)
+                continue
+            if item.path in notable:
+                digests[item.path] = found
+                stamp = notable[item.path][0].stamp
+            else:
+                stamp = by_folder[item.folder][0].stamp_of(item.name)
+                if not _is_named(item, found, digests, again):
+                    _mark(by_folder[item.folder], item.name, right=False, remembered=False)
+                elif item.path not in digests:
+                    _mark(by_folder[item.folder], item.name, right=True, remembered=False)
+            if stamp:
+                done.append(Measured(item.path, stamp, digests.get(item.path, found), began_ns))
+            if len(done) >= _WRITTEN_AT_ONCE:
+                ledger.remember(done)
+                done.clear()
+    finally:  # Ctrl-C keeps what was read
+        progress.finish()
+        ledger.remember(done)
+        ledger.forget_gone()
+    return Contents(digests, remembered, errors)
+
+
+def _is_named(
+    item: Work,
+    found: Mapping[str, str],
+    digests: dict[str, Mapping[str, str]],
+    again: list[Work],
+) -> bool:
+    """Say whether a plain file's name is its digest; keep those of one that is doubted.
+
+    A name that is not git's SHA-1 may be a plain one, so that it is read again.
+    """
+    from cachedoctor.system import digest
+
+    doubted = item.path in digests
+    if item.name in found.values() and not doubted:
+        return True
+    digests[item.path] = {**digests.get(item.path, {}), **found}
+    if digest.GIT_SHA1 in item.algorithms:
+        again.append(item._replace(algorithms=frozenset((digest.SHA1,))))
+    return doubted
+
+
+def _all_of(
+    work: Sequence[Work], again: list[Work], progress: Progress
+) -> Iterator[tuple[Work, dict[str, str] | OSError]]:
+    """Go through the digests of `work`, then of what was put into `again` meanwhile."""
+    from cachedoctor.system import digest
+
+    yield from digest.of_many(work, progress)
+    yield from digest.of_many(again, progress)
+
+
+def verdicts(entries: Sequence[Entry], contents: Contents) -> Iterator[FileVerdict]:
+    """Go through what each physical file is."""
+    notable = _notable(entries)
+    links: dict[str, list[str]] = {}  # of notable files the plain names
+    plain: dict[str, tuple[PlainFile, list[str]]] = {}
+    for folder, lists in _by_folder(entries).items():
+        plain.clear()
+        for files in lists:
+            for file in files.plain():
+                path = f"{folder}/{file.file}"
+                if path in notable:
+                    links.setdefault(path, []).append(files.path_of(file))
+                else:
+                    plain.setdefault(path, (file, []))[1].append(files.path_of(file))
+        for path, (file, names) in plain.items():
+            yield _plain_verdict(path, file, tuple(names), contents)
+    for path, artifacts in notable.items():
+        found = _verdict(path, artifacts, contents)
+        yield found._replace(links=(*found.links, *links.get(path, ())))
+
+
+def _plain_verdict(
+    path: str, file: PlainFile, links: tuple[str, ...], contents: Contents
+) -> FileVerdict:
+    if not file.proven:
+        error = contents.errors.get(path, "")
+        word = "unreadable" if error else "unknown"
+        return FileVerdict(path, links, (), file.size_bytes, word, error=error)
+    digest = digest_of(file.file)
+    return FileVerdict(
+        path,
+        links,
+        (),
+        file.size_bytes,
+        "ok",
+        file.evidence.value,
+        digest.algorithm if digest else None,
+        file.file,
+        file.file,
+        file.remembered,
+    )
+
+
+def _verdict(path: str, artifacts: Sequence[Artifact], contents: Contents) -> FileVerdict:
+    told = next((a for a in artifacts if a.digest is not None), artifacts[0])
+    found = FileVerdict(
+        path,
+        tuple(dict.fromkeys(a.path for a in artifacts if a.path != path)),
+        tuple(dict.fromkeys(name for a in artifacts for name in a.required_by)),
+        told.size_bytes,
+        "unknown",
+        remembered=path in contents.remembered,
+    )
+    held = contents.digests.get(path, {})
+    if path in contents.errors or told.state is State.UNREADABLE:
+        return found._replace(verdict="unreadable", error=contents.errors.get(path, told.detail))
+    if told.digest is not None and told.digest.algorithm in held:
+        proof = told.matching(held) or told.digest
+        evidence = Evidence.TABLE if proof == told.also else told.evidence
+        measured = held[proof.algorithm]
+        return found._replace(
+            verdict={True: "ok", False: "bad", None: "unknown"}[told.judge(held)],
+            evidence=evidence.value if evidence else None,
+            algorithm=proof.algorithm,
+            measured=measured,
+            expected=proof.hex,
+        )
+    if "crc32" in held:
+        sound = held["crc32"] == "ok"
+        return found._replace(
+            verdict="ok" if sound else "bad",
+            evidence=CHECKSUMS,
+            algorithm="crc32",
+            measured=None if sound else held["crc32"],
+        )
+    return found
+
+
+def _by_folder(entries: Iterable[Entry]) -> dict[str, list[Files]]:
+    """Return the lists of plain files by the folder that their physical files lie in."""
+    found: dict[str, list[Files]] = {}
+    for entry in entries:
+        if not isinstance(entry.artifacts, tuple):
+            found.setdefault(entry.artifacts.folder, []).append(entry.artifacts)
+    return found
+
+
+def _mark(lists: Sequence[Files], file: str, *, right: bool, remembered: bool) -> None:
+    if right:
+        lists[0].prove(file, remembered=remembered)  # they share the physical file
+        return
+    for files in lists:
+        files.doubt(file)
+
+
+def _plain_work(
+    by_folder: Mapping[str, Sequence[Files]], notable: Collection[str]
+) -> Iterator[Work]:
+    """Go through the plain files that are not proven, each once."""
+    from cachedoctor.system.digest import Work
+
+    wanted: dict[str, frozenset[str]] = {}
+    for folder, lists in by_folder.items():
+        files = {file.file: file for mine in lists for file in mine.plain() if not file.proven}
+        for name, file in files.items():
+            digest = digest_of(name)
+            if digest is not None and f"{folder}/{name}" not in notable:
+                algorithms = wanted.setdefault(digest.algorithm, frozenset((digest.algorithm,)))
+                yield Work(folder, name, file.size_bytes, algorithms)
+
+
+def _notable(entries: Iterable[Entry]) -> dict[str, list[Artifact]]:
+    """Return by physical file the notable artifacts that lead to it."""
+    files: dict[str, list[Artifact]] = {}
+    for entry in entries:
+        for artifact in entry.notable:
+            there = artifact.state in (State.PRESENT, State.UNREADABLE)
+            if there and artifact.stamp and not artifact.bundle:
+                files.setdefault(artifact.file, []).append(artifact)
+    return files
+
+
+def _algorithms(artifacts: Sequence[Artifact]) -> frozenset[str]:
+    """Return what must be computed of a file so that it can be judged."""
+    named = frozenset(
+        known.algorithm for a in artifacts for known in (a.digest, a.also) if known is not None
+    )
+    if any(artifact.may_be_sha1 for artifact in artifacts):
+        named |= {"sha1"}
+    archive = not named and any(formats.has_checksums(a.format) for a in artifacts)
+    return frozenset(("crc32",)) if archive else named
+
+
+def _is_right(artifacts: Sequence[Artifact], held: Mapping[str, str]) -> bool:
+    """Say whether what is remembered of a file is all that it must be."""
+    if any(a.digest and not a.judge(held) for a in artifacts):
+        return False
+    return any(a.digest for a in artifacts) or held.get("crc32") == "ok"

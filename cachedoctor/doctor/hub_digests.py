@@ -1,0 +1,87 @@
+"""Ask the hub what files must be of which nothing here says it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from cachedoctor import locators
+from cachedoctor.errors import FetchError
+from cachedoctor.runs import staging
+from cachedoctor.system import fetch
+from cachedoctor.vocabulary import Evidence, State, Survey
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from cachedoctor.locators import Origin
+    from cachedoctor.runs.staging import Network
+    from cachedoctor.vocabulary import Artifact, Entry, Root
+
+
+class Asked(NamedTuple):
+    """The survey with what the hub said, and the repositories that it said nothing of, and why."""
+
+    survey: Survey
+    failures: tuple[tuple[str, str], ...]
+
+
+def ask(survey: Survey, wanted: Collection[str], network: Network) -> Asked:
+    """Add the hub's digests to the files of the entries `wanted` that have none.
+
+    Only exact commits are asked for: the branch of today says nothing of yesterday's files. One
+    question a repository and commit. Raises `FetchError` where the network is forbidden.
+    """
+    staging.allowed(network)
+    known: dict[Origin, dict[str, fetch.Listed]] = {}
+    failures: dict[str, str] = {}
+
+    def answered(entry: Entry, root: Root) -> Entry:
+        origin = _origin(entry, root) if entry.id in wanted else None
+        if origin is None:
+            return entry
+        asked = origin._replace(prefix="")
+        if asked not in known:
+            try:
+                known[asked] = _listed(asked, network)
+            except FetchError as error:
+                failures[origin.repository] = error.message
+                known[asked] = {}
+        return _with(entry, known[asked], origin.prefix)
+
+    roots = tuple(
+        root._replace(entries=tuple(answered(entry, root) for entry in root.entries))
+        for root in survey.roots
+    )
+    return Asked(Survey(roots, survey.around), tuple(failures.items()))
+
+
+def _origin(entry: Entry, root: Root) -> Origin | None:
+    """Return what the hub could be asked about an entry, if it has files without a digest."""
+    if root.listing is None or not any(_is_open(artifact) for artifact in entry.artifacts):
+        return None
+    return locators.of(root).origin(entry, root.listing)
+
+
+def _is_open(artifact: Artifact) -> bool:
+    return artifact.state is State.PRESENT and artifact.digest is None and not artifact.bundle
+
+
+def _listed(origin: Origin, network: Network) -> dict[str, fetch.Listed]:
+    listing = fetch.hub_listing(origin.repository, origin.commit, network.host, network.mirrors)
+    return {file.path: file for file in listing.files}
+
+
+def _with(entry: Entry, files: dict[str, fetch.Listed], prefix: str) -> Entry:
+    """Add what the hub lists to the files that have no digest."""
+    return entry._replace(
+        artifacts=tuple(
+            artifact._replace(
+                digest=files[prefix + artifact.name].digest,
+                expected_bytes=files[prefix + artifact.name].bytes,
+                evidence=Evidence.LISTING,
+            )
+            if _is_open(artifact) and prefix + artifact.name in files
+            else artifact
+            for artifact in entry.artifacts
+        )
+    )

@@ -1,0 +1,403 @@
+"""Look at a host, plan what cures it, apply the plan: `scan`, `plan`, `apply`."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from cachedoctor import engines, locators, rules
+from cachedoctor.doctor import contents as verification
+from cachedoctor.doctor import named
+from cachedoctor.doctor.survey import look
+from cachedoctor.findings import Circumstance, Finding, Severity
+from cachedoctor.locators import inside
+from cachedoctor.question import Question
+from cachedoctor.rules import precedence
+from cachedoctor.rules.ourselves import RuleCrashed
+from cachedoctor.vocabulary import SILENT, State, Status, Survey
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from cachedoctor.host import Host
+    from cachedoctor.lockfile import Lock
+    from cachedoctor.runs.staging import Network
+    from cachedoctor.system.run import Run
+    from cachedoctor.vocabulary import Entry, Progress
+
+# What an engine would meet first.
+_GRAVEST = (Status.IN_PROGRESS, Status.CORRUPT, Status.INCOMPLETE, Status.UNKNOWN)
+
+
+class Checked(NamedTuple):
+    """How many files of an entry were judged by what."""
+
+    digest: int = 0
+    structure: int = 0
+    none: int = 0
+
+
+class Report(NamedTuple):
+    """What a look at a host found."""
+
+    question: Question
+    survey: Survey
+    entries: tuple[Entry, ...]  # those asked for
+    findings: tuple[Finding, ...]  # gravest first within an entry
+    statuses: Mapping[str, Status]
+    checked: Mapping[str, Checked]
+    seconds: float
+    contents: verification.Contents = verification.Contents()
+    unanswered: tuple[tuple[str, str], ...] = ()  # repositories that the hub said nothing of, why
+    by_entry: Mapping[str, tuple[Finding, ...]] = {}
+
+    @property
+    def host(self) -> Host:
+        """Return the host that was looked at."""
+        return self.question.host
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """Return the engines that were asked about, none for all."""
+        return self.question.engines
+
+    @property
+    def lock(self) -> Lock | None:
+        """Return the lock file that was asked about."""
+        return self.question.lock
+
+    def of(self, entry: Entry) -> tuple[Finding, ...]:
+        """Return the findings about one entry."""
+        return self.by_entry.get(entry.id, ())
+
+
+def scan(
+    host: Host,
+    names: Sequence[str] = (),
+    *,
+    models: Sequence[str] = (),
+    paths: Sequence[str] = (),
+    deep: bool = False,
+    fresh: bool = False,
+    max_age_s: int | None = None,
+    network: Network | None = None,
+    only: frozenset[str] | None = None,
+    lock: Lock | None = None,
+    cure_notes: bool = True,
+    bridges: Mapping[str, str] | None = None,
+    codes: Collection[str] = (),
+    progress: Progress = SILENT,
+) -> Report:
+    """Look at what the engines called `names`, or all of them, keep on `host`.
+
+    `lock` narrows the answer to the models of a lock file and demands exactly their bytes, `models`
+    to these of the engines' models; `deep` reads every byte that has a digest
+    and remembers it: what is remembered as right is read again only with `fresh`, or when that is
+    longer ago than `max_age_s`. With a `network` the hub is asked about files of which nothing here
+    tells what they must be. `paths` narrows the answer to what lies there, `only` the look
+    itself to these repositories, folders or files.
+    Without `cure_notes` nobody asks how waste would be set aside, which takes time. `bridges` are
+    programs, by engine, that load each bundle to see whether this Mac can run it. `codes` are asked
+    for by name, so that nothing of theirs is too little to be said.
+    Changes nothing in a cache, and without `network` needs none. Raises `UsageError` for an unknown
+    engine.
+    """
+    question = Question(
+        host,
+        tuple(names),
+        models=tuple(models),
+        paths=tuple(paths),
+        lock=lock,
+        codes=tuple(codes),
+        only=only,
+        deep=deep,
+        fresh=fresh,
+        max_age_s=max_age_s,
+    )
+    return answer(
+        question, network=network, cure_notes=cure_notes, bridges=bridges, progress=progress
+    )
+
+
+def answer(
+    question: Question,
+    *,
+    network: Network | None = None,
+    cure_notes: bool = True,
+    bridges: Mapping[str, str] | None = None,
+    progress: Progress = SILENT,
+) -> Report:
+    """Look, and judge what is there: `scan` for a question that is made already."""
+    host, names, models, lock = question.host, question.engines, question.models, question.lock
+    began = time.perf_counter()
+    asked = [engines.find(name) for name in names]
+    if question.paths:
+        host = named.with_paths(host, question.paths)
+        question = question._replace(host=host)
+    survey = look(
+        host, [engines.find(name) for name in names or engines.names()], question.only, lock
+    )
+    places = [os.path.realpath(host.absolute(path)) for path in question.paths]
+
+    def chosen(survey: Survey) -> tuple[Entry, ...]:
+        return tuple(
+            entry
+            for entry in survey.entries
+            if (not asked or _asked(entry, names, models))
+            and _within(entry, places)
+            and (lock is None or lock.of(entry) is not None)
+        )
+
+    entries = chosen(survey)
+    unanswered: tuple[tuple[str, str], ...] = ()
+    if network is not None:
+        from cachedoctor.doctor import hub_digests
+
+        survey, unanswered = hub_digests.ask(survey, {entry.id for entry in entries}, network)
+        entries = chosen(survey)
+    if question.deep:
+        contents = verification.read(
+            host,
+            entries,
+            fresh=question.fresh,
+            max_age_s=question.max_age_s,
+            progress=progress,
+        )
+    else:
+        contents = verification.recalled(host, entries)
+    unloadable: Mapping[str, str] = {}
+    if bridges:
+        from cachedoctor.doctor import core_ml
+
+        unloadable = core_ml.refused(host, entries, bridges, progress)
+    seen = rules.Examination(
+        survey,
+        host,
+        contents.digests,
+        deep=question.deep,
+        unloadable=unloadable,
+        unfinished=_unfinished(_interrupted(host, survey), host),
+        beside=_beside(survey),
+        published=published,
+        codes=frozenset(question.codes),
+    )
+    layouts = {name for engine in asked for name in engine.locators}
+    findings = _judge(seen, entries, layouts, names, cure_notes=cure_notes)
+    if places:
+        findings = [f for f in findings if f.entries or any(_near(f.path, p) for p in places)]
+        for place in places:
+            if not any(_within(entry, (place,)) for entry in entries) and not findings:
+                raise named.unknown(place)
+    about: dict[str, list[Finding]] = {}
+    for finding in findings:
+        for key in finding.entries:
+            about.setdefault(key, []).append(finding)
+    crashed = any(finding.code == RuleCrashed.code for finding in findings)
+    by_entry = {key: tuple(mine) for key, mine in about.items()}
+    statuses = {e.id: _status(e, by_entry.get(e.id, ()), crashed=crashed) for e in entries}
+    checked = {entry.id: _checked(entry, seen) for entry in entries}
+    seconds = time.perf_counter() - began
+    return Report(
+        question=question,
+        survey=survey,
+        entries=entries,
+        findings=tuple(findings),
+        statuses=statuses,
+        checked=checked,
+        seconds=seconds,
+        contents=contents,
+        unanswered=unanswered,
+        by_entry=by_entry,
+    )
+
+
+def published() -> dict[str, str]:
+    """Return the model's name by digest, of every file that a table knows; reads all tables."""
+    found: dict[str, str] = {}
+    for engine in map(engines.find, engines.names()):
+        for model in engine.table.models.values():
+            known = [digest for _, digest in model.published.values()]
+            known += [n.digest for files in model.sets for n in files.requirements if n.digest]
+            found.update({d.hex: f"{engine.name}'s `{model.name}`" for d in known})
+    return found
+
+
+def _asked(entry: Entry, names: Sequence[str], models: Sequence[str]) -> bool:
+    return any(
+        claim.engine in names and (not models or claim.model in models) for claim in entry.claims
+    )
+
+
+def _within(entry: Entry, places: Sequence[str]) -> bool:
+    """Say whether an entry has to do with one of these places, or any if there are none."""
+    return not places or any(
+        inside(entry.path, place) or inside(place, entry.path) or _holds(entry, place)
+        for place in places
+    )
+
+
+def _near(path: str, place: str) -> bool:
+    return inside(path, place) or inside(place, path)
+
+
+def _holds(entry: Entry, place: str) -> bool:
+    return any(inside(file, place) for file in entry.sizes)
+
+
+def look_around(host: Host) -> Survey:
+    """Return every place of this host where models are looked for, without judging them."""
+    return look(host, [engines.find(name) for name in engines.names()])
+
+
+def concerns(run: Run, host: Host, survey: Survey | None = None) -> bool:
+    """Say whether a run changed something of this host: journals of several homes lie together."""
+    home = os.path.realpath(host.home)
+    if run.header.home == home:
+        return True
+    roots = {root.path for root in survey.roots} if survey else set()
+    changed = (os.path.realpath(repair.root) for repair in run.repairs if repair.root)
+    return any(root in roots or inside(root, home) for root in changed)
+
+
+def _judge(
+    seen: rules.Examination,
+    entries: Sequence[Entry],
+    layouts: set[str],
+    names: Sequence[str],
+    *,
+    cure_notes: bool,
+) -> list[Finding]:
+    """Apply every rule, keep one code for one fault, and attach the repairs."""
+    worth = [entry for entry in entries if entry.notable or entry.claims or entry.retired]
+    found = [finding for rule in rules.every() for finding in _applied(rule, seen, worth)]
+    order = {entry.id: number for number, entry in enumerate(entries)}
+    kept = [
+        finding
+        for finding in precedence.settle(found)
+        if any(entry in order for entry in finding.entries)
+        or (not finding.entries and _asked_for(finding, layouts, names))
+        or (finding.shows in _HIDING and _hides(finding, seen, names))
+    ]
+
+    def place(finding: Finding) -> tuple[int, int, str, str]:
+        first = min((order.get(e, len(order)) for e in finding.entries), default=len(order))
+        return first, finding.severity.rank, finding.code, finding.path
+
+    return [
+        finding._replace(repair=rules.find(finding.code).cure(finding, seen))
+        if cure_notes or finding.severity is not Severity.NOTE
+        else finding
+        for finding in sorted(kept, key=place)
+    ]
+
+
+_HIDING = (Circumstance.CLOSED, Circumstance.GONE)
+
+
+def _hides(finding: Finding, seen: rules.Examination, names: Sequence[str]) -> bool:
+    """Say whether a model of the engines that were asked for may lie below a hidden folder."""
+    for engine in map(engines.find, names):
+        models = engine.table.models.values()
+        places = {place for model in models for place in engine.places(model)}
+        for root in seen.survey.roots:
+            if root.locator in engine.locators and inside(finding.path, root.path):
+                find = locators.find(root.locator)
+                if any(inside(find.place(root.path, name), finding.path) for name in places):
+                    return True
+    return False
+
+
+def _asked_for(finding: Finding, layouts: set[str], names: Sequence[str]) -> bool:
+    """Say whether a finding about a place is about the engines that were asked for."""
+    if not layouts or set(names).intersection(finding.engines):
+        return True
+    return finding.locator in (None, *layouts)
+
+
+def _applied(
+    rule: rules.Rule, seen: rules.Examination, entries: Sequence[Entry]
+) -> Iterator[Finding]:
+    """Apply one rule to all that it is about; one that crashes becomes a finding of its own."""
+    try:
+        if isinstance(rule, rules.EntryRule):
+            layouts = {entry.locator for entry in entries}
+            meant = {name for name in layouts if rule.applies(locators.find(name))}
+            for entry in entries:
+                if entry.locator in meant:
+                    yield from rule.check(entry, seen)
+        elif isinstance(rule, rules.RootRule):
+            for root in seen.survey.roots:
+                yield from rule.check(root, seen)
+        elif isinstance(rule, rules.SurveyRule):
+            yield from rule.check(seen)
+    except Exception as error:  # noqa: BLE001 - the one broad except: a bug in a rule is a finding
+        yield RuleCrashed.report(rule.code, error, seen.host.home)
+
+
+def _status(entry: Entry, mine: Sequence[Finding], *, crashed: bool) -> Status:
+    """Return what an engine would meet; the gravest finding decides."""
+    left = {finding.leaves for finding in mine}
+    for status in _GRAVEST:
+        if status in left:
+            return status
+    if crashed:
+        return Status.UNKNOWN
+    nothing = all(a.state is State.MISSING for a in entry.artifacts)
+    if entry.claims and (nothing or (entry.revision is None and entry.nothing_here)):
+        return Status.ABSENT  # only asked for, or downloaded to another folder
+    files = entry.artifacts
+    known = (
+        entry.claims
+        or (not isinstance(files, tuple) and files.promised)
+        or any(artifact.name in entry.promises for artifact in entry.notable)
+    )
+    return Status.READY if known and entry.artifacts else Status.UNKNOWN
+
+
+def _checked(entry: Entry, seen: rules.Examination) -> Checked:
+    """Count by what each file was judged: a digest, its form or length, or nothing."""
+    digest = structure = none = 0
+    if not isinstance(entry.artifacts, tuple):
+        digest = entry.artifacts.proven()
+        rest = len(entry.artifacts) - len(entry.notable) - digest
+        structure = min(rest, entry.artifacts.promised)
+        none = rest - structure
+    for artifact in entry.notable:
+        if artifact.state is not State.PRESENT:
+            continue
+        if seen.judged(artifact):
+            digest += 1
+        elif artifact.format or artifact.expected_bytes is not None:
+            structure += 1
+        else:
+            none += 1
+    return Checked(digest, structure, none)
+
+
+def _unfinished(runs: Sequence[Run], host: Host) -> tuple[tuple[str, str], ...]:
+    """Return the folder of each fix without an end, and what it was doing."""
+    return tuple(
+        (
+            run.folder,
+            f"the fix {run.id} was interrupted; `{host.command('fix')}` finishes it, "
+            f"`{host.command('undo', run.id)}` takes it back",
+        )
+        for run in runs
+    )
+
+
+def _interrupted(host: Host, survey: Survey) -> list[Run]:
+    """Return the runs without an end that have to do with this host."""
+    if not os.path.isdir(os.path.join(host.state, "runs")):
+        return []
+    from cachedoctor.system import run
+
+    return [found for found in run.unfinished(host.state) if concerns(found, host, survey)]
+
+
+def _beside(survey: Survey) -> tuple[str, ...]:
+    """Name the folders beside the roots in which runs have their bytes, where there are such."""
+    around = (place for r in survey.roots for place in (os.path.dirname(r.path), r.path))
+    folders = dict.fromkeys(os.path.join(place, ".cachedoctor") for place in around)
+    return tuple(path for path in folders if os.path.lexists(path))

@@ -1,0 +1,365 @@
+"""Choose what to cure, and say what it would take: the plan of a fix, without touching anything."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from cachedoctor import engines, locators, locking, repairs, rules
+from cachedoctor.doctor import readiness
+from cachedoctor.errors import RepairError
+from cachedoctor.findings import (
+    CdnFetch,
+    Finding,
+    HubFetch,
+    LocalCopy,
+    Proof,
+    Rename,
+    Repair,
+    Safety,
+    SetAside,
+    Severity,
+    Subject,
+)
+from cachedoctor.looking import quietly
+from cachedoctor.repairs import folder, hub, single
+from cachedoctor.rules.ourselves import UnfinishedFix
+from cachedoctor.rules.present import MissingFile
+from cachedoctor.rules.refs import RefDangling
+from cachedoctor.runs import staging
+from cachedoctor.system import disk, fetch, run, undoing
+from cachedoctor.system.ground import below
+from cachedoctor.vocabulary import Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from cachedoctor.doctor.scanning import Report
+    from cachedoctor.engines import Engine
+    from cachedoctor.engines.catalog import Model
+    from cachedoctor.findings import Need
+    from cachedoctor.host import Host
+    from cachedoctor.runs.staging import Network
+    from cachedoctor.system.run import Run
+    from cachedoctor.vocabulary import Claim
+
+
+class Unfinished(NamedTuple):
+    """An interrupted fix, and what is left to do to finish it, or to finish its undo."""
+
+    id: str
+    folder: str
+    state: str
+    created_s: float
+    repairs: tuple[Repair, ...]  # each with the steps, needs and bytes that are left
+    back: tuple[str, ...] = ()  # what taking it back does, where that is what was begun
+
+
+class Plan(NamedTuple):
+    """What a fix would do: findings with the repairs that cure them, in the order of doing."""
+
+    cures: tuple[Finding, ...]
+    by_hand: tuple[Finding, ...] = ()  # no repair, or one that only a person can do
+    unfinished: tuple[Unfinished, ...] = ()  # earlier fixes without an end, which go first
+    free_bytes: int | None = None  # on the fullest file system that would be written to
+
+    @property
+    def repairs(self) -> tuple[Repair, ...]:
+        """Return the repairs of what was found now, alone."""
+        return tuple(finding.repair for finding in self.cures if finding.repair)
+
+    @property
+    def everything(self) -> tuple[Repair, ...]:
+        """Return what is left of earlier repairs, and these."""
+        return (*(repair for item in self.unfinished for repair in item.repairs), *self.repairs)
+
+    @property
+    def fetch_bytes(self) -> int:
+        """Return what a fix would download, as far as that is known."""
+        return sum(repair.fetch_bytes for repair in self.everything)
+
+    @property
+    def copy_bytes(self) -> int:
+        """Return what a fix would copy."""
+        return sum(repair.copy_bytes for repair in self.everything)
+
+    @property
+    def fetches(self) -> bool:
+        """Say whether anything is downloaded."""
+        return any(repair.safety is Safety.FETCHES for repair in self.everything)
+
+
+def plan(
+    report: Report,
+    *,
+    codes: Collection[str] = (),
+    waste: bool = False,
+    faults: bool = True,
+    absent: Sequence[Finding] = (),
+    network: Network | None = None,
+) -> Plan:
+    """Choose what of `report` to cure: errors and warnings, or just these `codes`.
+
+    Notes only by code, or with `waste`, and never by a download; without `faults` nothing else.
+    `absent` are models that were asked for by name. Asks the hub which commit and files a whole
+    model has, if one is to be fetched and `network` allows it; raises `FetchError` when it cannot
+    be asked.
+    """
+    wanted = (f for f in report.findings if _wanted(f, codes, waste=waste, faults=faults))
+    chosen = [*absent, *wanted]
+    chosen.sort(key=lambda finding: rules.find(finding.code).cure_order)
+    cures: list[Finding] = []
+    by_hand = []
+    taken: set[object] = set()
+    for finding in chosen:
+        repair = finding.repair
+        if finding.code == UnfinishedFix.code:  # the run itself is shown
+            continue
+        if repair is None or repair.safety is Safety.MANUAL:
+            by_hand.append(finding)
+            continue
+        moved = {step for step in repair.steps if isinstance(step, SetAside)}
+        mark = repair.steps or (repair.kind, repair.describe)
+        if mark in taken or (moved and all(_gone(step.path, taken) for step in moved)):
+            continue
+        if report.host.platform == "windows":  # looked at from elsewhere, never changed
+            by_hand.append(finding._replace(repair=None))
+            continue
+        barred = _barred(repair)
+        if barred is not None:
+            by_hand.append(finding._replace(repair=barred))
+            continue
+        if network and network.offline and repair.safety is Safety.FETCHES:
+            by_hand.append(finding)
+            continue
+        taken.update((mark, *moved))
+        if repair.kind == "fetch-model" and not repair.steps and network:
+            repair = _resolved(finding, report, network)
+        cures.append(finding._replace(repair=repair))
+    unfinished = _interrupted(report, cures)
+    free = [disk.free_bytes(disk.folder_above(f.repair.root)) for f in cures if f.repair]
+    return Plan(tuple(cures), tuple(by_hand), unfinished, min(free, default=None))
+
+
+def _barred(repair: Repair) -> Repair | None:
+    """Return what a person must do before a repair could write where it has to, or `None`.
+
+    Nothing is written behind a link that leads out of the place (law 9).
+    """
+    folders = {os.path.dirname(step.path) for step in repair.steps}
+    folders |= {os.path.dirname(s.target) for s in repair.steps if isinstance(s, Rename)}
+    root = os.path.realpath(repair.root)
+    for place in sorted(folders) or [repair.root]:
+        there = disk.folder_above(place)
+        real = os.path.realpath(there)
+        if not (locators.inside(real, root) or locators.inside(root, real)):
+            return repairs.manual("repair-elsewhere", "cachedoctor", "fix", real)
+        if not quietly.may(there, os.W_OK | os.X_OK):
+            return repairs.manual("allow-writing", "chmod", "u+w", there)
+    return None
+
+
+def absent_model(
+    report: Report, engine: str, *, size: str | None, model: str | None
+) -> tuple[Finding, ...]:
+    """Return the finding that a model which was asked for is not there at all, if so."""
+    found = engines.find(engine)
+    models = readiness.answers(found, size=size, model=model)
+    answer = readiness.ready(found, report, models, size)
+    if answer.entry is not None:
+        return _unbranched(answer.entry, report) if answer.code == RefDangling.code else ()
+    if answer.code != MissingFile.code:  # it may be there and cannot be seen: that finding speaks
+        return ()
+    return (_absence(found, models[0], report),)
+
+
+def absent_locked(report: Report) -> tuple[Finding, ...]:
+    """Return a finding for each model of the report's lock file that is not there as locked."""
+    found = []
+    for locked in report.lock.models if report.lock else ():
+        engine = engines.find(locked.engine)
+        model = engine.table.model(locked.name)
+        answer = readiness.ready(engine, report, (model,))
+        if answer.entry is None and answer.code == MissingFile.code:
+            found.append(_absence(engine, model, report))
+        elif answer.entry and answer.code == RefDangling.code:
+            found += _unbranched(answer.entry, report)
+    return tuple(found)
+
+
+def _absence(engine: Engine, model: Model, report: Report) -> Finding:
+    """Return the finding that a model is not there, with the repair that fetches it."""
+    path, root, claim = _wanted_model(engine, model, report.host)
+    locked = report.lock.find(engine.name, model.name) if report.lock else None
+    layout = engine.locators[0]
+    inside = os.path.join(os.path.realpath(root), os.path.relpath(path, root))
+    if os.path.lexists(path) and os.path.realpath(path) != inside:
+        raise RepairError(
+            f"`{path}` is a link; nothing is written through it", hint="put a folder in its place"
+        )
+    if locators.find(layout).single_file:
+        if locked:
+            claim = locked.demanded(claim)
+        repair = single.whole_file(claim, path, root, report.survey)
+    else:
+        copied = None
+        if locators.find(layout).has_revisions and not locked:
+            copied = repairs.from_copies(claim, path, root, report.survey)
+        repair = copied or hub.fetch_claim(claim, root, model.bytes)
+    at = f" at {locked.revision[:12]}" if locked and locked.revision else ""
+    return Finding(
+        MissingFile.code,
+        MissingFile.slug,
+        MissingFile.severity,
+        path,
+        f"{engine.name} {model.name}{at} is not there",
+        (),
+        (engine.name,),
+        layout,
+        repair=repair,
+        subjects=(Subject(Entry("", layout, root, path, "", (), claims=(claim,))),),
+    )
+
+
+def _interrupted(report: Report, cures: Sequence[Finding]) -> tuple[Unfinished, ...]:
+    """Return the interrupted fixes that have to do with what was asked."""
+    folders = {finding.path for finding in report.findings if finding.code == UnfinishedFix.code}
+    if not folders:
+        return ()
+    mine = {step.path for f in cures if f.repair for step in f.repair.steps}
+    return tuple(
+        _left_of(found)
+        for found in run.unfinished(report.host.state)
+        if found.folder in folders and _related(found, report.engines, mine)
+    )
+
+
+def _related(found: Run, names: Sequence[str], paths: Collection[str]) -> bool:
+    """Say whether a run was for one of the engines that were asked for, or is in the way."""
+    engines_ = {name for made_for in found.header.engines for name in made_for}
+    if not names or not engines_ or engines_.intersection(names):
+        return True
+    return any(below(one, two) or below(two, one) for one in found.paths() for two in paths)
+
+
+def _left_of(found: Run) -> Unfinished:
+    """Count what an interrupted run has still to do."""
+    if not found.finishable:
+        back = tuple(undoing.words(found))
+        return Unfinished(found.id, found.folder, found.state, found.created_s, (), back)
+    repairs = []
+    for number, repair in enumerate(found.repairs):
+        steps = found.left(number)
+        if found.taken(number):
+            continue
+        needs = tuple(
+            need
+            for need in repair.needs
+            if not found.placed(number, need.name) and not found.ready(number, need.name)
+        )
+        fetch, copy = (
+            (sum(cost) for cost in zip(*map(_cost, needs), strict=True)) if needs else (0, 0)
+        )
+        fetches = any(isinstance(need.sources[0], (HubFetch, CdnFetch)) for need in needs)
+        repairs.append(
+            repair._replace(
+                safety=Safety.FETCHES if fetches else Safety.SAFE,
+                needs=needs,
+                steps=steps,
+                fetch_bytes=fetch,
+                copy_bytes=copy,
+            )
+        )
+    return Unfinished(found.id, found.folder, found.state, found.created_s, tuple(repairs))
+
+
+def _cost(need: Need) -> tuple[int, int]:
+    """Return what a need's first source downloads and copies."""
+    match need.sources[0]:
+        case HubFetch(bytes=known) | CdnFetch(bytes=known):
+            return known, 0
+        case LocalCopy(files=files):
+            stamps = (disk.stamp(path) for _, path in files)
+            return 0, sum(found.size_bytes for found in stamps if found)
+        case _:
+            return 0, 0
+
+
+def _gone(path: str, taken: Collection[object]) -> bool:
+    """Say whether what is at `path` is set aside by an earlier repair, alone or with its folder."""
+    while path and path != "/":
+        if SetAside(path) in taken:
+            return True
+        path = os.path.dirname(path)
+    return False
+
+
+def _wanted(finding: Finding, codes: Collection[str], *, waste: bool, faults: bool) -> bool:
+    if codes:
+        return finding.code in codes
+    if finding.severity is Severity.NOTE:
+        cured = finding.repair is not None and finding.repair.safety is Safety.SAFE
+        return waste and cured and rules.find(finding.code).waste
+    return faults
+
+
+def _resolved(finding: Finding, report: Report, network: Network) -> Repair:
+    """Ask the hub for the commit and files of a model, and fill in its fetch."""
+    repair = finding.repair
+    entry = next(entry for entry in finding.made_from if entry.claims)
+    claim = entry.claims[0]
+    staging.allowed(network)
+    locked = report.lock.find(claim.engine, claim.model) if report.lock else None
+    revision = (locked.revision if locked else "") or "main"
+    listing = fetch.hub_listing(claim.repository, revision, network.host, network.mirrors)
+    if locked and (why := locking.differs(listing.files, locked, claim.prefix)):
+        where = locked.said_by
+        raise RepairError(f"{claim.repository} at {revision[:12]} is not as {where} demands: {why}")
+    root = repair.root if repair else ""
+    files = [(f.path, Proof("", f.bytes, f.digest)) for f in listing.files]
+    layout = locators.of(entry)
+    if layout.has_revisions:
+        path = entry.path.split("/snapshots/")[0]
+        return hub.whole_model(claim, path, root, listing.commit, files)
+    tokenizer = None
+    if claim.tokenizer:
+        other = fetch.hub_listing(claim.tokenizer, "main", network.host, network.mirrors)
+        promised = [(f.path, Proof("", f.bytes, f.digest)) for f in other.files]
+        tokenizer = folder.Remote(other.commit, promised)
+    model = folder.Remote(listing.commit, files)
+    return folder.whole_folder(
+        claim, finding.path, root, model, tokenizer, noted=layout.keeps_notes
+    )
+
+
+def _wanted_model(engine: Engine, model: Model, host: Host) -> tuple[str, str, Claim]:
+    """Return where a model that is not there belongs: its path, its root, and the claim to it."""
+    path = engine.home(model, host)
+    name = next((n for n in engine.places(model) if path.endswith(f"/{n}")), "")
+    name = name or os.path.basename(path)
+    root = path[: -len(name) - 1]
+    entry = Entry("", engine.locators[0], root, path, name, ())
+    return path, root, engine.claimed(model, entry, host)
+
+
+def _unbranched(key: str, report: Report) -> tuple[Finding, ...]:
+    """Return the finding that no `main` leads to a whole revision which was asked for by name."""
+    entry = next(entry for entry in report.entries if entry.id == key)
+    if any(finding.code == RefDangling.code for finding in report.of(entry)):
+        return ()
+    ref = os.path.join(entry.path.partition("/snapshots/")[0], "refs", "main")
+    message = f"no branch `main` leads to {(entry.revision or '')[:12]}"
+    return (
+        Finding(
+            RefDangling.code,
+            RefDangling.slug,
+            RefDangling.severity,
+            ref,
+            message,
+            (key,),
+            entry.engines,
+            entry.locator,
+            repair=hub.write_main(entry),
+            subjects=(Subject(entry),),
+        ),
+    )

@@ -1,0 +1,57 @@
+"""What an engine's text means, as text; pure."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from cachedoctor.report.scan_text import repairable
+from cachedoctor.text import WIDTH, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cachedoctor.diagnosis import Diagnosis
+    from cachedoctor.host import Host
+
+_INDENT = " " * 11
+
+
+def diagnosis_lines(found: Diagnosis, host: Host) -> Iterator[str]:
+    """Go through what was recognised, what the caches say of it, and the command that cures it."""
+    if not found.recognised:
+        command = f"`{host.command('scan')}`"
+        yield f"nothing in this text is known; {command} looks at every cache"
+        return
+    for one in found.recognised:
+        yield f"line {one.line}: {printable(one.text.strip())[: WIDTH - 12]}"
+        yield from _wrapped("said by", ", ".join(one.symptom.engines))
+        yield from _wrapped("cause", one.symptom.cause)
+        yield from _wrapped("look for", ", ".join(one.symptom.codes))
+        yield ""
+    names = " ".join(found.engines)
+    if not found.models:
+        yield f"no model of {' or '.join(found.engines)} lies in the places that were looked at"
+        yield f"next: `{host.command('where', 'ENGINE', '--size', 'small')}` names them"
+        return
+    if not found.findings:
+        yield "headers and lengths of these engines' models are right"
+        yield f"next: `cachedoctor verify {names}{host.options}` reads every byte"
+        return
+    yield "found in the caches:"
+    for finding in found.findings:
+        yield f"  {finding.code} {printable(host.short(finding.path))}"
+        yield from _wrapped("", printable(finding.message))
+    engines = dict.fromkeys(
+        name for finding in found.findings if repairable(finding) for name in finding.engines
+    )
+    cures = [f"`{host.command('fix', name)}`" for name in engines if name in found.engines]
+    if cures:
+        yield f"cure: {' or '.join(cures)}"
+
+
+def _wrapped(label: str, text: str) -> list[str]:
+    first = f"  {label:<9}" if label else _INDENT
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=first, subsequent_indent=_INDENT, break_on_hyphens=False
+    )

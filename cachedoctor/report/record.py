@@ -1,0 +1,306 @@
+"""Values to JSON, schema 1; pure. Keys are added, never renamed, within a schema number."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+from typing import TYPE_CHECKING
+
+from cachedoctor.doctor.footprint import held, reclaimable
+from cachedoctor.findings import Finding, Severity
+from cachedoctor.report.scan_text import counts, repairable
+from cachedoctor.text import masked, printable
+from cachedoctor.version import VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from cachedoctor.diagnosis import Diagnosis
+    from cachedoctor.doctor.scanning import Report
+    from cachedoctor.findings import Readiness, Repair
+    from cachedoctor.host import Host
+    from cachedoctor.lockfile import Lock
+    from cachedoctor.locking import Locked
+    from cachedoctor.plans.cures import Plan, Unfinished
+    from cachedoctor.rules import Rule
+    from cachedoctor.runs.applying import Outcome
+    from cachedoctor.runs.quarantine import Kept
+    from cachedoctor.verdict import Verdict
+    from cachedoctor.vocabulary import Entry
+
+SCHEMA = 1
+
+# A backslash, a whole pair, or the half of one by which Python keeps a byte that is no UTF-8.
+_ESCAPE = re.compile(r"\\\\|\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|\\udc([89a-f][0-9a-f])")
+
+Json = dict[str, object]
+
+
+def dumps(body: Mapping[str, object]) -> str:
+    r"""Return one JSON object on lines of its own; a byte that is no UTF-8 is `\xNN` everywhere."""
+    text = masked(json.dumps(body, indent=2, ensure_ascii=True))
+    text = text.replace("##[", "##\\u005b")  # a build's log takes it for a command
+    if "\\udc" in text:  # half of a pair, which readers of JSON refuse
+        text = _ESCAPE.sub(lambda found: rf"\\x{found[1]}" if found[1] else found[0], text)
+    return text
+
+
+def head(host: Host) -> Json:
+    """Return what every command's JSON begins with."""
+    return {
+        "schema": SCHEMA,
+        "tool": {"name": "cachedoctor", "version": VERSION},
+        "host": {"home": host.home, "platform": host.platform, "project": host.project},
+    }
+
+
+def scan_json(report: Report, readiness: Iterable[Readiness] = ()) -> Json:
+    """Return a scan as data."""
+    return {
+        **head(report.host),
+        "entries": [_entry_json(entry, report) for entry in report.entries],
+        "findings": [finding_json(finding) for finding in report.findings],
+        "readiness": [dict(answer._asdict()) for answer in readiness],
+        "summary": _summary(report),
+    }
+
+
+def finding_json(finding: Finding) -> Json:
+    """Return one finding as data."""
+    body: Json = {
+        "code": finding.code,
+        "slug": finding.slug,
+        "severity": finding.severity.value,
+        "entries": list(finding.entries),
+        "engines": list(finding.engines),
+        "locator": finding.locator,
+        **_path_json(finding.path),
+        "links": [printable(link) for link in finding.links],
+        "message": printable(finding.message),
+        "measured": finding.measured,
+        "expected": finding.expected,
+        "unit": finding.unit,
+        "evidence": finding.evidence,
+        "repair": repair_json(finding.repair) if finding.repair else None,
+    }
+    return body
+
+
+def repair_json(repair: Repair) -> Json:
+    """Return what a repair would do as data."""
+    return {
+        "kind": repair.kind,
+        "safety": repair.safety.value,
+        "describe": printable(repair.describe),
+        "fetch_bytes": repair.fetch_bytes,
+        "copy_bytes": repair.copy_bytes,
+        "aside_bytes": repair.aside_bytes,
+    }
+
+
+def error_json(message: str, hint: str, code: int) -> Json:
+    """Return an error that ended a command as data."""
+    return {
+        "schema": SCHEMA,
+        "tool": {"name": "cachedoctor", "version": VERSION},
+        "error": {
+            "message": printable(message),
+            "hint": printable(hint) or None,
+            "exit_code": code,
+        },
+    }
+
+
+def verdict_json(verdict: Verdict, host: Host) -> Json:
+    """Return a preflight's verdict as data."""
+    body = verdict._asdict()
+    repair = body.pop("repair")
+    body["checked"] = dict(verdict.checked._asdict()) if verdict.checked else None
+    body["repair"] = repair_json(repair) if repair else None
+    body["cure"] = None if verdict.ready else verdict.cure
+    body["warnings"] = [finding_json(finding) for finding in verdict.warnings]
+    return {**head(host), "verdict": body}
+
+
+def verdicts_json(verdicts: Sequence[Verdict], host: Host, *, many: bool) -> Json:
+    """Return one preflight's verdict, or those of a lock file's models."""
+    if not many:
+        return verdict_json(verdicts[0], host)
+    bodies = [verdict_json(verdict, host)["verdict"] for verdict in verdicts]
+    ready = all(verdict.ready for verdict in verdicts)
+    return {**head(host), "ready": ready, "verdicts": bodies}
+
+
+def diagnosis_json(found: Diagnosis, host: Host) -> Json:
+    """Return what an engine's text means as data."""
+    return {
+        **head(host),
+        "recognised": [
+            {
+                "line": one.line,
+                "text": printable(one.text),
+                "engines": list(one.symptom.engines),
+                "cause": one.symptom.cause,
+                "codes": list(one.symptom.codes),
+                "source": one.symptom.source,
+            }
+            for one in found.recognised
+        ],
+        "findings": [finding_json(finding) for finding in found.findings],
+    }
+
+
+def lock_json(found: Sequence[Locked], host: Host) -> Json:
+    """Return the models of a lock file as data."""
+    return {
+        **head(host),
+        "models": [
+            {
+                "engine": one.model.engine,
+                "name": one.model.name,
+                "repository": one.model.repository or None,
+                "revision": one.model.revision or None,
+                "url": one.model.url or None,
+                "from": "listing" if one.online else "files",
+                "unproven": list(one.unproven),
+                "files": {
+                    name: {"bytes": file.bytes, **file.digests}
+                    for name, file in sorted(one.model.files.items())
+                },
+            }
+            for one in found
+        ],
+    }
+
+
+def locks_json(locks: Sequence[Lock], host: Host) -> Json:
+    """Return lock files that mean something as data."""
+    return {
+        **head(host),
+        "locks": [
+            {
+                "path": printable(os.path.abspath(lock.path)),
+                "models": len(lock.models),
+                "files": sum(len(model.files) for model in lock.models),
+            }
+            for lock in locks
+        ],
+    }
+
+
+def rules_json(rules: Iterable[Rule]) -> Json:
+    """Return the rules' pages as data."""
+    import inspect
+
+    return {
+        "schema": SCHEMA,
+        "tool": {"name": "cachedoctor", "version": VERSION},
+        "rules": [
+            {
+                "code": rule.code,
+                "slug": rule.slug,
+                "severity": rule.severity.value,
+                "title": rule.title(),
+                "page": inspect.cleandoc(rule.__doc__ or ""),
+            }
+            for rule in rules
+        ],
+    }
+
+
+def _entry_json(entry: Entry, report: Report) -> Json:
+    claims = entry.claims
+    found = held((entry,))
+    return {
+        "id": entry.id,
+        "engines": list(entry.engines),
+        "model": entry.model,
+        "sizes": list(claims[0].sizes) if claims else [],
+        "locator": entry.locator,
+        "root": printable(entry.root),
+        **_path_json(entry.path),
+        "revision": entry.revision,
+        "status": report.statuses[entry.id].value,
+        "checked": dict(report.checked[entry.id]._asdict()),
+        "size_bytes": found.bytes,
+        "files": found.files,
+    }
+
+
+def _path_json(path: str) -> Json:
+    shown = printable(path)
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return {"path": shown, "path_bytes": base64.b64encode(os.fsencode(path)).decode()}
+    return {"path": path}
+
+
+def _summary(report: Report) -> Json:
+    count = counts(report.findings)
+    return {
+        "entries": len(report.entries),
+        "findings": len(report.findings),
+        "errors": count[Severity.ERROR],
+        "warnings": count[Severity.WARNING],
+        "notes": count[Severity.NOTE],
+        "repairable": sum(1 for finding in report.findings if repairable(finding)),
+        "size_bytes": held(report.entries).bytes,
+        "reclaimable_bytes": reclaimable(report.findings, report.survey.entries),
+        "seconds": round(report.seconds, 4),
+    }
+
+
+def plan_json(plan: Plan, host: Host) -> Json:
+    """Return a plan as data."""
+    return {
+        **head(host),
+        "plan": {
+            "cures": [finding_json(finding) for finding in plan.cures],
+            "by_hand": [finding_json(finding) for finding in plan.by_hand],
+            "unfinished": [item.folder for item in plan.unfinished],
+            "finishes": [_unfinished_json(item) for item in plan.unfinished],
+            "free_bytes": plan.free_bytes,
+            "fetch_bytes": plan.fetch_bytes,
+            "copy_bytes": plan.copy_bytes,
+            "aside_bytes": sum(repair.aside_bytes for repair in plan.repairs),
+            "steps": [
+                {"step": type(step).__name__, **step._asdict()}
+                for repair in plan.everything
+                for step in repair.steps
+            ],
+        },
+    }
+
+
+def _unfinished_json(item: Unfinished) -> Json:
+    return {
+        "id": item.id,
+        "state": item.state,
+        "folder": printable(item.folder),
+        "repairs": [repair_json(repair) for repair in item.repairs],
+        "steps": sum(len(repair.steps) for repair in item.repairs) + len(item.back),
+        "back": [printable(words) for words in item.back],
+    }
+
+
+def run_json(plan: Plan, outcome: Outcome, host: Host) -> Json:
+    """Return an applied plan as data."""
+    return {
+        **plan_json(plan, host),
+        "run": {
+            "ids": list(outcome.runs),
+            "left": [finding_json(finding) for finding in outcome.left],
+            "aside_bytes": outcome.aside_bytes,
+            "taken_back": [{"id": name, "why": printable(why)} for name, why in outcome.taken_back],
+            "deleted_bytes": outcome.deleted_bytes,
+            "journaled": outcome.journaled,
+        },
+    }
+
+
+def kept_json(kept: Sequence[Kept], host: Host) -> Json:
+    """Return what is set aside as data."""
+    return {**head(host), "quarantine": [dict(item._asdict()) for item in kept]}

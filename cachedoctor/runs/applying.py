@@ -1,0 +1,244 @@
+"""Carry out a plan: stage and prove everything, then take the steps, then look again; and undo."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from cachedoctor.doctor import scanning
+from cachedoctor.errors import RepairError, UsageError
+from cachedoctor.findings import Finding, Repair, Safety
+from cachedoctor.plans import cures
+from cachedoctor.plans.cures import Plan
+from cachedoctor.runs import adoption, operating, quarantine
+from cachedoctor.system import journal, own, run, undoing
+from cachedoctor.system.logbook import OPEN
+from cachedoctor.vocabulary import nearest
+
+if TYPE_CHECKING:
+    from cachedoctor.doctor.scanning import Report
+    from cachedoctor.host import Host
+    from cachedoctor.runs.staging import Network
+    from cachedoctor.system.run import Run
+
+
+_NOT_UNDOABLE = ("undone", "failed", "emptying", "emptied")
+
+
+class Outcome(NamedTuple):
+    """What an applied plan came to."""
+
+    runs: tuple[str, ...]  # for `undo`
+    report: Report  # a second look at the same engines
+    left: tuple[Finding, ...]  # what was to be cured and is still there
+    aside_bytes: int
+    taken_back: tuple[tuple[str, str], ...] = ()  # interrupted fixes that could not be finished
+    deleted_bytes: int | None = None  # where what was bad was deleted, for good
+    journaled: bool = True
+
+
+def apply(plan: Plan, report: Report, network: Network, *, delete: bool = False) -> Outcome:
+    """Cure what `plan` holds and look again; afterwards every cache is whole or as it was.
+
+    First everything is staged and proven, on the file system where it will lie; a failure there
+    raises `RepairError` and has changed nothing. Interrupted at any moment, the next `fix` finishes
+    what was begun, or takes it back where it cannot be finished, or `undo` takes it back. With
+    `delete` what was set aside is deleted at the end, for good; on a disk on which not even a
+    folder can be made, what the plan only sets aside is deleted without a journal.
+    """
+    state = report.host.state
+    aside = sum(repair.aside_bytes for repair in plan.repairs)
+    deleted: int | None = None
+    try:
+        try:
+            began, back = _carried_out(plan, report, network)
+        except (OSError, RepairError) as error:
+            if not (delete and _for_want_of_room(error)):
+                raise
+            deleted, began, back = operating.delete_unjournaled(plan.repairs), [], ()
+    except OSError as error:
+        where = error.filename2 or error.filename or report.host.home
+        full = own.is_full(error)
+        raise RepairError(
+            f"`{where}` cannot be changed: {error.strerror or error}",
+            hint="nothing was changed" + ("; `--delete` frees room in one step" if full else ""),
+        ) from error
+    journaled = deleted is None
+    if delete and journaled:
+        with operating.alone(state):
+            mine = [found for found in run.runs(state) if found.id in began[-1:]]
+            deleted = sum(quarantine.empty(found) for found in mine)
+    again = scanning.answer(report.question.again(), progress=network.progress)
+    cured = {(finding.code, finding.path) for finding in plan.cures}
+    left = tuple(f for f in again.findings if (f.code, f.path) in cured)
+    left += tuple(f for f in cures.absent_locked(again) if (f.code, f.path) in cured)
+    if delete:
+        aside = 0
+    return Outcome(tuple(began), again, left, aside, back, deleted, journaled)
+
+
+def runs(host: Host) -> list[Run]:
+    """Return every run that changed something of `host`, the oldest first."""
+    return [found for found in run.runs(host.state) if scanning.concerns(found, host)]
+
+
+def undoable(host: Host) -> list[Run]:
+    """Return every run that `undo` could take back, the oldest first."""
+    return [found for found in runs(host) if found.state not in _NOT_UNDOABLE]
+
+
+def undo(host: Host, name: str | None = None) -> tuple[Run, ...]:
+    """Take a run back, or where none is named all runs of the last fix that is not taken back yet.
+
+    A fix of the version before had one run for each file system. Returns what was taken back.
+    Raises `UsageError` for an unknown run, and `RepairError`, with nothing of that run changed,
+    when a file is no longer what it had left.
+    """
+    known = undoable(host)
+    names = [found.id for found in known]
+    if name is not None and name not in names:
+        raise UsageError(
+            f"no fix `{name}` to take back{nearest(name, names)}",
+            hint=f"there are {', '.join(names) or 'none'}",
+        )
+    last = known[-1].created_s if known else 0
+    chosen = [r for r in known if r.id == name or (name is None and r.created_s == last)]
+    for each in chosen:
+        with operating.alone(host.state):
+            undoing.undo(each, [later for later in known if later.created_s > each.created_s])
+    return tuple(chosen)
+
+
+def named(host: Host, path: str) -> Run:
+    """Read the journal at `path` for `adopt`; see `adoption.read`."""
+    roots = [root.path for root in scanning.look_around(host).roots]
+    return adoption.read(path, host.state, roots)
+
+
+def adopt(host: Host, found: Run) -> Run:
+    """Take back a run whose journal was named: it becomes one of ours, and then ends as any."""
+    with operating.alone(host.state):
+        adopted = adoption.adopt(found, host.home)
+        undoing.undo(adopted)
+    return adopted
+
+
+def kept(host: Host) -> list[quarantine.Kept]:
+    """Return what fixes of `host` have set aside, the oldest first."""
+    return [item for found in runs(host) for item in quarantine.kept(found)]
+
+
+def empty(host: Host, before_s: float) -> int:
+    """Delete for good what ended fixes have set aside before a time, in seconds of the clock.
+
+    Returns how many bytes are really gone.
+    """
+    chosen = [f for f in runs(host) if f.state not in OPEN and f.created_s <= before_s]
+    chosen = [found for found in chosen if any(True for _ in quarantine.kept(found))]
+    gone = 0
+    for found in chosen:
+        with operating.alone(host.state):
+            gone += quarantine.empty(found)
+    return gone
+
+
+def _carried_out(
+    plan: Plan, report: Report, network: Network
+) -> tuple[list[str], tuple[tuple[str, str], ...]]:
+    """Finish what was interrupted, then apply the rest; returns the runs, and what was undone."""
+    began: list[str] = []
+    back: list[tuple[str, str]] = []
+    for item in plan.unfinished:
+        why = _finish(item, network)
+        if why:
+            back.append((item.id, why))
+        elif item.state == "open":
+            began.append(item.id)
+    if plan.unfinished:  # what was to be cured may be cured by now, or lie elsewhere
+        plan = _again(plan, report)
+    if plan.repairs:
+        began.append(_carry_out(plan, report, network))
+    return began, tuple(back)
+
+
+def _again(plan: Plan, report: Report) -> Plan:
+    """Return what of an accepted plan is left after interrupted fixes were finished."""
+    now = scanning.answer(report.question)
+    there = {(finding.code, finding.path): finding for finding in now.findings}
+    known = {(finding.code, finding.path) for finding in report.findings}
+    absent = [f for f in plan.cures if (f.code, f.path) not in known]
+    kept = []
+    for finding in plan.cures:
+        found = there.get((finding.code, finding.path))
+        agreed = found and finding.repair and _as_agreed(finding.repair, found.repair)
+        if found and agreed:
+            kept.append(found)
+        elif found and finding.repair and run.holds(finding.repair):
+            kept.append(finding)  # else it is left, and said to be
+    return Plan((*kept, *absent))
+
+
+def _as_agreed(accepted: Repair, found: Repair | None) -> bool:
+    """Say whether a repair that was planned anew costs no download that nobody agreed to."""
+    if found is None or not found.steps:
+        return False
+    return found.safety is not Safety.FETCHES or accepted.safety is Safety.FETCHES
+
+
+def _finish(item: cures.Unfinished, network: Network) -> str:
+    """Take an interrupted fix, or an interrupted undo, to its end.
+
+    Returns why it could not be finished, and was taken back or is left as it is, or nothing.
+    """
+    state = network.host.state
+    with operating.alone(state):
+        found = next((each for each in run.runs(state) if each.id == item.id), None)
+        if found is None or found.state not in OPEN:
+            return ""
+        why = "it was begun by a version before this one"
+        try:
+            if found.state == "undoing":
+                undoing.undo(found)
+                return ""
+            if found.finishable:
+                operating.operate(found, network)
+                return ""
+            undoing.undo(found)
+        except (RepairError, OSError) as error:
+            why = getattr(error, "message", str(error))
+        if found.state in OPEN:
+            try:
+                undoing.undo(found)
+            except (RepairError, OSError) as error:
+                return f"{why}; nor can it be taken back: {getattr(error, 'message', error)}"
+        return why
+
+
+def _carry_out(plan: Plan, report: Report, network: Network) -> str:
+    """Apply repairs as one run, on however many file systems."""
+    state = network.host.state
+    operating.require_room(plan.repairs, state)
+    own.make_folder(journal.runs_of(state))
+    with operating.alone(state):
+        operating.apart_from_others(plan.repairs, state)
+        made = run.Run.create(
+            state,
+            plan.repairs,
+            now=time.time(),
+            home=network.host.home,
+            roots=[root.path for root in report.survey.roots],
+            engines=[finding.engines for finding in plan.cures if finding.repair],
+        )
+        try:
+            operating.operate(made, network)
+        except OSError:
+            if not made.begun and made.state == "open":  # there was not even room for its end
+                made.discard()
+            raise
+        own.keep_reserve(state)
+    return made.id
+
+
+def _for_want_of_room(error: Exception) -> bool:
+    causes = (error, error.__cause__)
+    return any(isinstance(cause, OSError) and own.is_full(cause) for cause in causes)

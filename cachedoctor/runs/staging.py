@@ -1,0 +1,164 @@
+"""Bring what a repair needs into the run folder, and prove it there; the caches stay untouched."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from cachedoctor import formats
+from cachedoctor.errors import CacheDoctorError, FetchError, FormatError, RepairError
+from cachedoctor.findings import CdnFetch, HubFetch, LocalCopy, Text
+from cachedoctor.system import digest, disk, fetch, moves
+from cachedoctor.vocabulary import SILENT, Digest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cachedoctor.findings import Need, Proof, Source
+    from cachedoctor.host import Host
+    from cachedoctor.vocabulary import Progress
+
+
+class Network(NamedTuple):
+    """What a fetch may use: nothing, or the examined environment's hub and these mirrors."""
+
+    host: Host
+    offline: bool = False
+    mirrors: fetch.Mirrors = fetch.Mirrors()
+    progress: Progress = SILENT
+
+
+def stage(need: Need, path: str, network: Network) -> dict[str, Digest]:
+    """Bring `need` to `path` from its first source that works, prove it, and return its digests.
+
+    They are by name within the need. What an interrupted download left there is gone on with.
+    Raises `RepairError` that says why each source failed.
+    """
+    if os.path.lexists(path) and not _resumable(need):
+        disk.remove_tree(path)  # it was not proven, or is not what was proven
+    failures = []
+    for source in need.sources:
+        try:
+            disk.make_folders(os.path.dirname(path))
+            _bring(source, need, path, network)
+            known = _prove(need, path, source)
+            return _digests(path, known)
+        except (OSError, FormatError, RepairError) as error:
+            failures.append(_reason(error))
+            if not isinstance(source, CdnFetch) and os.path.lexists(path):
+                disk.remove_tree(path)
+    raise RepairError(
+        f"`{need.name}` could not be had: {'; '.join(failures)}",
+        hint="name an engine or a code to repair the rest",
+    )
+
+
+def _resumable(need: Need) -> bool:
+    return isinstance(need.sources[-1], CdnFetch)
+
+
+def _bring(source: Source, need: Need, path: str, network: Network) -> None:
+    match source:
+        case Text(text=text):
+            disk.write(path, text.encode("utf-8", "surrogateescape"))
+        case LocalCopy(files=files):
+            total = sum(os.stat(origin).st_size for _, origin in files)
+            network.progress.start("copying", total)
+            try:
+                for name, origin in files:
+                    target = os.path.join(path, name) if name else path
+                    disk.make_folders(os.path.dirname(target))
+                    disk.copy(origin, target, network.progress)
+            finally:
+                network.progress.finish()
+        case HubFetch():
+            allowed(network)
+            _from_hub(source, path, network)
+        case CdnFetch():
+            allowed(network)
+            proof = need.proofs[0]
+            if proof.digest is None:
+                raise RepairError(f"no digest is known for `{need.name}`")
+            if source.resume and not os.path.lexists(path):
+                with contextlib.suppress(OSError):
+                    disk.copy(source.resume, path, SILENT)
+            fetch.fetch_cdn(
+                source, path, proof.digest, network.host, network.mirrors, network.progress
+            )
+
+
+def _from_hub(source: HubFetch, path: str, network: Network) -> None:
+    """Fetch beside `path`, then move what was asked for into its place."""
+    folder = f"{path}.fetch"
+    if os.path.lexists(folder):
+        disk.remove_tree(folder)
+    disk.make_folders(folder)
+    try:
+        fetch.fetch_hub(source, folder, network.host, network.mirrors, network.progress)
+        disk.rename(os.path.join(folder, source.path.rstrip("/")), path)
+    finally:
+        disk.remove_tree(folder)
+
+
+def allowed(network: Network) -> None:
+    """Raise `FetchError` when the options or the examined environment forbid the network."""
+    if network.offline:
+        raise FetchError("a download is needed, and `--offline` forbids it")
+    if network.host.hub_offline:
+        raise FetchError("a download is needed, and HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set")
+
+
+def _prove(need: Need, path: str, source: Source | None = None) -> dict[str, Digest]:
+    """Compare what was staged with every proof; raises `RepairError` or `FormatError`.
+
+    Returns the digests that were measured, by name.
+    """
+    own = source.proofs if isinstance(source, LocalCopy) else ()
+    known: dict[str, Digest] = {}
+    for proof in (*need.proofs, *own):
+        file = os.path.join(path, proof.name) if proof.name else path
+        try:
+            if proof.format and need.folder and not proof.name:
+                formats.find_bundle(proof.format).inspect(file)
+            elif not os.path.isdir(file):
+                _prove_file(proof, file, need.name)
+                if proof.digest:
+                    known[proof.name] = proof.digest
+        except (ImportError, AttributeError) as error:  # of a journal that somebody wrote
+            raise RepairError(f"no format `{proof.format}`") from error
+    return known
+
+
+def _digests(path: str, known: Mapping[str, Digest]) -> dict[str, Digest]:
+    """Add the digests that no proof asked for, so that a later look can tell what was placed."""
+    found = dict(known)
+    for row in moves.inventory(path):
+        file = os.path.join(path, row.name) if row.name else path
+        if not row.folder and row.name not in found and not os.path.islink(file):
+            wanted = frozenset((digest.SHA256,))
+            measured = digest.of_file(file, wanted, SILENT)[digest.SHA256]
+            found[row.name] = Digest(digest.SHA256, measured)
+    return found
+
+
+def _prove_file(proof: Proof, file: str, name: str) -> None:
+    size = os.stat(file).st_size
+    if proof.bytes is not None and size != proof.bytes:
+        raise RepairError(f"`{name}` is {size} bytes, expected {proof.bytes}")
+    if proof.digest is not None:
+        wanted = frozenset((proof.digest.algorithm,))
+        measured = digest.of_file(file, wanted, SILENT)[proof.digest.algorithm]
+        if measured != proof.digest.hex:
+            raise RepairError(
+                f"`{name}` has the {proof.digest.algorithm} {measured}, expected {proof.digest.hex}"
+            )
+    if proof.format:
+        with open(file, "rb") as opened:
+            formats.find(proof.format).read(opened, size)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, CacheDoctorError):
+        return error.message
+    return str(error)

@@ -1,0 +1,199 @@
+"""Find and talk to the bridges: the Swift programs that run WhisperKit and FluidAudio.
+
+A bridge answers each command or request with one line of JSON that says which protocol it speaks;
+docs/bridges.md describes them. They need no network, and download, move and delete nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sysconfig
+from functools import cache
+from typing import TYPE_CHECKING, Any, Self
+
+from cachedoctor.engines import catalog
+from cachedoctor.errors import CacheDoctorError
+from cachedoctor.looking import untrusted
+from cachedoctor.system import child
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+PROTOCOL = 1
+INSTALL = (  # from source, on a Mac
+    "CACHEDOCTOR_BRIDGES=ON pip install --force-reinstall "
+    "--no-binary model-cache-doctor model-cache-doctor"
+)
+_LAST_WORDS = 200
+_KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR")
+_DEAD = "http://127.0.0.1:9"  # the port that discards
+
+
+class BridgeError(CacheDoctorError):
+    """Report what a bridge refused, or that it gave no answer.
+
+    `code` is the bridge's own word for it, such as `broken-bundle`; or `silent` for none at all,
+    `garbled` for what is no answer, `other-protocol` and `cannot-run`.
+    """
+
+    exit_code = 4
+
+    def __init__(self, code: str, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+
+
+class SilentError(BridgeError):
+    """Report that a bridge ended, or took too long, in place of an answer."""
+
+    def __init__(self, program: str, silence: child.Silence, errors: str) -> None:
+        self.reason = _end(silence, errors)
+        super().__init__("silent", f"`{program}` {self.reason}")
+        self.silence = silence
+        self.errors = errors
+
+
+@cache
+def programs() -> Mapping[str, str]:
+    """Return the bridge's name of each engine that has one; reads all tables."""
+    tables = map(catalog.read, catalog.names())
+    return {table.engine: table.bridge for table in tables if table.bridge}
+
+
+def find(engine: str) -> str | None:
+    """Return the bridge of an engine that was installed with this package, or `None`.
+
+    Looks where installers put programs for this interpreter, for this user, and for a folder named
+    with `pip install --target`. Not on PATH: others have programs of the same names.
+    """
+    user = sysconfig.get_preferred_scheme("user")
+    beside = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "bin")
+    for folder in (sysconfig.get_path("scripts"), sysconfig.get_path("scripts", user), beside):
+        path = os.path.join(folder, catalog.read(engine).bridge)
+        if os.access(path, os.X_OK):
+            return path
+    return None
+
+
+def environment(variables: Mapping[str, str], home: str) -> dict[str, str]:
+    """Return what a bridge is given of an environment: no token, no libraries, no network."""
+    kept = {name: variables[name] for name in _KEPT if name in variables}
+    proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), _DEAD)
+    return {**kept, **proxies, "HOME": home, "HF_HUB_OFFLINE": "1"}
+
+
+def ask(
+    program: str,
+    arguments: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    timeout_s: float,
+    on_poll: Callable[[], None] | None = None,
+) -> dict[str, Any]:
+    """Give a bridge one command and return its answer.
+
+    `check` answers also where a bundle failed. Raises `BridgeError` for anything else that is not
+    an answer; never waits longer than `timeout_s`, and reads 16 MiB at most.
+    """
+    try:
+        done = child.run(
+            [program, *arguments], environment=environment, timeout_s=timeout_s, on_poll=on_poll
+        )
+    except OSError as error:
+        raise _cannot_run(program, error) from error
+    if done.timed_out or done.signal is not None or not done.output:
+        silence = child.Silence(done.timed_out, done.code, done.signal)
+        raise SilentError(program, silence, done.errors.decode(errors="replace"))
+    return _read(program, done.output)
+
+
+class Serving:
+    """A bridge that keeps its model loaded from one request to the next."""
+
+    def __init__(self, program: str, *, environment: Mapping[str, str]) -> None:
+        """Start the program; raises `BridgeError` where it cannot be run."""
+        self._program = program
+        try:
+            self._talk = child.Talk([program, "serve"], environment)
+        except OSError as error:
+            raise _cannot_run(program, error) from error
+
+    def __enter__(self) -> Self:
+        """Return itself; the program runs already."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the program."""
+        self.end()
+
+    @property
+    def pid(self) -> int:
+        """Return the number of the program's process."""
+        return self._talk.pid
+
+    def ask(
+        self,
+        request: str,
+        *,
+        timeout_s: float | None = None,
+        on_poll: Callable[[], None] | None = None,
+        **more: object,
+    ) -> dict[str, Any]:
+        """Send a request and return its answer; raises `BridgeError` for any other outcome.
+
+        After a request that was refused the next one may be sent; after silence the program is
+        gone.
+        """
+        line = json.dumps({"request": request, **more}).encode()
+        answer = self._talk.ask(line, timeout_s, on_poll)
+        if isinstance(answer, child.Silence):
+            raise SilentError(self._program, answer, self._talk.errors.decode(errors="replace"))
+        return _read(self._program, answer)
+
+    def end(self) -> None:
+        """End the program, and what it started."""
+        self._talk.end()
+
+
+def _read(program: str, answer: bytes) -> dict[str, Any]:
+    """Return an answer; raises `BridgeError` for an error, another protocol or no answer."""
+    try:
+        said = untrusted.parse_json(answer)
+    except ValueError:
+        said = None
+    if not isinstance(said, dict):
+        start = answer[:80].decode(errors="replace").strip()
+        raise BridgeError("garbled", f"`{program}` answered what is no answer: `{start}`")
+    if said.get("protocol") != PROTOCOL:
+        raise BridgeError(
+            "other-protocol",
+            f"`{program}` speaks protocol {said.get('protocol')}, cachedoctor {PROTOCOL}",
+            hint="install both from one version",
+        )
+    error = said.get("error")
+    if isinstance(error, dict):
+        raise BridgeError(
+            str(error.get("code")), str(error.get("message")), hint=str(error.get("hint") or "")
+        )
+    return said
+
+
+def _cannot_run(program: str, error: OSError) -> BridgeError:
+    return BridgeError("cannot-run", f"`{program}` cannot be run: {error.strerror}")
+
+
+def _end(silence: child.Silence, errors: str) -> str:
+    """Say how a program ended that gave no answer."""
+    if silence.timed_out:
+        return "gave no answer in time"
+    if silence.signal is not None:
+        name = str(silence.signal)
+        with contextlib.suppress(ValueError):
+            name = signal.Signals(silence.signal).name
+        return f"died of {name}"
+    lines = [line.strip() for line in errors.splitlines() if line.strip()]
+    last = lines[-1][:_LAST_WORDS] if lines else "it said nothing"
+    return f"ended with exit code {silence.code}: {last}"

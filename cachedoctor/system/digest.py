@@ -1,0 +1,210 @@
+"""Every digest that a file needs, in one pass; many files over all cores."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+from cachedoctor.looking import untrusted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from io import FileIO
+
+    from cachedoctor.vocabulary import Progress
+
+_CHUNK_BYTES = 1 << 20  # hashlib lets go of the interpreter while it hashes; larger gains nothing
+
+_LARGE_BYTES = 8 << 20  # smaller files drive nothing out
+_WINDOW_BYTES = 1 << 30  # of a file, of which it is asked at once what is in memory
+_AHEAD = 16  # files that wait for each thread
+_MOST_UNPACKED = 100  # times the archive's length; weights hardly pack at all
+_MOST_UNPACKED_BYTES = 32 << 30
+_LONGEST_DIRECTORY_BYTES = 16 << 20  # of an archive; Whisper large has 100 KiB
+_METHODS = (0, 8)  # as it is, deflate: no engine reads another
+
+SHA256 = "sha256"
+GIT_SHA1 = "git-sha1"
+SHA1 = "sha1"  # of the content alone: what some proxies give as an ETag
+CRC32 = "crc32"  # of an archive's members: `ok`, or the name of the first that is wrong
+
+
+class Work(NamedTuple):
+    """One file to read, and the algorithms that its digests are wanted in."""
+
+    folder: str
+    name: str
+    size_bytes: int
+    algorithms: frozenset[str]
+
+    @property
+    def path(self) -> str:
+        """Return where the file is."""
+        return f"{self.folder}/{self.name}"
+
+
+def of_file(path: str, algorithms: frozenset[str], progress: Progress) -> dict[str, str]:
+    r"""Return the hex digests of the file at `path`; reads it once, in constant memory.
+
+    `git-sha1` is git's blob id: the SHA-1 of `blob <size>\0` and the content. What the reading
+    brought into the system's cache is let go again, so that it drives nothing else out.
+    Raises `OSError` when it cannot be read to its end, or changed meanwhile.
+    """
+    hashes = {}
+    buffer = memoryview(bytearray(_CHUNK_BYTES))
+    with untrusted.open_regular(path, follow=True) as file:
+        size = os.fstat(file.fileno()).st_size
+        if SHA256 in algorithms:
+            hashes[SHA256] = hashlib.sha256()
+        if SHA1 in algorithms:
+            hashes[SHA1] = hashlib.sha1(usedforsecurity=False)
+        if GIT_SHA1 in algorithms:
+            hashes[GIT_SHA1] = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+        strange = _not_cached(file.fileno(), size)
+        at = 0
+        while count := file.readinto(buffer):
+            for state in hashes.values():
+                state.update(buffer[:count])
+            if at in strange:
+                os.posix_fadvise(file.fileno(), at, count, os.POSIX_FADV_DONTNEED)
+            at += count
+            progress.advance(count)
+        if at != size or os.fstat(file.fileno()).st_size != size:
+            raise untrusted.changed(path)
+    return {name: state.hexdigest() for name, state in hashes.items()}
+
+
+def _not_cached(descriptor: int, size: int) -> frozenset[int]:
+    """Return where the pieces of a large file begin of which the system holds nothing in memory.
+
+    Empty where it cannot be told, or nothing can be let go.
+    Source: mincore(2); posix_fadvise(2).
+    """
+    if size < _LARGE_BYTES or not hasattr(os, "posix_fadvise"):
+        return frozenset()
+    import ctypes
+    import mmap
+
+    found = set()
+    mincore = ctypes.CDLL(None, use_errno=True).mincore
+    mincore.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p)
+    marks = ctypes.create_string_buffer(_CHUNK_BYTES // mmap.PAGESIZE)
+    kind = mmap.PROT_READ | mmap.PROT_WRITE  # a private view: nothing is ever written
+    for start in range(0, size, _WINDOW_BYTES):
+        length = min(_WINDOW_BYTES, size - start)
+        try:
+            view = mmap.mmap(descriptor, length, mmap.MAP_PRIVATE, kind, offset=start)
+        except (OSError, ValueError):  # no such file system, or it was cut meanwhile
+            return frozenset()
+        with view:
+            place = ctypes.c_char.from_buffer(view)
+            first = ctypes.addressof(place)
+            del place  # or the view could not be closed
+            for at in range(0, length, _CHUNK_BYTES):
+                if mincore(first + at, 1, marks):
+                    return frozenset()
+                if marks[0] != b"\0":  # asking of every page takes a while
+                    continue
+                piece = min(_CHUNK_BYTES, length - at)
+                mincore(first + at, piece, marks)
+                if not any(marks.raw[: -(-piece // mmap.PAGESIZE)]):
+                    found.add(start + at)
+    return frozenset(found)
+
+
+def of_archive(path: str, progress: Progress) -> str:
+    """Compare each member of the zip archive at `path` with its own checksum; reads it once.
+
+    Returns `ok`, or the name of the first member that is wrong; one that is packed in another way
+    than engines read is not unpacked. Raises `OSError` when it cannot be read to its end, or
+    changed meanwhile.
+    """
+    with untrusted.open_regular(path, follow=True) as opened:
+        before = os.fstat(opened.fileno())
+        wrong = _first_wrong(_Measured(opened), before.st_size, progress)
+        after = os.fstat(opened.fileno())
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise untrusted.changed(path)
+    return wrong
+
+
+class _Measured:
+    """A file that gives no more at once than an archive's directory may have."""
+
+    def __init__(self, file: FileIO) -> None:
+        self._file = file
+        self.seek, self.tell, self.close = file.seek, file.tell, file.close
+
+    def seekable(self) -> bool:
+        return True
+
+    def read(self, count: int = -1) -> bytes:
+        if count < 0:
+            count = _LONGEST_DIRECTORY_BYTES
+        if count > _LONGEST_DIRECTORY_BYTES:
+            raise ValueError("more than a directory may have")
+        pieces = []
+        while count and (piece := self._file.read(count)):
+            pieces.append(piece)
+            count -= len(piece)
+        return b"".join(pieces)
+
+
+def _first_wrong(file: _Measured, size_bytes: int, progress: Progress) -> str:
+    import struct
+    import zipfile
+    import zlib
+
+    broken = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, struct.error)
+    most = min(_MOST_UNPACKED * size_bytes, _MOST_UNPACKED_BYTES)
+    try:
+        with zipfile.ZipFile(file) as archive:
+            claimed = sum(member.file_size for member in archive.infolist())
+            if claimed > most:
+                return "the archive itself"
+            for member in archive.infolist():
+                if member.compress_type not in _METHODS:
+                    return member.filename
+                try:
+                    with archive.open(member) as content:
+                        while chunk := content.read(_CHUNK_BYTES):
+                            progress.advance(len(chunk))
+                except broken:
+                    return member.filename
+    except (*broken, ValueError, RuntimeError, OverflowError, MemoryError):
+        return "the archive itself"
+    return "ok"
+
+
+def of_many(
+    work: Sequence[Work], progress: Progress
+) -> Iterator[tuple[Work, dict[str, str] | OSError]]:
+    """Go through the digests of many files as they are done, largest first, one thread a core."""
+    if not work:
+        return
+    from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+
+    def one(item: Work) -> dict[str, str] | OSError:
+        try:
+            if CRC32 in item.algorithms:
+                return {CRC32: of_archive(item.path, progress)}
+            return of_file(item.path, item.algorithms, progress)
+        except OSError as error:
+            return error
+
+    cores = os.cpu_count() or 1
+    pool = ThreadPoolExecutor(cores)
+    waiting: dict[Future[dict[str, str] | OSError], Work] = {}
+    rest = iter(sorted(work, key=lambda item: -item.size_bytes))
+    try:
+        while True:
+            more = islice(rest, _AHEAD * cores - len(waiting))
+            waiting.update((pool.submit(one, item), item) for item in more)
+            if not waiting:
+                return
+            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                yield waiting.pop(future), future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,321 @@
+"""The only module that changes a cache: rename, link, copy, write, each synced to the disk.
+
+Nothing here follows a link out of the folder it was given, opens a pipe or device, or replaces what
+is already there. What is given `grounds` works only on these, through descriptors and no link.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+import sys
+from typing import TYPE_CHECKING
+
+from cachedoctor.system import ground
+from cachedoctor.vocabulary import SILENT, Stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from cachedoctor.system.ground import Ground
+    from cachedoctor.vocabulary import Progress
+
+_CHUNK_BYTES = 8 << 20
+_FICLONE = 0x40049409  # linux/fs.h
+
+
+def _nothing(operation: str) -> None:
+    """Do nothing before an operation; the crash harness puts something else here."""
+
+
+boundary: Callable[[str], None] = _nothing
+
+
+def stamp(path: str) -> Stamp | None:
+    """Return the stamp of what is at `path`, links not followed, or `None` when nothing is."""
+    try:
+        found = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return Stamp(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def rename(source: str, target: str, grounds: Sequence[Ground] = ()) -> None:
+    """Rename `source` to `target`, where nothing may be; raises `FileExistsError` otherwise."""
+    boundary("rename")
+    with ground.parent(source, grounds) as (here, old), ground.parent(target, grounds) as (to, new):
+        ground.rename_exclusively((here, old, source), (to, new, target))
+        _sync(to)
+        if os.path.dirname(source) != os.path.dirname(target):
+            _sync(here)
+
+
+def link(path: str, target: str, grounds: Sequence[Ground] = ()) -> None:
+    """Make `path`, where nothing may be, a symbolic link to `target`."""
+    boundary("link")
+    with ground.parent(path, grounds) as (folder, name), _named(path):
+        os.symlink(target, name, dir_fd=folder)
+        _sync(folder)
+
+
+def make_folder(path: str, mode: int = 0o777, grounds: Sequence[Ground] = ()) -> bool:
+    """Make one folder; returns whether it was made here."""
+    boundary("make-folder")
+    with ground.parent(path, grounds) as (folder, name), _named(path):
+        try:
+            os.mkdir(name, mode, dir_fd=folder)
+        except FileExistsError:
+            follow = not grounds
+            if not stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=follow).st_mode):
+                raise
+            return False
+        _sync(folder)
+    return True
+
+
+def make_folders(path: str) -> None:
+    """Make a folder and what is missing above it."""
+    if not os.path.isdir(path):
+        make_folders(os.path.dirname(path))
+        make_folder(path)
+
+
+def remove_folder(path: str, grounds: Sequence[Ground] = ()) -> None:
+    """Remove an empty folder."""
+    boundary("remove-folder")
+    with ground.parent(path, grounds) as (folder, name), _named(path):
+        os.rmdir(name, dir_fd=folder)
+        _sync(folder)
+
+
+def write(path: str, data: bytes, mode: int = 0o644) -> None:
+    """Write a new file and sync it; raises `FileExistsError` where something is.
+
+    One that cannot be written whole is taken away again.
+    """
+    boundary("write")
+    with _new_file(path, mode) as created:
+        _write_all(created, data)
+    fsync_folder(os.path.dirname(path))
+
+
+def append(path: str, data: bytes) -> None:
+    """Add to a file of our own and sync it."""
+    boundary("append")
+    opened = os.open(path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW)
+    try:
+        size = os.fstat(opened).st_size
+        if size and os.pread(opened, 1, size - 1) != b"\n":
+            data = b"\n" + data  # the line before was torn by a crash
+        _write_all(opened, data)
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def reserve(path: str, size: int) -> None:
+    """Make a file of our own that really takes up `size` bytes, to be given up on a full disk."""
+    boundary("reserve")
+    with _new_file(path, 0o600) as created:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(created, 0, size)
+        else:
+            _write_all(created, bytes(size))
+
+
+def copy(source: str, target: str, progress: Progress = SILENT) -> None:
+    """Copy the regular file behind `source` to `target`, where nothing may be, and sync it.
+
+    Shares the blocks where the file system can, else copies inside the kernel, else reads and
+    writes. The copy keeps the modification time, not the mode. One that fails is taken away again.
+    """
+    boundary("copy")
+    opened = os.open(source, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        status = os.fstat(opened)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", source)
+        with _new_file(target) as created:
+            _transfer(opened, created, status.st_size, progress)
+            os.utime(created, ns=(status.st_atime_ns, status.st_mtime_ns))
+    finally:
+        os.close(opened)
+
+
+def remove_tree(path: str, grounds: Sequence[Ground] = ()) -> None:
+    """Remove a file, link or folder, never following a link; nothing there is fine.
+
+    A folder that its owner made read-only is removed as well.
+    """
+    boundary("remove")
+    with contextlib.suppress(FileNotFoundError), ground.parent(path, grounds) as (folder, name):
+        _remove(folder, name, path)
+
+
+def mode_of(path: str) -> int | None:
+    """Return the permissions of a regular file, or `None` for anything else."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return stat.S_IMODE(found.st_mode) if stat.S_ISREG(found.st_mode) else None
+
+
+def set_mode(path: str, mode: int) -> None:
+    """Give a regular file of our own its permissions; anything else is let be."""
+    if mode_of(path) not in (None, mode):
+        boundary("set-mode")
+        os.chmod(path, mode)
+
+
+def restore_times(path: str, mode: int, mtime_ns: int, grounds: Sequence[Ground] = ()) -> None:
+    """Give a folder the mode and modification time that it had."""
+    boundary("restore-times")
+    folder = ground.open_folder(path, grounds)
+    try:
+        with _named(path):
+            found = os.stat(".", dir_fd=folder)
+            if stat.S_IMODE(found.st_mode) != mode:
+                os.chmod(".", mode, dir_fd=folder)
+            os.utime(".", ns=(found.st_atime_ns, mtime_ns), dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def folder_above(path: str) -> str:
+    """Return the nearest folder at or above `path` that is there."""
+    while not os.path.isdir(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def free_bytes(path: str) -> int:
+    """Return how much this user may still write on the file system of `path`."""
+    found = os.statvfs(path)
+    return found.f_bavail * found.f_frsize
+
+
+def same_file_system(first: str, second: str) -> bool:
+    """Say whether a rename between two existing paths is possible.
+
+    Two bind mounts of one file system, as containers have them, show one device and refuse it.
+    """
+    if os.stat(first).st_dev != os.stat(second).st_dev:
+        return False
+    return sys.platform != "linux" or _mount(first) == _mount(second)
+
+
+def fsync_folder(path: str) -> None:
+    """Sync a folder's names to the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _new_file(path: str, mode: int = 0o644) -> Iterator[int]:
+    """Make a file where nothing is, and sync it; one that is not finished is taken away again."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        yield descriptor
+        os.fsync(descriptor)
+    except BaseException:
+        os.unlink(path)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _named(path: str) -> Iterator[None]:
+    """Name the whole path in what the system refuses, of which it saw the last name only."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, os.strerror(error.errno or 0), path) from error
+
+
+def _sync(folder: int) -> None:
+    """Sync the names of an open folder, which may have been opened only to walk through it."""
+    descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=folder)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(folder: int, name: str, path: str) -> None:
+    with _named(path):
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if not stat.S_ISDIR(status.st_mode):
+            os.unlink(name, dir_fd=folder)
+            return
+        if status.st_mode & stat.S_IRWXU != stat.S_IRWXU and os.geteuid() == status.st_uid:
+            os.chmod(name, stat.S_IMODE(status.st_mode) | stat.S_IRWXU, dir_fd=folder)
+        opened = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+    try:
+        for each in os.listdir(opened):
+            _remove(opened, each, os.path.join(path, each))
+    finally:
+        os.close(opened)
+    with _named(path):
+        os.rmdir(name, dir_fd=folder)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    """Write every byte: on a full disk the kernel takes a part and complains the next time."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _mount(path: str) -> str:
+    """Name the mount that `path` is on, empty where Linux does not tell."""
+    descriptor = os.open(path, os.O_PATH)
+    try:
+        with open(f"/proc/self/fdinfo/{descriptor}", encoding="ascii") as file:
+            return next((line for line in file if line.startswith("mnt_id:")), "")
+    except OSError:
+        return ""
+    finally:
+        os.close(descriptor)
+
+
+def _transfer(source: int, target: int, size: int, progress: Progress) -> None:
+    if sys.platform == "linux":
+        try:
+            fcntl.ioctl(target, _FICLONE, source)
+        except OSError:
+            pass
+        else:
+            progress.advance(size)
+            return
+    done = 0
+    while done < size:
+        count = _kernel_copy(source, target)
+        if count is None:
+            break
+        if count == 0:
+            return
+        done += count
+        progress.advance(count)
+    while chunk := os.read(source, _CHUNK_BYTES):
+        _write_all(target, chunk)
+        progress.advance(len(chunk))
+
+
+def _kernel_copy(source: int, target: int) -> int | None:
+    """Copy some bytes inside the kernel; `None` where it cannot."""
+    if sys.platform != "linux":
+        return None
+    try:
+        return os.copy_file_range(source, target, _CHUNK_BYTES)
+    except OSError as error:
+        if error.errno in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+            return None
+        raise

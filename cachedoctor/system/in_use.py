@@ -1,0 +1,116 @@
+"""Who holds a file right now: a client's lock, or a file that another process has open.
+
+Asking changes nothing; holding a lock makes its file where it is missing, as the client does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import stat
+import sys
+from typing import TYPE_CHECKING
+
+from cachedoctor.errors import LockHeldError, RepairError
+from cachedoctor.looking import mounts, quietly
+from cachedoctor.system import disk
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+
+@contextlib.contextmanager
+def hold_lock(path: str) -> Iterator[None]:
+    """Hold a lock file for as long as the body runs, making the file where it is missing.
+
+    The same kind of lock as the hub client's. Raises `LockHeldError` when somebody else holds it,
+    `RepairError` when the file system knows no locks.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    with contextlib.ExitStack() as held:
+        try:
+            descriptor = os.open(path, flags, 0o664)
+            held.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LockHeldError(
+                f"somebody else holds `{path}`", hint="wait until it is done, then try again"
+            ) from error
+        except OSError as error:
+            raise RepairError(f"`{path}` cannot be locked: {error.strerror}") from error
+        yield
+
+
+def lock_held(path: str) -> bool | None:
+    """Say whether somebody holds a lock file; `None` when that cannot be known.
+
+    So it is when the file is not there or cannot be read, and on a file system of other machines,
+    which may grant a lock to everybody. Asks with a shared lock on a read-only descriptor and lets
+    go at once.
+    """
+    try:
+        descriptor = quietly.opener(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return False if mounts.is_local(path) else None
+
+
+def open_elsewhere(paths: Collection[str]) -> set[str] | None:
+    """Return which of these files another process has open, or `None` where that is not shown.
+
+    Linux: one pass over `/proc/*/fd`, which shows our own processes, and everybody's to root.
+    macOS: `lsof`.
+    """
+    if sys.platform == "darwin":
+        return _lsof(paths)
+    wanted: dict[tuple[int, int], list[str]] = {}  # hard links are several names of one file
+    for path in paths:
+        found = disk.stamp(path)
+        if found is not None:
+            wanted.setdefault((found.device, found.inode), []).append(path)
+    try:
+        processes = [name for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return None
+    own = str(os.getpid())
+    seen: set[str] = set()
+    for process in processes:
+        if process == own:
+            continue
+        folder = f"/proc/{process}/fd"
+        with contextlib.suppress(OSError):
+            for name in os.listdir(folder):
+                with contextlib.suppress(OSError):
+                    status = os.stat(f"{folder}/{name}")
+                    seen.update(wanted.get((status.st_dev, status.st_ino), ()))
+    return seen
+
+
+def _lsof(paths: Collection[str]) -> set[str] | None:
+    import subprocess
+
+    command = ["/usr/sbin/lsof", "-F", "pn", "--", *paths]
+    try:
+        shown = subprocess.run(command, capture_output=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    own = os.getpid()
+    process = own
+    seen = set()
+    for line in os.fsdecode(shown.stdout).splitlines():
+        if line.startswith("p"):
+            process = int(line[1:])
+        elif line.startswith("n") and process != own and line[1:] in paths:
+            seen.add(line[1:])
+    return seen

@@ -1,0 +1,171 @@
+"""Remembered digests: path → what it held, for as long as its stamp stays the same.
+
+A row is written after a file was read to its end, and is good for one device, inode, size, mtime
+and ctime. A file that changed within the clock's grain of being read is not remembered, because a
+later change could leave the same stamp (git's rule for racily clean entries).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from cachedoctor.looking import mounts
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from cachedoctor.vocabulary import Stamp
+
+_SCHEMA = 2
+_GRAIN_NS = 20_000_000  # two ticks of a kernel that stamps files 100 times a second
+_COARSE_GRAIN_NS = 2_000_000_000  # file systems that keep whole seconds
+
+
+class Measured(NamedTuple):
+    """What one file held when reading it began."""
+
+    path: str
+    stamp: Stamp
+    digests: Mapping[str, str]
+    began_ns: int
+
+
+# A folder, a name in it, the five numbers of a stamp, an algorithm, a hex digest.
+Remembered = tuple[str, str, tuple[int, ...], str, str]
+
+
+class Ledger:
+    """The digests that this user's earlier runs measured."""
+
+    def __init__(self, folder: str) -> None:
+        """Name the state folder; nothing is opened or made before it is needed."""
+        self._folder = folder
+        self._path = os.path.join(folder, "ledger.sqlite")
+
+    @property
+    def exists(self) -> bool:
+        """Say whether anything was ever remembered, where that can be: on a disk of our own.
+
+        SQLite's log is shared memory, which other machines do not see.
+        """
+        return os.path.exists(self._path) and mounts.is_local(self._path)
+
+    def recall(self, folders: Iterable[str], *, since_s: int = 0) -> Iterator[Remembered]:
+        """Go through what is remembered of the files in each folder, measured since `since_s`.
+
+        The caller compares the stamps. An unreadable ledger remembers nothing.
+        """
+        if not self.exists:
+            return
+        import sqlite3
+
+        with contextlib.suppress(sqlite3.Error), self._open() as database:
+            query = "SELECT * FROM digests WHERE path >= ? AND path < ? AND checked_s >= ?"
+            for folder in folders:
+                start = os.fsencode(folder) + b"/"
+                cut = len(start)
+                for path, *stamp, algorithm, value, _ in database.execute(
+                    query,
+                    (start, start[:-1] + b"0", since_s),  # the byte after a slash
+                ):
+                    if b"/" not in path[cut:]:
+                        name = os.fsdecode(path[cut:])
+                        yield folder, name, tuple(stamp), algorithm, value
+
+    def remember(self, measured: Iterable[Measured]) -> None:
+        """Write down what files held, but for those that changed while the clock stood still.
+
+        A ledger that cannot be understood is begun again, one that cannot be written is let be.
+        """
+        rows = [row for item in measured if not _racy(item) for row in _rows(item)]
+        if not rows or not mounts.is_local(self._folder):
+            return
+        import sqlite3
+
+        try:
+            self._write(rows)
+        except sqlite3.OperationalError:  # locked by another, full, or not ours to write
+            pass
+        except sqlite3.DatabaseError:
+            from cachedoctor.system import disk
+
+            with contextlib.suppress(sqlite3.Error, OSError):
+                disk.remove_tree(self._path)
+                self._write(rows)
+        except OSError:
+            pass
+
+    def forget_gone(self) -> None:
+        """Drop the rows of files that are not there any more; one look for each folder."""
+        if not self.exists:
+            return
+        import sqlite3
+
+        with contextlib.suppress(sqlite3.Error, OSError), self._open() as database, database:
+            paths = (row[0] for row in database.execute("SELECT DISTINCT path FROM digests"))
+            gone: list[tuple[bytes]] = []
+            for folder, mine in itertools.groupby(paths, key=os.path.dirname):
+                there = _names(folder)
+                gone += [(path,) for path in mine if os.path.basename(path) not in there]
+            database.executemany("DELETE FROM digests WHERE path = ?", gone)
+
+    def _write(self, rows: Sequence[tuple[object, ...]]) -> None:
+        with self._open() as database, database:
+            database.executemany("DELETE FROM digests WHERE path = ?", {row[:1] for row in rows})
+            database.executemany(
+                "INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
+            )
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        import sqlite3
+
+        from cachedoctor.system import own
+
+        own.make_folder(self._folder)
+        fresh = not self.exists
+        if fresh:
+            own.keep_reserve(self._folder)
+        database = sqlite3.connect(self._path, timeout=5)
+        if fresh:
+            with contextlib.suppress(OSError):
+                own.hand_over(self._path)
+        try:
+            (version,) = database.execute("PRAGMA user_version").fetchone()
+            if version != _SCHEMA:
+                database.executescript(
+                    "PRAGMA journal_mode = WAL; DROP TABLE IF EXISTS digests;"
+                    "CREATE TABLE digests (path BLOB, device INT, inode INT, size INT,"
+                    " mtime_ns INT, ctime_ns INT, algorithm TEXT, hex TEXT, checked_s INT,"
+                    " PRIMARY KEY (path, algorithm)) WITHOUT ROWID;"
+                    f"PRAGMA user_version = {_SCHEMA};"
+                )
+            yield database
+        finally:
+            database.close()
+
+
+def _racy(item: Measured) -> bool:
+    """Say whether a later change could leave the stamp that a file had when it was read."""
+    stamp = item.stamp
+    coarse = stamp.mtime_ns % 1_000_000_000 == 0
+    grain = _COARSE_GRAIN_NS if coarse else _GRAIN_NS
+    return item.began_ns - max(stamp.mtime_ns, stamp.ctime_ns) < grain
+
+
+def _rows(item: Measured) -> Iterator[tuple[object, ...]]:
+    now = int(time.time())
+    for algorithm, value in item.digests.items():
+        yield (os.fsencode(item.path), *item.stamp, algorithm, value, now)
+
+
+def _names(folder: bytes) -> frozenset[bytes]:
+    try:
+        return frozenset(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return frozenset()

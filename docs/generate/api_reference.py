@@ -1,0 +1,121 @@
+"""The page of what can be imported from Python, made of the code itself."""
+
+from __future__ import annotations
+
+import enum
+import importlib
+import inspect
+import re
+from typing import TYPE_CHECKING, Any
+
+import cachedoctor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MADE = "<!-- made by `python -m docs.generate.pages docs`; do not edit -->"
+WIDTH = 100
+# What the functions return, raise and take, by the module that has it.
+_VALUES = (
+    ("vocabulary", ("Entry", "Claim", "Progress", "Status")),
+    ("findings", ("Finding", "Severity", "Repair", "Safety")),
+    ("doctor", ("Report", "Checked")),
+    ("verdict", ("Verdict",)),
+    ("planning", ("Plan",)),
+    ("surgery", ("Outcome",)),
+    ("errors", ("CacheDoctorError", "UsageError", "CannotLookError", "RepairError")),
+)
+_FIELD = re.compile(r"^    (\w+): ([^=#\n]+?)(?: = ([^#\n]+?))?(?:  # (.*))?$", re.MULTILINE)
+
+
+def page() -> str:
+    """Return the functions, what they take and what they return."""
+    return "\n".join(_lines()) + "\n"
+
+
+def prose(docstring: str | None) -> Iterator[str]:
+    """Go through a docstring as Markdown; its source is a paragraph of its own."""
+    last = ""
+    for line in inspect.cleandoc(docstring or "").splitlines():
+        if line.startswith("Source: ") and last:
+            yield ""
+        yield line
+        last = line
+
+
+def head(*titles: str) -> tuple[str, ...]:
+    """Return the first lines of a table."""
+    return "", f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"
+
+
+def _lines() -> Iterator[str]:
+    yield from ("# Python", "", MADE, "")
+    yield from prose(cachedoctor.__doc__)
+    yield from ("", "`import cachedoctor` imports nothing else; each name below, when it is used.")
+    for name in sorted(cachedoctor.__all__, key=str.lower):
+        yield from _thing(f"cachedoctor.{name}", getattr(cachedoctor, name))
+    yield from ("", "What they take, return and raise:")
+    for module, names in _VALUES:
+        home = importlib.import_module(f"cachedoctor.{module}")
+        for name in names:
+            yield from _thing(f"cachedoctor.{module}.{name}", getattr(home, name))
+
+
+def _thing(name: str, thing: Any) -> Iterator[str]:
+    """Go through the section of a function, an enumeration or a class."""
+    yield from ("", f"## {name.rpartition('.')[2]}", "")
+    if inspect.isfunction(thing):
+        yield from ("```python", *_signature(name, thing), "```", "")
+    else:
+        yield from (f"`{name}`", "")
+    yield from prose(thing.__doc__)
+    if isinstance(thing, enum.EnumType):
+        members: dict[str, enum.Enum] = dict(thing.__members__)
+        yield from ("", ", ".join(f"`{member.value}`" for member in members.values()))
+    elif inspect.isclass(thing) and hasattr(thing, "_fields"):
+        yield from head("field", "type", "")
+        for field, kind, _, comment in _FIELD.findall(inspect.getsource(thing)):
+            if field in thing._fields:
+                shown = kind.replace("|", "\\|")
+                yield f"| `{field}` | `{shown}` | {comment} |"
+    if inspect.isclass(thing):
+        parts: dict[str, Any] = dict(vars(thing))
+        for member, value in parts.items():
+            if member.startswith("_") or member in getattr(thing, "_fields", ()):
+                continue
+            plain = value.__func__ if isinstance(value, classmethod) else value
+            about = (getattr(plain, "__doc__", None) or "").split("\n\n")[0]
+            if isinstance(value, property):
+                yield from ("", f"- `{member}`: {' '.join(about.split())}")
+            elif inspect.isfunction(plain):
+                shown = " ".join(line.strip() for line in _signature(member, plain))
+                shown = shown.replace("( ", "(").replace(", )", ")")
+                yield from ("", f"- `{shown}`: {' '.join(about.split())}")
+
+
+class _Plain:
+    """A default whose own words would be an address in memory."""
+
+    def __repr__(self) -> str:
+        return "..."
+
+
+def _is_object(parameter: inspect.Parameter) -> bool:
+    return " object at 0x" in repr(parameter.default)
+
+
+def _signature(name: str, function: Any) -> list[str]:
+    """Return a call with its parameters, over several lines where it is long."""
+    signature = inspect.signature(function)
+    shown = [p for p in signature.parameters.values() if p.name not in ("self", "cls")]
+    shown = [p.replace(default=_Plain()) if _is_object(p) else p for p in shown]
+    whole = f"{name}{signature.replace(parameters=shown)}".replace("'", "")
+    if len(whole) <= WIDTH - 12:
+        return [whole]
+    lines, star = [f"{name}("], False
+    for parameter in shown:
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and not star:
+            star = True
+            lines.append("    *,")
+        lines.append(f"    {parameter},".replace("'", ""))
+    return [*lines, f") -> {signature.return_annotation}".replace("'", "")]
