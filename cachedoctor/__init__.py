@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Host": "host",
-    "apply": "surgery",
+    "apply": "runs.applying",
     "ensure": "verdict",
-    "plan": "planning",
+    "plan": "plans.cures",
     "preflight": "verdict",
-    "scan": "doctor",
+    "scan": "doctor.scanning",
 }
 
 __all__ = ["Host", "apply", "ensure", "plan", "preflight", "scan"]

@@ -5,7 +5,7 @@ Codes say what a scan would find for such a text; the scan itself says whether i
 
 from __future__ import annotations
 
-import os
+import pkgutil
 import re
 import tomllib
 from functools import cache
@@ -58,8 +58,8 @@ class Diagnosis(NamedTuple):
 @cache
 def symptoms() -> tuple[Symptom, ...]:
     """Return every symptom that is known."""
-    with open(os.path.join(os.path.dirname(__file__), "symptoms.toml"), "rb") as file:
-        rows = tomllib.load(file)["symptom"]
+    table = pkgutil.get_data("cachedoctor", "symptoms.toml") or b""
+    rows = tomllib.loads(table.decode())["symptom"]
     return tuple(
         Symptom(r["pattern"], tuple(r["engines"]), r["cause"], tuple(r["codes"]), r["source"])
         for r in rows

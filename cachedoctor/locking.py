@@ -9,8 +9,8 @@ from cachedoctor import engines, locators, lockfile
 from cachedoctor.doctor import readiness, scanning
 from cachedoctor.errors import CannotLookError, FetchError, UsageError
 from cachedoctor.lockfile import LockedFile, LockedModel
-from cachedoctor.runs import staging
 from cachedoctor.system import digest, fetch
+from cachedoctor.system.network import allowed
 from cachedoctor.vocabulary import SILENT, State
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cachedoctor.engines.catalog import Model
     from cachedoctor.host import Host
     from cachedoctor.lockfile import Lock
-    from cachedoctor.runs.staging import Network
+    from cachedoctor.system.network import Network
     from cachedoctor.vocabulary import Artifact, Claim, Entry, Progress
 
 _ALGORITHMS = frozenset((digest.SHA256, digest.GIT_SHA1))
@@ -149,7 +149,7 @@ def _from_listing(engine: Engine, model: Model, network: Network) -> Locked:
             if need.bytes is not None and need.digest is not None
         }
         return Locked(LockedModel(engine.name, model.name, files, url=claim.url), online=True)
-    staging.allowed(network)
+    allowed(network)
     listing = fetch.hub_listing(claim.repository, "main", network.host, network.mirrors)
     rows = {
         file.path.removeprefix(claim.prefix): LockedFile(

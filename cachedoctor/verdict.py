@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cachedoctor.findings import Finding, Repair
     from cachedoctor.lockfile import Lock
     from cachedoctor.plans.cures import Plan
-    from cachedoctor.runs.staging import Network
+    from cachedoctor.system.network import Network
 
 
 class Verdict(NamedTuple):
@@ -162,14 +162,15 @@ def ensure(
     a repair cannot be made.
     """
     from cachedoctor.plans import cures
-    from cachedoctor.runs import applying, staging
+    from cachedoctor.runs import applying
+    from cachedoctor.system.network import Network
 
     here = host or Host.look()
     here.require_own_configuration()
     verdict = preflight(engine, size=size, model=model, lock=lock, host=here)
     if verdict.ready or verdict.blocked or verdict.unseen:
         return verdict  # no file can help, or nobody knows whether one is needed
-    network = network or staging.Network(here)
+    network = network or Network(here)
     names = [
         found.name for found in readiness.answers(engines.find(engine), size=size, model=model)
     ]

@@ -44,6 +44,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return place
 
 
+@pytest.fixture(autouse=True)
+def unsynced(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out syncing, which is most of a repair's time here; `synced` tests keep it."""
+    if request.node.get_closest_marker("synced") is None:
+        monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
 @pytest.fixture
 def host(home: Path) -> Host:
     """Return this machine with the test's home."""

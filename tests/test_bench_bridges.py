@@ -100,7 +100,7 @@ def test_a_broken_bundle_never_reaches_the_bridge(home: Path) -> None:
 def test_a_bridge_that_is_not_installed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The reason, and how to get it."""
     bridges.model(home, "whisperkit")
-    monkeypatch.setattr("cachedoctor.system.bridge.find", lambda engine: None)
+    monkeypatch.setattr("cachedoctor.doctor.bridge.find", lambda engine: None)
     host = Host.look(home=str(home), platform="darwin")
     ready, (left,) = lineup.contenders(host, ["whisperkit"], size="tiny")
     assert ready == []

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cachedoctor.doctor import bridge
 from cachedoctor.engines import catalog
-from cachedoctor.system import bridge
 from cachedoctor.version import VERSION
 from tests.conftest import fingerprint
 from tests.support import bridges

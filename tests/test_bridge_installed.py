@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from cachedoctor.system import bridge
+from cachedoctor.doctor import bridge
 from cachedoctor.version import VERSION
 from tests.support import bridges
 

@@ -93,7 +93,9 @@ def differing(ours: Mapping[str, str], released: Mapping[str, str]) -> list[str]
 
 def raw(engine: str) -> dict[str, Any]:
     """Return a table as TOML, before anything is made of it."""
-    return tomllib.loads(Path(catalog.__file__).with_name(f"{engine}.toml").read_text())
+    return tomllib.loads(
+        Path(catalog.__file__).with_name(f"{catalog.module_of(engine)}.toml").read_text()
+    )
 
 
 def file_sets(table: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -354,7 +356,9 @@ def test_a_mistake_in_a_table_names_file_and_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A table with a mistake is an error that says where."""
-    monkeypatch.setattr(catalog, "__file__", str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(
+        catalog, "_source", lambda module: (tmp_path / f"{module}.toml").read_text()
+    )
     (tmp_path / "broken.toml").write_text('engine = "broken"\nversions = []\nsource = "x"\n')
     with pytest.raises(CacheDoctorError, match=r"broken\.toml.*sizes"):
         catalog.read("broken")
@@ -405,7 +409,9 @@ def test_a_mistake_in_a_row_names_the_row_and_the_line(
     good: str, bad: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is wrong with one row is said of that row, with the line on which it begins."""
-    monkeypatch.setattr(catalog, "__file__", str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(
+        catalog, "_source", lambda module: (tmp_path / f"{module}.toml").read_text()
+    )
     table = tmp_path / "broken.toml"
     table.write_text(SOUND)
     assert list(catalog.read("broken").models) == ["tiny", "base"]

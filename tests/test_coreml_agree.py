@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cachedoctor.system import bridge
+from cachedoctor.doctor import bridge
 from tests.support import bridges, builders, coreml_cases
 
 if TYPE_CHECKING:

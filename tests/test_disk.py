@@ -354,12 +354,12 @@ def test_bind_mounts_count_as_two_file_systems(tmp_path: Path) -> None:
     """Two mounts of one file system show the same device and refuse a rename all the same."""
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
-    asked = "import sys; from cachedoctor import disk; print(disk.same_file_system(*sys.argv[1:]))"
+    asked = "import sys; from cachedoctor.system import disk; print(disk.same_file_system(*sys.argv[1:]))"
     script = 'mount --bind "$1" "$2" && exec "$3" -c "$4" "$1" "$2"'
     places = (str(tmp_path / "one"), str(tmp_path / "two"))
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", script, "sh", *places, sys.executable, asked],
-        env={**os.environ, "PYTHONPATH": str(Path(disk.__file__).parent.parent)},
+        env={**os.environ, "PYTHONPATH": str(Path(disk.__file__).parents[2])},
         capture_output=True,
         text=True,
         check=False,

@@ -9,8 +9,8 @@ import pytest
 import cachedoctor
 from cachedoctor import locking
 from cachedoctor.errors import FetchError, UsageError
-from cachedoctor.runs.staging import Network
 from cachedoctor.system.fetch import Mirrors
+from cachedoctor.system.network import Network
 from tests.conftest import fingerprint
 from tests.support import worlds
 from tests.support.command import cachedoctor as command

@@ -23,7 +23,7 @@ from cachedoctor.locators import regular
 from cachedoctor.plans import cures
 from cachedoctor.rules import precedence
 from cachedoctor.runs import applying
-from cachedoctor.runs.staging import Network
+from cachedoctor.system.network import Network
 from cachedoctor.verdict import preflight
 from cachedoctor.vocabulary import Files, State
 from tests.conftest import fingerprint

@@ -24,7 +24,7 @@ from cachedoctor.errors import RepairError
 from cachedoctor.host import Host
 from cachedoctor.plans import cures
 from cachedoctor.runs import applying
-from cachedoctor.runs.staging import Network
+from cachedoctor.system.network import Network
 from cachedoctor.vocabulary import Status
 from tests.conftest import fingerprint
 from tests.support import builders, builders_models, coreml_bundles, worlds

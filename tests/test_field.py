@@ -21,7 +21,7 @@ from cachedoctor.host import Host
 from cachedoctor.plans import cures
 from cachedoctor.report import scan_text
 from cachedoctor.runs import applying
-from cachedoctor.runs.staging import Network
+from cachedoctor.system.network import Network
 from cachedoctor.verdict import ensure, preflight
 from tests import places
 from tests.conftest import fingerprint

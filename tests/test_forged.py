@@ -37,8 +37,8 @@ from cachedoctor.findings import (
 )
 from cachedoctor.host import Host
 from cachedoctor.runs import operating, quarantine
-from cachedoctor.runs.staging import Network
 from cachedoctor.system import journal, undoing
+from cachedoctor.system.network import Network
 from cachedoctor.system.run import Run, runs
 from cachedoctor.vocabulary import Digest
 from tests.conftest import fingerprint
@@ -358,7 +358,7 @@ def test_the_temporary_folder_of_a_mac(
 def test_ensure_does_what_its_plan_says(project: Project, tmp_path: Path) -> None:
     """A journal in the project changes nothing of what `allow` is asked about."""
     import cachedoctor
-    from cachedoctor.runs.staging import Network
+    from cachedoctor.system.network import Network
 
     ship(project.folder, attacks(project)["sets uncommitted work aside"])
     before = everything(tmp_path)

@@ -21,7 +21,7 @@ from cachedoctor.host import Host
 from cachedoctor.plans import cures
 from cachedoctor.runs import applying as surgery
 from cachedoctor.runs import operating
-from cachedoctor.runs.staging import Network
+from cachedoctor.system.network import Network
 from cachedoctor.system.run import Run, runs
 from tests import test_faults
 from tests.conftest import fingerprint

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cachedoctor import engines
-from cachedoctor.system import bridge
+from cachedoctor.doctor import bridge
 from tests.conftest import fingerprint
 from tests.support import worlds
 from tests.support.command import cachedoctor

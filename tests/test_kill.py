@@ -15,8 +15,8 @@ from cachedoctor.doctor import scanning
 from cachedoctor.host import Host
 from cachedoctor.plans import cures
 from cachedoctor.runs import applying
-from cachedoctor.runs.staging import Network
 from cachedoctor.system import disk
+from cachedoctor.system.network import Network
 from tests.conftest import fingerprint
 
 

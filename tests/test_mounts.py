@@ -28,10 +28,14 @@ exec "$2" -c "$3"
 WORLD = """
 import os
 from pathlib import Path
-from cachedoctor import doctor, errors, planning, surgery
+from cachedoctor import errors
+from cachedoctor.doctor import scanning
 from cachedoctor.host import Host
-from cachedoctor.staging import Network
-from tests import builders_models, test_faults, worlds
+from cachedoctor.plans import cures
+from cachedoctor.runs import applying
+from cachedoctor.system.network import Network
+from tests import test_faults
+from tests.support import builders_models, worlds
 from tests.conftest import fingerprint
 home = Path(os.environ["HOME"])
 hub = home / ".cache/huggingface/hub"
@@ -41,11 +45,11 @@ def mine():
     found = fingerprint(hub)
     return {n: row for n, row in found.items() if ".cachedoctor" not in n and n != "."}
 def codes(deep=False):
-    return sorted(finding.code for finding in doctor.scan(host, deep=deep).findings)
+    return sorted(finding.code for finding in scanning.scan(host, deep=deep).findings)
 def fix():
-    report = doctor.scan(host)
+    report = scanning.scan(host)
     network = Network(host, offline=True)
-    return surgery.apply(planning.plan(report, network=network), report, network)
+    return applying.apply(cures.plan(report, network=network), report, network)
 """
 
 
@@ -80,8 +84,8 @@ before = mine()
 fix()
 assert codes(deep=True) == [], codes(deep=True)
 assert (hub / ".cachedoctor").is_dir()
-assert len(surgery.kept(host)) == 1
-assert surgery.undo(host)
+assert len(applying.kept(host)) == 1
+assert applying.undo(host)
 assert mine() == before
 print("fine")
 """
@@ -110,7 +114,7 @@ def test_a_disk_that_fills_up_at_any_moment(mounted: Callable[[str, str], str]) 
     """Somebody takes the last byte before each change of the disk: refused, undo is exact."""
     program = """
 import itertools
-from cachedoctor import disk
+from cachedoctor.system import disk
 test_faults.cut(world, "model.bin")
 before = mine()
 filler = hub / "filler"
@@ -133,7 +137,7 @@ for number in itertools.count(1):
     done = next(counter) <= number
     disk.boundary = lambda _operation: None
     filler.unlink(missing_ok=True)
-    while surgery.undo(host):
+    while applying.undo(host):
         pass
     assert mine() == before, number
     assert "CD417" not in codes()
@@ -158,11 +162,11 @@ before = mine(), fingerprint(home / "project" / "mlx_models" / "base")
 assert codes() == ["CD201", "CD412"], codes()
 outcome = fix()
 assert len(outcome.runs) == 1, outcome.runs
-assert {item.path.startswith(str(hub)) for item in surgery.kept(host)} == {True, False}
+assert {item.path.startswith(str(hub)) for item in applying.kept(host)} == {True, False}
 assert codes(deep=True) == []
-assert len(surgery.undo(host)) == 1
+assert len(applying.undo(host)) == 1
 assert (mine(), fingerprint(home / "project" / "mlx_models" / "base")) == before
-assert surgery.undo(host) == ()
+assert applying.undo(host) == ()
 print("both")
 """
     assert mounted("16m", program) == "both\n"
@@ -188,7 +192,7 @@ except errors.RepairError as error:
 FULL = """
 from pathlib import Path
 import subprocess, sys
-from cachedoctor import journal, run
+from cachedoctor.system import journal, run
 def command(*words):
     done = subprocess.run(
         [sys.executable, "-m", "cachedoctor", *words], capture_output=True, text=True
@@ -332,7 +336,7 @@ done = command("fix", "--waste", "--delete", "--yes")
 assert done.returncode == 0, done
 assert "deleted for good; there is no way back" in done.stdout, done.stdout
 assert not waste.exists()
-assert surgery.kept(host) == []
+assert applying.kept(host) == []
 assert [r.state for r in run.runs(host.state)] == ["emptied"]
 assert command("fix", "--delete").returncode == 2
 print("gone")

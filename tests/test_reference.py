@@ -16,10 +16,8 @@ DOCS = Path(__file__).parent.parent / "docs"
 
 @pytest.mark.parametrize("name", pages.PAGES)
 def test_no_page_drifts_from_the_code(name: str) -> None:
-    """Each page is made anew and compared; `python -m docs.generate.pages docs` writes it."""
-    assert (DOCS / name).read_text() == pages.PAGES[name](), (
-        "run `python -m docs.generate.pages docs`"
-    )
+    """Each page is made anew and compared; `python -m docs.generate docs` writes it."""
+    assert (DOCS / name).read_text() == pages.PAGES[name](), "run `python -m docs.generate docs`"
 
 
 @pytest.mark.parametrize("rule", rules.every(), ids=lambda rule: rule.code)
@@ -79,7 +77,7 @@ def test_every_command_and_option_is_there() -> None:
 def test_without_a_folder_the_writer_says_how(tmp_path: Path) -> None:
     """No traceback for a missing argument; with a folder, all pages."""
     for wrong in ([], [str(tmp_path / "nowhere")]):
-        with pytest.raises(SystemExit, match=r"python -m cachedoctor\.reference"):
+        with pytest.raises(SystemExit, match=r"python -m docs\.generate"):
             pages.main(wrong)
     folder = tmp_path / "docs"
     folder.mkdir()

@@ -7,7 +7,7 @@ from typing import Any
 
 from cachedoctor.bench.memory import Peak
 from cachedoctor.bench.session import FailedError, Step, offline, silenced
-from cachedoctor.system import bridge
+from cachedoctor.doctor import bridge
 
 
 class BridgeSession:

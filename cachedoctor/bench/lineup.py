@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import engines
 from cachedoctor.bench.outcome import LeftOut
-from cachedoctor.doctor import contents, readiness, scanning
+from cachedoctor.doctor import bridge, contents, readiness, scanning
 from cachedoctor.engines import catalog
 from cachedoctor.errors import UsageError
 from cachedoctor.rules import machine
 from cachedoctor.rules.machine import EngineNotInstalled
 from cachedoctor.rules.present import MissingFile
-from cachedoctor.system import bridge
 from cachedoctor.verdict import preflight
 from cachedoctor.vocabulary import SILENT, State
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cachedoctor.cli.options import Pairs
     from cachedoctor.plans.cures import Plan
     from cachedoctor.question import Question
-    from cachedoctor.runs.staging import Network
+    from cachedoctor.system.network import Network
 
 
 @click.command(name="fix", short_help="Plan, show, ask, repair, look again.")
@@ -133,8 +133,8 @@ def command(
 
 def _network(host: Host, *, offline: bool, mirror: Pairs, quiet: bool) -> Network:
     from cachedoctor.cli import console
-    from cachedoctor.runs.staging import Network
     from cachedoctor.system.fetch import Mirrors
+    from cachedoctor.system.network import Network
 
     given = mirrors(mirror)
     chosen = Mirrors(hub=given.get("hub", ""), openai=given.get("openai", ""))

@@ -14,7 +14,7 @@ from cachedoctor.host import Host
 
 if TYPE_CHECKING:
     from cachedoctor.cli.options import Pairs
-    from cachedoctor.runs.staging import Network
+    from cachedoctor.system.network import Network
 
 
 @click.command(name="lock", short_help="Write down the exact bytes of models.")
@@ -140,7 +140,7 @@ def _write(path: str, text: str) -> None:
 
 
 def _network(host: Host, mirror: Pairs) -> Network:
-    from cachedoctor.runs.staging import Network
     from cachedoctor.system.fetch import Mirrors
+    from cachedoctor.system.network import Network
 
     return Network(host, mirrors=Mirrors(**mirrors(mirror)))

@@ -20,7 +20,7 @@ from cachedoctor.host import Host
 if TYPE_CHECKING:
     from cachedoctor.cli.options import Pairs
     from cachedoctor.lockfile import Lock
-    from cachedoctor.runs.staging import Network
+    from cachedoctor.system.network import Network
 
 
 @click.command(name="verify", short_help="Every byte against the best evidence there is.")
@@ -142,7 +142,7 @@ def _lock(path: str | None) -> Lock | None:
 
 
 def _network(host: Host, mirror: Pairs) -> Network:
-    from cachedoctor.runs.staging import Network
     from cachedoctor.system.fetch import Mirrors
+    from cachedoctor.system.network import Network
 
     return Network(host, mirrors=Mirrors(**mirrors(mirror)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor.system import bridge
+from cachedoctor.doctor import bridge
 from cachedoctor.vocabulary import SILENT
 
 if TYPE_CHECKING:

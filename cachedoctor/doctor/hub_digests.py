@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import locators
 from cachedoctor.errors import FetchError
-from cachedoctor.runs import staging
 from cachedoctor.system import fetch
+from cachedoctor.system.network import allowed
 from cachedoctor.vocabulary import Evidence, State, Survey
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from cachedoctor.locators import Origin
-    from cachedoctor.runs.staging import Network
+    from cachedoctor.system.network import Network
     from cachedoctor.vocabulary import Artifact, Entry, Root
 
 
@@ -31,7 +31,7 @@ def ask(survey: Survey, wanted: Collection[str], network: Network) -> Asked:
     Only exact commits are asked for: the branch of today says nothing of yesterday's files. One
     question a repository and commit. Raises `FetchError` where the network is forbidden.
     """
-    staging.allowed(network)
+    allowed(network)
     known: dict[Origin, dict[str, fetch.Listed]] = {}
     failures: dict[str, str] = {}
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from cachedoctor.host import Host
     from cachedoctor.lockfile import Lock
-    from cachedoctor.runs.staging import Network
+    from cachedoctor.system.network import Network
     from cachedoctor.system.run import Run
     from cachedoctor.vocabulary import Entry, Progress
 

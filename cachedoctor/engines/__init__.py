@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from functools import cache, cached_property
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from cachedoctor import locators
@@ -184,15 +184,9 @@ class CdnEngine(CatalogEngine):
         return os.path.join(self._usual(host), f"{model.name}.pt")
 
 
-@cache
 def names() -> tuple[str, ...]:
-    """Name every engine: the modules of this folder, as their tables are called."""
-    modules = {
-        entry.name[:-3]
-        for entry in os.scandir(__path__[0])
-        if entry.name.endswith(".py") and not entry.name.startswith("_")
-    }
-    return tuple(name for name in catalog.names() if _module(name) in modules)
+    """Name every engine, as its table does."""
+    return catalog.names()
 
 
 def find(name: str) -> Engine:
@@ -202,9 +196,5 @@ def find(name: str) -> Engine:
         raise UsageError(
             f"no engine `{name}`{nearest(name, known)}", hint=f"the engines are {', '.join(known)}"
         )
-    engine: Engine = importlib.import_module(f"{__name__}.{_module(name)}").ENGINE
+    engine: Engine = importlib.import_module(f"{__name__}.{catalog.module_of(name)}").ENGINE
     return engine
-
-
-def _module(name: str) -> str:
-    return name.replace("-", "_").replace(".", "_")

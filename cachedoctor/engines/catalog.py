@@ -38,7 +38,9 @@ until = "0.15.2"
 
 from __future__ import annotations
 
-import os
+import contextlib
+import pkgutil
+import re
 import tomllib
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -150,11 +152,26 @@ def ordinal(version: str) -> tuple[int, ...]:
         raise UsageError(f"no version number: `{version}`", hint="write it as `0.15.5`") from error
 
 
+_PACKAGE = "cachedoctor.engines"
+_NAMED = re.compile(r'^engine = "(.+)"$', re.MULTILINE)
+
+
 @cache
 def names() -> tuple[str, ...]:
-    """Name every engine that has a table."""
-    folder = os.path.dirname(__file__)
-    return tuple(sorted(name[:-5] for name in os.listdir(folder) if name.endswith(".toml")))
+    """Name every engine: the modules of this folder that have a table beside them."""
+    import cachedoctor.engines
+
+    found = []
+    for module in pkgutil.iter_modules(cachedoctor.engines.__path__):
+        with contextlib.suppress(OSError):
+            named = _NAMED.search(_source(module.name))
+            found += [named[1]] if named else []
+    return tuple(sorted(found))
+
+
+def module_of(engine: str) -> str:
+    """Name the module of an engine, and its table."""
+    return engine.replace("-", "_").replace(".", "_")
 
 
 def read(engine: str) -> Table:
@@ -162,9 +179,8 @@ def read(engine: str) -> Table:
 
     Raises `CacheDoctorError` that names the file, the line, the row and the key that is wrong.
     """
-    path = os.path.join(os.path.dirname(__file__), f"{engine}.toml")
-    with open(path, encoding="utf-8") as file:
-        text = file.read()
+    path = f"engines/{module_of(engine)}.toml"
+    text = _source(module_of(engine))
     try:
         return _table(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:  # says the line itself
@@ -176,6 +192,14 @@ def read(engine: str) -> Table:
     except _MISTAKES as error:
         key, what = _told(error)
         raise CacheDoctorError(f"the catalogue `{path}:{_line_of(text, key)}`: {what}") from error
+
+
+def _source(module: str) -> str:
+    """Return the text of a table, also out of a zip; raises `OSError` where there is none."""
+    data = pkgutil.get_data(_PACKAGE, f"{module}.toml")
+    if data is None:
+        raise FileNotFoundError(module)
+    return data.decode()
 
 
 _MISTAKES = (AttributeError, KeyError, TypeError, ValueError)  # what a wrong row is met with

@@ -8,7 +8,7 @@ the modules share is here: telling what a file is instead, and reading a large o
 from __future__ import annotations
 
 import importlib
-import os
+import pkgutil
 import struct
 from functools import cache
 from typing import TYPE_CHECKING
@@ -71,9 +71,9 @@ def names() -> tuple[str, ...]:
     """Name every format and bundle: the modules of this folder."""
     return tuple(
         sorted(
-            entry.name[:-3]
-            for entry in os.scandir(__path__[0])
-            if entry.name.endswith(".py") and not entry.name.startswith("_")
+            module.name
+            for module in pkgutil.iter_modules(__path__)
+            if not module.name.startswith("_")
         )
     )
 

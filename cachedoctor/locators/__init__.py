@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import importlib
 import os
+import pkgutil
 import stat
 import zlib
 from functools import cache
@@ -116,9 +117,9 @@ def names() -> tuple[str, ...]:
     """Name every layout, as JSON does: the modules of this folder with hyphens."""
     return tuple(
         sorted(
-            entry.name[:-3].replace("_", "-")
-            for entry in os.scandir(__path__[0])
-            if entry.name.endswith(".py") and not entry.name.startswith("_")
+            module.name.replace("_", "-")
+            for module in pkgutil.iter_modules(__path__)
+            if not module.name.startswith("_")
         )
     )
 

@@ -26,9 +26,9 @@ from cachedoctor.repairs import folder, hub, single
 from cachedoctor.rules.ourselves import UnfinishedFix
 from cachedoctor.rules.present import MissingFile
 from cachedoctor.rules.refs import RefDangling
-from cachedoctor.runs import staging
 from cachedoctor.system import disk, fetch, run, undoing
 from cachedoctor.system.ground import below
+from cachedoctor.system.network import allowed
 from cachedoctor.vocabulary import Entry
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from cachedoctor.engines.catalog import Model
     from cachedoctor.findings import Need
     from cachedoctor.host import Host
-    from cachedoctor.runs.staging import Network
+    from cachedoctor.system.network import Network
     from cachedoctor.system.run import Run
     from cachedoctor.vocabulary import Claim
 
@@ -308,7 +308,7 @@ def _resolved(finding: Finding, report: Report, network: Network) -> Repair:
     repair = finding.repair
     entry = next(entry for entry in finding.made_from if entry.claims)
     claim = entry.claims[0]
-    staging.allowed(network)
+    allowed(network)
     locked = report.lock.find(claim.engine, claim.model) if report.lock else None
     revision = (locked.revision if locked else "") or "main"
     listing = fetch.hub_listing(claim.repository, revision, network.host, network.mirrors)

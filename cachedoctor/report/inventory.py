@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from cachedoctor import locators
 from cachedoctor.config import NAME
+from cachedoctor.doctor import bridge
 from cachedoctor.host import config_folder
-from cachedoctor.system import bridge, disk
+from cachedoctor.system import disk
 from cachedoctor.text import plural, printable, size
 from cachedoctor.version import VERSION
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import pkgutil
 import struct
 from collections import Counter
 from functools import cache
@@ -350,9 +351,9 @@ class SurveyRule(Rule):
 @cache
 def every() -> tuple[Rule, ...]:
     """Return one of each rule, in the order of their codes: every class with a code here."""
-    for entry in os.scandir(__path__[0]):
-        if entry.name.endswith(".py") and not entry.name.startswith("_"):
-            importlib.import_module(f"{__name__}.{entry.name[:-3]}")
+    for module in pkgutil.iter_modules(__path__):
+        if not module.name.startswith("_"):
+            importlib.import_module(f"{__name__}.{module.name}")
     found: list[type[Rule]] = []
     kinds: list[type[Rule]] = [Rule]
     while kinds:

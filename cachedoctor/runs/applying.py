@@ -18,7 +18,7 @@ from cachedoctor.vocabulary import nearest
 if TYPE_CHECKING:
     from cachedoctor.doctor.scanning import Report
     from cachedoctor.host import Host
-    from cachedoctor.runs.staging import Network
+    from cachedoctor.system.network import Network
     from cachedoctor.system.run import Run
 
 

@@ -16,7 +16,7 @@ from cachedoctor.system.logbook import OPEN
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cachedoctor.runs.staging import Network
+    from cachedoctor.system.network import Network
     from cachedoctor.system.run import Run
 
 _MARGIN_BYTES = 1 << 20  # for what small files round up to

@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cachedoctor import formats
-from cachedoctor.errors import CacheDoctorError, FetchError, FormatError, RepairError
+from cachedoctor.errors import CacheDoctorError, FormatError, RepairError
 from cachedoctor.findings import CdnFetch, HubFetch, LocalCopy, Text
 from cachedoctor.system import digest, disk, fetch, moves
+from cachedoctor.system.network import Network, allowed
 from cachedoctor.vocabulary import SILENT, Digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cachedoctor.findings import Need, Proof, Source
-    from cachedoctor.host import Host
-    from cachedoctor.vocabulary import Progress
-
-
-class Network(NamedTuple):
-    """What a fetch may use: nothing, or the examined environment's hub and these mirrors."""
-
-    host: Host
-    offline: bool = False
-    mirrors: fetch.Mirrors = fetch.Mirrors()
-    progress: Progress = SILENT
 
 
 def stage(need: Need, path: str, network: Network) -> dict[str, Digest]:
@@ -99,14 +89,6 @@ def _from_hub(source: HubFetch, path: str, network: Network) -> None:
         disk.rename(os.path.join(folder, source.path.rstrip("/")), path)
     finally:
         disk.remove_tree(folder)
-
-
-def allowed(network: Network) -> None:
-    """Raise `FetchError` when the options or the examined environment forbid the network."""
-    if network.offline:
-        raise FetchError("a download is needed, and `--offline` forbids it")
-    if network.host.hub_offline:
-        raise FetchError("a download is needed, and HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set")
 
 
 def _prove(need: Need, path: str, source: Source | None = None) -> dict[str, Digest]:

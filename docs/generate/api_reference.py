@@ -13,16 +13,16 @@ import cachedoctor
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MADE = "<!-- made by `python -m docs.generate.pages docs`; do not edit -->"
+MADE = "<!-- made by `python -m docs.generate docs`; do not edit -->"
 WIDTH = 100
 # What the functions return, raise and take, by the module that has it.
 _VALUES = (
     ("vocabulary", ("Entry", "Claim", "Progress", "Status")),
     ("findings", ("Finding", "Severity", "Repair", "Safety")),
-    ("doctor", ("Report", "Checked")),
+    ("doctor.scanning", ("Report", "Checked")),
     ("verdict", ("Verdict",)),
-    ("planning", ("Plan",)),
-    ("surgery", ("Outcome",)),
+    ("plans.cures", ("Plan",)),
+    ("runs.applying", ("Outcome",)),
     ("errors", ("CacheDoctorError", "UsageError", "CannotLookError", "RepairError")),
 )
 _FIELD = re.compile(r"^    (\w+): ([^=#\n]+?)(?: = ([^#\n]+?))?(?:  # (.*))?$", re.MULTILINE)

@@ -1,6 +1,6 @@
 """The manual pages, made of the commands: `cachedoctor.1`, and one a command, as git has them.
 
-`docs.generate.pages` writes them into `docs/man`; the wheel installs them into `share/man/man1`.
+`docs.generate` writes them into `docs/man`; the wheel installs them into `share/man/man1`.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _short(context: click.Context, name: str) -> str:
 
 
 def _head(title: str, says: str) -> Iterator[str]:
-    yield '.\\" made by `python -m docs.generate.pages docs`; do not edit'
+    yield '.\\" made by `python -m docs.generate docs`; do not edit'
     yield f'.TH {_text(title).upper()} 1 "" "cachedoctor {VERSION}" "cachedoctor\'s manual"'
     yield ".nh"  # names of files and options are not broken
     yield from (".SH NAME", f"{_text(title)} \\- {_text(says)}")

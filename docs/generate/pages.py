@@ -1,6 +1,6 @@
 """The reference in `docs/`, made of the code: rules, caches, commands, Python, manual pages.
 
-`python -m docs.generate.pages docs` writes the pages; a test compares them.
+`python -m docs.generate docs` writes the pages; a test compares them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import importlib
 import inspect
 import os
 import re
-import sys
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -74,7 +73,7 @@ PAGES: dict[str, Callable[[], str]] = {
 def main(arguments: Sequence[str]) -> None:
     """Write every page into the folder that is named."""
     if len(arguments) != 1 or not os.path.isdir(arguments[0]):
-        raise SystemExit("Usage: python -m docs.generate.pages FOLDER")
+        raise SystemExit("Usage: python -m docs.generate FOLDER")
     disk.make_folders(os.path.join(arguments[0], "man"))
     for name, page in PAGES.items():
         with open(os.path.join(arguments[0], name), "w", encoding="utf-8") as file:
@@ -303,7 +302,3 @@ _SHARED = (
         _given(options.output_options),
     ),
 )
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

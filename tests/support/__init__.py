@@ -1,0 +1,1 @@
+"""What the tests build with: caches, weights, clients, servers, environments."""
