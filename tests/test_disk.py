@@ -354,7 +354,10 @@ def test_bind_mounts_count_as_two_file_systems(tmp_path: Path) -> None:
     """Two mounts of one file system show the same device and refuse a rename all the same."""
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
-    asked = "import sys; from cachedoctor.system import disk; print(disk.same_file_system(*sys.argv[1:]))"
+    asked = (
+        "import sys; from cachedoctor.system import disk; "
+        "print(disk.same_file_system(*sys.argv[1:]))"
+    )
     script = 'mount --bind "$1" "$2" && exec "$3" -c "$4" "$1" "$2"'
     places = (str(tmp_path / "one"), str(tmp_path / "two"))
     done = subprocess.run(
