@@ -222,16 +222,15 @@ def test_a_closed_folder_on_the_way_is_unreadable_and_never_absent(
         (laid.folder / ".no_exist" / worlds.COMMIT).mkdir(parents=True)
         (laid.root / ".locks" / laid.folder.name).mkdir(parents=True)
     if layout == "documents":
-        below = ".cache/huggingface/download/openai_whisper-tiny"
-        (laid.folder.parent / below).mkdir(parents=True)
+        noted = ".cache/huggingface/download/openai_whisper-tiny"
+        (laid.folder.parent / noted).mkdir(parents=True)
     host = laid.host
     closed_answers(laid, host)  # what is imported late cannot be by another user
     for folder in sorted(set(laid.folders())):
         if folder.name == "project":
             continue  # that was named: it cannot be looked at
-        notes = any(
-            part in (".locks", ".no_exist", "trees", ".cache") for part in folder.parts[-6:]
-        ) and not laid.root.is_relative_to(folder)
+        below = folder.relative_to(laid.root).parts if folder.is_relative_to(laid.root) else ()
+        notes = not {".locks", ".no_exist", "trees", ".cache"}.isdisjoint(below)
         mode = folder.stat().st_mode & 0o7777
         folder.chmod(0o700)
         answers = places.as_nobody(lambda: closed_answers(laid, host))
