@@ -20,6 +20,7 @@ from cachedoctor.cli.options import (
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
+    from cachedoctor.cli.options import Pairs
     from cachedoctor.planning import Plan
     from cachedoctor.question import Question
     from cachedoctor.staging import Network
@@ -50,7 +51,7 @@ def command(
     dry_run: bool,
     yes: bool,
     offline: bool,
-    mirror: tuple[str, ...],
+    mirror: Pairs,
     host: Host,
     verbose: bool,
     quiet: bool,
@@ -113,7 +114,7 @@ def command(
     context.exit(4 if outcome.left else int(undone))
 
 
-def _network(host: Host, *, offline: bool, mirror: tuple[str, ...], quiet: bool) -> Network:
+def _network(host: Host, *, offline: bool, mirror: Pairs, quiet: bool) -> Network:
     from cachedoctor.cli import console
     from cachedoctor.fetch import Mirrors
     from cachedoctor.staging import Network

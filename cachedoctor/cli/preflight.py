@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cachedoctor.cli import offers
 from cachedoctor.cli.options import ci_output_options, lock_option, look_options, model_options
+from cachedoctor.cli.parameters import ENGINE
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command(name="preflight", short_help="Will this engine load this model, now, offline?")
-@click.argument("engine", required=False, shell_complete=offers.engines)
+@click.argument("engine", required=False, type=ENGINE)
 @model_options
 @lock_option
 @look_options

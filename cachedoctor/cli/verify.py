@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import click
@@ -14,11 +13,12 @@ from cachedoctor.cli.options import (
     lock_option,
     look_options,
     mirrors,
-    seconds,
 )
+from cachedoctor.cli.parameters import AGE, PAIR, RATE
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
+    from cachedoctor.cli.options import Pairs
     from cachedoctor.lockfile import Lock
     from cachedoctor.staging import Network
 
@@ -29,13 +29,23 @@ if TYPE_CHECKING:
 )
 @click.option("--fresh", is_flag=True, help="Read everything, also what is remembered as right.")
 @click.option(
-    "--max-age", metavar="AGE", help="Read again what was read longer ago: 30d, 12h, 45m, 90s."
+    "--max-age",
+    metavar="AGE",
+    type=AGE,
+    help="Read again what was read longer ago: 30d, 12h, 45m, 90s.",
 )
 @click.option("--online", is_flag=True, help="Ask the hub about what nothing here is known of.")
 @click.option(
-    "--mirror", "mirror", metavar="hub=URL", multiple=True, help="Ask here instead of the hub."
+    "--mirror",
+    "mirror",
+    metavar="hub=URL",
+    multiple=True,
+    type=PAIR,
+    help="Ask here instead of the hub.",
 )
-@click.option("--max-rate", metavar="RATE", help="Read no faster: 50M or 1G bytes a second.")
+@click.option(
+    "--max-rate", metavar="RATE", type=RATE, help="Read no faster: 50M or 1G bytes a second."
+)
 @lock_option
 @look_options
 @ci_output_options
@@ -43,10 +53,10 @@ def command(
     words: tuple[str, ...],
     lock: str | None,
     fresh: bool,
-    max_age: str | None,
-    max_rate: str | None,
+    max_age: int | None,
+    max_rate: int | None,
     online: bool,
-    mirror: tuple[str, ...],
+    mirror: Pairs,
     host: Host,
     verbose: bool,
     quiet: bool,
@@ -81,13 +91,13 @@ def command(
         lock=_lock(lock),
         deep=True,
         fresh=fresh,
-        max_age_s=seconds(max_age) if max_age else None,
+        max_age_s=max_age,
     )
     report = doctor.answer(
         question,
         network=_network(host, mirror) if online else None,
         cure_notes=verbose or format_ == "json",
-        progress=verification.Throttled(shown, _rate(max_rate)) if max_rate else shown,
+        progress=verification.Throttled(shown, max_rate) if max_rate else shown,
     )
     if lock:
         from cachedoctor import planning
@@ -129,17 +139,8 @@ def _lock(path: str | None) -> Lock | None:
     return locking.read(path)
 
 
-def _network(host: Host, mirror: tuple[str, ...]) -> Network:
+def _network(host: Host, mirror: Pairs) -> Network:
     from cachedoctor.fetch import Mirrors
     from cachedoctor.staging import Network
 
     return Network(host, mirrors=Mirrors(**mirrors(mirror)))
-
-
-def _rate(text: str) -> int:
-    from cachedoctor.errors import UsageError
-
-    found = re.fullmatch(r"([1-9]\d*)([KMG])", text)
-    if found is None:
-        raise UsageError(f"no rate: `{text}`", hint="write 500K, 50M or 1G, in bytes a second")
-    return int(found[1]) << {"K": 10, "M": 20, "G": 30}[found[2]]

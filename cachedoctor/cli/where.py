@@ -6,13 +6,13 @@ import os
 
 import click
 
-from cachedoctor.cli import offers
 from cachedoctor.cli.options import look_options, model_options, output_options
+from cachedoctor.cli.parameters import ENGINE
 from cachedoctor.host import Host
 
 
 @click.command(name="where", short_help="A path, for scripts.")
-@click.argument("name", metavar="ENGINE", shell_complete=offers.engines)
+@click.argument("name", metavar="ENGINE", type=ENGINE)
 @model_options
 @look_options
 @output_options
