@@ -6,8 +6,8 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from cachedoctor.locators import digest_of
-from cachedoctor.locators.hub_cache import HubListing
+from cachedoctor.locators import digest_of, listed
+from cachedoctor.locators.hub_cache import HubCache
 from cachedoctor.vocabulary import Artifact, Evidence, State
 
 if TYPE_CHECKING:
@@ -49,11 +49,12 @@ def repeated(repository: Repository, revisions: Sequence[Entry]) -> dict[str, Ar
 def blobs_beside(seen: Examination) -> Iterator[tuple[tuple[Entry, ...], str, Artifact, Artifact]]:
     """Yield revisions, digest, blob and the file that repeats it, of every repository."""
     for root in seen.survey.roots:
-        if not isinstance(root.listing, HubListing):
+        hub = listed(HubCache, root)
+        if hub is None:
             continue
         revisions = seen.revisions(root)
-        for folder, unlinked in root.listing.unlinked.items():
-            repository, mine = root.listing.repositories[folder], revisions.get(folder, ())
+        for folder, unlinked in hub.unlinked.items():
+            repository, mine = hub.repositories[folder], revisions.get(folder, ())
             for name, twin in repeated(repository, mine).items():
                 look = repository.blobs[name]
                 if name in unlinked and look.stamp:
