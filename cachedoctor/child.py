@@ -73,7 +73,7 @@ def run(
         _end(process)
         with contextlib.suppress(BrokenPipeError):
             process.stdin.close()
-        _leave(readers, (process.stdout, process.stderr))
+        _leave(readers)
     code = process.returncode
     return Result(code, bytes(output), bytes(errors), -code if code < 0 else None, timed_out)
 
@@ -163,19 +163,17 @@ class Talk:
             return
         self._ended = True
         _end(self._process)
-        stdin, stdout, stderr = self._process.stdin, self._process.stdout, self._process.stderr
-        assert stdin is not None
-        assert stdout is not None
-        assert stderr is not None
+        assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError, ValueError):
-            stdin.close()
-        _leave(self._readers, (stdout, stderr))
+            self._process.stdin.close()
+        _leave(self._readers)
 
     def _listen(self) -> None:
-        """Hand on each line; at the end, that it ended."""
+        """Hand on each line; at the end, that it ended; and close the pipe."""
         pipe = self._process.stdout
-        with contextlib.suppress(ValueError, OSError):
-            while pipe is not None and (line := pipe.readline(OUTPUT_LIMIT_BYTES)):
+        assert pipe is not None
+        with contextlib.suppress(ValueError, OSError), pipe:
+            while line := pipe.readline(OUTPUT_LIMIT_BYTES):
                 self._lines.put(line)
         self._lines.put(None)
 
@@ -215,24 +213,20 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait(_GRACE_S)
 
 
-def _leave(readers: Sequence[threading.Thread], pipes: Sequence[IO[bytes]]) -> None:
+def _leave(readers: Sequence[threading.Thread]) -> None:
     """Take the last words, and give a pipe up that somebody outside the group holds open.
 
-    Closing one that is being read would wait for its reader, who waits for ever; the thread and its
-    descriptor are left until that somebody ends.
+    Closing one that is being read would wait for its reader, who waits for ever: each reader closes
+    its own, when that somebody ends.
     """
     deadline = time.monotonic() + _LAST_WORDS_S
     for reader in readers:
         reader.join(max(0.0, deadline - time.monotonic()))
-    for reader, pipe in zip(readers, pipes, strict=True):
-        if not reader.is_alive():
-            with contextlib.suppress(BrokenPipeError, ValueError):
-                pipe.close()
 
 
 def _drain(pipe: IO[bytes], kept: bytearray, tail: bool) -> None:
-    """Read a pipe to its end, keeping the first bytes or the last."""
-    with contextlib.suppress(ValueError, OSError):
+    """Read a pipe to its end, keeping the first bytes or the last, and close it."""
+    with contextlib.suppress(ValueError, OSError), pipe:
         while chunk := pipe.read1(65536):  # type: ignore[attr-defined]
             if tail:
                 kept += chunk

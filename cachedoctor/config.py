@@ -64,6 +64,8 @@ def read(folder: str, *, home: str, confined: bool) -> Config:
     is not read; the answer says why.
     """
     path = os.path.join(folder, NAME)
+    if not os.path.lexists(path):  # or the folder is closed to this user, so not a folder of theirs
+        return Config()
     try:
         with untrusted.open_regular(path) as file:
             if not confined and (why := _not_own(os.fstat(file.fileno()))):
@@ -96,17 +98,9 @@ def read(folder: str, *, home: str, confined: bool) -> Config:
     lines = {name: said.at(name, 0, "engines") for name in versions}
     if not confined:
         return Config(places, versions, lines)
-    given = (("[engines]", versions), ("keep", keep))
-    return Config(
-        places,
-        {},
-        lines,
-        tuple(
-            (path, f"`{key}` of a project does not count; write it into your own `{NAME}`")
-            for key, value in given
-            if value
-        ),
-    )
+    given = [key for key, value in (("`[engines]`", versions), ("`keep`", keep)) if value]
+    why = f"{' and '.join(given)} of a project: not counted; write it into your own `{NAME}`"
+    return Config(places, {}, lines, ((path, why),) if given else ())
 
 
 def _versions(versions: object, said: Lines) -> dict[str, str]:

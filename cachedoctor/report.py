@@ -148,7 +148,7 @@ def _table(report: Report, engines: Sequence[str]) -> Iterator[str]:
     width = max((len(name) for name in names), default=0)
     listed = {
         key: textwrap.wrap(
-            "  ".join(_marked(marks[key])),
+            "  ".join(map(printable, _marked(marks[key]))),
             _MODELS_WIDTH,
             break_on_hyphens=False,
         )

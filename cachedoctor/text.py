@@ -52,6 +52,18 @@ def printable(text: str) -> str:
     return "".join(shown)
 
 
+def line(text: str) -> str:
+    """Return one line that neither a terminal nor the log of a build takes for a command.
+
+    Source: GitHub's runner, `ActionCommand.cs`: `::` after blanks, `##[` anywhere in a line.
+    """
+    shown = printable(text)
+    begun = shown.lstrip()
+    if begun.startswith("::"):
+        shown = f"{shown[: len(shown) - len(begun)]}\\x3a{begun[1:]}"
+    return shown.replace("##[", "##\\x5b")
+
+
 def plural(count: int, noun: str) -> str:
     """Return a count and its noun."""
     many = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"

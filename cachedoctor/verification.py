@@ -148,15 +148,13 @@ def read(
                 digests[item.path] = found
                 stamp = notable[item.path][0].stamp
             else:
-                right = item.name in found.values()
                 stamp = by_folder[item.folder][0].stamp_of(item.name)
-                _mark(by_folder[item.folder], item.name, right=right, remembered=False)
-                if not right:
-                    digests[item.path] = {**digests.get(item.path, {}), **found}
-                    if digest.GIT_SHA1 in item.algorithms:  # the name may be a plain SHA-1
-                        again.append(item._replace(algorithms=frozenset((digest.SHA1,))))
+                if not _is_named(item, found, digests, again):
+                    _mark(by_folder[item.folder], item.name, right=False, remembered=False)
+                elif item.path not in digests:
+                    _mark(by_folder[item.folder], item.name, right=True, remembered=False)
             if stamp:
-                done.append(Measured(item.path, stamp, found, began_ns))
+                done.append(Measured(item.path, stamp, digests.get(item.path, found), began_ns))
             if len(done) >= _WRITTEN_AT_ONCE:
                 ledger.remember(done)
                 done.clear()
@@ -165,6 +163,27 @@ def read(
         ledger.remember(done)
         ledger.forget_gone()
     return Contents(digests, remembered, errors)
+
+
+def _is_named(
+    item: Work,
+    found: Mapping[str, str],
+    digests: dict[str, Mapping[str, str]],
+    again: list[Work],
+) -> bool:
+    """Say whether a plain file's name is its digest; keep those of one that is doubted.
+
+    A name that is not git's SHA-1 may be a plain one, so that it is read again.
+    """
+    from cachedoctor import digest
+
+    doubted = item.path in digests
+    if item.name in found.values() and not doubted:
+        return True
+    digests[item.path] = {**digests.get(item.path, {}), **found}
+    if digest.GIT_SHA1 in item.algorithms:
+        again.append(item._replace(algorithms=frozenset((digest.SHA1,))))
+    return doubted
 
 
 def _all_of(

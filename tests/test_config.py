@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachedoctor import config, doctor, preflight
+from cachedoctor import config, doctor, ensure, preflight
 from cachedoctor.errors import UsageError
 from cachedoctor.host import Host
 from cachedoctor.vocabulary import Status
@@ -281,3 +281,42 @@ def test_a_usual_place_stays_everybodys_when_it_is_given_to_one(project: Path) -
     assert found(project) == usual
     write(project, '[[locator]]\nkind = "hub-cache"\npath = "models"\nengine = "mlx-whisper"\n')
     assert found(project) == usual
+
+
+def test_a_projects_versions_do_not_count_and_it_is_said(project: Path) -> None:
+    """Nor what it wants to keep: a note."""
+    write(project, 'keep = ["x"]\n[engines]\nfluidaudio = "0.13.2"\n')
+    host = Host.look(project=str(project))
+    assert host.engine_versions == {}
+    said = [f for f in doctor.scan(host).findings if f.code == "CD411"]
+    assert [f.severity.value for f in said] == ["note"]
+    assert "`[engines]` and `keep`" in said[0].message
+
+
+@pytest.mark.parametrize("how", ["link", "pipe", "folder", "open to others", "somebody else's"])
+def test_an_own_file_that_may_be_somebody_elses_stops_changes(how: str, project: Path) -> None:
+    """Looking says so and goes on without it; what changes anything ends with exit code 2."""
+    path = write(user_folder(), '[engines]\nfluidaudio = "0.13.2"\n')
+    if how in ("link", "pipe", "folder"):
+        path.rename(project / "elsewhere")
+        if how == "link":
+            path.symlink_to(project / "elsewhere")
+        elif how == "pipe":
+            os.mkfifo(path)
+        else:
+            path.mkdir()
+    elif how == "open to others":
+        path.chmod(0o666)
+    elif os.geteuid():
+        pytest.skip("only root can give a file away")
+    else:
+        os.chown(path, 65534, 65534)
+    looked = scan()
+    assert looked.code == 0, looked.errors
+    assert looked.codes == ["CD411"]
+    for command in (("fix", "--dry-run"), ("undo",), ("quarantine", "list")):
+        ended = cachedoctor(*command)
+        assert ended.code == 2, ended.output + ended.errors
+        assert "is not read" in ended.errors
+    with pytest.raises(UsageError, match="is not read"):
+        ensure("faster-whisper", allow=lambda _: True, size="tiny")

@@ -166,7 +166,8 @@ def _json(host: Host, result: Result, changes: Comparison | None) -> str:
 
 def _write(path: str, host: Host, result: Result, changes: Comparison | None) -> None:
     """Write a file whole, or not at all."""
-    from cachedoctor import bench_chart, bench_report, disk
+    from cachedoctor import bench_chart, bench_report
+    from cachedoctor.cli import console
     from cachedoctor.errors import CacheDoctorError
 
     ending = os.path.splitext(path)[1]
@@ -180,7 +181,7 @@ def _write(path: str, host: Host, result: Result, changes: Comparison | None) ->
         click.echo(f"`{path}` is not written: there is nothing to draw", err=True)
         return
     try:
-        disk.write(os.path.abspath(path), data)
+        console.write_whole(path, data)
     except OSError as error:
         raise CacheDoctorError(f"`{path}` could not be written: {error.strerror}") from error
 

@@ -73,7 +73,7 @@ def command(
     from cachedoctor import lockfile, locking
     from cachedoctor.cli import console
     from cachedoctor.errors import UsageError
-    from cachedoctor.text import plural
+    from cachedoctor.text import line, plural
     from cachedoctor.version import VERSION
 
     if check:
@@ -103,19 +103,20 @@ def command(
     elif not quiet:
         files = sum(len(model.files) for model in models)
         counted = f"{plural(len(models), 'model')}, {plural(files, 'file')}"
-        click.echo(f"{counted}: {os.path.abspath(output)}")
+        click.echo(line(f"{counted}: {os.path.abspath(output)}"))
     for one in () if quiet else found:
         name = f"{one.model.engine} {one.model.name}"
         if one.online:
             click.echo(f"{name}: from the hub's listing; nothing was read", err=True)
         if one.unproven:
             names = ", ".join(one.unproven)
-            click.echo(f"{name}: locked as they are, nothing proves them: {names}", err=True)
+            told = f"{name}: locked as they are, nothing proves them: {names}"
+            click.echo(line(told), err=True)
 
 
 def _check(paths: tuple[str, ...], host: Host, *, quiet: bool, format_: str) -> None:
     from cachedoctor import locking
-    from cachedoctor.text import plural, printable
+    from cachedoctor.text import line, plural
 
     locks = [locking.read(path) for path in paths]
     if format_ == "json":
@@ -125,15 +126,15 @@ def _check(paths: tuple[str, ...], host: Host, *, quiet: bool, format_: str) -> 
     for lock in () if quiet or format_ == "json" else locks:
         files = sum(len(model.files) for model in lock.models)
         counted = f"{plural(len(lock.models), 'model')}, {plural(files, 'file')}"
-        click.echo(f"{printable(lock.path)}: {counted}")
+        click.echo(line(f"{lock.path}: {counted}"))
 
 
 def _write(path: str, text: str) -> None:
+    from cachedoctor.cli import console
     from cachedoctor.errors import CannotLookError
 
     try:
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
+        console.write_whole(path, text.encode())
     except OSError as error:
         raise CannotLookError(f"`{path}` cannot be written: {error.strerror}") from error
 

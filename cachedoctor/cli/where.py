@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 
 import click
 
 from cachedoctor.cli.options import look_options, model_options, output_options
 from cachedoctor.cli.parameters import ENGINE
 from cachedoctor.host import Host
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # a path is for other programs, as its bytes are
 
 
 @click.command(name="where", short_help="A path, for scripts.")
@@ -71,4 +74,4 @@ def command(
         click.echo(record.dumps({**record.head(host), "where": {"engine": name, "paths": shown}}))
     elif not quiet:
         for path in paths:
-            click.echo(os.fsencode(path))
+            click.echo(os.fsencode(printable(path) if _CONTROL.search(path) else path))
