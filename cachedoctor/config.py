@@ -43,6 +43,7 @@ class Place(NamedTuple):
     engine: str  # empty for every engine that uses the layout
     said_by: str  # file and line, for errors
     only: frozenset[str] | None = None  # the names to list there, where a path was named
+    by_path: bool = False  # named on the command line, so that no later command knows it
 
 
 class Config(NamedTuple):

@@ -220,7 +220,8 @@ def as_nobody(home: Path, *arguments: str) -> Ended:
         if os.geteuid() == 0:
             os.setgid(NOBODY)
             os.setuid(NOBODY)
-        os.environ.update(HOME=str(home), XDG_STATE_HOME=str(home / "state"))
+        own = {name: str(home / name.lower()) for name in ("XDG_STATE_HOME", "XDG_CONFIG_HOME")}
+        os.environ.update(HOME=str(home), **own)
         os.chdir("/")
         sys.argv = ["cachedoctor", *arguments]
         code = 70

@@ -365,7 +365,7 @@ FAULTS: dict[str, tuple[Callable[[World], object], list[str], bool, bool]] = {
     "a link leads out of the cache": (
         lambda w: (unlink(w.snapshot / "config.json"),
                    (w.snapshot / "config.json").symlink_to("/etc/passwd")),
-        ["CD203", "CD406"], False, False,
+        ["CD202"], False, False,
     ),
     "links lead to a cache that is gone": (
         lambda w: relink(w, "/gone/hub/models--x/blobs"), ["CD103"] * 4, False, True,

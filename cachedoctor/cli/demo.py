@@ -35,11 +35,13 @@ def command(folder: str | None) -> None:
         ("A Mac's home with two engines' models, all hurt. What is wrong with them?", ["scan"]),
         (
             "What can be done? Nothing here needs the network.",
-            ["fix", "--waste", "--dry-run"],
+            ["fix", "--dry-run"],
         ),
-        ("Do it.", ["fix", "--waste", "--yes", "--offline"]),
+        ("Do it.", ["fix", "--yes", "--offline"]),
+        ("And set aside what only takes up room.", ["fix", "--waste", "--yes", "--offline"]),
         ("Look again.", ["scan"]),
-        ("And now as it was before.", ["undo"]),
+        ("And now as it was before: one fix after the other.", ["undo"]),
+        ("The other one.", ["undo"]),
     )
     environment = {**os.environ, "NO_COLOR": "1"} if not sys.stdout.isatty() else dict(os.environ)
     for words, arguments in story:

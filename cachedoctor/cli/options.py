@@ -187,14 +187,13 @@ def engines_and_paths(words: tuple[str, ...]) -> tuple[list[str], list[str]]:
     Raises `CannotLookError` for a path at which nothing is.
     """
     from cachedoctor import engines
-    from cachedoctor.errors import CannotLookError
+    from cachedoctor.doctor import named
 
     names, paths = [], []
     for word in words:
         if word not in engines.names() and (os.sep in word or os.path.lexists(word)):
             path = os.path.expanduser(word)
-            if not os.path.lexists(path) and os.path.isdir(os.path.dirname(path) or "."):
-                raise CannotLookError(f"nothing is at `{path}`")
+            named.require_readable(os.path.abspath(path))
             paths.append(path)
         else:
             names.append(engines.find(word).name)

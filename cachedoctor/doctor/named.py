@@ -39,7 +39,10 @@ def with_paths(host: Host, paths: Sequence[str]) -> Host:
         full = host.absolute(path)
         require_readable(full)
         real = os.path.realpath(full)
-        added += [Place(kind, root, "", _SAID_BY, only) for kind, root, only in layouts_at(real)]
+        added += [
+            Place(kind, root, "", _SAID_BY, only, by_path=True)
+            for kind, root, only in layouts_at(real)
+        ]
     return host._replace(places=(*host.places, *dict.fromkeys(added)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING
 
 from cachedoctor import engines, formats, locators
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from cachedoctor.locators import Layout, Way, Ways
     from cachedoctor.lockfile import Lock
     from cachedoctor.vocabulary import Claim, Digest, Entry
+
+
+_NOWHERE = "/nowhere"
+_MOVES = re.compile("HF_|HUGGINGFACE_|XDG_|TRANSFORMERS_|PARAKEET_|TORCH_|WHISPER_")
 
 
 def look(
@@ -64,11 +69,10 @@ def closed_named(host: Host, layouts: Collection[str]) -> tuple[str, str] | None
     Named is what a variable or a configuration file says; the usual places are not.
     """
     ways = locators.Ways()
-    usual = host._replace(environment={}, places=())
     for locator in map(locators.find, layouts):
-        unnamed = set(locator.roots(usual))
+        named = _named(locator, host)
         for path, way in _places(locator, host, ways):
-            if path in unnamed:
+            if not {path, os.path.realpath(path)} & named:
                 continue
             if way.closed:
                 return way.closed, way.why
@@ -79,6 +83,17 @@ def closed_named(host: Host, layouts: Collection[str]) -> tuple[str, str] | None
             except OSError as error:
                 return way.real, locators.reason(error)
     return None
+
+
+def _named(locator: Layout, host: Host) -> set[str]:
+    """Return the roots that a variable or a configuration file names."""
+    roots = set(locator.roots(host))
+    found = {place.path for place in host.places if place.kind == locator.name}
+    for name in host.environment:
+        if _MOVES.match(name):
+            other = host._replace(environment={**host.environment, name: _NOWHERE})
+            found |= roots.difference(locator.roots(other))
+    return found | set(map(os.path.realpath, found))
 
 
 def _barred(locator: Layout, path: str, way: Way, chosen: Sequence[Engine]) -> Root:

@@ -274,7 +274,8 @@ def look(path: str, root: str) -> Look:
         except (FileNotFoundError, NotADirectoryError):
             aim = os.path.normpath(os.path.join(os.path.dirname(path), target))
             # what a broken link names outside is no place for a repair to write to
-            if inside(aim, root) or os.path.isdir(os.path.dirname(aim)):
+            away = os.path.isabs(target) and not os.path.isdir(os.path.dirname(aim))
+            if inside(aim, root) or not away:
                 return Look(State.DANGLING, aim if inside(aim, root) else path, None, target)
             return Look(State.GONE, path, None, target)
         status = os.stat(real)

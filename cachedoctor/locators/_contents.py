@@ -22,6 +22,7 @@ from cachedoctor.locators import (
     BOOKS,
     Leftover,
     Metadata,
+    Ways,
     digest_of,
     evicted,
     inside,
@@ -41,7 +42,8 @@ BUNDLES = (".mlmodelc", ".mlpackage")
 _PARTIAL = (".partial", ".partial.etag", ".download", ".downloading")
 _INCOMPLETE = re.compile(r"(.+)\.([0-9a-f]{40}|[0-9a-f]{64})(?:\.[0-9a-f]{8})?\.incomplete")
 _METADATA_LIMIT_BYTES = 4096
-_NO_MODELS = (".cache", ".git", ".hg", ".svn")
+_NOTES = ".cache"
+_NO_MODELS = (_NOTES, ".git", ".hg", ".svn")
 
 
 def is_folder(entry: quietly.Listed) -> bool:
@@ -235,8 +237,9 @@ def books(folder: str, below: str = "") -> Books:
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
-            if os.path.lexists(here):  # else the folder above is closed, which is said there
-                closed.append((here, reason(error)))
+            shut = Ways().to(f"{here}/.").closed or here
+            if inside(shut, os.path.join(folder, _NOTES)):  # else the model's own folder is closed
+                closed.append((shut, reason(error)))
             continue
         for entry in entries:
             name = entry.path[len(start) + 1 :]

@@ -155,6 +155,8 @@ def _barred(repair: Repair) -> Repair | None:
         if not (locators.inside(real, root) or locators.inside(root, real)):
             return repairs.manual("repair-elsewhere", "cachedoctor", "fix", real)
         if not quietly.may(there, os.W_OK | os.X_OK):
+            if os.statvfs(there).f_flag & os.ST_RDONLY:
+                return repairs.manual("mount-writable", "mount", "-o", "remount,rw", there)
             return repairs.manual("allow-writing", "chmod", "u+w", there)
     return None
 

@@ -200,6 +200,8 @@ def _siblings(
         files = [a for a in mine if not a.bundle]
         if not files or any(a.state is not State.PRESENT for a in files):
             continue
+        if any(a.outside for a in mine) and not all(a.digest for a in files):
+            continue  # what lies outside of a cache is copied only by its digest
         if owner.name.endswith(".mlmodelc") and not _is_whole(os.path.join(other.path, prefix)):
             continue
         names = tuple((a.name[len(prefix) + 1 :], a.file) for a in files)

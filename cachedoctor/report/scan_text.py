@@ -7,6 +7,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from cachedoctor import locators, rules
+from cachedoctor.doctor import readiness
 from cachedoctor.doctor.footprint import held, held_everywhere, reclaimable
 from cachedoctor.findings import Finding, Safety, Severity
 from cachedoctor.text import WIDTH, plural, printable, size
@@ -86,7 +87,7 @@ def verdict_line(verdict: Verdict, host: Host) -> str:
 
 def summary_lines(report: Report) -> Iterator[str]:
     """Go through the closing lines: what was not checked, and the count."""
-    if not report.entries:
+    if not report.entries and not any(map(readiness.hidden, report.findings)):
         yield from ("", "no cache of a known engine is here")
     yield ""
     if report.question.deep:
@@ -101,16 +102,22 @@ def summary_lines(report: Report) -> Iterator[str]:
 
 def _engines_counted(report: Report) -> str:
     """Return how many engines have a model that is ready, and how many only broken ones."""
-    by_engine: dict[str, set[str]] = {}
-    for (users, _), models in _rows(report).items():
-        for engine in users:
-            by_engine.setdefault(engine, set()).update(_marks(models, report).values())
-    ready = sum(found != {"✗"} for found in by_engine.values())
-    broken = len(by_engine) - ready
-    words = [f"{plural(ready, 'engine')} ready"] if ready else []
-    words += (
-        [f"{broken} broken" if ready else f"{plural(broken, 'engine')} broken"] if broken else []
-    )
+    by_engine: dict[str, set[Status]] = {}
+    for (users, _), entries in _rows(report).items():
+        for asked in _models(entries).values():
+            for engine in users:
+                met = by_engine.setdefault(engine, set())
+                met.update(report.statuses[entry.id] for entry in asked)
+    ready = sum(Status.READY in met for met in by_engine.values())
+    rest = [met for met in by_engine.values() if Status.READY not in met]
+    broken = sum(not met.isdisjoint(_BROKEN) for met in rest)
+    unseen = sum(met == {Status.UNKNOWN} for met in rest)
+    words = [
+        f"{plural(count, 'engine')} {word}"
+        for count, word in ((ready, "ready"), (broken, "broken"), (unseen, "not to be seen"))
+        if count
+    ]
+    words[1:] = [word.replace("engines ", "").replace("engine ", "") for word in words[1:]]
     return f"{', '.join(words)}; " if words else ""
 
 
@@ -230,25 +237,29 @@ def _rows(report: Report) -> dict[tuple[tuple[str, ...], str], list[Entry]]:
     return rows
 
 
-def _marks(entries: Sequence[Entry], report: Report) -> dict[str, str]:
-    """Return a mark for each model: ✓ it loads, ! with a warning, ✗ it does not.
-
-    Of several revisions the one counts that a branch leads to.
-    """
+def _models(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+    """Return what is asked for by the name of each model: of revisions the one with a branch."""
     by_model: dict[str, list[Entry]] = {}
     for entry in entries:
         by_model.setdefault(entry.model or entry.name, []).append(entry)
+    return {
+        model: [entry for entry in mine if "main" in entry.refs] or mine
+        for model, mine in by_model.items()
+    }
+
+
+def _marks(entries: Sequence[Entry], report: Report) -> dict[str, str]:
+    """Return a mark for each model: ✓ it loads, ! with a warning, ✗ it does not."""
     found = {}
-    for model, mine in by_model.items():
-        asked = [entry for entry in mine if "main" in entry.refs] or mine
+    for model, asked in _models(entries).items():
         levels = {finding.severity for entry in asked for finding in report.of(entry)}
         loads = any(report.statuses[entry.id] in _LOADS for entry in asked)
-        clean = levels <= {Severity.NOTE}
-        found[model] = "✗" if not loads else "✓" if clean else "!"
+        found[model] = "✗" if not loads else "✓" if levels <= {Severity.NOTE} else "!"
     return found
 
 
-_LOADS = (Status.READY, Status.UNKNOWN, Status.IN_PROGRESS)
+_LOADS = (Status.READY, Status.IN_PROGRESS)
+_BROKEN = (Status.CORRUPT, Status.INCOMPLETE)
 
 
 def _marked(marks: Mapping[str, str]) -> list[str]:
@@ -286,7 +297,9 @@ def findings_lines(report: Report, *, verbose: bool) -> Iterator[str]:
         for finding in findings:
             yield from finding_lines(finding)
         engine = next(iter(findings[0].engines), "")
-        if any(repairable(finding) for finding in findings):
+        if entry is not None and _by_path(entry, report.host):
+            yield f"{_INDENT}hint: `fix` works on places that `cachedoctor.toml` names"
+        elif any(repairable(finding) for finding in findings):
             command = report.host.command("fix", *([engine] if engine else []))
             yield f"{_INDENT}hint: `{command}`{_cost(findings)}"
     notes = [f for f in report.findings if f.severity is Severity.NOTE and not _at_once(f)]
@@ -301,6 +314,13 @@ def findings_lines(report: Report, *, verbose: bool) -> Iterator[str]:
         yield ""
         yield from _by_code("notes", others)
         yield f"{_INDENT}`{report.host.command('scan', '-v')}` lists them"
+
+
+def _by_path(entry: Entry, host: Host) -> bool:
+    """Say whether an entry was only found because the path to it was named."""
+    mine = [p for p in host.places if (p.kind, p.path) == (entry.locator, entry.root)]
+    named = bool(mine) and all(place.by_path for place in mine)
+    return named and not locators.is_usual(entry, host)
 
 
 def _at_once(finding: Finding) -> bool:
