@@ -180,8 +180,8 @@ test_faults.cut(world, "model.bin")
 subprocess.run(["mount", "-o", "remount,ro", str(hub)], check=True)
 before = mine()
 assert codes() == ["CD201"]
-report = doctor.scan(host)
-shown = planning.plan(report, network=Network(host, offline=True))
+report = scanning.scan(host)
+shown = cures.plan(report, network=Network(host, offline=True))
 assert shown.cures == ()
 fix()
 assert mine() == before
