@@ -977,8 +977,8 @@ for name, lay in places.LAYOUTS.items():
     laid = lay(place / name)
     test_field.age(laid.home)
     before = test_field.access_times(laid.home)
-    test_field.doctor.scan(laid.host, deep=True, fresh=True)
-    test_field.doctor.scan(laid.host, paths=[str(laid.root)])
+    test_field.scanning.scan(laid.host, deep=True, fresh=True)
+    test_field.scanning.scan(laid.host, paths=[str(laid.root)])
     laid.verdict()
     assert test_field.access_times(laid.home) == before, name
     os.listdir(laid.root)

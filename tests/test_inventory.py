@@ -109,7 +109,7 @@ def test_info_names_places_and_what_moved_them(
     assert f"{tmp_path}/hf/hub" in text.output
     data = cachedoctor("info", "--json").data
     assert data["info"]["variables"]["HF_TOKEN"] == "set"
-    assert data["info"]["variables"]["HF_ENDPOINT"] == "https://…@mirror.test/hub"
+    assert data["info"]["variables"]["HF_ENDPOINT"] == "https://***@mirror.test/hub"
     assert data["info"]["hub_cache_moved_by"] == "HF_HOME"
     assert data["info"]["hub_cache"] == f"{tmp_path}/hf/hub"
     for name, path in data["info"]["bridges"].items():

@@ -40,7 +40,7 @@ def stage(need: Need, path: str, network: Network) -> dict[str, Digest]:
                 disk.remove_tree(path)
     raise RepairError(
         f"`{need.name}` could not be had: {'; '.join(failures)}",
-        hint="name an engine or a code to repair the rest",
+        hint="nothing was changed; name an engine or a code to repair the rest",
     )
 
 

@@ -65,7 +65,7 @@ def check(repair: Repair, place: str, roots: Sequence[str]) -> None:
         for proof in need.proofs:
             _proof(proof)
         for source in need.sources:
-            _source(source, (*roots, *([repair.root] if repair.root else ()), place))
+            _source(source, need, (*roots, *([repair.root] if repair.root else ()), place))
     names = {need.name for need in repair.needs}
     for step in repair.steps:
         _step(step, repair.root, names)
@@ -176,12 +176,16 @@ def check_digest(digest: Digest) -> None:
         raise DefectError("digest")
 
 
-def _source(source: Source, folders: Sequence[str]) -> None:
+def _source(source: Source, need: Need, folders: Sequence[str]) -> None:
     match source:
         case LocalCopy(files=files, proofs=proofs):
+            # a digest is known beforehand: whatever lies there, nothing else can come of it
+            told = {proof.name for proof in (*need.proofs, *proofs) if proof.digest}
             for name, origin in files:
                 if name:
                     relative(name)
+                if name in told and os.path.normpath(origin) == origin and os.path.isabs(origin):
+                    continue
                 inside(origin, folders)
             for proof in proofs:
                 _proof(proof)
