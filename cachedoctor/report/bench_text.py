@@ -80,7 +80,7 @@ def bench_lines(
         f"{settings.threads} of {plural(machine.cores, 'core')} · "
         f"{runs}{order if len(result.rows) > 1 else ''}"
     )
-    yield from textwrap.wrap(how, WIDTH)
+    yield how
     if result.rows:
         yield ""
         yield from _table(result, bars=bars)
