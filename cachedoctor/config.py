@@ -1,6 +1,8 @@
 """`cachedoctor.toml`: places that we would not look in by ourselves, and versions of engines.
 
 ```
+keep = ["whisper.cpp:small"]  # never chosen for removal; counts in the user's own file alone
+
 [[locator]]
 kind = "hub-cache"            # a layout, as `cachedoctor info` lists them
 path = "models"               # from this file's folder; `~` is the home that is looked at
@@ -18,6 +20,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor.errors import UsageError
@@ -46,6 +49,7 @@ class Config(NamedTuple):
     places: tuple[Place, ...] = ()
     engine_versions: Mapping[str, str] = {}
     said_by: Mapping[str, str] = {}  # file and line of each engine's version, for errors
+    keep: tuple[tuple[str, str], ...] = ()  # name, and its file and line, for errors
 
 
 def read(folder: str, *, home: str, confined: bool) -> Config:
@@ -55,7 +59,7 @@ def read(folder: str, *, home: str, confined: bool) -> Config:
     line and the key.
     """
     path = os.path.join(folder, NAME)
-    if not os.path.isfile(path):
+    if not _is_there(path):
         return Config()
     import tomllib
 
@@ -75,8 +79,8 @@ def read(folder: str, *, home: str, confined: bool) -> Config:
         raise UsageError(f"`{path}` cannot be understood: {error}") from error
     said = Lines(path, text)
     for key in raw:
-        if key not in ("locator", "engines"):
-            raise said.wrong(key, "is not known; there are `[[locator]]` and `[engines]`")
+        if key not in ("locator", "engines", "keep"):
+            raise said.wrong(key, "is not known; there are `[[locator]]`, `[engines]` and `keep`")
     rows = raw.get("locator", [])
     if not isinstance(rows, list):
         raise said.wrong("locator", "is one table; write `[[locator]]`")
@@ -91,7 +95,28 @@ def read(folder: str, *, home: str, confined: bool) -> Config:
         if not isinstance(version, str) or not _VERSION.fullmatch(version):
             why = f'must be a version such as "0.15.5", not {version!r}'
             raise said.wrong(name, why, 0, "engines")
-    return Config(places, versions, {name: said.at(name, 0, "engines") for name in versions})
+    keep = raw.get("keep", [])
+    if not isinstance(keep, list) or not all(isinstance(name, str) and name for name in keep):
+        raise said.wrong("keep", 'is no list of names; write `keep = ["whisper.cpp:small"]`')
+    return Config(
+        places,
+        versions,
+        {name: said.at(name, 0, "engines") for name in versions},
+        () if confined else tuple((name, said.at("keep")) for name in keep),
+    )
+
+
+def _is_there(path: str) -> bool:
+    """Say whether there is such a file; raises `UsageError` where that cannot be seen.
+
+    What a file that cannot be seen protects would be lost without a word.
+    """
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise UsageError(f"`{path}` cannot be read: {error.strerror}") from error
 
 
 def _place(

@@ -38,6 +38,7 @@ class Host(NamedTuple):
     places: tuple[config.Place, ...] = ()  # that `cachedoctor.toml` adds
     pythons: Mapping[str, str] = {}  # the interpreter that has an engine, where it was named
     said_by: Mapping[str, str] = {}  # file and line of an engine's version, for errors
+    keep: tuple[tuple[str, str], ...] = ()  # names that are never chosen for removal; file and line
 
     @classmethod
     def look(
@@ -95,6 +96,7 @@ class Host(NamedTuple):
             places=tuple(added for one in said for added in one.places),
             pythons=pythons or {},
             said_by={name: line for one in reversed(said) for name, line in one.said_by.items()},
+            keep=tuple(row for one in said for row in one.keep),
         )
 
     def expand(self, value: str) -> str:
