@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shlex
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import doctor, engines, readiness
+from cachedoctor import doctor, engines, readiness, usage
 from cachedoctor.errors import UsageError
 from cachedoctor.host import Host
 from cachedoctor.rules import machine
@@ -81,6 +82,8 @@ def preflight(
     if locked and answer.entry is None and locked.revision:
         answer = answer._replace(why=f"not there at the locked revision {locked.revision[:12]}")
     entry = next((e for e in report.entries if e.id == answer.entry), None)
+    if entry is not None:
+        usage.remember(here.state, usage.ASKED, (entry.path,), time.time())
     finding: Finding | None = None
     if entry is not None and not answer.ready:
         finding = next((f for f in report.of(entry) if f.code == answer.code), None)

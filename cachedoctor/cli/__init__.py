@@ -24,6 +24,8 @@ COMMANDS = (
     "remove",
     "prune",
     "free",
+    "ensure",
+    "pull",
     "preflight",
     "where",
     "engines",

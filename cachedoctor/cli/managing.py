@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
 
 import click
 
+from cachedoctor.cli.options import mirrors
+from cachedoctor.text import size
+
 if TYPE_CHECKING:
     from cachedoctor.changes import Change
     from cachedoctor.doctor import Report
+    from cachedoctor.host import Host
+    from cachedoctor.verdict import Verdict
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,6 +32,74 @@ def change_options(command: Callable[P, R]) -> Callable[P, R]:
     ):
         command = option(command)
     return command
+
+
+def bring_options(command: Callable[P, R]) -> Callable[P, R]:
+    """Give a command the options of what makes models ready."""
+    for option in (
+        click.option("--yes", is_flag=True, help="Apply the plan, downloads included."),
+        click.option("--dry-run", is_flag=True, help="Show the plan and stop."),
+        click.option(
+            "--max-download", metavar="SIZE", help="Without a question, where it is no more."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def bring(
+    questions: tuple[str, ...],
+    host: Host,
+    *,
+    lock: str | None,
+    limit: str | None,
+    dry_run: bool,
+    yes: bool,
+    offline: bool,
+    mirror: tuple[str, ...],
+    quiet: bool,
+    format_: str,
+    err: bool,
+) -> tuple[Verdict, ...]:
+    """Make models ready, asked once, and return the verdicts; ends with 1 where one is not."""
+    from cachedoctor import amounts, bringing, locking, record, repair_report, report
+    from cachedoctor.cli import console
+    from cachedoctor.fetch import Mirrors
+    from cachedoctor.staging import Network
+
+    most = amounts.size_of(limit) if limit else None
+    wanted = bringing.wanted(questions, locking.read(lock) if lock else None)
+    given = Mirrors(**mirrors(mirror))
+    network = Network(host, offline, given, console.progress(quiet=quiet))
+    proposals = bringing.propose(wanted, network)
+    plans = [(one.plan, one.report) for one in proposals if one.plan and one.report]
+    show = not quiet and format_ == "text"
+    if show:
+        for plan, found in plans:
+            for line in repair_report.plan_lines(plan, found):
+                click.echo(line, err=err)
+    cost = sum(plan.fetch_bytes for plan, _ in plans)
+    known = all(plan.fetch_bytes or not plan.fetches for plan, _ in plans)
+    within = most is not None and known and cost <= most
+    context = click.get_current_context()
+    verdicts = tuple(one.verdict for one in proposals)
+    agreed = not plans or yes or within
+    if not dry_run and not agreed and show:
+        agreed = _asked(f"Fetch {size(cost)}?" if cost else "Apply these repairs?")
+    if agreed and not dry_run:
+        verdicts = bringing.carry_out(proposals, network) if plans else verdicts
+    elif plans and not dry_run and show:
+        over = f"more than {limit}; " if most is not None else ""
+        click.echo(f"{over}nothing was changed; `--yes` applies this plan", err=True)
+    if format_ == "json":
+        body = record.verdicts_json(verdicts, host, many=True)
+        click.echo(record.dumps(body), err=err)
+    elif show:
+        for verdict in verdicts:
+            click.echo(report.verdict_line(verdict, host), err=err)
+    if not dry_run and not all(verdict.ready for verdict in verdicts):
+        context.exit(1)
+    return verdicts
 
 
 def finish(
