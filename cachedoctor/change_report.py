@@ -32,7 +32,7 @@ def change_lines(change: Change, host: Host, *, verbose: bool = False) -> Iterat
         if rest:
             yield f"stays   {rest} more; `-v` lists them"
     if not change.choices:
-        yield f"nothing to {'remove' if change.verb == 'remove' else 'free'}"
+        yield f"nothing to {change.verb}"
         return
     yield ""
     yield _total(change)
@@ -41,6 +41,8 @@ def change_lines(change: Change, host: Host, *, verbose: bool = False) -> Iterat
 def question(change: Change, *, delete: bool) -> str:
     """Return the one question that is asked."""
     things = plural(len(change.choices), "thing")
+    if change.verb == "unpack":
+        return f"Unpack {plural(len(change.choices), 'model')}, {size(change.bytes)}?"
     if delete:
         return f"Delete {things}, {size(change.bytes)}, for good?"
     return f"Set {things} aside, {size(change.bytes)}?"
@@ -60,12 +62,18 @@ def outcome_lines(
         did = f", {size(freed_bytes)} measured" if freed_bytes is not None else ""
         yield f"✓ deleted; {size(change.bytes)} should be free{did}"
         return
+    if change.verb == "unpack":
+        yield f"✓ in place and proven · taken back with `cachedoctor undo{host.options}`"
+        return
     empty, undo = f"cachedoctor quarantine empty{host.options}", f"cachedoctor undo{host.options}"
     yield f"✓ set aside; {size(change.bytes)} free after `{empty}` · back with `{undo}`"
 
 
 def _choice(choice: Choice, change: Change, host: Host, running: int) -> Iterator[str]:
     place = printable(host.short(choice.path))
+    if change.verb == "unpack":
+        yield f"unpack  {printable(choice.title)}, {size(choice.bytes)} to {place}"
+        return
     if change.verb == "remove":
         yield f"remove  {printable(choice.title)}, {size(choice.bytes)} from {place}"
     else:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from cachedoctor.vocabulary import SILENT, Stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from cachedoctor.vocabulary import Progress
 
@@ -128,6 +128,20 @@ def copy(source: str, target: str, progress: Progress = SILENT) -> None:
             os.utime(created, ns=(status.st_atime_ns, status.st_mtime_ns))
     finally:
         os.close(opened)
+
+
+def join(sources: Sequence[str], target: str, progress: Progress = SILENT) -> None:
+    """Copy regular files one behind the other into `target`, where nothing may be, and sync it."""
+    boundary("copy")
+    with _new_file(target) as created:
+        for source in sources:
+            opened = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                while chunk := os.read(opened, _CHUNK_BYTES):
+                    _write_all(created, chunk)
+                    progress.advance(len(chunk))
+            finally:
+                os.close(opened)
 
 
 def remove_tree(path: str) -> None:

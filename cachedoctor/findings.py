@@ -73,7 +73,15 @@ class Text(NamedTuple):
     text: str
 
 
-Source = LocalCopy | HubFetch | CdnFetch | Text
+class Parts(NamedTuple):
+    """Join the parts of a pack, each named by its SHA-256."""
+
+    paths: tuple[str, ...]
+    digests: tuple[str, ...]
+    why: str
+
+
+Source = LocalCopy | HubFetch | CdnFetch | Text | Parts
 
 
 class Need(NamedTuple):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cachedoctor.holdings import Holding, Holdings
     from cachedoctor.host import Host
     from cachedoctor.kept import Registered
+    from cachedoctor.packing import Packing
     from cachedoctor.record import Json
     from cachedoctor.surgery import Outcome
 
@@ -122,6 +123,21 @@ def changed_json(
             "aside_bytes": 0 if deleted else change.bytes,
             "deleted": deleted,
             "freed_bytes": freed_bytes,
+        },
+    }
+
+
+def pack_json(found: Packing, written: int, output: str, host: Host) -> Json:
+    """Return what was packed as data."""
+    return {
+        **record.head(host),
+        "pack": {
+            "path": printable(output),
+            "models": [f"{model.engine}:{model.name}" for model in found.models],
+            "files": len(found.files),
+            "left_out": len(found.left_out),
+            "bytes": found.bytes,
+            "written_bytes": written,
         },
     }
 

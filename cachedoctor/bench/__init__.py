@@ -13,6 +13,7 @@ import tempfile
 import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from cachedoctor import usage
 from cachedoctor.bench import clips, file_cache, lineup, memory, scoring
 from cachedoctor.bench.bridged import BridgeSession
 from cachedoctor.bench.outcome import LeftOut, Machine, Result, Row, Settings
@@ -217,6 +218,7 @@ class _Race:
         loaded = lane.session.load(path, language)
         lane.settings = _table(loaded.said["settings"])
         lane.load_warm_s = loaded.seconds
+        usage.remember(self._host.state, usage.BENCH, (path,), time.time())
 
     def _transcribe(self, lane: _Lane, number: int) -> None:
         assert lane.session is not None

@@ -26,6 +26,8 @@ COMMANDS = (
     "free",
     "ensure",
     "pull",
+    "pack",
+    "unpack",
     "preflight",
     "where",
     "engines",

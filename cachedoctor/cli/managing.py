@@ -112,10 +112,12 @@ def finish(
     verbose: bool,
     quiet: bool,
     format_: str,
+    check: Callable[[], bool] | None = None,
 ) -> NoReturn:
     """Show a change, ask once, carry it out, and end with the exit code of what came of it.
 
-    0 for done, 1 where something that was asked for stays or nobody agreed.
+    0 for done, 1 where something that was asked for stays or nobody agreed, 4 where `check` is
+    asked afterwards and says no.
     """
     from cachedoctor import carrying, change_report, manager_record, record
     from cachedoctor.cli import console
@@ -145,6 +147,9 @@ def finish(
         click.echo(record.dumps(body))
     elif show:
         console.say(change_report.outcome_lines(change, host, carried.freed_bytes, deleted=delete))
+    if check is not None and not check():
+        click.echo("not everything is ready; `cachedoctor scan` says why", err=True)
+        context.exit(4)
     context.exit(int(short))
 
 
