@@ -216,7 +216,7 @@ def _bundle(
 
 
 def _digest(file: LockedFile) -> Digest:
-    """Return the digest by which a hub names a file: git's where the lock has it, for small ones."""
+    """Return the digest by which a hub names a file: git's for a small one."""
     large = "git-sha1" not in file.digests
     return (
         Digest("sha256", file.digests["sha256"])
