@@ -8,7 +8,20 @@ import stat
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import disk, doctor, holders, journal, planning, staging
+from cachedoctor import (
+    adoption,
+    disk,
+    doctor,
+    ground,
+    holders,
+    journal,
+    own,
+    planning,
+    quarantine,
+    run,
+    staging,
+    undoing,
+)
 from cachedoctor.errors import LockHeldError, RepairError, UsageError
 from cachedoctor.findings import Finding, Put, Repair, SetAside
 from cachedoctor.planning import Plan
@@ -19,9 +32,10 @@ if TYPE_CHECKING:
 
     from cachedoctor.doctor import Report
     from cachedoctor.host import Host
+    from cachedoctor.run import Run
     from cachedoctor.staging import Network
 
-_MARGIN_BYTES = 1 << 20  # for the journal, and what small files round up to
+_MARGIN_BYTES = 1 << 20  # for what small files round up to
 
 
 class Outcome(NamedTuple):
@@ -31,25 +45,42 @@ class Outcome(NamedTuple):
     report: Report  # a second look at the same engines
     left: tuple[Finding, ...]  # what was to be cured and is still there
     aside_bytes: int
+    taken_back: tuple[tuple[str, str], ...] = ()  # interrupted fixes that could not be finished
+    deleted_bytes: int | None = None  # where what was bad was deleted, for good
+    journaled: bool = True
 
 
-def apply(plan: Plan, report: Report, network: Network) -> Outcome:
+def apply(plan: Plan, report: Report, network: Network, *, delete: bool = False) -> Outcome:
     """Cure what `plan` holds and look again; afterwards every cache is whole or as it was.
 
     First everything is staged and proven, on the file system where it will lie; a failure there
     raises `RepairError` and has changed nothing. Interrupted at any moment, the next `fix` finishes
-    or `undo` takes back what was begun.
+    what was begun, or takes it back where it cannot be finished, or `undo` takes it back. With
+    `delete` what was set aside is deleted at the end, for good; on a disk on which not even a
+    folder can be made, what the plan only sets aside is deleted without a journal.
     """
+    state = report.host.state
+    aside = sum(repair.aside_bytes for repair in plan.repairs)
+    deleted: int | None = None
     try:
-        began = [_finish(folder, network) for folder in plan.unfinished]
-        if began:  # what was to be cured may be cured by now, or lie elsewhere
-            plan = _again(plan, report)
-        began += _carry_out(plan.repairs, network)
+        try:
+            began, back = _carried_out(plan, report, network)
+        except (OSError, RepairError) as error:
+            if not (delete and _for_want_of_room(error)):
+                raise
+            deleted, began, back = _delete_unjournaled(plan.repairs), [], ()
     except OSError as error:
         where = error.filename2 or error.filename or report.host.home
+        full = own.is_full(error)
         raise RepairError(
-            f"`{where}` cannot be changed: {error.strerror or error}", hint="nothing was changed"
+            f"`{where}` cannot be changed: {error.strerror or error}",
+            hint="nothing was changed" + ("; `--delete` frees room in one step" if full else ""),
         ) from error
+    journaled = deleted is None
+    if delete and journaled:
+        with _alone(state):
+            mine = [found for found in run.runs(state) if found.id in began[-1:]]
+            deleted = sum(quarantine.empty(found) for found in mine)
     again = doctor.scan(
         report.host,
         report.engines,
@@ -60,36 +91,33 @@ def apply(plan: Plan, report: Report, network: Network) -> Outcome:
     cured = {(finding.code, finding.path) for finding in plan.cures}
     left = tuple(f for f in again.findings if (f.code, f.path) in cured)
     left += tuple(f for f in planning.absent_locked(again) if (f.code, f.path) in cured)
-    aside = sum(repair.aside_bytes for repair in plan.repairs)
-    return Outcome(tuple(began), again, left, aside)
+    if delete:
+        aside = 0
+    return Outcome(tuple(began), again, left, aside, back, deleted, journaled)
 
 
-def runs(host: Host) -> list[journal.Run]:
+def runs(host: Host) -> list[Run]:
     """Return every run that changed something of `host`, the oldest first."""
-    survey = doctor.scan(host).survey
-    found = [
-        run
-        for folder in doctor.run_folders(host, survey)
-        for run in journal.runs(folder)
-        if doctor.concerns(run, host, survey)
-    ]
-    return sorted(found, key=lambda run: run.created_s)
+    return [found for found in run.runs(host.state) if doctor.concerns(found, host)]
 
 
-def undoable(host: Host) -> list[journal.Run]:
+def undoable(host: Host) -> list[Run]:
     """Return every run that `undo` could take back, the oldest first."""
-    return [run for run in runs(host) if run.state not in ("undone", "failed", "emptied")]
+    return [found for found in runs(host) if found.state not in _NOT_UNDOABLE]
 
 
-def undo(host: Host, name: str | None = None) -> tuple[journal.Run, ...]:
+_NOT_UNDOABLE = ("undone", "failed", "emptying", "emptied")
+
+
+def undo(host: Host, name: str | None = None) -> tuple[Run, ...]:
     """Take a run back, or where none is named all runs of the last fix that is not taken back yet.
 
-    A fix has one run for each file system. Returns what was taken back. Raises `UsageError` for an
-    unknown run, and `RepairError`, with nothing of that run changed, when a file is no longer what
-    it had left.
+    A fix of the version before had one run for each file system. Returns what was taken back.
+    Raises `UsageError` for an unknown run, and `RepairError`, with nothing of that run changed, when
+    a file is no longer what it had left.
     """
     known = undoable(host)
-    names = [run.id for run in known]
+    names = [found.id for found in known]
     if name is not None and name not in names:
         raise UsageError(
             f"no fix `{name}` to take back{nearest(name, names)}",
@@ -97,23 +125,62 @@ def undo(host: Host, name: str | None = None) -> tuple[journal.Run, ...]:
         )
     last = known[-1].created_s if known else 0
     chosen = [r for r in known if r.id == name or (name is None and r.created_s == last)]
-    for run in chosen:
-        with _alone_in(os.path.dirname(run.folder)):
-            run.undo([later for later in known if later.created_s > run.created_s])
+    for each in chosen:
+        with _alone(host.state):
+            undoing.undo(each, [later for later in known if later.created_s > each.created_s])
     return tuple(chosen)
 
 
-def kept(host: Host) -> list[journal.Kept]:
+def named(host: Host, path: str) -> Run:
+    """Read the journal at `path` for `adopt`; see `adoption.read`."""
+    roots = [root.path for root in doctor.look_around(host).roots]
+    return adoption.read(path, host.state, roots)
+
+
+def adopt(host: Host, found: Run) -> Run:
+    """Take back a run whose journal was named: it becomes one of ours, and then ends as any."""
+    with _alone(host.state):
+        adopted = adoption.adopt(found, host.home)
+        undoing.undo(adopted)
+    return adopted
+
+
+def kept(host: Host) -> list[quarantine.Kept]:
     """Return what fixes of `host` have set aside, the oldest first."""
-    return [item for run in runs(host) for item in run.kept()]
+    return [item for found in runs(host) for item in quarantine.kept(found)]
 
 
-def empty(host: Host, before_s: float) -> None:
-    """Delete for good what ended fixes have set aside before a time, in seconds of the clock."""
-    for run in runs(host):
-        if run.state not in journal.OPEN and run.created_s <= before_s:
-            with _alone_in(os.path.dirname(run.folder)):
-                run.empty()
+def empty(host: Host, before_s: float) -> int:
+    """Delete for good what ended fixes have set aside before a time, in seconds of the clock.
+
+    Returns how many bytes are really gone.
+    """
+    chosen = [f for f in runs(host) if f.state not in run.OPEN and f.created_s <= before_s]
+    chosen = [found for found in chosen if any(True for _ in quarantine.kept(found))]
+    gone = 0
+    for found in chosen:
+        with _alone(host.state):
+            gone += quarantine.empty(found)
+    return gone
+
+
+def _carried_out(
+    plan: Plan, report: Report, network: Network
+) -> tuple[list[str], tuple[tuple[str, str], ...]]:
+    """Finish what was interrupted, then apply the rest; returns the runs, and what was undone."""
+    began: list[str] = []
+    back: list[tuple[str, str]] = []
+    for item in plan.unfinished:
+        why = _finish(item, network)
+        if why:
+            back.append((item.id, why))
+        elif item.state == "open":
+            began.append(item.id)
+    if plan.unfinished:  # what was to be cured may be cured by now, or lie elsewhere
+        plan = _again(plan, report)
+    if plan.repairs:
+        began.append(_carry_out(plan, report, network))
+    return began, tuple(back)
 
 
 def _again(plan: Plan, report: Report) -> Plan:
@@ -128,46 +195,84 @@ def _again(plan: Plan, report: Report) -> Plan:
     return Plan((*(there[key] for key in keys if key in there), *absent))
 
 
-def _finish(folder: str, network: Network) -> str:
-    """Take an interrupted fix, or an interrupted undo, to its end."""
-    with _alone_in(os.path.dirname(folder)):
-        run = journal.Run.open(folder)
-        if run.state == "undoing":
-            run.undo()
-        elif run.state == "open":
-            _operate(run, network)
-    return run.id
+def _finish(item: planning.Unfinished, network: Network) -> str:
+    """Take an interrupted fix, or an interrupted undo, to its end.
 
-
-def _carry_out(repairs_: Sequence[Repair], network: Network) -> list[str]:
-    """Apply repairs, one run for each file system; if one fails, those before it are undone."""
-    groups: dict[str, list[Repair]] = {}
-    for repair in repairs_:
-        folder = journal.runs_folder(repair.root, network.host.state)
-        groups.setdefault(folder, []).append(repair)
-    done: list[journal.Run] = []
-    now = time.time()  # one for all, by which `undo` knows what belongs together
-    for folder, group in groups.items():
+    Returns why it could not be finished, and was taken back or is left as it is, or nothing.
+    """
+    state = network.host.state
+    with _alone(state):
+        found = next((each for each in run.runs(state) if each.id == item.id), None)
+        if found is None or found.state not in run.OPEN:
+            return ""
+        why = "it was begun by a version before this one"
         try:
-            _room(folder, group)
-            journal.prepare(folder)
-            with _alone_in(folder):
-                run = journal.Run.create(folder, group, now=now)
-                _operate(run, network)
-                done.append(run)
-        except (RepairError, OSError):
-            for earlier in reversed(done):
-                earlier.undo()
+            if found.state == "undoing":
+                undoing.undo(found)
+                return ""
+            if found.finishable:
+                _operate(found, network)
+                return ""
+            undoing.undo(found)
+        except (RepairError, OSError) as error:
+            why = getattr(error, "message", str(error))
+        if found.state in run.OPEN:
+            try:
+                undoing.undo(found)
+            except (RepairError, OSError) as error:
+                return f"{why}; nor can it be taken back: {getattr(error, 'message', error)}"
+        return why
+
+
+def _carry_out(plan: Plan, report: Report, network: Network) -> str:
+    """Apply repairs as one run, on however many file systems."""
+    state = network.host.state
+    _room(plan.repairs, state)
+    own.make_folder(journal.runs_of(state))
+    with _alone(state):
+        _apart_from_others(plan.repairs, state)
+        made = run.Run.create(
+            state,
+            plan.repairs,
+            now=time.time(),
+            home=network.host.home,
+            roots=[root.path for root in report.survey.roots],
+            engines=[finding.engines for finding in plan.cures if finding.repair],
+        )
+        try:
+            _operate(made, network)
+        except OSError:
+            if not made.begun and made.state == "open":  # there was not even room for its end
+                made.discard()
             raise
-    return [run.id for run in done]
+        own.keep_reserve(state)
+    return made.id
+
+
+def _apart_from_others(repairs_: Sequence[Repair], state: str) -> None:
+    """Refuse what an interrupted fix has its hands on that could neither be finished nor undone."""
+    mine = {step.path for repair in repairs_ for step in repair.steps}
+    for other in run.runs(state):
+        touched = other.paths() if other.state in run.OPEN else ()
+        for path in touched:
+            if any(ground.below(path, each) or ground.below(each, path) for each in mine):
+                raise RepairError(
+                    f"the interrupted fix {other.id} holds `{path}`",
+                    hint=f"`cachedoctor undo {other.id}` says what is in its way",
+                )
 
 
 @contextlib.contextmanager
-def _alone_in(runs_folder: str) -> Iterator[None]:
-    """Keep a second fix or undo out of a folder of runs."""
+def _alone(state: str) -> Iterator[None]:
+    """Keep a second fix or undo of this user out."""
     with contextlib.ExitStack() as held:
+        lock = journal.lock_file(state)
+        if not os.path.lexists(lock):
+            own.make_folder(journal.runs_of(state))
+            with contextlib.suppress(FileExistsError):
+                own.with_reserve(state, lambda: own.write(lock, b""))
         try:
-            held.enter_context(holders.hold_lock(journal.lock_file(runs_folder)))
+            held.enter_context(holders.hold_lock(lock))
         except LockHeldError as error:
             raise RepairError(
                 "another fix or undo is running", hint="wait until it is done, then try again"
@@ -175,29 +280,31 @@ def _alone_in(runs_folder: str) -> Iterator[None]:
         yield
 
 
-def _operate(run: journal.Run, network: Network) -> None:
+def _operate(found: Run, network: Network) -> None:
     """Stage what a run still needs, then take its steps; on failure leave everything as it was."""
     try:
-        for number, repair in enumerate(run.repairs):
+        for number, repair in enumerate(found.repairs):
             for need in repair.needs:
-                if not run.placed(number, need.name):
-                    path = run.staged_path(number, need.name)
-                    staging.stage(need, path, network)
+                if not found.placed(number, need.name) and not found.ready(number, need.name):
+                    path = found.staged_path(number, need.name)
+                    found.make_own(number, "staged", str(number))
+                    digests = staging.stage(need, path, network)
                     _like_before(repair, need.name, path)
+                    found.note_staged(number, need.name, digests)
     except (RepairError, OSError):
-        if not run.begun:
-            run.close("failed")
+        if not found.begun:
+            found.close("failed")
         raise
     try:
         with contextlib.ExitStack() as held:
-            for lock in {lock for repair in run.repairs for lock in repair.locks}:
+            for lock in {lock for repair in found.repairs for lock in repair.locks}:
                 if os.path.lexists(lock):  # a client that never came here has made none
                     held.enter_context(holders.hold_lock(lock))
-            for number in range(len(run.repairs)):
-                run.take(number)
-        run.close("done")
+            for number in range(len(found.repairs)):
+                found.take(number)
+        found.close("done")
     except (RepairError, OSError):
-        run.undo()
+        undoing.undo(found)
         raise
 
 
@@ -210,13 +317,41 @@ def _like_before(repair: Repair, name: str, staged: str) -> None:
                 disk.set_mode(staged, found)
 
 
-def _room(folder: str, group: Sequence[Repair]) -> None:
-    """Refuse before anything is fetched when it would not fit."""
-    above = disk.folder_above(folder)
-    needed = sum(repair.fetch_bytes + repair.copy_bytes for repair in group) + _MARGIN_BYTES
-    free = disk.free_bytes(above)
-    if needed > free:
-        raise RepairError(
-            f"no room: {needed} bytes are needed beside `{above}` and {free} are free",
-            hint="`cachedoctor quarantine empty` frees what earlier fixes set aside",
-        )
+def _room(repairs_: Sequence[Repair], state: str) -> None:
+    """Refuse before anything is fetched when it would not fit; renaming alone needs no room."""
+    groups: dict[str, list[Repair]] = {}
+    for repair in repairs_:
+        place = os.path.dirname(run.place_of(repair.root, state, ""))
+        groups.setdefault(place, []).append(repair)
+    for folder, group in groups.items():
+        above = disk.folder_above(folder)
+        needed = sum(repair.fetch_bytes + repair.copy_bytes for repair in group)
+        free = disk.free_bytes(above)
+        if needed and needed + _MARGIN_BYTES > free:
+            raise RepairError(
+                f"no room: {needed + _MARGIN_BYTES} bytes are needed beside `{above}` "
+                f"and {free} are free",
+                hint="`cachedoctor quarantine empty` frees what earlier fixes set aside",
+            )
+
+
+def _for_want_of_room(error: Exception) -> bool:
+    causes = (error, error.__cause__)
+    return any(isinstance(cause, OSError) and own.is_full(cause) for cause in causes)
+
+
+def _delete_unjournaled(repairs_: Sequence[Repair]) -> int:
+    """Delete what these repairs would only set aside, where there is no room for a journal."""
+    chosen = [
+        repair
+        for repair in repairs_
+        if not repair.needs and all(isinstance(step, SetAside) for step in repair.steps)
+    ]
+    gone = 0
+    for repair in chosen:
+        grounds = (ground.resolved(repair.root),)
+        run.guard(repair, grounds)
+        for step in repair.steps:
+            disk.remove_tree(step.path, grounds)
+        gone += repair.aside_bytes
+    return gone

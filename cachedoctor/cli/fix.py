@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from cachedoctor.planning import Plan
     from cachedoctor.staging import Network
 
+_NO_FAULT = ("CD423",)  # what a stranger left beside a cache is no repair that failed
+
 
 @click.command(name="fix", short_help="Plan, show, ask, repair, look again.")
 @click.argument(
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
     "--deep", is_flag=True, help="Read every byte first, to find what headers do not show."
 )
 @click.option("--waste", is_flag=True, help="Set aside what only takes up room, too.")
+@click.option(
+    "--delete", is_flag=True, help="Delete for good what a CODE or --waste would set aside."
+)
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
 @click.option("--yes", is_flag=True, help="Apply the plan that is printed, downloads included.")
 @fetch_options
@@ -47,6 +52,7 @@ def command(
     lock: str | None,
     deep: bool,
     waste: bool,
+    delete: bool,
     dry_run: bool,
     yes: bool,
     offline: bool,
@@ -59,7 +65,7 @@ def command(
     """Repair what `scan` found: every error and warning, or only those of an ENGINE or a CODE.
 
     Everything a repair needs is brought together and proven first; only then are files moved.
-    Nothing is deleted: what was bad is set aside and `cachedoctor undo` brings it back. Without a
+    Without --delete nothing is deleted: what was bad is set aside and `cachedoctor undo` brings it back. Without a
     terminal and without --yes the plan is printed and the exit code is 1. Exit code 4 when a
     repair could not be made; the cache is then as it was.
 
@@ -68,14 +74,18 @@ def command(
       cachedoctor fix fluidaudio --yes         one engine, without a question
       cachedoctor fix whisper-mps --size tiny  also fetches the model when it is not there
       cachedoctor fix CD502                    one kind of finding, notes too
+      cachedoctor fix CD502 --delete           frees room in one step, with no way back
       cachedoctor fix --lock models.lock       fetches exactly these revisions
     """
     from cachedoctor import planning, record, repair_report, surgery
     from cachedoctor.cli import console
+    from cachedoctor.errors import UsageError
 
     network = _network(host, offline=offline, mirror=mirror, quiet=quiet)
     codes, names = codes_and_engines(words)
     _known(codes)
+    if delete and not (codes or waste):
+        raise UsageError("--delete needs a CODE or --waste", hint="`cachedoctor fix CD502 --delete`")
     read_all = deep or "CD301" in codes or lock is not None
     found = _look(host, names, size, model, lock, deep=read_all, network=network)
     absent = planning.absent_locked(found)
@@ -85,18 +95,20 @@ def command(
     show = not quiet and format_ == "text"
     if show:
         console.say(repair_report.plan_lines(plan, found))
+        if delete and plan.cures:
+            click.echo("what is set aside is deleted for good; there is no way back")
     context = click.get_current_context()
     if not plan.cures and not plan.unfinished:
         if format_ == "json":
             click.echo(record.dumps(record.plan_json(plan, host)))
-        context.exit(1 if plan.by_hand else 0)
+        context.exit(1 if any(f.code not in _NO_FAULT for f in plan.by_hand) else 0)
     if dry_run or not (yes or _agreed(plan, text=show)):
         if format_ == "json":
             click.echo(record.dumps(record.plan_json(plan, host)))
         elif show and not dry_run:
             click.echo("nothing was changed; `--yes` applies this plan", err=True)
         context.exit(0 if dry_run else 1)
-    outcome = surgery.apply(plan, found, network)
+    outcome = surgery.apply(plan, found, network, delete=delete)
     if format_ == "json":
         click.echo(record.dumps(record.run_json(plan, outcome, host)))
     elif show:
@@ -165,6 +177,7 @@ def _agreed(plan: Plan, *, text: bool) -> bool:
     """Ask once, where there is somebody to answer."""
     if not text or not sys.stdin.isatty():
         return False
-    count = len(plan.cures) + len(plan.unfinished)
+    finishing = sum(len(item.repairs) or 1 for item in plan.unfinished)
+    count = len(plan.cures) + finishing
     which = "this repair" if count == 1 else f"these {count} repairs"
     return click.confirm(f"Apply {which}?", default=False)

@@ -37,16 +37,19 @@ class Examination:
         deep: bool = False,
         unloadable: Mapping[str, str] | None = None,
         unfinished: tuple[tuple[str, str], ...] = (),
+        beside: tuple[str, ...] = (),
         published: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         """Take `measured` digests by file and algorithm; `deep` also parses whole JSON files.
 
         `unloadable` says why Core ML refused it, by the path of a bundle or folder.
-        `unfinished` names the folder of each fix without an end, and says what it was doing.
+        `unfinished` names the folder of each fix without an end, and says what it was doing;
+        `beside` the folders beside roots in which fixes may have left bytes.
         `published` returns the model's name by digest, of every file that a table knows.
         """
         self.survey = survey
         self.unfinished = unfinished
+        self.beside = beside
         self.host = host
         self.deep = deep
         self.unloadable = unloadable or {}
