@@ -41,6 +41,8 @@ def change_lines(change: Change, host: Host, *, verbose: bool = False) -> Iterat
 def question(change: Change, *, delete: bool) -> str:
     """Return the one question that is asked."""
     things = plural(len(change.choices), "thing")
+    if change.verb == "move":
+        return f"Move {size(change.copied_bytes)}?"
     if change.verb == "unpack":
         return f"Unpack {plural(len(change.choices), 'model')}, {size(change.bytes)}?"
     if delete:
@@ -62,6 +64,10 @@ def outcome_lines(
         did = f", {size(freed_bytes)} measured" if freed_bytes is not None else ""
         yield f"✓ deleted; {size(change.bytes)} should be free{did}"
         return
+    if change.verb == "move":
+        freed = f"`cachedoctor quarantine empty{host.options}` frees the old place"
+        yield f"✓ moved and proven; {freed} · back with `cachedoctor undo{host.options}`"
+        return
     if change.verb == "unpack":
         yield f"✓ in place and proven · taken back with `cachedoctor undo{host.options}`"
         return
@@ -71,6 +77,9 @@ def outcome_lines(
 
 def _choice(choice: Choice, change: Change, host: Host, running: int) -> Iterator[str]:
     place = printable(host.short(choice.path))
+    if change.verb == "move":
+        yield f"  {printable(choice.repair.describe)}"
+        return
     if change.verb == "unpack":
         yield f"unpack  {printable(choice.title)}, {size(choice.bytes)} to {place}"
         return
@@ -90,6 +99,8 @@ def _choice(choice: Choice, change: Change, host: Host, running: int) -> Iterato
 
 
 def _total(change: Change) -> str:
+    if change.verb == "move":
+        return f"{size(change.copied_bytes)} to copy and prove"
     words = f"{plural(len(change.choices), 'thing')}, {size(change.bytes)}"
     if change.refetch_bytes:
         words += f"; {size(change.refetch_bytes)} to download to have all of it again"

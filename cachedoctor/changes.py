@@ -49,6 +49,7 @@ class Change(NamedTuple):
     spared: tuple[Spared, ...] = ()
     target_bytes: int | None = None  # how much is to go, where that was said
     by_the_way: tuple[str, ...] = ()  # what else is to be known
+    copied_bytes: int = 0  # that are copied first
 
     @property
     def bytes(self) -> int:

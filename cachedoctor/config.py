@@ -26,11 +26,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from cachedoctor.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 NAME = "cachedoctor.toml"
 _LIMIT_BYTES = 1 << 20
 _KEYS = ("kind", "path", "engine")
+_MOVED = "[[locator]]  # written by `cachedoctor move`"
 _VERSION = re.compile(r"v?[0-9]{1,9}(\.[0-9]{1,9})*")
 
 
@@ -140,6 +141,43 @@ def _place(
         if real != inside and not real.startswith(inside.rstrip("/") + "/"):
             raise said.wrong("path", f"leads out of the project, to `{real}`", number)
     return Place(row["kind"], path, row.get("engine", ""), said.at("kind", number))
+
+
+def with_places(text: str, rows: Sequence[tuple[str, str]], *, without: str) -> str:
+    """Return a file's text with these kinds and paths added, and without our own rows of a place.
+
+    What people wrote stays as it is, comments included. Raises `UsageError` where rows cannot be
+    added.
+    """
+    import json
+    import tomllib
+
+    def row(kind: str, path: str) -> str:
+        return (
+            f"{_MOVED}\nkind = {json.dumps(kind)}\npath = {json.dumps(path, ensure_ascii=False)}\n"
+        )
+
+    for found in re.findall(rf"{re.escape(_MOVED)}\nkind = .*\npath = (.*)\n", text):
+        path = json.loads(found)
+        if path == without or path.startswith(f"{without}/"):
+            mine = rf"\n?{re.escape(_MOVED)}\nkind = .*\npath = {re.escape(found)}\n"
+            text = re.sub(mine, "", text)
+    if text and not text.endswith("\n"):
+        text += "\n"
+    try:
+        known = tomllib.loads(text).get("locator", [])
+        there = {(each["kind"], each["path"]) for each in known}
+        for kind, path in rows:
+            if (kind, path) not in there:
+                text += ("\n" if text else "") + row(kind, path)
+        tomllib.loads(text)
+        text.encode()
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"`[[locator]]` cannot be added to the configuration: {error}",
+            hint="add it by hand",
+        ) from error
+    return text
 
 
 class Lines:

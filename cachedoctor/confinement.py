@@ -32,7 +32,7 @@ from cachedoctor.ground import below
 from cachedoctor.vocabulary import Digest, Stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Collection, Hashable, Sequence
 
     from cachedoctor.findings import Need, Proof, Source, Step
 
@@ -47,9 +47,12 @@ class DefectError(Exception):
     """Say which field of a journal is none of ours."""
 
 
-def check(repair: Repair, place: str, roots: Sequence[str]) -> None:
+def check(
+    repair: Repair, place: str, roots: Sequence[str], made: Collection[str] = ()
+) -> None:
     """Refuse a repair that leads anywhere but its root, its run's folder `place` and the `roots`.
 
+    `made` is what the run itself puts in a place: a link may lead there from another root.
     Raises `DefectError` for what has the wrong type, `RepairError` for what leads out.
     """
     if not fits(repair, Repair):
@@ -66,7 +69,7 @@ def check(repair: Repair, place: str, roots: Sequence[str]) -> None:
             _source(source, (*roots, *([repair.root] if repair.root else ()), place))
     names = {need.name for need in repair.needs}
     for step in repair.steps:
-        _step(step, repair.root, names)
+        _step(step, repair.root, names, made)
     for path in (*(guard.path for guard in repair.guards), *repair.locks):
         inside(path, (repair.root,))
 
@@ -138,7 +141,14 @@ def _not_git(path: str) -> None:
         raise RepairError(f"the journal leads out to `{path}`: `.git` is never touched")
 
 
-def _step(step: Step, root: str, names: set[str]) -> None:
+def placed_by(repairs: Sequence[Repair]) -> frozenset[str]:
+    """Return every path at which these repairs put something."""
+    steps = [step for repair in repairs for step in repair.steps]
+    renamed = {step.target for step in steps if isinstance(step, Rename)}
+    return frozenset(renamed | {step.path for step in steps if isinstance(step, Put)})
+
+
+def _step(step: Step, root: str, names: set[str], made: Collection[str]) -> None:
     if isinstance(step, MakeFolder):
         plain(step.path)
         if not (below(step.path, root) or below(root, step.path)):
@@ -154,7 +164,8 @@ def _step(step: Step, root: str, names: set[str]) -> None:
         leads = os.path.normpath(os.path.join(os.path.dirname(step.path), step.target))
         if not step.target:
             raise DefectError("target")
-        inside(leads, (root,))
+        if leads not in made:
+            inside(leads, (root,))
 
 
 def _proof(proof: Proof) -> None:

@@ -7,12 +7,11 @@ tree by a relative way would lead elsewhere from the new place, so such a tree i
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import digest, disk
+from cachedoctor import digest, disk, moves
 from cachedoctor.errors import RepairError
 from cachedoctor.vocabulary import SILENT, Digest
 
@@ -28,7 +27,7 @@ class Tree(NamedTuple):
     folders: tuple[str, ...]
     links: tuple[tuple[str, str], ...]  # each with its target as the copy has it
     files: tuple[tuple[str, os.stat_result], ...]
-    stamps: str  # of everything: another one after any change
+    stamps: str  # of everything, as `moves.stamps_of` gives it: another one after any change
 
     @property
     def bytes(self) -> int:
@@ -41,11 +40,8 @@ def listed(root: str) -> Tree:
     folders: list[str] = []
     links: list[tuple[str, str]] = []
     files: list[tuple[str, os.stat_result]] = []
-    stamps = hashlib.sha256()
     for name, status in _walk(root):
         path = os.path.join(root, name) if name else root
-        row = (status.st_mode, status.st_ino, status.st_size, status.st_mtime_ns)
-        stamps.update(os.fsencode(name) + repr(row).encode())
         if stat.S_ISDIR(status.st_mode):
             folders.append(name)
         elif stat.S_ISLNK(status.st_mode):
@@ -54,7 +50,7 @@ def listed(root: str) -> Tree:
             files.append((name, status))
         else:
             raise RepairError(f"`{path}` is no file, folder or link", hint="nothing was changed")
-    return Tree(tuple(folders), tuple(links), tuple(files), stamps.hexdigest())
+    return Tree(tuple(folders), tuple(links), tuple(files), moves.stamps_of(root))
 
 
 def copy(root: str, target: str, tree: Tree, progress: Progress = SILENT) -> None:

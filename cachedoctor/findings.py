@@ -134,6 +134,7 @@ class Guard(NamedTuple):
 
     path: str
     stamp: Stamp | None
+    tree: str = ""  # of everything below a folder, as `copying` takes it: must be the same, too
 
 
 class Repair(NamedTuple):

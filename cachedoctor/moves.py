@@ -98,6 +98,23 @@ def inventory(path: str, digests: Mapping[str, Digest] | None = None) -> tuple[R
     return tuple(found)
 
 
+def stamps_of(path: str) -> str:
+    """Return one digest of the names, kinds, inodes, lengths and times of everything below a path.
+
+    Any change of a file gives another one; what systems leave in folders does not.
+    """
+    import hashlib
+
+    state = hashlib.sha256()
+    for name, file in sorted(_everything(path)):
+        status = os.lstat(file)
+        folder = stat.S_ISDIR(status.st_mode)
+        row = (status.st_ino,) if folder else (status.st_ino, status.st_size, status.st_mtime_ns)
+        if not is_litter(name):
+            state.update(os.fsencode(name) + repr((status.st_mode, row)).encode())
+    return state.hexdigest()
+
+
 def difference(rows: Sequence[Row], path: str, ignored: Sequence[str] = ()) -> str:
     """Say what of a placed thing is not as it was, or return nothing.
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import config, copying, disk, in_use
+from cachedoctor import config, copying, disk, in_use, locators
 from cachedoctor.changes import Change, Choice
 from cachedoctor.errors import CannotLookError, RepairError, UsageError
 from cachedoctor.findings import Guard, Link, Need, Proof, Put, Rename, SetAside, Text
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from cachedoctor.copying import Tree
     from cachedoctor.doctor import Report
     from cachedoctor.findings import Repair
+    from cachedoctor.host import Host
     from cachedoctor.vocabulary import Digest, Progress, Root
 
 # Layouts whose engines open what a path leads to, link or not. FluidAudio's and WhisperKit's apps
@@ -131,17 +132,18 @@ def switch(found: Relocation, report: Report) -> Change:
     title = report.host.short(found.place)
     choices = [
         Choice(title, found.place, f"to {found.target}", 0, repair)
-        for repair in _repairs(found)
+        for repair in _repairs(found, report.host)
     ]
     how = "a link stays" if found.linked else _setting(found)
     notes = (f"{title} to {found.target}: {how}",)
-    return Change("move", tuple(choices), by_the_way=notes)
+    copied = 0 if found.same_disk else found.tree.bytes
+    return Change("move", tuple(choices), by_the_way=notes, copied_bytes=copied)
 
 
-def _repairs(found: Relocation) -> list[Repair]:
+def _repairs(found: Relocation, host: Host) -> list[Repair]:
     """Return the repairs in order: the copy in its place, the old one aside, the configuration."""
     near, far = os.path.dirname(found.place), os.path.dirname(found.target)
-    guard = Guard(found.place, disk.stamp(found.place))
+    guard = Guard(found.place, disk.stamp(found.place), found.tree.stamps)
     if found.same_disk:
         root = os.path.commonpath((near, far))
         steps = (
@@ -164,11 +166,13 @@ def _repairs(found: Relocation) -> list[Repair]:
             built("move-place", f"put the copy at `{found.target}`", far, (), there),
             built("move-place", f"set `{found.place}` aside", near, (), here, found.tree.bytes),
         ]
-    moved[0] = moved[0]._replace(guards=(guard, *moved[0].guards))
-    return [*moved, *_registered(found)]
+    last = moved[-1]  # the one that moves the place itself, so that the guard is of its root
+    others = tuple(each for each in last.guards if each.path != found.place)
+    moved[-1] = last._replace(guards=(guard, *others))
+    return [*moved, *_registered(found, host)]
 
 
-def _registered(found: Relocation) -> list[Repair]:
+def _registered(found: Relocation, host: Host) -> list[Repair]:
     """Return the repair that writes the new place into the user's configuration."""
     path = os.path.join(config_folder(), config.NAME)
     before = ""
@@ -176,7 +180,10 @@ def _registered(found: Relocation) -> list[Repair]:
         with open(path, encoding="utf-8") as file:
             before = file.read()
     rows = [
-        (root.locator, found.target + root.path[len(found.place) :]) for root in found.roots
+        (root.locator, target)
+        for root in found.roots
+        for target in (found.target + root.path[len(found.place) :],)
+        if target not in locators.find(root.locator).roots(host)
     ]
     text = config.with_places(before, rows, without=found.place)
     if text == before:
@@ -184,11 +191,15 @@ def _registered(found: Relocation) -> list[Repair]:
     need = Need("configuration", (Text(text),), (Proof("", len(text.encode()), None),))
     steps = (
         *folders(os.path.dirname(path)),
-        *((SetAside(path),) if before or os.path.lexists(path) else ()),
-        Put("configuration", path),
+        *((SetAside(path),) if os.path.lexists(path) else ()),
+        *((Put("configuration", path),) if text else ()),
     )
     root = disk.folder_above(os.path.dirname(path))
-    return [built("register-place", f"write the place into `{path}`", root, (need,), steps)]
+    return [
+        built(
+            "register-place", f"write the place into `{path}`", root, (need,) if text else (), steps
+        )
+    ]
 
 
 def _setting(found: Relocation) -> str:

@@ -74,8 +74,9 @@ class Run:
         self._taken: set[int] = set()
         self._last: Key | None = None  # the move that was begun last
         self._grounds: dict[int, tuple[Ground, ...]] = {}
+        made = confinement.placed_by(self.repairs)
         for number, repair in enumerate(self.repairs):
-            confinement.check(repair, self.header.places[number], self.header.roots)
+            confinement.check(repair, self.header.places[number], self.header.roots, made)
         for line in lines[1:]:
             self._replay(line)
 
@@ -451,8 +452,13 @@ def guard(repair: Repair, grounds: Sequence[Ground]) -> None:
         for path in ends if not isinstance(step, MakeFolder) else ():
             with contextlib.suppress(FileNotFoundError):  # an earlier step makes it
                 os.close(ground.open_folder(os.path.dirname(path), grounds))
-    for path, expected in repair.guards:
+    for path, expected, tree in repair.guards:
         now = disk.stamp(path)
+        if tree and now is not None and moves.stamps_of(path) != tree:
+            raise RepairError(
+                f"something in `{path}` was changed since it was examined",
+                hint="try again; nothing was changed",
+            )
         same = now == expected
         if now is not None and expected is not None:
             same = now.inode == expected.inode and now[2:4] == expected[2:4]

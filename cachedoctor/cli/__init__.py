@@ -24,6 +24,7 @@ COMMANDS = (
     "remove",
     "prune",
     "free",
+    "move",
     "ensure",
     "pull",
     "pack",

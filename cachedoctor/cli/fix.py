@@ -85,7 +85,9 @@ def command(
     codes, names = codes_and_engines(words)
     _known(codes)
     if delete and not (codes or waste):
-        raise UsageError("--delete needs a CODE or --waste", hint="`cachedoctor fix CD502 --delete`")
+        raise UsageError(
+            "--delete needs a CODE or --waste", hint="`cachedoctor fix CD502 --delete`"
+        )
     read_all = deep or "CD301" in codes or lock is not None
     found = _look(host, names, size, model, lock, deep=read_all, network=network)
     absent = planning.absent_locked(found)
