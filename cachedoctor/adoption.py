@@ -1,8 +1,8 @@
 """Take back a run whose journal was named: on another Mac, or after a state folder was lost.
 
-A journal that is named is not believed: only its moves count, each has to lead from the folder that it
-lies in to a place where models are looked for today, and a person has seen them. Then it becomes a
-journal of ours, so that taking it back can be interrupted as any.
+A journal that is named is not believed: only its moves count, each has to lead from the folder that
+it lies in to a place where models are looked for today, and a person has seen them. Then it becomes
+a journal of ours, so that taking it back can be interrupted as any.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cachedoctor.findings import Repair
     from cachedoctor.journal import Line
 
+_NOTHING = {"type": "Text", "text": ""}
 _NUMBERED = ("intent", "done", "staged", "undone")
 
 
@@ -54,11 +55,10 @@ def read(path: str, state_folder: str, roots: Sequence[str]) -> Run:
 def adopt(found: Run, home: str) -> Run:
     """Write what was read into the state folder, and return it as one of our own runs."""
     header = {**found.source[0], "home": os.path.realpath(home)}
-    journal.create(found.state_folder, found.folder, header)
-    for line in found.source[1:]:
-        journal.append(found.state_folder, found.folder, line)
+    lines = [header, *found.source[1:], {"undoing": True}]  # nobody ever finishes it
+    journal.create(found.state_folder, found.folder, *lines)
     own.keep_reserve(found.state_folder)
-    return Run.opened(found.state_folder, found.folder, [header, *found.source[1:]])
+    return Run.opened(found.state_folder, found.folder, lines)
 
 
 def _mine(header: Line, folder: str) -> dict[int, str]:
@@ -83,7 +83,7 @@ def _bare(header: Line, folder: str, mine: dict[int, str]) -> Line:
     """Return a header of this version with nothing in it that only finishing would need."""
     rows: list[Any] = []
     for number, repair in enumerate(header["repairs"]):
-        needs = [{**need, "sources": [], "proofs": []} for need in repair["needs"]]
+        needs = [{**need, "sources": [_NOTHING], "proofs": []} for need in repair["needs"]]
         steps = repair["steps"] if number in mine else []
         more = {"needs": needs if steps else [], "steps": steps, "guards": [], "locks": []}
         rows.append({**repair, **more, "root": repair["root"] if steps else ""})

@@ -63,6 +63,9 @@ def check(
         raise DefectError("root")
     for need in repair.needs:
         relative(need.name)
+        resumed = any(isinstance(source, CdnFetch) for source in need.sources)
+        if not need.sources or (resumed and not need.proofs):
+            raise DefectError("sources")
         for proof in need.proofs:
             _proof(proof)
         for source in need.sources:
@@ -119,12 +122,12 @@ def fits(value: Any, kind: Any) -> bool:
         return type(value) is kind
     if type(value) is not kind:
         return False
-    hints: dict[str, Any] = _hints(kind)
+    hints: dict[str, Any] = _hints(cast("Hashable", kind))
     return all(fits(getattr(value, name), hint) for name, hint in hints.items())
 
 
 @cache
-def _hints(kind: Hashable) -> dict[str, Any]:
+def _hints(kind: object) -> dict[str, Any]:
     known = {**vars(findings), "Digest": Digest, "Stamp": Stamp}
     return get_type_hints(cast("Any", kind), known)
 

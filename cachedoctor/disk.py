@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 _CHUNK_BYTES = 8 << 20
 _FICLONE = 0x40049409  # linux/fs.h
-_RENAME_NOREPLACE = 1  # linux/fs.h
-_RENAME_EXCL = 4  # sys/stdio.h of macOS
 
 
 def _nothing(operation: str) -> None:
@@ -49,7 +47,7 @@ def rename(source: str, target: str, grounds: Sequence[Ground] = ()) -> None:
     """Rename `source` to `target`, where nothing may be; raises `FileExistsError` otherwise."""
     boundary("rename")
     with ground.parent(source, grounds) as (here, old), ground.parent(target, grounds) as (to, new):
-        _rename_exclusively((here, old, source), (to, new, target))
+        ground.rename_exclusively((here, old, source), (to, new, target))
         _sync(to)
         if os.path.dirname(source) != os.path.dirname(target):
             _sync(here)
@@ -356,34 +354,3 @@ def _kernel_copy(source: int, target: int) -> int | None:
         if error.errno in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
             return None
         raise
-
-
-def _rename_exclusively(old: tuple[int, str, str], new: tuple[int, str, str]) -> None:
-    """Rename without replacing: the kernel's own way where it has one.
-
-    Either end is an open folder, a name in it, and the path to speak of it.
-    """
-    import ctypes
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    ends = (old[0], os.fsencode(old[1]), new[0], os.fsencode(new[1]))
-    code = errno.ENOSYS
-    with contextlib.suppress(AttributeError):  # an old C library lacks it
-        if sys.platform == "darwin":
-            failed = libc.renameatx_np(*ends, _RENAME_EXCL)
-        else:
-            failed = libc.renameat2(*ends, _RENAME_NOREPLACE)
-        if not failed:
-            return
-        code = ctypes.get_errno()
-    if code not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
-        raise OSError(code, os.strerror(code), old[2], None, new[2])
-    try:
-        os.stat(new[1], dir_fd=new[0], follow_symlinks=False)
-    except FileNotFoundError:
-        try:
-            os.rename(old[1], new[1], src_dir_fd=old[0], dst_dir_fd=new[0])
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, old[2], None, new[2]) from error
-    else:
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), old[2], None, new[2])

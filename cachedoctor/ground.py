@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor.errors import RepairError
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 # A folder that may be entered but not listed can be walked through where the system knows O_PATH.
 _WALK = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW
+_RENAME_NOREPLACE = 1  # linux/fs.h
+_RENAME_EXCL = 4  # sys/stdio.h of macOS
 _NO_LINK_ANYWHERE = getattr(os, "O_NOFOLLOW_ANY", 0)  # macOS looks at every component at once
 
 
@@ -71,6 +74,37 @@ def open_folder(path: str, grounds: Sequence[Ground] = ()) -> int:
                 hint="nothing is changed through a link; scan again",
             ) from error
         raise
+
+
+def rename_exclusively(old: tuple[int, str, str], new: tuple[int, str, str]) -> None:
+    """Rename without replacing: the kernel's own way where it has one.
+
+    Either end is an open folder, a name in it, and the path to speak of it.
+    """
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    ends = (old[0], os.fsencode(old[1]), new[0], os.fsencode(new[1]))
+    code = errno.ENOSYS
+    with contextlib.suppress(AttributeError):  # an old C library lacks it
+        if sys.platform == "darwin":
+            failed = libc.renameatx_np(*ends, _RENAME_EXCL)
+        else:
+            failed = libc.renameat2(*ends, _RENAME_NOREPLACE)
+        if not failed:
+            return
+        code = ctypes.get_errno()
+    if code not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        raise OSError(code, os.strerror(code), old[2], None, new[2])
+    try:
+        os.stat(new[1], dir_fd=new[0], follow_symlinks=False)
+    except FileNotFoundError:
+        try:
+            os.rename(old[1], new[1], src_dir_fd=old[0], dst_dir_fd=new[0])
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, old[2], None, new[2]) from error
+    else:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), old[2], None, new[2])
 
 
 def _walked(real: str) -> int:

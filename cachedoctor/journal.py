@@ -1,12 +1,12 @@
 """The journal of one run: one JSON object a line, written and synced before and after each step.
 
 ```
-<state folder>/runs/<id>/journal.jsonl   header with every repair; intent and done of every step; an end
+<state folder>/runs/<id>/journal.jsonl   a header with every repair; intent and done of every step
 ```
 
-It can move files, so it is read only from the running user's own state folder, where nobody else can
-have written it, and whatever is wrong with it is a `RepairError` with words. What lies beside a cache
-is bytes: the copy of a journal there is read only when somebody names it.
+It can move files, so it is read only from the running user's own state folder, where nobody else
+can have written it, and whatever is wrong with it is a `RepairError` with words. What lies beside a
+cache is bytes: the copy of a journal there is read only when somebody names it.
 """
 
 from __future__ import annotations
@@ -62,6 +62,8 @@ def each(state: str) -> Iterator[tuple[str, list[Line]]]:
     """
     owner = own.owner_of(state)
     try:
+        if own.refused(os.stat(state), owner):
+            return
         opened = os.open(runs_of(state), _FOLDER)
     except OSError:
         return
@@ -91,13 +93,16 @@ def line(value: Line) -> bytes:
     return json.dumps(value).encode() + b"\n"
 
 
-def create(state: str, folder: str, header: Line) -> None:
-    """Begin a journal in a new folder of its own."""
+def create(state: str, folder: str, *lines: Line) -> None:
+    """Begin a journal in a new folder of its own; it is whole or not there."""
     own.make_folder(runs_of(state))
     own.with_reserve(state, lambda: own.make_folder(folder))
     path = os.path.join(folder, NAME)
+    begun = f"{path}.new"
+    disk.remove_tree(begun)
     try:
-        own.with_reserve(state, lambda: own.write(path, line(header)))
+        own.with_reserve(state, lambda: own.write(begun, b"".join(map(line, lines))))
+        disk.rename(begun, path)
     except OSError:
         with contextlib.suppress(OSError):
             disk.remove_folder(folder)

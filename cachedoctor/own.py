@@ -61,6 +61,11 @@ def owner_of(state: str) -> int:
     return user
 
 
+def belongs(path: str, owner: int) -> bool:
+    """Say whether a folder, or the nearest above it, belongs to a user: root acts on no more."""
+    return os.stat(disk.folder_above(path)).st_uid == owner
+
+
 def refused(status: os.stat_result, owner: int) -> str:
     """Say why a file or folder of this status cannot be believed, or return nothing."""
     if status.st_uid != owner:

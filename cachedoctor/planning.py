@@ -219,7 +219,9 @@ def _left_of(found: Run) -> Unfinished:
             for need in repair.needs
             if not found.placed(number, need.name) and not found.ready(number, need.name)
         )
-        fetch, copy = (sum(cost) for cost in zip(*map(_cost, needs), strict=True)) if needs else (0, 0)
+        fetch, copy = (
+            (sum(cost) for cost in zip(*map(_cost, needs), strict=True)) if needs else (0, 0)
+        )
         fetches = any(isinstance(need.sources[0], (HubFetch, CdnFetch)) for need in needs)
         repairs.append(
             repair._replace(

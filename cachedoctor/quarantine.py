@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import disk, journal, undoing
 from cachedoctor.errors import RepairError
-from cachedoctor.run import OPEN
+from cachedoctor.logbook import OPEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

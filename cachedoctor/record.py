@@ -294,9 +294,7 @@ def run_json(plan: Plan, outcome: Outcome, host: Host) -> Json:
             "ids": list(outcome.runs),
             "left": [finding_json(finding) for finding in outcome.left],
             "aside_bytes": outcome.aside_bytes,
-            "taken_back": [
-                {"id": name, "why": printable(why)} for name, why in outcome.taken_back
-            ],
+            "taken_back": [{"id": name, "why": printable(why)} for name, why in outcome.taken_back],
             "deleted_bytes": outcome.deleted_bytes,
             "journaled": outcome.journaled,
         },

@@ -2,40 +2,34 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import stat
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import (
     adoption,
-    disk,
+    applying,
     doctor,
-    ground,
-    holders,
     journal,
     own,
     planning,
     quarantine,
     run,
-    staging,
     undoing,
 )
-from cachedoctor.errors import LockHeldError, RepairError, UsageError
-from cachedoctor.findings import Finding, Put, Repair, SetAside
+from cachedoctor.errors import RepairError, UsageError
+from cachedoctor.findings import Finding, Repair, Safety
+from cachedoctor.logbook import OPEN
 from cachedoctor.planning import Plan
 from cachedoctor.vocabulary import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from cachedoctor.doctor import Report
     from cachedoctor.host import Host
     from cachedoctor.run import Run
     from cachedoctor.staging import Network
 
-_MARGIN_BYTES = 1 << 20  # for what small files round up to
+
+_NOT_UNDOABLE = ("undone", "failed", "emptying", "emptied")
 
 
 class Outcome(NamedTuple):
@@ -68,7 +62,7 @@ def apply(plan: Plan, report: Report, network: Network, *, delete: bool = False)
         except (OSError, RepairError) as error:
             if not (delete and _for_want_of_room(error)):
                 raise
-            deleted, began, back = _delete_unjournaled(plan.repairs), [], ()
+            deleted, began, back = applying.delete_unjournaled(plan.repairs), [], ()
     except OSError as error:
         where = error.filename2 or error.filename or report.host.home
         full = own.is_full(error)
@@ -78,7 +72,7 @@ def apply(plan: Plan, report: Report, network: Network, *, delete: bool = False)
         ) from error
     journaled = deleted is None
     if delete and journaled:
-        with _alone(state):
+        with applying.alone(state):
             mine = [found for found in run.runs(state) if found.id in began[-1:]]
             deleted = sum(quarantine.empty(found) for found in mine)
     again = doctor.scan(
@@ -106,15 +100,12 @@ def undoable(host: Host) -> list[Run]:
     return [found for found in runs(host) if found.state not in _NOT_UNDOABLE]
 
 
-_NOT_UNDOABLE = ("undone", "failed", "emptying", "emptied")
-
-
 def undo(host: Host, name: str | None = None) -> tuple[Run, ...]:
     """Take a run back, or where none is named all runs of the last fix that is not taken back yet.
 
     A fix of the version before had one run for each file system. Returns what was taken back.
-    Raises `UsageError` for an unknown run, and `RepairError`, with nothing of that run changed, when
-    a file is no longer what it had left.
+    Raises `UsageError` for an unknown run, and `RepairError`, with nothing of that run changed,
+    when a file is no longer what it had left.
     """
     known = undoable(host)
     names = [found.id for found in known]
@@ -126,7 +117,7 @@ def undo(host: Host, name: str | None = None) -> tuple[Run, ...]:
     last = known[-1].created_s if known else 0
     chosen = [r for r in known if r.id == name or (name is None and r.created_s == last)]
     for each in chosen:
-        with _alone(host.state):
+        with applying.alone(host.state):
             undoing.undo(each, [later for later in known if later.created_s > each.created_s])
     return tuple(chosen)
 
@@ -139,7 +130,7 @@ def named(host: Host, path: str) -> Run:
 
 def adopt(host: Host, found: Run) -> Run:
     """Take back a run whose journal was named: it becomes one of ours, and then ends as any."""
-    with _alone(host.state):
+    with applying.alone(host.state):
         adopted = adoption.adopt(found, host.home)
         undoing.undo(adopted)
     return adopted
@@ -155,11 +146,11 @@ def empty(host: Host, before_s: float) -> int:
 
     Returns how many bytes are really gone.
     """
-    chosen = [f for f in runs(host) if f.state not in run.OPEN and f.created_s <= before_s]
+    chosen = [f for f in runs(host) if f.state not in OPEN and f.created_s <= before_s]
     chosen = [found for found in chosen if any(True for _ in quarantine.kept(found))]
     gone = 0
     for found in chosen:
-        with _alone(host.state):
+        with applying.alone(host.state):
             gone += quarantine.empty(found)
     return gone
 
@@ -190,9 +181,23 @@ def _again(plan: Plan, report: Report) -> Plan:
     )
     there = {(finding.code, finding.path): finding for finding in now.findings}
     known = {(finding.code, finding.path) for finding in report.findings}
-    keys = [(finding.code, finding.path) for finding in plan.cures]
     absent = [f for f in plan.cures if (f.code, f.path) not in known]
-    return Plan((*(there[key] for key in keys if key in there), *absent))
+    kept = []
+    for finding in plan.cures:
+        found = there.get((finding.code, finding.path))
+        agreed = found and finding.repair and _as_agreed(finding.repair, found.repair)
+        if found and agreed:
+            kept.append(found)
+        elif found and finding.repair and run.holds(finding.repair):
+            kept.append(finding)  # else it is left, and said to be
+    return Plan((*kept, *absent))
+
+
+def _as_agreed(accepted: Repair, found: Repair | None) -> bool:
+    """Say whether a repair that was planned anew costs no download that nobody agreed to."""
+    if found is None or not found.steps:
+        return False
+    return found.safety is not Safety.FETCHES or accepted.safety is Safety.FETCHES
 
 
 def _finish(item: planning.Unfinished, network: Network) -> str:
@@ -201,9 +206,9 @@ def _finish(item: planning.Unfinished, network: Network) -> str:
     Returns why it could not be finished, and was taken back or is left as it is, or nothing.
     """
     state = network.host.state
-    with _alone(state):
+    with applying.alone(state):
         found = next((each for each in run.runs(state) if each.id == item.id), None)
-        if found is None or found.state not in run.OPEN:
+        if found is None or found.state not in OPEN:
             return ""
         why = "it was begun by a version before this one"
         try:
@@ -211,12 +216,12 @@ def _finish(item: planning.Unfinished, network: Network) -> str:
                 undoing.undo(found)
                 return ""
             if found.finishable:
-                _operate(found, network)
+                applying.operate(found, network)
                 return ""
             undoing.undo(found)
         except (RepairError, OSError) as error:
             why = getattr(error, "message", str(error))
-        if found.state in run.OPEN:
+        if found.state in OPEN:
             try:
                 undoing.undo(found)
             except (RepairError, OSError) as error:
@@ -227,10 +232,10 @@ def _finish(item: planning.Unfinished, network: Network) -> str:
 def _carry_out(plan: Plan, report: Report, network: Network) -> str:
     """Apply repairs as one run, on however many file systems."""
     state = network.host.state
-    _room(plan.repairs, state)
+    applying.require_room(plan.repairs, state)
     own.make_folder(journal.runs_of(state))
-    with _alone(state):
-        _apart_from_others(plan.repairs, state)
+    with applying.alone(state):
+        applying.apart_from_others(plan.repairs, state)
         made = run.Run.create(
             state,
             plan.repairs,
@@ -240,7 +245,7 @@ def _carry_out(plan: Plan, report: Report, network: Network) -> str:
             engines=[finding.engines for finding in plan.cures if finding.repair],
         )
         try:
-            _operate(made, network)
+            applying.operate(made, network)
         except OSError:
             if not made.begun and made.state == "open":  # there was not even room for its end
                 made.discard()
@@ -249,109 +254,6 @@ def _carry_out(plan: Plan, report: Report, network: Network) -> str:
     return made.id
 
 
-def _apart_from_others(repairs_: Sequence[Repair], state: str) -> None:
-    """Refuse what an interrupted fix has its hands on that could neither be finished nor undone."""
-    mine = {step.path for repair in repairs_ for step in repair.steps}
-    for other in run.runs(state):
-        touched = other.paths() if other.state in run.OPEN else ()
-        for path in touched:
-            if any(ground.below(path, each) or ground.below(each, path) for each in mine):
-                raise RepairError(
-                    f"the interrupted fix {other.id} holds `{path}`",
-                    hint=f"`cachedoctor undo {other.id}` says what is in its way",
-                )
-
-
-@contextlib.contextmanager
-def _alone(state: str) -> Iterator[None]:
-    """Keep a second fix or undo of this user out."""
-    with contextlib.ExitStack() as held:
-        lock = journal.lock_file(state)
-        if not os.path.lexists(lock):
-            own.make_folder(journal.runs_of(state))
-            with contextlib.suppress(FileExistsError):
-                own.with_reserve(state, lambda: own.write(lock, b""))
-        try:
-            held.enter_context(holders.hold_lock(lock))
-        except LockHeldError as error:
-            raise RepairError(
-                "another fix or undo is running", hint="wait until it is done, then try again"
-            ) from error
-        yield
-
-
-def _operate(found: Run, network: Network) -> None:
-    """Stage what a run still needs, then take its steps; on failure leave everything as it was."""
-    try:
-        for number, repair in enumerate(found.repairs):
-            for need in repair.needs:
-                if not found.placed(number, need.name) and not found.ready(number, need.name):
-                    path = found.staged_path(number, need.name)
-                    found.make_own(number, "staged", str(number))
-                    digests = staging.stage(need, path, network)
-                    _like_before(repair, need.name, path)
-                    found.note_staged(number, need.name, digests)
-    except (RepairError, OSError):
-        if not found.begun:
-            found.close("failed")
-        raise
-    try:
-        with contextlib.ExitStack() as held:
-            for lock in {lock for repair in found.repairs for lock in repair.locks}:
-                if os.path.lexists(lock):  # a client that never came here has made none
-                    held.enter_context(holders.hold_lock(lock))
-            for number in range(len(found.repairs)):
-                found.take(number)
-        found.close("done")
-    except (RepairError, OSError):
-        undoing.undo(found)
-        raise
-
-
-def _like_before(repair: Repair, name: str, staged: str) -> None:
-    """Give a staged file the mode of the file that it takes the place of, if that was readable."""
-    for step in repair.steps:
-        if isinstance(step, Put) and step.name == name and SetAside(step.path) in repair.steps:
-            found = disk.mode_of(step.path)
-            if found is not None and found & stat.S_IRUSR:
-                disk.set_mode(staged, found)
-
-
-def _room(repairs_: Sequence[Repair], state: str) -> None:
-    """Refuse before anything is fetched when it would not fit; renaming alone needs no room."""
-    groups: dict[str, list[Repair]] = {}
-    for repair in repairs_:
-        place = os.path.dirname(run.place_of(repair.root, state, ""))
-        groups.setdefault(place, []).append(repair)
-    for folder, group in groups.items():
-        above = disk.folder_above(folder)
-        needed = sum(repair.fetch_bytes + repair.copy_bytes for repair in group)
-        free = disk.free_bytes(above)
-        if needed and needed + _MARGIN_BYTES > free:
-            raise RepairError(
-                f"no room: {needed + _MARGIN_BYTES} bytes are needed beside `{above}` "
-                f"and {free} are free",
-                hint="`cachedoctor quarantine empty` frees what earlier fixes set aside",
-            )
-
-
 def _for_want_of_room(error: Exception) -> bool:
     causes = (error, error.__cause__)
     return any(isinstance(cause, OSError) and own.is_full(cause) for cause in causes)
-
-
-def _delete_unjournaled(repairs_: Sequence[Repair]) -> int:
-    """Delete what these repairs would only set aside, where there is no room for a journal."""
-    chosen = [
-        repair
-        for repair in repairs_
-        if not repair.needs and all(isinstance(step, SetAside) for step in repair.steps)
-    ]
-    gone = 0
-    for repair in chosen:
-        grounds = (ground.resolved(repair.root),)
-        run.guard(repair, grounds)
-        for step in repair.steps:
-            disk.remove_tree(step.path, grounds)
-        gone += repair.aside_bytes
-    return gone

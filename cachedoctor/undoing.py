@@ -15,7 +15,8 @@ from cachedoctor.run import explained
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cachedoctor.run import Key, Run
+    from cachedoctor.logbook import Key
+    from cachedoctor.run import Run
 
 
 def undo(run: Run, later: Sequence[Run] = ()) -> None:

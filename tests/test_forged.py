@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from cachedoctor import doctor, journal, surgery, undoing
+from cachedoctor import applying, doctor, journal, quarantine, undoing
 from cachedoctor.cli import main
 from cachedoctor.errors import CacheDoctorError, RepairError
 from cachedoctor.findings import (
@@ -37,6 +37,7 @@ from cachedoctor.findings import (
 )
 from cachedoctor.host import Host
 from cachedoctor.run import Run, runs
+from cachedoctor.staging import Network
 from cachedoctor.vocabulary import Digest
 from tests.conftest import fingerprint
 
@@ -406,7 +407,9 @@ def test_a_folder_that_becomes_a_link_is_refused(project: Project, tmp_path: Pat
         (project.models / "a" / "b").rename(project.models / "a" / "away")
         (project.models / "a" / "b").symlink_to(project.victim)
         before = fingerprint(project.victim)
-        with pytest.raises(RepairError, match=r"is a link or no folder|something is at|was changed"):
+        with pytest.raises(
+            RepairError, match=r"is a link or no folder|something is at|was changed"
+        ):
             run.take(0) if when == "before the step" else undoing.undo(run)
         assert fingerprint(project.victim) == before
         (project.models / "a" / "b").unlink()
@@ -463,6 +466,7 @@ def fuzz(world: Any, outside: Path, count: int, seed: int) -> int:
     """Read, show, list and take back that many mutations; returns how many were taken for ours."""
     rng = random.Random(seed)
     state = str(world.state)
+    host = Host.look(home=str(world.state.parent))._replace(state=state)
     world.fix()
     made = world.run()
     file = Path(made.folder, "journal.jsonl")
@@ -473,10 +477,14 @@ def fuzz(world: Any, outside: Path, count: int, seed: int) -> int:
         file.write_bytes(mutated(lines[:cut], rng))
         for run in runs(state):
             taken += 1
-            list(surgery.quarantine.kept(run))
+            list(quarantine.kept(run))
             undoing.words(run)
             for each in range(len(run.repairs)):
                 run.left(each)
+            if number % 10 == 0:
+                with contextlib.suppress(CacheDoctorError, OSError):  # as a fix takes them
+                    applying.operate(run, Network(host, offline=True))
+                assert fingerprint(outside) == before
             if number % 20 == 0:
                 with contextlib.suppress(CacheDoctorError):
                     undoing.undo(run)
@@ -492,4 +500,3 @@ def test_no_mutation_of_a_journal_is_more_than_an_error(tmp_path: Path) -> None:
     outside.mkdir()
     (outside / "precious").write_text("precious")
     assert fuzz(World(tmp_path / "world"), outside, 2000, seed=15) > 20
-

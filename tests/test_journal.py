@@ -210,7 +210,9 @@ def test_a_run_is_taken_back_exactly(world: World) -> None:
     run = world.run()
     assert run is not None
     assert run.state == "undone"
-    placed = {Path(item.path).read_bytes() for item in quarantine.kept(run) if os.path.isfile(item.path)}
+    placed = {
+        Path(item.path).read_bytes() for item in quarantine.kept(run) if os.path.isfile(item.path)
+    }
     assert b"new blob" in placed
 
 

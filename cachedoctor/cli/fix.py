@@ -65,9 +65,10 @@ def command(
     """Repair what `scan` found: every error and warning, or only those of an ENGINE or a CODE.
 
     Everything a repair needs is brought together and proven first; only then are files moved.
-    Without --delete nothing is deleted: what was bad is set aside and `cachedoctor undo` brings it back. Without a
-    terminal and without --yes the plan is printed and the exit code is 1. Exit code 4 when a
-    repair could not be made; the cache is then as it was.
+    What was bad is set aside and `cachedoctor undo` brings it back; only --delete deletes. A fix
+    that was interrupted is finished first, or taken back. Without a terminal and without --yes the
+    plan is printed and the exit code is 1. Exit code 4 when a repair could not be made; the cache
+    is then as it was.
 
     \b
       cachedoctor fix                          every error and warning

@@ -1,4 +1,4 @@
-"""Rules about cachedoctor itself: a rule that crashed, a fix that was interrupted or is not ours."""
+"""Rules about cachedoctor itself: a rule that crashed, a fix that was interrupted, one not ours."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class UnfinishedFix(SurveyRule):
     It was stopped with Ctrl-C, killed, or lost its machine. What it was doing is in its journal:
     every file that it had moved is in its folder, nothing was deleted.
 
-    `fix` shows what is left of it and finishes it first, or takes it back where that cannot be done;
-    `undo` takes it back.
+    `fix` shows what is left of it and finishes it first, or takes it back where that cannot be
+    done; `undo` takes it back.
     """
 
     code = "CD417"
@@ -66,8 +66,8 @@ _MOST = 1000  # names beside one root that are looked at
 class ForeignRun(SurveyRule):
     """A run folder lies beside a cache, and no journal of yours knows it.
 
-    A project or a disk brought it along, another user or another machine made it, a state folder was
-    lost, or a version before this one wrote it. What lies beside a cache is bytes: it is never
+    A project or a disk brought it along, another user or another machine made it, a state folder
+    was lost, or a version before this one wrote it. What lies beside a cache is bytes: it is never
     opened, finished, taken back, listed or emptied by itself.
 
     If it is yours, `cachedoctor undo --journal FILE` reads the journal in it, shows each step and
