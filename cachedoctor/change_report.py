@@ -41,6 +41,8 @@ def change_lines(change: Change, host: Host, *, verbose: bool = False) -> Iterat
 def question(change: Change, *, delete: bool) -> str:
     """Return the one question that is asked."""
     things = plural(len(change.choices), "thing")
+    if change.verb == "dedupe":
+        return f"Let {things} share blocks, {size(change.bytes)}?"
     if change.verb == "move":
         return f"Move {size(change.copied_bytes)}?"
     if change.verb == "unpack":
@@ -63,6 +65,10 @@ def outcome_lines(
     if deleted:
         did = f", {size(freed_bytes)} measured" if freed_bytes is not None else ""
         yield f"✓ deleted; {size(change.bytes)} should be free{did}"
+        return
+    if change.verb == "dedupe":
+        should, did = size(change.bytes), size(freed_bytes or 0)
+        yield f"✓ the same bytes are stored once; {should} should be free, {did} measured"
         return
     if change.verb == "move":
         freed = f"`cachedoctor quarantine empty{host.options}` frees the old place"

@@ -17,6 +17,7 @@ from cachedoctor import findings
 from cachedoctor.errors import RepairError
 from cachedoctor.findings import (
     CdnFetch,
+    Clone,
     HubFetch,
     Link,
     LocalCopy,
@@ -73,6 +74,8 @@ def check(
     names = {need.name for need in repair.needs}
     for step in repair.steps:
         _step(step, repair.root, names, made)
+        if isinstance(step, Clone):
+            inside(step.source, (*roots, repair.root))
     for path in (*(guard.path for guard in repair.guards), *repair.locks):
         inside(path, (repair.root,))
 
@@ -207,14 +210,19 @@ def _source(source: Source, folders: Sequence[str]) -> None:
                 raise DefectError("url")
             if resume:
                 inside(resume, folders)
-        case Parts(paths=paths, digests=digests):
-            if len(paths) != len(digests):
-                raise DefectError("parts")
-            for path, name in zip(paths, digests, strict=True):
-                plain(path)  # anywhere, for what it holds is proven before it is joined
-                check_digest(Digest("sha256", name))
+        case Parts():
+            _parts(source)
         case Text():
             pass
+
+
+def _parts(source: Parts) -> None:
+    """Refuse parts of a pack that are not named; they lie anywhere, for their bytes are proven."""
+    if len(source.paths) != len(source.digests):
+        raise DefectError("parts")
+    for path, name in zip(source.paths, source.digests, strict=True):
+        plain(path)
+        check_digest(Digest("sha256", name))
 
 
 def needs_of(repair: Repair) -> dict[str, Need]:

@@ -126,7 +126,18 @@ class MakeFolder(NamedTuple):
     path: str
 
 
-Step = SetAside | Put | Rename | Link | MakeFolder
+class Clone(NamedTuple):
+    """Let the file at `path` share the blocks of `source`, whose bytes are the same.
+
+    Names, inodes and times stay as they are, so there is nothing to take back.
+    """
+
+    source: str
+    path: str
+    bytes: int
+
+
+Step = SetAside | Put | Rename | Link | MakeFolder | Clone
 
 
 class Guard(NamedTuple):

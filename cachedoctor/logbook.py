@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cachedoctor import confinement, journal, moves
 from cachedoctor.confinement import DefectError, fits
 from cachedoctor.errors import RepairError
-from cachedoctor.findings import Link, LocalCopy, MakeFolder, Put, Rename, Repair, SetAside
+from cachedoctor.findings import Clone, Link, LocalCopy, MakeFolder, Put, Rename, Repair, SetAside
 from cachedoctor.ground import below
 from cachedoctor.moves import Row
 from cachedoctor.vocabulary import Stamp
@@ -117,7 +117,7 @@ class Logbook:
     def paths_of(self, key: Key) -> list[str]:
         """Return the paths outside the run's folders that one step changed."""
         move = self.at(key)
-        made = move.kind != "folder" or not move.source
+        made = move.kind != "share" and (move.kind != "folder" or not move.source)
         return [path for path in move.ends if made and not self.own(path)]
 
     def numbers(self) -> Iterator[Key]:
@@ -152,6 +152,8 @@ class Logbook:
                 return "link", to, path
             case MakeFolder(path=path):
                 return "folder", "", path
+            case Clone(source=origin, path=path):
+                return "share", origin, path
 
     def replay(self, line: Line) -> None:
         """Take one line in; raises for what no run of ours writes."""

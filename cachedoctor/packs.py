@@ -61,7 +61,7 @@ class Pack(NamedTuple):
 
     def path(self, part: Part) -> str:
         """Return where a part lies."""
-        return os.path.join(self.folder, PARTS, part.digest)
+        return os.path.join(os.path.abspath(self.folder), PARTS, part.digest)
 
 
 def split(

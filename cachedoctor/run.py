@@ -228,6 +228,8 @@ class Run(Logbook):
             parents.add(os.path.dirname(source))
             found = disk.stamp(source)
             inode = found.inode if found else 0
+        if kind == "share":
+            parents = set()
         folders = [moves.times(path) for path in sorted(parents) if not self.own(path)]
         return moves.Move(kind, source, target, tuple(folders), inode)
 

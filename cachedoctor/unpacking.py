@@ -12,12 +12,13 @@ from cachedoctor.findings import HubFetch, LocalCopy, Need, Parts, Proof, Source
 from cachedoctor.lockfile import Lock
 from cachedoctor.repairs import folder, hub, single
 from cachedoctor.repairs._build import built
-from cachedoctor.vocabulary import Digest, State
+from cachedoctor.vocabulary import Digest, Root, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from cachedoctor.catalog import Model
+    from cachedoctor.doctor import Report
     from cachedoctor.engines import Engine
     from cachedoctor.findings import Repair
     from cachedoctor.host import Host
@@ -59,6 +60,12 @@ def unpack(
             repair = _from_pack(repair, claim, here, pack, survey)
             choices.append(Choice(title, path, f"from {pack.folder}", size, repair))
     return Change("unpack", tuple(choices), tuple(spared))
+
+
+def with_source(report: Report, pack: Pack) -> Report:
+    """Return a look that knows the pack's folder, too: what is applied reads only what was seen."""
+    seen = Root("pack", os.path.abspath(pack.folder), ())
+    return report._replace(survey=report.survey._replace(roots=(*report.survey.roots, seen)))
 
 
 def _chosen(lock: Lock, names: Sequence[str]) -> Iterator[LockedModel]:

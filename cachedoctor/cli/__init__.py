@@ -24,6 +24,7 @@ COMMANDS = (
     "remove",
     "prune",
     "free",
+    "dedupe",
     "move",
     "ensure",
     "pull",

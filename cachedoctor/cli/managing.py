@@ -115,6 +115,7 @@ def finish(
     check: Callable[[], bool] | None = None,
     before: Callable[[], None] | None = None,
     again: Callable[[], Change] | None = None,
+    measure: bool = False,
 ) -> NoReturn:
     """Show a change, ask once, carry it out, and end with the exit code of what came of it.
 
@@ -145,7 +146,7 @@ def finish(
         before()
     change = again() if again is not None else change
     network = Network(host, offline=True, progress=console.progress(quiet=quiet))
-    carried = carrying.carry_out(change, report, network, delete=delete)
+    carried = carrying.carry_out(change, report, network, delete=delete, measure=measure)
     if format_ == "json":
         body = manager_record.changed_json(
             change, carried.outcome, host, carried.freed_bytes, deleted=delete

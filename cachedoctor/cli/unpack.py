@@ -69,6 +69,7 @@ def command(
         raise UsageError("name a folder, or `-` for a stream", hint="`cachedoctor unpack DIR`")
     with _opened(source, host, quiet=quiet) as pack:
         report = doctor.scan(host, cure_notes=False, progress=console.progress(quiet=quiet))
+        report = unpacking.with_source(report, pack)
         change = unpacking.unpack(pack, host, report.survey, for_engines=for_engines, names=names)
 
         def ready() -> bool:
