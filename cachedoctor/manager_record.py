@@ -119,7 +119,6 @@ def changed_json(
         **change_json(change, host),
         "run": {
             "ids": list(outcome.runs),
-            "left": [],
             "aside_bytes": 0 if deleted else change.bytes,
             "deleted": deleted,
             "freed_bytes": freed_bytes,

@@ -18,7 +18,7 @@ from tests import worlds
 from tests.command import cachedoctor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 SIZE = 24 << 20
 DISK = 400 << 20  # the least that mkfs.xfs takes, and a little
@@ -63,7 +63,7 @@ def build(home: Path, content: bytes) -> tuple[Host, list[Path]]:
     return Host.look(home=str(home), platform="linux"), [*found, place]
 
 
-def stamps(files: list[Path]) -> list[tuple[object, ...]]:
+def stamps(files: Sequence[Path]) -> Sequence[tuple[object, ...]]:
     """Return everything that is to stay of files, access times too."""
     found = []
     for path in files:
