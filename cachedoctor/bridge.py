@@ -13,7 +13,7 @@ import signal
 import sysconfig
 from typing import TYPE_CHECKING, Any, Self
 
-from cachedoctor import child
+from cachedoctor import child, untrusted
 from cachedoctor.errors import CacheDoctorError
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ INSTALL = (  # from source, on a Mac
     "--no-binary model-cache-doctor model-cache-doctor"
 )
 _LAST_WORDS = 200
+_KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR")
+_DEAD = "http://127.0.0.1:9"  # the port that discards
 
 
 class BridgeError(CacheDoctorError):
@@ -65,6 +67,13 @@ def find(engine: str) -> str | None:
         if os.access(path, os.X_OK):
             return path
     return None
+
+
+def environment(variables: Mapping[str, str], home: str) -> dict[str, str]:
+    """Return what a bridge is given of an environment: no token, no libraries, no network."""
+    kept = {name: variables[name] for name in _KEPT if name in variables}
+    proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), _DEAD)
+    return {**kept, **proxies, "HOME": home, "HF_HUB_OFFLINE": "1"}
 
 
 def ask(
@@ -143,7 +152,7 @@ class Serving:
 def _read(program: str, answer: bytes) -> dict[str, Any]:
     """Return an answer; raises `BridgeError` for an error, another protocol or no answer."""
     try:
-        said = json.loads(answer)
+        said = untrusted.parse_json(answer)
     except ValueError:
         said = None
     if not isinstance(said, dict):

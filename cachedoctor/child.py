@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 OUTPUT_LIMIT_BYTES = 16 << 20
 _POLL_S = 0.2
 _GRACE_S = 3.0
+_LAST_WORDS_S = 0.5  # for what is in the pipes when everybody who writes there is gone
 
 
 class Result(NamedTuple):
@@ -72,10 +73,7 @@ def run(
         _end(process)
         with contextlib.suppress(BrokenPipeError):
             process.stdin.close()
-        for reader in readers:
-            reader.join(_GRACE_S)
-        process.stdout.close()
-        process.stderr.close()
+        _leave(readers)
     code = process.returncode
     return Result(code, bytes(output), bytes(errors), -code if code < 0 else None, timed_out)
 
@@ -145,6 +143,8 @@ class Talk:
             except queue.Empty:
                 if on_poll is not None:
                     on_poll()
+                if self._process.poll() is not None:  # what it left may hold the pipe for ever
+                    self._lines.put(None)
                 if deadline is None or time.monotonic() < deadline:
                     continue
                 self.end()
@@ -163,21 +163,17 @@ class Talk:
             return
         self._ended = True
         _end(self._process)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)  # what it started and left behind
-        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
-            if pipe is self._process.stdout:
-                for reader in self._readers:
-                    reader.join(_GRACE_S)
-            with contextlib.suppress(BrokenPipeError, ValueError):
-                if pipe is not None:
-                    pipe.close()
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError, ValueError):
+            self._process.stdin.close()
+        _leave(self._readers)
 
     def _listen(self) -> None:
-        """Hand on each line; at the end, that it ended."""
+        """Hand on each line; at the end, that it ended; and close the pipe."""
         pipe = self._process.stdout
-        with contextlib.suppress(ValueError, OSError):
-            while pipe is not None and (line := pipe.readline(OUTPUT_LIMIT_BYTES)):
+        assert pipe is not None
+        with contextlib.suppress(ValueError, OSError), pipe:
+            while line := pipe.readline(OUTPUT_LIMIT_BYTES):
                 self._lines.put(line)
         self._lines.put(None)
 
@@ -202,19 +198,35 @@ def _wait(
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the whole group, first politely."""
+    """End the whole group, first politely; what the leader left behind at once.
+
+    A group keeps its number for as long as anything is in it, so it cannot be another's.
+    """
     if process.poll() is None:
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, number)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_GRACE_S)
-                return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE_S)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_GRACE_S)
+
+
+def _leave(readers: Sequence[threading.Thread]) -> None:
+    """Take the last words, and give a pipe up that somebody outside the group holds open.
+
+    Closing one that is being read would wait for its reader, who waits for ever: each reader closes
+    its own, when that somebody ends.
+    """
+    deadline = time.monotonic() + _LAST_WORDS_S
+    for reader in readers:
+        reader.join(max(0.0, deadline - time.monotonic()))
 
 
 def _drain(pipe: IO[bytes], kept: bytearray, tail: bool) -> None:
-    """Read a pipe to its end, keeping the first bytes or the last."""
-    with contextlib.suppress(ValueError, OSError):
+    """Read a pipe to its end, keeping the first bytes or the last, and close it."""
+    with contextlib.suppress(ValueError, OSError), pipe:
         while chunk := pipe.read1(65536):  # type: ignore[attr-defined]
             if tail:
                 kept += chunk

@@ -91,7 +91,7 @@ def _github(cases: Sequence[Case]) -> Iterator[str]:
 
 def _escaped(text: str) -> str:
     shown = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-    return printable(shown)
+    return printable(shown).replace("##[", "##%5B")
 
 
 def _junit(command: str, cases: Sequence[Case]) -> str:

@@ -13,7 +13,9 @@ fluidaudio = "0.13.2"         # the version that is in use
 ```
 
 Read from the project and from the user's own configuration folder, the project's first. A project's
-file is foreign input: its paths must lie inside the project.
+file is foreign input: its paths must lie inside the project, and its `[engines]` and `keep` do not
+count. The user's own must be a regular file that belongs to the running user and that nobody else
+can write; another one is not read, and stops every command that changes anything.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import re
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
+from cachedoctor import untrusted
 from cachedoctor.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,34 +54,42 @@ class Config(NamedTuple):
     engine_versions: Mapping[str, str] = {}
     said_by: Mapping[str, str] = {}  # file and line of each engine's version, for errors
     keep: tuple[tuple[str, str], ...] = ()  # name, and its file and line, for errors
+    passed_over: tuple[tuple[str, str], ...] = ()  # file, and what of it does not count
+    refused: str = ""  # why the user's own file was not read
 
 
 def read(folder: str, *, home: str, confined: bool) -> Config:
     """Read the file in `folder`; an empty configuration where there is none.
 
-    `confined` refuses paths that lead out of `folder`. Raises `UsageError` that names the file, the
-    line and the key.
+    `confined` is for a project's: it refuses paths that lead out of `folder`. Raises `UsageError`
+    that names the file, the line and the key. A file of the user's own that may be somebody else's
+    is not read; the answer says why.
     """
     path = os.path.join(folder, NAME)
-    if not _is_there(path):
-        return Config()
-    import tomllib
-
     try:
-        with open(path, "rb") as file:
-            content = file.read(_LIMIT_BYTES + 1)
-        if len(content) > _LIMIT_BYTES:  # never read in part: what is cut off may be a place
-            raise UsageError(f"`{path}` cannot be understood: more than {_LIMIT_BYTES} bytes")
-        text = content.decode()
-        raw = tomllib.loads(text)
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise UsageError(f"`{path}`, line {line} cannot be understood: no UTF-8") from error
-    except RecursionError as error:
-        raise UsageError(f"`{path}` cannot be understood: it is nested too deeply") from error
-    except (OSError, ValueError) as error:  # a syntax error says its line
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return Config()
+    except OSError as error:  # what it protects would be passed over without a word
+        return Config() if confined else Config(refused=f"`{path}` is not read: {error.strerror}")
+    try:
+        with untrusted.open_regular(path) as file:
+            if not confined and (why := _not_own(os.fstat(file.fileno()))):
+                return Config(refused=f"`{path}` is not read: {why}")
+            content = untrusted.read_open(file, _LIMIT_BYTES)
+        raw, text = untrusted.parse_toml(content)
+    except (FileNotFoundError, NotADirectoryError):
+        return Config()
+    except OSError as error:
+        if not confined:
+            return Config(refused=f"`{path}` is not read: {error.strerror}")
+        if isinstance(error, untrusted.NotRegularError):
+            return Config(passed_over=((path, f"`{path}` is not read: {error.strerror}"),))
+        raise UsageError(f"`{path}` cannot be understood: {error.strerror}") from error
+    except ValueError as error:  # a syntax error says its line
         raise UsageError(f"`{path}` cannot be understood: {error}") from error
     said = Lines(path, text)
+    keep = raw.pop("keep", None) if confined else None
     for key in raw:
         if key not in ("locator", "engines", "keep"):
             raise said.wrong(key, "is not known; there are `[[locator]]`, `[engines]` and `keep`")
@@ -89,35 +100,53 @@ def read(folder: str, *, home: str, confined: bool) -> Config:
         _place(row, said, number, folder, home, confined=confined)
         for number, row in enumerate(rows)
     )
-    versions = raw.get("engines", {})
+    versions = _versions(raw.get("engines", {}), said)
+    lines = {name: said.at(name, 0, "engines") for name in versions}
+    if not confined:
+        return Config(places, versions, lines, _names(raw.get("keep", []), said))
+    given = [key for key, value in (("`[engines]`", versions), ("`keep`", keep)) if value]
+    why = f"{' and '.join(given)} of a project: not counted; write it into your own `{NAME}`"
+    return Config(places, {}, lines, passed_over=((path, why),) if given else ())
+
+
+def _names(keep: object, said: Lines) -> tuple[tuple[str, str], ...]:
+    if not isinstance(keep, list) or not all(isinstance(name, str) and name for name in keep):
+        raise said.wrong("keep", 'is no list of names; write `keep = ["whisper.cpp:small"]`')
+    return tuple((name, said.at("keep")) for name in keep)
+
+
+def _versions(versions: object, said: Lines) -> dict[str, str]:
     if not isinstance(versions, dict):
         raise said.wrong("engines", "is no table; write `[engines]`")
     for name, version in versions.items():
         if not isinstance(version, str) or not _VERSION.fullmatch(version):
             why = f'must be a version such as "0.15.5", not {version!r}'
             raise said.wrong(name, why, 0, "engines")
-    keep = raw.get("keep", [])
-    if not isinstance(keep, list) or not all(isinstance(name, str) and name for name in keep):
-        raise said.wrong("keep", 'is no list of names; write `keep = ["whisper.cpp:small"]`')
-    return Config(
-        places,
-        versions,
-        {name: said.at(name, 0, "engines") for name in versions},
-        () if confined else tuple((name, said.at("keep")) for name in keep),
-    )
+    return versions
 
 
-def _is_there(path: str) -> bool:
-    """Say whether there is such a file; raises `UsageError` where that cannot be seen.
+def _not_own(status: os.stat_result) -> str:
+    """Say why a file may be somebody else's words, or nothing."""
+    user = os.geteuid()
+    if status.st_uid != user:
+        return f"it belongs to user {status.st_uid}, not to {user}"
+    grouped = status.st_mode & stat.S_IWGRP and not _is_private(status.st_gid, user)
+    if status.st_mode & stat.S_IWOTH or grouped:
+        return f"others may write it (mode {stat.S_IMODE(status.st_mode):o})"
+    return ""
 
-    What a file that cannot be seen protects would be lost without a word.
-    """
+
+def _is_private(group: int, user: int) -> bool:
+    """Say whether a group is the one that Linux makes for a user, with nobody else in it."""
+    import grp
+    import pwd
+
     try:
-        return stat.S_ISREG(os.stat(path).st_mode)
-    except (FileNotFoundError, NotADirectoryError):
+        mine, members = pwd.getpwuid(user), grp.getgrgid(group)
+    except KeyError:
         return False
-    except OSError as error:
-        raise UsageError(f"`{path}` cannot be read: {error.strerror}") from error
+    own = mine.pw_gid == group and members.gr_name == mine.pw_name
+    return own and set(members.gr_mem) <= {mine.pw_name}
 
 
 def _place(

@@ -7,8 +7,11 @@ import os
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
+from cachedoctor import untrusted
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from io import FileIO
 
     from cachedoctor.vocabulary import Progress
 
@@ -18,9 +21,13 @@ _LARGE_BYTES = 8 << 20  # smaller files drive nothing out
 _WINDOW_BYTES = 1 << 30  # of a file, of which it is asked at once what is in memory
 _AHEAD = 16  # files that wait for each thread
 _MOST_UNPACKED = 100  # times the archive's length; weights hardly pack at all
+_MOST_UNPACKED_BYTES = 32 << 30
+_LONGEST_DIRECTORY_BYTES = 16 << 20  # of an archive; Whisper large has 100 KiB
+_METHODS = (0, 8)  # as it is, deflate: no engine reads another
 
 SHA256 = "sha256"
 GIT_SHA1 = "git-sha1"
+SHA1 = "sha1"  # of the content alone: what some proxies give as an ETag
 CRC32 = "crc32"  # of an archive's members: `ok`, or the name of the first that is wrong
 
 
@@ -43,14 +50,16 @@ def of_file(path: str, algorithms: frozenset[str], progress: Progress) -> dict[s
 
     `git-sha1` is git's blob id: the SHA-1 of `blob <size>\0` and the content. What the reading
     brought into the system's cache is let go again, so that it drives nothing else out.
-    Raises `OSError` when it cannot be read to its end.
+    Raises `OSError` when it cannot be read to its end, or changed meanwhile.
     """
     hashes = {}
     buffer = memoryview(bytearray(_CHUNK_BYTES))
-    with open(path, "rb", buffering=0) as file:
+    with untrusted.open_regular(path, follow=True) as file:
         size = os.fstat(file.fileno()).st_size
         if SHA256 in algorithms:
             hashes[SHA256] = hashlib.sha256()
+        if SHA1 in algorithms:
+            hashes[SHA1] = hashlib.sha1(usedforsecurity=False)
         if GIT_SHA1 in algorithms:
             hashes[GIT_SHA1] = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
         strange = _not_cached(file.fileno(), size)
@@ -62,6 +71,8 @@ def of_file(path: str, algorithms: frozenset[str], progress: Progress) -> dict[s
                 os.posix_fadvise(file.fileno(), at, count, os.POSIX_FADV_DONTNEED)
             at += count
             progress.advance(count)
+        if at != size or os.fstat(file.fileno()).st_size != size:
+            raise untrusted.changed(path)
     return {name: state.hexdigest() for name, state in hashes.items()}
 
 
@@ -83,7 +94,11 @@ def _not_cached(descriptor: int, size: int) -> frozenset[int]:
     kind = mmap.PROT_READ | mmap.PROT_WRITE  # a private view: nothing is ever written
     for start in range(0, size, _WINDOW_BYTES):
         length = min(_WINDOW_BYTES, size - start)
-        with mmap.mmap(descriptor, length, mmap.MAP_PRIVATE, kind, offset=start) as view:
+        try:
+            view = mmap.mmap(descriptor, length, mmap.MAP_PRIVATE, kind, offset=start)
+        except (OSError, ValueError):  # no such file system, or it was cut meanwhile
+            return frozenset()
+        with view:
             place = ctypes.c_char.from_buffer(view)
             first = ctypes.addressof(place)
             del place  # or the view could not be closed
@@ -102,25 +117,63 @@ def _not_cached(descriptor: int, size: int) -> frozenset[int]:
 def of_archive(path: str, progress: Progress) -> str:
     """Compare each member of the zip archive at `path` with its own checksum; reads it once.
 
-    Returns `ok`, or the name of the first member that is wrong. Raises `OSError` when it cannot be
-    read to its end.
+    Returns `ok`, or the name of the first member that is wrong; one that is packed in another way
+    than engines read is not unpacked. Raises `OSError` when it cannot be read to its end, or
+    changed meanwhile.
     """
+    with untrusted.open_regular(path, follow=True) as opened:
+        before = os.fstat(opened.fileno())
+        wrong = _first_wrong(_Measured(opened), before.st_size, progress)
+        after = os.fstat(opened.fileno())
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise untrusted.changed(path)
+    return wrong
+
+
+class _Measured:
+    """A file that gives no more at once than an archive's directory may have."""
+
+    def __init__(self, file: FileIO) -> None:
+        self._file = file
+        self.seek, self.tell, self.close = file.seek, file.tell, file.close
+
+    def seekable(self) -> bool:
+        return True
+
+    def read(self, count: int = -1) -> bytes:
+        if count < 0:
+            count = _LONGEST_DIRECTORY_BYTES
+        if count > _LONGEST_DIRECTORY_BYTES:
+            raise ValueError("more than a directory may have")
+        pieces = []
+        while count and (piece := self._file.read(count)):
+            pieces.append(piece)
+            count -= len(piece)
+        return b"".join(pieces)
+
+
+def _first_wrong(file: _Measured, size_bytes: int, progress: Progress) -> str:
+    import struct
     import zipfile
     import zlib
 
+    broken = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, struct.error)
+    most = min(_MOST_UNPACKED * size_bytes, _MOST_UNPACKED_BYTES)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file) as archive:
             claimed = sum(member.file_size for member in archive.infolist())
-            if claimed > _MOST_UNPACKED * os.stat(path).st_size:
+            if claimed > most:
                 return "the archive itself"
             for member in archive.infolist():
-                try:
-                    with archive.open(member) as file:
-                        while chunk := file.read(_CHUNK_BYTES):
-                            progress.advance(len(chunk))
-                except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
+                if member.compress_type not in _METHODS:
                     return member.filename
-    except (zipfile.BadZipFile, ValueError, RuntimeError):
+                try:
+                    with archive.open(member) as content:
+                        while chunk := content.read(_CHUNK_BYTES):
+                            progress.advance(len(chunk))
+                except broken:
+                    return member.filename
+    except (*broken, ValueError, RuntimeError, OverflowError, MemoryError):
         return "the archive itself"
     return "ok"
 

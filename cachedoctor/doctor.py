@@ -280,7 +280,7 @@ def _checked(entry: Entry, seen: rules.Examination) -> Checked:
     for artifact in entry.notable:
         if artifact.state is not State.PRESENT:
             continue
-        if seen.measured(artifact) is not None:
+        if seen.judged(artifact):
             digest += 1
         elif artifact.format or artifact.expected_bytes is not None:
             structure += 1

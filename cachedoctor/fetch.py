@@ -16,8 +16,9 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cachedoctor import child, digest
+from cachedoctor import child, digest, listed, untrusted
 from cachedoctor.errors import FetchError
+from cachedoctor.text import masked
 from cachedoctor.vocabulary import Digest
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ OPENAI = "https://openaipublic.azureedge.net"
 ATTEMPTS = 4
 PAUSE_S = 0.5  # before the second attempt; doubled before each further one
 STALL_S = 30.0
+HUB_STALL_S = 300.0  # the client itself gives up long before, and tries again
+HUB_LISTING_S = 300.0
+HUB_LONGEST_S = 24 * 3600.0
 _CHUNK_BYTES = 1 << 20
 # What a child needs of the running process even when another home is examined.
 _OWN_VARIABLES = ("PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "LANG", "TMPDIR")
@@ -82,14 +86,19 @@ def fetch_hub(
         "folder": folder,
     }
     progress.start(f"fetching {os.path.basename(source.path.rstrip('/'))}", source.bytes or None)
-    seen = 0
+    seen, moved_s = 0, time.monotonic()
 
     def poll() -> None:
-        nonlocal seen
+        nonlocal seen, moved_s
         now = _held_bytes(folder)
         if now > seen:
             progress.advance(now - seen)
-            seen = now
+            seen, moved_s = now, time.monotonic()
+        elif time.monotonic() - moved_s > HUB_STALL_S:
+            raise FetchError(
+                f"nothing came for {HUB_STALL_S:.0f} s: `{source.repository}`",
+                hint="try again later; nothing was changed",
+            )
 
     try:
         listing = _listing(_ask_child(request, host, mirrors, poll))
@@ -133,7 +142,7 @@ def fetch_cdn(
     if measured != expected.hex:
         os.truncate(path, 0)
         raise FetchError(
-            f"`{url}` sent the wrong bytes: sha256 {measured}, expected {expected.hex}",
+            f"`{masked(url)}` sent the wrong bytes: sha256 {measured}, expected {expected.hex}",
             hint="a proxy may be in the way; nothing was changed",
         )
 
@@ -151,7 +160,7 @@ def _attempts(url: str, path: str, size: int, host: Host, progress: Progress) ->
         except _RetryError as error:
             if attempt == ATTEMPTS - 1:
                 raise FetchError(
-                    f"{error}: `{url}`", hint="try again later; what came so far is kept"
+                    f"{error}: `{masked(url)}`", hint="try again later; what came so far is kept"
                 ) from error
             time.sleep(pause)
             pause *= 2
@@ -177,7 +186,7 @@ def _download(url: str, path: str, size: int, host: Host, progress: Progress) ->
                 for chunk in response.iter_content(_CHUNK_BYTES):
                     have += len(chunk)
                     if size and have > size:
-                        raise FetchError(f"`{url}` sends more than {size} bytes")
+                        raise FetchError(f"`{masked(url)}` sends more than {size} bytes")
                     file.write(chunk)
                     state.update(chunk)
                     progress.advance(len(chunk))
@@ -215,7 +224,7 @@ def _response(url: str, have: int, host: Host) -> Iterator[requests.Response]:
             response = session.get(url, headers=headers, stream=True, timeout=STALL_S)
         except requests.exceptions.SSLError as error:
             raise FetchError(
-                f"the certificate of `{url}` cannot be checked",
+                f"the certificate of `{masked(url)}` cannot be checked",
                 hint="a proxy that opens TLS needs its certificate in SSL_CERT_FILE",
             ) from error
         except requests.exceptions.Timeout as error:
@@ -239,12 +248,12 @@ def _check(response: requests.Response, url: str, have: int) -> None:
     if status in (200, 206):
         if "text/html" in response.headers.get("Content-Type", ""):
             raise FetchError(
-                f"`{url}` answered with a web page, not a file",
+                f"`{masked(url)}` answered with a web page, not a file",
                 hint="log in to the network (a captive portal?) or leave the proxy, then try again",
             )
         start = f"bytes {have}-"
         if status == 206 and not response.headers.get("Content-Range", "").startswith(start):
-            raise FetchError(f"`{url}` sent another part than was asked for")
+            raise FetchError(f"`{masked(url)}` sent another part than was asked for")
         return
     words = {
         401: "needs a login",
@@ -254,7 +263,7 @@ def _check(response: requests.Response, url: str, have: int) -> None:
     }
     if status == 429 or status >= 500:
         raise _RetryError(f"the server answered {status}")
-    raise FetchError(f"`{url}` {words.get(status, 'was refused')} (HTTP {status})")
+    raise FetchError(f"`{masked(url)}` {words.get(status, 'was refused')} (HTTP {status})")
 
 
 def _held_bytes(folder: str) -> int:
@@ -267,12 +276,14 @@ def _held_bytes(folder: str) -> int:
 
 
 def _listing(answer: dict[str, Any]) -> Listing:
-    files = []
-    for row in answer["files"]:
-        if os.path.isabs(row["path"]) or ".." in row["path"].split("/"):
-            raise FetchError(f"the hub lists a path that leads elsewhere: `{row['path']}`")
-        files.append(Listed(row["path"], row["bytes"], Digest(row["algorithm"], row["hex"])))
-    return Listing(answer["commit"], tuple(files))
+    commit, rows = answer.get("commit"), answer.get("files")
+    if why := listed.wrong(commit, rows):
+        raise FetchError(f"the hub lists {why}", hint="nothing was fetched")
+    files = (
+        Listed(row["path"], row["bytes"], Digest(row["algorithm"], row["hex"]))
+        for row in rows or ()
+    )
+    return Listing(str(commit), tuple(files))
 
 
 def _ask_child(
@@ -295,22 +306,25 @@ def _ask_child(
     if endpoint:
         environment["HF_ENDPOINT"] = endpoint
     result = child.run(
-        [sys.executable, "-m", "cachedoctor.hub_client"],
+        [sys.executable, "-P", "-m", "cachedoctor.hub_client"],  # nothing of the current folder
         environment=environment,
         request=json.dumps(request).encode() + b"\n",
+        timeout_s=HUB_LONGEST_S if poll else HUB_LISTING_S,
         on_poll=poll,
     )
+    where = masked(environment.get("HF_ENDPOINT", HUB))
+    if result.timed_out:
+        raise FetchError(f"no answer from {where} in time", hint="nothing was changed")
     try:
-        answer: dict[str, Any] = json.loads(result.output)
+        answer: dict[str, Any] = untrusted.parse_json(result.output)
     except ValueError:
         ended = f"signal {result.signal}" if result.signal else f"exit code {result.code}"
         last = result.errors.decode(errors="replace").strip().splitlines()[-1:]
         raise FetchError(
-            f"the hub client ended with {ended}: {' '.join(last)}",
+            masked(f"the hub client ended with {ended}: {' '.join(last)}"),
             hint="`pip install -U huggingface_hub` brings a whole one",
         ) from None
     if "error" in answer:
-        where = environment.get("HF_ENDPOINT", HUB)
         raise FetchError(_words(answer, request, where), hint="nothing was changed")
     return answer
 
@@ -343,6 +357,8 @@ def _words(answer: dict[str, Any], request: dict[str, str], where: str) -> str:
             return known[name]
     if answer.get("errno") == errno.ENOSPC:
         return "the disk is full"
+    if "ListingError" in names:
+        return f"{where} lists {answer['message']}, in {repository}"
     if status:
         return f"{where} answered {status} for {repository}"
-    return f"{repository} could not be fetched from {where}: {answer['message']}"
+    return f"{repository} could not be fetched from {where}: {masked(answer['message'])}"

@@ -39,6 +39,8 @@ class Host(NamedTuple):
     pythons: Mapping[str, str] = {}  # the interpreter that has an engine, where it was named
     said_by: Mapping[str, str] = {}  # file and line of an engine's version, for errors
     keep: tuple[tuple[str, str], ...] = ()  # names that are never chosen for removal; file and line
+    passed_over: tuple[tuple[str, str], ...] = ()  # configuration that does not count, and why
+    refused: str = ""  # why the user's own configuration was not read
 
     @classmethod
     def look(
@@ -80,7 +82,7 @@ class Host(NamedTuple):
         elif any(os.path.isdir(os.path.join(cwd, name)) for name in ("models", "mlx_models")):
             project = cwd
         said = [config.read(config_folder(), home=place, confined=False)]
-        if project is not None or os.path.isfile(os.path.join(cwd, config.NAME)):
+        if project is not None or os.path.lexists(os.path.join(cwd, config.NAME)):
             said.insert(0, config.read(project or cwd, home=place, confined=True))
         versions = {n: v for one in reversed(said) for n, v in one.engine_versions.items()}
         return cls(
@@ -97,7 +99,20 @@ class Host(NamedTuple):
             pythons=pythons or {},
             said_by={name: line for one in reversed(said) for name, line in one.said_by.items()},
             keep=tuple(row for one in said for row in one.keep),
+            passed_over=tuple(row for one in said for row in one.passed_over),
+            refused="".join(one.refused for one in said),
         )
+
+    def require_own_configuration(self) -> None:
+        """Raise `UsageError` where the user's own configuration was refused.
+
+        For whatever is about to change a file: what the user wanted there is not known.
+        """
+        if self.refused:
+            raise UsageError(
+                self.refused,
+                hint=f"make `{config.NAME}` a file of your own that nobody else can write",
+            )
 
     def expand(self, value: str) -> str:
         """Expand `~` and `$NAME` as `os.path.expanduser` and `expandvars` do, for this host."""

@@ -12,6 +12,8 @@ import sys
 import threading
 from typing import Any
 
+from cachedoctor import listed
+
 
 def main() -> None:
     """Read a request from standard input, do it, and answer with one JSON object."""
@@ -47,7 +49,9 @@ def _with_hub(request: dict[str, str]) -> dict[str, Any]:
     prefix = request.get("path", "")
     files = []
     for sibling in info.siblings or ():
-        name = sibling.rfilename
+        name = str(sibling.rfilename)
+        if name.startswith(listed.CLIENTS_OWN):
+            continue
         if name != prefix and not (name.startswith(prefix) and prefix[-1:] in ("", "/")):
             continue
         large = sibling.lfs
@@ -59,6 +63,8 @@ def _with_hub(request: dict[str, str]) -> dict[str, Any]:
                 "hex": large.sha256 if large else sibling.blob_id,
             }
         )
+    if why := listed.wrong(info.sha, files):
+        return {"error": ["ListingError"], "message": why}
     if "folder" in request:
         if not files:
             return {"error": ["EntryNotFoundError"], "message": prefix}

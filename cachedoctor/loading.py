@@ -63,7 +63,7 @@ def _of(program: str, entry: Entry, host: Host) -> dict[str, str]:
         said = bridge.ask(
             program,
             ["check", "--model-dir", entry.path],
-            environment=host.environment,
+            environment=bridge.environment(host.environment, host.home),
             timeout_s=_TIMEOUT_S,
         )
     except bridge.SilentError as error:

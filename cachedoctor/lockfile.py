@@ -21,9 +21,9 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from typing import TYPE_CHECKING, NamedTuple
 
+from cachedoctor import untrusted
 from cachedoctor.config import Lines
 from cachedoctor.errors import CannotLookError, UsageError
 from cachedoctor.vocabulary import Digest, Evidence
@@ -108,18 +108,11 @@ def read(path: str) -> Lock:
     the key when it cannot be understood.
     """
     try:
-        with open(path, "rb") as file:
-            content = file.read(_LIMIT_BYTES + 1)
+        raw, text = untrusted.read_toml(path, _LIMIT_BYTES)
     except OSError as error:
         raise CannotLookError(f"`{path}` cannot be read: {error.strerror}") from error
-    if len(content) > _LIMIT_BYTES:
-        raise UsageError(f"`{path}` is no lock file: more than {_LIMIT_BYTES} bytes")
-    try:
-        text = content.decode()
-        raw = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # a syntax error says its line
-        why = "it is nested too deeply" if isinstance(error, RecursionError) else error
-        raise UsageError(f"`{path}` is no lock file: {why}") from error
+    except ValueError as error:  # a syntax error says its line
+        raise UsageError(f"`{path}` is no lock file: {error}") from error
     said = Lines(path, text)
     version = raw.pop("version", None)
     if version != VERSION or isinstance(version, bool):

@@ -173,7 +173,7 @@ class Logbook:
                 _want(name in confinement.needs_of(self.repairs[number]), "staged")
                 self.staged[number, name] = _rows(line["rows"])
             case {"taken": int(number)}:
-                _want(0 <= number < len(self.repairs), "taken")
+                _want(0 <= number < len(self.repairs) and self._through(number), "taken")
                 self._taken.add(number)
             case {"undone": [int(number), int(position)]}:
                 _want(0 <= position < len(self.moves.get(number, ())), "undone")
@@ -187,11 +187,16 @@ class Logbook:
             case _:
                 raise DefectError("line")
 
+    def _through(self, number: int) -> bool:
+        """Say whether every step of a repair was begun, and so all but the last are done."""
+        return len(self.moves.get(number, ())) == len(self.repairs[number].steps)
+
     def _intend(self, key: Key, ends: tuple[str, str, str], folders: Any, line: Line) -> None:
         number, position = key
         before = self._last
         _want(number >= 0 and position == len(self.moves.get(number, ())), "intent")
         _want(before is None or before in self.done, "intent")
+        _want(position > 0 or all(map(self._through, range(number))), "intent")
         kind, source, target = self.derived(key, self.repairs[number].steps[position])
         there = kind == "folder" and ends[1] == "there"
         _want(ends == (kind, "there" if there else source, target), "move")

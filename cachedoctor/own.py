@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from cachedoctor import disk
 from cachedoctor.errors import RepairError
+from cachedoctor.ground import below
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +63,12 @@ def owner_of(state: str) -> int:
 
 
 def belongs(path: str, owner: int) -> bool:
-    """Say whether a folder, or the nearest above it, belongs to a user: root acts on no more."""
+    """Say whether a folder is a user's or in the user's home: root goes no further for a user."""
+    import pwd
+
+    with contextlib.suppress(KeyError):
+        if below(os.path.realpath(path), os.path.realpath(pwd.getpwuid(owner).pw_dir)):
+            return True
     return os.stat(disk.folder_above(path)).st_uid == owner
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from cachedoctor.findings import Finding, Severity
 from cachedoctor.held import held
 from cachedoctor.report import counts, repairable
-from cachedoctor.text import printable
+from cachedoctor.text import masked, printable
 from cachedoctor.version import VERSION
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ Json = dict[str, object]
 
 def dumps(body: Mapping[str, object]) -> str:
     r"""Return one JSON object on lines of its own; a byte that is no UTF-8 is `\xNN` everywhere."""
-    text = json.dumps(body, indent=2, ensure_ascii=True)
+    text = masked(json.dumps(body, indent=2, ensure_ascii=True))
+    text = text.replace("##[", "##\\u005b")  # a build's log takes it for a command
     if "\\udc" in text:  # half of a pair, which readers of JSON refuse
         text = _ESCAPE.sub(lambda found: rf"\\x{found[1]}" if found[1] else found[0], text)
     return text

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _INDENT = " " * 10
 _MODELS_WIDTH = 40
+_SAID = ("CD109", "CD411")  # notes that are no waste
 LAYOUTS = {
     "hub-cache": "hub cache",
     "openai-cdn": "OpenAI files",
@@ -154,7 +155,7 @@ def _table(report: Report, engines: Sequence[str]) -> Iterator[str]:
     width = max((len(name) for name in names), default=0)
     listed = {
         key: textwrap.wrap(
-            "  ".join(dict.fromkeys(e.model or e.name for e in entries)),
+            "  ".join(dict.fromkeys(printable(e.model or e.name) for e in entries)),
             _MODELS_WIDTH,
             break_on_hyphens=False,
         )
@@ -246,7 +247,7 @@ def findings_lines(report: Report, *, verbose: bool) -> Iterator[str]:
     by_entry: dict[str, list[Finding]] = {}
     titles = {entry.id: entry for entry in report.entries}
     for finding in report.findings:
-        if finding.severity is not Severity.NOTE or verbose or finding.code == "CD109":
+        if finding.severity is not Severity.NOTE or verbose or finding.code in _SAID:
             first = next((entry for entry in finding.entries if entry in titles), "")
             by_entry.setdefault(first, []).append(finding)
     for key, findings in by_entry.items():
@@ -266,7 +267,7 @@ def findings_lines(report: Report, *, verbose: bool) -> Iterator[str]:
         if any(repairable(finding) for finding in findings):
             command = f"cachedoctor fix {engine}".rstrip() + report.host.options
             yield f"{_INDENT}hint: `{command}`{_cost(findings)}"
-    notes = [f for f in report.findings if f.severity is Severity.NOTE and f.code != "CD109"]
+    notes = [f for f in report.findings if f.severity is Severity.NOTE and f.code not in _SAID]
     if notes and not verbose:
         yield ""
         command = f"`cachedoctor fix --waste{report.host.options}`"

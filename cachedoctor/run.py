@@ -179,7 +179,10 @@ class Run(Logbook):
         """Write a line down, and take it in."""
         copies = [place for place in self.apart if os.path.lexists(f"{place}/{journal.NAME}")]
         journal.append(self.state_folder, self.folder, line, copies)
-        self.replay(line)
+        try:
+            self.replay(line)
+        except DefectError as error:
+            raise RepairError(f"the journal in `{self.folder}` cannot be gone on with") from error
 
     def make_own(self, number: int, *parts: str) -> str:
         """Return a folder in a repair's place, made where it is missing."""

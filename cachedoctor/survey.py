@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor import engines, locators
+from cachedoctor import engines, locators, untrusted
 from cachedoctor.errors import FormatError, UsageError
 from cachedoctor.vocabulary import Artifact, Evidence, Requirement, Root, State, Survey, nearest
 
@@ -32,7 +32,7 @@ def look(
     Raises `UsageError` for a layout in a configuration file that is not known.
     """
     layouts = dict.fromkeys(name for engine in chosen for name in engine.locators)
-    for name in host.engine_versions:
+    for name in (*host.engine_versions, *host.said_by):
         _known_engine(name, host.said_by.get(name, "--engine-version"))
     for place in host.places:
         _known_engine(place.engine, place.said_by)
@@ -145,6 +145,8 @@ def _expected(artifact: Artifact, claim: Claim, need: Requirement, entry: Entry)
         artifact = artifact._replace(expected_bytes=size, evidence=artifact.evidence or evidence)
     if artifact.digest is None and digest is not None:
         artifact = artifact._replace(digest=digest, evidence=evidence)
+    elif artifact.evidence is Evidence.BLOB_NAME and artifact.digest != digest:
+        artifact = artifact._replace(also=digest)
     users = () if need.optional else (claim.engine,)
     return artifact._replace(
         format=need.format_of(artifact.name), required_by=(*artifact.required_by, *users)
@@ -158,7 +160,7 @@ def _shards(artifact: Artifact) -> tuple[str, ...]:
     from cachedoctor.formats import shard_index
 
     try:
-        with open(artifact.file, "rb") as file:
+        with untrusted.open_regular(artifact.file) as file:
             return shard_index.shards(file, artifact.size_bytes)
     except (FormatError, OSError):  # its own findings speak
         return ()

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 WIDTH = 80  # of a terminal, as far as lines are broken by us
+# What is in an address before the `@`, what proves who asks after `?`, and the hub's own tokens.
+_LOGIN = re.compile(r"(?<=://)[^/\s@\"'`<>]+@")
+_SIGNED = re.compile(
+    r"(?i)(?<=[?&])([\w.-]*(?:token|sig|signature|key|secret|password))=[^&\s\"'`]+"
+)
+_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{8,}")
 
 
 def size(count: int) -> str:
@@ -15,8 +23,20 @@ def size(count: int) -> str:
     return f"{amount:.1f} TiB"
 
 
+def masked(text: str) -> str:
+    """Return `text` without user names, passwords and tokens, as they are in addresses."""
+    if "://" in text:
+        text = _SIGNED.sub(r"\1=***", _LOGIN.sub("***@", text))
+    return _TOKEN.sub("hf_***", text) if "hf_" in text else text
+
+
 def printable(text: str) -> str:
-    r"""Return `text` safe for a terminal: control characters and undecodable bytes as `\\xNN`."""
+    r"""Return `text` safe for a terminal: control characters and undecodable bytes as `\\xNN`.
+
+    What has no width or turns the direction of writing counts as a control character. Passwords in
+    addresses and tokens are masked.
+    """
+    text = masked(text)
     if text.isprintable():
         return text
     shown = []
@@ -30,6 +50,18 @@ def printable(text: str) -> str:
             escape = character.encode("utf-8", "surrogatepass")
             shown.append("".join(f"\\x{byte:02x}" for byte in escape))
     return "".join(shown)
+
+
+def line(text: str) -> str:
+    """Return one line that neither a terminal nor the log of a build takes for a command.
+
+    Source: GitHub's runner, `ActionCommand.cs`: `::` after blanks, `##[` anywhere in a line.
+    """
+    shown = printable(text)
+    begun = shown.lstrip()
+    if begun.startswith("::"):
+        shown = f"{shown[: len(shown) - len(begun)]}\\x3a{begun[1:]}"
+    return shown.replace("##[", "##\\x5b")
 
 
 def plural(count: int, noun: str) -> str:

@@ -140,6 +140,7 @@ def ensure(
     from cachedoctor import planning, staging, surgery
 
     here = host or Host.look()
+    here.require_own_configuration()
     verdict = preflight(engine, size=size, model=model, lock=lock, host=here)
     if verdict.ready or (verdict.code or "").startswith("CD6"):  # no file can help
         return verdict

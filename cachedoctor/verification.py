@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor.ledger import Ledger, Measured
 from cachedoctor.locators import digest_of
-from cachedoctor.vocabulary import SILENT, Files, State
+from cachedoctor.vocabulary import SILENT, Evidence, Files, State
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -89,8 +89,10 @@ def recalled(host: Host, entries: Sequence[Entry], *, since_s: int = 0) -> Conte
     if not ledger.exists:
         return Contents()
     by_folder = _by_folder(entries)
-    for folder, name, stamp, _, value in ledger.recall(by_folder, since_s=since_s):
-        if by_folder[folder][0].stamp_of(name) == stamp:
+    for folder, name, stamp, algorithm, value in ledger.recall(by_folder, since_s=since_s):
+        named = digest_of(name)
+        own = named is not None and named.algorithm == algorithm
+        if own and by_folder[folder][0].stamp_of(name) == stamp:
             _mark(by_folder[folder], name, right=value == name, remembered=True)
     notable = _notable(entries)
     digests: dict[str, dict[str, str]] = {}
@@ -133,11 +135,12 @@ def read(
     remembered = frozenset(digests)
     errors: dict[str, str] = {}
     done: list[Measured] = []
+    again: list[Work] = []
     ledger = Ledger(host.state)
     began_ns = time.time_ns()
     progress.start("reading", sum(item.size_bytes for item in work))
     try:
-        for item, found in digest.of_many(work, progress):
+        for item, found in _all_of(work, again, progress):
             if isinstance(found, OSError):
                 errors[item.path] = found.strerror or str(found)
                 continue
@@ -145,13 +148,13 @@ def read(
                 digests[item.path] = found
                 stamp = notable[item.path][0].stamp
             else:
-                right = item.name in found.values()
                 stamp = by_folder[item.folder][0].stamp_of(item.name)
-                _mark(by_folder[item.folder], item.name, right=right, remembered=False)
-                if not right:
-                    digests[item.path] = found
+                if not _is_named(item, found, digests, again):
+                    _mark(by_folder[item.folder], item.name, right=False, remembered=False)
+                elif item.path not in digests:
+                    _mark(by_folder[item.folder], item.name, right=True, remembered=False)
             if stamp:
-                done.append(Measured(item.path, stamp, found, began_ns))
+                done.append(Measured(item.path, stamp, digests.get(item.path, found), began_ns))
             if len(done) >= _WRITTEN_AT_ONCE:
                 ledger.remember(done)
                 done.clear()
@@ -160,6 +163,37 @@ def read(
         ledger.remember(done)
         ledger.forget_gone()
     return Contents(digests, remembered, errors)
+
+
+def _is_named(
+    item: Work,
+    found: Mapping[str, str],
+    digests: dict[str, Mapping[str, str]],
+    again: list[Work],
+) -> bool:
+    """Say whether a plain file's name is its digest; keep those of one that is doubted.
+
+    A name that is not git's SHA-1 may be a plain one, so that it is read again.
+    """
+    from cachedoctor import digest
+
+    doubted = item.path in digests
+    if item.name in found.values() and not doubted:
+        return True
+    digests[item.path] = {**digests.get(item.path, {}), **found}
+    if digest.GIT_SHA1 in item.algorithms:
+        again.append(item._replace(algorithms=frozenset((digest.SHA1,))))
+    return doubted
+
+
+def _all_of(
+    work: Sequence[Work], again: list[Work], progress: Progress
+) -> Iterator[tuple[Work, dict[str, str] | OSError]]:
+    """Go through the digests of `work`, then of what was put into `again` meanwhile."""
+    from cachedoctor import digest
+
+    yield from digest.of_many(work, progress)
+    yield from digest.of_many(again, progress)
 
 
 def verdicts(entries: Sequence[Entry], contents: Contents) -> Iterator[FileVerdict]:
@@ -219,13 +253,15 @@ def _verdict(path: str, artifacts: Sequence[Artifact], contents: Contents) -> Fi
     if path in contents.errors or told.state is State.UNREADABLE:
         return found._replace(verdict="unreadable", error=contents.errors.get(path, told.detail))
     if told.digest is not None and told.digest.algorithm in held:
-        measured = held[told.digest.algorithm]
+        proof = told.matching(held) or told.digest
+        evidence = Evidence.TABLE if proof == told.also else told.evidence
+        measured = held[proof.algorithm]
         return found._replace(
-            verdict="ok" if measured == told.digest.hex else "bad",
-            evidence=told.evidence.value if told.evidence else None,
-            algorithm=told.digest.algorithm,
+            verdict={True: "ok", False: "bad", None: "unknown"}[told.judge(held)],
+            evidence=evidence.value if evidence else None,
+            algorithm=proof.algorithm,
             measured=measured,
-            expected=told.digest.hex,
+            expected=proof.hex,
         )
     if "crc32" in held:
         sound = held["crc32"] == "ok"
@@ -284,13 +320,17 @@ def _notable(entries: Iterable[Entry]) -> dict[str, list[Artifact]]:
 
 def _algorithms(artifacts: Sequence[Artifact]) -> frozenset[str]:
     """Return what must be computed of a file so that it can be judged."""
-    named = frozenset(a.digest.algorithm for a in artifacts if a.digest)
+    named = frozenset(
+        known.algorithm for a in artifacts for known in (a.digest, a.also) if known is not None
+    )
+    if any(artifact.may_be_sha1 for artifact in artifacts):
+        named |= {"sha1"}
     archive = not named and any(a.format in _ARCHIVES for a in artifacts)
     return frozenset(("crc32",)) if archive else named
 
 
 def _is_right(artifacts: Sequence[Artifact], held: Mapping[str, str]) -> bool:
     """Say whether what is remembered of a file is all that it must be."""
-    if any(a.digest and held.get(a.digest.algorithm) != a.digest.hex for a in artifacts):
+    if any(a.digest and not a.judge(held) for a in artifacts):
         return False
     return any(a.digest for a in artifacts) or held.get("crc32") == "ok"

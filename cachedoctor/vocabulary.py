@@ -89,6 +89,33 @@ class Artifact(NamedTuple):
     evidence: Evidence | None = None
     detail: str = ""  # of `state`: a link's target, an error's text
     bundle: bool = False  # a folder that counts as one thing
+    also: Digest | None = None  # published of it: proves the content whatever its name says
+
+    def judge(self, held: Mapping[str, str]) -> bool | None:
+        """Say whether digests that were measured prove the content right or wrong, or neither.
+
+        A blob's name is what a server gave as its ETag, and a proxy may give another than the hub:
+        a name of 40 digits that is not git's SHA-1 may be a plain one, or mean nothing.
+        """
+        right = self.matching(held)
+        if right is not None:
+            return True
+        if self.digest is None or self.digest.algorithm not in held:
+            return None
+        return None if self.evidence is Evidence.BLOB_NAME and self.may_be_sha1 else False
+
+    def matching(self, held: Mapping[str, str]) -> Digest | None:
+        """Return the digest that proves the content right, if one does."""
+        known = [found for found in (self.digest, self.also) if found is not None]
+        if self.digest is not None and self.may_be_sha1:
+            known.append(Digest("sha1", self.digest.hex))
+        return next((found for found in known if held.get(found.algorithm) == found.hex), None)
+
+    @property
+    def may_be_sha1(self) -> bool:
+        """Say whether the digest is an ETag that may be another SHA-1 than git's."""
+        named = self.evidence in (Evidence.BLOB_NAME, Evidence.METADATA)
+        return named and self.digest is not None and self.digest.algorithm == "git-sha1"
 
 
 class PlainFile(NamedTuple):

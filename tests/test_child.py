@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ import pytest
 from cachedoctor import child
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -27,6 +29,15 @@ def alive(pid: int) -> bool:
     """Say whether a process still runs, zombies not counted."""
     shown = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, check=False)
     return shown.stdout.strip()[:1] not in (b"", b"Z")
+
+
+def soon(happened: Callable[[], bool]) -> bool:
+    """Say whether something comes true within five seconds."""
+    for _ in range(50):
+        if happened():
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def test_a_request_goes_in_and_an_answer_comes_out() -> None:
@@ -114,3 +125,41 @@ def test_the_hub_client_dies_with_its_parent(tmp_path: Path) -> None:
         while alive(pid) and time.monotonic() < deadline:
             time.sleep(0.1)
         assert not alive(pid)
+
+
+def test_a_grandchild_that_keeps_the_pipes_costs_nothing(tmp_path: Path) -> None:
+    """One in the group is ended with it; one that left the group is not waited for."""
+    note = tmp_path / "pid"
+    script = (
+        "import subprocess, sys;"
+        "p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'],"
+        "start_new_session={own});"
+        f"open({str(note)!r}, 'w').write(str(p.pid)); print('done')"
+    )
+    for own in (False, True):
+        began = time.monotonic()
+        result = run(script.replace("{own}", str(own)))
+        assert time.monotonic() - began < 20
+        assert (result.code, result.output.strip()) == (0, b"done")
+        pid = int(note.read_text())
+        if own:
+            os.kill(pid, signal.SIGKILL)
+        else:  # the system takes a moment
+            assert soon(lambda gone=pid: not alive(gone))  # type: ignore[misc]
+
+
+def test_a_talk_ends_with_its_leader(tmp_path: Path) -> None:
+    """A grandchild outside the group that holds the pipe is no answer to wait for."""
+    note = tmp_path / "pid"
+    script = (
+        "import subprocess, sys; sys.stdin.readline();"
+        "p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'],"
+        "start_new_session=True);"
+        f"open({str(note)!r}, 'w').write(str(p.pid)); sys.exit(3)"
+    )
+    talk = child.Talk([sys.executable, "-c", script], {"PATH": os.environ["PATH"]})
+    began = time.monotonic()
+    assert talk.ask(b"{}", 50) == child.Silence(False, 3, None)
+    assert time.monotonic() - began < 20
+    os.kill(int(note.read_text()), signal.SIGKILL)
+    assert soon(lambda: threading.active_count() == 1)

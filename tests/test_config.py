@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachedoctor import config, doctor, preflight
+from cachedoctor import config, doctor, ensure, preflight
 from cachedoctor.errors import UsageError
 from cachedoctor.host import Host
 from cachedoctor.vocabulary import Status
@@ -96,11 +96,11 @@ def test_the_users_own_file_may_name_any_place(project: Path, home: Path) -> Non
 
 
 def test_versions_are_taken_from_the_file_and_outdone_by_the_option(project: Path) -> None:
-    """The project's file goes before the user's, and the command line before both."""
+    """The command line goes before the user's own file; a project's versions do not count."""
     write(user_folder(), '[engines]\nfluidaudio = "0.8.2"\nwhisperkit = "0.13.1"\n')
     write(project, '[engines]\nfluidaudio = "0.13.2"\n')
     versions = Host.look(project=str(project)).engine_versions
-    assert versions == {"fluidaudio": "0.13.2", "whisperkit": "0.13.1"}
+    assert versions == {"fluidaudio": "0.8.2", "whisperkit": "0.13.1"}
     given_ = Host.look(project=str(project), engine_versions={"fluidaudio": "0.15.5"})
     assert given_.engine_versions["fluidaudio"] == "0.15.5"
 
@@ -225,7 +225,8 @@ def test_the_swift_hubs_layout_in_another_place(engine: str, home: Path, project
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (tokenizer / name).write_text("{}")
     place = f'[[locator]]\nkind = "documents"\npath = "swift"\n{engine}'
-    write(project, place + '[engines]\nwhisperkit = "0.13.1"\n')
+    write(project, place)
+    write(user_folder(), '[engines]\nwhisperkit = "0.13.1"\n')
     where = ("--home", str(home), "--platform", "darwin", "--project", str(project))
     assert set(scan(*where).codes) == {"CD104"}  # 0.13.1 looks below the model alone
     outdone = scan(*where, "--engine-version", "whisperkit=0.18.0")
@@ -280,3 +281,42 @@ def test_a_usual_place_stays_everybodys_when_it_is_given_to_one(project: Path) -
     assert found(project) == usual
     write(project, '[[locator]]\nkind = "hub-cache"\npath = "models"\nengine = "mlx-whisper"\n')
     assert found(project) == usual
+
+
+def test_a_projects_versions_do_not_count_and_it_is_said(project: Path) -> None:
+    """Nor what it wants to keep: a note."""
+    write(project, 'keep = ["x"]\n[engines]\nfluidaudio = "0.13.2"\n')
+    host = Host.look(project=str(project))
+    assert host.engine_versions == {}
+    said = [f for f in doctor.scan(host).findings if f.code == "CD411"]
+    assert [f.severity.value for f in said] == ["note"]
+    assert "`[engines]` and `keep`" in said[0].message
+
+
+@pytest.mark.parametrize("how", ["link", "pipe", "folder", "open to others", "somebody else's"])
+def test_an_own_file_that_may_be_somebody_elses_stops_changes(how: str, project: Path) -> None:
+    """Looking says so and goes on without it; what changes anything ends with exit code 2."""
+    path = write(user_folder(), '[engines]\nfluidaudio = "0.13.2"\n')
+    if how in ("link", "pipe", "folder"):
+        path.rename(project / "elsewhere")
+        if how == "link":
+            path.symlink_to(project / "elsewhere")
+        elif how == "pipe":
+            os.mkfifo(path)
+        else:
+            path.mkdir()
+    elif how == "open to others":
+        path.chmod(0o666)
+    elif os.geteuid():
+        pytest.skip("only root can give a file away")
+    else:
+        os.chown(path, 65534, 65534)
+    looked = scan()
+    assert looked.code == 0, looked.errors
+    assert looked.codes == ["CD411"]
+    for command in (("fix", "--dry-run"), ("undo",), ("quarantine", "list")):
+        ended = cachedoctor(*command)
+        assert ended.code == 2, ended.output + ended.errors
+        assert "is not read" in ended.errors
+    with pytest.raises(UsageError, match="is not read"):
+        ensure("faster-whisper", allow=lambda _: True, size="tiny")

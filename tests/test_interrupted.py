@@ -108,6 +108,16 @@ def test_a_fix_killed_anywhere_is_in_nobodys_way(sibling: bool, gone: bool, tmp_
         assert undone > 0
 
 
+def begun(here: Scene) -> Run:
+    """Kill the fix of the first engine before anything is staged."""
+    for number in range(1, 30):
+        killed(number, functools.partial(here.fix, "faster-whisper"))
+        for run in runs(here.host.state):
+            assert not run.ready(0, "blob")
+            return run
+    raise AssertionError("never")
+
+
 def interrupted(here: Scene) -> Run:
     """Kill the fix of the first engine when everything is staged and the bad file is set aside."""
     for number in range(1, 100):
@@ -156,9 +166,7 @@ def test_what_is_left_is_shown_and_counted(tmp_path: Path) -> None:
 def test_a_download_that_finishing_takes_is_counted(tmp_path: Path) -> None:
     """A need that is neither staged nor placed costs what its source costs."""
     here = scene(tmp_path, sibling=False)
-    killed(8, lambda: here.fix("faster-whisper"))
-    (run,) = runs(here.host.state)
-    assert not run.ready(0, "blob")
+    begun(here)
     plan = planning.plan(doctor.scan(here.host))
     (item,) = plan.unfinished
     assert item.repairs[0].copy_bytes > 0
@@ -168,11 +176,9 @@ def test_a_download_that_finishing_takes_is_counted(tmp_path: Path) -> None:
 def test_what_cannot_be_finished_is_taken_back_and_said(tmp_path: Path) -> None:
     """The source is gone before it was staged: nothing is changed by it, the rest is repaired."""
     here = scene(tmp_path, sibling=True)
-    killed(8, lambda: here.fix("faster-whisper"))
+    run = begun(here)
     other = f"models--{test_faults.OTHER.replace('/', '--')}"
     shutil.rmtree(worlds.hub_of(here.world.home) / other)
-    (run,) = runs(here.host.state)
-    assert run.state == "open"
     outcome = here.fix()
     assert [name for name, _ in outcome.taken_back] == [run.id]
     assert "could not be had" in outcome.taken_back[0][1]
@@ -286,7 +292,8 @@ def test_what_root_makes_for_a_user_belongs_to_the_user(tmp_path: Path) -> None:
     here = scene(tmp_path, sibling=True)
     state = tmp_path / "of the user" / "state"
     state.parent.mkdir()
-    os.chown(state.parent, 1234, 1234)
+    for place in (state.parent, *here.world.home.rglob("*")):
+        os.chown(place, 1234, 1234, follow_symlinks=False)
     moved = here._replace(host=here.host._replace(state=str(state)))
     moved.fix()
     owners = {

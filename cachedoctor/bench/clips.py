@@ -14,11 +14,13 @@ import sys
 import wave
 from typing import NoReturn
 
+from cachedoctor import untrusted
 from cachedoctor.bench.outcome import Clip
 from cachedoctor.errors import CannotLookError, UsageError
 
 RATE = 16000
 LONGEST_S = 1800
+_WORDS_LIMIT_BYTES = 1 << 20
 _FOLDER = os.path.dirname(os.path.abspath(__file__))
 SAMPLE = os.path.join(_FOLDER, "clip.wav")
 _QUIET = 33  # of 32768: a thousandth of full scale, below any speech
@@ -130,7 +132,7 @@ def _bytes(samples: array.array[int]) -> bytes:
 
 def _words(source: str) -> str | None:
     try:
-        with open(os.path.splitext(source)[0] + ".txt", encoding="utf-8") as file:
-            return " ".join(file.read().split()) or None
-    except (OSError, UnicodeDecodeError):
+        said = untrusted.read(os.path.splitext(source)[0] + ".txt", _WORDS_LIMIT_BYTES, follow=True)
+        return " ".join(said.decode().split()) or None
+    except (OSError, ValueError):
         return None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cachedoctor import untrusted
 from cachedoctor.errors import CannotLookError, UsageError
+
+_LIMIT_BYTES = 16 << 20
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,8 +55,7 @@ class Comparison(NamedTuple):
 def read(path: str) -> Earlier:
     """Read what `cachedoctor bench --save FILE.json` wrote; raises for anything else."""
     try:
-        with open(path, encoding="utf-8") as file:
-            whole: dict[str, Any] = json.load(file)
+        whole: dict[str, Any] = untrusted.read_json(path, _LIMIT_BYTES, follow=True)
         found = whole["bench"]
         return Earlier(
             path,

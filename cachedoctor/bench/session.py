@@ -13,7 +13,7 @@ import signal
 import site
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import child
+from cachedoctor import child, untrusted
 from cachedoctor.bench.memory import Peak
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Session:
             errors = self._talk.errors.decode(errors="replace")
             raise silenced(self._engine, step, answer, errors, self._timeout_s)
         self.peak.look()
-        said: dict[str, object] = json.loads(answer)
+        said: dict[str, object] = _answer(answer, step)
         if "error" in said:
             self.end()
             raise self._refusal(step, said)
@@ -154,6 +154,17 @@ def silenced(
 def _last_words(errors: str) -> str:
     lines = [line.strip() for line in errors.splitlines() if line.strip()]
     return lines[-1][:_REASON_WIDTH] if lines else "it said nothing"
+
+
+def _answer(line: bytes, step: str) -> dict[str, object]:
+    """Return an answer; an engine prints what it likes, and what is none is its failure."""
+    try:
+        said = untrusted.parse_json(line)
+    except ValueError:
+        said = None
+    if not isinstance(said, dict):
+        raise FailedError(f"its script answered what is no answer to {step}")
+    return said
 
 
 def offline(scratch: str, threads: int) -> dict[str, str]:

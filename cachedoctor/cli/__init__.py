@@ -118,11 +118,11 @@ def main() -> None:
 
 
 def _fail(message: str, hint: str, code: int) -> int:
-    from cachedoctor.text import printable
+    from cachedoctor.text import line
 
-    click.echo(f"Error: {printable(message)}", err=True)
+    click.echo(line(f"Error: {message}"), err=True)
     if hint:
-        click.echo(f"hint: {printable(hint)}", err=True)
+        click.echo(line(f"hint: {hint}"), err=True)
     _tell(message, hint, code)
     return code
 

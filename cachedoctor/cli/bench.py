@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from cachedoctor.cli import offers
-from cachedoctor.cli.options import host_options, model_options, output_options
+from cachedoctor.cli.options import look_options, model_options, output_options
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ _INTERRUPTED = 130
     help="Say what is outside the noise since then.",
     shell_complete=offers.files,
 )
-@host_options
+@look_options
 @output_options
 def command(
     size: str | None,
@@ -165,7 +165,8 @@ def _json(host: Host, result: Result, changes: Comparison | None) -> str:
 
 def _write(path: str, host: Host, result: Result, changes: Comparison | None) -> None:
     """Write a file whole, or not at all."""
-    from cachedoctor import bench_chart, bench_report, disk
+    from cachedoctor import bench_chart, bench_report
+    from cachedoctor.cli import console
     from cachedoctor.errors import CacheDoctorError
 
     ending = os.path.splitext(path)[1]
@@ -179,7 +180,7 @@ def _write(path: str, host: Host, result: Result, changes: Comparison | None) ->
         click.echo(f"`{path}` is not written: there is nothing to draw", err=True)
         return
     try:
-        disk.write(os.path.abspath(path), data)
+        console.write_whole(path, data)
     except OSError as error:
         raise CacheDoctorError(f"`{path}` could not be written: {error.strerror}") from error
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import stat
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from cachedoctor import text
 from cachedoctor.vocabulary import SILENT
 
 if TYPE_CHECKING:
@@ -26,13 +29,43 @@ _VERDICTS = {"ready": "green", "broken": "red", "absent": "yellow", "busy": "yel
 def say(lines: Iterable[str]) -> None:
     """Print lines to stdout; colour repeats their first word where the terminal has any."""
     for line in lines:
-        click.echo(_WORD.sub(_paint, line), color=_color())
+        click.echo(_WORD.sub(_paint, text.line(line)), color=_color())
 
 
 def warn(lines: Iterable[str]) -> None:
     """Print warnings to stderr, where a script that reads the answer does not meet them."""
     for line in lines:
-        click.echo(f"{click.style('warning', fg='yellow')} {line}", err=True, color=_color())
+        said = f"{click.style('warning', fg='yellow')} {text.line(line)}"
+        click.echo(said, err=True, color=_color())
+
+
+def write_whole(path: str, data: bytes) -> None:
+    """Write a file for the user whole, or not at all; an older one is replaced, its mode is kept.
+
+    What is no file, such as `/dev/stdout`, is written to. Raises `OSError`.
+    """
+    from cachedoctor import disk
+
+    target = os.path.abspath(path)
+    mode = None
+    with contextlib.suppress(FileNotFoundError):
+        status = os.stat(target)
+        mode = stat.S_IMODE(status.st_mode)
+        if not stat.S_ISREG(status.st_mode):
+            with open(target, "wb") as file:
+                file.write(data)
+            return
+    # a file of the user's own, in no cache: not `disk`'s
+    fresh = f"{target}.{os.getpid()}.tmp"
+    disk.write(fresh, data)
+    try:
+        if mode is not None:
+            os.chmod(fresh, mode)  # noqa: TID251
+        os.replace(fresh, target)  # noqa: TID251
+    except BaseException:
+        os.unlink(fresh)  # noqa: TID251
+        raise
+    disk.fsync_folder(os.path.dirname(target))
 
 
 def _paint(match: re.Match[str]) -> str:

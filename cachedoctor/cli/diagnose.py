@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cachedoctor.cli import offers
-from cachedoctor.cli.options import host_options, output_options
+from cachedoctor.cli.options import look_options, output_options
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _BLOCK_BYTES = 1 << 20
 
 @click.command(name="diagnose", short_help="From an engine's error text to the cure.")
 @click.argument("file", metavar="[FILE|-]", default="-", shell_complete=offers.files)
-@host_options
+@look_options
 @output_options
 def command(file: str, host: Host, verbose: bool, quiet: bool, format_: str) -> None:
     """Read an engine's error text or log, and name the engine, the cause and the cure.

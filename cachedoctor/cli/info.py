@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from cachedoctor.cli.options import host_options, output_options
+from cachedoctor.cli.options import look_options, output_options
 from cachedoctor.host import Host
 
 
 @click.command(name="info", short_help="Facts about this machine for a bug report.")
-@host_options
+@look_options
 @output_options
 def command(host: Host, verbose: bool, quiet: bool, format_: str) -> None:
     """Say where things are looked for and what moved them; no token is shown.

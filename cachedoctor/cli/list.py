@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from cachedoctor.cli import offers
-from cachedoctor.cli.options import host_options, output_options
+from cachedoctor.cli.options import look_options, output_options
 from cachedoctor.host import Host
 
 
@@ -22,7 +22,7 @@ from cachedoctor.host import Host
     help="Only what passes: `size>1G`, `used>90d`, `engine=NAME`, `status=ready`, `app=NAME`.",
 )
 @click.option("--by", type=click.Choice(("engine", "app", "place")), help="Group the lines.")
-@host_options
+@look_options
 @output_options
 def command(
     names: tuple[str, ...],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cachedoctor.cli import offers
-from cachedoctor.cli.options import host_options, mirrors, output_options
+from cachedoctor.cli.options import look_options, mirrors, output_options
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     "--register", is_flag=True, help="Let the lock files that are named keep their models here."
 )
 @click.option("--unregister", is_flag=True, help="Let them count no longer, there or not.")
-@host_options
+@look_options
 @output_options
 def command(
     questions: tuple[str, ...],
@@ -76,7 +76,7 @@ def command(
     from cachedoctor import lockfile, locking
     from cachedoctor.cli import console
     from cachedoctor.errors import UsageError
-    from cachedoctor.text import plural
+    from cachedoctor.text import line, plural
     from cachedoctor.version import VERSION
 
     if check or register or unregister:
@@ -107,19 +107,20 @@ def command(
     elif not quiet:
         files = sum(len(model.files) for model in models)
         counted = f"{plural(len(models), 'model')}, {plural(files, 'file')}"
-        click.echo(f"{counted}: {os.path.abspath(output)}")
+        click.echo(line(f"{counted}: {os.path.abspath(output)}"))
     for one in () if quiet else found:
         name = f"{one.model.engine} {one.model.name}"
         if one.online:
             click.echo(f"{name}: from the hub's listing; nothing was read", err=True)
         if one.unproven:
             names = ", ".join(one.unproven)
-            click.echo(f"{name}: locked as they are, nothing proves them: {names}", err=True)
+            told = f"{name}: locked as they are, nothing proves them: {names}"
+            click.echo(line(told), err=True)
 
 
 def _check(paths: tuple[str, ...], host: Host, *, quiet: bool, format_: str) -> None:
     from cachedoctor import locking
-    from cachedoctor.text import plural, printable
+    from cachedoctor.text import line, plural
 
     locks = [locking.read(path) for path in paths]
     if format_ == "json":
@@ -129,7 +130,7 @@ def _check(paths: tuple[str, ...], host: Host, *, quiet: bool, format_: str) -> 
     for lock in () if quiet or format_ == "json" else locks:
         files = sum(len(model.files) for model in lock.models)
         counted = f"{plural(len(lock.models), 'model')}, {plural(files, 'file')}"
-        click.echo(f"{printable(lock.path)}: {counted}")
+        click.echo(line(f"{lock.path}: {counted}"))
 
 
 def _registered(
@@ -150,11 +151,11 @@ def _registered(
 
 
 def _write(path: str, text: str) -> None:
+    from cachedoctor.cli import console
     from cachedoctor.errors import CannotLookError
 
     try:
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
+        console.write_whole(path, text.encode())
     except OSError as error:
         raise CannotLookError(f"`{path}` cannot be written: {error.strerror}") from error
 

@@ -21,8 +21,16 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _CODE = re.compile(r"CD\d{3}", re.IGNORECASE)
 
 
-def host_options(command: Callable[P, R]) -> Callable[..., R]:
-    """Give a command the options that say where to look; it gets a `Host` called `host`."""
+def look_options(command: Callable[P, R]) -> Callable[..., R]:
+    """Give a command that changes nothing what `host_options` gives."""
+    return host_options(command, changes=False)
+
+
+def host_options(command: Callable[P, R], *, changes: bool = True) -> Callable[..., R]:
+    """Give a command the options that say where to look; it gets a `Host` called `host`.
+
+    One that `changes` anything is refused where the user's own configuration cannot be trusted.
+    """
 
     @click.option(
         "--home",
@@ -65,7 +73,7 @@ def host_options(command: Callable[P, R]) -> Callable[..., R]:
         pythons: tuple[str, ...],
         **more: object,
     ) -> R:
-        more["host"] = Host.look(
+        host = Host.look(
             home=home,
             platform=platform,
             environment=_pairs("--env", env),
@@ -73,7 +81,9 @@ def host_options(command: Callable[P, R]) -> Callable[..., R]:
             engine_versions=_versions(versions),
             pythons=_interpreters(pythons),
         )
-        return command(*args, **more)  # type: ignore[arg-type]
+        if changes:
+            host.require_own_configuration()
+        return command(*args, host=host, **more)  # type: ignore[arg-type]
 
     return wrapped
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cachedoctor.cli import offers
-from cachedoctor.cli.options import host_options, output_options
+from cachedoctor.cli.options import look_options, output_options
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 )
 @click.option("--part-size", default="4GB", metavar="SIZE", help="The longest part.")
 @click.option("--dry-run", is_flag=True, help="Say what would be packed and stop.")
-@host_options
+@look_options
 @output_options
 def command(
     names: tuple[str, ...],

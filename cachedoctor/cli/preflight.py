@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cachedoctor.cli import offers
-from cachedoctor.cli.options import ci_output_options, host_options, lock_option, model_options
+from cachedoctor.cli.options import ci_output_options, lock_option, look_options, model_options
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.argument("engine", required=False, shell_complete=offers.engines)
 @model_options
 @lock_option
-@host_options
+@look_options
 @ci_output_options
 def command(
     engine: str | None,

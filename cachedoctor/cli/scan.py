@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from cachedoctor.cli import offers
-from cachedoctor.cli.options import ci_output_options, host_options, model_options
+from cachedoctor.cli.options import ci_output_options, look_options, model_options
 from cachedoctor.host import Host
 
 
@@ -23,7 +23,7 @@ from cachedoctor.host import Host
     default="error",
     help="The mildest finding that makes the exit code 1.",
 )
-@host_options
+@look_options
 @ci_output_options
 def command(
     names: tuple[str, ...],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cachedoctor.cli import offers
-from cachedoctor.cli.options import ci_output_options, host_options, lock_option, mirrors, seconds
+from cachedoctor.cli.options import ci_output_options, lock_option, look_options, mirrors, seconds
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 )
 @click.option("--max-rate", metavar="RATE", help="Read no faster: 50M or 1G bytes a second.")
 @lock_option
-@host_options
+@look_options
 @ci_output_options
 def command(
     words: tuple[str, ...],

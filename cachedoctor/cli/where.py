@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 
 import click
 
 from cachedoctor.cli import offers
-from cachedoctor.cli.options import host_options, model_options, output_options
+from cachedoctor.cli.options import look_options, model_options, output_options
 from cachedoctor.host import Host
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # a path is for other programs, as its bytes are
 
 
 @click.command(name="where", short_help="A path, for scripts.")
 @click.argument("name", metavar="ENGINE", shell_complete=offers.engines)
 @model_options
-@host_options
+@look_options
 @output_options
 def command(
     name: str,
@@ -65,4 +68,4 @@ def command(
         click.echo(record.dumps({**record.head(host), "where": {"engine": name, "paths": shown}}))
     elif not quiet:
         for path in paths:
-            click.echo(os.fsencode(path))
+            click.echo(os.fsencode(printable(path) if _CONTROL.search(path) else path))

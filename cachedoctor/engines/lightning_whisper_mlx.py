@@ -7,11 +7,11 @@ Source: lightning-whisper-mlx 0.0.10 `lightning.py` `LightningWhisperMLX.__init_
 
 from __future__ import annotations
 
-import json
 import os
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from cachedoctor import untrusted
 from cachedoctor.engines import CatalogEngine
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cachedoctor.vocabulary import Entry
 
 _CONFIG_LIMIT_BYTES = 1 << 20
+_MOST_BITS = 32
 
 
 class LightningWhisperMlx(CatalogEngine):
@@ -60,10 +61,9 @@ def _bits(entry: Entry) -> int:
     if config is None or config.size_bytes > _CONFIG_LIMIT_BYTES:
         return 0
     try:
-        with open(config.file, "rb") as file:
-            said = json.load(file)
-    except (ValueError, RecursionError, OSError):
+        said = untrusted.read_json(config.file, _CONFIG_LIMIT_BYTES)
+    except (ValueError, OSError):
         return 0
     quantization = said.get("quantization") if isinstance(said, dict) else None
     bits = quantization.get("bits") if isinstance(quantization, dict) else None
-    return bits if isinstance(bits, int) else 0
+    return untrusted.count(bits, _MOST_BITS) or 0

@@ -27,6 +27,7 @@ import stat
 import struct
 from typing import TYPE_CHECKING
 
+from cachedoctor import untrusted
 from cachedoctor.errors import Fault, FormatError
 from cachedoctor.formats import HEAD_BYTES, Window, foreign, wrong_magic
 from cachedoctor.vocabulary import Reading
@@ -159,7 +160,7 @@ class _Program:
         self._open = 0  # brackets that are not closed yet
         self._quoted = False
         self._last = b""
-        with open(os.path.join(path, _PROGRAM), "rb") as file:
+        with untrusted.open_regular(os.path.join(path, _PROGRAM), follow=True) as file:
             try:
                 self._read(file)
             except FormatError as error:
@@ -219,7 +220,7 @@ def _check_program_head(head: bytes, size_bytes: int) -> None:
 
 
 def _sniff(path: str, name: str) -> None:
-    with open(os.path.join(path, name), "rb", buffering=0) as file:
+    with untrusted.open_regular(os.path.join(path, name), follow=True) as file:
         head = file.read(HEAD_BYTES)
         if not head:
             raise FormatError(Fault.TRUNCATED, "is empty", measured=0, member=name)
@@ -230,7 +231,7 @@ def _sniff(path: str, name: str) -> None:
 
 def _check_weights(path: str, name: str, offsets: list[int]) -> int:
     """Check the weights in file `name`, with blobs at `offsets`; return how many it holds."""
-    with open(os.path.join(path, name), "rb", buffering=0) as file:
+    with untrusted.open_regular(os.path.join(path, name), follow=True) as file:
         window = Window(file, os.fstat(file.fileno()).st_size, _ALIGNMENT)
         count = _blob_count(window, name)
         walk = _Walk(window)

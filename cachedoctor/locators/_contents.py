@@ -12,10 +12,12 @@ Source: huggingface_hub 2.4.0 `_local_folder.py`; argmaxinc/argmax-oss-swift 1.0
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from cachedoctor import untrusted
 from cachedoctor.locators import BOOKS, Leftover, Metadata, digest_of, look, reason, stamp_of
 from cachedoctor.vocabulary import Artifact, Evidence, Stamp, State
 
@@ -179,10 +181,12 @@ def promised(
 
 def _metadata(path: str) -> Metadata:
     try:
-        with open(path, "rb") as file:
+        with untrusted.open_regular(path) as file:
             text = file.read(_METADATA_LIMIT_BYTES).decode("utf-8", "replace")
         commit, etag, time_s = text.splitlines()[:3]
-        return Metadata(path, commit, etag, float(time_s))
+        if math.isfinite(written_s := float(time_s)):
+            return Metadata(path, commit, etag, written_s)
+        return Metadata(path, "", "", 0.0, f"it was written at `{time_s}`, which is no time")
     except ValueError:
         return Metadata(path, "", "", 0.0, "it is not three lines: commit, etag, time")
     except OSError as error:

@@ -35,7 +35,7 @@ REMEMBERED, READ = 1, 2
 class Blobs(Mapping[str, Look]):
     """The files of one `blobs/` folder by name."""
 
-    __slots__ = ("_odd", "folder", "packed", "proofs")
+    __slots__ = ("_odd", "folder", "manifests", "packed", "proofs")
 
     def __init__(self, folder: str) -> None:
         """Begin with none."""
@@ -43,6 +43,11 @@ class Blobs(Mapping[str, Look]):
         self.packed: dict[str, bytes] = {}  # packed: what is a regular file and readable
         self._odd: dict[str, Look] = {}
         self.proofs = 0
+        self.manifests: tuple[Promises, ...] = ()  # of every revision of the repository
+
+    def is_listed(self, name: str) -> bool:
+        """Say whether a manifest has `name` as a digest, so that it means one of the hub's."""
+        return any(row[1] == name for rows in self.manifests for row in rows.rows.values())
 
     def add(self, name: str, found: Look) -> None:
         """Remember what lies under `name`."""
@@ -262,9 +267,9 @@ class Links(Files):
     def _artifact(self, name: str, path: str, found: Look, etag: str) -> Artifact:
         size, digest = self._promises.get(name, (None, None))
         evidence = None if size is None else Evidence.TREE
-        if etag and (digest is None or digest.hex != etag) and (named := digest_of(etag)):
-            size = None if digest is not None else size
-            digest, evidence = named, Evidence.BLOB_NAME
+        if etag and digest is None and (digest := digest_of(etag)):
+            listed = self._blobs.is_listed(etag)
+            evidence = Evidence.TREE if listed else Evidence.BLOB_NAME
         stamp = found.stamp
         return Artifact(
             name,

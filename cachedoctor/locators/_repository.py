@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 import stat
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
+from cachedoctor import untrusted
 from cachedoctor.locators import Leftover, Look, look, plain, reason, stamp_of
 from cachedoctor.locators._files import NO_PROMISES, Blobs, Promises
 from cachedoctor.vocabulary import State
@@ -27,7 +27,6 @@ _ETAG_LENGTHS = (40, 64)
 _DIGEST = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _TREE_LIMIT_BYTES = 64 << 20
 _TREE_VERSION = 1
-_NO_FILES = frozenset(("", ".", ".."))
 
 
 class Ref(NamedTuple):
@@ -183,9 +182,9 @@ def _refs(folder: str, unreadable: list[tuple[str, str]], probes: list[Leftover]
                 stack.append(entry.path)
             elif _BRANCH_PROBE.fullmatch(entry.name):
                 probes.append(_leftover(entry.path, entry.stat(follow_symlinks=False)))
-            elif entry.is_file(follow_symlinks=False):
+            else:
                 try:
-                    with open(entry.path, "rb", buffering=0) as file:
+                    with untrusted.open_regular(entry.path) as file:
                         text = file.read(4096).decode("utf-8", "surrogateescape")
                     stamp = stamp_of(entry.stat(follow_symlinks=False))
                 except OSError as error:
@@ -209,22 +208,16 @@ def _leftover(path: str, status: os.stat_result) -> Leftover:
     return Leftover(path, stamp_of(status), bytes=status.st_size)
 
 
-def _is_below(name: str) -> bool:
-    """Say whether a name leads to a place below the revision."""
-    if "/" not in name:
-        return name not in _NO_FILES
-    return _NO_FILES.isdisjoint(name.split("/"))
-
-
 def _trees(folder: str, blobs: Blobs, bad_trees: list[tuple[str, str]]) -> dict[str, Promises]:
     """Read every manifest by its commit; what cannot be understood is remembered."""
     trees: dict[str, Promises] = {}
     etags = {name: name for name in blobs if _DIGEST.fullmatch(name)}
     for entry in listed(folder, []):
-        if entry.name.endswith(".json") and entry.is_file(follow_symlinks=False):
+        if entry.name.endswith(".json"):
             trees[entry.name[:-5]], why = _tree(entry.path, etags)
             if why:
                 bad_trees.append((entry.path, why))
+    blobs.manifests = tuple(trees.values())
     return trees
 
 
@@ -236,10 +229,7 @@ def _tree(path: str, etags: Mapping[str, str]) -> tuple[Promises, str]:
     """
     rows: dict[str, tuple[int, str, str]] = {}
     try:
-        with open(path, "rb", buffering=0) as file:
-            if os.fstat(file.fileno()).st_size > _TREE_LIMIT_BYTES:
-                return NO_PROMISES, "it is larger than any manifest"
-            raw = json.loads(file.readall())
+        raw = untrusted.read_json(path, _TREE_LIMIT_BYTES)
         if raw.get("format_version", _TREE_VERSION) != _TREE_VERSION:
             return NO_PROMISES, ""
         for name, row in raw["files"].items():
@@ -247,12 +237,12 @@ def _tree(path: str, etags: Mapping[str, str]) -> tuple[Promises, str]:
             size = row.get("lfs_size") if etag else row["size"]
             etag = etag or row["blob_id"]
             known = etags.get(etag) or (etag if _DIGEST.fullmatch(etag) else None)
-            if known and isinstance(size, int) and _is_below(name):
+            if known and untrusted.count(size) is not None and untrusted.below(name):
                 rows[name] = (size, known, name)
     except OSError:
         return NO_PROMISES, ""
-    except (ValueError, RecursionError):
-        return NO_PROMISES, "it is no JSON"
+    except ValueError as error:
+        return NO_PROMISES, str(error)
     except (KeyError, TypeError, AttributeError):
         return NO_PROMISES, "it is no list of files"
     return Promises(rows), ""

@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from cachedoctor import untrusted
 from cachedoctor.locators import entry_id, look
 from cachedoctor.vocabulary import Artifact, Entry, Root, State
 
@@ -55,7 +56,7 @@ def _ends_whole(artifact: Artifact) -> bool:
     if artifact.state is not State.PRESENT or artifact.size_bytes < _END_BYTES:
         return False
     try:
-        with open(artifact.file, "rb", buffering=0) as file:
+        with untrusted.open_regular(artifact.file) as file:
             file.seek(-_END_BYTES, os.SEEK_END)
             return file.read(4) == b"PK\x05\x06"
     except OSError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from cachedoctor import untrusted
 from cachedoctor.errors import RepairError
 from cachedoctor.findings import (
     HubFetch,
@@ -282,7 +283,7 @@ def _repository(entry: Entry, survey: Survey) -> Repository:
 
 def _text_of(path: str) -> str:
     try:
-        with open(path, "rb") as file:
+        with untrusted.open_regular(path) as file:
             return file.read(4096).decode("utf-8", "surrogateescape")
     except OSError:
         return ""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import struct
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cachedoctor import formats
+from cachedoctor import formats, untrusted
 from cachedoctor.errors import Fault, FormatError
 from cachedoctor.findings import Finding, Severity
 from cachedoctor.locators.hub_cache import repository_folder
@@ -81,7 +82,7 @@ class Examination:
         """Go through the files whose measured digest is not the expected one, each with it."""
         for artifact in entry.notable if self._measured else ():
             measured = self.measured(artifact) if artifact.state is State.PRESENT else None
-            if measured is not None and artifact.digest and measured != artifact.digest.hex:
+            if measured is not None and self._judged(artifact) is False:
                 yield artifact, measured
             elif artifact.digest is None:
                 wrong = self._measured.get(artifact.file, {}).get("crc32", "ok")
@@ -90,7 +91,14 @@ class Examination:
 
     def proven(self, artifact: Artifact) -> bool:
         """Say whether the whole content is known to be what is expected."""
-        return artifact.digest is not None and self.measured(artifact) == artifact.digest.hex
+        return bool(self._judged(artifact))
+
+    def judged(self, artifact: Artifact) -> bool:
+        """Say whether the content was read and told something."""
+        return self._judged(artifact) is not None
+
+    def _judged(self, artifact: Artifact) -> bool | None:
+        return artifact.judge(self._measured.get(artifact.file, {}))
 
     def faults(self, entry: Entry) -> tuple[tuple[Artifact, FormatError], ...]:
         """Return what the headers of an entry's files are wrong in, and remember it."""
@@ -132,7 +140,9 @@ class Examination:
                     return FormatError(Fault.HOLLOW, "is a file where a bundle belongs")
                 formats.find_bundle(artifact.format).inspect(artifact.file)
                 return None
-            with open(artifact.file, "rb", buffering=0) as file:
+            with untrusted.open_regular(artifact.file) as file:
+                if os.fstat(file.fileno()).st_size != artifact.size_bytes:
+                    raise untrusted.changed(artifact.file)
                 if artifact.format is None:
                     what = formats.foreign(file.read(512))
                     if what:
@@ -149,7 +159,19 @@ class Examination:
                     json_text.parse(file, artifact.size_bytes)
         except FormatError as error:
             return error
+        except (ArithmeticError, LookupError, MemoryError, ValueError, struct.error) as error:
+            if _length(artifact.file) != artifact.size_bytes:  # it was cut under the reader
+                raise untrusted.changed(artifact.file) from error
+            return FormatError(Fault.MALFORMED, "has a header that makes no sense")
         return None
+
+
+def _length(path: str) -> int:
+    """Return how long a file is now, -1 when it is gone."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return -1
 
 
 def _worth_a_sniff(artifact: Artifact) -> bool:

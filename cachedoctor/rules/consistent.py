@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING
 
+from cachedoctor import untrusted
 from cachedoctor.errors import FormatError
 from cachedoctor.findings import Severity
 from cachedoctor.formats import find
@@ -199,7 +199,7 @@ class OtherEnginesLayout(Restores, EntryRule):
 
 def _is_packed(weights: Artifact) -> bool | None:
     try:
-        with open(weights.file, "rb", buffering=0) as file:
+        with untrusted.open_regular(weights.file) as file:
             return bool(find("npz").read(file, weights.size_bytes).details["quantized"])
     except (FormatError, OSError):
         return None
@@ -207,9 +207,8 @@ def _is_packed(weights: Artifact) -> bool | None:
 
 def _says_packed(config: Artifact) -> bool | None:
     try:
-        with open(config.file, "rb") as file:
-            said = json.loads(file.read(_CONFIG_LIMIT_BYTES))
-    except (ValueError, RecursionError, OSError):
+        said = untrusted.read_json(config.file, _CONFIG_LIMIT_BYTES)
+    except (ValueError, OSError):
         return None
     return "quantization" in said if isinstance(said, dict) else None
 

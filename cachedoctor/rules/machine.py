@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cachedoctor import disk, installed
 from cachedoctor.findings import Severity
+from cachedoctor.host import config_folder
 from cachedoctor.locators.hub_cache import HubListing
 from cachedoctor.rules import RootRule, Rule, SurveyRule
 
@@ -56,7 +57,9 @@ class EnvironmentTrap(SurveyRule):
 
     An empty `HF_HUB_CACHE` or `HF_HOME` is the current folder; `HF_XET_CACHE` and `XDG_CACHE_HOME`
     keep a `~` as it is; `HF_HUB_OFFLINE=y` is not offline, and `HF_HUB_OFFLINE=0` outdoes
-    `TRANSFORMERS_OFFLINE=1`; `TRANSFORMERS_CACHE` moves nothing any more.
+    `TRANSFORMERS_OFFLINE=1`; `TRANSFORMERS_CACHE` moves nothing any more. The same is said of a
+    `cachedoctor.toml`: a project's `[engines]` and `keep` do not count (a note), and one of your
+    own that is a link, a pipe or somebody else's is not read; then nothing is changed either.
 
     Set the variable as the message says, before the program starts: all are read at import.
     Source: huggingface_hub 2.4.0 `constants.py`; openai-whisper 20250625 `__init__.py`;
@@ -71,6 +74,10 @@ class EnvironmentTrap(SurveyRule):
         """Report each variable of the host that is such a trap."""
         for path, message in _traps(seen.host):
             yield self.about(path, (), message)
+        if seen.host.refused:
+            yield self.about(config_folder(), (), seen.host.refused)
+        for path, message in seen.host.passed_over:
+            yield self.about(path, (), message, severity=Severity.NOTE)
 
 
 class EngineNotInstalled(Rule):

@@ -288,7 +288,7 @@ def _files(artifacts: Sequence[Artifact]) -> list[Artifact]:
 
 def _may_hold(artifact: Artifact, seen: Examination) -> bool:
     """Say whether a file may have the content that it is said to have: nothing speaks against."""
-    return seen.measured(artifact) is None or seen.proven(artifact)
+    return not seen.judged(artifact) or seen.proven(artifact)
 
 
 def _older_use(entry: Entry, artifact: Artifact) -> FileSet | None:

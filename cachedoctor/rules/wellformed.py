@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, ClassVar
 
+from cachedoctor import untrusted
 from cachedoctor.errors import Fault
 from cachedoctor.findings import Severity
 from cachedoctor.rules import EntryRule, Restores
@@ -185,7 +186,7 @@ class Unloadable(EntryRule):
 def _first_hole(path: str, size_bytes: int) -> int | None:
     """Return where the first hole begins, or `None`; the end of a file counts as none."""
     try:
-        with open(path, "rb", buffering=0) as file:
+        with untrusted.open_regular(path) as file:
             at = os.lseek(file.fileno(), 0, os.SEEK_HOLE)
     except OSError:  # not on this file system
         return None
