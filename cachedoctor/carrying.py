@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import freed, surgery
+from cachedoctor import freed, relocation, surgery
 
 if TYPE_CHECKING:
     from cachedoctor.changes import Change
@@ -25,8 +25,12 @@ def carry_out(
 ) -> Carried:
     """Apply a change like a fix; with `delete` what it set aside is gone for good.
 
-    Raises `RepairError`, with everything as it was, when a file is no longer what was planned with.
+    A place that moves to another disk is copied and proven first. Raises `RepairError`, with
+    everything as it was, when a file is no longer what was planned with.
     """
+    if isinstance(change.copies, relocation.Relocation):
+        relocation.bring(change.copies, report, network.progress)
+        change = relocation.switch(change.copies, report)
     places = [choice.repair.root for choice in change.choices]
     before = freed.free_bytes(places) if delete or measure else 0
     outcome = surgery.apply(change.plan(), report, network, delete=delete)

@@ -24,7 +24,8 @@ def change_lines(change: Change, host: Host, *, verbose: bool = False) -> Iterat
         running += choice.bytes
         yield from _choice(choice, change, host, running)
     if change.spared:
-        yield ""
+        if change.choices:
+            yield ""
         shown = change.spared if verbose else change.spared[:_MOST_SPARED]
         for one in shown:
             yield f"stays   {printable(one.title)}, {size(one.bytes)}: {printable(one.why)}"
@@ -44,7 +45,7 @@ def question(change: Change, *, delete: bool) -> str:
     if change.verb == "dedupe":
         return f"Let {things} share blocks, {size(change.bytes)}?"
     if change.verb == "move":
-        return f"Move {size(change.copied_bytes)}?"
+        return f"Copy {size(change.copied_bytes)} and switch?" if change.copied_bytes else "Move?"
     if change.verb == "unpack":
         return f"Unpack {plural(len(change.choices), 'model')}, {size(change.bytes)}?"
     if delete:
@@ -71,8 +72,12 @@ def outcome_lines(
         yield f"✓ the same bytes are stored once; {should} should be free, {did} measured"
         return
     if change.verb == "move":
-        freed = f"`cachedoctor quarantine empty{host.options}` frees the old place"
-        yield f"✓ moved and proven; {freed} · back with `cachedoctor undo{host.options}`"
+        back = f"back with `cachedoctor undo{host.options}`"
+        if change.copied_bytes:
+            freed = f"`cachedoctor quarantine empty{host.options}` frees the old place"
+            yield f"✓ moved and proven; {freed} · {back}"
+        else:
+            yield f"✓ moved · {back}"
         return
     if change.verb == "unpack":
         yield f"✓ in place and proven · taken back with `cachedoctor undo{host.options}`"
@@ -106,7 +111,9 @@ def _choice(choice: Choice, change: Change, host: Host, running: int) -> Iterato
 
 def _total(change: Change) -> str:
     if change.verb == "move":
-        return f"{size(change.copied_bytes)} to copy and prove"
+        copied = change.copied_bytes
+        words = f"{size(copied)} to copy and prove"
+        return words if copied else "on the same disk: nothing to copy"
     words = f"{plural(len(change.choices), 'thing')}, {size(change.bytes)}"
     if change.refetch_bytes:
         words += f"; {size(change.refetch_bytes)} to download to have all of it again"

@@ -12,6 +12,7 @@ from cachedoctor.findings import Finding, Severity
 from cachedoctor.planning import Plan
 
 if TYPE_CHECKING:
+    from cachedoctor.doctor import Report
     from cachedoctor.findings import Repair
 
 
@@ -50,6 +51,8 @@ class Change(NamedTuple):
     target_bytes: int | None = None  # how much is to go, where that was said
     by_the_way: tuple[str, ...] = ()  # what else is to be known
     copied_bytes: int = 0  # that are copied first
+    report: Report | None = None  # the look that it was made from
+    copies: object = None  # a `Relocation` that is copied first
 
     @property
     def bytes(self) -> int:

@@ -100,10 +100,20 @@ def take(
     if why:
         spared.append(removal.spare(holdings, (one.entry,), why))
         return False
-    chosen = removal.choose(holdings, (one.entry,), reason, choices)
-    choices[:] = [choice for choice in choices if not _covers(chosen, choice)]
+    mates = [choice for choice in choices if _beside(choice, one.entry, holdings)]
+    others = [choice for choice in choices if choice not in mates]
+    entries = [holdings.of(key).entry for choice in mates for key in choice.entries]
+    reasons = "; ".join(dict.fromkeys((*(choice.reason for choice in mates), reason)))
+    chosen = removal.choose(holdings, (*entries, one.entry), reasons, others)
+    choices[:] = [choice for choice in others if not _covers(chosen, choice)]
     choices.append(chosen)
     return True
+
+
+def _beside(choice: Choice, entry: Entry, holdings: Holdings) -> bool:
+    """Say whether a choice takes another revision of the same repository: both go as one."""
+    folder = repository_folder(entry)
+    return any(repository_folder(holdings.of(key).entry) == folder for key in choice.entries)
 
 
 def _covers(larger: Choice, smaller: Choice) -> bool:

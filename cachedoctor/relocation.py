@@ -137,7 +137,14 @@ def switch(found: Relocation, report: Report) -> Change:
     how = "a link stays" if found.linked else _setting(found)
     notes = (f"{title} to {found.target}: {how}",)
     copied = 0 if found.same_disk else found.tree.bytes
-    return Change("move", tuple(choices), by_the_way=notes, copied_bytes=copied)
+    return Change(
+        "move",
+        tuple(choices),
+        by_the_way=notes,
+        copied_bytes=copied,
+        report=report,
+        copies=found,
+    )
 
 
 def _repairs(found: Relocation, host: Host) -> list[Repair]:

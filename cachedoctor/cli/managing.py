@@ -113,15 +113,12 @@ def finish(
     quiet: bool,
     format_: str,
     check: Callable[[], bool] | None = None,
-    before: Callable[[], None] | None = None,
-    again: Callable[[], Change] | None = None,
     measure: bool = False,
 ) -> NoReturn:
     """Show a change, ask once, carry it out, and end with the exit code of what came of it.
 
     0 for done, 1 where something that was asked for stays or nobody agreed, 4 where `check` is
-    asked afterwards and says no. `before` is done when it was agreed to, and `again` then returns
-    the change as it is to be made.
+    asked afterwards and says no.
     """
     from cachedoctor import carrying, change_report, manager_record, record
     from cachedoctor.cli import console
@@ -142,9 +139,6 @@ def finish(
         elif show and change.choices and not dry_run:
             click.echo("nothing was changed; `--yes` applies this plan", err=True)
         context.exit(int(short if dry_run or not change.choices else True))
-    if before is not None:
-        before()
-    change = again() if again is not None else change
     network = Network(host, offline=True, progress=console.progress(quiet=quiet))
     carried = carrying.carry_out(change, report, network, delete=delete, measure=measure)
     if format_ == "json":

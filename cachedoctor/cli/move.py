@@ -41,18 +41,12 @@ def command(
       cachedoctor move /Volumes/Big/hub ~/.cache/huggingface/hub
     """
     from cachedoctor import doctor, kept, relocation
-    from cachedoctor.cli import console
 
     kept.roots(host).require()
     report = doctor.scan(host, cure_notes=False)
     found = relocation.relocate(report, place, target, link=not no_link)
-    change = relocation.switch(found, report)
-
-    def bring() -> None:
-        relocation.bring(found, report, console.progress(quiet=quiet))
-
     managing.finish(
-        change,
+        relocation.switch(found, report),
         report,
         dry_run=dry_run,
         yes=yes,
@@ -60,6 +54,4 @@ def command(
         verbose=verbose,
         quiet=quiet,
         format_=format_,
-        before=bring,
-        again=lambda: relocation.switch(found, report),
     )

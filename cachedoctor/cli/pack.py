@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -74,7 +75,7 @@ def command(
         packing.stream(found, sys.stdout.buffer, progress)
         written = found.bytes
     elif not dry_run:
-        written = packing.write(found, output, progress)
+        written = packing.write(found, os.path.abspath(output), progress)
     _say(found, written, output, host, quiet=quiet, format_=format_, err=output == "-")
 
 
