@@ -32,7 +32,7 @@ def command(
     last use and by size; those whose last use is not known come last. Chosen is only what belongs
     to a known engine and can be had again byte for byte, which is proven by reading it. Never what
     a lock file or `keep` asks for, what is in use, or what an app keeps. Exit code 1 when less can
-    go than was asked for. G is 2³⁰ bytes, GB is 10⁹.
+    go than was asked for. G and GiB count in 1024s, GB in 1000s.
 
     \b
       cachedoctor free 20G --dry-run

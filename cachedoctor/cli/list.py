@@ -38,8 +38,8 @@ def command(
 
     How much it takes, when it was last used, which engine and size or app needs it, where it lies
     and what it costs to have again. A NAME is an engine, an entry's id, `engine:model`, a
-    repository or a path. What was never seen used is `–`, which is not "long unused". With -q one
-    id a line, for scripts. Exit code 0, also when nothing is there.
+    repository or a path. A dash is a last use that is not known, which is not "long unused". With
+    -q one id a line, for scripts. Exit code 0, also when nothing is there.
 
     \b
       cachedoctor list --filter 'used>90d' --filter 'size>1G'
