@@ -11,16 +11,16 @@ import json
 import os
 import signal
 import sysconfig
+from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
-from cachedoctor import child, untrusted
+from cachedoctor import catalog, child, untrusted
 from cachedoctor.errors import CacheDoctorError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 PROTOCOL = 1
-PROGRAMS = {"whisperkit": "whisperkit-bridge", "fluidaudio": "fluidaudio-bridge"}
 INSTALL = (  # from source, on a Mac
     "CACHEDOCTOR_BRIDGES=ON pip install --force-reinstall "
     "--no-binary model-cache-doctor model-cache-doctor"
@@ -54,6 +54,13 @@ class SilentError(BridgeError):
         self.errors = errors
 
 
+@cache
+def programs() -> Mapping[str, str]:
+    """Return the bridge's name of each engine that has one; reads all tables."""
+    tables = map(catalog.read, catalog.names())
+    return {table.engine: table.bridge for table in tables if table.bridge}
+
+
 def find(engine: str) -> str | None:
     """Return the bridge of an engine that was installed with this package, or `None`.
 
@@ -63,7 +70,7 @@ def find(engine: str) -> str | None:
     user = sysconfig.get_preferred_scheme("user")
     beside = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "bin")
     for folder in (sysconfig.get_path("scripts"), sysconfig.get_path("scripts", user), beside):
-        path = os.path.join(folder, PROGRAMS[engine])
+        path = os.path.join(folder, catalog.read(engine).bridge)
         if os.access(path, os.X_OK):
             return path
     return None

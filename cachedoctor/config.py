@@ -45,6 +45,7 @@ class Place(NamedTuple):
     path: str
     engine: str  # empty for every engine that uses the layout
     said_by: str  # file and line, for errors
+    only: frozenset[str] | None = None  # the names to list there, where a path was named
 
 
 class Config(NamedTuple):

@@ -20,7 +20,7 @@ _INDENT = " " * 11
 def diagnosis_lines(found: Diagnosis, host: Host) -> Iterator[str]:
     """Go through what was recognised, what the caches say of it, and the command that cures it."""
     if not found.recognised:
-        command = f"`cachedoctor scan{host.options}`"
+        command = f"`{host.command('scan')}`"
         yield f"nothing in this text is known; {command} looks at every cache"
         return
     for one in found.recognised:
@@ -32,7 +32,7 @@ def diagnosis_lines(found: Diagnosis, host: Host) -> Iterator[str]:
     names = " ".join(found.engines)
     if not found.models:
         yield f"no model of {' or '.join(found.engines)} lies in the places that were looked at"
-        yield f"next: `cachedoctor where ENGINE --size small{host.options}` names them"
+        yield f"next: `{host.command('where', 'ENGINE', '--size', 'small')}` names them"
         return
     if not found.findings:
         yield "headers and lengths of these engines' models are right"
@@ -45,7 +45,7 @@ def diagnosis_lines(found: Diagnosis, host: Host) -> Iterator[str]:
     engines = dict.fromkeys(
         name for finding in found.findings if repairable(finding) for name in finding.engines
     )
-    cures = [f"`cachedoctor fix {name}{host.options}`" for name in engines if name in found.engines]
+    cures = [f"`{host.command('fix', name)}`" for name in engines if name in found.engines]
     if cures:
         yield f"cure: {' or '.join(cures)}"
 

@@ -6,15 +6,17 @@ import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import engines, rules, verification
-from cachedoctor.findings import Finding, Severity
+from cachedoctor import engines, locators, named, rules, verification
+from cachedoctor.findings import Circumstance, Finding, Severity
 from cachedoctor.locators import inside
+from cachedoctor.question import Question
 from cachedoctor.rules import precedence
+from cachedoctor.rules.ourselves import RuleCrashed
 from cachedoctor.survey import look
 from cachedoctor.vocabulary import SILENT, State, Status, Survey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from cachedoctor.host import Host
     from cachedoctor.lockfile import Lock
@@ -22,10 +24,8 @@ if TYPE_CHECKING:
     from cachedoctor.staging import Network
     from cachedoctor.vocabulary import Entry, Progress
 
-_INCOMPLETE = frozenset(
-    ("CD101", "CD102", "CD103", "CD104", "CD105", "CD106", "CD404", "CD408", "CD413", "CD421")
-)
-_NOT_OF_BYTES = frozenset(("CD108", "CD207"))
+# What an engine would meet first.
+_GRAVEST = (Status.IN_PROGRESS, Status.CORRUPT, Status.INCOMPLETE, Status.UNKNOWN)
 
 
 class Checked(NamedTuple):
@@ -39,23 +39,35 @@ class Checked(NamedTuple):
 class Report(NamedTuple):
     """What a look at a host found."""
 
-    host: Host
+    question: Question
     survey: Survey
     entries: tuple[Entry, ...]  # those asked for
     findings: tuple[Finding, ...]  # gravest first within an entry
     statuses: Mapping[str, Status]
     checked: Mapping[str, Checked]
     seconds: float
-    deep: bool = False
     contents: verification.Contents = verification.Contents()
     unanswered: tuple[tuple[str, str], ...] = ()  # repositories that the hub said nothing of, why
-    engines: tuple[str, ...] = ()  # as asked for
-    models: tuple[str, ...] = ()
-    lock: Lock | None = None
+    by_entry: Mapping[str, tuple[Finding, ...]] = {}
+
+    @property
+    def host(self) -> Host:
+        """Return the host that was looked at."""
+        return self.question.host
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """Return the engines that were asked about, none for all."""
+        return self.question.engines
+
+    @property
+    def lock(self) -> Lock | None:
+        """Return the lock file that was asked about."""
+        return self.question.lock
 
     def of(self, entry: Entry) -> tuple[Finding, ...]:
         """Return the findings about one entry."""
-        return tuple(finding for finding in self.findings if entry.id in finding.entries)
+        return self.by_entry.get(entry.id, ())
 
 
 def scan(
@@ -72,6 +84,7 @@ def scan(
     lock: Lock | None = None,
     cure_notes: bool = True,
     bridges: Mapping[str, str] | None = None,
+    codes: Collection[str] = (),
     progress: Progress = SILENT,
 ) -> Report:
     """Look at what the engines called `names`, or all of them, keep on `host`.
@@ -83,14 +96,47 @@ def scan(
     tells what they must be. `paths` narrows the answer to what lies there, `only` the look
     itself to these repositories, folders or files.
     Without `cure_notes` nobody asks how waste would be set aside, which takes time. `bridges` are
-    programs, by engine, that load each bundle to see whether this Mac can run it.
+    programs, by engine, that load each bundle to see whether this Mac can run it. `codes` are asked
+    for by name, so that nothing of theirs is too little to be said.
     Changes nothing in a cache, and without `network` needs none. Raises `UsageError` for an unknown
     engine.
     """
+    question = Question(
+        host,
+        tuple(names),
+        models=tuple(models),
+        paths=tuple(paths),
+        lock=lock,
+        codes=tuple(codes),
+        only=only,
+        deep=deep,
+        fresh=fresh,
+        max_age_s=max_age_s,
+    )
+    return answer(
+        question, network=network, cure_notes=cure_notes, bridges=bridges, progress=progress
+    )
+
+
+def answer(
+    question: Question,
+    *,
+    network: Network | None = None,
+    cure_notes: bool = True,
+    bridges: Mapping[str, str] | None = None,
+    progress: Progress = SILENT,
+) -> Report:
+    """Look, and judge what is there: `scan` for a question that is made already."""
+    host, names, models, lock = question.host, question.engines, question.models, question.lock
     began = time.perf_counter()
     asked = [engines.find(name) for name in names]
-    survey = look(host, [engines.find(name) for name in names or engines.names()], only, lock)
-    places = [os.path.realpath(path) for path in paths]
+    if question.paths:
+        host = named.with_paths(host, question.paths)
+        question = question._replace(host=host)
+    survey = look(
+        host, [engines.find(name) for name in names or engines.names()], question.only, lock
+    )
+    places = [os.path.realpath(host.absolute(path)) for path in question.paths]
 
     def chosen(survey: Survey) -> tuple[Entry, ...]:
         return tuple(
@@ -108,9 +154,13 @@ def scan(
 
         survey, unanswered = listing.ask(survey, {entry.id for entry in entries}, network)
         entries = chosen(survey)
-    if deep:
+    if question.deep:
         contents = verification.read(
-            host, entries, fresh=fresh, max_age_s=max_age_s, progress=progress
+            host,
+            entries,
+            fresh=question.fresh,
+            max_age_s=question.max_age_s,
+            progress=progress,
         )
     else:
         contents = verification.recalled(host, entries)
@@ -123,36 +173,40 @@ def scan(
         survey,
         host,
         contents.digests,
-        deep=deep,
+        deep=question.deep,
         unloadable=unloadable,
         unfinished=_unfinished(_interrupted(host, survey), host),
         beside=_beside(survey),
         published=published,
+        codes=frozenset(question.codes),
     )
     layouts = {name for engine in asked for name in engine.locators}
-    findings = _judge(seen, entries, layouts, cure_notes=cure_notes)
+    findings = _judge(seen, entries, layouts, names, cure_notes=cure_notes)
+    if places:
+        findings = [f for f in findings if f.entries or any(_near(f.path, p) for p in places)]
+        for place in places:
+            if not any(_within(entry, (place,)) for entry in entries) and not findings:
+                raise named.unknown(place)
     about: dict[str, list[Finding]] = {}
     for finding in findings:
         for key in finding.entries:
             about.setdefault(key, []).append(finding)
-    crashed = any(finding.code == "CD000" for finding in findings)
-    statuses = {e.id: _status(e, about.get(e.id, ()), crashed=crashed) for e in entries}
+    crashed = any(finding.code == RuleCrashed.code for finding in findings)
+    by_entry = {key: tuple(mine) for key, mine in about.items()}
+    statuses = {e.id: _status(e, by_entry.get(e.id, ()), crashed=crashed) for e in entries}
     checked = {entry.id: _checked(entry, seen) for entry in entries}
     seconds = time.perf_counter() - began
     return Report(
-        host,
-        survey,
-        entries,
-        tuple(findings),
-        statuses,
-        checked,
-        seconds,
-        deep,
-        contents,
-        unanswered,
-        tuple(names),
-        tuple(models),
-        lock,
+        question=question,
+        survey=survey,
+        entries=entries,
+        findings=tuple(findings),
+        statuses=statuses,
+        checked=checked,
+        seconds=seconds,
+        contents=contents,
+        unanswered=unanswered,
+        by_entry=by_entry,
     )
 
 
@@ -181,6 +235,10 @@ def _within(entry: Entry, places: Sequence[str]) -> bool:
     )
 
 
+def _near(path: str, place: str) -> bool:
+    return inside(path, place) or inside(place, path)
+
+
 def _holds(entry: Entry, place: str) -> bool:
     return any(inside(file, place) for file in entry.sizes)
 
@@ -201,18 +259,23 @@ def concerns(run: Run, host: Host, survey: Survey | None = None) -> bool:
 
 
 def _judge(
-    seen: rules.Examination, entries: Sequence[Entry], layouts: set[str], *, cure_notes: bool
+    seen: rules.Examination,
+    entries: Sequence[Entry],
+    layouts: set[str],
+    names: Sequence[str],
+    *,
+    cure_notes: bool,
 ) -> list[Finding]:
     """Apply every rule, keep one code for one fault, and attach the repairs."""
-    by_code = {rule.code: rule for rule in rules.every()}
     worth = [entry for entry in entries if entry.notable or entry.claims or entry.retired]
-    found = [finding for rule in by_code.values() for finding in _applied(rule, seen, worth)]
+    found = [finding for rule in rules.every() for finding in _applied(rule, seen, worth)]
     order = {entry.id: number for number, entry in enumerate(entries)}
     kept = [
         finding
         for finding in precedence.settle(found)
         if any(entry in order for entry in finding.entries)
-        or (not finding.entries and (not layouts or finding.locator in (None, *layouts)))
+        or (not finding.entries and _asked_for(finding, layouts, names))
+        or (finding.shows in _HIDING and _hides(finding, seen, names))
     ]
 
     def place(finding: Finding) -> tuple[int, int, str, str]:
@@ -220,11 +283,34 @@ def _judge(
         return first, finding.severity.rank, finding.code, finding.path
 
     return [
-        finding._replace(repair=by_code[finding.code].cure(finding, seen))
+        finding._replace(repair=rules.find(finding.code).cure(finding, seen))
         if cure_notes or finding.severity is not Severity.NOTE
         else finding
         for finding in sorted(kept, key=place)
     ]
+
+
+_HIDING = (Circumstance.CLOSED, Circumstance.GONE)
+
+
+def _hides(finding: Finding, seen: rules.Examination, names: Sequence[str]) -> bool:
+    """Say whether a model of the engines that were asked for may lie below a hidden folder."""
+    for engine in map(engines.find, names):
+        models = engine.table.models.values()
+        places = {place for model in models for place in engine.places(model)}
+        for root in seen.survey.roots:
+            if root.locator in engine.locators and inside(finding.path, root.path):
+                find = locators.find(root.locator)
+                if any(inside(find.place(root.path, name), finding.path) for name in places):
+                    return True
+    return False
+
+
+def _asked_for(finding: Finding, layouts: set[str], names: Sequence[str]) -> bool:
+    """Say whether a finding about a place is about the engines that were asked for."""
+    if not layouts or set(names).intersection(finding.engines):
+        return True
+    return finding.locator in (None, *layouts)
 
 
 def _applied(
@@ -233,32 +319,30 @@ def _applied(
     """Apply one rule to all that it is about; one that crashes becomes a finding of its own."""
     try:
         if isinstance(rule, rules.EntryRule):
+            layouts = {entry.locator for entry in entries}
+            meant = {name for name in layouts if rule.applies(locators.find(name))}
             for entry in entries:
-                yield from rule.check(entry, seen)
+                if entry.locator in meant:
+                    yield from rule.check(entry, seen)
         elif isinstance(rule, rules.RootRule):
             for root in seen.survey.roots:
                 yield from rule.check(root, seen)
         elif isinstance(rule, rules.SurveyRule):
             yield from rule.check(seen)
     except Exception as error:  # noqa: BLE001 - the one broad except: a bug in a rule is a finding
-        from cachedoctor.rules.ourselves import RuleCrashed
-
         yield RuleCrashed.report(rule.code, error, seen.host.home)
 
 
 def _status(entry: Entry, mine: Sequence[Finding], *, crashed: bool) -> Status:
     """Return what an engine would meet; the gravest finding decides."""
-    codes = {finding.code for finding in mine}
-    errors = {finding.code for finding in mine if finding.severity is Severity.ERROR}
-    if "CD109" in codes:
-        return Status.IN_PROGRESS
-    if errors - _INCOMPLETE - {"CD401", "CD402", "CD403", "CD418"}:
-        return Status.UNKNOWN if errors <= _NOT_OF_BYTES else Status.CORRUPT
-    if errors or codes & _INCOMPLETE:
-        return Status.INCOMPLETE
-    if "CD406" in codes or crashed:
+    left = {finding.leaves for finding in mine}
+    for status in _GRAVEST:
+        if status in left:
+            return status
+    if crashed:
         return Status.UNKNOWN
-    if entry.claims and all(a.state is State.MISSING for a in entry.artifacts):
+    nothing = all(a.state is State.MISSING for a in entry.artifacts)
+    if entry.claims and (nothing or (entry.revision is None and entry.nothing_here)):
         return Status.ABSENT  # only asked for, or downloaded to another folder
     files = entry.artifacts
     known = (
@@ -294,8 +378,8 @@ def _unfinished(runs: Sequence[Run], host: Host) -> tuple[tuple[str, str], ...]:
     return tuple(
         (
             run.folder,
-            f"the fix {run.id} was interrupted; `cachedoctor fix{host.options}` finishes it, "
-            f"`cachedoctor undo {run.id}{host.options}` takes it back",
+            f"the fix {run.id} was interrupted; `{host.command('fix')}` finishes it, "
+            f"`{host.command('undo', run.id)}` takes it back",
         )
         for run in runs
     )

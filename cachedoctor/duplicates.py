@@ -120,9 +120,9 @@ def _files(holdings: Holdings) -> Iterator[_File]:
         if one.status is Status.IN_PROGRESS:
             continue
         for artifact in one.entry.notable:
-            if artifact.bundle or artifact.state is not State.PRESENT or not artifact.stamp:
+            if artifact.bundle or artifact.outside or artifact.state is not State.PRESENT:
                 continue
-            if artifact.size_bytes < WEIGHTY_BYTES:
+            if artifact.size_bytes < WEIGHTY_BYTES or not artifact.stamp:
                 continue
             status = os.lstat(artifact.file)
             # a snapshot that is read-only refuses writing in its folders, also to root

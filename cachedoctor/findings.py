@@ -6,10 +6,10 @@ A repair is needs, which are staged and proven, and then steps with fixed invers
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
-    from cachedoctor.vocabulary import Digest, Stamp
+    from cachedoctor.vocabulary import Artifact, Digest, Entry, Root, Stamp, Status
 
 
 class Severity(enum.StrEnum):
@@ -23,6 +23,16 @@ class Severity(enum.StrEnum):
     def rank(self) -> int:
         """Return 0 for the gravest."""
         return list(Severity).index(self)
+
+
+class Circumstance(enum.Enum):
+    """What one finding shows of an entry, under which other rules are silent about it."""
+
+    DOWNLOADING = enum.auto()  # what is missing is on its way
+    CLOSED = enum.auto()  # what lies in a folder that cannot be listed is not known to be missing
+    BROKEN_REF = enum.auto()  # nothing is detached while a branch leads nowhere
+    GONE = enum.auto()  # a place that is not here: nothing is said of what would be below it
+    SUPERSEDED = enum.auto()  # half of an old revision may be gone for good
 
 
 class Safety(enum.StrEnum):
@@ -93,12 +103,34 @@ class Need(NamedTuple):
     folder: bool = False
 
 
+_Step = TypeVar("_Step")
+
+
+def step(kind: type[_Step]) -> type[_Step]:
+    """Make a named tuple unequal to those of other kinds: setting aside is not making a folder."""
+
+    def equal(self: tuple[object, ...], other: object) -> bool:
+        return type(self) is type(other) and tuple.__eq__(self, other)
+
+    def differs(self: tuple[object, ...], other: object) -> bool:
+        return not equal(self, other)
+
+    def hashed(self: tuple[object, ...]) -> int:
+        return hash((type(self).__name__, *self))
+
+    for name, method in (("__eq__", equal), ("__ne__", differs), ("__hash__", hashed)):
+        setattr(kind, name, method)
+    return kind
+
+
+@step
 class SetAside(NamedTuple):
     """Move what is at `path` into the run folder."""
 
     path: str
 
 
+@step
 class Put(NamedTuple):
     """Move the staged need `name` to `path`, where nothing is."""
 
@@ -106,6 +138,7 @@ class Put(NamedTuple):
     path: str
 
 
+@step
 class Rename(NamedTuple):
     """Rename `path` to `target`, where nothing is."""
 
@@ -113,6 +146,7 @@ class Rename(NamedTuple):
     target: str
 
 
+@step
 class Link(NamedTuple):
     """Make `path`, where nothing is, a symbolic link to `target`."""
 
@@ -120,6 +154,7 @@ class Link(NamedTuple):
     target: str
 
 
+@step
 class MakeFolder(NamedTuple):
     """Make the folder `path`; one that is there already is left as it is."""
 
@@ -164,6 +199,20 @@ class Repair(NamedTuple):
     locks: tuple[str, ...] = ()  # the client's own lock files, held while the steps are taken
 
 
+class Subject(NamedTuple):
+    """What a finding was made from: an entry and one file of it, or a root and no entry."""
+
+    entry: Entry | None = None
+    artifact: Artifact | None = None
+    root: Root | None = None
+    layout: str = ""  # of no root: the layout whose places are meant
+
+    def __repr__(self) -> str:
+        """Name it: a whole entry is longer than anybody reads."""
+        place = self.entry.id if self.entry else self.root and self.root.path
+        return f"Subject({place!r}, {self.artifact and self.artifact.name!r})"
+
+
 class Finding(NamedTuple):
     """One thing that is wrong, at one physical place."""
 
@@ -182,6 +231,23 @@ class Finding(NamedTuple):
     evidence: str | None = None
     repair: Repair | None = None
     bytes: int = 0  # what setting it aside would free after `quarantine empty`
+    leaves: Status | None = None  # what its entries are, where it says anything about that
+    shows: Circumstance | None = None  # for other rules, not for people
+    subjects: tuple[Subject, ...] = ()  # for the repair alone: neither compared nor shown
+
+    def __eq__(self, other: object) -> bool:
+        """Compare what is said."""
+        return isinstance(other, Finding) and self[:-1] == other[:-1]
+
+    def __hash__(self) -> int:
+        """Return the hash of what is said."""
+        return hash(self[:-1])
+
+    @property
+    def made_from(self) -> tuple[Entry, ...]:
+        """Return the entries that the finding was made from, each once."""
+        found = {subject.entry.id: subject.entry for subject in self.subjects if subject.entry}
+        return tuple(found.values())
 
 
 class Readiness(NamedTuple):

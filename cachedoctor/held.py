@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
-from cachedoctor.locators import FolderListing
-from cachedoctor.locators.hub_cache import HubListing
+from cachedoctor import locators
+from cachedoctor.findings import Severity
+from cachedoctor.rules.room import Duplicate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from cachedoctor.findings import Finding
     from cachedoctor.vocabulary import Entry, Survey
 
 
@@ -49,20 +52,37 @@ def held_everywhere(survey: Survey) -> Held:
     """Count every file in the models' places, also what is in no model."""
     found = held(survey.entries)
     for root in survey.roots:
-        listing = root.listing
-        if isinstance(listing, HubListing):
-            looks = [
-                *listing.store.values(),
-                *(
-                    listing.repositories[folder].blobs[name]
-                    for folder, names in listing.unlinked.items()
-                    for name in names
-                ),
-            ]
-            found.add(look.stamp[:3] for look in looks if look.stamp)
-            found.add(left.stamp[:3] for left in (*listing.legacy, *listing.probes))
-            for repository in listing.repositories.values():
-                found.add(partial.stamp[:3] for partial in repository.partials)
-        elif isinstance(listing, FolderListing):
-            found.add(left.stamp[:3] for lefts in listing.partials.values() for left in lefts)
+        if root.listing is not None:
+            found.add(locators.of(root).besides(root.listing))
     return found
+
+
+def reclaimable(findings: Iterable[Finding], entries: Iterable[Entry]) -> int:
+    """Return what the notes among `findings` take up, each file once however many speak of it.
+
+    Of copies one is kept, unless another note takes it anyway.
+    """
+    notes = [f for f in findings if f.severity is Severity.NOTE and f.bytes]
+    sizes = {entry.path: entry.sizes for entry in entries if entry.revision}
+    gone: set[str] = set()
+    total = 0
+    for note in sorted(notes, key=lambda f: (f.code == Duplicate.code, len(f.path))):
+        paths = (note.path, *note.links)
+        if note.code == Duplicate.code:
+            left = [path for path in paths if not _within(path, gone)]
+            kept = 1 if len(left) == len(paths) else min(len(left), 1)
+            total += (len(left) - kept) * (note.bytes // max(len(paths) - 1, 1))
+            gone.update(left[kept:])
+            continue
+        total += 0 if _within(note.path, gone) else note.bytes
+        gone.update(paths, sizes.get(note.path, ()))
+    return total
+
+
+def _within(path: str, folders: set[str]) -> bool:
+    """Say whether `path` is one of `folders` or below one."""
+    while len(path) > 1:
+        if path in folders:
+            return True
+        path = os.path.dirname(path)
+    return False

@@ -12,7 +12,7 @@ import stat
 import sys
 from typing import TYPE_CHECKING
 
-from cachedoctor import disk
+from cachedoctor import disk, mounts, quietly
 from cachedoctor.errors import LockHeldError, RepairError
 
 if TYPE_CHECKING:
@@ -42,12 +42,14 @@ def hold_lock(path: str) -> Iterator[None]:
 
 
 def lock_held(path: str) -> bool | None:
-    """Say whether somebody holds a lock file; `None` when it is not there or cannot be read.
+    """Say whether somebody holds a lock file; `None` when that cannot be known.
 
-    Asks with a shared lock on a read-only descriptor and lets go at once.
+    So it is when the file is not there or cannot be read, and on a file system of other machines,
+    which may grant a lock to everybody. Asks with a shared lock on a read-only descriptor and lets
+    go at once.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        descriptor = quietly.opener(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError:
         return None
     try:
@@ -60,7 +62,7 @@ def lock_held(path: str) -> bool | None:
         return None
     finally:
         os.close(descriptor)
-    return False
+    return False if mounts.is_local(path) else None
 
 
 def open_elsewhere(paths: Collection[str]) -> set[str] | None:

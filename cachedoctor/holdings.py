@@ -244,6 +244,12 @@ class _Sharing:
         self._paths: dict[tuple[int, int], set[str]] = {}
         self._links: dict[tuple[int, int], int] = {}
         self._cloned: set[tuple[int, int]] = set()
+        self._elsewhere = {
+            (a.stamp.device, a.stamp.inode)
+            for entry in entries
+            for a in entry.notable
+            if a.outside and a.stamp
+        }  # behind a link out of the place: a link goes, and its target stays
         runs: dict[int, list[tuple[int, int]]] = {}
         for artifact in _large(entries):
             assert artifact.stamp is not None
@@ -283,6 +289,8 @@ class _Sharing:
 
     def _outside(self, key: tuple[int, int]) -> bool:
         """Say whether a file has a hard link that we have not met."""
+        if key in self._elsewhere:
+            return True
         names = {path for path in self._paths.get(key, ()) if not os.path.islink(path)}
         return self._links.get(key, 1) > max(1, len(names))
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from cachedoctor import locators
 from cachedoctor.holdings import LOOSE
-from cachedoctor.report import LAYOUTS, is_usual
+from cachedoctor.report import is_usual
 from cachedoctor.sieve import title
 from cachedoctor.text import plural, printable, size
 
@@ -76,7 +77,7 @@ def place(one: Holding, host: Host) -> str:
     if one.apps:
         where = f"{one.apps[0]}'s folder"
     elif is_usual(entry.root, host):
-        where = LAYOUTS.get(entry.locator, entry.locator)
+        where = _layout(entry.locator)
     else:
         where = printable(host.short(entry.root))
     return where
@@ -107,6 +108,10 @@ def needed(one: Holding) -> str:
     return " · ".join(words)
 
 
+def _layout(name: str) -> str:
+    return locators.find(name).title or name
+
+
 def _sizes(sizes: Sequence[str]) -> str:
     return "every size" if len(sizes) == 5 else ", ".join(sizes)
 
@@ -131,7 +136,7 @@ def _row(one: Holding, host: Host, now: float) -> Row:
 
 
 def _loose_row(finding: Finding, host: Host) -> Row:
-    where = LAYOUTS.get(finding.locator or "", finding.locator or "")
+    where = _layout(finding.locator) if finding.locator else ""
     amount = size(finding.bytes)
     owner = finding.path.rpartition("/models--")[2].partition("/")[0].replace("--", "/")
     name = LOOSE[finding.code] + (f" ({owner})" if owner and owner != finding.path else "")

@@ -12,13 +12,14 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import config
+from cachedoctor import config, quietly
 from cachedoctor.errors import CannotLookError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PLATFORMS = ("darwin", "linux")
+PLATFORMS = ("darwin", "linux", "windows")  # the last is looked at, never changed
+_SECRETS = ("TOKEN", "KEY", "SECRET", "PASSW", "CREDENTIAL")
 _TRUE = ("1", "ON", "YES", "TRUE")
 _VARIABLE = re.compile(r"\$(\w+|\{[^}]*\})")
 
@@ -41,6 +42,7 @@ class Host(NamedTuple):
     keep: tuple[tuple[str, str], ...] = ()  # names that are never chosen for removal; file and line
     passed_over: tuple[tuple[str, str], ...] = ()  # configuration that does not count, and why
     refused: str = ""  # why the user's own configuration was not read
+    given: tuple[str, ...] = ()  # options that a printed command has to repeat
 
     @classmethod
     def look(
@@ -61,9 +63,10 @@ class Host(NamedTuple):
         mistake in a configuration file.
         """
         added = dict(environment or {})
+        named_project = project
         variables = added if home is not None else {**os.environ, **added}
         if platform is not None and platform not in PLATFORMS:
-            raise UsageError(f"no platform `{platform}`", hint="use `darwin` or `linux`")
+            raise UsageError(f"no platform `{platform}`", hint=f"use {', '.join(PLATFORMS)}")
         for name, given in (("home", home), ("project", project)):
             if given == "":  # as from a variable of a script that is not set
                 raise UsageError(f"the {name} is empty", hint="name a folder")
@@ -101,6 +104,7 @@ class Host(NamedTuple):
             keep=tuple(row for one in said for row in one.keep),
             passed_over=tuple(row for one in said for row in one.passed_over),
             refused="".join(one.refused for one in said),
+            given=_given(named_project, added, engine_versions or {}),
         )
 
     def require_own_configuration(self) -> None:
@@ -116,8 +120,12 @@ class Host(NamedTuple):
 
     def expand(self, value: str) -> str:
         """Expand `~` and `$NAME` as `os.path.expanduser` and `expandvars` do, for this host."""
-        if value == "~" or value.startswith("~/"):
+        if value == "~" or value.startswith(("~/", "~\\")):
             value = self.home + value[1:]
+        if self.platform == "windows":
+            from cachedoctor import windows
+
+            value = windows.expanded(value, self.environment)
 
         def known(match: re.Match[str]) -> str:
             name = match[1].strip("{}")
@@ -127,6 +135,11 @@ class Host(NamedTuple):
 
     def absolute(self, value: str) -> str:
         """Return `value` as an engine started in the current folder would take it."""
+        if self.platform == "windows":
+            from cachedoctor import windows
+
+            local = windows.local(value, self.home, self.environment)
+            return windows.spelled(os.path.normpath(os.path.join(self.cwd, local)))
         return os.path.normpath(os.path.join(self.cwd, value))
 
     @property
@@ -164,28 +177,35 @@ class Host(NamedTuple):
     def homes(self) -> tuple[str, ...]:
         """Return what Apple's frameworks take for the home: the user's, and each sandboxed app's.
 
-        A container that may not be looked into is passed over. None but on a Mac.
+        A container that may not be looked into is one all the same. None but on a Mac.
         """
         if self.platform != "darwin":
             return ()
         containers = os.path.join(self.home, "Library", "Containers")
         try:
-            names = sorted(os.listdir(containers))
+            names = quietly.names(containers)
         except OSError:
             names = []
         data = (os.path.join(containers, name, "Data") for name in names)
-        return (self.home, *(path for path in data if os.path.isdir(path)))
+        return (self.home, *(path for path in data if _may_be_there(path)))
 
     @property
     def options(self) -> str:
-        """Return what a command has to end with to mean this home again; nothing for one's own."""
-        named = ""
+        """Return what a command has to end with to mean this question again, a space before it.
+
+        Nothing for one's own home without options. Secrets are left out.
+        """
+        words: list[str] = []
         if self.named:
             inside = self.home.startswith(self.cwd.rstrip("/") + "/")
-            home = os.path.relpath(self.home, self.cwd) if inside else self.home
-            named = f" --home {shlex.quote(home)}"
-        ours = "darwin" if sys.platform == "darwin" else "linux"
-        return named + (f" --platform {self.platform}" if self.platform != ours else "")
+            words += ["--home", os.path.relpath(self.home, self.cwd) if inside else self.home]
+        if self.platform != ("darwin" if sys.platform == "darwin" else "linux"):
+            words += ["--platform", self.platform]
+        return "".join(f" {shlex.quote(word)}" for word in (*words, *self.given))
+
+    def command(self, *words: str) -> str:
+        """Return a command that can be pasted: it asks about this host again (law 13)."""
+        return " ".join(("cachedoctor", *(shlex.quote(word) for word in words))) + self.options
 
     def short(self, path: str) -> str:
         """Return `path` with this home as `~`."""
@@ -194,9 +214,31 @@ class Host(NamedTuple):
         return path
 
 
+def _given(
+    project: str | None, environment: Mapping[str, str], versions: Mapping[str, str]
+) -> tuple[str, ...]:
+    words = ["--project", project] if project is not None else []
+    for name, value in environment.items():
+        if not any(part in name for part in _SECRETS):
+            words += ["--env", f"{name}={value}"]
+    for name, value in versions.items():
+        words += ["--engine-version", f"{name}={value}"]
+    return tuple(words)
+
+
+def _may_be_there(path: str) -> bool:
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
 def _require_folder(path: str, what: str) -> None:
     try:
-        os.scandir(path).close()
+        quietly.names(path)
     except FileNotFoundError as error:
         raise CannotLookError(f"the {what} does not exist: `{path}`") from error
     except NotADirectoryError as error:

@@ -26,8 +26,13 @@ def release(python: str, package: str) -> str | None:
 
 
 def before(release: str, limit: str) -> bool:
-    """Say whether `release` came before `limit`, by its numbers: `2.0.0rc1` counts as 2.0.0."""
-    return _numbers(release) < _numbers(limit)
+    """Return whether `release` came before `limit`; a candidate counts as what it is one for."""
+    from packaging.version import InvalidVersion, Version  # slow to import, and seldom needed
+
+    try:
+        return Version(Version(release).base_version) < Version(limit)
+    except InvalidVersion:  # nobody can tell
+        return False
 
 
 def _folders(python: str) -> tuple[str, ...]:
@@ -39,11 +44,6 @@ def _folders(python: str) -> tuple[str, ...]:
     release = next((m[1] for n in names if (m := re.fullmatch(r"python(3\.\d+t?)", n))), "3*")
     own = f"lib/python{release}"
     return f"local/{own}", own, f"lib64/python{release}", "lib/python3", "Lib"
-
-
-def _numbers(release: str) -> list[int]:
-    numbers = [int(number) for number in re.findall(r"\d+", release)[:3]]
-    return numbers + [0] * (3 - len(numbers))  # 1.32 is 1.32.0
 
 
 def _normal(name: str) -> str:

@@ -125,7 +125,7 @@ def info_json(host: Host) -> Json:
             for name, path in _places(host)
         ],
         "free_bytes": disk.free_bytes(host.home),
-        "bridges": {name: bridge.find(name) for name in bridge.PROGRAMS},
+        "bridges": {name: bridge.find(name) for name in bridge.programs()},
     }
 
 
@@ -141,7 +141,7 @@ def info_lines(host: Host) -> Iterator[str]:
         ("hub cache", host.hub_cache + (f" (${moved})" if moved else "")),
         ("offline", "yes" if host.hub_offline else "no"),
         ("free", size(disk.free_bytes(host.home))),
-        *((bridge.PROGRAMS[name], bridge.find(name) or "none") for name in bridge.PROGRAMS),
+        *((bridge.programs()[name], bridge.find(name) or "none") for name in bridge.programs()),
         *((f"${name}", value) for name, value in _variables(host).items()),
         *((name, host.short(path)) for name, path in _places(host) if os.path.lexists(path)),
     ):

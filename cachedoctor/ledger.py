@@ -13,6 +13,8 @@ import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from cachedoctor import mounts
+
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -47,8 +49,11 @@ class Ledger:
 
     @property
     def exists(self) -> bool:
-        """Say whether anything was ever remembered."""
-        return os.path.exists(self._path)
+        """Say whether anything was ever remembered, where that can be: on a disk of our own.
+
+        SQLite's log is shared memory, which other machines do not see.
+        """
+        return os.path.exists(self._path) and mounts.is_local(self._path)
 
     def recall(self, folders: Iterable[str], *, since_s: int = 0) -> Iterator[Remembered]:
         """Go through what is remembered of the files in each folder, measured since `since_s`.
@@ -78,7 +83,7 @@ class Ledger:
         A ledger that cannot be understood is begun again, one that cannot be written is let be.
         """
         rows = [row for item in measured if not _racy(item) for row in _rows(item)]
-        if not rows:
+        if not rows or not mounts.is_local(self._folder):
             return
         import sqlite3
 

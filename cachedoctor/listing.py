@@ -4,24 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import fetch, staging
+from cachedoctor import fetch, locators, staging
 from cachedoctor.errors import FetchError
-from cachedoctor.locators import FolderListing
-from cachedoctor.vocabulary import Evidence, State
+from cachedoctor.vocabulary import Evidence, State, Survey
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from cachedoctor.locators import Origin
     from cachedoctor.staging import Network
-    from cachedoctor.vocabulary import Artifact, Entry, Root, Survey
-
-
-class Question(NamedTuple):
-    """A repository at a commit, and the folder in it that an entry is."""
-
-    repository: str
-    commit: str
-    prefix: str = ""
+    from cachedoctor.vocabulary import Artifact, Entry, Root
 
 
 class Asked(NamedTuple):
@@ -38,51 +30,42 @@ def ask(survey: Survey, wanted: Collection[str], network: Network) -> Asked:
     question a repository and commit. Raises `FetchError` where the network is forbidden.
     """
     staging.allowed(network)
-    known: dict[Question, dict[str, fetch.Listed]] = {}
+    known: dict[Origin, dict[str, fetch.Listed]] = {}
     failures: dict[str, str] = {}
 
     def answered(entry: Entry, root: Root) -> Entry:
-        question = _question(entry, root) if entry.id in wanted else None
-        if question is None:
+        origin = _origin(entry, root) if entry.id in wanted else None
+        if origin is None:
             return entry
-        asked = Question(question.repository, question.commit)
+        asked = origin._replace(prefix="")
         if asked not in known:
             try:
                 known[asked] = _listed(asked, network)
             except FetchError as error:
-                failures[question.repository] = error.message
+                failures[origin.repository] = error.message
                 known[asked] = {}
-        return _with(entry, known[asked], question.prefix)
+        return _with(entry, known[asked], origin.prefix)
 
     roots = tuple(
         root._replace(entries=tuple(answered(entry, root) for entry in root.entries))
         for root in survey.roots
     )
-    return Asked(survey._replace(roots=roots, by_digest={}), tuple(failures.items()))
+    return Asked(Survey(roots, survey.around), tuple(failures.items()))
 
 
-def _question(entry: Entry, root: Root) -> Question | None:
+def _origin(entry: Entry, root: Root) -> Origin | None:
     """Return what the hub could be asked about an entry, if it has files without a digest."""
-    if not any(_is_open(artifact) for artifact in entry.artifacts):
+    if root.listing is None or not any(_is_open(artifact) for artifact in entry.artifacts):
         return None
-    if entry.locator == "hub-cache":
-        is_model = entry.revision and "/models--" in entry.path
-        return Question(entry.name, entry.revision or "") if is_model else None
-    if not entry.claims or not isinstance(root.listing, FolderListing):
-        return None
-    commits = {note.commit for note in root.listing.metadata.get(entry.id, {}).values()}
-    claim = entry.claims[0]
-    if len(commits) != 1 or not claim.repository:
-        return None
-    return Question(claim.repository, commits.pop(), claim.prefix)
+    return locators.of(root).origin(entry, root.listing)
 
 
 def _is_open(artifact: Artifact) -> bool:
     return artifact.state is State.PRESENT and artifact.digest is None and not artifact.bundle
 
 
-def _listed(question: Question, network: Network) -> dict[str, fetch.Listed]:
-    listing = fetch.hub_listing(question.repository, question.commit, network.host, network.mirrors)
+def _listed(origin: Origin, network: Network) -> dict[str, fetch.Listed]:
+    listing = fetch.hub_listing(origin.repository, origin.commit, network.host, network.mirrors)
     return {file.path: file for file in listing.files}
 
 

@@ -25,7 +25,7 @@ def programs(host: Host) -> Mapping[str, str]:
     """Return the bridge of each engine that has one on a Mac: named with `--python`, or ours."""
     if host.platform != "darwin":
         return {}
-    found = {name: host.pythons.get(name) or bridge.find(name) for name in bridge.PROGRAMS}
+    found = {name: host.pythons.get(name) or bridge.find(name) for name in bridge.programs()}
     return {name: program for name, program in found.items() if program}
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import digest, doctor, engines, fetch, lockfile, readiness, staging
+from cachedoctor import digest, doctor, engines, fetch, locators, lockfile, readiness, staging
 from cachedoctor.errors import CannotLookError, FetchError, UsageError
-from cachedoctor.locators import FolderListing
 from cachedoctor.lockfile import LockedFile, LockedModel
 from cachedoctor.vocabulary import SILENT, State
 
@@ -134,12 +133,8 @@ def _needed(entry: Entry, claim: Claim) -> Iterator[Artifact]:
 
 def _commit_of(entry: Entry, report: Report) -> str:
     """Return the commit that a client noted for all files of a folder, if it is one."""
-    for root in report.survey.roots:
-        if root.path == entry.root and isinstance(root.listing, FolderListing):
-            notes = root.listing.metadata.get(entry.id, {})
-            commits = {note.commit for note in notes.values()}
-            return commits.pop() if len(commits) == 1 else ""
-    return ""
+    root = report.survey.root_of(entry)
+    return locators.of(root).commit(entry, root.listing) if root.listing is not None else ""
 
 
 def _from_listing(engine: Engine, model: Model, network: Network) -> Locked:

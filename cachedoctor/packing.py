@@ -112,10 +112,15 @@ def had(host: Host) -> list[str]:
     """Return the SHA-256 of every file of a model that is here: what a pack can leave out."""
     report = doctor.scan(host, cure_notes=False)
     return sorted(
-        digest
-        for digest, artifacts in report.survey.digests.items()
-        if len(digest) == 64
-        and any(a.stamp and a.expected_bytes in (None, a.size_bytes) for a in artifacts)
+        {
+            artifact.digest.hex
+            for entry in report.entries
+            for artifact in entry.artifacts
+            if artifact.digest
+            and artifact.digest.algorithm == "sha256"
+            and artifact.stamp
+            and artifact.expected_bytes in (None, artifact.size_bytes)
+        }
     )
 
 

@@ -5,7 +5,20 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import disk, engines, fetch, locking, readiness, run, staging, undoing
+from cachedoctor import (
+    disk,
+    engines,
+    fetch,
+    locators,
+    locking,
+    quietly,
+    readiness,
+    repairs,
+    rules,
+    run,
+    staging,
+    undoing,
+)
 from cachedoctor.errors import RepairError
 from cachedoctor.findings import (
     CdnFetch,
@@ -13,13 +26,18 @@ from cachedoctor.findings import (
     HubFetch,
     LocalCopy,
     Proof,
+    Rename,
     Repair,
     Safety,
     SetAside,
     Severity,
+    Subject,
 )
 from cachedoctor.ground import below
 from cachedoctor.repairs import folder, hub, single
+from cachedoctor.rules.ourselves import UnfinishedFix
+from cachedoctor.rules.present import MissingFile
+from cachedoctor.rules.refs import RefDangling
 from cachedoctor.vocabulary import Entry
 
 if TYPE_CHECKING:
@@ -33,9 +51,6 @@ if TYPE_CHECKING:
     from cachedoctor.run import Run
     from cachedoctor.staging import Network
     from cachedoctor.vocabulary import Claim
-
-_NO_WASTE = ("CD109", "CD508")  # a download that is running, a model that may be pinned
-_LAST = ("CD410", "CD502")  # after everything inside a folder is right; and waste
 
 
 class Unfinished(NamedTuple):
@@ -88,23 +103,26 @@ def plan(
     *,
     codes: Collection[str] = (),
     waste: bool = False,
+    faults: bool = True,
     absent: Sequence[Finding] = (),
     network: Network | None = None,
 ) -> Plan:
     """Choose what of `report` to cure: errors and warnings, or just these `codes`.
 
-    Notes only by code or with `waste`. `absent` are models that were asked for by name. Asks the
-    hub which commit and files a whole model has, if one is to be fetched and `network` allows it;
-    raises `FetchError` when it cannot be asked.
+    Notes only by code, or with `waste`, and never by a download; without `faults` nothing else.
+    `absent` are models that were asked for by name. Asks the hub which commit and files a whole
+    model has, if one is to be fetched and `network` allows it; raises `FetchError` when it cannot
+    be asked.
     """
-    chosen = [*absent, *(f for f in report.findings if _wanted(f, codes, waste=waste))]
-    chosen.sort(key=lambda f: (f.code in _LAST, _LAST.index(f.code) if f.code in _LAST else 0))
+    wanted = (f for f in report.findings if _wanted(f, codes, waste=waste, faults=faults))
+    chosen = [*absent, *wanted]
+    chosen.sort(key=lambda finding: rules.find(finding.code).cure_order)
     cures: list[Finding] = []
     by_hand = []
     taken: set[object] = set()
     for finding in chosen:
         repair = finding.repair
-        if finding.code == "CD417":  # the run itself is shown
+        if finding.code == UnfinishedFix.code:
             continue
         if repair is None or repair.safety is Safety.MANUAL:
             by_hand.append(finding)
@@ -112,6 +130,13 @@ def plan(
         moved = {step for step in repair.steps if isinstance(step, SetAside)}
         mark = repair.steps or (repair.kind, repair.describe)
         if mark in taken or (moved and all(_gone(step.path, taken) for step in moved)):
+            continue
+        if report.host.platform == "windows":  # looked at from elsewhere, never changed
+            by_hand.append(finding._replace(repair=None))
+            continue
+        barred = _barred(repair)
+        if barred is not None:
+            by_hand.append(finding._replace(repair=barred))
             continue
         if network and network.offline and repair.safety is Safety.FETCHES:
             by_hand.append(finding)
@@ -125,6 +150,24 @@ def plan(
     return Plan(tuple(cures), tuple(by_hand), unfinished, min(free, default=None))
 
 
+def _barred(repair: Repair) -> Repair | None:
+    """Return what a person must do before a repair could write where it has to, or `None`.
+
+    Nothing is written behind a link that leads out of the place (law 9).
+    """
+    folders = {os.path.dirname(step.path) for step in repair.steps}
+    folders |= {os.path.dirname(s.target) for s in repair.steps if isinstance(s, Rename)}
+    root = os.path.realpath(repair.root)
+    for place in sorted(folders) or [repair.root]:
+        there = disk.folder_above(place)
+        real = os.path.realpath(there)
+        if not (locators.inside(real, root) or locators.inside(root, real)):
+            return repairs.manual("repair-elsewhere", "cachedoctor", "fix", real)
+        if not quietly.may(there, os.W_OK | os.X_OK):
+            return repairs.manual("allow-writing", "chmod", "u+w", there)
+    return None
+
+
 def absent_model(
     report: Report, engine: str, *, size: str | None, model: str | None
 ) -> tuple[Finding, ...]:
@@ -133,7 +176,9 @@ def absent_model(
     models = readiness.answers(found, size=size, model=model)
     answer = readiness.ready(found, report, models, size)
     if answer.entry is not None:
-        return _unbranched(answer.entry, report) if answer.code == "CD403" else ()
+        return _unbranched(answer.entry, report) if answer.code == RefDangling.code else ()
+    if answer.code != MissingFile.code:  # it may be there and cannot be seen: that finding speaks
+        return ()
     return (_absence(found, models[0], report),)
 
 
@@ -144,9 +189,9 @@ def absent_locked(report: Report) -> tuple[Finding, ...]:
         engine = engines.find(locked.engine)
         model = engine.table.model(locked.name)
         answer = readiness.ready(engine, report, (model,))
-        if answer.entry is None:
+        if answer.entry is None and answer.code == MissingFile.code:
             found.append(_absence(engine, model, report))
-        elif answer.code == "CD403":
+        elif answer.entry and answer.code == RefDangling.code:
             found += _unbranched(answer.entry, report)
     return tuple(found)
 
@@ -161,25 +206,27 @@ def _absence(engine: Engine, model: Model, report: Report) -> Finding:
         raise RepairError(
             f"`{path}` is a link; nothing is written through it", hint="put a folder in its place"
         )
-    if layout in single.LOCATORS:
+    if locators.find(layout).single_file:
         if locked:
             claim = locked.demanded(claim)
-        need = claim.needs.requirements[0]
-        copies = report.survey.digests.get(need.digest.hex, ()) if need.digest else ()
-        repair = single.whole_file(claim, path, root, copies)
+        repair = single.whole_file(claim, path, root, report.survey)
     else:
-        repair = hub.fetch_claim(claim, root, model.bytes)
+        copied = None
+        if locators.find(layout).has_revisions and not locked:
+            copied = repairs.from_copies(claim, path, root, report.survey)
+        repair = copied or hub.fetch_claim(claim, root, model.bytes)
     at = f" at {locked.revision[:12]}" if locked and locked.revision else ""
     return Finding(
-        "CD101",
-        "missing-file",
-        Severity.ERROR,
+        MissingFile.code,
+        MissingFile.slug,
+        MissingFile.severity,
         path,
         f"{engine.name} {model.name}{at} is not there",
         (),
         (engine.name,),
         layout,
         repair=repair,
+        subjects=(Subject(Entry("", layout, root, path, "", (), claims=(claim,))),),
     )
 
 
@@ -249,22 +296,27 @@ def _cost(need: Need) -> tuple[int, int]:
 
 def _gone(path: str, taken: Collection[object]) -> bool:
     """Say whether what is at `path` is set aside by an earlier repair, alone or with its folder."""
-    aside = [step.path for step in taken if isinstance(step, SetAside)]
-    return any(path == other or path.startswith(other + "/") for other in aside)
+    while path and path != "/":
+        if SetAside(path) in taken:
+            return True
+        path = os.path.dirname(path)
+    return False
 
 
-def _wanted(finding: Finding, codes: Collection[str], *, waste: bool) -> bool:
+def _wanted(finding: Finding, codes: Collection[str], *, waste: bool, faults: bool) -> bool:
     if codes:
         return finding.code in codes
     if finding.severity is Severity.NOTE:
-        return waste and finding.repair is not None and finding.code not in _NO_WASTE
-    return True
+        cured = finding.repair is not None and finding.repair.safety is Safety.SAFE
+        return waste and cured and rules.find(finding.code).waste
+    return faults
 
 
 def _resolved(finding: Finding, report: Report, network: Network) -> Repair:
     """Ask the hub for the commit and files of a model, and fill in its fetch."""
     repair = finding.repair
-    claim, entry = _claim_of(finding, report)
+    entry = next(entry for entry in finding.made_from if entry.claims)
+    claim = entry.claims[0]
     staging.allowed(network)
     locked = report.lock.find(claim.engine, claim.model) if report.lock else None
     revision = (locked.revision if locked else "") or "main"
@@ -274,8 +326,9 @@ def _resolved(finding: Finding, report: Report, network: Network) -> Repair:
         raise RepairError(f"{claim.repository} at {revision[:12]} is not as {where} demands: {why}")
     root = repair.root if repair else ""
     files = [(f.path, Proof("", f.bytes, f.digest)) for f in listing.files]
-    if finding.locator == "hub-cache":
-        path = entry.path.split("/snapshots/")[0] if entry else finding.path
+    layout = locators.of(entry)
+    if layout.has_revisions:
+        path = entry.path.split("/snapshots/")[0]
         return hub.whole_model(claim, path, root, listing.commit, files)
     tokenizer = None
     if claim.tokenizer:
@@ -283,19 +336,9 @@ def _resolved(finding: Finding, report: Report, network: Network) -> Repair:
         promised = [(f.path, Proof("", f.bytes, f.digest)) for f in other.files]
         tokenizer = folder.Remote(other.commit, promised)
     model = folder.Remote(listing.commit, files)
-    noted = finding.locator in ("documents", "local-dir")
-    return folder.whole_folder(claim, finding.path, root, model, tokenizer, noted=noted)
-
-
-def _claim_of(finding: Finding, report: Report) -> tuple[Claim, Entry | None]:
-    for entry in report.survey.entries:
-        if entry.id in finding.entries and entry.claims:
-            return entry.claims[0], entry
-    engine = engines.find(finding.engines[0])
-    for model in engine.table.models.values():
-        if engine.home(model, report.host) == finding.path:
-            return wanted_model(engine, model, report.host)[2], None
-    raise LookupError(finding.path)
+    return folder.whole_folder(
+        claim, finding.path, root, model, tokenizer, noted=layout.keeps_notes
+    )
 
 
 def wanted_model(engine: Engine, model: Model, host: Host) -> tuple[str, str, Claim]:
@@ -311,20 +354,21 @@ def wanted_model(engine: Engine, model: Model, host: Host) -> tuple[str, str, Cl
 def _unbranched(key: str, report: Report) -> tuple[Finding, ...]:
     """Return the finding that no `main` leads to a whole revision which was asked for by name."""
     entry = next(entry for entry in report.entries if entry.id == key)
-    if any(finding.code == "CD403" for finding in report.of(entry)):
+    if any(finding.code == RefDangling.code for finding in report.of(entry)):
         return ()
     ref = os.path.join(entry.path.partition("/snapshots/")[0], "refs", "main")
     message = f"no branch `main` leads to {(entry.revision or '')[:12]}"
     return (
         Finding(
-            "CD403",
-            "ref-dangling",
-            Severity.ERROR,
+            RefDangling.code,
+            RefDangling.slug,
+            RefDangling.severity,
             ref,
             message,
             (key,),
             entry.engines,
             entry.locator,
             repair=hub.write_main(entry),
+            subjects=(Subject(entry),),
         ),
     )

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cachedoctor.findings import Readiness
+from cachedoctor import locators
+from cachedoctor.findings import Circumstance, Readiness, Severity
+from cachedoctor.rules.consistent import RenamedFolder
+from cachedoctor.rules.present import MissingFile
+from cachedoctor.rules.refs import RefDangling
 from cachedoctor.vocabulary import Status
 
 if TYPE_CHECKING:
@@ -50,9 +54,39 @@ def ready(
                 break  # the engine looks here first, and no further
     if excuse is not None:
         return excuse
+    barred = next((found for m in models if (found := _barred(engine, m, report))), None)
+    if barred is not None:
+        named, finding = barred
+        return Readiness(
+            engine.name, size, named, False, None, finding.path, finding.code, finding.message
+        )
     first = models[0].name if models else None
     place = engine.home(models[0], report.host) if models else None
-    return Readiness(engine.name, size, first, False, None, place, "CD101", "not there")
+    return Readiness(engine.name, size, first, False, None, place, MissingFile.code, "not there")
+
+
+def hidden(finding: Finding) -> bool:
+    """Say whether a finding is about a place in which something may be that cannot be seen."""
+    return finding.shows in (Circumstance.CLOSED, Circumstance.GONE)
+
+
+def _barred(engine: Engine, model: Model, report: Report) -> tuple[str, Finding] | None:
+    """Return what hides the places where `model` may be, if anything does.
+
+    Apps' own containers, which macOS closes, hide nothing that other programs would load.
+    """
+    places = [engine.home(model, report.host)]
+    for root in report.survey.roots:
+        if root.locator in engine.locators:
+            find = locators.find(root.locator)
+            places += [find.place(root.path, name) for name in engine.places(model)]
+    for finding in report.findings:
+        if not hidden(finding) or finding.severity is Severity.NOTE:
+            continue
+        ours = engine.name in finding.engines and not finding.entries
+        if ours or any(locators.inside(place, finding.path) for place in places):
+            return model.name, finding
+    return None
 
 
 def _entries(engine: Engine, report: Report, model: Model) -> list[tuple[Entry, Claim]]:
@@ -83,9 +117,9 @@ def _obstacle(entry: Entry, claim: Claim, report: Report) -> tuple[str | None, s
         worst = _worst(findings)
         return (worst.code, worst.message) if worst else (None, status.value)
     if claim.needs.folder not in ("", entry.name):
-        return "CD410", f"{claim.engine} looks in `{claim.needs.folder}`"
-    if entry.locator == "hub-cache" and "main" not in entry.refs:
-        return "CD403", "no branch `main` leads to this revision"
+        return RenamedFolder.code, f"{claim.engine} looks in `{claim.needs.folder}`"
+    if locators.of(entry).has_revisions and "main" not in entry.refs:
+        return RefDangling.code, "no branch `main` leads to this revision"
     return None, None
 
 

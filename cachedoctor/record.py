@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from cachedoctor.findings import Finding, Severity
-from cachedoctor.held import held
+from cachedoctor.held import held, reclaimable
 from cachedoctor.report import counts, repairable
 from cachedoctor.text import masked, printable
 from cachedoctor.version import VERSION
@@ -249,7 +249,7 @@ def _summary(report: Report) -> Json:
         "notes": count[Severity.NOTE],
         "repairable": sum(1 for finding in report.findings if repairable(finding)),
         "size_bytes": held(report.entries).bytes,
-        "reclaimable_bytes": sum(f.bytes for f in report.findings if f.severity is Severity.NOTE),
+        "reclaimable_bytes": reclaimable(report.findings, report.survey.entries),
         "seconds": round(report.seconds, 4),
     }
 

@@ -159,6 +159,6 @@ def kept_lines(kept: Sequence[Kept], host: Host) -> Iterator[str]:
     total = sum(item.size_bytes for item in kept)
     yield (
         f"{plural(len(kept), 'thing')} set aside, {size(total)}; "
-        f"`cachedoctor undo RUN{host.options}` brings it back, "
-        f"`cachedoctor quarantine empty{host.options}` deletes it"
+        f"`{host.command('undo', 'RUN')}` brings it back, "
+        f"`{host.command('quarantine', 'empty')}` deletes it"
     )

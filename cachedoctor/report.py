@@ -6,14 +6,15 @@ import os
 import textwrap
 from typing import TYPE_CHECKING
 
-from cachedoctor.findings import Finding, Severity
-from cachedoctor.held import held, held_everywhere
+from cachedoctor import locators, rules
+from cachedoctor.findings import Finding, Safety, Severity
+from cachedoctor.held import held, held_everywhere, reclaimable
 from cachedoctor.text import WIDTH, plural, printable, size
 from cachedoctor.version import VERSION
 from cachedoctor.vocabulary import SIZES, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from cachedoctor.doctor import Report
     from cachedoctor.findings import Readiness
@@ -23,15 +24,6 @@ if TYPE_CHECKING:
 
 _INDENT = " " * 10
 _MODELS_WIDTH = 40
-_SAID = ("CD109", "CD411")  # notes that are no waste
-LAYOUTS = {
-    "hub-cache": "hub cache",
-    "openai-cdn": "OpenAI files",
-    "application-support": "Application Support",
-    "documents": "Documents",
-    "local-dir": "downloaded to a folder",
-    "ggml-folder": "GGML files",
-}
 
 
 def counts(findings: Sequence[Finding]) -> dict[Severity, int]:
@@ -41,7 +33,7 @@ def counts(findings: Sequence[Finding]) -> dict[Severity, int]:
 
 def repairable(finding: Finding) -> bool:
     """Say whether `fix` could cure a finding by itself."""
-    return finding.repair is not None and finding.repair.safety.value != "manual"
+    return finding.repair is not None and finding.repair.safety is not Safety.MANUAL
 
 
 def scan_lines(
@@ -75,21 +67,21 @@ def verdict_line(verdict: Verdict, host: Host) -> str:
     what = f"{verdict.engine} {verdict.model}"
     if verdict.ready:
         return f"ready   {what}  {place}"
-    word = {"CD109": "busy"}.get(verdict.code or "", "broken")
-    if (verdict.code or "").startswith("CD6"):
-        word = "blocked"
+    rule = rules.find(verdict.code) if verdict.code else None
+    word = rule.word if rule else "broken"
     command = verdict.cure
-    if command.startswith("cachedoctor "):
+    if command.startswith("cachedoctor ") and not command.endswith(host.options):
         command += host.options
-    if verdict.why == "not there":
-        return f"absent  {what}: not there; `{command}` fetches it"
+    if verdict.absent:
+        return f"absent  {what}: {printable(verdict.why or '')}; `{command}` fetches it"
     cost = ""
-    if verdict.repair is not None and verdict.repair.safety.value == "fetches":
+    if verdict.repair is not None and verdict.repair.safety is Safety.FETCHES:
         known = verdict.repair.fetch_bytes
         cost = f" fetches {size(known)}" if known else " fetches it"
     code = f"{verdict.code} " if verdict.code else ""
     cure = "" if word == "busy" or not command else f"; `{command}`{cost}"
-    return f"{word:<7} {what}: {code}{printable(verdict.why or '')}{cure}"
+    where = f" (`{place}`)" if rule and rule.unseen else ""
+    return f"{word:<7} {what}: {code}{printable(verdict.why or '')}{where}{cure}"
 
 
 def summary_lines(report: Report) -> Iterator[str]:
@@ -97,27 +89,24 @@ def summary_lines(report: Report) -> Iterator[str]:
     if not report.entries:
         yield from ("", "no cache of a known engine is here")
     yield ""
-    if report.deep:
+    if report.question.deep:
         unknown = sum(checked.none for checked in report.checked.values())
         rest = f"; no evidence for {plural(unknown, 'file')}" if unknown else ""
         yield f"Checked: layout, sizes, headers, contents{rest}"
     else:
-        deeper = f"`cachedoctor verify{report.host.options}`"
+        deeper = f"`{report.host.command('verify')}`"
         yield f"Checked: layout, sizes, headers. Not checked: contents ({deeper})"
     yield from textwrap.wrap(_engines_counted(report) + counting(report.findings), WIDTH)
 
 
 def _engines_counted(report: Report) -> str:
     """Return how many engines have a model that is ready, and how many only broken ones."""
-    by_engine: dict[str, set[Status]] = {}
-    for entry in report.entries:
-        for engine in entry.engines:
-            by_engine.setdefault(engine, set()).add(report.statuses[entry.id])
-    ready = sum(Status.READY in found for found in by_engine.values())
-    broken = sum(
-        bool(found & {Status.CORRUPT, Status.INCOMPLETE}) and Status.READY not in found
-        for found in by_engine.values()
-    )
+    by_engine: dict[str, set[str]] = {}
+    for (users, _), models in _rows(report).items():
+        for engine in users:
+            by_engine.setdefault(engine, set()).update(_marks(models, report).values())
+    ready = sum(found != {"✗"} for found in by_engine.values())
+    broken = len(by_engine) - ready
     words = [f"{plural(ready, 'engine')} ready"] if ready else []
     words += (
         [f"{broken} broken" if ready else f"{plural(broken, 'engine')} broken"] if broken else []
@@ -134,7 +123,7 @@ def counting(findings: Sequence[Finding]) -> str:
     line = f"{plural(len(findings), 'finding')} ({kinds})"
     cured = [f.repair for f in findings if repairable(f) and f.severity is not Severity.NOTE]
     if cured:
-        fetched = [repair for repair in cured if repair and repair.safety.value == "fetches"]
+        fetched = [repair for repair in cured if repair and repair.safety is Safety.FETCHES]
         line += f"; {len(cured)} can be repaired"
         if fetched:
             total = sum(repair.fetch_bytes for repair in fetched)
@@ -147,15 +136,13 @@ def counting(findings: Sequence[Finding]) -> str:
 
 def _table(report: Report, engines: Sequence[str]) -> Iterator[str]:
     """Go through one line an engine and place, then what several engines share, then the rest."""
-    rows: dict[tuple[tuple[str, ...], str], list[Entry]] = {}
-    for entry in report.entries:
-        if entry.claims and report.statuses[entry.id] is not Status.ABSENT:
-            rows.setdefault((entry.engines, entry.root), []).append(entry)
+    rows = _rows(report)
+    marks = {key: _marks(entries, report) for key, entries in rows.items()}
     names = {", ".join(users) for users, _ in rows}
     width = max((len(name) for name in names), default=0)
     listed = {
         key: textwrap.wrap(
-            "  ".join(dict.fromkeys(printable(e.model or e.name) for e in entries)),
+            "  ".join(_marked(marks[key])),
             _MODELS_WIDTH,
             break_on_hyphens=False,
         )
@@ -164,12 +151,12 @@ def _table(report: Report, engines: Sequence[str]) -> Iterator[str]:
     column = max((len(line) for lines in listed.values() for line in lines), default=0)
     for (users, root), entries in sorted(rows.items(), key=lambda row: (len(row[0][0]), row[0])):
         amount = size(held(entries).bytes)
-        place = LAYOUTS.get(entries[0].locator, entries[0].locator)
+        place = locators.of(entries[0]).title or entries[0].locator
         if not is_usual(root, report.host):
             place = report.host.short(root)
         first, *more = listed[users, root]
         name = f"{', '.join(users):<{width}}"
-        mark, shown = _tick(entries, report), printable(place)
+        mark, shown = _of_all(marks[users, root]), printable(place)
         yield f"{mark} {name}  {first:<{column}}  {amount:>10}  {shown}"
         yield from (f"  {'':<{width}}  {line}" for line in more)
     there = {user for users, _ in rows for user in users}
@@ -234,12 +221,47 @@ def is_usual(root: str, host: Host) -> bool:
     return any(os.path.realpath(path) == root for path in usual)
 
 
-def _tick(entries: Sequence[Entry], report: Report) -> str:
-    ids = {entry.id for entry in entries}
-    levels = {f.severity for f in report.findings if ids.intersection(f.entries)}
-    if Severity.ERROR in levels:
-        return "✗"
-    return "!" if Severity.WARNING in levels else "✓"
+def _rows(report: Report) -> dict[tuple[tuple[str, ...], str], list[Entry]]:
+    """Return the entries of models by who loads them and where they lie."""
+    rows: dict[tuple[tuple[str, ...], str], list[Entry]] = {}
+    for entry in report.entries:
+        if entry.claims and report.statuses[entry.id] is not Status.ABSENT:
+            rows.setdefault((entry.engines, entry.root), []).append(entry)
+    return rows
+
+
+def _marks(entries: Sequence[Entry], report: Report) -> dict[str, str]:
+    """Return a mark for each model: ✓ it loads, ! with a warning, ✗ it does not.
+
+    Of several revisions the one counts that a branch leads to.
+    """
+    by_model: dict[str, list[Entry]] = {}
+    for entry in entries:
+        by_model.setdefault(entry.model or entry.name, []).append(entry)
+    found = {}
+    for model, mine in by_model.items():
+        asked = [entry for entry in mine if "main" in entry.refs] or mine
+        levels = {finding.severity for entry in asked for finding in report.of(entry)}
+        loads = any(report.statuses[entry.id] in _LOADS for entry in asked)
+        clean = levels <= {Severity.NOTE}
+        found[model] = "✗" if not loads else "✓" if clean else "!"
+    return found
+
+
+_LOADS = (Status.READY, Status.UNKNOWN, Status.IN_PROGRESS)
+
+
+def _marked(marks: Mapping[str, str]) -> list[str]:
+    """Return the models' names, with the mark of each where they differ."""
+    if len(set(marks.values())) < 2:
+        return list(marks)
+    return [model if mark == "✓" else f"{mark} {model}" for model, mark in marks.items()]
+
+
+def _of_all(marks: Mapping[str, str]) -> str:
+    """Return the mark of a line: its models', where they are the same."""
+    kinds = set(marks.values())
+    return kinds.pop() if len(kinds) == 1 else "!"
 
 
 def findings_lines(report: Report, *, verbose: bool) -> Iterator[str]:
@@ -247,7 +269,7 @@ def findings_lines(report: Report, *, verbose: bool) -> Iterator[str]:
     by_entry: dict[str, list[Finding]] = {}
     titles = {entry.id: entry for entry in report.entries}
     for finding in report.findings:
-        if finding.severity is not Severity.NOTE or verbose or finding.code in _SAID:
+        if finding.severity is not Severity.NOTE or verbose or _at_once(finding):
             first = next((entry for entry in finding.entries if entry in titles), "")
             by_entry.setdefault(first, []).append(finding)
     for key, findings in by_entry.items():
@@ -265,13 +287,24 @@ def findings_lines(report: Report, *, verbose: bool) -> Iterator[str]:
             yield from finding_lines(finding)
         engine = next(iter(findings[0].engines), "")
         if any(repairable(finding) for finding in findings):
-            command = f"cachedoctor fix {engine}".rstrip() + report.host.options
+            command = report.host.command("fix", *([engine] if engine else []))
             yield f"{_INDENT}hint: `{command}`{_cost(findings)}"
-    notes = [f for f in report.findings if f.severity is Severity.NOTE and f.code not in _SAID]
-    if notes and not verbose:
+    notes = [f for f in report.findings if f.severity is Severity.NOTE and not _at_once(f)]
+    waste = [note for note in notes if rules.find(note.code).waste]
+    if waste and not verbose:
+        total = size(reclaimable(waste, report.survey.entries))
         yield ""
-        command = f"`cachedoctor fix --waste{report.host.options}`"
-        yield f"waste     {' · '.join(_waste(notes))} · {command}"
+        yield from _by_code("waste", waste)
+        yield f"{_INDENT}{total} in all: `{report.host.command('fix', '--waste')}`"
+    others = [note for note in notes if not rules.find(note.code).waste]
+    if others and not verbose:
+        yield ""
+        yield from _by_code("notes", others)
+        yield f"{_INDENT}`{report.host.command('scan', '-v')}` lists them"
+
+
+def _at_once(finding: Finding) -> bool:
+    return bool(finding.leaves) or rules.find(finding.code).said
 
 
 def finding_lines(finding: Finding) -> Iterator[str]:
@@ -308,15 +341,18 @@ def _wrapped(text: str) -> list[str]:
 def _cost(findings: Sequence[Finding]) -> str:
     repairs = [finding.repair for finding in findings if finding.repair]
     fetched = sum(repair.fetch_bytes for repair in repairs)
-    if any(repair.safety.value == "fetches" for repair in repairs):
+    if any(repair.safety is Safety.FETCHES for repair in repairs):
         return f" fetches {size(fetched)}" if fetched else " needs a download"
     return " (nothing to download)"
 
 
-def _waste(notes: Sequence[Finding]) -> Iterator[str]:
+def _by_code(title: str, notes: Sequence[Finding]) -> Iterator[str]:
+    """Go through one line for each code: how many findings, and how much they take up."""
     by_code: dict[str, list[Finding]] = {}
     for note in notes:
         by_code.setdefault(note.code, []).append(note)
     for code, found in by_code.items():
-        words = found[0].slug.replace("-", " ")
-        yield f"{code} {plural(len(found), words)} {size(sum(note.bytes for note in found))}"
+        words = plural(len(found), found[0].slug.replace("-", " "))
+        amount = sum(note.bytes for note in found)
+        yield f"{title:<10}{code}  {words}" + (f", {size(amount)}" if amount else "")
+        title = ""

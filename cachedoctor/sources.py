@@ -36,7 +36,7 @@ def hindrance(one: Holding) -> str:
         there = artifact.state is State.PRESENT and not artifact.bundle
         if there and artifact.digest is None and name not in _LITTER:
             return f"nothing says what `{artifact.name}` must hold"
-        if artifact.state in (State.ESCAPING, State.OTHER):
+        if artifact.outside or artifact.state is State.OTHER:
             return f"`{artifact.name}` leads elsewhere"
     return ""
 
@@ -53,9 +53,9 @@ def doubt(holdings: Holdings, one: Holding, progress: Progress = SILENT) -> str:
     for artifact in one.entry.notable:
         if artifact.state is not State.PRESENT or artifact.digest is None:
             continue
-        measured = contents.digests.get(artifact.file, {}).get(artifact.digest.algorithm)
-        if measured is None:
-            return f"`{artifact.name}` could not be read"
-        if measured != artifact.digest.hex:
+        right = artifact.judge(contents.digests.get(artifact.file, {}))
+        if right is None:
+            return f"`{artifact.name}` could not be proven"
+        if not right:
             return f"`{artifact.name}` does not hold what its source has"
     return ""

@@ -75,13 +75,7 @@ def apply(plan: Plan, report: Report, network: Network, *, delete: bool = False)
         with applying.alone(state):
             mine = [found for found in run.runs(state) if found.id in began[-1:]]
             deleted = sum(quarantine.empty(found) for found in mine)
-    again = doctor.scan(
-        report.host,
-        report.engines,
-        models=report.models,
-        lock=report.lock,
-        progress=network.progress,
-    )
+    again = doctor.answer(report.question.again(), progress=network.progress)
     cured = {(finding.code, finding.path) for finding in plan.cures}
     left = tuple(f for f in again.findings if (f.code, f.path) in cured)
     left += tuple(f for f in planning.absent_locked(again) if (f.code, f.path) in cured)
@@ -176,9 +170,7 @@ def _carried_out(
 
 def _again(plan: Plan, report: Report) -> Plan:
     """Return what of an accepted plan is left after interrupted fixes were finished."""
-    now = doctor.scan(
-        report.host, report.engines, models=report.models, lock=report.lock, deep=report.deep
-    )
+    now = doctor.answer(report.question)
     there = {(finding.code, finding.path): finding for finding in now.findings}
     known = {(finding.code, finding.path) for finding in report.findings}
     absent = [f for f in plan.cures if (f.code, f.path) not in known]

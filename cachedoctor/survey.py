@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor import engines, locators, untrusted
+from cachedoctor import engines, formats, locators, quietly, untrusted
 from cachedoctor.errors import FormatError, UsageError
 from cachedoctor.vocabulary import Artifact, Evidence, Requirement, Root, State, Survey, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from cachedoctor.engines import Engine
     from cachedoctor.host import Host
-    from cachedoctor.locators import Locator
+    from cachedoctor.locators import Layout, Way, Ways
     from cachedoctor.lockfile import Lock
     from cachedoctor.vocabulary import Claim, Digest, Entry
 
@@ -44,14 +44,56 @@ def look(
     if only is None:
         layouts.update(dict.fromkeys(locators.names()))
     kinds = [locators.find(name) for name in layouts]
+    ways = locators.Ways()
     roots = _with_siblings(
         [
             _read(locator, path, host, chosen, only, lock)
+            if not way.barred
+            else _barred(locator, path, way, chosen)
             for locator in kinds
-            for path in _places(locator, host)
+            for path, way in _places(locator, host, ways)
         ]
     )
-    return Survey(tuple(roots), {})
+    return Survey(tuple(roots), (os.path.join(host.home, "Downloads"),))
+
+
+def closed_named(host: Host, layouts: Collection[str]) -> tuple[str, str] | None:
+    """Return the first place of these layouts that somebody named and that is closed, and why.
+
+    Named is what a variable or a configuration file says; the usual places are not.
+    """
+    ways = locators.Ways()
+    usual = host._replace(environment={}, places=())
+    for locator in map(locators.find, layouts):
+        unnamed = set(locator.roots(usual))
+        for path, way in _places(locator, host, ways):
+            if path in unnamed:
+                continue
+            if way.closed:
+                return way.closed, way.why
+            try:
+                quietly.names(way.real)
+            except NotADirectoryError:
+                continue
+            except OSError as error:
+                return way.real, locators.reason(error)
+    return None
+
+
+def _barred(locator: Layout, path: str, way: Way, chosen: Sequence[Engine]) -> Root:
+    """Return the root of which nothing can be seen, because of what is on the way to it."""
+    users = tuple(engine.name for engine in chosen if locator.name in engine.locators)
+    return Root(
+        locator.name,
+        path,
+        (),
+        error=way.why,
+        closed=way.closed,
+        gone=way.gone,
+        text=way.text,
+        aim=way.aim,
+        users=users,
+    )
 
 
 def _known_engine(name: str, said_by: str) -> None:
@@ -60,33 +102,49 @@ def _known_engine(name: str, said_by: str) -> None:
         raise UsageError(f"{said_by}: no engine `{name}`{nearest(name, known)}")
 
 
-def _places(locator: Locator, host: Host) -> Iterator[str]:
-    """Go through the roots that exist, each once however many names lead to it."""
+def _places(locator: Layout, host: Host, ways: Ways) -> Iterator[tuple[str, Way]]:
+    """Go through the roots that exist or may, each once however many names lead to it.
+
+    A place that was named and lies on a volume which is not there counts as gone, too.
+    """
     seen = set()
+    usual = set(locator.roots(host._replace(environment={}, places=())))
     added = (place.path for place in host.places if place.kind == locator.name)
     for path in (*locator.roots(host), *added):
-        if not os.path.lexists(path):  # most are not: a Mac has hundreds of apps
-            continue
-        real = os.path.realpath(path)
-        if real not in seen and os.path.lexists(real):
-            seen.add(real)
-            yield real
+        if host.platform == "windows":
+            path = host.absolute(path)  # noqa: PLW2901 - as it is spelled there
+        way = ways.to(path)
+        if not (way.there or way.barred) and path not in usual:
+            volume = locators.volume_gone(path)
+            way = way._replace(gone=volume, aim=volume)
+        if way.closed and locators.inside(host.cwd, way.closed) and not host.project:
+            continue  # whoever starts an engine there sees what is in it all the same
+        mark = way.real if way.there else path
+        if mark not in seen and (way.there or way.barred):
+            seen.add(mark)
+            yield (way.real if way.there else path), way
 
 
 def _read(
-    locator: Locator,
+    locator: Layout,
     path: str,
     host: Host,
     chosen: Sequence[Engine],
     only: frozenset[str] | None,
     lock: Lock | None,
 ) -> Root:
+    named = [p.only for p in host.places if (p.kind, p.path) == (locator.name, path)]
+    if only is None and named and None not in named and path not in locator.roots(host):
+        only = frozenset().union(*(names for names in named if names))
     try:
         root = locator.read(path, host, only)
     except NotADirectoryError:
-        return Root(locator.name, path, (), error="a file is where the folder belongs")
+        return _barred(locator, path, locators.Ways().to(f"{path}/."), chosen)
+    except FileNotFoundError:  # gone since it was looked for
+        return Root(locator.name, path, ())
     except OSError as error:
-        return Root(locator.name, path, (), error=locators.reason(error))
+        why = locators.reason(error)
+        return _barred(locator, path, locators.Way(path, closed=path, why=why), chosen)
     users = [engine for engine in chosen if host.places or locator.name in engine.locators]
     entries = tuple(_claimed(entry, users, host, locator) for entry in root.entries)
     if lock is not None:
@@ -94,7 +152,7 @@ def _read(
     return root._replace(entries=entries)
 
 
-def _locked(entry: Entry, lock: Lock, locator: Locator) -> Entry:
+def _locked(entry: Entry, lock: Lock, locator: Layout) -> Entry:
     """Add to an entry what a lock file demands of it."""
     model = lock.of(entry)
     if model is None:
@@ -106,7 +164,7 @@ def _locked(entry: Entry, lock: Lock, locator: Locator) -> Entry:
     return entry._replace(artifacts=tuple(artifacts.values()))
 
 
-def _claimed(entry: Entry, users: Sequence[Engine], host: Host, locator: Locator) -> Entry:
+def _claimed(entry: Entry, users: Sequence[Engine], host: Host, locator: Layout) -> Entry:
     """Add to an entry what the engines that would load it need, there or not."""
     claims = [claim for user in users if (claim := user.claim(entry, host)) is not None]
     if not claims:
@@ -126,6 +184,10 @@ def _claimed(entry: Entry, users: Sequence[Engine], host: Host, locator: Locator
             artifact = artifacts.get(name) or _elsewhere(entry, claim, need, name)
             artifact = artifact or locator.missing(entry, name)
             artifacts[name] = _expected(artifact, claim, need, entry)
+            for other in there[1:]:  # what another part of the engine may open in its place
+                if artifacts[other].format is None:
+                    format_ = need.format_of(other)
+                    artifacts[other] = artifacts[other]._replace(format=format_)
             for shard in _shards(artifacts[name]):
                 part = artifacts.get(shard) or locator.missing(entry, shard)
                 artifacts[shard] = _expected(part, claim, _shard(shard), entry)
@@ -155,12 +217,12 @@ def _expected(artifact: Artifact, claim: Claim, need: Requirement, entry: Entry)
 
 def _shards(artifact: Artifact) -> tuple[str, ...]:
     """Return the files that weights were split into, where `artifact` is their index."""
-    if artifact.format != "shard_index" or artifact.state is not State.PRESENT:
+    if not formats.is_index(artifact.format) or artifact.state is not State.PRESENT:
         return ()
     from cachedoctor.formats import shard_index
 
     try:
-        with untrusted.open_regular(artifact.file) as file:
+        with untrusted.open_regular(artifact.file, follow=True) as file:
             return shard_index.shards(file, artifact.size_bytes)
     except (FormatError, OSError):  # its own findings speak
         return ()
@@ -188,7 +250,7 @@ def _with_siblings(roots: list[Root]) -> list[Root]:
     hub: dict[str, Entry] = {}
     for root in roots:
         for entry in root.entries:
-            if root.locator == "hub-cache" and (entry.name not in hub or "main" in entry.refs):
+            if locators.of(root).has_revisions and (entry.name not in hub or "main" in entry.refs):
                 hub[entry.name] = entry
 
     def with_digests(entry: Entry) -> Entry:
@@ -212,7 +274,7 @@ def _with_siblings(roots: list[Root]) -> list[Root]:
 
     return [
         root
-        if root.locator == "hub-cache"
+        if locators.of(root).has_revisions
         else root._replace(entries=tuple(map(with_digests, root.entries)))
         for root in roots
     ]

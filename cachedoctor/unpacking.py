@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor import engines, packs, planning, verdict
+from cachedoctor import engines, locators, packs, planning, verdict
 from cachedoctor.changes import Change, Choice, Spared
 from cachedoctor.errors import UsageError
 from cachedoctor.findings import HubFetch, LocalCopy, Need, Parts, Proof, Source
 from cachedoctor.lockfile import Lock
 from cachedoctor.repairs import folder, hub, single
 from cachedoctor.repairs._build import built
-from cachedoctor.vocabulary import Digest, Root, State
+from cachedoctor.vocabulary import Digest, Root, State, Survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cachedoctor.host import Host
     from cachedoctor.lockfile import LockedFile, LockedModel
     from cachedoctor.packs import Pack
-    from cachedoctor.vocabulary import Claim, Survey
+    from cachedoctor.vocabulary import Claim
 
 _NO_COMMIT = "main"
 
@@ -56,7 +56,7 @@ def unpack(
             if why or lacking:
                 spared.append(Spared(title, path, why or lacking, size, named=bool(lacking)))
                 continue
-            repair = _repair(engine, claim, path, root, locked, here)
+            repair = _repair(engine, claim, path, root, locked, here, survey)
             repair = _from_pack(repair, claim, here, pack, survey)
             choices.append(Choice(title, path, f"from {pack.folder}", size, repair))
     return Change("unpack", tuple(choices), tuple(spared))
@@ -65,7 +65,8 @@ def unpack(
 def with_source(report: Report, pack: Pack) -> Report:
     """Return a look that knows the pack's folder, too: what is applied reads only what was seen."""
     seen = Root("pack", os.path.abspath(pack.folder), ())
-    return report._replace(survey=report.survey._replace(roots=(*report.survey.roots, seen)))
+    survey = Survey((*report.survey.roots, seen), report.survey.around)
+    return report._replace(survey=survey)
 
 
 def _chosen(lock: Lock, names: Sequence[str]) -> Iterator[LockedModel]:
@@ -112,7 +113,7 @@ def _obstacle(
     now = verdict.preflight(engine.name, model=model.name, lock=lock, host=host)
     if now.ready:
         return "it is here already, and ready"
-    if os.path.lexists(path) and engine.locators[0] != "hub-cache":
+    if os.path.lexists(path) and not locators.find(engine.locators[0]).has_revisions:
         return f"something is at `{host.short(path)}` already"
     return ""
 
@@ -134,22 +135,23 @@ def _repair(
     root: str,
     locked: LockedModel,
     files: Mapping[str, LockedFile],
+    survey: Survey,
 ) -> Repair:
     """Return the repair that would fetch the model, by its layout."""
-    layout = engine.locators[0]
+    layout = locators.find(engine.locators[0])
     rows = [
         (claim.prefix + name, Proof("", file.bytes, _digest(file))) for name, file in files.items()
     ]
     commit = locked.revision or _NO_COMMIT
-    if layout in single.LOCATORS:
+    if layout.single_file:
         need = claim.needs.requirements[0]
         file = files[need.names[0]]
         need = need._replace(bytes=file.bytes, digest=Digest("sha256", file.digests["sha256"]))
         claim = claim._replace(
             needs=claim.needs._replace(requirements=(need, *claim.needs.requirements[1:]))
         )
-        return single.whole_file(claim, path, root, ())
-    if layout == "hub-cache":
+        return single.whole_file(claim, path, root, survey)
+    if layout.has_revisions:
         if not locked.revision:
             raise UsageError(
                 f"{locked.said_by}: a hub cache needs the revision of {claim.repository}"
@@ -160,7 +162,7 @@ def _repair(
         names = {n for need in claim.needs.requirements if need.tokenizer for n in need.names}
         mine = [(n, Proof("", f.bytes, _digest(f))) for n, f in files.items() if n in names]
         tokenizer = folder.Remote(_NO_COMMIT, mine) if mine else None
-    noted = layout in ("documents", "local-dir") and bool(locked.revision)
+    noted = layout.keeps_notes and bool(locked.revision)
     remote = folder.Remote(commit, rows)
     return folder.whole_folder(claim, path, root, remote, tokenizer, noted=noted)
 
@@ -234,5 +236,5 @@ def _digest(file: LockedFile) -> Digest:
 
 def _copy_here(digest: str, survey: Survey) -> str:
     """Return a file on this machine that is said to hold it, or nothing; staging proves it."""
-    found = (a.file for a in survey.digests.get(digest, ()) if a.state is State.PRESENT)
+    found = (a.file for a in survey.holding(digest) if a.state is State.PRESENT)
     return next(found, "")

@@ -14,12 +14,13 @@ import os
 import stat
 from typing import Any
 
+from cachedoctor import quietly
+
 DEPTH = 64  # levels: a tokenizer's deepest is 9
 MOST = (1 << 63) - 1  # no file has more bytes
 _MOST_BRACKETS = 1 << 21  # a manifest of 100,000 files has as many
 _NO_FILES = frozenset(("", ".", ".."))
 _LONGEST_PART = 255
-_NO_ATIME = getattr(os, "O_NOATIME", 0)
 _KINDS = (
     (stat.S_ISDIR, errno.EISDIR, "it is a folder, not a file"),
     (stat.S_ISLNK, errno.ELOOP, "it is a link, which is not followed"),
@@ -42,10 +43,7 @@ def open_regular(path: str, *, follow: bool = False, dir_fd: int | None = None) 
     try:
         _require_regular(os.stat(path, dir_fd=dir_fd, follow_symlinks=follow), path)
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
-        try:
-            descriptor = os.open(path, flags | _NO_ATIME, dir_fd=dir_fd)
-        except PermissionError:  # keeping the access time is for the owner alone
-            descriptor = os.open(path, flags, dir_fd=dir_fd)
+        descriptor = quietly.opener(path, flags, dir_fd)
     except ValueError as error:  # a NUL, or half of a surrogate pair
         raise OSError(errno.EINVAL, "no file can have this name", path) from error
     try:

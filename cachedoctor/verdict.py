@@ -6,10 +6,12 @@ import shlex
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import doctor, engines, readiness, usage
+from cachedoctor import doctor, engines, readiness, rules, usage
 from cachedoctor.errors import UsageError
+from cachedoctor.findings import Safety, Severity
 from cachedoctor.host import Host
 from cachedoctor.rules import machine
+from cachedoctor.rules.present import MissingFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,13 +44,31 @@ class Verdict(NamedTuple):
         """Return the command that makes it ready, or empty where none does."""
         if self.lock:
             return f"cachedoctor fix --lock {shlex.quote(self.lock)}"
+        if self.code and rules.find(self.code).blocks:
+            words = rules.find(self.code).manual[1:]
+            package = machine.package_of(self.engine) or ""
+            return " ".join(words).replace("{package}", package)
+        if self.repair is not None and self.repair.safety is Safety.MANUAL:
+            return self.repair.describe
         question = f"--size {self.size}" if self.size else f"--model {self.model}"
-        return {
-            "CD601": f"pip install {machine.package_of(self.engine)}",
-            "CD602": "",
-            "CD603": "cachedoctor quarantine empty",
-            "CD604": "pip install --upgrade huggingface_hub",
-        }.get(self.code or "", f"cachedoctor fix {self.engine} {question}")
+        if self.unseen:  # nothing is fetched for it
+            return ""
+        return f"cachedoctor fix {self.engine} {question}"
+
+    @property
+    def absent(self) -> bool:
+        """Return whether there is no entry of the model, not even a broken one."""
+        return self.code == MissingFile.code and self.checked is None
+
+    @property
+    def blocked(self) -> bool:
+        """Return whether the machine keeps the engine from it: no file can help."""
+        return bool(self.code) and rules.find(self.code or "").blocks
+
+    @property
+    def unseen(self) -> bool:
+        """Return whether the model may be there and cannot be seen: nothing is fetched."""
+        return bool(self.code) and rules.find(self.code or "").unseen
 
 
 def preflight(
@@ -87,9 +107,13 @@ def preflight(
     finding: Finding | None = None
     if entry is not None and not answer.ready:
         finding = next((f for f in report.of(entry) if f.code == answer.code), None)
+    elif answer.code != MissingFile.code and not answer.ready:
+        same = (f for f in report.findings if (f.code, f.path) == (answer.code, answer.path))
+        finding = next(same, None)
     repair = finding.repair if finding else None
     in_the_way = machine.obstacle(engine, found.table.platforms, here)
-    if in_the_way is None and not answer.ready:
+    unseen = bool(answer.code) and rules.find(answer.code or "").unseen
+    if in_the_way is None and not answer.ready and not unseen:
         in_the_way = machine.no_room(answer.path, repair, models, answer.model)
     if in_the_way is not None:
         code, why = in_the_way
@@ -111,12 +135,14 @@ def preflight(
 
 
 def _concerns(finding: Finding, engine: Engine) -> bool:
-    """Say whether a finding is about no file, and about the libraries that an engine reads with."""
-    if finding.code == "CD409":
-        return engine.name in finding.engines
-    if finding.code != "CD411" or "hub-cache" in engine.locators:
-        return finding.code == "CD411"
-    return "openai-cdn" in engine.locators and "XDG_CACHE_HOME" in finding.message
+    """Return whether a finding is about the libraries that an engine reads with, and no file.
+
+    Or about apps' containers that are closed, in which the model may lie as well.
+    """
+    if finding.entries or finding.severity is Severity.ERROR or not rules.find(finding.code).warns:
+        return False
+    layouts = {subject.layout for subject in finding.subjects}
+    return engine.name in finding.engines or not layouts.isdisjoint(engine.locators)
 
 
 def ensure(
@@ -142,8 +168,8 @@ def ensure(
     here = host or Host.look()
     here.require_own_configuration()
     verdict = preflight(engine, size=size, model=model, lock=lock, host=here)
-    if verdict.ready or (verdict.code or "").startswith("CD6"):  # no file can help
-        return verdict
+    if verdict.ready or verdict.blocked or verdict.unseen:
+        return verdict  # no file can help, or nobody knows whether one is needed
     network = network or staging.Network(here)
     names = [
         found.name for found in readiness.answers(engines.find(engine), size=size, model=model)

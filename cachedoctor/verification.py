@@ -11,6 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from cachedoctor import formats
 from cachedoctor.ledger import Ledger, Measured
 from cachedoctor.locators import digest_of
 from cachedoctor.vocabulary import SILENT, Evidence, Files, State
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from cachedoctor.vocabulary import Artifact, Entry, PlainFile, Progress
 
 CHECKSUMS = "checksums in the archive"
-_ARCHIVES = ("torch_zip", "npz")
 _WRITTEN_AT_ONCE = 1000  # rows of the ledger
 
 
@@ -325,7 +325,7 @@ def _algorithms(artifacts: Sequence[Artifact]) -> frozenset[str]:
     )
     if any(artifact.may_be_sha1 for artifact in artifacts):
         named |= {"sha1"}
-    archive = not named and any(a.format in _ARCHIVES for a in artifacts)
+    archive = not named and any(formats.has_checksums(a.format) for a in artifacts)
     return frozenset(("crc32",)) if archive else named
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ class State(enum.StrEnum):
     PRESENT = "present"
     MISSING = "missing"
     DANGLING = "dangling"  # a link whose target is gone
-    ESCAPING = "escaping"  # a link that leads out of the root: never opened
+    GONE = "gone"  # a link or alias to a place outside that is not there
+    TEXT = "link-as-text"  # a small file that says where a link led
     UNREADABLE = "unreadable"
     EVICTED = "evicted"  # iCloud keeps the content and gives it back when it is opened
     OTHER = "other"  # a folder where a file belongs, a FIFO, a device, a link loop
@@ -90,6 +92,7 @@ class Artifact(NamedTuple):
     detail: str = ""  # of `state`: a link's target, an error's text
     bundle: bool = False  # a folder that counts as one thing
     also: Digest | None = None  # published of it: proves the content whatever its name says
+    outside: str = ""  # where the bytes lie, when a link leads out of the root: never written to
 
     def judge(self, held: Mapping[str, str]) -> bool | None:
         """Say whether digests that were measured prove the content right or wrong, or neither.
@@ -164,6 +167,18 @@ class Files(Sequence[Artifact]):
 
     def prove(self, file: str, *, remembered: bool) -> None:
         """Note that the physical file of this name holds what its name says."""
+        raise NotImplementedError
+
+    def names(self) -> Iterable[str]:
+        """Return the names of the plain files."""
+        raise NotImplementedError
+
+    def contents(self) -> Iterable[str]:
+        """Return the hex digest that each plain file has, once for each content."""
+        raise NotImplementedError
+
+    def holding(self, digest: str) -> Iterator[Artifact]:
+        """Yield the plain files that have this digest."""
         raise NotImplementedError
 
     def doubt(self, file: str) -> None:
@@ -258,11 +273,28 @@ class Entry(NamedTuple):
         return self.artifacts if isinstance(self.artifacts, tuple) else self.artifacts.notable
 
     @property
+    def present(self) -> set[str]:
+        """Return the names of the files that are there."""
+        found = {artifact.name for artifact in self.notable if artifact.state is State.PRESENT}
+        if not isinstance(self.artifacts, tuple):
+            found.update(self.artifacts.names())
+        return found
+
+    @property
     def sizes(self) -> Mapping[str, int]:
         """Return the length of each physical file that is there, by its path."""
         if isinstance(self.artifacts, tuple):
             return {a.file: a.size_bytes for a in self.artifacts if a.stamp}
         return self.artifacts.sizes()
+
+    @property
+    def nothing_here(self) -> bool:
+        """Say whether none of its files lies in its own folder: a tokenizer may lie elsewhere."""
+        below = self.path.rstrip("/") + "/"
+        return len(self.notable) == len(self.artifacts) and all(
+            artifact.state is State.MISSING or not f"{artifact.path}/".startswith(below)
+            for artifact in self.notable
+        )
 
     @property
     def held(self) -> Iterator[tuple[int, int, int]]:
@@ -293,37 +325,67 @@ class Root(NamedTuple):
     entries: tuple[Entry, ...]
     listing: object = None  # typed by the locator; rules ask with isinstance
     error: str = ""  # why it could not be read, or empty
+    closed: str = ""  # the folder on the way to it that cannot be read
+    gone: str = ""  # what on the way to it leads to a place that is not there
+    text: str = ""  # what on the way to it was a link and is a small file now
+    aim: str = ""  # where that leads
+    users: tuple[str, ...] = ()  # the engines that would look there, where nothing can be seen
 
 
-class Survey(NamedTuple):
-    """Everything found on a host."""
+class Survey:
+    """Everything found on a host; what is looked up in it is indexed when it is first asked for."""
 
-    roots: tuple[Root, ...]
-    by_digest: dict[str, list[Artifact]]  # empty until it is first asked for
-
-    @property
-    def digests(self) -> Mapping[str, Sequence[Artifact]]:
-        """Return by hex digest the artifacts that claim to hold it."""
-        if not self.by_digest:
-            for entry in self.entries:
-                for artifact in entry.artifacts:
-                    if artifact.digest is not None:
-                        self.by_digest.setdefault(artifact.digest.hex, []).append(artifact)
-        return self.by_digest
+    def __init__(self, roots: tuple[Root, ...], around: tuple[str, ...] = ()) -> None:
+        """Take the roots with their entries, and folders in which copies may lie as well."""
+        self.roots = roots
+        self.around = around
 
     @property
     def entries(self) -> Iterator[Entry]:
-        """Go through the entries of all roots."""
+        """Yield the entries of all roots."""
         return (entry for root in self.roots for entry in root.entries)
 
-    def at(self, path: str) -> tuple[tuple[Entry, Artifact], ...]:
-        """Return the artifacts whose physical file is `path`, each with its entry."""
-        return tuple(
-            (entry, artifact)
-            for entry in self.entries
-            for artifact in entry.artifacts
-            if artifact.file == path
-        )
+    def root_of(self, entry: Entry) -> Root:
+        """Return the root that `entry` lies in."""
+        return self._by_place[entry.locator, entry.root]
+
+    def holding(self, digest: str) -> Iterator[Artifact]:
+        """Yield the artifacts that are said to have this digest, in hex."""
+        for found in self._by_digest.get(digest, ()):
+            if isinstance(found, Files):
+                yield from found.holding(digest)
+            else:
+                yield found
+
+    def answering(self, *keys: tuple[str, str]) -> list[Entry]:
+        """Return the entries with any of these pairs of engine and model, or locator and name."""
+        found = {at: entry for key in keys for at, entry in self._by_name.get(key, ())}
+        return [found[at] for at in sorted(found)]
+
+    @cached_property
+    def _by_place(self) -> dict[tuple[str, str], Root]:
+        return {(root.locator, root.path): root for root in self.roots}
+
+    @cached_property
+    def _by_digest(self) -> dict[str, list[Artifact | Files]]:
+        found: dict[str, list[Artifact | Files]] = {}
+        for entry in self.entries:
+            for artifact in entry.notable:
+                if artifact.digest is not None:
+                    found.setdefault(artifact.digest.hex, []).append(artifact)
+            if isinstance(entry.artifacts, Files):
+                for digest in entry.artifacts.contents():
+                    found.setdefault(digest, []).append(entry.artifacts)
+        return found
+
+    @cached_property
+    def _by_name(self) -> dict[tuple[str, str], list[tuple[int, Entry]]]:
+        found: dict[tuple[str, str], list[tuple[int, Entry]]] = {}
+        for at, entry in enumerate(self.entries):
+            keys = [(claim.engine, claim.model) for claim in entry.claims]
+            for key in {*keys, (entry.locator, entry.name)}:
+                found.setdefault(key, []).append((at, entry))
+        return found
 
 
 class Reading(NamedTuple):

@@ -51,7 +51,7 @@ FORMATS = {*formats.names(), "ggml", "gguf", "npz", "shard_index"}
 SIZES = ["tiny", "base", "small", "medium", "large"]
 GGML = "https://huggingface.co/ggerganov/whisper.cpp/resolve/main/"
 KEYS = {
-    "": "engine versions source platforms sizes aliases sets model removed",
+    "": "engine versions source platforms sizes aliases sets model removed package module bridge",
     "set": "since until folder files",
     "file": "any format tokenizer optional",
     "model": "name set folder file format bytes sha256 url also tokenizer repository former prefix "

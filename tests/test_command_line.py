@@ -442,3 +442,24 @@ def test_errors_are_data_where_data_was_asked_for(
     assert ended.data["error"]["exit_code"] == code
     assert ended.data["error"]["message"] in ended.errors
     assert cachedoctor(*arguments).output == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("verify", "--max-age", "30"), "no age: `30`"),
+        (("verify", "--max-rate", "fast"), "no rate: `fast`"),
+        (("quarantine", "empty", "--older-than", "soon"), "no age: `soon`"),
+        (("scan", "--env", "HF_HOME"), "--env needs NAME=VALUE, not `HF_HOME`"),
+        (("scan", "--engine-version", "fluid=1.0"), "no engine `fluid`; did you mean `fluidaudio`"),
+        (("preflight", "wisperkit", "--size", "tiny"), "no engine `wisperkit`"),
+        (("explain", "CD99"), "no code `CD99`"),
+    ],
+)
+def test_what_is_no_value_is_refused_before_anything_is_done(
+    words: tuple[str, ...], said: str
+) -> None:
+    """Each option's text is read by its type, which says what would be right."""
+    ended = cachedoctor(*words)
+    assert ended.code == 2
+    assert said in ended.errors

@@ -9,7 +9,7 @@ import click
 import pytest
 
 from cachedoctor import catalog, cli, engines, formats, locators, rules, version
-from cachedoctor.rules import precedence
+from cachedoctor.findings import Circumstance
 
 ROOT = Path(__file__).parent.parent
 
@@ -25,8 +25,8 @@ def test_every_rule_has_a_page(rule: rules.Rule) -> None:
     assert len(rest) > 80
     others = [other for other in rules.every() if other.code != rule.code]
     assert rule.slug not in [other.slug for other in others]
-    about_a_file = rule.code[2] in "123" or rule.code in precedence.BROKEN_REF
-    assert not about_a_file or rule.code in precedence.FILE_ORDER
+    about_a_file = rule.code[2] in "123" or rule.shows is Circumstance.BROKEN_REF
+    assert not about_a_file or rule.rank is not None
 
 
 def test_every_code_that_the_documents_name_exists() -> None:

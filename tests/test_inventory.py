@@ -113,7 +113,7 @@ def test_info_names_places_and_what_moved_them(
     assert data["info"]["hub_cache"] == f"{tmp_path}/hf/hub"
     for name, path in data["info"]["bridges"].items():
         assert path is None or os.access(path, os.X_OK)
-        assert f"{bridge.PROGRAMS[name]:<20} {path or 'none'}\n" in text.output
+        assert f"{bridge.programs()[name]:<20} {path or 'none'}\n" in text.output
     assert "hf_secret" not in text.output + str(data)
     assert {place["locator"] for place in data["info"]["places"]} >= {"hub-cache", "ggml-folder"}
 

@@ -241,7 +241,9 @@ def test_a_container_that_may_not_be_looked_into_is_passed_over() -> None:
         finally:
             os.seteuid(user)
             closed.chmod(0o755)
-    assert report.findings == ()
+    (note,) = report.findings
+    assert (note.code, note.severity) == ("CD108", "note")
+    assert note.path == str(containers)
     (entry,) = [entry for entry in report.entries if entry.claims]
     assert "com.open.app" in entry.path
     assert (entry.engines, entry.model) == (("fluidaudio",), "silero-vad")

@@ -26,14 +26,18 @@ def test_a_foreign_project_cannot_make_a_fix_write_elsewhere(home: Path, tmp_pat
     assert fingerprint(home) == before
 
 
-def test_a_file_that_is_reached_by_a_link_out_is_not_ready(home: Path, tmp_path: Path) -> None:
-    """A `.pt` that lies elsewhere was not opened, so nothing is known of it."""
+def test_a_file_that_is_reached_by_a_link_out_is_judged(home: Path, tmp_path: Path) -> None:
+    """A `.pt` that lies elsewhere is read as its engine reads it, and never written to."""
     folder = home / ".cache" / "whisper"
     folder.mkdir(parents=True)
     (tmp_path / "tiny.pt").write_text("<html>junk")
     (folder / "tiny.pt").symlink_to(tmp_path / "tiny.pt")
-    assert scan().codes == ["CD406"]
+    assert scan().codes == ["CD202", "CD406"]
     assert cachedoctor("preflight", "whisper-mps", "--model", "tiny").code == 1
+    before = fingerprint(tmp_path / "home")
+    assert cachedoctor("fix", "whisper-mps", "--yes", "--offline").code == 1
+    assert fingerprint(tmp_path / "home") == before
+    assert (tmp_path / "tiny.pt").read_text() == "<html>junk"
 
 
 def test_refs_that_lead_elsewhere_are_neither_read_nor_rewritten(home: Path) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import re
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import bridge, doctor, engines, readiness, verification
+from cachedoctor import bridge, catalog, doctor, engines, readiness, verification
 from cachedoctor.bench.outcome import LeftOut
 from cachedoctor.errors import UsageError
 from cachedoctor.rules import machine
+from cachedoctor.rules.machine import EngineNotInstalled
+from cachedoctor.rules.present import MissingFile
 from cachedoctor.verdict import preflight
 from cachedoctor.vocabulary import SILENT, State
 
@@ -21,12 +22,6 @@ if TYPE_CHECKING:
     from cachedoctor.host import Host
     from cachedoctor.verdict import Verdict
     from cachedoctor.vocabulary import Entry, Progress
-
-_MODULES = {
-    "whisper.cpp": "pywhispercpp",
-    "openai-whisper": "whisper",
-    "insanely-fast-whisper": "transformers",
-}
 
 
 class Contender(NamedTuple):
@@ -100,13 +95,15 @@ def _contender(
     if package is None:
         program = program or bridge.find(name)
         if program is None:
-            why = f"no `{bridge.PROGRAMS[name]}` beside cachedoctor"
-            return LeftOut(name, verdict.model, "CD601", why, bridge.INSTALL)
+            why = f"no `{catalog.read(name).bridge}` beside cachedoctor"
+            return LeftOut(name, verdict.model, EngineNotInstalled.code, why, bridge.INSTALL)
     elif program is None:
         program = sys.executable
-        if importlib.util.find_spec(_module(name)) is None:
+        if importlib.util.find_spec(catalog.read(name).module) is None:
             why = f"not installed here; `--python {name}=PATH` names where it is"
-            return LeftOut(name, verdict.model, "CD601", why, f"pip install {package}")
+            return LeftOut(
+                name, verdict.model, EngineNotInstalled.code, why, f"pip install {package}"
+            )
     return _proven(verdict, program, package, host, progress)
 
 
@@ -159,11 +156,7 @@ def _files(entry: Entry) -> dict[str, str]:
 
 
 def _refused(verdict: Verdict) -> LeftOut:
-    if verdict.why == "not there":
-        return LeftOut(verdict.engine, verdict.model, "CD101", "no model", verdict.cure)
+    if verdict.absent:
+        return LeftOut(verdict.engine, verdict.model, MissingFile.code, "no model", verdict.cure)
     why = verdict.why or "not ready"
     return LeftOut(verdict.engine, verdict.model, verdict.code, why, verdict.cure)
-
-
-def _module(name: str) -> str:
-    return _MODULES.get(name, re.sub(r"[-.]", "_", name))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import child, untrusted
 from cachedoctor.bench.memory import Peak
+from cachedoctor.rules.machine import EngineNotInstalled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -125,10 +126,14 @@ class Session:
         absent = _NO_MODULE.search(message)
         if step == "import" and absent and kind == "ModuleNotFoundError":
             return FailedError(
-                f"no module `{absent[1]}`", code="CD601", cure=f"pip install {self._package}"
+                f"no module `{absent[1]}`",
+                code=EngineNotInstalled.code,
+                cure=f"pip install {self._package}",
             )
         if step == "import" and "libmlx" in message:  # the CPU's part comes as an extra
-            return FailedError("mlx has no backend", code="CD601", cure="pip install 'mlx[cpu]'")
+            return FailedError(
+                "mlx has no backend", code=EngineNotInstalled.code, cure="pip install 'mlx[cpu]'"
+            )
         return FailedError(f"{kind} in {step}: {message[:_REASON_WIDTH]}")
 
 

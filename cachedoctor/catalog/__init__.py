@@ -2,6 +2,8 @@
 
 ```
 engine = "faster-whisper"
+package = "faster-whisper"            # what brings it into a Python, and what to import;
+module = "faster_whisper"             # or `bridge`, the program that speaks for a framework
 versions = ["1.2.1"]                  # the releases the rows were read in
 source = "…"                          # where, for every row that names no source of its own
 sizes = { tiny = ["tiny"], … }        # a size is answered by the first model that is ready
@@ -80,8 +82,11 @@ class Table(NamedTuple):
     sizes: Mapping[str, tuple[str, ...]]
     versions: tuple[str, ...]
     source: str
-    platforms: tuple[str, ...] = ("darwin", "linux")
+    platforms: tuple[str, ...] = ("darwin", "linux", "windows")
     removed: Mapping[str, str] = {}  # folder to the last version that read it
+    package: str = ""  # that brings the engine into a Python, empty where programs are linked
+    module: str = ""  # that is imported
+    bridge: str = ""  # the program that loads models for us where the engine is linked
 
     def model(self, name: str) -> Model:
         """Return the model that the engine calls `name`; raises `UsageError` with the nearest."""
@@ -230,8 +235,11 @@ def _table(raw: dict[str, Any]) -> Table:
         sizes,
         tuple(raw["versions"]),
         raw["source"],
-        tuple(raw.get("platforms", ("darwin", "linux"))),
+        tuple(raw.get("platforms", ("darwin", "linux", "windows"))),
         dict(_each("removed", raw.get("removed", []), lambda row: (row["folder"], row["until"]))),
+        raw.get("package", ""),
+        raw.get("module", ""),
+        raw.get("bridge", ""),
     )
 
 

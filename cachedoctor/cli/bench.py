@@ -10,6 +10,7 @@ import click
 
 from cachedoctor.cli import offers
 from cachedoctor.cli.options import look_options, model_options, output_options
+from cachedoctor.cli.parameters import ENGINE
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ _INTERRUPTED = 130
     metavar="ENGINE",
     multiple=True,
     help="Only this one, or these.",
-    shell_complete=offers.engines,
+    type=ENGINE,
 )
 @click.option(
     "--audio",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from cachedoctor import text
+from cachedoctor.errors import CannotLookError
 from cachedoctor.vocabulary import SILENT
 
 if TYPE_CHECKING:
@@ -19,11 +20,19 @@ if TYPE_CHECKING:
 
     from tqdm import tqdm
 
+    from cachedoctor.host import Host
     from cachedoctor.vocabulary import Progress
 
 _COLORS = {"error": "red", "warning": "yellow", "✗": "red", "!": "yellow", "✓": "green"}
-_WORD = re.compile(r"^( *)(error|warning|✗|!|✓|ready|broken|absent|busy)(?= )")
-_VERDICTS = {"ready": "green", "broken": "red", "absent": "yellow", "busy": "yellow"}
+_WORD = re.compile(r"^( *)(error|warning|✗|!|✓|ready|broken|absent|busy|unreadable|gone)(?= )")
+_VERDICTS = {
+    "ready": "green",
+    "broken": "red",
+    "absent": "yellow",
+    "busy": "yellow",
+    "unreadable": "red",
+    "gone": "yellow",
+}
 
 
 def say(lines: Iterable[str]) -> None:
@@ -66,6 +75,36 @@ def write_whole(path: str, data: bytes) -> None:
         os.unlink(fresh)  # noqa: TID251
         raise
     disk.fsync_folder(os.path.dirname(target))
+
+
+def moved_times() -> None:
+    """Say once whose access times were not kept: the system lets only a file's owner keep them."""
+    from cachedoctor import quietly
+    from cachedoctor.text import plural
+
+    folders = quietly.times_moved()
+    if folders:
+        where = f"{plural(len(folders), 'folder')}, as the system allows it to their owner alone"
+        warn((f"access times were not kept in {where}",))
+
+
+def code_for(host: Host, engines: Iterable[str], code: int) -> int:
+    """Return 3 in place of `code`, and say why, where a place that somebody named cannot be read.
+
+    A verdict about the machine's usual places stays what it is.
+    """
+    from cachedoctor import survey
+    from cachedoctor.engines import find
+    from cachedoctor.text import printable
+
+    layouts = dict.fromkeys(name for engine in engines for name in find(engine).locators)
+    layouts.update(dict.fromkeys(place.kind for place in host.places))
+    closed = survey.closed_named(host, tuple(layouts))
+    if closed is None:
+        return code
+    path, why = closed
+    warn((f"a place that was named cannot be read: `{printable(path)}`: {why}",))
+    return CannotLookError.exit_code
 
 
 def _paint(match: re.Match[str]) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from cachedoctor.cli import offers
 from cachedoctor.cli.options import look_options, output_options
+from cachedoctor.cli.parameters import ENGINE
 from cachedoctor.host import Host
 
 
 @click.command(name="engines", short_help="The catalogue: engines, models, sizes.")
-@click.argument("name", metavar="[ENGINE]", required=False, shell_complete=offers.engines)
+@click.argument("name", metavar="[ENGINE]", required=False, type=ENGINE)
 @look_options
 @output_options
 def command(name: str | None, host: Host, verbose: bool, quiet: bool, format_: str) -> None:

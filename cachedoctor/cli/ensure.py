@@ -10,7 +10,7 @@ from typing import NoReturn
 import click
 
 from cachedoctor.cli import managing, offers
-from cachedoctor.cli.options import fetch_options, host_options, lock_option, output_options
+from cachedoctor.cli.options import Pairs, fetch_options, host_options, lock_option, output_options
 from cachedoctor.host import Host
 
 
@@ -41,7 +41,7 @@ def command(
     dry_run: bool,
     yes: bool,
     offline: bool,
-    mirror: tuple[str, ...],
+    mirror: Pairs,
     host: Host,
     verbose: bool,
     quiet: bool,

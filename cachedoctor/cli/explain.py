@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from cachedoctor.cli import offers
 from cachedoctor.cli.options import output_options
+from cachedoctor.cli.parameters import CODE
 
 
 @click.command(name="explain", short_help="A finding's page: what it means and what to do.")
-@click.argument("code", required=False, shell_complete=offers.codes)
+@click.argument("code", required=False, type=CODE)
 @output_options
 def command(code: str | None, verbose: bool, quiet: bool, format_: str) -> None:
     """Print the page of one finding's code, or list all codes.
@@ -21,8 +21,6 @@ def command(code: str | None, verbose: bool, quiet: bool, format_: str) -> None:
     import inspect
 
     from cachedoctor import record, rules
-    from cachedoctor.errors import UsageError
-    from cachedoctor.vocabulary import nearest
 
     pages = {rule.code: rule for rule in rules.every()}
     if code is None:
@@ -32,13 +30,7 @@ def command(code: str | None, verbose: bool, quiet: bool, format_: str) -> None:
         for rule in pages.values():
             click.echo(f"{rule.code} {rule.slug:<22} {rule.severity.value:<8} {rule.title()}")
         return
-    found = next((r for r in pages.values() if code.upper() == r.code or code == r.slug), None)
-    if found is None:
-        known = (*pages, *(rule.slug for rule in pages.values()))
-        raise UsageError(
-            f"no code `{code}`{nearest(code.upper(), known) or nearest(code, known)}",
-            hint="`cachedoctor explain` lists all codes",
-        )
+    found = pages[code]
     if format_ == "json":
         click.echo(record.dumps(record.rules_json([found])))
         return

@@ -20,8 +20,9 @@ from cachedoctor.cli.options import (
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
-    from cachedoctor.doctor import Report
+    from cachedoctor.cli.options import Pairs
     from cachedoctor.planning import Plan
+    from cachedoctor.question import Question
     from cachedoctor.staging import Network
 
 _NO_FAULT = ("CD423",)  # what a stranger left beside a cache is no repair that failed
@@ -36,7 +37,7 @@ _NO_FAULT = ("CD423",)  # what a stranger left beside a cache is no repair that 
 @click.option(
     "--deep", is_flag=True, help="Read every byte first, to find what headers do not show."
 )
-@click.option("--waste", is_flag=True, help="Set aside what only takes up room, too.")
+@click.option("--waste", is_flag=True, help="Set aside what only takes up room, and nothing else.")
 @click.option(
     "--delete", is_flag=True, help="Delete for good what a CODE or --waste would set aside."
 )
@@ -56,7 +57,7 @@ def command(
     dry_run: bool,
     yes: bool,
     offline: bool,
-    mirror: tuple[str, ...],
+    mirror: Pairs,
     host: Host,
     verbose: bool,
     quiet: bool,
@@ -78,23 +79,30 @@ def command(
       cachedoctor fix CD502 --delete           frees room in one step, with no way back
       cachedoctor fix --lock models.lock       fetches exactly these revisions
     """
-    from cachedoctor import planning, record, repair_report, surgery
+    from cachedoctor import doctor, engines, planning, record, repair_report, rules, surgery
     from cachedoctor.cli import console
     from cachedoctor.errors import UsageError
 
     network = _network(host, offline=offline, mirror=mirror, quiet=quiet)
-    codes, names = codes_and_engines(words)
-    _known(codes)
-    if delete and not (codes or waste):
+    question = _question(host, words, size, model, lock)
+    if delete and not (question.codes or waste):
         raise UsageError(
             "--delete needs a CODE or --waste", hint="`cachedoctor fix CD502 --delete`"
         )
-    read_all = deep or "CD301" in codes or lock is not None
-    found = _look(host, names, size, model, lock, deep=read_all, network=network)
+    read_all = any(rules.find(code).deep for code in question.codes)
+    question = question._replace(deep=deep or lock is not None or read_all)
+    found = doctor.answer(question, progress=network.progress)
     absent = planning.absent_locked(found)
     if size or model:
-        absent = planning.absent_model(found, names[0], size=size, model=model)
-    plan = planning.plan(found, codes=codes, waste=waste, absent=absent, network=network)
+        absent = planning.absent_model(found, question.engines[0], size=size, model=model)
+    plan = planning.plan(
+        found,
+        codes=question.codes,
+        waste=waste,
+        faults=not waste,
+        absent=absent,
+        network=network,
+    )
     show = not quiet and format_ == "text"
     if show:
         console.say(repair_report.plan_lines(plan, found))
@@ -104,7 +112,8 @@ def command(
     if not plan.cures and not plan.unfinished:
         if format_ == "json":
             click.echo(record.dumps(record.plan_json(plan, host)))
-        context.exit(1 if any(f.code not in _NO_FAULT for f in plan.by_hand) else 0)
+        code = 1 if any(f.code not in _NO_FAULT for f in plan.by_hand) else 0
+        context.exit(console.code_for(host, question.engines or engines.names(), code))
     if dry_run or not (yes or _agreed(plan, text=show)):
         if format_ == "json":
             click.echo(record.dumps(record.plan_json(plan, host)))
@@ -120,7 +129,7 @@ def command(
     context.exit(4 if outcome.left else int(undone))
 
 
-def _network(host: Host, *, offline: bool, mirror: tuple[str, ...], quiet: bool) -> Network:
+def _network(host: Host, *, offline: bool, mirror: Pairs, quiet: bool) -> Network:
     from cachedoctor.cli import console
     from cachedoctor.fetch import Mirrors
     from cachedoctor.staging import Network
@@ -144,36 +153,32 @@ def _known(codes: tuple[str, ...]) -> None:
             )
 
 
-def _look(
-    host: Host,
-    names: tuple[str, ...],
-    size: str | None,
-    model: str | None,
-    lock: str | None,
-    *,
-    deep: bool,
-    network: Network,
-) -> Report:
-    from cachedoctor import doctor, engines, readiness
+def _question(
+    host: Host, words: tuple[str, ...], size: str | None, model: str | None, lock: str | None
+) -> Question:
+    from cachedoctor import engines, readiness
     from cachedoctor.errors import UsageError
+    from cachedoctor.question import Question
 
+    codes, names = codes_and_engines(words)
+    _known(codes)
+    question = Question(host, names, codes=codes)
     if lock is not None:
         from cachedoctor import locking
 
         if size or model:
             raise UsageError("--lock names the models itself; leave --size and --model out")
-        demanded = locking.read(lock)
-        return doctor.scan(host, names, lock=demanded, deep=deep, progress=network.progress)
-    models: list[str] = []
-    if size or model:
-        if len(names) != 1:
-            raise UsageError(
-                "--size and --model need exactly one engine",
-                hint="`cachedoctor fix faster-whisper --size small`",
-            )
-        engine = engines.find(names[0])
-        models = [found.name for found in readiness.answers(engine, size=size, model=model)]
-    return doctor.scan(host, names, models=models, deep=deep, progress=network.progress)
+        return question._replace(lock=locking.read(lock))
+    if not (size or model):
+        return question
+    if len(names) != 1:
+        raise UsageError(
+            "--size and --model need exactly one engine",
+            hint="`cachedoctor fix faster-whisper --size small`",
+        )
+    engine = engines.find(names[0])
+    models = (found.name for found in readiness.answers(engine, size=size, model=model))
+    return question._replace(size=size, models=tuple(models))
 
 
 def _agreed(plan: Plan, *, text: bool) -> bool:

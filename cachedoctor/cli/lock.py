@@ -10,9 +10,11 @@ import click
 
 from cachedoctor.cli import offers
 from cachedoctor.cli.options import look_options, mirrors, output_options
+from cachedoctor.cli.parameters import PAIR
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
+    from cachedoctor.cli.options import Pairs
     from cachedoctor.staging import Network
 
 
@@ -33,7 +35,12 @@ if TYPE_CHECKING:
 )
 @click.option("--online", is_flag=True, help="Take what is not here from the hub's listing.")
 @click.option(
-    "--mirror", "mirror", metavar="hub=URL", multiple=True, help="Ask here instead of the hub."
+    "--mirror",
+    "mirror",
+    metavar="hub=URL",
+    multiple=True,
+    type=PAIR,
+    help="Ask here instead of the hub.",
 )
 @click.option(
     "--check", is_flag=True, help="Only say whether the lock files that are named mean something."
@@ -48,7 +55,7 @@ def command(
     questions: tuple[str, ...],
     output: str | None,
     online: bool,
-    mirror: tuple[str, ...],
+    mirror: Pairs,
     check: bool,
     register: bool,
     unregister: bool,
@@ -160,7 +167,7 @@ def _write(path: str, text: str) -> None:
         raise CannotLookError(f"`{path}` cannot be written: {error.strerror}") from error
 
 
-def _network(host: Host, mirror: tuple[str, ...]) -> Network:
+def _network(host: Host, mirror: Pairs) -> Network:
     from cachedoctor.fetch import Mirrors
     from cachedoctor.staging import Network
 

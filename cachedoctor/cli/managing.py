@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
 
 import click
 
-from cachedoctor.cli.options import mirrors
+from cachedoctor.cli.options import Pairs, mirrors
 from cachedoctor.text import size
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def bring(
     dry_run: bool,
     yes: bool,
     offline: bool,
-    mirror: tuple[str, ...],
+    mirror: Pairs,
     quiet: bool,
     format_: str,
     err: bool,

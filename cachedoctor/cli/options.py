@@ -11,13 +11,14 @@ from typing import ParamSpec, TypeVar
 import click
 
 from cachedoctor.cli import offers
+from cachedoctor.cli.parameters import OF_ENGINE, PAIR
 from cachedoctor.errors import UsageError
 from cachedoctor.host import PLATFORMS, Host
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+Pairs = tuple[tuple[str, str], ...]
 _CODE = re.compile(r"CD\d{3}", re.IGNORECASE)
 
 
@@ -40,7 +41,12 @@ def host_options(command: Callable[P, R], *, changes: bool = True) -> Callable[.
     )
     @click.option("--platform", type=click.Choice(PLATFORMS), help="The system that home is of.")
     @click.option(
-        "--env", "env", metavar="NAME=VALUE", multiple=True, help="A variable of that home."
+        "--env",
+        "env",
+        metavar="NAME=VALUE",
+        multiple=True,
+        type=PAIR,
+        help="A variable of that home.",
     )
     @click.option(
         "--project",
@@ -53,6 +59,7 @@ def host_options(command: Callable[P, R], *, changes: bool = True) -> Callable[.
         "versions",
         metavar="ENGINE=VERSION",
         multiple=True,
+        type=OF_ENGINE,
         help="The version that is used; the newest is assumed.",
     )
     @click.option(
@@ -60,6 +67,7 @@ def host_options(command: Callable[P, R], *, changes: bool = True) -> Callable[.
         "pythons",
         metavar="ENGINE=PATH",
         multiple=True,
+        type=OF_ENGINE,
         help="The Python that has an engine, or its bridge; only `bench` runs it.",
     )
     @functools.wraps(command)
@@ -67,16 +75,16 @@ def host_options(command: Callable[P, R], *, changes: bool = True) -> Callable[.
         *args: object,
         home: str | None,
         platform: str | None,
-        env: tuple[str, ...],
+        env: Pairs,
         project: str | None,
-        versions: tuple[str, ...],
-        pythons: tuple[str, ...],
+        versions: Pairs,
+        pythons: Pairs,
         **more: object,
     ) -> R:
         host = Host.look(
             home=home,
             platform=platform,
-            environment=_pairs("--env", env),
+            environment=dict(env),
             project=project,
             engine_versions=_versions(versions),
             pythons=_interpreters(pythons),
@@ -133,6 +141,7 @@ def fetch_options(command: Callable[P, R]) -> Callable[P, R]:
             "mirror",
             metavar="hub=URL|openai=URL",
             multiple=True,
+            type=PAIR,
             help="Fetch from here instead.",
         ),
     ):
@@ -172,59 +181,52 @@ def codes_and_engines(words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[st
     return codes, tuple(word for word in words if not _CODE.fullmatch(word))
 
 
-def mirrors(values: tuple[str, ...]) -> dict[str, str]:
-    """Read `--mirror`; raises `UsageError` for a source that is not known."""
-    found = _pairs("--mirror", values)
-    for name in found:
+def engines_and_paths(words: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """Tell engines from paths: a path has a slash, or is there.
+
+    Raises `CannotLookError` for a path at which nothing is.
+    """
+    from cachedoctor import engines
+    from cachedoctor.errors import CannotLookError
+
+    names, paths = [], []
+    for word in words:
+        if word not in engines.names() and (os.sep in word or os.path.lexists(word)):
+            path = os.path.expanduser(word)
+            if not os.path.lexists(path) and os.path.isdir(os.path.dirname(path) or "."):
+                raise CannotLookError(f"nothing is at `{path}`")
+            paths.append(path)
+        else:
+            names.append(engines.find(word).name)
+    return names, paths
+
+
+def mirrors(values: Pairs) -> dict[str, str]:
+    """Check what `--mirror` names; raises `UsageError` for a source that is not known."""
+    for name, _ in values:
         if name not in ("hub", "openai"):
             raise UsageError(
                 f"no source `{name}` for --mirror", hint="use `hub=URL` or `openai=URL`"
             )
-    return found
+    return dict(values)
 
 
-def seconds(age: str) -> int:
-    """Read an age such as `30d`; raises `UsageError` for anything else."""
-    found = re.fullmatch(r"(\d+)([smhd])", age)
-    if found is None:
-        raise UsageError(f"no age: `{age}`", hint="write 30d, 12h, 45m or 90s")
-    return int(found[1]) * _UNITS[found[2]]
+def _interpreters(values: Pairs) -> dict[str, str]:
+    for _, path in values:
+        if not os.path.isfile(path):
+            raise UsageError(
+                f"no program at `{path}`", hint="name the file, such as `…/bin/python`"
+            )
+    return dict(values)
 
 
-def _pairs(option: str, values: tuple[str, ...]) -> dict[str, str]:
-    found = {}
-    for value in values:
-        name, equals, rest = value.partition("=")
-        if not equals or not name:
-            raise UsageError(f"{option} needs NAME=VALUE, not `{value}`")
-        found[name] = rest
-    return found
+def _versions(values: Pairs) -> dict[str, str]:
+    if values:
+        from cachedoctor import catalog
 
-
-def _interpreters(values: tuple[str, ...]) -> dict[str, str]:
-    found = _pairs("--python", values)
-    if found:
-        from cachedoctor import engines
-
-        for name, path in found.items():
-            engines.find(name)
-            if not os.path.isfile(path):
-                raise UsageError(
-                    f"no program at `{path}`",
-                    hint="name the file, such as `…/bin/python`",
-                )
-    return found
-
-
-def _versions(values: tuple[str, ...]) -> dict[str, str]:
-    found = _pairs("--engine-version", values)
-    if found:
-        from cachedoctor import catalog, engines
-
-        for name, version in found.items():
-            engines.find(name)
+        for _, version in values:
             catalog.ordinal(version)
-    return found
+    return dict(values)
 
 
 def _set_color(ctx: click.Context, _param: click.Parameter, value: str) -> None:

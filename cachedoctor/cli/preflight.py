@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cachedoctor.cli import offers
 from cachedoctor.cli.options import ci_output_options, lock_option, look_options, model_options
+from cachedoctor.cli.parameters import ENGINE
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command(name="preflight", short_help="Will this engine load this model, now, offline?")
-@click.argument("engine", required=False, shell_complete=offers.engines)
+@click.argument("engine", required=False, type=ENGINE)
 @model_options
 @lock_option
 @look_options
@@ -35,7 +35,8 @@ def command(
     With --lock one line for each model of a lock file, or those of ENGINE: there at exactly that
     revision, with these lengths; `verify --lock` reads every byte. What the engine would trip over
     although the files are right is warned of on stderr. Exit code 0 when all are ready,
-    1 when one is not, 2 for an unknown name: made for scripts.
+    1 when one is not, 2 for an unknown name, 3 when a place that was named cannot be read: made for
+    scripts.
 
     \b
       cachedoctor preflight faster-whisper --size small || exit 1
@@ -58,7 +59,9 @@ def command(
         console.say([report.verdict_line(verdict, host) for verdict in verdicts])
         warnings = dict.fromkeys(f for verdict in verdicts for f in verdict.warnings)
         console.warn(f"{found.code} {text.printable(found.message)}" for found in warnings)
-    click.get_current_context().exit(0 if all(verdict.ready for verdict in verdicts) else 1)
+    code = 0 if all(verdict.ready for verdict in verdicts) else 1
+    hidden = [verdict.engine for verdict in verdicts if verdict.unseen]
+    click.get_current_context().exit(console.code_for(host, hidden, code) if hidden else code)
 
 
 def _verdicts(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from cachedoctor.cli import managing, offers
-from cachedoctor.cli.options import fetch_options, host_options, lock_option, output_options
+from cachedoctor.cli.options import Pairs, fetch_options, host_options, lock_option, output_options
 from cachedoctor.host import Host
 
 
@@ -25,7 +25,7 @@ def command(
     dry_run: bool,
     yes: bool,
     offline: bool,
-    mirror: tuple[str, ...],
+    mirror: Pairs,
     host: Host,
     verbose: bool,
     quiet: bool,

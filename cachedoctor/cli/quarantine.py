@@ -6,7 +6,8 @@ import sys
 
 import click
 
-from cachedoctor.cli.options import host_options, output_options, seconds
+from cachedoctor.cli.options import host_options, output_options
+from cachedoctor.cli.parameters import AGE
 from cachedoctor.host import Host
 
 
@@ -31,19 +32,21 @@ def listing(host: Host, verbose: bool, quiet: bool, format_: str) -> None:
 
 
 @command.command(name="empty", short_help="Delete what is set aside.")
-@click.option("--older-than", metavar="AGE", help="Only what was set aside longer ago: 30d, 12h.")
+@click.option(
+    "--older-than", metavar="AGE", type=AGE, help="Only what was set aside longer ago: 30d, 12h."
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @host_options
 @output_options
 def empty(
-    older_than: str | None, yes: bool, host: Host, verbose: bool, quiet: bool, format_: str
+    older_than: int | None, yes: bool, host: Host, verbose: bool, quiet: bool, format_: str
 ) -> None:
     """Delete for good what finished fixes have set aside; they can no longer be taken back."""
     import time
 
     from cachedoctor import record, surgery, text
 
-    before_s = time.time() - (seconds(older_than) if older_than else 0)
+    before_s = time.time() - (older_than or 0)
     kept = [item for item in surgery.kept(host) if item.ended and item.when_s <= before_s]
     total = sum(item.size_bytes for item in kept)
     if kept and not yes:

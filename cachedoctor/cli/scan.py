@@ -5,12 +5,19 @@ from __future__ import annotations
 import click
 
 from cachedoctor.cli import offers
-from cachedoctor.cli.options import ci_output_options, look_options, model_options
+from cachedoctor.cli.options import (
+    ci_output_options,
+    engines_and_paths,
+    look_options,
+    model_options,
+)
 from cachedoctor.host import Host
 
 
 @click.command(name="scan", short_help="What is there and what is wrong.")
-@click.argument("names", metavar="[ENGINE]...", nargs=-1, shell_complete=offers.engines)
+@click.argument(
+    "words", metavar="[ENGINE|PATH]...", nargs=-1, shell_complete=offers.engines_or_files
+)
 @model_options
 @click.option(
     "--deep",
@@ -26,7 +33,7 @@ from cachedoctor.host import Host
 @look_options
 @ci_output_options
 def command(
-    names: tuple[str, ...],
+    words: tuple[str, ...],
     size: str | None,
     model: str | None,
     deep: bool,
@@ -38,18 +45,22 @@ def command(
 ) -> None:
     """Say what every engine has on this machine and what is wrong with it.
 
-    Reads names, sizes and headers, in milliseconds; changes nothing and needs no network. Exit code
-    0 when nothing is wrong, 1 with findings, 3 when the named home cannot be read.
+    Reads names, sizes and headers, in milliseconds; changes nothing and needs no network. A path is
+    examined whatever it is: a cache, a repository, a folder of models, one file. Exit code 0 when
+    nothing is wrong, 1 with findings, 3 when the named home, path or place cannot be read.
 
     \b
       cachedoctor scan                         everything
       cachedoctor scan faster-whisper --deep   one engine, every byte
+      cachedoctor scan ~/models/whisper-tiny   one folder
       cachedoctor scan --home /Volumes/Mac/Users/ada --platform darwin
     """
     from cachedoctor import doctor, engines, readiness, report
     from cachedoctor.cli import console
     from cachedoctor.findings import Severity
+    from cachedoctor.question import Question
 
+    names, paths = engines_and_paths(words)
     chosen = [engines.find(name) for name in names or engines.names()]
     models = [
         found.name
@@ -62,11 +73,16 @@ def command(
         from cachedoctor import loading
 
         bridges = loading.programs(host)
-    result = doctor.scan(
+    question = Question(
         host,
-        [engine.name for engine in chosen] if names or models else (),
-        models=models,
+        tuple(engine.name for engine in chosen) if names or models else (),
+        models=tuple(models),
+        size=size,
+        paths=tuple(paths),
         deep=deep,
+    )
+    result = doctor.answer(
+        question,
         cure_notes=verbose or format_ == "json",
         bridges=bridges,
         progress=console.progress(quiet=quiet),
@@ -90,6 +106,8 @@ def command(
         )
         console.say(report.summary_lines(result))
     limit = Severity(fail_on).rank
-    click.get_current_context().exit(
-        1 if any(finding.severity.rank <= limit for finding in result.findings) else 0
-    )
+    code = 1 if any(finding.severity.rank <= limit for finding in result.findings) else 0
+    asked = names if paths else [engine.name for engine in chosen]
+    if verbose:
+        console.moved_times()
+    click.get_current_context().exit(console.code_for(host, asked, code))

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import re
 from typing import TYPE_CHECKING
 
 import click
 
 from cachedoctor.cli import offers
-from cachedoctor.cli.options import ci_output_options, lock_option, look_options, mirrors, seconds
+from cachedoctor.cli.options import (
+    ci_output_options,
+    engines_and_paths,
+    lock_option,
+    look_options,
+    mirrors,
+)
+from cachedoctor.cli.parameters import AGE, PAIR, RATE
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
+    from cachedoctor.cli.options import Pairs
     from cachedoctor.lockfile import Lock
     from cachedoctor.staging import Network
 
@@ -23,13 +29,23 @@ if TYPE_CHECKING:
 )
 @click.option("--fresh", is_flag=True, help="Read everything, also what is remembered as right.")
 @click.option(
-    "--max-age", metavar="AGE", help="Read again what was read longer ago: 30d, 12h, 45m, 90s."
+    "--max-age",
+    metavar="AGE",
+    type=AGE,
+    help="Read again what was read longer ago: 30d, 12h, 45m, 90s.",
 )
 @click.option("--online", is_flag=True, help="Ask the hub about what nothing here is known of.")
 @click.option(
-    "--mirror", "mirror", metavar="hub=URL", multiple=True, help="Ask here instead of the hub."
+    "--mirror",
+    "mirror",
+    metavar="hub=URL",
+    multiple=True,
+    type=PAIR,
+    help="Ask here instead of the hub.",
 )
-@click.option("--max-rate", metavar="RATE", help="Read no faster: 50M or 1G bytes a second.")
+@click.option(
+    "--max-rate", metavar="RATE", type=RATE, help="Read no faster: 50M or 1G bytes a second."
+)
 @lock_option
 @look_options
 @ci_output_options
@@ -37,10 +53,10 @@ def command(
     words: tuple[str, ...],
     lock: str | None,
     fresh: bool,
-    max_age: str | None,
-    max_rate: str | None,
+    max_age: int | None,
+    max_rate: int | None,
     online: bool,
-    mirror: tuple[str, ...],
+    mirror: Pairs,
     host: Host,
     verbose: bool,
     quiet: bool,
@@ -50,33 +66,38 @@ def command(
 
     The evidence is the hub's own manifest, the name of the blob, the digest in an address, the
     client's notes, published tables, a copy elsewhere, an archive's checksums. What was read is
-    remembered until the file changes. Exit code 0 when nothing is wrong, 1 otherwise; a file of
-    which nothing is known is said and counted.
+    remembered until the file changes. Exit code 0 when nothing is wrong, 1 otherwise, 3 for a path
+    that cannot be read or holds nothing that is known; a file of which nothing is known is said and
+    counted.
     With --lock only the models of a lock file, which then is the evidence; one that is not there is
     an error.
 
     \b
       cachedoctor verify                       everything
       cachedoctor verify whisper-mps --fresh   one engine, every byte again
-      cachedoctor verify ~/models --max-age 30d
+      cachedoctor verify ~/models --max-age 30d   whatever lies there
       cachedoctor verify --lock models.lock    exactly these bytes
     """
-    from cachedoctor import doctor, verification, verify_report
+    from cachedoctor import doctor, engines, verification, verify_report
     from cachedoctor.cli import console
+    from cachedoctor.question import Question
 
-    names, paths = _sorted_out(words)
+    names, paths = engines_and_paths(words)
     shown = console.progress(quiet=quiet)
-    report = doctor.scan(
+    question = Question(
         host,
-        names,
-        paths=paths,
+        tuple(names),
+        paths=tuple(paths),
+        lock=_lock(lock),
         deep=True,
         fresh=fresh,
-        max_age_s=seconds(max_age) if max_age else None,
+        max_age_s=max_age,
+    )
+    report = doctor.answer(
+        question,
         network=_network(host, mirror) if online else None,
-        lock=_lock(lock),
         cure_notes=verbose or format_ == "json",
-        progress=verification.Throttled(shown, _rate(max_rate)) if max_rate else shown,
+        progress=verification.Throttled(shown, max_rate) if max_rate else shown,
     )
     if lock:
         from cachedoctor import planning
@@ -103,24 +124,11 @@ def command(
         elif not quiet:
             console.say(verify_report.verify_lines(report, tally, verbose=verbose))
     errors = any(finding.severity == "error" for finding in report.findings)
-    click.get_current_context().exit(1 if tally.wrong or errors else 0)
-
-
-def _sorted_out(words: tuple[str, ...]) -> tuple[list[str], list[str]]:
-    """Tell engines from paths: a path has a slash, or is there."""
-    from cachedoctor import engines
-    from cachedoctor.errors import CannotLookError
-
-    names, paths = [], []
-    for word in words:
-        if word not in engines.names() and (os.sep in word or os.path.lexists(word)):
-            path = os.path.expanduser(word)
-            if not os.path.lexists(path):
-                raise CannotLookError(f"nothing is at `{path}`")
-            paths.append(path)
-        else:
-            names.append(engines.find(word).name)
-    return names, paths
+    code = 1 if tally.wrong or errors else 0
+    asked = names or () if paths else names or engines.names()
+    if verbose:
+        console.moved_times()
+    click.get_current_context().exit(console.code_for(host, asked, code))
 
 
 def _lock(path: str | None) -> Lock | None:
@@ -131,17 +139,8 @@ def _lock(path: str | None) -> Lock | None:
     return locking.read(path)
 
 
-def _network(host: Host, mirror: tuple[str, ...]) -> Network:
+def _network(host: Host, mirror: Pairs) -> Network:
     from cachedoctor.fetch import Mirrors
     from cachedoctor.staging import Network
 
     return Network(host, mirrors=Mirrors(**mirrors(mirror)))
-
-
-def _rate(text: str) -> int:
-    from cachedoctor.errors import UsageError
-
-    found = re.fullmatch(r"([1-9]\d*)([KMG])", text)
-    if found is None:
-        raise UsageError(f"no rate: `{text}`", hint="write 500K, 50M or 1G, in bytes a second")
-    return int(found[1]) << {"K": 10, "M": 20, "G": 30}[found[2]]

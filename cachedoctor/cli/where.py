@@ -7,15 +7,15 @@ import re
 
 import click
 
-from cachedoctor.cli import offers
 from cachedoctor.cli.options import look_options, model_options, output_options
+from cachedoctor.cli.parameters import ENGINE
 from cachedoctor.host import Host
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # a path is for other programs, as its bytes are
 
 
 @click.command(name="where", short_help="A path, for scripts.")
-@click.argument("name", metavar="ENGINE", shell_complete=offers.engines)
+@click.argument("name", metavar="ENGINE", type=ENGINE)
 @model_options
 @look_options
 @output_options
@@ -39,7 +39,8 @@ def command(
       cachedoctor where whisper.cpp | while read -r place; do du -sh "$place"; done
     """
     from cachedoctor import doctor, engines, locators, readiness, record
-    from cachedoctor.errors import CacheDoctorError
+    from cachedoctor.errors import CacheDoctorError, CannotLookError
+    from cachedoctor.rules.present import MissingFile
     from cachedoctor.text import printable
 
     engine = engines.find(name)
@@ -47,11 +48,16 @@ def command(
     report = doctor.scan(host, [name], cure_notes=False)
     if size or model:
         answer = readiness.ready(engine, report, models, size)
+        if answer.entry is None and answer.code != MissingFile.code:
+            raise CannotLookError(
+                f"{name} {answer.model} cannot be looked for: {answer.why} (`{answer.path}`)",
+                hint=f"`{host.command('scan', name)}` says more",
+            )
         if answer.entry is None:
-            question = f"--size {size}" if size else f"--model {model}"
+            question = ("--size", size) if size else ("--model", model or "")
             raise CacheDoctorError(
                 f"{name} {answer.model} is not there; it would be at `{answer.path}`",
-                hint=f"`cachedoctor fix {name} {question}{host.options}` fetches it",
+                hint=f"`{host.command('fix', name, *question)}` fetches it",
             )
         paths = [answer.path or ""]
     else:

@@ -118,7 +118,7 @@ class HubEngine(CatalogEngine):
 
     def model_at(self, entry: Entry, host: Host) -> Model | None:
         """Find the model whose name means this repository to the assumed version."""
-        if entry.locator != "hub-cache":
+        if not locators.of(entry).has_revisions:
             last = entry.name.rpartition("/")[2]
             by_name = {
                 name.rpartition("/")[2]: model for name, model in self._by_repository.items()

@@ -61,7 +61,7 @@ def _bits(entry: Entry) -> int:
     if config is None or config.size_bytes > _CONFIG_LIMIT_BYTES:
         return 0
     try:
-        said = untrusted.read_json(config.file, _CONFIG_LIMIT_BYTES)
+        said = untrusted.read_json(config.file, _CONFIG_LIMIT_BYTES, follow=True)
     except (ValueError, OSError):
         return 0
     quantization = said.get("quantization") if isinstance(said, dict) else None

@@ -1,6 +1,7 @@
 """What bytes mean: one module a format, each telling from the header how long its file must be.
 
-A module holds `FORMAT: Format` or, for a folder that counts as one thing, `BUNDLE: Bundle`. What
+A module holds `FORMAT: Format` or, for a folder that counts as one thing, `BUNDLE: Bundle`, and
+says what else can be asked of it: `CHECKSUMS`, `parse`, `shards`. What
 the modules share is here: telling what a file is instead, and reading a large one in small pieces.
 """
 
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING
 from cachedoctor.errors import Fault, FormatError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
     from typing import BinaryIO
 
     from cachedoctor.vocabulary import Bundle, Format
@@ -77,14 +80,42 @@ def names() -> tuple[str, ...]:
 
 def find(name: str) -> Format:
     """Return the format called `name`."""
-    format_: Format = importlib.import_module(f"{__name__}.{name}").FORMAT
+    format_: Format = _module(name).FORMAT
     return format_
 
 
 def find_bundle(name: str) -> Bundle:
     """Return the bundle called `name`."""
-    bundle: Bundle = importlib.import_module(f"{__name__}.{name}").BUNDLE
+    bundle: Bundle = _module(name).BUNDLE
     return bundle
+
+
+@cache
+def is_bundle(name: str | None) -> bool:
+    """Return whether what has this format is a folder that counts as one thing."""
+    return name is not None and hasattr(_module(name), "BUNDLE")
+
+
+@cache
+def is_index(name: str | None) -> bool:
+    """Return whether a file of this format only names the files that the weights lie in."""
+    return name is not None and hasattr(_module(name), "shards")
+
+
+@cache
+def has_checksums(name: str | None) -> bool:
+    """Return whether a file of this format can be compared with checksums of its own."""
+    return name is not None and bool(getattr(_module(name), "CHECKSUMS", False))
+
+
+def parser(name: str) -> Callable[[BinaryIO, int], None] | None:
+    """Return what reads all of a file of this format, where that is small and says more."""
+    parse: Callable[[BinaryIO, int], None] | None = getattr(_module(name), "parse", None)
+    return parse
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"{__name__}.{name}")
 
 
 def foreign(head: bytes) -> str:

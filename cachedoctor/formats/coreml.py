@@ -27,7 +27,7 @@ import stat
 import struct
 from typing import TYPE_CHECKING
 
-from cachedoctor import untrusted
+from cachedoctor import quietly, untrusted
 from cachedoctor.errors import Fault, FormatError
 from cachedoctor.formats import HEAD_BYTES, Window, foreign, wrong_magic
 from cachedoctor.vocabulary import Reading
@@ -139,15 +139,14 @@ class _Contents:
 
 def _files(path: str, depth: int) -> Iterator[tuple[str, int]]:
     """Go through the names and sizes of the files below `path`; linked folders are not entered."""
-    with os.scandir(path) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                if depth < _DEEPEST:
-                    yield from _files(entry.path, depth + 1)
-                continue
-            status = _status(entry.path)
-            if status is not None and stat.S_ISREG(status.st_mode):
-                yield entry.name, status.st_size
+    for entry in quietly.listed(path):
+        if entry.folder:
+            if depth < _DEEPEST:
+                yield from _files(entry.path, depth + 1)
+            continue
+        status = _status(entry.path)
+        if status is not None and stat.S_ISREG(status.st_mode):
+            yield entry.name, status.st_size
 
 
 class _Program:

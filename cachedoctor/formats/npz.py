@@ -91,4 +91,5 @@ def _check(window: Window, member: Member) -> None:
         raise FormatError(Fault.MALFORMED, message)
 
 
+CHECKSUMS = True  # of each member
 FORMAT: Format = Npz()

@@ -65,4 +65,5 @@ def _root(found: tuple[Member, ...], size_bytes: int) -> str:
     raise FormatError(Fault.WRONG_MAGIC, f"is {what}, not {_KIND}", measured=size_bytes)
 
 
+CHECKSUMS = True  # of each member
 FORMAT: Format = TorchZip()

@@ -6,14 +6,23 @@ manifest or address) is put into the artifacts here; what an engine needs of the
 
 from __future__ import annotations
 
+import enum
 import importlib
 import os
 import stat
 import zlib
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
-from cachedoctor import holders
+from cachedoctor import holders, mounts, quietly
+from cachedoctor.locators._litter import evicted as evicted
+from cachedoctor.locators._litter import is_litter as is_litter
+from cachedoctor.locators._litter import is_ref as is_ref
+from cachedoctor.locators._way import Stand as Stand
+from cachedoctor.locators._way import Way as Way
+from cachedoctor.locators._way import Ways as Ways
+from cachedoctor.locators._way import stands_in as stands_in
+from cachedoctor.locators._way import volume_gone as volume_gone
 from cachedoctor.vocabulary import Digest, Stamp, State
 
 if TYPE_CHECKING:
@@ -32,25 +41,73 @@ BOOKS = ".cache/huggingface/download"  # where clients note what they downloaded
 LIVE_S = 600  # law 7: where a holder cannot be known, a younger partial counts as live
 
 
-class Locator(Protocol):
-    """One layout."""
+L = TypeVar("L")
 
-    name: str
+
+class Leaving(enum.Enum):
+    """What a place without models holds."""
+
+    DOWNLOADS = enum.auto()  # finished, and never moved to where they belong
+    COMPILED = enum.auto()  # made again when it is gone
+    PIECES = enum.auto()  # of files, to download faster the next time
+
+
+class Origin(NamedTuple):
+    """A repository at a commit, and the folder in it that an entry is."""
+
+    repository: str
+    commit: str
+    prefix: str = ""
+
+
+class Locator(Generic[L]):
+    """One layout, and what can be asked of it; `L` is what its roots list besides entries."""
+
+    name: ClassVar[str]
+    title: ClassVar[str] = ""  # for people, where the name is not enough
+    has_revisions: ClassVar[bool] = False  # a model has several, and branches that lead to them
+    single_file: ClassVar[bool] = False  # a model is one file
+    written_in_place: ClassVar[bool] = False  # clients write a file's final name from the start
+    keeps_notes: ClassVar[bool] = False  # clients fetch again what they have written nothing about
+    demands_notes: ClassVar[bool] = False  # offline, one file without a note is refused with all
+    compares_times: ClassVar[bool] = False  # a note counts only for a file not changed since
+    gets_stuck: ClassVar[bool] = False  # a partial as long as its file ends every download
+    mixes_variants: ClassVar[bool] = False  # a model's quantisations share one folder
+    packs_bundles: ClassVar[bool] = False  # bundles are published as archives
 
     def roots(self, host: Host) -> Iterator[str]:
-        """Name the folders on `host` where this layout may be, whether they exist or not."""
-        ...
+        """Yield the folders on `host` where this layout may be, whether they exist or not."""
+        raise NotImplementedError
 
     def read(self, path: str, host: Host, wanted: frozenset[str] | None) -> Root:
         """List the root at `path`; `wanted` names the only repositories, folders or files to list.
 
         Stat calls and small manifests only. Raises `OSError` when the root itself cannot be listed.
         """
-        ...
+        raise NotImplementedError
+
+    def place(self, root: str, name: str) -> str:
+        """Return where a repository, folder or file called `name` lies below `root`."""
+        raise NotImplementedError
 
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return the artifact `name` that `entry` lacks, with what the layout promises of it."""
-        ...
+        raise NotImplementedError
+
+    def besides(self, listing: L) -> Iterator[tuple[int, ...]]:
+        """Yield device, inode and length of the files of a root that are in no model."""
+        yield from ()
+
+    def commit(self, entry: Entry, listing: L) -> str:
+        """Return the commit that an entry is of, or empty where nothing here tells."""
+        return entry.revision or ""
+
+    def origin(self, entry: Entry, listing: L) -> Origin | None:
+        """Return where on the hub exactly this entry came from, where something here tells."""
+        return None
+
+
+Layout: TypeAlias = Locator[Any]  # whatever it lists
 
 
 @cache
@@ -65,11 +122,25 @@ def names() -> tuple[str, ...]:
     )
 
 
-def find(name: str) -> Locator:
+@cache
+def find(name: str) -> Layout:
     """Return the layout called `name`."""
     module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
-    locator: Locator = module.LOCATOR
+    locator: Layout = module.LOCATOR
     return locator
+
+
+def of(place: Entry | Root) -> Layout:
+    """Return the layout of an entry or a root."""
+    return find(place.locator)
+
+
+def listed(kind: type[Locator[L]], root: Root) -> L | None:
+    """Return what a root of this kind of layout lists, `None` for another kind or an unread one."""
+    layout = find(root.locator)
+    if root.listing is None or not isinstance(layout, kind):
+        return None
+    return cast("L", root.listing)
 
 
 class Leftover(NamedTuple):
@@ -98,12 +169,41 @@ class FolderListing(NamedTuple):
     partials: dict[str, tuple[Leftover, ...]]
     metadata: Mapping[str, Mapping[str, Metadata]] = {}
     locks: Mapping[str, tuple[str, ...]] = {}  # held while a client downloads
+    closed: Mapping[str, tuple[tuple[str, str], ...]] = {}  # folders of notes that are shut, why
 
 
 class LeavingsListing(NamedTuple):
     """What a place holds besides models."""
 
     leftovers: tuple[Leftover, ...]
+
+
+class ModelFolders(Locator[FolderListing]):
+    """The layouts in which a model is a folder or a file that no blob stands behind."""
+
+    def besides(self, listing: FolderListing) -> Iterator[tuple[int, ...]]:
+        """Yield the partials."""
+        return (left.stamp[:3] for lefts in listing.partials.values() for left in lefts)
+
+    def commit(self, entry: Entry, listing: FolderListing) -> str:
+        """Return the commit that all notes of an entry name, if it is one."""
+        notes = listing.metadata.get(entry.id, {}).values()
+        commits = {note.commit for note in notes if not note.error}
+        return commits.pop() if len(commits) == 1 else ""
+
+    def origin(self, entry: Entry, listing: FolderListing) -> Origin | None:
+        """Return the repository of the entry's model, at the commit that all notes name."""
+        commit = self.commit(entry, listing)
+        claim = entry.claims[0] if entry.claims else None
+        if not (claim and claim.repository and commit):
+            return None
+        return Origin(claim.repository, commit, claim.prefix)
+
+
+class Leavings(Locator[LeavingsListing]):
+    """The places that hold no models."""
+
+    leaves: ClassVar[Leaving]
 
 
 def digest_of(etag: str) -> Digest | None:
@@ -145,6 +245,7 @@ class Look(NamedTuple):
     file: str
     stamp: Stamp | None = None
     detail: str = ""
+    outside: str = ""  # where the bytes lie, when a link leads out of the root
 
 
 def stamp_of(status: os.stat_result) -> Stamp:
@@ -155,23 +256,28 @@ def stamp_of(status: os.stat_result) -> Stamp:
 
 
 def look(path: str, root: str) -> Look:
-    """Look at `path` and follow its links, never out of `root` (law 9)."""
+    """Look at `path` and follow its links; what leads out of `root` is said to lie outside (law 9).
+
+    Then the link itself counts as the file, so that a repair moves it and never what is behind it.
+    """
     try:
         status = os.lstat(path)
         if stat.S_ISREG(status.st_mode):
-            return regular(path, status)
+            return _plain_file(path, status)
         if not stat.S_ISLNK(status.st_mode):
             return Look(State.OTHER, path, None, kind(status.st_mode))
         target = os.readlink(path)
         try:
             real = os.path.realpath(path, strict=True)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             aim = os.path.normpath(os.path.join(os.path.dirname(path), target))
             # what a broken link names outside is no place for a repair to write to
-            return Look(State.DANGLING, aim if inside(aim, root) else path, None, target)
-        if not inside(real, root):
-            return Look(State.ESCAPING, path, None, real)
+            if inside(aim, root) or os.path.isdir(os.path.dirname(aim)):
+                return Look(State.DANGLING, aim if inside(aim, root) else path, None, target)
+            return Look(State.GONE, path, None, target)
         status = os.stat(real)
+        if not inside(real, root) and stat.S_ISREG(status.st_mode):
+            return regular(path, status)._replace(detail=target, outside=real)
     except FileNotFoundError:
         return Look(State.MISSING, path)
     except PermissionError as error:
@@ -182,6 +288,19 @@ def look(path: str, root: str) -> Look:
     if not stat.S_ISREG(status.st_mode):
         return Look(State.OTHER, path, None, kind(status.st_mode))
     return regular(real, status)
+
+
+def _plain_file(path: str, status: os.stat_result) -> Look:
+    """Return the look at a file that is no link, unless it stands for one."""
+    found = regular(path, status)
+    if found.state is not State.PRESENT:
+        return found
+    stand = stands_in(path, status)
+    if stand is None:
+        return found
+    if stand.kind == "text":
+        return Look(State.TEXT, path, found.stamp, stand.target)
+    return Look(State.GONE, path, found.stamp, "an alias of the Finder's")
 
 
 def reason(error: OSError) -> str:
@@ -201,9 +320,8 @@ def regular(path: str, status: os.stat_result) -> Look:
     found = stamp_of(status)
     if getattr(status, "st_flags", 0) & _SF_DATALESS:
         return Look(State.EVICTED, path, found)
-    user = os.geteuid()
-    bit = 0o400 if status.st_uid == user else 0o044
-    if user and not status.st_mode & bit and not os.access(path, os.R_OK):
+    bit = 0o400 if status.st_uid == os.geteuid() else 0o004
+    if not status.st_mode & bit and not quietly.may(path, os.R_OK):
         return Look(State.UNREADABLE, path, found, f"mode {stat.S_IMODE(status.st_mode):o}")
     return Look(State.PRESENT, path, found)
 
@@ -225,8 +343,11 @@ def inside(path: str, root: str) -> bool:
 
 
 def held(path: str, stamp: Stamp, host_now_s: float) -> bool:
-    """Say whether somebody is writing the file at `path` right now (law 7)."""
+    """Say whether somebody is writing the file at `path` right now (law 7).
+
+    Where other machines may write, what is not open here is not known to be at rest.
+    """
     users = holders.open_elsewhere((path,))
-    if users is not None:
+    if users is not None and (path in users or mounts.is_local(path)):
         return path in users
     return host_now_s - stamp.mtime_ns / 1e9 < LIVE_S

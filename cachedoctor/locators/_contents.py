@@ -12,13 +12,26 @@ Source: huggingface_hub 2.4.0 `_local_folder.py`; argmaxinc/argmax-oss-swift 1.0
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import untrusted
-from cachedoctor.locators import BOOKS, Leftover, Metadata, digest_of, look, reason, stamp_of
+from cachedoctor import quietly, untrusted
+from cachedoctor.locators import (
+    BOOKS,
+    Leftover,
+    Metadata,
+    digest_of,
+    evicted,
+    inside,
+    is_litter,
+    look,
+    reason,
+    stamp_of,
+    stands_in,
+)
 from cachedoctor.vocabulary import Artifact, Evidence, Stamp, State
 
 if TYPE_CHECKING:
@@ -28,18 +41,50 @@ BUNDLES = (".mlmodelc", ".mlpackage")
 _PARTIAL = (".partial", ".partial.etag", ".download", ".downloading")
 _INCOMPLETE = re.compile(r"(.+)\.([0-9a-f]{40}|[0-9a-f]{64})(?:\.[0-9a-f]{8})?\.incomplete")
 _METADATA_LIMIT_BYTES = 4096
+_NO_MODELS = (".cache", ".git", ".hg", ".svn")
 
 
-def is_folder(entry: os.DirEntry[str]) -> bool:
-    """Say whether a directory entry is a folder itself: a link may lead anywhere."""
-    return entry.is_dir(follow_symlinks=False)
+def is_folder(entry: quietly.Listed) -> bool:
+    """Say whether a name is a folder, or a link to one: engines follow both."""
+    return entry.folder or (entry.link and os.path.isdir(entry.path))
 
 
-def folders(path: str) -> Iterator[os.DirEntry[str]]:
-    """Go through the folders in `path` that are not hidden; raises `OSError`."""
-    with os.scandir(path) as listing:
-        entries = sorted(listing, key=lambda entry: entry.name)
-    return (entry for entry in entries if is_folder(entry) and not entry.name.startswith("."))
+def folders(path: str) -> Iterator[quietly.Listed]:
+    """Go through the folders in `path` that are not hidden, and nobody's litter; raises `OSError`.
+
+    Links to folders count.
+    """
+    return (
+        entry
+        for entry in quietly.listed(path)
+        if not entry.name.startswith(".") and not is_litter(entry.name) and is_folder(entry)
+    )
+
+
+def lost_folders(path: str) -> Iterator[Artifact]:
+    """Go through what stands in `path` where a folder was: a link to nowhere, an alias, a text.
+
+    Raises `OSError`.
+    """
+    for entry in quietly.listed(path):
+        if entry.folder or is_litter(entry.name) or entry.name.startswith("."):
+            continue
+        found = _lost(entry)
+        if found is not None:
+            yield found._replace(name="")
+
+
+def _lost(entry: quietly.Listed) -> Artifact | None:
+    """Return what stands where a folder was, or `None` for what is anything else."""
+    path = entry.path
+    if entry.link and not os.path.exists(path):
+        return Artifact(entry.name, path, path, State.GONE, detail=os.readlink(path))
+    stand = stands_in(path) if entry.file else None
+    if stand is None:
+        return None
+    state = State.TEXT if stand.kind == "text" else State.GONE
+    detail = stand.target or "an alias of the Finder's"
+    return Artifact(entry.name, path, path, state, stamp_of(entry.stat()), detail=detail)
 
 
 def contents(
@@ -48,60 +93,105 @@ def contents(
     """List the files of a model folder, each bundle before its files, and partials apart.
 
     `names` are the only ones to list directly below `folder`. The clients' own folder is passed
-    over.
+    over, and so are litter and the folders of version control. A folder is entered once, by
+    whatever links it is reached; one that is not there holds nothing.
     """
-    artifacts: list[Artifact] = []
-    leftovers: list[Leftover] = []
-    sizes: dict[str, int] = {}
-    bundles: dict[str, Stamp] = {}
-    stack = [folder]
+    found = _Contents(folder, root)
     only = None if names is None else set(names)
-    while stack:
-        here = stack.pop()
+    while found.stack:
+        here = found.stack.pop()
         try:
-            with os.scandir(here) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
+            entries = quietly.listed(here)
+        except FileNotFoundError:
+            continue
         except OSError as error:
             name = here[len(folder) + 1 :]
-            artifacts.append(Artifact(name, here, here, State.UNREADABLE, detail=reason(error)))
+            closed = Artifact(name, here, here, State.UNREADABLE, detail=reason(error))
+            found.artifacts.append(closed)
             continue
         for entry in entries:
-            name = entry.path[len(folder) + 1 :]
-            if only is not None and here == folder and name not in only:
-                continue
-            if is_folder(entry):
-                if name == ".cache":
-                    continue
-                stack.append(entry.path)
-                if name.endswith(BUNDLES):
-                    bundles[name] = stamp_of(entry.stat(follow_symlinks=False))
-                    sizes[name] = 0
-                continue
-            found = look(entry.path, root)
-            size = found.stamp.size_bytes if found.stamp else 0
-            ending = next((end for end in _PARTIAL if name.endswith(end)), "")
-            if ending and found.stamp:
-                whole = name.removesuffix(ending)
-                leftovers.append(Leftover(entry.path, found.stamp, whole, bytes=size))
-                continue
-            owner = _bundle_of(name)
-            if owner in sizes:
-                sizes[owner] += size
-            artifacts.append(
-                Artifact(
-                    name,
-                    entry.path,
-                    found.file,
-                    found.state,
-                    found.stamp,
-                    size,
-                    detail=found.detail,
-                )
+            passed = only is not None and here == folder and entry.name not in only
+            if not passed and not is_litter(entry.name):
+                found.add(entry)
+    return tuple(sorted([*found.artifacts, *found.bundles()])), tuple(found.leftovers)
+
+
+class _Contents:
+    """What was found in a model's folder so far."""
+
+    def __init__(self, folder: str, root: str) -> None:
+        """Begin with the folder itself to be listed."""
+        self._folder = folder
+        self._root = root
+        self._sizes: dict[str, int] = {}
+        self._bundles: dict[str, tuple[Stamp, str]] = {}
+        self._entered: set[tuple[int, int]] = set()
+        self.artifacts: list[Artifact] = []
+        self.leftovers: list[Leftover] = []
+        self.stack = [folder]
+
+    def add(self, entry: quietly.Listed) -> None:
+        """Add a file, a partial, or a folder that is to be listed."""
+        name = entry.path[len(self._folder) + 1 :]
+        if is_folder(entry):
+            self._enter(entry, name)
+            return
+        away = evicted(entry.name)
+        if away:
+            path = entry.path.removesuffix(entry.name) + away
+            name = path[len(self._folder) + 1 :]
+            self.artifacts.append(Artifact(name, path, path, State.EVICTED))
+            return
+        found = look(entry.path, self._root)
+        size = found.stamp.size_bytes if found.stamp else 0
+        ending = next((end for end in _PARTIAL if name.endswith(end)), "")
+        if ending and found.stamp:
+            whole = name.removesuffix(ending)
+            self.leftovers.append(Leftover(entry.path, found.stamp, whole, bytes=size))
+            return
+        owner = _bundle_of(name)
+        if owner in self._sizes:
+            self._sizes[owner] += size
+        self.artifacts.append(
+            Artifact(
+                name,
+                entry.path,
+                found.file,
+                found.state,
+                found.stamp,
+                size,
+                detail=found.detail,
+                outside=found.outside,
             )
-    for name, stamp in bundles.items():
-        path = os.path.join(folder, name)
-        artifacts.append(Artifact(name, path, path, State.PRESENT, stamp, sizes[name], bundle=True))
-    return tuple(sorted(artifacts)), tuple(leftovers)
+        )
+
+    def _enter(self, entry: quietly.Listed, name: str) -> None:
+        status = os.stat(entry.path)
+        key = (status.st_dev, status.st_ino)
+        if name in _NO_MODELS or key in self._entered:
+            return
+        self._entered.add(key)
+        self.stack.append(entry.path)
+        if name.endswith(BUNDLES):
+            real = os.path.realpath(entry.path) if entry.link else ""
+            outside = "" if inside(real, self._root) else real
+            self._bundles[name] = (stamp_of(status), outside)
+            self._sizes[name] = 0
+
+    def bundles(self) -> Iterator[Artifact]:
+        """Go through the bundles, each with the length of its files."""
+        for name, (stamp, outside) in self._bundles.items():
+            path = os.path.join(self._folder, name)
+            yield Artifact(
+                name,
+                path,
+                path,
+                State.PRESENT,
+                stamp,
+                self._sizes[name],
+                bundle=True,
+                outside=outside,
+            )
 
 
 def weight(folder: str) -> int:
@@ -109,15 +199,12 @@ def weight(folder: str) -> int:
     total = 0
     stack = [folder]
     while stack:
-        try:
-            with os.scandir(stack.pop()) as listing:
-                for entry in listing:
-                    if is_folder(entry):
-                        stack.append(entry.path)
-                    else:
-                        total += entry.stat(follow_symlinks=False).st_size
-        except OSError:
-            continue
+        with contextlib.suppress(OSError):
+            for entry in quietly.listed(stack.pop()):
+                if entry.folder:
+                    stack.append(entry.path)
+                else:
+                    total += entry.stat().st_size
     return total
 
 
@@ -127,6 +214,7 @@ class Books(NamedTuple):
     metadata: dict[str, Metadata]
     partials: tuple[Leftover, ...]
     locks: tuple[str, ...]
+    closed: tuple[tuple[str, str], ...] = ()  # folders of it that cannot be read, and why
 
 
 def books(folder: str, below: str = "") -> Books:
@@ -138,19 +226,24 @@ def books(folder: str, below: str = "") -> Books:
     found: dict[str, Metadata] = {}
     leftovers: list[Leftover] = []
     locks: list[str] = []
+    closed: list[tuple[str, str]] = []
     stack = [os.path.join(start, below) if below else start]
     while stack:
+        here = stack.pop()
         try:
-            with os.scandir(stack.pop()) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
-        except OSError:
+            entries = quietly.listed(here)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            if os.path.lexists(here):  # else the folder above is closed, which is said there
+                closed.append((here, reason(error)))
             continue
         for entry in entries:
             name = entry.path[len(start) + 1 :]
             partial = _INCOMPLETE.fullmatch(name)
-            if is_folder(entry):
+            if entry.folder:
                 stack.append(entry.path)
-            elif not entry.is_file(follow_symlinks=False):
+            elif not entry.file or is_litter(entry.name):
                 continue
             elif name.endswith(".lock"):
                 locks.append(entry.path)
@@ -158,12 +251,12 @@ def books(folder: str, below: str = "") -> Books:
                 whole = name.removesuffix(".metadata")
                 found[whole] = _metadata(entry.path)
             elif partial:
-                stamp = stamp_of(entry.stat(follow_symlinks=False))
+                stamp = stamp_of(entry.stat())
                 digest = digest_of(partial[2])
                 leftovers.append(
                     Leftover(entry.path, stamp, partial[1], digest, bytes=stamp.size_bytes)
                 )
-    return Books(found, tuple(leftovers), tuple(locks))
+    return Books(found, tuple(leftovers), tuple(locks), tuple(closed))
 
 
 def promised(

@@ -164,6 +164,15 @@ class Links(Files):
         self.notable: list[Artifact] = []
         self.promised = 0
 
+    @property
+    def blobs(self) -> Blobs:
+        """Return the blobs that the links lead to."""
+        return self._blobs
+
+    def promises(self, name: str) -> bool:
+        """Say whether the manifest lists a file."""
+        return name in self._promises
+
     def add(self, name: str, etag: str) -> bool:
         """Remember a link to the blob `etag` as plain, unless there is more to say of it.
 
@@ -214,6 +223,20 @@ class Links(Files):
     def prove(self, file: str, *, remembered: bool) -> None:
         """Note that the blob of this name holds what its name says."""
         self._blobs.prove(file, REMEMBERED if remembered else READ)
+
+    def names(self) -> Sequence[str]:
+        """Return the names of the plain files."""
+        return self._names
+
+    def contents(self) -> set[str]:
+        """Return the hex digest that each plain file has, once for each content."""
+        return set(self._etags)  # whatever else they are called by is not plain
+
+    def holding(self, digest: str) -> Iterator[Artifact]:
+        """Yield the plain files that have this digest."""
+        for name, etag in zip(self._names, self._etags, strict=True):
+            if etag == digest:
+                yield self._artifact(name, f"{self._snapshot}/{name}", self._blobs[etag], etag)
 
     def doubt(self, file: str) -> None:
         """Make those notable whose blob has this name."""
@@ -284,4 +307,5 @@ class Links(Files):
             digest,
             evidence,
             found.detail,
+            outside=found.outside,
         )

@@ -9,8 +9,20 @@ import stat
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import untrusted
-from cachedoctor.locators import Leftover, Look, look, plain, reason, stamp_of
+from cachedoctor import quietly, untrusted
+from cachedoctor.locators import (
+    Leftover,
+    Look,
+    Stand,
+    evicted,
+    is_litter,
+    is_ref,
+    look,
+    plain,
+    reason,
+    stamp_of,
+    stands_in,
+)
 from cachedoctor.locators._files import NO_PROMISES, Blobs, Promises
 from cachedoctor.vocabulary import State
 
@@ -27,6 +39,8 @@ _ETAG_LENGTHS = (40, 64)
 _DIGEST = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _TREE_LIMIT_BYTES = 64 << 20
 _TREE_VERSION = 1
+_LINK_BYTES = 300  # of a link to the store that was saved as text
+BRANCH = "main"  # what engines ask for
 
 
 class Ref(NamedTuple):
@@ -36,6 +50,14 @@ class Ref(NamedTuple):
     path: str
     text: str
     stamp: Stamp
+    folder: bool = False  # a folder where the file belongs
+
+
+class Lost(NamedTuple):
+    """One folder of which only what leads to it is here: a link to nowhere, an alias, a text."""
+
+    path: str
+    stand: Stand
 
 
 class Partial(NamedTuple):
@@ -70,23 +92,26 @@ class Repository(NamedTuple):
     bad_trees: tuple[tuple[str, str], ...] = ()  # manifests that cannot be understood, and why
     no_exist: tuple[Marker, ...] = ()
     probes: tuple[Leftover, ...] = ()
+    notes_closed: tuple[tuple[str, str], ...] = ()  # folders of the client's notes, and why
+    lost: tuple[Lost, ...] = ()
+    outside: tuple[tuple[str, str], ...] = ()  # folders that are links, and where they lead
+    elsewhere: frozenset[str] = frozenset()  # commits whose snapshot is a link
 
     def promises(self, commit: str) -> Promises:
         """Return what the manifest of a revision says, or nothing where there is none."""
         return self.trees.get(commit, NO_PROMISES)
 
 
-def listed(path: str, unreadable: list[tuple[str, str]]) -> list[os.DirEntry[str]]:
-    """List a folder; one that is not there is empty, one that cannot be read is remembered.
+def listed(path: str, unreadable: list[tuple[str, str]]) -> list[quietly.Listed]:
+    """List a folder of notes; one that is not there is empty, one that is closed is remembered.
 
-    The client makes no links to folders, so one is not followed: it may lead anywhere.
+    The client makes no links to such folders, so one is not followed: it may lead anywhere.
     """
     try:
         if os.path.islink(path):
             unreadable.append((path, f"a link to `{os.readlink(path)}` is not followed"))
             return []
-        with os.scandir(path) as entries:
-            return list(entries)
+        return [entry for entry in quietly.listed(path) if not is_litter(entry.name)]
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
@@ -97,16 +122,47 @@ def listed(path: str, unreadable: list[tuple[str, str]]) -> list[os.DirEntry[str
 def opened(path: str, unreadable: list[tuple[str, str]]) -> int | None:
     """Open a folder for names relative to it, which is much faster than whole paths.
 
-    `None` where there is none, or none that can be read, which is remembered; as `listed`.
+    `None` where there is none, or none that can be read, which is remembered.
     """
     try:
-        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        return quietly.open_folder(path)
     except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EMLINK):
-            listed(path, unreadable)  # says what it is instead
-        elif error.errno != errno.ENOENT:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR):
             unreadable.append((path, reason(error)))
         return None
+
+
+class _Reader:
+    """What is found on the way through one repository's folders."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.unreadable: list[tuple[str, str]] = []
+        self.notes_closed: list[tuple[str, str]] = []
+        self.bad_trees: list[tuple[str, str]] = []
+        self.probes: list[Leftover] = []
+        self.lost: list[Lost] = []
+        self.outside: list[tuple[str, str]] = []
+
+    def folder(self, path: str) -> list[quietly.Listed]:
+        """List a folder of the model's own, by a link too; what leads nowhere is remembered."""
+        try:
+            if os.path.islink(path):
+                target = os.path.realpath(path)
+                if not os.path.exists(target):
+                    self.lost.append(Lost(path, Stand("link", os.readlink(path))))
+                    return []
+                self.outside.append((path, target))
+            return [entry for entry in quietly.listed(path) if not is_litter(entry.name)]
+        except NotADirectoryError:
+            stand = stands_in(path)
+            if stand is not None:
+                self.lost.append(Lost(path, stand))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            self.unreadable.append((path, reason(error)))
+        return []
 
 
 def read(root: str, folder: str) -> Repository:
@@ -114,37 +170,65 @@ def read(root: str, folder: str) -> Repository:
     path = f"{root}/{folder}"
     kind, _, rest = folder.partition("--")
     locks = f"{root}/.locks/{folder}"
-    unreadable: list[tuple[str, str]] = []
-    probes: list[Leftover] = []
-    bad_trees: list[tuple[str, str]] = []
-    parts = {entry.name for entry in listed(path, unreadable)}
-    blobs, partials = _blobs(root, f"{path}/blobs", unreadable, probes)
-    snapshots = listed(f"{path}/snapshots", unreadable) if "snapshots" in parts else ()
-    commits = (entry.name for entry in snapshots if entry.is_dir(follow_symlinks=False))
+    seen = _Reader()
+    parts = {entry.name for entry in seen.folder(path)}
+    if "blobs" in parts:
+        _stands_for_blobs(f"{path}/blobs", seen)
+    store = os.path.isdir(f"{root}/blobs")
+    blobs, partials = _blobs(root, f"{path}/blobs", seen, store=store)
+    snapshots = seen.folder(f"{path}/snapshots") if "snapshots" in parts else []
+    commits = [e.name for e in snapshots if e.folder or (e.link and os.path.isdir(e.path))]
+    for entry in snapshots:
+        if entry.name not in commits:
+            seen.folder(entry.path)  # says what it is instead
+    listed(locks, seen.notes_closed)
+    linked = os.path.islink(f"{path}/snapshots")
+    elsewhere = frozenset(e.name for e in snapshots if (linked or e.link) and e.name in commits)
+    seen.outside += [(e.path, os.path.realpath(e.path)) for e in snapshots if e.link]
+    trees = _trees(f"{path}/trees", blobs, seen) if "trees" in parts else {}
+    no_exist = tuple(_markers(f"{path}/.no_exist", seen)) if ".no_exist" in parts else ()
     return Repository(
         path,
         kind.removesuffix("s"),
         rest.replace("--", "/", 1),
-        tuple(_refs(f"{path}/refs", unreadable, probes)) if "refs" in parts else (),
+        tuple(_refs(f"{path}/refs", seen)) if "refs" in parts else (),
         tuple(sorted(commits)),
         blobs,
         partials,
-        _trees(f"{path}/trees", blobs, bad_trees) if "trees" in parts else {},
+        trees,
         locks,
-        tuple(unreadable),
-        tuple(bad_trees),
-        tuple(_markers(f"{path}/.no_exist")) if ".no_exist" in parts else (),
-        tuple(probes),
+        tuple(seen.unreadable),
+        tuple(seen.bad_trees),
+        no_exist,
+        tuple(seen.probes),
+        tuple(seen.notes_closed),
+        tuple(seen.lost),
+        tuple(seen.outside),
+        elsewhere,
     )
 
 
+def _stands_for_blobs(path: str, seen: _Reader) -> None:
+    """Note a `blobs` that is a link, or no folder at all."""
+    try:
+        plain_folder = stat.S_ISDIR(os.lstat(path).st_mode)
+    except OSError:
+        return
+    if not plain_folder:
+        seen.folder(path)
+
+
 def _blobs(
-    root: str, folder: str, unreadable: list[tuple[str, str]], probes: list[Leftover]
+    root: str, folder: str, seen: _Reader, *, store: bool
 ) -> tuple[Blobs, tuple[Partial, ...]]:
+    """List the blobs; where there is a store, a short one may be a link to it saved as text."""
     blobs = Blobs(folder)
     partials: list[Partial] = []
-    descriptor = opened(folder, unreadable)
+    closed: list[tuple[str, str]] = []
+    descriptor = opened(folder, closed)
     if descriptor is None:
+        known = {path for path, _ in seen.unreadable}
+        seen.unreadable += [row for row in closed if row[0] not in known]
         return blobs, ()
     user = os.geteuid()
     try:
@@ -153,10 +237,15 @@ def _blobs(
                 name = entry.name
                 try:
                     status = entry.stat(follow_symlinks=False)
-                    if len(name) in _ETAG_LENGTHS and name[0] != "t" and plain(status, user):
+                    short = store and status.st_size < _LINK_BYTES
+                    etag = len(name) in _ETAG_LENGTHS and name[0] != "t"
+                    if etag and not short and plain(status, user):
                         blobs.add_plain(name, status)
                     elif _PROBE.fullmatch(name):
-                        probes.append(_leftover(f"{folder}/{name}", status))
+                        seen.probes.append(_leftover(f"{folder}/{name}", status))
+                    elif (away := evicted(name)) or is_litter(name):
+                        if away:
+                            blobs.add(away, Look(State.EVICTED, f"{folder}/{away}"))
                     elif (partial := _PARTIAL.fullmatch(name)) and stat.S_ISREG(status.st_mode):
                         found = Partial(f"{folder}/{name}", partial[1], stamp_of(status))
                         partials.append(found)
@@ -168,37 +257,44 @@ def _blobs(
                     said = reason(error) if isinstance(error, OSError) else str(error)
                     blobs.add(name, Look(State.UNREADABLE, f"{folder}/{name}", None, said))
     except OSError as error:
-        unreadable.append((folder, reason(error)))
+        seen.unreadable.append((folder, reason(error)))
     finally:
         os.close(descriptor)
     return blobs, tuple(partials)
 
 
-def _refs(folder: str, unreadable: list[tuple[str, str]], probes: list[Leftover]) -> Iterator[Ref]:
+def _refs(folder: str, seen: _Reader) -> Iterator[Ref]:
+    """Go through the branches; names that git would refuse are none.
+
+    A folder called like the branch that engines ask for is that branch, and a broken one.
+    """
     stack = [folder]
     while stack:
-        for entry in listed(stack.pop(), unreadable):
-            if entry.is_dir(follow_symlinks=False):
+        for entry in listed(stack.pop(), seen.unreadable):
+            name = entry.path[len(folder) + 1 :]
+            if entry.folder and name == BRANCH:
+                yield Ref(name, entry.path, "", stamp_of(entry.stat()), folder=True)
+            elif entry.folder:
                 stack.append(entry.path)
             elif _BRANCH_PROBE.fullmatch(entry.name):
-                probes.append(_leftover(entry.path, entry.stat(follow_symlinks=False)))
-            else:
+                seen.probes.append(_leftover(entry.path, entry.stat()))
+            elif is_ref(name):
                 try:
                     with untrusted.open_regular(entry.path) as file:
                         text = file.read(4096).decode("utf-8", "surrogateescape")
-                    stamp = stamp_of(entry.stat(follow_symlinks=False))
+                    stamp = stamp_of(entry.stat())
                 except OSError as error:
-                    unreadable.append((entry.path, reason(error)))
+                    seen.unreadable.append((entry.path, reason(error)))
                     continue
-                yield Ref(entry.path[len(folder) + 1 :], entry.path, text, stamp)
+                yield Ref(name, entry.path, text, stamp)
 
 
-def _markers(folder: str) -> Iterator[Marker]:
-    for commit in listed(folder, []):
-        stack = [commit.path] if commit.is_dir(follow_symlinks=False) else []
+def _markers(folder: str, seen: _Reader) -> Iterator[Marker]:
+    for commit in listed(folder, seen.notes_closed):
+        stack = [commit.path] if commit.folder else []
         while stack:
-            for entry in listed(stack.pop(), []):
-                if entry.is_dir(follow_symlinks=False):
+            for entry in listed(stack.pop(), seen.notes_closed):
+                if entry.folder:
                     stack.append(entry.path)
                 else:
                     yield Marker(entry.path, commit.name, entry.path[len(commit.path) + 1 :])
@@ -208,15 +304,17 @@ def _leftover(path: str, status: os.stat_result) -> Leftover:
     return Leftover(path, stamp_of(status), bytes=status.st_size)
 
 
-def _trees(folder: str, blobs: Blobs, bad_trees: list[tuple[str, str]]) -> dict[str, Promises]:
+def _trees(folder: str, blobs: Blobs, seen: _Reader) -> dict[str, Promises]:
     """Read every manifest by its commit; what cannot be understood is remembered."""
     trees: dict[str, Promises] = {}
     etags = {name: name for name in blobs if _DIGEST.fullmatch(name)}
-    for entry in listed(folder, []):
-        if entry.name.endswith(".json"):
+    for entry in listed(folder, seen.notes_closed):
+        if entry.file and not quietly.may(entry.path, os.R_OK):
+            seen.notes_closed.append((entry.path, os.strerror(errno.EACCES)))
+        elif entry.name.endswith(".json"):
             trees[entry.name[:-5]], why = _tree(entry.path, etags)
             if why:
-                bad_trees.append((entry.path, why))
+                seen.bad_trees.append((entry.path, why))
     blobs.manifests = tuple(trees.values())
     return trees
 

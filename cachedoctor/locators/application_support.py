@@ -20,8 +20,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor.locators import FolderListing, entry_id
-from cachedoctor.locators._contents import BUNDLES, contents, is_folder
+from cachedoctor import quietly
+from cachedoctor.locators import FolderListing, ModelFolders, entry_id, is_litter
+from cachedoctor.locators._contents import BUNDLES, contents, is_folder, lost_folders
 from cachedoctor.vocabulary import Artifact, Entry, Root, State
 
 if TYPE_CHECKING:
@@ -32,10 +33,11 @@ if TYPE_CHECKING:
 _DEEPEST = 3  # folders below the root in which a model may lie
 
 
-class ApplicationSupport:
+class ApplicationSupport(ModelFolders):
     """One folder a model, one bundle a network."""
 
     name = "application-support"
+    title = "Application Support"
 
     def roots(self, host: Host) -> Iterator[str]:
         """Name FluidAudio's folder and those of sandboxed apps; there is none but on a Mac."""
@@ -46,14 +48,21 @@ class ApplicationSupport:
         """List every model folder, or only the folders `wanted`."""
         entries = []
         partials = {}
-        for folder in _models(path, wanted):
+        lost: dict[str, Artifact] = {}
+        for folder in _models(path, wanted, lost):
             name = folder[len(path) + 1 :]
             key = entry_id(self.name, path, name)
             artifacts, leftovers = contents(folder, path)
+            if folder in lost:
+                artifacts = (lost[folder],)
             entries.append(Entry(key, self.name, path, folder, name, artifacts))
             if leftovers:
                 partials[key] = leftovers
         return Root(self.name, path, tuple(entries), FolderListing(partials, {}))
+
+    def place(self, root: str, name: str) -> str:
+        """Return where `name` would lie below `root`."""
+        return os.path.join(root, name)
 
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return the artifact of a file or bundle that a folder lacks."""
@@ -64,24 +73,41 @@ class ApplicationSupport:
 LOCATOR = ApplicationSupport()
 
 
-def _models(root: str, wanted: frozenset[str] | None) -> Iterator[str]:
-    """Go through the folders that hold bundles or files, the first one met on the way down."""
+def _models(root: str, wanted: frozenset[str] | None, lost: dict[str, Artifact]) -> Iterator[str]:
+    """Go through the folders that hold bundles or files, the first one met on the way down.
+
+    What stands where a folder was is one too, and noted in `lost`.
+    """
     stack = [(root, 0)]
+    entered: set[str] = set()
     while stack:
         folder, depth = stack.pop()
+        real = os.path.realpath(folder)
+        if real in entered:
+            continue
+        entered.add(real)
         try:
-            with os.scandir(folder) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name, reverse=True)
+            entries = [e for e in quietly.listed(folder)[::-1] if not is_litter(e.name)]
+            gone = list(lost_folders(folder))
         except OSError:
             if folder == root:
                 raise
             yield folder
             continue
         below = [entry for entry in entries if is_folder(entry)]
-        holds = any(entry.name.endswith(BUNDLES) for entry in below) or len(below) < len(entries)
+        lost.update((artifact.path, artifact) for artifact in gone)
+        files = len(entries) - len(below) - len(gone)
+        names = (*(entry.name for entry in below), *(artifact.path for artifact in gone))
+        bundles = any(name.endswith(BUNDLES) for name in names)
+        holds = bundles or files > 0
         name = folder[len(root) + 1 :]
-        if depth and (holds or not below):
+        if depth and (holds or not (below or gone)):
             if wanted is None or name in wanted:
                 yield folder
         elif depth < _DEEPEST:
             stack.extend((entry.path, depth + 1) for entry in below)
+            yield from (
+                artifact.path
+                for artifact in gone
+                if wanted is None or artifact.path[len(root) + 1 :] in wanted
+            )

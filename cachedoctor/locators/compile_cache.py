@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor.locators import LeavingsListing, Leftover, stamp_of
+from cachedoctor.locators import Leaving, Leavings, LeavingsListing, Leftover, stamp_of
 from cachedoctor.locators._contents import folders, weight
 from cachedoctor.vocabulary import Artifact, Root, State
 
@@ -29,10 +29,11 @@ if TYPE_CHECKING:
 _NAME = "com.apple.e5rt.e5bundlecache"
 
 
-class CompileCache:
+class CompileCache(Leavings):
     """One folder an app, no models."""
 
     name = "compile-cache"
+    leaves = Leaving.COMPILED
 
     def roots(self, host: Host) -> Iterator[str]:
         """Name the folder of caches; there is none but on a Mac."""
@@ -49,6 +50,10 @@ class CompileCache:
                     stamp = stamp_of(os.stat(cache))
                     found.append(Leftover(cache, stamp, bytes=weight(cache)))
         return Root(self.name, path, (), LeavingsListing(tuple(found)))
+
+    def place(self, root: str, name: str) -> str:
+        """Return where `name` would lie below `root`."""
+        return os.path.join(root, name)
 
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return an artifact that is not there: nothing is expected here."""

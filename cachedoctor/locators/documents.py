@@ -23,8 +23,17 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor.locators import BOOKS, FolderListing, entry_id, reason
-from cachedoctor.locators._contents import BUNDLES, books, contents, folders, promised
+from cachedoctor import quietly
+from cachedoctor.locators import BOOKS, FolderListing, ModelFolders, entry_id, is_litter, reason
+from cachedoctor.locators._contents import (
+    BUNDLES,
+    books,
+    contents,
+    folders,
+    is_folder,
+    lost_folders,
+    promised,
+)
 from cachedoctor.vocabulary import Artifact, Entry, Root, State
 
 if TYPE_CHECKING:
@@ -48,10 +57,14 @@ _BASES = (
 )
 
 
-class Documents:
+class Documents(ModelFolders):
     """One folder a repository, below the folder of its organisation."""
 
     name = "documents"
+    title = "Documents"
+    keeps_notes = True
+    demands_notes = True
+    gets_stuck = True
 
     def roots(self, host: Host) -> Iterator[str]:
         """Name the default, apps' own bases and those of sandboxed apps; none but on a Mac."""
@@ -64,12 +77,14 @@ class Documents:
         entries: list[Entry] = []
         partials: dict[str, tuple[Leftover, ...]] = {}
         metadata: dict[str, dict[str, Metadata]] = {}
+        closed: dict[str, tuple[tuple[str, str], ...]] = {}
         for organisation in folders(path):
             try:
                 repositories = list(folders(organisation.path))
             except OSError as error:
                 entries.append(_closed(path, organisation, reason(error)))
                 continue
+            entries.extend(_lost(path, organisation.path))
             for repository in repositories:
                 for name, only in _models(repository.path):
                     title = repository.path[len(path) + 1 :] + (f"/{name}" if name else "")
@@ -78,13 +93,20 @@ class Documents:
                     folder = os.path.join(path, title)
                     key = entry_id(self.name, path, title)
                     artifacts, left = contents(folder, path, only)
-                    written, downloads = _books(repository.path, name, only)
-                    entries.append(
-                        Entry(key, self.name, path, folder, title, promised(artifacts, written))
-                    )
+                    lost = [a for a in lost_folders(repository.path) if a.path == folder]
+                    written, downloads, shut = _books(repository.path, name, only)
+                    artifacts = tuple(lost) or promised(artifacts, written)
+                    entries.append(Entry(key, self.name, path, folder, title, artifacts))
                     partials[key] = (*left, *downloads)
                     metadata[key] = written
-        return Root(self.name, path, tuple(entries), FolderListing(partials, metadata))
+                    closed[key] = shut
+        entries.extend(_lost(path, path))
+        listing = FolderListing(partials, metadata, closed=closed)
+        return Root(self.name, path, tuple(entries), listing)
+
+    def place(self, root: str, name: str) -> str:
+        """Return where `name` would lie below `root`."""
+        return os.path.join(root, name)
 
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return the artifact of a file or bundle that a folder lacks."""
@@ -98,39 +120,58 @@ LOCATOR = Documents()
 def _models(repository: str) -> list[tuple[str, list[str] | None]]:
     """Return the folders of a repository that are models, and which of its files to list."""
     try:
-        with os.scandir(repository) as listing:
-            entries = [entry for entry in listing if entry.name != ".cache"]
+        entries = [e for e in quietly.listed(repository) if not is_litter(e.name)]
+        gone = [artifact.path.rpartition("/")[2] for artifact in lost_folders(repository)]
     except OSError:
         return [("", None)]
-    below = {e.name for e in entries if e.is_dir(follow_symlinks=False)}
+    below = {e.name for e in entries if is_folder(e) and e.name != ".cache"} | set(gone)
     bundles = any(name.endswith(BUNDLES) for name in below)
-    try:  # a variant of which nothing has arrived yet
-        begun = [entry.name for entry in folders(os.path.join(repository, BOOKS))]
-    except OSError:
-        begun = []
-    variants = sorted({*below, *begun})
+    variants = sorted({*below, *_begun(repository)})
+    loose = [e.name for e in entries if e.name not in below and e.name != ".cache"]
+    if not (variants or loose):
+        return []  # nothing but notes: it was deleted
     if bundles or not variants:
         return [("", None)]
-    loose = [entry.name for entry in entries if entry.name not in below]
     own: list[tuple[str, list[str] | None]] = [("", loose)] if loose else []
     return own + [(name, None) for name in variants if not name.startswith(".")]
 
 
+def _begun(repository: str) -> list[str]:
+    """Return the variants of which a download has begun and no file has arrived yet.
+
+    Notes alone are what a variant leaves that was deleted.
+    """
+    try:
+        noted = [entry.name for entry in folders(os.path.join(repository, BOOKS))]
+    except OSError:
+        return []
+    return [name for name in noted if books(repository, name).partials]
+
+
 def _books(
     repository: str, name: str, only: list[str] | None
-) -> tuple[dict[str, Metadata], tuple[Leftover, ...]]:
+) -> tuple[dict[str, Metadata], tuple[Leftover, ...], tuple[tuple[str, str], ...]]:
     """Read what the client wrote of one model; names become relative to its folder."""
-    written, downloads, _ = books(repository, name)
+    written, downloads, _, closed = books(repository, name)
     skip = len(name) + 1 if name else 0
     mine = {file[skip:]: known for file, known in written.items() if only is None or file in only}
-    return mine, tuple(
+    left = tuple(
         left._replace(name=left.name[skip:])
         for left in downloads
         if only is None or "/" not in left.name
     )
+    return mine, left, closed
 
 
-def _closed(root: str, folder: os.DirEntry[str], why: str) -> Entry:
+def _lost(root: str, folder: str) -> Iterator[Entry]:
+    """Go through the entries of what stands in `folder` where a folder was."""
+    for artifact in lost_folders(folder):
+        title = artifact.path[len(root) + 1 :]
+        key = entry_id("documents", root, title)
+        yield Entry(key, "documents", root, artifact.path, title, (artifact,))
+
+
+def _closed(root: str, folder: quietly.Listed, why: str) -> Entry:
     """Return the entry of a folder that cannot be listed."""
     blind = Artifact("", folder.path, folder.path, State.UNREADABLE, detail=why)
     key = entry_id("documents", root, folder.name)

@@ -7,6 +7,7 @@
 
 ~/.local/share/pywhispercpp/models                pywhispercpp; XDG_DATA_HOME moves it, with
 ~/Library/Application Support/pywhispercpp/models     platformdirs 4.6 and later also on a Mac
+~/AppData/Local/pywhispercpp/pywhispercpp/models  the same on Windows
 ~/whisper.cpp/models                              the download script, beside itself
 ~/.cache/whisper.cpp/huggingface.co/ggerganov/whisper.cpp/resolve/main      the Ruby binding, on a
                                                   Mac below ~/Library/Caches
@@ -24,7 +25,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor.locators import FolderListing, entry_id
+from cachedoctor import quietly
+from cachedoctor.locators import FolderListing, ModelFolders, entry_id, evicted, is_litter
 from cachedoctor.locators._contents import BUNDLES, contents
 from cachedoctor.vocabulary import Artifact, Entry, Root, State
 
@@ -42,16 +44,22 @@ _SUFFIX = len("-q5_1")
 def pywhispercpp_folder(host: Host) -> str:
     """Return the folder that pywhispercpp uses with today's platformdirs."""
     data = host.environment.get("XDG_DATA_HOME", "").strip()
+    if host.platform == "windows":
+        return host.absolute(f"{host.home}/AppData/Local/pywhispercpp/pywhispercpp/models")
     if not data:
         mac = host.platform == "darwin"
         data = os.path.join(host.home, *_MAC_DATA) if mac else f"{host.home}/.local/share"
     return os.path.join(data, "pywhispercpp", "models")
 
 
-class GgmlFolder:
+class GgmlFolder(ModelFolders):
     """One file a model."""
 
     name = "ggml-folder"
+    title = "GGML files"
+    single_file = True
+    written_in_place = True
+    packs_bundles = True
 
     def roots(self, host: Host) -> Iterator[str]:
         """Name the folders of the bindings and scripts, and the project's."""
@@ -76,7 +84,7 @@ class GgmlFolder:
         """List the GGML files, each with the encoder beside it, or only the files `wanted`."""
         entries: list[Entry] = []
         partials: dict[str, tuple[Leftover, ...]] = {}
-        names = sorted(os.listdir(path))
+        names = [evicted(name) or name for name in quietly.names(path) if not is_litter(name)]
         encoders = {name for name in names if name.endswith(_ENCODER)}
         begun = {n.removesuffix(".downloading") for n in names if n.endswith(".bin.downloading")}
         files = {name for name in names if name.startswith("ggml-") and name.endswith(".bin")}
@@ -85,11 +93,16 @@ class GgmlFolder:
                 continue
             key = entry_id(self.name, path, name)
             mine = {name, f"{name}.downloading", *(encoders & {encoder_of(name)})}
+            mine |= {f".{each}.icloud" for each in mine}
             artifacts, left = contents(path, path, mine)
             place = os.path.join(path, name)
             entries.append(Entry(key, self.name, path, place, name, artifacts))
             partials[key] = left
         return Root(self.name, path, tuple(entries), FolderListing(partials, {}))
+
+    def place(self, root: str, name: str) -> str:
+        """Return where `name` would lie below `root`."""
+        return os.path.join(root, name)
 
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return the artifact of a file that is not there."""

@@ -23,17 +23,22 @@ import re
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import holders
+from cachedoctor import holders, quietly
 from cachedoctor.locators import (
     Leftover,
+    Locator,
     Look,
+    Origin,
     _repository,
     entry_id,
+    evicted,
     held,
+    is_litter,
     look,
     reason,
     regular,
     stamp_of,
+    stands_in,
 )
 from cachedoctor.locators._contents import weight
 from cachedoctor.locators._files import Links
@@ -46,6 +51,7 @@ if TYPE_CHECKING:
     from cachedoctor.locators._files import Blobs
     from cachedoctor.locators._repository import Repository
 
+BRANCH = _repository.BRANCH
 COMMIT = re.compile(r"[0-9a-f]{40}")  # what a ref holds, and a snapshot is called
 _HASH = 64  # hex digits of a payload's name
 _DUMMIES = {"dummy_file_src", "dummy_file_dst"}
@@ -78,10 +84,12 @@ def folder_name(repository: str) -> str:
     return "models--" + repository.replace("/", "--")
 
 
-class HubCache:
+class HubCache(Locator[HubListing]):
     """The layout of `huggingface_hub` and everything that uses its cache."""
 
     name = "hub-cache"
+    title = "hub cache"
+    has_revisions = True
 
     def roots(self, host: Host) -> Iterator[str]:
         """Name the hub cache, and the project's `models/` that serves as a `download_root`."""
@@ -91,9 +99,8 @@ class HubCache:
 
     def read(self, path: str, host: Host, wanted: frozenset[str] | None) -> Root:
         """List every repository, or only the model repositories `wanted`."""
-        with os.scandir(path) as listing:
-            entries = list(listing)
-        folders = [entry.name for entry in entries if _is_repository(entry.name)]
+        entries = quietly.listed(path)
+        folders = [e.name for e in entries if is_repository(e.name) and _may_be_one(e)]
         if wanted is not None:
             keep = {folder_name(name) for name in wanted}
             folders = [name for name in folders if name in keep]
@@ -113,6 +120,10 @@ class HubCache:
             known = _with_leavings(path, entries, known)
         return Root(self.name, path, tuple(found), known)
 
+    def place(self, root: str, name: str) -> str:
+        """Return where the repository `name` would lie below `root`."""
+        return os.path.join(root, folder_name(name))
+
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return the artifact that a snapshot lacks; its place is a blob when its name is known."""
         path = os.path.join(entry.path, name)
@@ -131,6 +142,24 @@ class HubCache:
             evidence=Evidence.TREE,
         )
 
+    def besides(self, listing: HubListing) -> Iterator[tuple[int, ...]]:
+        """Yield payloads, blobs that nothing leads to, partials, and what clients left."""
+        loose = (
+            listing.repositories[folder].blobs[name]
+            for folder, names in listing.unlinked.items()
+            for name in names
+        )
+        yield from (look.stamp[:3] for look in (*listing.store.values(), *loose) if look.stamp)
+        yield from (left.stamp[:3] for left in (*listing.legacy, *listing.probes))
+        for repository in listing.repositories.values():
+            yield from (partial.stamp[:3] for partial in repository.partials)
+
+    def origin(self, entry: Entry, listing: HubListing) -> Origin | None:
+        """Return the repository and commit that an entry's own path names."""
+        if not entry.revision or listing.of(entry).kind != "model":
+            return None
+        return Origin(entry.name, entry.revision)
+
 
 LOCATOR = HubCache()
 
@@ -141,7 +170,7 @@ def holder(repository: Repository) -> str:
     Opens every lock file of the repository: asked only when something is amiss.
     """
     try:
-        names = [name for name in os.listdir(repository.locks) if name.endswith(".lock")]
+        names = [name for name in quietly.names(repository.locks) if name.endswith(".lock")]
     except OSError:
         names = []
     for name in names:
@@ -150,42 +179,48 @@ def holder(repository: Repository) -> str:
             return path
     for partial in repository.partials:
         lock = os.path.join(repository.locks, f"{partial.etag}.lock")
-        if not os.path.lexists(lock) and held(partial.path, partial.stamp, time.time()):
+        if holders.lock_held(lock) is None and held(partial.path, partial.stamp, time.time()):
             return partial.path
     return ""
 
 
-def _is_repository(name: str) -> bool:
+def is_repository(name: str) -> bool:
+    """Say whether a folder is called as the client calls a repository's."""
     kind, separator, rest = name.partition("--")
     return bool(separator and rest) and kind in ("models", "datasets", "spaces", "kernels")
 
 
-def _with_leavings(root: str, entries: list[os.DirEntry[str]], known: HubListing) -> HubListing:
+def _may_be_one(entry: quietly.Listed) -> bool:
+    """Say whether a name may be a repository: a folder, a link, or what stands for one."""
+    return entry.folder or entry.link or stands_in(entry.path) is not None
+
+
+def _with_leavings(root: str, entries: list[quietly.Listed], known: HubListing) -> HubListing:
     """Add what lies in the cache besides repositories."""
     probes: list[Leftover] = []
     legacy: list[Leftover] = []
     locks: list[Leftover] = []
     store: dict[str, Look] = {}
     for entry in entries:
-        folder = entry.is_dir(follow_symlinks=False)
+        folder = entry.folder
         if folder and _PROBE.fullmatch(entry.name) and _is_probe(entry.path):
             probes.append(Leftover(entry.path, stamp_of(entry.stat()), bytes=weight(entry.path)))
         elif folder and entry.name == ".locks":
             locks += [
-                Leftover(lock.path, stamp_of(lock.stat(follow_symlinks=False)))
+                Leftover(lock.path, stamp_of(lock.stat()))
                 for lock in _repository.listed(entry.path, [])
-                if _is_repository(lock.name)
+                if is_repository(lock.name)
                 and os.path.join(root, lock.name) not in known.repositories
             ]
         elif folder and entry.name == "blobs":
             for shard in _repository.listed(entry.path, []):
-                if shard.is_dir(follow_symlinks=False):
+                if shard.folder:
                     for payload in _repository.listed(shard.path, []):
                         whole = len(payload.name) == _HASH and payload.name.startswith(shard.name)
-                        if whole and payload.is_file(follow_symlinks=False):
+                        if whole and payload.file:
                             store[payload.path] = regular(payload.path, payload.stat())
         elif not folder and _LEGACY.fullmatch(entry.name):
-            status = entry.stat(follow_symlinks=False)
+            status = entry.stat()
             legacy.append(Leftover(entry.path, stamp_of(status), bytes=status.st_size))
     return known._replace(
         store=store, probes=tuple(probes), legacy=tuple(legacy), locks=tuple(locks)
@@ -205,8 +240,8 @@ def _entries(root: str, repository: Repository, snapshots: Mapping[str, Links]) 
     title = prefix + repository.name
     for commit, links in snapshots.items():
         yield Entry(
-            entry_id("hub-cache", root, f"{title}@{commit}"),
-            "hub-cache",
+            entry_id(HubCache.name, root, f"{title}@{commit}"),
+            HubCache.name,
             root,
             f"{repository.path}/snapshots/{commit}",
             repository.name,
@@ -217,8 +252,8 @@ def _entries(root: str, repository: Repository, snapshots: Mapping[str, Links]) 
         )
     if not repository.commits:
         yield Entry(
-            entry_id("hub-cache", root, title),
-            "hub-cache",
+            entry_id(HubCache.name, root, title),
+            HubCache.name,
             root,
             repository.path,
             repository.name,
@@ -231,6 +266,7 @@ def _links(root: str, repository: Repository, commit: str) -> Links:
     blobs = repository.blobs
     snapshot = f"{repository.path}/snapshots/{commit}"
     found = Links(snapshot, blobs, repository.promises(commit))
+    here = commit not in repository.elsewhere  # by a linked folder, names are not enough
     stack = [("", "../../blobs/")]
     while stack:
         prefix, to_blobs = stack.pop()
@@ -245,7 +281,8 @@ def _links(root: str, repository: Repository, commit: str) -> Links:
                     except OSError:  # no link, which few are not
                         _add_other(found, root, snapshot, prefix + name, to_blobs, stack)
                         continue
-                    etag = target[len(to_blobs) :] if target.startswith(to_blobs) else ""
+                    near = here and target.startswith(to_blobs)
+                    etag = target[len(to_blobs) :] if near else ""
                     if not (etag and found.add(prefix + name, etag)):
                         path = f"{snapshot}/{prefix}{name}"
                         look_of, blob = _follow(path, root, target, etag, blobs)
@@ -265,10 +302,18 @@ def _add_other(
 ) -> None:
     """Add what is no link: a folder to those to be listed, anything else to the files."""
     path = f"{snapshot}/{name}"
+    last = name.rpartition("/")[2]
+    if is_litter(last) and not found.promises(name):
+        return
     if os.path.isdir(path) and not os.path.islink(path):
         stack.append((name + "/", "../" + to_blobs))
+    elif evicted(last):
+        whole = name.removesuffix(last) + evicted(last)
+        path = f"{snapshot}/{whole}"
+        found.add_notable(whole, path, Look(State.EVICTED, path), "")
     elif os.path.lexists(path):
-        found.add_notable(name, path, look(path, root), "")
+        look_of = look(path, root)
+        found.add_notable(name, path, look_of, _blob_in(look_of.detail, found.blobs))
 
 
 def _follow(path: str, root: str, target: str, etag: str, blobs: Blobs) -> tuple[Look, str]:
@@ -276,7 +321,16 @@ def _follow(path: str, root: str, target: str, etag: str, blobs: Blobs) -> tuple
     if etag in blobs:
         return blobs[etag], etag
     found = look(path, root)
+    blob = _blob_in(target, blobs)
+    if found.state in (State.GONE, State.DANGLING) and blob:
+        return Look(State.DANGLING, path, None, target), blob  # what it named lies here
     folder, name = os.path.split(found.file if found.state is State.PRESENT else target)
     if target.startswith("/") and found.state is State.PRESENT:
         found = found._replace(detail=target)
     return found, name if os.path.basename(folder) == "blobs" else ""
+
+
+def _blob_in(target: str, blobs: Blobs) -> str:
+    """Return the blob of this repository that a link or text means, wherever else it leads."""
+    name = target.replace("\\", "/").rpartition("/")[2]
+    return name if name in blobs else ""

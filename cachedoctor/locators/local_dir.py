@@ -21,8 +21,16 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor.locators import BOOKS, FolderListing, entry_id
-from cachedoctor.locators._contents import BUNDLES, Books, books, contents, folders, promised
+from cachedoctor.locators import BOOKS, FolderListing, ModelFolders, entry_id
+from cachedoctor.locators._contents import (
+    BUNDLES,
+    Books,
+    books,
+    contents,
+    folders,
+    lost_folders,
+    promised,
+)
 from cachedoctor.vocabulary import Artifact, Entry, Root, State
 
 if TYPE_CHECKING:
@@ -32,10 +40,14 @@ if TYPE_CHECKING:
     from cachedoctor.locators import Leftover, Metadata
 
 
-class LocalDir:
+class LocalDir(ModelFolders):
     """A folder of model folders; one that is a model itself counts as such."""
 
     name = "local-dir"
+    title = "downloaded to a folder"
+    keeps_notes = True
+    compares_times = True
+    mixes_variants = True
 
     def roots(self, host: Host) -> Iterator[str]:
         """Name lightning-whisper-mlx's folder, which lies in whatever folder it was run from."""
@@ -47,23 +59,33 @@ class LocalDir:
         partials: dict[str, tuple[Leftover, ...]] = {}
         metadata: dict[str, dict[str, Metadata]] = {}
         locks: dict[str, tuple[str, ...]] = {}
-        names = [entry.name for entry in folders(path)]
-        if os.path.isdir(os.path.join(path, BOOKS)) or os.path.isfile(f"{path}/config.json"):
+        closed: dict[str, tuple[tuple[str, str], ...]] = {}
+        lost = {os.path.basename(a.path): a for a in lost_folders(path)}
+        names = [*(entry.name for entry in folders(path)), *lost]
+        whole = os.path.isdir(os.path.join(path, BOOKS)) or os.path.isfile(f"{path}/config.json")
+        if whole or (wanted and title_of(path) in wanted):
             names = [""]
         for name in names:
             folder = os.path.join(path, name) if name else path
-            title = name or os.path.basename(path)
+            title = name or title_of(path)
             if wanted is not None and title not in wanted:
                 continue
             key = entry_id(self.name, path, title)
             artifacts, left = contents(folder, path)
+            artifacts = (lost[name],) if name in lost else artifacts
             own, above = books(folder), _above(path, name)
             written = {**above.metadata, **own.metadata}
             entries.append(Entry(key, self.name, path, folder, title, promised(artifacts, written)))
             partials[key] = (*left, *own.partials, *above.partials)
             locks[key] = (*own.locks, *above.locks)
+            closed[key] = (*own.closed, *above.closed)
             metadata[key] = written
-        return Root(self.name, path, tuple(entries), FolderListing(partials, metadata, locks))
+        listing = FolderListing(partials, metadata, locks, closed)
+        return Root(self.name, path, tuple(entries), listing)
+
+    def place(self, root: str, name: str) -> str:
+        """Return where `name` would lie below `root`."""
+        return os.path.join(root, name)
 
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return the artifact of a file that a folder lacks."""
@@ -72,6 +94,11 @@ class LocalDir:
 
 
 LOCATOR = LocalDir()
+
+
+def title_of(folder: str) -> str:
+    """Return what a folder that is a model itself is called."""
+    return os.path.basename(folder)
 
 
 def _above(root: str, name: str) -> Books:

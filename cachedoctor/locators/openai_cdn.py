@@ -16,8 +16,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor import untrusted
-from cachedoctor.locators import entry_id, look
+from cachedoctor import quietly, untrusted
+from cachedoctor.locators import Locator, entry_id, evicted, is_litter, look
 from cachedoctor.vocabulary import Artifact, Entry, Root, State
 
 if TYPE_CHECKING:
@@ -56,17 +56,20 @@ def _ends_whole(artifact: Artifact) -> bool:
     if artifact.state is not State.PRESENT or artifact.size_bytes < _END_BYTES:
         return False
     try:
-        with untrusted.open_regular(artifact.file) as file:
+        with untrusted.open_regular(artifact.file, follow=True) as file:
             file.seek(-_END_BYTES, os.SEEK_END)
             return file.read(4) == b"PK\x05\x06"
     except OSError:
         return False
 
 
-class OpenAICdn:
+class OpenAICdn(Locator[None]):
     """A flat folder of `<name>.pt`."""
 
     name = "openai-cdn"
+    title = "OpenAI files"
+    single_file = True
+    written_in_place = True
 
     def roots(self, host: Host) -> Iterator[str]:
         """Name the two default folders and the project's."""
@@ -78,9 +81,15 @@ class OpenAICdn:
     def read(self, path: str, host: Host, wanted: frozenset[str] | None) -> Root:
         """List the `.pt` files, or only the files `wanted`."""
         entries = []
-        for name in sorted(os.listdir(path)):
-            if name.endswith(".pt") and (wanted is None or name in wanted):
+        for listed in quietly.names(path):
+            away = evicted(listed)
+            name = away or listed
+            if is_litter(name) or not name.endswith(".pt"):
+                continue
+            if wanted is None or name in wanted:
                 found = look(os.path.join(path, name), path)
+                if away:
+                    found = found._replace(state=State.EVICTED)
                 artifact = Artifact(
                     name,
                     os.path.join(path, name),
@@ -89,6 +98,7 @@ class OpenAICdn:
                     found.stamp,
                     found.stamp.size_bytes if found.stamp else 0,
                     detail=found.detail,
+                    outside=found.outside,
                 )
                 entries.append(
                     Entry(
@@ -101,6 +111,10 @@ class OpenAICdn:
                     )
                 )
         return Root(self.name, path, tuple(entries))
+
+    def place(self, root: str, name: str) -> str:
+        """Return where `name` would lie below `root`."""
+        return os.path.join(root, name)
 
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return the artifact of a file that is not there."""

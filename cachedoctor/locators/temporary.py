@@ -11,10 +11,12 @@ huggingface/swift-transformers 0.1.17 `Downloader.swift`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor.locators import LeavingsListing, Leftover, stamp_of
+from cachedoctor import quietly
+from cachedoctor.locators import Leaving, Leavings, LeavingsListing, Leftover, stamp_of
 from cachedoctor.vocabulary import Artifact, Root, State
 
 if TYPE_CHECKING:
@@ -24,10 +26,11 @@ if TYPE_CHECKING:
     from cachedoctor.vocabulary import Entry
 
 
-class Temporary:
+class Temporary(Leavings):
     """Loose files of unknown origin, no models."""
 
     name = "temporary"
+    leaves = Leaving.DOWNLOADS
 
     def roots(self, host: Host) -> Iterator[str]:
         """Name the temporary folder; of a home that was named, only with `--env TMPDIR=…`."""
@@ -37,17 +40,17 @@ class Temporary:
     def read(self, path: str, host: Host, wanted: frozenset[str] | None) -> Root:
         """List the downloads."""
         found = []
-        with os.scandir(path) as listing:
-            for entry in sorted(listing, key=lambda item: item.name):
-                if entry.name.startswith("CFNetworkDownload_") and entry.name.endswith(".tmp"):
-                    try:
-                        status = entry.stat(follow_symlinks=False)
-                    except OSError:  # gone since it was listed
-                        continue
-                    if entry.is_file(follow_symlinks=False):
-                        stamp = stamp_of(status)
+        for entry in quietly.listed(path):
+            if entry.name.startswith("CFNetworkDownload_") and entry.name.endswith(".tmp"):
+                with contextlib.suppress(OSError):  # gone since it was listed
+                    stamp = stamp_of(entry.stat())
+                    if entry.file:
                         found.append(Leftover(entry.path, stamp, bytes=stamp.size_bytes))
         return Root(self.name, path, (), LeavingsListing(tuple(found)))
+
+    def place(self, root: str, name: str) -> str:
+        """Return where `name` would lie below `root`."""
+        return os.path.join(root, name)
 
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return an artifact that is not there: nothing is expected here."""

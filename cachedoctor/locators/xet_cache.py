@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor.locators import LeavingsListing, Leftover, stamp_of
+from cachedoctor.locators import Leaving, Leavings, LeavingsListing, Leftover, stamp_of
 from cachedoctor.locators._contents import folders, weight
 from cachedoctor.vocabulary import Artifact, Root, State
 
@@ -32,10 +32,11 @@ if TYPE_CHECKING:
 _KINDS = ("chunk_cache", "shard_cache", "staging")
 
 
-class XetCache:
+class XetCache(Leavings):
     """Pieces of files, no models."""
 
     name = "xet-cache"
+    leaves = Leaving.PIECES
 
     def roots(self, host: Host) -> Iterator[str]:
         """Name the folder that hf_xet uses."""
@@ -52,6 +53,10 @@ class XetCache:
                     stamp = stamp_of(os.stat(cache))
                     found.append(Leftover(cache, stamp, bytes=weight(cache)))
         return Root(self.name, path, (), LeavingsListing(tuple(found)))
+
+    def place(self, root: str, name: str) -> str:
+        """Return where `name` would lie below `root`."""
+        return os.path.join(root, name)
 
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return an artifact that is not there: nothing is expected here."""

@@ -11,36 +11,46 @@ import os
 import shlex
 from typing import TYPE_CHECKING
 
+from cachedoctor import locators
 from cachedoctor.findings import Repair, Safety, SetAside
+from cachedoctor.locators import inside
 from cachedoctor.repairs import folder, hub, single
 from cachedoctor.repairs._build import built
+from cachedoctor.repairs._elsewhere import from_copies as from_copies
 
 if TYPE_CHECKING:
     from cachedoctor.findings import Finding
-    from cachedoctor.vocabulary import Artifact, Entry, Survey
+    from cachedoctor.vocabulary import Survey
 
 _LONG_NAME = 48
 
 
-def restore(finding: Finding, survey: Survey) -> Repair | None:
-    """Return how the file or bundle of `finding` is made right, or `None` if nothing is known."""
-    at = survey.at(finding.path) or _bundle_around(finding.path, survey)
+def restore(finding: Finding, survey: Survey, *, resume: bool = False) -> Repair | None:
+    """Return how the file or bundle of `finding` is made right, or `None` if nothing is known.
+
+    With `resume`, what is there is the beginning of the file.
+    """
+    at = [(each.entry, each.artifact) for each in finding.subjects if each.entry and each.artifact]
     if not at:
         return None
-    at = tuple(sorted(at, key=lambda pair: not pair[0].claims))
+    at.sort(key=lambda pair: not pair[0].claims)
     entry, artifact = at[0]
-    if entry.locator == "hub-cache":
+    layout = locators.of(entry)
+    if layout.has_revisions:
         return hub.restore_blob(finding, survey, at)
-    if entry.locator in single.LOCATORS and artifact.name == entry.name:
-        return single.restore_file(finding, survey, entry, artifact)
+    if layout.single_file and artifact.name == entry.name:
+        return single.restore_file(finding, survey, entry, artifact, begun=resume)
     return folder.restore_in_folder(survey, entry, artifact)
 
 
-def set_aside(finding: Finding, survey: Survey) -> Repair | None:
+def set_aside(finding: Finding) -> Repair | None:
     """Move what a finding names into the run folder."""
-    root = _root_of(finding.path, survey)
-    if root is None:
+    subject = finding.subjects[0]
+    root = subject.entry.root if subject.entry else subject.root.path if subject.root else ""
+    if not root or not inside(finding.path, root):  # what lies beside a place is not ours to move
         return None
+    if finding.path == root:  # a place that is one model
+        root = os.path.dirname(root)
     name = os.path.basename(finding.path)
     if len(name) > _LONG_NAME:  # a digest and what was added to it
         name = f"{name[:12]}…{name[-_LONG_NAME // 2 :]}"
@@ -51,25 +61,5 @@ def set_aside(finding: Finding, survey: Survey) -> Repair | None:
 
 def manual(kind: str, *command: str) -> Repair:
     """Return a repair that only a person can do, with the exact command."""
-    words = [word if word in (">", "%s") else shlex.quote(word) for word in command]
+    words = [word if word in (">", "%s", "&&") else shlex.quote(word) for word in command]
     return Repair(kind, Safety.MANUAL, " ".join(words))
-
-
-def _bundle_around(path: str, survey: Survey) -> tuple[tuple[Entry, Artifact], ...]:
-    return tuple(
-        (entry, artifact)
-        for entry in survey.entries
-        for artifact in entry.artifacts
-        if artifact.bundle and path.startswith(artifact.file + "/")
-    )
-
-
-def _root_of(path: str, survey: Survey) -> str | None:
-    """Return the root in which `path` lies; of one that is a root itself, the folder above."""
-    roots = sorted((root.path for root in survey.roots), key=len, reverse=True)
-    for root in roots:
-        if path == root:
-            return os.path.dirname(root)
-        if path.startswith(root.rstrip("/") + "/"):
-            return root
-    return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor import disk
+from cachedoctor import disk, formats
 from cachedoctor.findings import (
     CdnFetch,
     Guard,
@@ -25,13 +25,13 @@ from cachedoctor.findings import (
 from cachedoctor.vocabulary import State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from cachedoctor.findings import Source, Step
     from cachedoctor.vocabulary import Artifact
 
 
-def copies(artifacts: Sequence[Artifact], target: str, size: int | None = None) -> list[Source]:
+def copies(artifacts: Iterable[Artifact], target: str, size: int | None = None) -> list[Source]:
     """List other files that are said to have the same content; staging proves them."""
     found: dict[str, Source] = {}
     for artifact in artifacts:
@@ -44,7 +44,7 @@ def copies(artifacts: Sequence[Artifact], target: str, size: int | None = None) 
 
 
 def need_of(name: str, sources: tuple[Source, ...], format_: str | None) -> Need:
-    return Need(name, sources, (Proof("", None, None, format_),), folder=format_ == "coreml")
+    return Need(name, sources, (Proof("", None, None, format_),), folder=formats.is_bundle(format_))
 
 
 def built(

@@ -6,12 +6,23 @@ import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from cachedoctor import formats, locators
 from cachedoctor.errors import FormatError
 from cachedoctor.findings import HubFetch, LocalCopy, Need, Proof, Put, Rename, Text
-from cachedoctor.formats import find_bundle
-from cachedoctor.locators import BOOKS, FolderListing
-from cachedoctor.repairs._build import built, folders, need_of, out_of_the_way, sentence
+from cachedoctor.locators import BOOKS, ModelFolders
+from cachedoctor.locators.hub_cache import HubCache
+from cachedoctor.repairs._build import (
+    built,
+    copies,
+    folders,
+    need_of,
+    out_of_the_way,
+    sentence,
+)
+from cachedoctor.repairs._nearby import nearby, pointed_at
 from cachedoctor.vocabulary import State
+
+_LONGEST_S = 3600  # from the plan until the file is in its place: a note must not be older
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,21 +37,29 @@ def restore_in_folder(survey: Survey, entry: Entry, artifact: Artifact) -> Repai
         (a for a in entry.artifacts if a.bundle and artifact.name.startswith(a.name + "/")),
         artifact,
     )
+    size, digest = owner.expected_bytes, owner.digest
+    if digest is None and not owner.bundle:
+        size, digest = pointed_at(owner) or (size, None)
+    near = [] if owner.bundle else [*nearby(owner, survey, size, digest)]
     if not entry.claims:
-        return None
+        return _copied(entry, owner, near) if near else None
     claim = entry.claims[0]
-    sources: list[Source] = []
+    sources: list[Source] = [*near]
+    if digest and not owner.bundle:
+        sources += copies(survey.holding(digest.hex), owner.file, size)
     finished = _with_partials(survey, entry, owner)
     if finished is not None:
         sources.append(finished)
     for (files, known), why in _siblings(survey, entry, claim, owner):
         sources.append(LocalCopy(files, why, known))
-    whole = owner.bundle or owner.format == "coreml"  # a file may be where the bundle belongs
+    whole = owner.bundle or formats.is_bundle(
+        owner.format
+    )  # a file may be where the bundle belongs
     remote = claim.prefix + owner.name + ("/" if whole else "")
     tokenizer = claim.tokenizer and owner.name in _tokenizer_names(claim)
     repository = claim.tokenizer if tokenizer else claim.repository
     if repository and not (
-        whole and entry.locator == "ggml-folder"
+        whole and locators.of(entry).packs_bundles
     ):  # encoders are published packed
         remote = owner.name if tokenizer else remote
         revision = "main" if tokenizer else _commit_of(survey, entry)
@@ -48,18 +67,45 @@ def restore_in_folder(survey: Survey, entry: Entry, artifact: Artifact) -> Repai
     if not sources:
         return None
     need = need_of(owner.name, tuple(sources), "coreml" if whole else owner.format)
+    noted, steps = _noted_anew(survey, entry, owner)
     return built(
         "restore-bundle" if whole else "restore-file",
         sentence(sources[0], owner.name),
         entry.root,
-        (need,),
+        (need, *noted),
         (
             *folders(os.path.dirname(owner.path)),
             *out_of_the_way(owner.path),
             Put(owner.name, owner.path),
+            *steps,
         ),
         owner.size_bytes,
     )
+
+
+def _noted_anew(survey: Survey, entry: Entry, owner: Artifact) -> tuple[list[Need], list[Step]]:
+    """Return what gives a file's note a new time, where its client compares the two.
+
+    Otherwise the file that was put in place would be newer than its note, and fetched again.
+    """
+    listing = locators.listed(ModelFolders, survey.root_of(entry))
+    if not locators.of(entry).compares_times or listing is None:
+        return [], []
+    note = listing.metadata.get(entry.id, {}).get(owner.name)
+    if note is None or note.error:
+        return [], []
+    text = f"{note.commit}\n{note.etag}\n{time.time() + _LONGEST_S}\n"
+    name = f"notes/{owner.name}.metadata"
+    need = Need(name, (Text(text),), (Proof("", len(text), None),))
+    return [need], [*out_of_the_way(note.path), Put(name, note.path)]
+
+
+def _copied(entry: Entry, owner: Artifact, near: Sequence[Source]) -> Repair:
+    """Put a copy in the place of a file of which nobody knows an origin."""
+    need = need_of(owner.name, tuple(near), owner.format)
+    steps = (*out_of_the_way(owner.path), Put(owner.name, owner.path))
+    words = sentence(near[0], owner.name)
+    return built("restore-file", words, entry.root, (need,), steps, owner.size_bytes)
 
 
 class Remote(NamedTuple):
@@ -88,7 +134,7 @@ def whole_folder(
     for requirement in claim.needs.requirements:
         name, format_ = requirement.names[0], requirement.formats[0]
         repository, remote, place, above = claim.repository, model, path, base
-        wanted = claim.prefix + name + ("/" if format_ == "coreml" else "")
+        wanted = claim.prefix + name + ("/" if formats.is_bundle(format_) else "")
         if requirement.tokenizer and claim.tokenizer_folders and tokenizer:
             place = above = claim.tokenizer_folders[0]
             repository, remote, wanted = claim.tokenizer, tokenizer, name
@@ -120,9 +166,9 @@ def _note(base: str, file: str, commit: str, proof: Proof) -> tuple[Need, list[S
     return need, [*folders(os.path.dirname(path)), *out_of_the_way(path), Put(name, path)]
 
 
-def rename_folder(finding: Finding, survey: Survey) -> Repair | None:
+def rename_folder(finding: Finding) -> Repair | None:
     """Rename a folder to the name that is looked for; `None` where that is taken."""
-    entry = next(entry for entry in survey.entries if entry.id in finding.entries)
+    entry = finding.made_from[0]
     claim = next(claim for claim in entry.claims if claim.needs.folder not in ("", entry.name))
     target = os.path.join(entry.root, claim.needs.folder)
     if os.path.lexists(target):
@@ -145,11 +191,10 @@ def _siblings(
     """Find the same bundle or file in the engine's other folder, then in the hub cache."""
     tokenizer = claim.tokenizer and owner.name in _tokenizer_names(claim)
     repository, above = (claim.tokenizer, "") if tokenizer else (claim.repository, claim.prefix)
-    for other in survey.entries:
-        same = any(c.engine == claim.engine and c.model == claim.model for c in other.claims)
-        hub = other.locator == "hub-cache" and other.name == repository
-        if other.id == entry.id or not (same or hub):
+    for other in survey.answering((claim.engine, claim.model), (HubCache.name, repository)):
+        if other.id == entry.id:
             continue
+        hub = locators.of(other).has_revisions and other.name == repository
         prefix = (above if hub else "") + owner.name
         mine = [a for a in other.artifacts if a.name == prefix or a.name.startswith(prefix + "/")]
         files = [a for a in mine if not a.bundle]
@@ -174,10 +219,9 @@ def _with_partials(survey: Survey, entry: Entry, owner: Artifact) -> LocalCopy |
         if a.name.startswith(inside) and a.state is State.PRESENT
     }
     proofs = []
-    for root in survey.roots:
-        if root.path != entry.root or not isinstance(root.listing, FolderListing):
-            continue
-        for partial in root.listing.partials.get(entry.id, ()):
+    listing = locators.listed(ModelFolders, survey.root_of(entry))
+    if listing is not None:
+        for partial in listing.partials.get(entry.id, ()):
             mine = partial.name == owner.name or partial.name.startswith(inside)
             if mine and partial.digest and partial.bytes:
                 found[partial.name] = partial.path
@@ -188,18 +232,14 @@ def _with_partials(survey: Survey, entry: Entry, owner: Artifact) -> LocalCopy |
 
 def _commit_of(survey: Survey, entry: Entry) -> str:
     """Return the commit that all notes of an entry name, or `main` where they name none or two."""
-    for root in survey.roots:
-        if root.path == entry.root and isinstance(root.listing, FolderListing):
-            notes = root.listing.metadata.get(entry.id, {}).values()
-            commits = {note.commit for note in notes if not note.error}
-            if len(commits) == 1:
-                return commits.pop()
-    return "main"
+    root = survey.root_of(entry)
+    known = locators.of(root).commit(entry, root.listing) if root.listing is not None else ""
+    return known or "main"
 
 
 def _is_whole(path: str) -> bool:
     try:
-        find_bundle("coreml").inspect(path)
+        formats.find_bundle("coreml").inspect(path)
     except (FormatError, OSError):
         return False
     return True

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
+from cachedoctor import digest as measure
 from cachedoctor import untrusted
 from cachedoctor.errors import RepairError
 from cachedoctor.findings import (
@@ -19,21 +21,25 @@ from cachedoctor.findings import (
     SetAside,
     Text,
 )
-from cachedoctor.locators.hub_cache import COMMIT, HubListing
+from cachedoctor.locators import inside, listed
+from cachedoctor.locators.hub_cache import COMMIT, HubCache, repository_folder
 from cachedoctor.repairs._build import built, copies, folders, out_of_the_way, sentence
-from cachedoctor.vocabulary import State
+from cachedoctor.repairs._nearby import nearby
+from cachedoctor.vocabulary import SILENT, State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from cachedoctor.findings import Finding, Source, Step
     from cachedoctor.locators._repository import Repository
-    from cachedoctor.vocabulary import Artifact, Claim, Entry, Survey
+    from cachedoctor.vocabulary import Artifact, Claim, Digest, Entry, Survey
+
+_READ_BYTES = 8 << 20  # of a blob that may be what a table names by another digest
 
 
 def rewrite_ref(finding: Finding, survey: Survey) -> Repair | None:
     """Write the commit that a ref means, or the one complete snapshot's, or fetch the model."""
-    entries = [entry for entry in survey.entries if entry.id in finding.entries]
+    entries = finding.made_from
     named = [entry for entry in entries if COMMIT.fullmatch(entry.revision or "")]
     complete = [entry.revision for entry in named if entry.revision and _complete(entry)]
     text = _text_of(finding.path).strip()
@@ -49,31 +55,67 @@ def rewrite_ref(finding: Finding, survey: Survey) -> Repair | None:
             f"write {complete[0][:12]} into `refs/{_ref_name(finding.path)}`",
             entries[0].root,
             (need,),
-            (SetAside(finding.path), Put("ref", finding.path)),
+            (
+                *folders(os.path.dirname(finding.path)),
+                *out_of_the_way(finding.path),
+                Put("ref", finding.path),
+            ),
         )
-    if not complete:
-        again = _relink_snapshot(text, entries, survey)
+    if not complete and entries:
+        again = _relink_snapshot(text, entries, survey) if COMMIT.fullmatch(text) else None
         if again is not None:
             return again
-        fetched = fetch_entry(finding, survey)
+        fetched = fetch_entry(finding)
         if fetched is not None:
             return fetched
     return None
 
 
+def relink_text(finding: Finding, survey: Survey) -> Repair | None:
+    """Make a link of a file that says where one led, if what it names is here.
+
+    A blob of the same repository counts wherever the text leads; anything else must lie inside the
+    root.
+    """
+    entry, artifact, *_ = finding.subjects[0]
+    if entry is None or artifact is None:
+        return None
+    target = os.path.normpath(os.path.join(os.path.dirname(artifact.path), artifact.detail))
+    if artifact.digest and entry.revision:
+        blob = _repository(entry, survey).blobs.get(artifact.digest.hex)
+        if blob and blob.state is State.PRESENT:
+            target = os.path.join(repository_folder(entry), "blobs", artifact.digest.hex)
+    real = os.path.realpath(target)
+    if not inside(real, entry.root) or not os.path.exists(real) or target == artifact.path:
+        return None
+    steps = (SetAside(artifact.path), Link(artifact.path, _to_blob(artifact.path, target)))
+    words = f"make a link of `{artifact.name or entry.name}` again"
+    return built("relink", words, entry.root, (), steps)
+
+
+def relink_entry(finding: Finding, survey: Survey) -> Repair | None:
+    """Link an empty snapshot to the blobs that lie in its repository, where they are all there."""
+    for entry in finding.made_from:
+        if entry.revision:
+            return _relink_snapshot(entry.revision, [entry], survey)
+    return None
+
+
 def _relink_snapshot(commit: str, entries: Sequence[Entry], survey: Survey) -> Repair | None:
-    """Make a snapshot again from its manifest, where the blobs that are needed are there."""
+    """Make a snapshot again, where the blobs that are needed are there.
+
+    Their names come from the revision's manifest, from what a lock file demands, or from the table
+    of the engine, where that is about this revision.
+    """
     repository = _repository(entries[0], survey)
-    tree = repository.promises(commit)
     claims = entries[0].claims
     needs = [n.names for c in claims for n in c.needs.requirements if not n.optional]
-    here = {
-        name: repository.blobs[digest.hex].file
-        for name, (size, digest) in tree.items()
-        if (blob := repository.blobs.get(digest.hex))
-        and blob.stamp
-        and blob.stamp.size_bytes == size
-    }
+    tree = repository.promises(commit)
+    here: dict[str, str] = {}
+    for name, (size, digest) in (*_told(entries, commit), *tree.items()):
+        blob = _blob_with(repository, size, digest)
+        if blob:
+            here[name] = blob
     whole = (
         all(any(name in here for name in names) for names in needs)
         if claims
@@ -85,10 +127,39 @@ def _relink_snapshot(commit: str, entries: Sequence[Entry], survey: Survey) -> R
     steps: list[Step] = list(folders(snapshot))
     for name in sorted(here):
         link = os.path.join(snapshot, name)
-        blob_path = os.path.join(repository.path, "blobs", tree[name][1].hex)
+        blob_path = os.path.join(repository.path, "blobs", here[name])
         steps += [*folders(os.path.dirname(link)), Link(link, _to_blob(link, blob_path))]
     words = f"link {len(here)} files of {commit[:12]} to their blobs again"
     return built("relink", words, entries[0].root, (), tuple(dict.fromkeys(steps)))
+
+
+def _told(entries: Sequence[Entry], commit: str) -> Iterator[tuple[str, tuple[int, Digest]]]:
+    """Go through what else than a manifest says of a revision's files."""
+    for entry in entries:
+        for claim in entry.claims:
+            if claim.revision == commit:
+                yield from claim.published.items()
+        if entry.revision == commit:
+            for artifact in entry.notable:
+                if artifact.digest and artifact.expected_bytes is not None:
+                    yield artifact.name, (artifact.expected_bytes, artifact.digest)
+
+
+def _blob_with(repository: Repository, size: int, digest: Digest) -> str:
+    """Return the blob that holds a content, by its name or, of a short one, by reading it."""
+    blob = repository.blobs.get(digest.hex)
+    if blob is not None:
+        right = blob.stamp is not None and blob.stamp.size_bytes == size
+        return digest.hex if right and blob.state is State.PRESENT else ""
+    for name, found in repository.blobs.items():
+        short = found.stamp is not None and found.stamp.size_bytes == size <= _READ_BYTES
+        if short and found.state is State.PRESENT:
+            wanted = frozenset((digest.algorithm,))
+            with contextlib.suppress(OSError):
+                measured = measure.of_file(found.file, wanted, SILENT)
+                if measured[digest.algorithm] == digest.hex:
+                    return name
+    return ""
 
 
 def write_main(entry: Entry) -> Repair:
@@ -102,10 +173,10 @@ def write_main(entry: Entry) -> Repair:
     )
 
 
-def fetch_entry(finding: Finding, survey: Survey) -> Repair | None:
+def fetch_entry(finding: Finding) -> Repair | None:
     """Return a fetch of the model that the finding's entry is meant to be."""
-    for entry in survey.entries:
-        if entry.id in finding.entries and entry.claims:
+    for entry in finding.made_from:
+        if entry.claims:
             claim = entry.claims[0]
             size = sum(size for size, _ in claim.published.values())
             return fetch_claim(claim, entry.root, size)
@@ -137,12 +208,11 @@ def detach(entry: Entry, blobs: Sequence[str], size: int) -> Repair:
     return built("set-revision-aside", words, entry.root, (), steps, size)
 
 
-def relink_relative(finding: Finding, survey: Survey) -> Repair | None:
+def relink_relative(finding: Finding) -> Repair | None:
     """Make an absolute link of a snapshot lead to the same file by a relative path."""
-    at = [(e, a) for e in survey.entries for a in e.artifacts if a.path == finding.path]
-    if not at:
+    entry, artifact, *_ = finding.subjects[0]
+    if entry is None or artifact is None:
         return None
-    entry, artifact = at[0]
     link = artifact.path
     steps = (SetAside(link), Link(link, _to_blob(link, artifact.file)))
     return built("relink", f"make the link `{artifact.name}` relative", entry.root, (), steps)
@@ -198,18 +268,21 @@ def restore_blob(
     """Make one blob right, or link a snapshot to a blob that is there."""
     entry, artifact = at[0]
     if _may_be_called_otherwise(entry, artifact):
-        return fetch_entry(finding, survey)  # the hub knows which of the names it has
+        return fetch_entry(finding)  # the hub knows which of the names it has
     repository = _repository(entry, survey)
     digest = artifact.digest
     target = artifact.file
     links = [a.path for _, a in at if a.path != a.file and a.state is State.MISSING]
-    if digest and artifact.state is State.DANGLING and target == artifact.path:
+    away = artifact.state in (State.DANGLING, State.TEXT) or artifact.outside
+    if digest and away and target == artifact.path:
         target = os.path.join(repository.path, "blobs", digest.hex)  # the link leads elsewhere
         links = [artifact.path]
     steps: list[Step] = []
     blob = repository.blobs.get(digest.hex) if digest else None
-    lost = artifact.state is State.MISSING or links
-    if lost and blob and blob.state is State.PRESENT:
+    lost = artifact.state in (State.MISSING, State.DANGLING) or links
+    if digest and lost and blob and blob.state is State.PRESENT:
+        target = os.path.join(repository.path, "blobs", digest.hex)
+        links = [a.path for _, a in at if a.path != target]
         words = f"link `{artifact.name}` to its blob again"
         return built("relink", words, entry.root, (), tuple(_links(links, target)))
     size = artifact.expected_bytes
@@ -219,8 +292,8 @@ def restore_blob(
         for p in partials
         if size is None or p.stamp.size_bytes == size
     ]
-    others = survey.digests.get(digest.hex, ()) if digest else ()
-    sources += copies(others, target, size)
+    others = survey.holding(digest.hex) if digest else ()
+    sources += [*copies(others, target, size), *nearby(artifact, survey, size, digest)]
     if repository.kind == "model" and entry.revision:
         sources.append(HubFetch(entry.name, entry.revision, artifact.name, size or 0))
     if not sources:
@@ -268,17 +341,16 @@ def _to_blob(link: str, blob: str) -> str:
 
 def _complete(entry: Entry) -> bool:
     """Say whether a snapshot has all that an engine needs, or all that its manifest lists."""
-    there = all(a.state is State.PRESENT for a in entry.artifacts)
-    names = {artifact.name for artifact in entry.artifacts}
-    listed = bool(entry.claims) or not entry.promises or set(entry.promises) <= names
+    there = all(artifact.state is State.PRESENT for artifact in entry.notable)
+    listed = bool(entry.claims) or entry.present.issuperset(entry.promises)
     return bool(entry.artifacts) and there and listed
 
 
 def _repository(entry: Entry, survey: Survey) -> Repository:
-    for root in survey.roots:
-        if root.path == entry.root and isinstance(root.listing, HubListing):
-            return root.listing.of(entry)
-    raise LookupError(entry.id)
+    listing = listed(HubCache, survey.root_of(entry))
+    if listing is None:
+        raise LookupError(entry.id)
+    return listing.of(entry)
 
 
 def _text_of(path: str) -> str:

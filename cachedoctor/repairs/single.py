@@ -7,27 +7,25 @@ from typing import TYPE_CHECKING
 
 from cachedoctor.findings import CdnFetch, HubFetch, Need, Proof, Put
 from cachedoctor.repairs._build import built, copies, folders, out_of_the_way, sentence
+from cachedoctor.repairs._nearby import nearby
+from cachedoctor.vocabulary import Artifact, State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from cachedoctor.findings import Finding, Repair, Source
-    from cachedoctor.vocabulary import Artifact, Claim, Entry, Survey
-
-LOCATORS = ("openai-cdn", "ggml-folder")  # layouts in which a model is one file
+    from cachedoctor.vocabulary import Claim, Entry, Survey
 
 
 def restore_file(
-    finding: Finding, survey: Survey, entry: Entry, artifact: Artifact
+    finding: Finding, survey: Survey, entry: Entry, artifact: Artifact, *, begun: bool
 ) -> Repair | None:
     """Make a model right that is one file, of the hub or of OpenAI's."""
     size, digest = artifact.expected_bytes, artifact.digest
     if not entry.claims or (digest is None and size is None):
         return None
     claim = entry.claims[0]
-    known = survey.digests.get(digest.hex, ()) if digest else ()
-    sources = copies(known, artifact.file, size)
-    begun = finding.code == "CD201" and artifact.size_bytes < (size or 0)
+    known = survey.holding(digest.hex) if digest else ()
+    sources = [*copies(known, artifact.file, size), *nearby(artifact, survey, size, digest)]
+    begun = begun and artifact.size_bytes < (size or 0)
     resume = artifact.file if begun and not claim.repository else ""
     sources.append(_download(claim, artifact.name, size or 0, resume))
     need = Need("file", tuple(sources), (Proof("", size, artifact.digest, artifact.format),))
@@ -44,11 +42,14 @@ def restore_file(
     return made
 
 
-def whole_file(claim: Claim, path: str, root: str, known: Sequence[Artifact]) -> Repair:
+def whole_file(claim: Claim, path: str, root: str, survey: Survey) -> Repair:
     """Return a copy or fetch of a model that is one file."""
     requirement = claim.needs.requirements[0]
-    name = requirement.names[0]
-    sources = [*copies(known, path), _download(claim, name, requirement.bytes or 0)]
+    name, digest = requirement.names[0], requirement.digest
+    known = survey.holding(digest.hex) if digest else ()
+    missing = Artifact(name, path, path, State.MISSING)
+    near = nearby(missing, survey, requirement.bytes, digest)
+    sources = [*copies(known, path), *near, _download(claim, name, requirement.bytes or 0)]
     proof = Proof("", requirement.bytes, requirement.digest, requirement.formats[0])
     need = Need("file", tuple(sources), (proof,))
     steps = (*folders(os.path.dirname(path)), Put("file", path))

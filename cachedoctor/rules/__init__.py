@@ -9,21 +9,28 @@ from __future__ import annotations
 import importlib
 import os
 import struct
+from collections import Counter
 from functools import cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cachedoctor import formats, untrusted
 from cachedoctor.errors import Fault, FormatError
-from cachedoctor.findings import Finding, Severity
+from cachedoctor.findings import Finding, Severity, Subject
+from cachedoctor.locators import Locator
 from cachedoctor.locators.hub_cache import repository_folder
 from cachedoctor.vocabulary import WEIGHTS, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from cachedoctor.findings import Repair
+    from cachedoctor.findings import Circumstance, Repair
     from cachedoctor.host import Host
-    from cachedoctor.vocabulary import Artifact, Entry, Root, Survey
+    from cachedoctor.locators import Layout
+    from cachedoctor.vocabulary import Artifact, Entry, Root, Status, Survey
+
+
+_AWAY = (State.GONE, State.TEXT, State.EVICTED, State.UNREADABLE)
 
 
 class Examination:
@@ -40,6 +47,7 @@ class Examination:
         unfinished: tuple[tuple[str, str], ...] = (),
         beside: tuple[str, ...] = (),
         published: Callable[[], Mapping[str, str]] = dict,
+        codes: frozenset[str] = frozenset(),
     ) -> None:
         """Take `measured` digests by file and algorithm; `deep` also parses whole JSON files.
 
@@ -47,8 +55,10 @@ class Examination:
         `unfinished` names the folder of each fix without an end, and says what it was doing;
         `beside` the folders beside roots in which fixes may have left bytes.
         `published` returns the model's name by digest, of every file that a table knows.
+        `codes` were asked for by name: of these even little is worth a word.
         """
         self.survey = survey
+        self.codes = codes
         self.unfinished = unfinished
         self.beside = beside
         self.host = host
@@ -59,6 +69,7 @@ class Examination:
         self._faults: dict[tuple[str, str | None], FormatError | OSError | None] = {}
         self._by_entry: dict[str, tuple[tuple[Artifact, FormatError], ...]] = {}
         self._revisions: dict[str, Mapping[str, tuple[Entry, ...]]] = {}
+        self._users: dict[str, Mapping[str, int]] = {}
         self.unreadable: dict[str, OSError] = {}
 
     def revisions(self, root: Root) -> Mapping[str, tuple[Entry, ...]]:
@@ -71,6 +82,13 @@ class Examination:
             known = {folder: tuple(entries) for folder, entries in found.items()}
             self._revisions[root.path] = known
         return known
+
+    def users(self, root: Root, folder: str) -> Mapping[str, int]:
+        """Count by physical file the revisions that a repository in `folder` has of it."""
+        if folder not in self._users:
+            mine = self.revisions(root).get(folder, ())
+            self._users[folder] = Counter(chain.from_iterable(entry.sizes for entry in mine))
+        return self._users[folder]
 
     def measured(self, artifact: Artifact) -> str | None:
         """Return the digest that the file really has, where it was read or is remembered."""
@@ -104,10 +122,10 @@ class Examination:
         """Return what the headers of an entry's files are wrong in, and remember it."""
         if entry.id not in self._by_entry:
             found = []
-            escaping = [a.name for a in entry.notable if a.state is State.ESCAPING]
+            away = [artifact.name for artifact in entry.notable if artifact.state in _AWAY]
             for artifact in entry.notable:
-                inside = f"{artifact.name}/"  # a bundle is not opened through a link out of it
-                if any(name.startswith(inside) for name in escaping):
+                inner = f"{artifact.name}/"  # what is said of a part of it says enough
+                if artifact.bundle and any(name.startswith(inner) for name in away):
                     continue
                 if artifact.state is State.PRESENT:
                     fault = self._fault(artifact)
@@ -135,12 +153,12 @@ class Examination:
 
     def _read(self, artifact: Artifact) -> FormatError | None:
         try:
-            if artifact.format == "coreml":
+            if artifact.format and formats.is_bundle(artifact.format):
                 if not artifact.bundle:
                     return FormatError(Fault.HOLLOW, "is a file where a bundle belongs")
                 formats.find_bundle(artifact.format).inspect(artifact.file)
                 return None
-            with untrusted.open_regular(artifact.file) as file:
+            with untrusted.open_regular(artifact.file, follow=True) as file:
                 if os.fstat(file.fileno()).st_size != artifact.size_bytes:
                     raise untrusted.changed(artifact.file)
                 if artifact.format is None:
@@ -152,11 +170,10 @@ class Examination:
                 reader = formats.find(artifact.format)
                 reader.read(file, artifact.size_bytes)
                 whole = artifact.size_bytes == artifact.expected_bytes and not self.deep
-                if artifact.format == "json_text" and not whole:
-                    from cachedoctor.formats import json_text
-
+                parse = None if whole else formats.parser(artifact.format)
+                if parse is not None:
                     file.seek(0)
-                    json_text.parse(file, artifact.size_bytes)
+                    parse(file, artifact.size_bytes)
         except FormatError as error:
             return error
         except (ArithmeticError, LookupError, MemoryError, ValueError, struct.error) as error:
@@ -185,15 +202,47 @@ def _worth_a_sniff(artifact: Artifact) -> bool:
 
 
 class Rule:
-    """One thing that can be wrong."""
+    """One thing that can be wrong, and what that means for everybody else: its policy."""
 
     code: ClassVar[str]
     slug: ClassVar[str]
     severity: ClassVar[Severity] = Severity.ERROR
+    status: ClassVar[Status | None]  # that an error leaves its entry in; an error rule must say it
+    mild_status: ClassVar[Status | None] = None  # the same, of a finding that is no error
+    rank: ClassVar[int | None] = None  # of the findings about one file only the lowest is kept
+    silent_under: ClassVar[tuple[Circumstance, ...]] = ()
+    shows: ClassVar[Circumstance | None] = None
+    waste: ClassVar[bool] = False  # nobody would miss it: `fix --waste` takes its notes
+    cure_order: ClassVar[int] = 0  # what is higher is cured later
+    deep: ClassVar[bool] = False  # found only where every byte was read
+    warns: ClassVar[bool] = False  # said by `preflight` although the model is ready
+    said: ClassVar[bool] = False  # its notes are listed like errors
+    blocks: ClassVar[bool] = False  # of the machine: no file can help
+    unseen: ClassVar[bool] = False  # what it names may be there: nothing is fetched for it
+    word: ClassVar[str] = "broken"  # what `preflight` calls a model for it
+    manual: ClassVar[tuple[str, ...]] = ()  # for a cure by a person its kind, then the command
+
+    def __init_subclass__(cls) -> None:
+        """Refuse an error without a word on what it leaves."""
+        super().__init_subclass__()
+        if "code" in vars(cls) and not hasattr(cls, "status"):
+            if cls.severity is Severity.ERROR:
+                raise TypeError(f"{cls.__name__} is an error and leaves no `status`")
+            cls.status = None
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Return the repair that cures `finding`, or `None`."""
-        return None
+        """Return the repair that cures `finding`, or `None`; here the command to type."""
+        if not self.manual:
+            return None
+        from cachedoctor import repairs
+
+        kind, *words = self.manual
+        many = {"{links}": finding.links or (finding.path,), "{engines}": finding.engines}
+        command = [each for word in words for each in many.get(word, (word,))]
+        words = [word.replace("{path}", finding.path) for word in command]
+        if words[0] != "cachedoctor":
+            return repairs.manual(kind, *words)
+        return repairs.manual(kind)._replace(describe=seen.host.command(*words[1:]))
 
     @classmethod
     def title(cls) -> str:
@@ -211,11 +260,19 @@ class Rule:
             "engines": artifact.required_by or entry.engines,
             "links": (artifact.path,) if artifact.path != artifact.file else (),
             "evidence": artifact.evidence.value if artifact.evidence else None,
+            "subjects": (Subject(entry, artifact),),
         }
         return self.about(artifact.file, (entry,), message, **{**values, **more})
 
-    def about(self, path: str, entries: tuple[Entry, ...], message: str, **more: Any) -> Finding:
-        """Return a finding about a path that is no artifact."""
+    def about(
+        self,
+        path: str,
+        entries: tuple[Entry, ...],
+        message: str,
+        root: Root | None = None,
+        **more: Any,
+    ) -> Finding:
+        """Return a finding about a path that is no artifact, of entries or only of a root."""
         engines = tuple(dict.fromkeys(name for entry in entries for name in entry.engines))
         finding = Finding(
             self.code,
@@ -225,19 +282,27 @@ class Rule:
             message,
             tuple(entry.id for entry in entries),
             engines,
-            entries[0].locator if entries else None,
+            entries[0].locator if entries else root.locator if root else None,
+            shows=self.shows,
+            subjects=tuple(Subject(entry) for entry in entries) or (Subject(root=root),),
         )
-        return finding._replace(**more)
+        finding = finding._replace(**more)
+        if "leaves" not in more:
+            error = finding.severity is Severity.ERROR
+            finding = finding._replace(leaves=self.status if error else self.mild_status)
+        return finding
 
 
 class Restores:
     """What rules share that are cured by bringing the right bytes back."""
 
+    resumes: ClassVar[bool] = False  # what is there is the beginning of the file
+
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
         """Restore the file, or the bundle that it is in, from the nearest source."""
         from cachedoctor import repairs
 
-        return repairs.restore(finding, seen.survey)
+        return repairs.restore(finding, seen.survey, resume=self.resumes)
 
 
 class SetsAside:
@@ -247,11 +312,17 @@ class SetsAside:
         """Set it aside."""
         from cachedoctor import repairs
 
-        return repairs.set_aside(finding, seen.survey)
+        return repairs.set_aside(finding)
 
 
 class EntryRule(Rule):
     """A rule that checks one entry, of which an engine or a notable file gives reason to ask."""
+
+    applies_to: ClassVar[type[Layout]] = Locator
+
+    def applies(self, layout: Layout) -> bool:
+        """Return whether the rule is about entries of a layout."""
+        return isinstance(layout, self.applies_to)
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Go through what is wrong with `entry`."""
@@ -287,6 +358,16 @@ def every() -> tuple[Rule, ...]:
         kinds.extend(below)
         found.extend(kind for kind in below if "code" in vars(kind))
     return tuple(kind() for kind in sorted(found, key=lambda kind: kind.code))
+
+
+@cache
+def _by_code() -> dict[str, Rule]:
+    return {rule.code: rule for rule in every()}
+
+
+def find(code: str) -> Rule:
+    """Return the rule of a code; raises `KeyError`."""
+    return _by_code()[code]
 
 
 def _needed(artifact: Artifact, entry: Entry) -> bool:

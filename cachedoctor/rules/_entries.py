@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from cachedoctor import quietly
+from cachedoctor.locators import ModelFolders, is_litter, listed
 from cachedoctor.vocabulary import WEIGHTS, State
 
 if TYPE_CHECKING:
+    from cachedoctor.rules import Examination
     from cachedoctor.vocabulary import Artifact, Claim, Entry, FileSet
 
 _LAYOUTS = (
@@ -32,15 +35,29 @@ def nothing_in(entry: Entry) -> bool:
     return none_else and all(artifact.state is State.MISSING for artifact in notable)
 
 
+def is_folder(entry: Entry) -> bool:
+    """Say whether an entry is a folder of its own, not a file or a revision among others."""
+    return entry.revision is None and not any(a.path == entry.path for a in entry.notable)
+
+
+def any_begun(entry: Entry, seen: Examination) -> bool:
+    """Say whether a part of a download lies in, or is noted for, an entry."""
+    folders = listed(ModelFolders, seen.survey.root_of(entry))
+    return folders is not None and bool(folders.partials.get(entry.id))
+
+
 def outdated(entry: Entry, artifact: Artifact) -> FileSet | None:
     """Return the newest other file set that is whole in `entry`, if `artifact` is beyond it."""
-    there = {a.name for a in entry.artifacts if a.state is State.PRESENT}
-    for claim in entry.claims:
-        for files in claim.others:
-            if artifact.name not in _names(files) and all(
-                there.intersection(need.names) for need in files.requirements
-            ):
-                return files
+    beyond = [
+        files
+        for claim in entry.claims
+        for files in claim.others
+        if artifact.name not in _names(files)
+    ]
+    there = entry.present if beyond else set()
+    for files in beyond:
+        if all(there.intersection(need.names) for need in files.requirements):
+            return files
     return None
 
 
@@ -58,7 +75,7 @@ def other_layout(entry: Entry) -> str:
     weights = [a for a in missing(entry) if a.name.endswith(WEIGHTS)]
     if not weights:
         return ""
-    there = {a.name.rpartition("/")[2] for a in entry.artifacts if a.state is State.PRESENT}
+    there = {name.rpartition("/")[2] for name in entry.present}
     mine = {
         name for claim in entry.claims for need in claim.needs.requirements for name in need.names
     }
@@ -75,8 +92,7 @@ def in_store(artifact: Artifact) -> bool:
 def holds_any(folder: str) -> bool:
     """Say whether a folder holds anything; the client makes one before it downloads."""
     try:
-        with os.scandir(folder) as entries:
-            return any(entries)
+        return not all(map(is_litter, quietly.names(folder)))
     except OSError:
         return False
 

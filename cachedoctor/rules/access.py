@@ -7,12 +7,12 @@ import time
 from typing import TYPE_CHECKING
 
 from cachedoctor import holders
-from cachedoctor.findings import Severity
-from cachedoctor.locators import FolderListing, held
-from cachedoctor.locators.hub_cache import HubListing, holder
+from cachedoctor.findings import Circumstance, Severity
+from cachedoctor.locators import ModelFolders, held, inside, listed, of
+from cachedoctor.locators.hub_cache import HubCache, holder
 from cachedoctor.rules import EntryRule, RootRule
 from cachedoctor.rules._entries import missing, nothing_in
-from cachedoctor.vocabulary import State
+from cachedoctor.vocabulary import State, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from cachedoctor.findings import Finding, Repair
     from cachedoctor.rules import Examination
     from cachedoctor.vocabulary import Entry, Root
-
-_IN_PLACE = ("openai-cdn", "ggml-folder")  # layouts whose clients write the final name
 
 
 class Evicted(EntryRule):
@@ -37,6 +35,9 @@ class Evicted(EntryRule):
 
     code = "CD107"
     slug = "evicted"
+    status = Status.UNKNOWN
+    rank = 30
+    manual = ("download-evicted", "brctl", "download", "{path}")
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report each file whose content is elsewhere."""
@@ -44,58 +45,102 @@ class Evicted(EntryRule):
             if artifact.state is State.EVICTED:
                 yield self.of(artifact, entry, f"`{artifact.name}` is in iCloud, not on this disk")
 
-    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Name the command that brings it back."""
-        from cachedoctor import repairs
-
-        return repairs.manual("download-evicted", "brctl", "download", finding.path)
-
 
 class Unreadable(RootRule):
     """A file or folder cannot be read: no permission, or the disk reports an error.
 
-    This says nothing about the content, so nothing is removed or fetched for it (unreadable is not
-    corrupt). The engine, run as the same user, fails on it too. Downloads that keep the mode of a
-    temporary file (0600) and caches shared between users are the usual reasons.
+    This says nothing about the content, so nothing is removed or fetched for it: unreadable is
+    neither corrupt nor absent. A folder that cannot be entered hides whatever is below it. The
+    engine, run as the same user, fails on it too. Downloads that keep the mode of a temporary file
+    (0600), caches shared between users, and folders that macOS shows to programs with a permission
+    only are the usual reasons. Other apps' containers, which macOS closes, are one note.
 
-    Give yourself the permission that the message names, or look at the disk's health.
+    Give yourself the permission that the message names (on a Mac: Full Disk Access for the
+    terminal, in the system's settings), or look at the disk's health.
     Source: POSIX `open`; argmaxinc/WhisperKit and huggingface_hub keep temporary files' modes.
     """
 
     code = "CD108"
     slug = "unreadable"
+    status = Status.UNKNOWN
+    rank = 20
+    unseen = True
+    warns = True
+    word = "unreadable"
+    manual = ("allow-reading", "chmod", "u+rX", "{path}")
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report what could not be listed or opened."""
-        if root.error:
-            message = f"the place cannot be read: {root.error}"
-            yield self.about(root.path, (), message, locator=root.locator)
+        if root.closed:
+            yield self._closed(root, seen)
         for entry in root.entries:
-            if not entry.notable:
-                continue
-            seen.faults(entry)
-            for artifact in entry.notable:
-                why = artifact.detail if artifact.state is State.UNREADABLE else ""
-                error = seen.unreadable.get(artifact.file)
-                if why or error:
-                    said = why or (error.strerror if error else "")
-                    folder = os.path.isdir(artifact.file)
-                    what = f"`{artifact.name}`" if artifact.name else "the folder"
-                    message = f"{what} cannot be read: {said}"
-                    yield self.of(artifact, entry, message, unit="folder" if folder else None)
-        if isinstance(root.listing, HubListing):
+            if entry.notable:
+                yield from self._of_entry(entry, seen)
+        if folders := listed(ModelFolders, root):
+            by_id = {entry.id: entry for entry in root.entries}
+            for key, closed in folders.closed.items():
+                for path, why in closed:
+                    yield self._notes(path, why, (by_id[key],))
+        if hub := listed(HubCache, root):
             revisions = seen.revisions(root)
-            for repository in root.listing.repositories.values():
+            for repository in hub.repositories.values():
+                mine = revisions.get(repository.path, ())
                 for path, why in repository.unreadable:
-                    mine = revisions.get(repository.path, ())
                     message = f"the folder cannot be read: {why}"
-                    yield self.about(path, mine, message, unit="folder")
+                    shows = Circumstance.CLOSED
+                    yield self.about(path, mine, message, unit="folder", shows=shows)
+                for path, why in repository.notes_closed:
+                    yield self._notes(path, why, mine)
+
+    def _of_entry(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
+        """Report the files and folders of one entry that could not be listed or opened."""
+        seen.faults(entry)
+        for artifact in entry.notable:
+            why = artifact.detail if artifact.state is State.UNREADABLE else ""
+            error = seen.unreadable.get(artifact.file)
+            if why or error:
+                said = why or (error.strerror if error else "")
+                what = f"`{artifact.name}`" if artifact.name else "the folder"
+                message = f"{what} cannot be read: {said}"
+                if os.path.isdir(artifact.file):  # what an engine needs may be in it
+                    shut = {"severity": self.severity, "shows": Circumstance.CLOSED}
+                    yield self.of(artifact, entry, message, unit="folder", **shut)
+                else:
+                    yield self.of(artifact, entry, message)
+
+    def _closed(self, root: Root, seen: Examination) -> Finding:
+        """Report a folder on the way to a place.
+
+        Of another app's container that macOS closes only a note is made, one for all of them: the
+        engines look there for that app alone.
+        """
+        path, severity = root.closed, self.severity if root.users else Severity.WARNING
+        message = f"the place cannot be read: {root.error}"
+        if path != root.path:
+            message = f"the folder cannot be entered: {root.error}"
+        containers = f"{seen.host.home}/Library/Containers"
+        if inside(path, containers):
+            path, severity = containers, Severity.NOTE
+            message = f"apps' own folders cannot be read: {root.error}"
+        return self.about(
+            path,
+            (),
+            message,
+            root,
+            severity=severity,
+            engines=root.users,
+            unit="folder",
+            shows=Circumstance.CLOSED,
+        )
+
+    def _notes(self, path: str, why: str, mine: tuple[Entry, ...]) -> Finding:
+        """Report a folder of the client's notes, without which a model may be whole."""
+        message = f"what the client wrote down cannot be read: {why}"
+        return self.about(path, mine, message, severity=Severity.WARNING)
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
         """Name the command; the permission is the user's to give."""
-        from cachedoctor import repairs
-
-        return repairs.manual("allow-reading", "chmod", "u+rX", finding.path)
+        return None if finding.severity is Severity.NOTE else super().cure(finding, seen)
 
 
 class InProgress(RootRule):
@@ -112,12 +157,16 @@ class InProgress(RootRule):
     code = "CD109"
     slug = "in-progress"
     severity = Severity.NOTE
+    status = mild_status = Status.IN_PROGRESS
+    rank = 10
+    shows = Circumstance.DOWNLOADING
+    word = "busy"
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Ask for a holder only where something is amiss: that opens files."""
-        if isinstance(root.listing, HubListing):
+        if hub := listed(HubCache, root):
             revisions = seen.revisions(root)
-            for repository in root.listing.repositories.values():
+            for repository in hub.repositories.values():
                 mine = revisions.get(repository.path, ())
                 amiss = any(missing(entry) or nothing_in(entry) for entry in mine)
                 broken = any(ref.text not in repository.commits for ref in repository.refs)
@@ -125,20 +174,20 @@ class InProgress(RootRule):
                     path = holder(repository)
                     if path:
                         yield self.about(path, mine, "a download is running: its lock is held")
-        elif isinstance(root.listing, FolderListing):
+        elif folders := listed(ModelFolders, root):
             by_id = {entry.id: entry for entry in root.entries}
-            for key, partials in root.listing.partials.items():
+            for key, partials in folders.partials.items():
                 for partial in partials:
                     if held(partial.path, partial.stamp, time.time()):
                         message = "a download is running: its partial is being written"
                         yield self.about(partial.path, (by_id[key],), message)
-            for key, locks in root.listing.locks.items():
-                begun = missing(by_id[key]) or root.listing.partials.get(key)
+            for key, locks in folders.locks.items():
+                begun = missing(by_id[key]) or folders.partials.get(key)
                 for lock in locks if begun else ():
                     if holders.lock_held(lock):
                         message = "a download is running: its lock is held"
                         yield self.about(lock, (by_id[key],), message)
-        if root.locator in _IN_PLACE:
+        if of(root).written_in_place:
             yield from self._in_place(root)
 
     def _in_place(self, root: Root) -> Iterator[Finding]:

@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING
 
 from cachedoctor import untrusted
 from cachedoctor.errors import FormatError
-from cachedoctor.findings import Severity
+from cachedoctor.findings import Circumstance, Severity
 from cachedoctor.formats import find
+from cachedoctor.locators import inside, listed
+from cachedoctor.locators.hub_cache import HubCache
 from cachedoctor.rules import EntryRule, Restores
 from cachedoctor.rules._entries import missing, other_layout, span
-from cachedoctor.vocabulary import WEIGHTS, State
+from cachedoctor.vocabulary import WEIGHTS, State, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cachedoctor.findings import Finding, Repair
+    from cachedoctor.locators import Layout
     from cachedoctor.rules import Examination
     from cachedoctor.vocabulary import Artifact, Claim, Entry
 
@@ -26,28 +29,34 @@ _CONFIG_LIMIT_BYTES = 1 << 20
 class LinkEscapesRoot(EntryRule):
     """A link leads out of the cache.
 
-    Somebody moved a file to another disk and linked it, or the cache was made by hand. It may well
-    be right, so it is not opened, written through or removed: nothing is known about it.
+    Somebody moved a file or a folder to another disk and linked it. Engines follow such links, so
+    the bytes behind them are read and judged like any others. Nothing is written, renamed or
+    removed there: a repair would set the link aside and put a file of the cache's own in its place,
+    and behind a linked folder it would not touch anything.
 
-    Look where it leads; a copy in its place would be checked like any other file.
+    Nothing needs to be done while the other place stays where it is.
+    Source: every engine here opens its files by name, links followed.
     """
 
     code = "CD406"
     slug = "link-escapes-root"
-    severity = Severity.WARNING
+    severity = Severity.NOTE
+    rank = 260
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
-        """Report each such link."""
-        for artifact in entry.notable:
-            if artifact.state is State.ESCAPING:
-                message = f"`{artifact.name}` leads out of the cache, to `{artifact.detail}`"
-                yield self.of(artifact, entry, message)
-
-    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Name the command that shows what is there; whether it is right is the user's to know."""
-        from cachedoctor import repairs
-
-        return repairs.manual("look-outside", "ls", "-lL", *(finding.links or (finding.path,)))
+        """Report one finding for all such links of an entry: where the bytes lie."""
+        linked = _linked_folders(entry, seen)
+        outside = [a for a in entry.notable if a.outside]
+        if linked:
+            path, target = linked[0]
+            message = f"`{os.path.basename(path)}` is a link to `{target}`"
+            yield self.about(path, (entry,), message, links=tuple(p for p, _ in linked[1:]))
+        elif outside:
+            first, *more = outside
+            others = f" and {len(more)} more" if more else ""
+            message = f"`{first.name}`{others} leads out of the cache, to `{first.outside}`"
+            links = tuple(artifact.path for artifact in more)
+            yield self.about(first.path, (entry,), message, links=links)
 
 
 class RenamedFolder(EntryRule):
@@ -58,6 +67,9 @@ class RenamedFolder(EntryRule):
     old folder, and would download again after a rename: if such an app is still installed, say
     `--engine-version fluidaudio=0.13.2` and this is no finding.
 
+    In an app's own container it lies for that app, which carries the version that reads it: that is
+    no finding.
+
     `fix` renames the folder. Where both names are there, the new one counts and the old one is
     waste.
     Source: FluidInference/FluidAudio pull request 453 (v0.13.4).
@@ -66,6 +78,9 @@ class RenamedFolder(EntryRule):
     code = "CD410"
     slug = "renamed-folder"
     severity = Severity.WARNING
+    waste = True
+    rank = 300
+    cure_order = 1  # after everything inside the folder is right
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report a folder with another name than the assumed version looks for."""
@@ -77,7 +92,10 @@ class RenamedFolder(EntryRule):
             mine = [files for files in claim.others if files.folder == entry.name]
             old = span(mine[0]) if mine else "another version"
             since = span(claim.needs._replace(since=_first(claim)))
-            newer = next((e for e in seen.survey.entries if e.path == target), None)
+            there = seen.survey.answering((entry.locator, wanted))
+            newer = next((e for e in there if e.path == target), None)
+            if _in_container(entry.path):
+                continue
             if newer is not None and (missing(newer) or seen.faults(newer)):
                 continue  # its own findings speak, and this folder serves as a copy
             if os.path.lexists(target):
@@ -103,8 +121,8 @@ class RenamedFolder(EntryRule):
         from cachedoctor.repairs import folder
 
         if finding.severity is Severity.NOTE:
-            return repairs.set_aside(finding, seen.survey)
-        return folder.rename_folder(finding, seen.survey)
+            return repairs.set_aside(finding)
+        return folder.rename_folder(finding)
 
 
 class MixedVariants(Restores, EntryRule):
@@ -120,11 +138,14 @@ class MixedVariants(Restores, EntryRule):
 
     code = "CD414"
     slug = "mixed-variants"
+    status = Status.CORRUPT
+
+    def applies(self, layout: Layout) -> bool:
+        """Return whether a model's quantisations share one folder."""
+        return layout.mixes_variants
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Compare `quantization` in the configuration with the names in the weights."""
-        if entry.locator != "local-dir":
-            return
         files = {a.name: a for a in entry.artifacts if a.state is State.PRESENT}
         config, weights = files.get("config.json"), files.get("weights.npz")
         if config is None or weights is None:
@@ -155,6 +176,7 @@ class ShadowedName(EntryRule):
     code = "CD420"
     slug = "shadowed-name"
     severity = Severity.WARNING
+    manual = ("rename", "mv", "-n", "{path}", "{path}.mine")
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report what the engines found in the way."""
@@ -163,12 +185,6 @@ class ShadowedName(EntryRule):
                 kind = "folder" if os.path.isdir(path) else "file"
                 message = f"{claim.engine} run from there loads this {kind} for `{claim.model}`"
                 yield self.about(path, (entry,), message, engines=(claim.engine,))
-
-    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Name the command that gives it another name; it is somebody's own."""
-        from cachedoctor import repairs
-
-        return repairs.manual("rename", "mv", "-n", finding.path, f"{finding.path}.mine")
 
 
 class OtherEnginesLayout(Restores, EntryRule):
@@ -186,6 +202,9 @@ class OtherEnginesLayout(Restores, EntryRule):
 
     code = "CD421"
     slug = "other-engines-layout"
+    status = mild_status = Status.INCOMPLETE
+    rank = 60
+    silent_under = (Circumstance.DOWNLOADING, Circumstance.SUPERSEDED)
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report the weights that are missing where another engine's are there."""
@@ -197,9 +216,25 @@ class OtherEnginesLayout(Restores, EntryRule):
                 yield self.of(artifact, entry, message, expected=artifact.expected_bytes)
 
 
+def _linked_folders(entry: Entry, seen: Examination) -> list[tuple[str, str]]:
+    """Return the folders of an entry that are links out of its root, and where they lead."""
+    hub = listed(HubCache, seen.survey.root_of(entry))
+    if hub is not None:
+        found = hub.of(entry).outside
+        return [(path, to) for path, to in found if not inside(to, entry.root)]
+    if os.path.islink(entry.path) and not entry.revision and os.path.isdir(entry.path):
+        real = os.path.realpath(entry.path)
+        return [] if inside(real, entry.root) else [(entry.path, real)]
+    return []
+
+
+def _in_container(path: str) -> bool:
+    return "/Library/Containers/" in path or "/Library/Group Containers/" in path
+
+
 def _is_packed(weights: Artifact) -> bool | None:
     try:
-        with untrusted.open_regular(weights.file) as file:
+        with untrusted.open_regular(weights.file, follow=True) as file:
             return bool(find("npz").read(file, weights.size_bytes).details["quantized"])
     except (FormatError, OSError):
         return None
@@ -207,7 +242,7 @@ def _is_packed(weights: Artifact) -> bool | None:
 
 def _says_packed(config: Artifact) -> bool | None:
     try:
-        said = untrusted.read_json(config.file, _CONFIG_LIMIT_BYTES)
+        said = untrusted.read_json(config.file, _CONFIG_LIMIT_BYTES, follow=True)
     except (ValueError, OSError):
         return None
     return "quantization" in said if isinstance(said, dict) else None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cachedoctor.findings import Severity
 from cachedoctor.rules import EntryRule, Restores
-from cachedoctor.vocabulary import Evidence, State
+from cachedoctor.vocabulary import Evidence, State, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +31,9 @@ class DigestMismatch(Restores, EntryRule):
 
     code = "CD301"
     slug = "digest-mismatch"
+    status = Status.CORRUPT
+    rank = 200
+    deep = True
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report each file whose measured digest is not the expected one."""
@@ -55,6 +58,9 @@ class OtherModel(Restores, EntryRule):
 
     code = "CD303"
     slug = "other-model"
+    status = Status.CORRUPT
+    rank = 190
+    deep = True
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report each file whose measured digest is published for another model."""
@@ -79,6 +85,8 @@ class SizeMismatch(Restores, EntryRule):
 
     code = "CD302"
     slug = "size-mismatch"
+    status = Status.CORRUPT
+    rank = 170
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report each file whose length is not the expected one."""

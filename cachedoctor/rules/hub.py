@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cachedoctor.findings import Severity
-from cachedoctor.locators.hub_cache import HubListing
-from cachedoctor.rules import EntryRule, Restores, RootRule, SetsAside
+from cachedoctor.findings import Circumstance, Severity, Subject
+from cachedoctor.locators.hub_cache import HubCache
+from cachedoctor.rules import EntryRule, Restores, SetsAside
 from cachedoctor.rules._entries import in_store
-from cachedoctor.vocabulary import State
+from cachedoctor.rules._kinds import HubRule
+from cachedoctor.vocabulary import State, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cachedoctor.findings import Finding, Repair
+    from cachedoctor.locators.hub_cache import HubListing
     from cachedoctor.rules import Examination
     from cachedoctor.vocabulary import Entry, Root
 
 
-class StaleNoExist(SetsAside, RootRule):
+class StaleNoExist(SetsAside, HubRule):
     """A marker says that a revision lacks a file, and the file is there.
 
     The client remembers a file that it asked for in vain as an empty file below `.no_exist`, and
@@ -31,13 +33,13 @@ class StaleNoExist(SetsAside, RootRule):
     code = "CD404"
     slug = "stale-no-exist"
     severity = Severity.WARNING
+    waste = True
+    status = mild_status = Status.INCOMPLETE
 
-    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+    def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
         """Compare each marker with the revision's files."""
-        if not isinstance(root.listing, HubListing):
-            return
         for entry in root.entries:
-            markers = root.listing.of(entry).no_exist
+            markers = listing.of(entry).no_exist
             if not markers:
                 continue
             there = {a.name: a for a in entry.artifacts if a.state is State.PRESENT}
@@ -52,7 +54,7 @@ class StaleNoExist(SetsAside, RootRule):
                     )
 
 
-class BadTreeManifest(SetsAside, RootRule):
+class BadTreeManifest(SetsAside, HubRule):
     """The list of a revision's files cannot be understood.
 
     Half a write, or another program's file. The client passes over it and asks the network, so
@@ -66,15 +68,14 @@ class BadTreeManifest(SetsAside, RootRule):
     slug = "bad-tree-manifest"
     severity = Severity.WARNING
 
-    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+    def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report what the locator could not read."""
-        if isinstance(root.listing, HubListing):
-            revisions = seen.revisions(root)
-            for repository in root.listing.repositories.values():
-                for path, why in repository.bad_trees:
-                    name = path.rpartition("/")[2]
-                    mine = revisions.get(repository.path, ())
-                    yield self.about(path, mine, f"`trees/{name}`: {why}")
+        revisions = seen.revisions(root)
+        for repository in listing.repositories.values():
+            for path, why in repository.bad_trees:
+                name = path.rpartition("/")[2]
+                mine = revisions.get(repository.path, ())
+                yield self.about(path, mine, f"`trees/{name}`: {why}")
 
 
 class LinkAbsolute(EntryRule):
@@ -87,24 +88,25 @@ class LinkAbsolute(EntryRule):
     Source: huggingface_hub 0.13 `file_download.py`; huggingface/huggingface_hub issue 4022.
     """
 
+    applies_to = HubCache
     code = "CD407"
     slug = "link-absolute"
     severity = Severity.NOTE
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report each link whose target begins at the root of the file system."""
-        if entry.locator != "hub-cache":
-            return
         for artifact in entry.notable:
-            if artifact.detail.startswith("/") and artifact.state is State.PRESENT:
+            absolute = artifact.detail.startswith("/") and artifact.state is State.PRESENT
+            if absolute and not artifact.outside:
                 message = f"`{artifact.name}` is an absolute link"
-                yield self.about(artifact.path, (entry,), message)
+                of = (Subject(entry, artifact),)
+                yield self.about(artifact.path, (entry,), message, subjects=of)
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
         """Link to the same file by a relative path."""
         from cachedoctor.repairs import hub
 
-        return hub.relink_relative(finding, seen.survey)
+        return hub.relink_relative(finding)
 
 
 class SharedStoreBroken(Restores, EntryRule):
@@ -120,13 +122,15 @@ class SharedStoreBroken(Restores, EntryRule):
     `delete_revisions()`, tried on such a cache.
     """
 
+    applies_to = HubCache
     code = "CD408"
     slug = "shared-store-broken"
+    status = mild_status = Status.INCOMPLETE
+    rank = 40
+    silent_under = (Circumstance.DOWNLOADING,)
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report each payload that a link leads to and that is gone."""
-        if entry.locator != "hub-cache":
-            return
         for artifact in entry.notable:
             if artifact.state is State.DANGLING and in_store(artifact):
                 yield self.of(

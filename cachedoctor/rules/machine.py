@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor import disk, installed
-from cachedoctor.findings import Severity
+from cachedoctor import catalog, disk, installed, quietly
+from cachedoctor.findings import Severity, Subject
 from cachedoctor.host import config_folder
-from cachedoctor.locators.hub_cache import HubListing
-from cachedoctor.rules import RootRule, Rule, SurveyRule
+from cachedoctor.locators import hub_cache, openai_cdn
+from cachedoctor.rules import Rule, SurveyRule
+from cachedoctor.rules._kinds import HubRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,15 +18,17 @@ if TYPE_CHECKING:
     from cachedoctor.catalog import Model
     from cachedoctor.findings import Finding, Repair
     from cachedoctor.host import Host
+    from cachedoctor.locators.hub_cache import HubListing
     from cachedoctor.rules import Examination
     from cachedoctor.vocabulary import Root
 
 _SHARED_SINCE = "1.32.0"
 _HUB_SINCE = "0.8.0"
 _HUB = "huggingface_hub"
+_MOVED_BY_XDG = (hub_cache.LOCATOR.name, openai_cdn.LOCATOR.name)
 
 
-class MixedClientHazard(RootRule):
+class MixedClientHazard(HubRule):
     """An older client that was named would harm this cache when it deletes.
 
     The cache has a store that its repositories share, since huggingface_hub 1.32. Older versions
@@ -39,17 +42,16 @@ class MixedClientHazard(RootRule):
     code = "CD409"
     slug = "mixed-client-hazard"
     severity = Severity.WARNING
+    warns = True
 
-    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+    def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
         """Compare the version in each Python that was named with `--python`."""
-        if not isinstance(root.listing, HubListing):
-            return
         pythons = seen.host.pythons.items()
         for engine, python in ((name, path) for name, path in pythons if package_of(name)):
             version = installed.release(python, _HUB)
             if version and installed.before(version, _SHARED_SINCE) and _has_store(root.path):
                 message = f"{_HUB} {version} of {engine} takes shared files when it deletes"
-                yield self.about(root.path, (), message, engines=(engine,), locator=root.locator)
+                yield self.about(root.path, (), message, engines=(engine,), root=root)
 
 
 class EnvironmentTrap(SurveyRule):
@@ -57,9 +59,10 @@ class EnvironmentTrap(SurveyRule):
 
     An empty `HF_HUB_CACHE` or `HF_HOME` is the current folder; `HF_XET_CACHE` and `XDG_CACHE_HOME`
     keep a `~` as it is; `HF_HUB_OFFLINE=y` is not offline, and `HF_HUB_OFFLINE=0` outdoes
-    `TRANSFORMERS_OFFLINE=1`; `TRANSFORMERS_CACHE` moves nothing any more. The same is said of a
-    `cachedoctor.toml`: a project's `[engines]` and `keep` do not count (a note), and one of your
-    own that is a link, a pipe or somebody else's is not read; then nothing is changed either.
+    `TRANSFORMERS_OFFLINE=1`; `TRANSFORMERS_CACHE` moves nothing any more. `HF_HOME` is the folder
+    above the cache, which is called `hub`: named as the cache itself, it looks empty. The same is
+    said of a `cachedoctor.toml`: a project's `[engines]` and `keep` do not count (a note), and one
+    of your own that is a link, a pipe or somebody else's is not read; then nothing is changed.
 
     Set the variable as the message says, before the program starts: all are read at import.
     Source: huggingface_hub 2.4.0 `constants.py`; openai-whisper 20250625 `__init__.py`;
@@ -69,11 +72,14 @@ class EnvironmentTrap(SurveyRule):
     code = "CD411"
     slug = "environment-trap"
     severity = Severity.WARNING
+    warns = True
+    said = True
 
     def check(self, seen: Examination) -> Iterator[Finding]:
         """Report each variable of the host that is such a trap."""
-        for path, message in _traps(seen.host):
-            yield self.about(path, (), message)
+        for path, message, layouts in _traps(seen.host):
+            subjects = tuple(Subject(layout=name) for name in layouts)
+            yield self.about(path, (), message, subjects=subjects)
         if seen.host.refused:
             yield self.about(config_folder(), (), seen.host.refused)
         for path, message in seen.host.passed_over:
@@ -92,6 +98,10 @@ class EngineNotInstalled(Rule):
 
     code = "CD601"
     slug = "engine-not-installed"
+    status = None  # no file can help
+    blocks = True
+    word = "blocked"
+    manual = ("install", "pip", "install", "{package}")
 
 
 class WrongPlatform(Rule):
@@ -105,6 +115,9 @@ class WrongPlatform(Rule):
 
     code = "CD602"
     slug = "wrong-platform"
+    status = None  # no file can help
+    blocks = True
+    word = "blocked"
 
 
 class NoSpace(Rule):
@@ -118,6 +131,10 @@ class NoSpace(Rule):
 
     code = "CD603"
     slug = "no-space"
+    status = None  # no file can help
+    blocks = True
+    word = "blocked"
+    manual = ("make-room", "cachedoctor", "quarantine", "empty")
 
 
 class ClientTooOld(Rule):
@@ -132,6 +149,10 @@ class ClientTooOld(Rule):
 
     code = "CD604"
     slug = "client-too-old"
+    status = None  # no file can help
+    blocks = True
+    word = "blocked"
+    manual = ("upgrade", "pip", "install", "--upgrade", "huggingface_hub")
 
 
 def obstacle(engine: str, platforms: tuple[str, ...], host: Host) -> tuple[str, str] | None:
@@ -140,7 +161,7 @@ def obstacle(engine: str, platforms: tuple[str, ...], host: Host) -> tuple[str, 
     Looks at names in the interpreter's folders; runs nothing.
     """
     if host.platform not in platforms:
-        where = {"darwin": "macOS", "linux": "Linux"}
+        where = {"darwin": "macOS", "linux": "Linux", "windows": "Windows"}
         names = " or ".join(where[name] for name in platforms)
         return WrongPlatform.code, f"{engine} needs {names}"
     python = host.pythons.get(engine)
@@ -173,41 +194,76 @@ def no_room(
 
 def package_of(engine: str) -> str | None:
     """Return the Python package that is or brings an engine; `None` where programs are linked."""
-    return {"whisper.cpp": "pywhispercpp", "whisperkit": None, "fluidaudio": None}.get(
-        engine, engine
-    )
+    return catalog.read(engine).package or None
 
 
 def _has_store(hub: str) -> bool:
     """Say whether repositories share payloads; a look at one repository does not list them."""
     try:
-        with os.scandir(os.path.join(hub, "blobs")) as shards:
-            return any(shards)
+        return bool(quietly.names(os.path.join(hub, "blobs")))
     except OSError:
         return False
 
 
-def _traps(host: Host) -> Iterator[tuple[str, str]]:
+def _misplaced(host: Host) -> Iterator[tuple[str, str]]:
+    """Go through variables that name the right folder for another variable.
+
+    The cache is `HF_HOME/hub`: who names a cache itself has it looked for one folder too deep, and
+    who names the folder above it one too high.
+    """
     env = host.environment
+    if env.get("HF_HOME") and not (env.get("HF_HUB_CACHE") or env.get("HUGGINGFACE_HUB_CACHE")):
+        home = host.absolute(host.hub_home)
+        if _is_hub(home) and not _is_hub(host.hub_cache):
+            yield home, f"`HF_HOME` names a cache itself; write `HF_HUB_CACHE={home}`"
+    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        if env.get(name):
+            cache = host.hub_cache
+            inner = os.path.join(cache, "hub")
+            if _is_hub(inner) and not _is_hub(cache):
+                yield cache, f"`{name}` names the folder above a cache; write `{name}={inner}`"
+            return
+    if env.get("XDG_CACHE_HOME") and "HF_HOME" not in env:
+        given = host.absolute(env["XDG_CACHE_HOME"])
+        if (_is_hub(given) or _is_hub(f"{given}/hub")) and not _is_hub(host.hub_cache):
+            name = "HF_HUB_CACHE" if _is_hub(given) else "HF_HOME"
+            yield given, f"`XDG_CACHE_HOME` names the hub's own folder; write `{name}={given}`"
+
+
+def _is_hub(path: str) -> bool:
+    """Say whether a folder holds repositories as a hub cache does."""
+    try:
+        return any(name.startswith("models--") for name in quietly.names(path))
+    except OSError:
+        return False
+
+
+def _traps(host: Host) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Yield for each trap a place, what is wrong, and the layouts whose places it moves."""
+    env, hub, both = host.environment, (hub_cache.LOCATOR.name,), _MOVED_BY_XDG
     for name in ("HF_HUB_CACHE", "HF_HOME"):
         if env.get(name) == "":
             where = host.absolute(host.hub_cache)
-            yield where, f"`{name}` is empty, so the cache is `{where}`; unset it"
+            yield where, f"`{name}` is empty, so the cache is `{where}`; unset it", hub
     for name in ("HF_XET_CACHE", "XDG_CACHE_HOME"):
         value = env.get(name, "")
         if value.startswith("~"):
             where = host.absolute(value)
-            yield where, f"`{name}` keeps its `~`, which makes `{where}`; write the whole path"
+            message = f"`{name}` keeps its `~`, which makes `{where}`; write the whole path"
+            yield where, message, both if name == "XDG_CACHE_HOME" else hub
     offline, other = env.get("HF_HUB_OFFLINE", ""), env.get("TRANSFORMERS_OFFLINE", "")
     if offline.lower() in ("y", "t"):
         where = host.absolute(host.hub_home)
-        yield where, f"`HF_HUB_OFFLINE={offline}` is not offline; write 1"
+        yield where, f"`HF_HUB_OFFLINE={offline}` is not offline; write 1", hub
     elif offline and not host.hub_offline and other.upper() in ("1", "ON", "YES", "TRUE"):
         yield (
             host.absolute(host.hub_home),
             f"`HF_HUB_OFFLINE={offline}` outdoes `TRANSFORMERS_OFFLINE={other}`: not offline",
+            hub,
         )
+    for where, message in _misplaced(host):
+        yield where, message, hub
     if "TRANSFORMERS_CACHE" in env and "HF_HUB_CACHE" not in env:
         where = host.absolute(host.expand(env["TRANSFORMERS_CACHE"]))
         if where != host.hub_cache:
-            yield where, "`TRANSFORMERS_CACHE` moves nothing; write `HF_HUB_CACHE`"
+            yield where, "`TRANSFORMERS_CACHE` moves nothing; write `HF_HUB_CACHE`", hub

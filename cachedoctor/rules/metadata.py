@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cachedoctor.findings import Severity
-from cachedoctor.locators import FolderListing
-from cachedoctor.rules import RootRule, SetsAside
-from cachedoctor.vocabulary import State
+from cachedoctor.findings import Circumstance, Severity
+from cachedoctor.locators import of
+from cachedoctor.rules import SetsAside
+from cachedoctor.rules._kinds import FolderRule
+from cachedoctor.vocabulary import State, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cachedoctor.findings import Finding
-    from cachedoctor.locators import Leftover
+    from cachedoctor.locators import FolderListing, Layout, Leftover
     from cachedoctor.rules import Examination
     from cachedoctor.vocabulary import Entry, Root
 
@@ -28,13 +29,13 @@ def stuck(partial: Leftover, entry: Entry, seen: Examination) -> bool:
         return False
     sizes = [
         artifact.expected_bytes or artifact.size_bytes
-        for artifact in seen.survey.digests.get(partial.digest.hex, ())
+        for artifact in seen.survey.holding(partial.digest.hex)
         if artifact.expected_bytes or artifact.state is State.PRESENT
     ]
     return bool(sizes) and partial.bytes >= min(sizes)
 
 
-class MetadataMismatch(SetsAside, RootRule):
+class MetadataMismatch(SetsAside, FolderRule):
     """What the client wrote down about a file is not about this file.
 
     It is not the three lines that it should be, or the file was changed after it was written: the
@@ -49,17 +50,15 @@ class MetadataMismatch(SetsAside, RootRule):
     slug = "metadata-mismatch"
     severity = Severity.WARNING
 
-    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+    def within(self, listing: FolderListing, root: Root, seen: Examination) -> Iterator[Finding]:
         """Compare each note with its own form and with its file's time."""
-        if not isinstance(root.listing, FolderListing):
-            return
         for entry in root.entries:
-            notes = root.listing.metadata.get(entry.id, {})
+            notes = listing.metadata.get(entry.id, {})
             files = {artifact.name: artifact for artifact in entry.artifacts} if notes else {}
             for name, note in notes.items():
                 artifact = files.get(name)
                 why = note.error
-                if not why and artifact and artifact.stamp and root.locator == "local-dir":
+                if not why and artifact and artifact.stamp and of(root).compares_times:
                     changed_s = artifact.stamp.mtime_ns / 1e9
                     if changed_s - _GRAIN_S > note.time_s and not seen.proven(artifact):
                         why = "the file was changed after it was downloaded"
@@ -67,7 +66,7 @@ class MetadataMismatch(SetsAside, RootRule):
                     yield self.about(note.path, (entry,), f"`{name}`: {why}")
 
 
-class StuckPartial(SetsAside, RootRule):
+class StuckPartial(SetsAside, FolderRule):
     """A partial is as long as the whole file, so the client can never finish it.
 
     WhisperKit asks the server for the rest, there is none, and the answer 416 ends the download;
@@ -80,13 +79,18 @@ class StuckPartial(SetsAside, RootRule):
 
     code = "CD413"
     slug = "stuck-partial"
+    status = mild_status = Status.INCOMPLETE
+    rank = 270
+    silent_under = (Circumstance.DOWNLOADING,)
 
-    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+    def applies(self, layout: Layout) -> bool:
+        """Return whether the client asks for the rest of a partial, and gives up without one."""
+        return layout.gets_stuck
+
+    def within(self, listing: FolderListing, root: Root, seen: Examination) -> Iterator[Finding]:
         """Compare the length of each partial of the Swift client with the file's."""
-        if not isinstance(root.listing, FolderListing) or root.locator != "documents":
-            return
         by_id = {entry.id: entry for entry in root.entries}
-        for key, partials in root.listing.partials.items():
+        for key, partials in listing.partials.items():
             for partial in partials:
                 if stuck(partial, by_id[key], seen):
                     yield self.about(
@@ -99,7 +103,7 @@ class StuckPartial(SetsAside, RootRule):
                     )
 
 
-class MetadataMissing(RootRule):
+class MetadataMissing(FolderRule):
     """A file has no download metadata where its neighbours have.
 
     Offline, WhisperKit's hub client demands the metadata of every file in the repository's folder
@@ -115,12 +119,14 @@ class MetadataMissing(RootRule):
     slug = "metadata-missing"
     severity = Severity.WARNING
 
-    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+    def applies(self, layout: Layout) -> bool:
+        """Return whether the client refuses files without a note."""
+        return layout.demands_notes
+
+    def within(self, listing: FolderListing, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report one finding for each model that was downloaded with metadata and lost some."""
-        if not isinstance(root.listing, FolderListing) or root.locator != "documents":
-            return
         for entry in root.entries:
-            notes = root.listing.metadata.get(entry.id, {})
+            notes = listing.metadata.get(entry.id, {})
             bare = [
                 artifact
                 for artifact in entry.artifacts

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cachedoctor.findings import Finding, Severity
 from cachedoctor.rules import SurveyRule
+from cachedoctor.vocabulary import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,6 +29,7 @@ class RuleCrashed(SurveyRule):
 
     code = "CD000"
     slug = "rule-crashed"
+    status = Status.UNKNOWN
 
     def check(self, seen: Examination) -> Iterator[Finding]:
         """Find nothing: `report` is called where a rule crashes."""

@@ -6,12 +6,16 @@ import os
 from typing import TYPE_CHECKING
 
 from cachedoctor.errors import Fault
-from cachedoctor.findings import Severity
+from cachedoctor.findings import Circumstance, Severity
+from cachedoctor.locators import of
+from cachedoctor.locators.hub_cache import HubCache
 from cachedoctor.rules import EntryRule, Restores
 from cachedoctor.rules._entries import (
+    any_begun,
     holds_any,
     in_bundle,
     in_store,
+    is_folder,
     is_tokenizer,
     missing,
     nothing_in,
@@ -19,7 +23,7 @@ from cachedoctor.rules._entries import (
     outdated,
     span,
 )
-from cachedoctor.vocabulary import WEIGHTS, State
+from cachedoctor.vocabulary import WEIGHTS, State, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +38,8 @@ class MissingFile(Restores, EntryRule):
 
     An interrupted download leaves the folder, the small files and the name of the branch, so the
     model looks cached; offline the engine fails, online it downloads again. A file that the
-    repository has and no engine reads (a README, other weights) is not missed.
+    repository has and no engine reads (a README, other weights) is not missed. A model of which
+    nothing is left but its client's notes, or an empty folder, was deleted: that is no finding.
 
     `fix` takes it from a finished partial or an identical file of another repository, and fetches
     that one file only when there is none. Not needed any more? Leave it: nothing else breaks.
@@ -43,11 +48,23 @@ class MissingFile(Restores, EntryRule):
 
     code = "CD101"
     slug = "missing-file"
+    status = mild_status = Status.INCOMPLETE
+    rank = 70
+    silent_under = (
+        Circumstance.DOWNLOADING,
+        Circumstance.CLOSED,
+        Circumstance.GONE,
+        Circumstance.SUPERSEDED,
+    )
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report each required file that is not there, unless another rule says it better."""
-        if entry.locator == "hub-cache" and nothing_in(entry):
+        if of(entry).has_revisions and nothing_in(entry):
             return
+        if is_folder(entry) and entry.nothing_here and not entry.promises:
+            if any_begun(entry, seen):
+                yield self.about(entry.path, (entry,), "only a part of a download has arrived")
+            return  # deleted by its user or its app
         foreign = other_layout(entry)
         for artifact in missing(entry):
             if foreign and artifact.name.endswith(WEIGHTS):
@@ -61,6 +78,12 @@ class MissingFile(Restores, EntryRule):
                     expected=artifact.expected_bytes,
                     unit="bytes" if artifact.expected_bytes else None,
                 )
+
+    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
+        """Restore the file, or fetch the whole model where none of it is here."""
+        from cachedoctor.repairs import hub
+
+        return super().cure(finding, seen) or hub.fetch_entry(finding)
 
 
 class HollowBundle(Restores, EntryRule):
@@ -78,6 +101,9 @@ class HollowBundle(Restores, EntryRule):
 
     code = "CD102"
     slug = Fault.HOLLOW.value
+    status = Status.INCOMPLETE
+    rank = 80
+    silent_under = (Circumstance.DOWNLOADING, Circumstance.SUPERSEDED)
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report each bundle whose inspection calls it hollow."""
@@ -107,6 +133,9 @@ class DanglingLink(Restores, EntryRule):
 
     code = "CD103"
     slug = "dangling-link"
+    status = mild_status = Status.INCOMPLETE
+    rank = 50
+    silent_under = (Circumstance.DOWNLOADING, Circumstance.SUPERSEDED)
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report each link that leads nowhere; what no engine reads is only worth a warning."""
@@ -137,10 +166,18 @@ class MissingTokenizer(Restores, EntryRule):
 
     code = "CD104"
     slug = "missing-tokenizer"
+    status = mild_status = Status.INCOMPLETE
+    rank = 90
+    silent_under = (
+        Circumstance.DOWNLOADING,
+        Circumstance.CLOSED,
+        Circumstance.GONE,
+        Circumstance.SUPERSEDED,
+    )
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report a required file that the catalogue marks as the tokenizer."""
-        if nothing_in(entry):
+        if nothing_in(entry) or (is_folder(entry) and entry.nothing_here):
             return
         for artifact in missing(entry):
             if is_tokenizer(entry, artifact):
@@ -157,28 +194,43 @@ class EmptySnapshot(EntryRule):
     """The repository of a known model has no snapshot, or an empty one.
 
     A download that was stopped before its first file, or a cleaning tool that removed files and
-    left the folders. The engine finds the repository and nothing in it.
+    left the folders, or a copy that dropped every link (`rsync` without `-l`). The engine finds the
+    repository and nothing in it.
 
-    `fix` fetches the model's files at a commit that it resolves first.
-    Source: huggingface_hub 2.4.0 `file_download.py`, which makes the folders before it downloads.
+    `fix` links the files to the blobs that lie in the repository, where its manifest, a lock file
+    or a published table tells which is which; otherwise it fetches the model's files at a commit
+    that it resolves first.
+    Source: huggingface_hub 2.4.0 `file_download.py`, which makes the folders before it downloads;
+    mlverse/hfhub issue 9.
     """
 
+    applies_to = HubCache
     code = "CD105"
     slug = "empty-snapshot"
+    status = mild_status = Status.INCOMPLETE
+    rank = 100
+    silent_under = (
+        Circumstance.DOWNLOADING,
+        Circumstance.CLOSED,
+        Circumstance.GONE,
+        Circumstance.BROKEN_REF,
+        Circumstance.SUPERSEDED,
+    )
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report an entry of a known engine that holds no file at all."""
-        if not (entry.claims and entry.locator == "hub-cache" and nothing_in(entry)):
+        if not (entry.claims and nothing_in(entry)):
             return
         if entry.revision or holds_any(os.path.join(entry.path, "blobs")):
             what = "the snapshot is empty" if entry.revision else "the repository has no snapshot"
             yield self.about(entry.path, (entry,), what, measured=0, unit="files")
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Fetch the model."""
+        """Link the files to their blobs again, or fetch the model where those are not all here."""
         from cachedoctor.repairs import hub
 
-        return hub.fetch_entry(finding, seen.survey)
+        relinked = hub.relink_entry(finding, seen.survey)
+        return relinked or hub.fetch_entry(finding)
 
 
 class OutdatedFileSet(Restores, EntryRule):
@@ -196,6 +248,14 @@ class OutdatedFileSet(Restores, EntryRule):
     code = "CD106"
     slug = "outdated-file-set"
     severity = Severity.WARNING
+    status = mild_status = Status.INCOMPLETE
+    rank = 110
+    silent_under = (
+        Circumstance.DOWNLOADING,
+        Circumstance.CLOSED,
+        Circumstance.GONE,
+        Circumstance.SUPERSEDED,
+    )
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report what the newest version needs beyond a file set that is whole."""

@@ -4,49 +4,55 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cachedoctor.locators.hub_cache import COMMIT, HubListing
-from cachedoctor.rules import RootRule
+from cachedoctor.findings import Circumstance, Severity
+from cachedoctor.locators.hub_cache import BRANCH, COMMIT
+from cachedoctor.rules._kinds import HubRule
+from cachedoctor.vocabulary import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cachedoctor.findings import Finding, Repair
     from cachedoctor.locators._repository import Ref, Repository
+    from cachedoctor.locators.hub_cache import HubListing
     from cachedoctor.rules import Examination
-    from cachedoctor.vocabulary import Root
+    from cachedoctor.vocabulary import Entry, Root
 
 
-class _RefRule(RootRule):
+class _RefRule(HubRule):
     """What the rules about the files below `refs/` share."""
+
+    status = Status.INCOMPLETE
+    shows = Circumstance.BROKEN_REF
+    manual = ("choose-revision", "printf", "%s", "COMMIT", ">", "{path}")
 
     def wrong(self, ref: Ref, repository: Repository) -> str:
         """Return what is wrong with `ref`, or empty."""
         raise NotImplementedError
 
-    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+    def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report each ref that is wrong in this way."""
-        if isinstance(root.listing, HubListing):
-            revisions = seen.revisions(root)
-            for repository in root.listing.repositories.values():
-                for ref in repository.refs:
-                    message = self.wrong(ref, repository)
-                    if message:
-                        mine = revisions.get(repository.path, ())
-                        yield self.about(
-                            ref.path,
-                            mine,
-                            f"`refs/{ref.name}` {message}",
-                            measured=repr(ref.text[:60]),
-                            unit="text",
-                        )
+        revisions = seen.revisions(root)
+        for repository in listing.repositories.values():
+            for ref in repository.refs:
+                message = self.wrong(ref, repository)
+                if message:
+                    mine = revisions.get(repository.path, ())
+                    asked = ref.name == BRANCH
+                    yield self.about(
+                        ref.path,
+                        mine,
+                        f"`refs/{ref.name}` {message}",
+                        severity=Severity.ERROR if asked else Severity.WARNING,
+                        measured=repr(ref.text[:60]),
+                        unit="text",
+                    )
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
         """Write the one commit it can mean."""
-        from cachedoctor import repairs
         from cachedoctor.repairs import hub
 
-        choose = ("choose-revision", "printf", "%s", "COMMIT", ">", finding.path)
-        return hub.rewrite_ref(finding, seen.survey) or repairs.manual(*choose)
+        return hub.rewrite_ref(finding, seen.survey) or super().cure(finding, seen)
 
 
 class RefTrailingNewline(_RefRule):
@@ -61,6 +67,7 @@ class RefTrailingNewline(_RefRule):
 
     code = "CD401"
     slug = "ref-trailing-newline"
+    rank = 240
 
     def wrong(self, ref: Ref, repository: Repository) -> str:
         """Compare the text with itself stripped."""
@@ -81,16 +88,20 @@ class RefEmpty(_RefRule):
 
     code = "CD402"
     slug = "ref-empty"
+    rank = 230
+    silent_under = (Circumstance.DOWNLOADING,)
 
     def wrong(self, ref: Ref, repository: Repository) -> str:
         """Look for any text at all."""
-        return "" if ref.text.strip() else "is empty"
+        return "" if ref.text.strip() or ref.folder else "is empty"
 
 
 class RefDangling(_RefRule):
     """A ref names a commit of which there is no snapshot.
 
-    The snapshot was deleted by hand, or a download stopped right after the ref was written.
+    The snapshot was deleted by hand, or a download stopped right after the ref was written. Or
+    there is no branch `main` at all, which engines ask for: somebody copied the snapshots alone,
+    called one `main`, or downloaded one commit by its number; asked by that number, it still loads.
 
     `fix` writes the commit of the only complete snapshot, or fetches the model when there is none.
     Source: huggingface_hub 2.4.0 `file_download.py` `_cache_commit_hash_for_specific_revision`.
@@ -98,6 +109,8 @@ class RefDangling(_RefRule):
 
     code = "CD403"
     slug = "ref-dangling"
+    rank = 250
+    silent_under = (Circumstance.DOWNLOADING, Circumstance.CLOSED, Circumstance.GONE)
 
     def wrong(self, ref: Ref, repository: Repository) -> str:
         """Look for the snapshot; a repository with none at all is the other rule's."""
@@ -108,11 +121,45 @@ class RefDangling(_RefRule):
             return ""  # only asked: for a file it lacks, or for a download to another folder
         return f"names {commit[:12]}, of which there is no snapshot"
 
+    def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
+        """Report a ref that leads nowhere, and a model to which no branch leads."""
+        yield from super().within(listing, root, seen)
+        for folder, mine in seen.revisions(root).items():
+            repository = listing.repositories[folder]
+            asked = any(entry.claims for entry in mine) and repository.commits
+            if asked and not repository.unreadable and not _has_main(repository):
+                yield self._no_branch(repository, mine)
+
+    def _no_branch(self, repository: Repository, mine: tuple[Entry, ...]) -> Finding:
+        """Report a model without the branch that its engine asks for."""
+        count = len(repository.commits)
+        first = repository.commits[0]
+        lead = f"{first[:12]}" if count == 1 else f"any of its {count} revisions"
+        message = f"no branch `main` leads to {lead}"
+        if not any(map(COMMIT.fullmatch, repository.commits)):
+            message = f"there is no branch `main`, and `snapshots/{first[:40]}` is no commit"
+        path = f"{repository.path}/refs/{BRANCH}"
+        return self.about(
+            path,
+            mine,
+            message,
+            severity=Severity.WARNING,
+            evidence="no branch leads to it",
+            leaves=Status.INCOMPLETE,  # asked by its number, it still loads
+        )
+
+
+def _has_main(repository: Repository) -> bool:
+    """Say whether the branch that engines ask for is there, right or wrong."""
+    return any(ref.name == BRANCH for ref in repository.refs)
+
 
 class MalformedRef(_RefRule):
     """A ref holds something that is no commit.
 
-    Half a write, an error text, or a file that is no ref at all.
+    Half a write, an error text, a folder of files that somebody put there, or a file that is no ref
+    at all. Only the branch that engines ask for, `main`, breaks a model; of another one this is a
+    warning. Names that git refuses for a branch (`.DS_Store`, `main.lock`) are none.
 
     `fix` writes the commit of the only complete snapshot.
     Source: huggingface_hub 2.4.0 `file_download.py`.
@@ -120,8 +167,11 @@ class MalformedRef(_RefRule):
 
     code = "CD418"
     slug = "malformed-ref"
+    rank = 220
 
     def wrong(self, ref: Ref, repository: Repository) -> str:
         """Compare with 40 hex digits."""
+        if ref.folder:
+            return "is a folder"
         text = ref.text.strip()
         return "holds no commit" if text and not COMMIT.fullmatch(text) else ""

@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from itertools import chain
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from cachedoctor import holders
+from cachedoctor import holders, quietly
 from cachedoctor.catalog import ordinal
-from cachedoctor.findings import Severity
-from cachedoctor.locators.hub_cache import HubListing
-from cachedoctor.rules import EntryRule, RootRule, SetsAside, SurveyRule
+from cachedoctor.findings import Circumstance, Severity
+from cachedoctor.locators import Leaving, ModelFolders
+from cachedoctor.locators.hub_cache import repository_folder
+from cachedoctor.rules import EntryRule, SetsAside, SurveyRule
+from cachedoctor.rules._copies import blobs_beside, place_of, repeated
 from cachedoctor.rules._entries import missing, span
-from cachedoctor.rules.precedence import SUPERSEDED
-from cachedoctor.rules.waste import leavings
+from cachedoctor.rules._kinds import HubRule, LeavingsRule
 from cachedoctor.vocabulary import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cachedoctor.findings import Finding, Repair
+    from cachedoctor.locators import LeavingsListing
+    from cachedoctor.locators.hub_cache import HubListing
     from cachedoctor.rules import Examination
     from cachedoctor.vocabulary import Artifact, Entry, FileSet, Root
 
 _WORTH_A_WORD_BYTES = 16 << 20  # of duplicates: tokenizers are the same in every model
 _MOST_ASKED = 2000  # files of a cache, whether a program has them open
+_SUPERSEDED = "another revision has a branch"
 _LARGE_BYTES = 100 << 20  # of caches that are made again
 
 
-class OrphanBlob(SetsAside, RootRule):
+class OrphanBlob(SetsAside, HubRule):
     """A blob that no revision leads to.
 
     A snapshot was deleted by hand, or a tool followed its links and removed the names. The hub's
@@ -42,28 +45,30 @@ class OrphanBlob(SetsAside, RootRule):
     code = "CD501"
     slug = "orphan-blob"
     severity = Severity.NOTE
+    waste = True
+    silent_under = (Circumstance.DOWNLOADING,)
 
-    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+    def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
         """Compare the blobs of each repository, and the shared store, with what leads to them."""
-        if not isinstance(root.listing, HubListing):
-            return
         revisions = seen.revisions(root)
-        if root.listing.store:
-            repositories = root.listing.repositories.values()
+        if listing.store:
+            repositories = listing.repositories.values()
             linked = {look.file for r in repositories for look in r.blobs.values()}
-            for path, payload in root.listing.store.items():
+            for path, payload in listing.store.items():
                 if path not in linked and payload.stamp:
                     yield self._of(root, path, payload.stamp.size_bytes, ())
-        for folder, unlinked in root.listing.unlinked.items():
+        for folder, unlinked in listing.unlinked.items():
             mine = revisions.get(folder, ())
-            repository = root.listing.repositories[folder]
-            if repository.unreadable:
-                continue  # what cannot be listed may lead to it
+            repository = listing.repositories[folder]
+            if repository.unreadable or repository.lost or _may_need_any(mine):
+                continue  # what cannot be listed, or has lost its links, may lead to it
             promised = {
                 digest.hex
                 for commit in (*repository.commits, *(ref.text for ref in repository.refs))
                 for _, digest in repository.promises(commit).values()
             }
+            promised |= {a.digest.hex for e in mine for a in e.notable if a.digest}
+            promised |= repeated(repository, mine).keys()  # a copy, which is said otherwise
             for name in sorted(unlinked):
                 blob = repository.blobs[name]
                 path = f"{repository.blobs.folder}/{name}"
@@ -72,17 +77,16 @@ class OrphanBlob(SetsAside, RootRule):
 
     def _of(self, root: Root, path: str, size: int, mine: tuple[Entry, ...]) -> Finding:
         message = f"no revision leads to the blob `{os.path.basename(path)[:12]}`"
-        return self.about(
-            path, mine, message, locator=root.locator, measured=size, unit="bytes", bytes=size
-        )
+        return self.about(path, mine, message, root=root, measured=size, unit="bytes", bytes=size)
 
 
 class Duplicate(SurveyRule):
     """The same content lies in several places.
 
     Engines that could share a file each keep their own: the same weights under three names of one
-    repository, in the hub and in Application Support, in two folders of `.pt` files. Judged by the
-    digests that the files are said to have and by their length; files below 16 MiB are passed over.
+    repository, in the hub and in Application Support, in two folders of `.pt` files; or a cache was
+    copied with `cp -rL`, which makes a file of each link and keeps the blobs. Judged by the digests
+    that the files are said to have and by their length; files below 16 MiB are passed over.
 
     Removing healthy copies is not what `fix` does: choose which engine should keep its own.
     Source: the digests in the hub's names, OpenAI's addresses and the published tables.
@@ -96,11 +100,18 @@ class Duplicate(SurveyRule):
         """Report each content that several files have, with what all but one of them take up."""
         owners: dict[str, list[Entry]] = {}
         same: dict[str, list[Artifact]] = {}
+        least = 1 if self.code in seen.codes else _WORTH_A_WORD_BYTES
         for entry in seen.survey.entries:
             for artifact in entry.notable:
-                if artifact.size_bytes >= _WORTH_A_WORD_BYTES and artifact.digest:
+                if artifact.size_bytes >= least and artifact.digest:
                     owners.setdefault(artifact.file, []).append(entry)
                     same.setdefault(artifact.digest.hex, []).append(artifact)
+        for revisions, digest, blob, twin in blobs_beside(seen):
+            if blob.size_bytes >= least:
+                owners.setdefault(blob.file, []).extend(revisions)
+                copies = same.setdefault(digest, [])
+                copies += [blob] if twin in copies else [blob, twin]
+                owners.setdefault(twin.file, []).extend(revisions)
         for artifacts in same.values():
             files = [a for a in _files(artifacts) if _may_hold(a, seen)]
             if len(files) < 2:
@@ -108,11 +119,13 @@ class Duplicate(SurveyRule):
             paths = sorted(artifact.file for artifact in files)
             mine = [entry for path in paths for entry in owners.get(path, ())]
             size = (len(files) - 1) * files[0].size_bytes
-            places = ", ".join(dict.fromkeys(entry.title for entry in mine))
+            places = ", ".join(dict.fromkeys(place_of(path, seen.host) for path in paths))
+            titles = ", ".join(dict.fromkeys(entry.title for entry in mine))
+            name = max((artifact.name for artifact in files), key=len)
             yield self.about(
                 paths[0],
                 tuple({entry.id: entry for entry in mine}.values()),
-                f"`{files[0].name}` lies in {len(files)} places: {places}",
+                f"`{name}` of {titles} lies {len(files)} times, in {places}",
                 links=tuple(paths[1:]),
                 measured=size,
                 unit="bytes",
@@ -121,26 +134,32 @@ class Duplicate(SurveyRule):
 
 
 class UnusedFile(SetsAside, EntryRule):
-    """A part of the model that only other versions of the engine read.
+    """A part of the model that the assumed version of the engine does not read.
 
     WhisperKit stopped loading `TextDecoderContextPrefill.mlmodelc` in 1.0.0; FluidAudio replaced
-    bundles under the same repository name. The rest of the model is whole without it.
+    bundles under the same repository name. The rest of the model is whole without it. Apps carry
+    the framework that they were built with, often an older one, and then they read it: so it is
+    never a part of `--waste`. Below 16 MiB nothing is said.
 
-    `fix --waste` sets it aside; an app with the older framework would download it again.
+    `fix CD505` sets it aside; an app with the older framework would download it again.
     Source: argmaxinc/argmax-oss-swift pull request 467; FluidInference/FluidAudio
-    `ModelNames.swift`.
+    `ModelNames.swift`, pull request 815.
     """
 
+    applies_to = ModelFolders  # of a repository nothing is removed by halves
     code = "CD505"
     slug = "unused-file"
     severity = Severity.NOTE
+    rank = 330
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
-        """Report what another range of versions reads, in an entry that is whole."""
-        if entry.locator == "hub-cache" or not entry.claims or missing(entry):
+        """Report what only another range of versions reads, in an entry that is whole."""
+        if not entry.claims or missing(entry):
             return
+        least = 0 if self.code in seen.codes else _WORTH_A_WORD_BYTES
         for artifact in entry.notable:
-            if artifact.state is State.PRESENT and artifact.format is None:
+            unread = artifact.state is State.PRESENT and artifact.format is None
+            if unread and artifact.size_bytes >= least:
                 files = _older_use(entry, artifact)
                 if files is not None:
                     engine = entry.claims[0].engine
@@ -149,7 +168,7 @@ class UnusedFile(SetsAside, EntryRule):
                     yield self.of(artifact, entry, message, measured=size, unit="bytes", bytes=size)
 
 
-class CompileCache(SetsAside, RootRule):
+class CompileCache(SetsAside, LeavingsRule):
     """What Core ML compiled for this Mac, per app and build of macOS.
 
     It is made again when it is gone: the first load is then slow once. It grows with every build of
@@ -159,14 +178,16 @@ class CompileCache(SetsAside, RootRule):
     Source: argmaxinc/WhisperKit issue 300; apple/coremltools issues 2507 and 2549.
     """
 
+    leaves = Leaving.COMPILED
     code = "CD506"
     slug = "compile-cache"
     severity = Severity.NOTE
+    waste = True
 
-    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+    def within(self, listing: LeavingsListing, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report each app's, with the builds that are in it."""
-        for left in leavings(root, "compile-cache"):
-            if left.bytes >= _LARGE_BYTES:
+        for left in listing.leftovers:
+            if left.bytes >= _LARGE_BYTES or self.code in seen.codes:
                 app = os.path.basename(os.path.dirname(left.path))
                 builds = ", ".join(sorted(_names(left.path)))
                 message = f"compiled models of `{app}` for macOS {builds}"
@@ -174,7 +195,7 @@ class CompileCache(SetsAside, RootRule):
                     left.path,
                     (),
                     message,
-                    locator=root.locator,
+                    root=root,
                     measured=left.bytes,
                     unit="bytes",
                     bytes=left.bytes,
@@ -182,16 +203,12 @@ class CompileCache(SetsAside, RootRule):
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
         """Set it aside unless a program has something in it open."""
-        files = [
-            os.path.join(folder, name)
-            for folder, _, names in os.walk(finding.path)
-            for name in names
-        ]
-        users = holders.open_elsewhere(files[:_MOST_ASKED])
+        files = list(islice(quietly.files(finding.path), _MOST_ASKED))
+        users = holders.open_elsewhere(files)
         return super().cure(finding, seen) if users == set() else None
 
 
-class DetachedSnapshot(RootRule):
+class DetachedSnapshot(HubRule):
     """A revision that no branch leads to.
 
     It was superseded by a newer download, or somebody asked for exactly this commit: the cache
@@ -206,28 +223,26 @@ class DetachedSnapshot(RootRule):
     code = "CD508"
     slug = "detached-snapshot"
     severity = Severity.NOTE
+    silent_under = (Circumstance.BROKEN_REF,)
 
-    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+    def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report each revision without a branch, with the bytes that are its own."""
-        if not isinstance(root.listing, HubListing):
-            return
         for folder, mine in seen.revisions(root).items():
-            if root.listing.repositories[folder].unreadable:
+            if listing.repositories[folder].unreadable:
                 continue  # a branch may be there all the same
             detached = [e for e in mine if e.revision and not e.refs and e.artifacts]
             if not detached:
                 continue
             attached = any(entry.refs for entry in mine)
-            sizes = {entry.id: entry.sizes for entry in mine}
-            revisions = Counter(chain.from_iterable(sizes.values()))
+            users = seen.users(root, folder)
             for entry in detached:
-                files = sizes[entry.id]
-                size = sum([files[file] for file in files if revisions[file] == 1])
+                size = sum([size for file, size in entry.sizes.items() if users[file] == 1])
                 yield self.about(
                     entry.path,
                     (entry,),
                     f"no branch leads to {(entry.revision or '')[:12]}; pinned or superseded",
-                    evidence=SUPERSEDED if attached else None,
+                    evidence=_SUPERSEDED if attached else None,
+                    shows=Circumstance.SUPERSEDED if attached else None,
                     measured=size,
                     unit="bytes",
                     bytes=size,
@@ -237,16 +252,13 @@ class DetachedSnapshot(RootRule):
         """Set the revision aside, with what is its own."""
         from cachedoctor.repairs import hub
 
-        folder = finding.path.partition("/snapshots/")[0]
-        found = (seen.revisions(root).get(folder) for root in seen.survey.roots)
-        mine = next(revisions for revisions in found if revisions)
-        entry = next(entry for entry in mine if entry.path == finding.path)
-        others = {file for e in mine if e.id != entry.id for file in e.sizes}
-        blobs = sorted(f for f in entry.sizes if f not in others and "/blobs/" in f)
+        entry = finding.made_from[0]
+        users = seen.users(seen.survey.root_of(entry), repository_folder(entry))
+        blobs = sorted(f for f in entry.sizes if users[f] == 1 and "/blobs/" in f)
         return hub.detach(entry, blobs, finding.bytes)
 
 
-class RebuildableCache(SetsAside, RootRule):
+class RebuildableCache(SetsAside, LeavingsRule):
     """hf_xet's pieces of files, which make later downloads faster and can be fetched again.
 
     None of the hub's commands counts or clears them. Below 100 MiB nothing is said.
@@ -255,25 +267,40 @@ class RebuildableCache(SetsAside, RootRule):
     Source: huggingface_hub's documentation of Xet; huggingface/huggingface_hub issue 4777.
     """
 
+    leaves = Leaving.PIECES
     code = "CD510"
     slug = "rebuildable-cache"
     severity = Severity.NOTE
+    waste = True
 
-    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+    def within(self, listing: LeavingsListing, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report one finding for all of them."""
-        found = leavings(root, "xet-cache")
+        found = listing.leftovers
         size = sum(left.bytes for left in found)
-        if size >= _LARGE_BYTES:
+        if found and (size >= _LARGE_BYTES or self.code in seen.codes):
             yield self.about(
                 found[0].path,
                 (),
                 "hf_xet's own cache of pieces",
-                locator=root.locator,
+                root=root,
                 links=tuple(left.path for left in found[1:]),
                 measured=size,
                 unit="bytes",
                 bytes=size,
             )
+
+
+def _may_need_any(revisions: Sequence[Entry]) -> bool:
+    """Say whether a revision lacks something of which it is not known which blob it was."""
+    lost = (State.DANGLING, State.GONE, State.TEXT)
+    for entry in revisions:
+        if entry.revision and not len(entry.artifacts):
+            return True
+        for artifact in entry.notable:
+            needed = artifact.required_by and artifact.state is State.MISSING
+            if (needed or artifact.state in lost) and artifact.digest is None:
+                return True
+    return False
 
 
 def _files(artifacts: Sequence[Artifact]) -> list[Artifact]:
@@ -305,6 +332,6 @@ def _older_use(entry: Entry, artifact: Artifact) -> FileSet | None:
 
 def _names(folder: str) -> list[str]:
     try:
-        return os.listdir(folder)
+        return quietly.names(folder)
     except OSError:
         return []

@@ -6,26 +6,28 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from cachedoctor import holders
-from cachedoctor.findings import Severity
-from cachedoctor.locators import LIVE_S, FolderListing, LeavingsListing, held
-from cachedoctor.locators.hub_cache import HubListing
+from cachedoctor import holders, quietly
+from cachedoctor.findings import Circumstance, Severity
+from cachedoctor.locators import LIVE_S, Leaving, ModelFolders, held, is_litter, listed, of
+from cachedoctor.locators.hub_cache import HubCache
 from cachedoctor.rules import EntryRule, RootRule, SetsAside
 from cachedoctor.rules._entries import missing
+from cachedoctor.rules._kinds import HubRule, LeavingsRule
 from cachedoctor.rules.metadata import stuck
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cachedoctor.findings import Finding
-    from cachedoctor.locators import Leftover
+    from cachedoctor.locators import LeavingsListing, Leftover
+    from cachedoctor.locators.hub_cache import HubListing
     from cachedoctor.rules import Examination
     from cachedoctor.vocabulary import Entry, Root
 
 _STALE_S = 24 * 3600  # no download holds a lock for longer
 
 
-class StaleLock(SetsAside, RootRule):
+class StaleLock(SetsAside, HubRule):
     """A lock that nobody will ever let go, or locks of a repository that is gone.
 
     Where the file system knows no locks, the client makes a file and takes its existence for the
@@ -40,16 +42,15 @@ class StaleLock(SetsAside, RootRule):
     code = "CD415"
     slug = "stale-lock"
     severity = Severity.NOTE
+    waste = True
 
-    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+    def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report locks without a repository, and old soft locks where something is amiss."""
-        if not isinstance(root.listing, HubListing):
-            return
-        for lock in root.listing.locks:
+        for lock in listing.locks:
             name = os.path.basename(lock.path)
             yield self._of(root, lock.path, (), f"locks of `{name}`, which is gone")
         revisions = seen.revisions(root)
-        for repository in root.listing.repositories.values():
+        for repository in listing.repositories.values():
             mine = revisions.get(repository.path, ())
             if repository.partials or any(missing(entry) for entry in mine):
                 for path in _soft_locks(repository.locks):
@@ -64,10 +65,10 @@ class StaleLock(SetsAside, RootRule):
         message: str,
         severity: Severity = Severity.NOTE,
     ) -> Finding:
-        return self.about(path, mine, message, severity=severity, locator=root.locator)
+        return self.about(path, mine, message, severity=severity, root=root)
 
 
-class LeftoverProbe(SetsAside, RootRule):
+class LeftoverProbe(SetsAside, HubRule):
     """Something that the hub client makes for a moment was left behind.
 
     A folder in which it tried whether links can be made, a blob or a branch on its way to its name.
@@ -81,16 +82,14 @@ class LeftoverProbe(SetsAside, RootRule):
     code = "CD416"
     slug = "leftover-probe"
     severity = Severity.NOTE
+    waste = True
+    rank = 290
 
-    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+    def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report those that are too old to be in use."""
-        if not isinstance(root.listing, HubListing):
-            return
         revisions = seen.revisions(root)
-        found: list[tuple[tuple[Entry, ...], Leftover]] = [
-            ((), probe) for probe in root.listing.probes
-        ]
-        for repository in root.listing.repositories.values():
+        found: list[tuple[tuple[Entry, ...], Leftover]] = [((), probe) for probe in listing.probes]
+        for repository in listing.repositories.values():
             mine = revisions.get(repository.path, ())
             found += [(mine, probe) for probe in repository.probes]
         for mine, probe in found:
@@ -100,7 +99,7 @@ class LeftoverProbe(SetsAside, RootRule):
                     probe.path,
                     mine,
                     f"`{name}` is what a killed client left",
-                    locator=root.locator,
+                    root=root,
                     bytes=probe.bytes,
                 )
 
@@ -110,8 +109,8 @@ class LeftoverPartial(SetsAside, RootRule):
 
     Clients since huggingface_hub 1.18 give each attempt a name of its own and never resume it, so
     such a file is waste; older names can be resumed by older clients only. FluidAudio 0.15.5 and
-    later resume theirs. A partial whose digest is already right is used by `fix` in place of a
-    download.
+    later resume theirs, which is no waste while the file is missing. A partial whose digest is
+    already right is used by `fix` in place of a download.
 
     `fix --waste` or `fix CD502` sets it aside.
     Source: huggingface_hub 1.18.0 (pull request 4306); FluidInference/FluidAudio
@@ -121,21 +120,27 @@ class LeftoverPartial(SetsAside, RootRule):
     code = "CD502"
     slug = "leftover-partial"
     severity = Severity.NOTE
+    waste = True
+    rank = 280
+    silent_under = (Circumstance.DOWNLOADING,)
+    cure_order = 2  # it may be a source of all the others
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report each partial that the locators listed; a live one is another rule's."""
-        if isinstance(root.listing, HubListing):
+        if hub := listed(HubCache, root):
             revisions = seen.revisions(root)
-            for repository in root.listing.repositories.values():
+            for repository in hub.repositories.values():
                 for partial in repository.partials:
                     yield self._of(
                         partial.path, partial.stamp.size_bytes, revisions.get(repository.path, ())
                     )
-        elif isinstance(root.listing, FolderListing):
+        elif folders := listed(ModelFolders, root):
             by_id = {entry.id: entry for entry in root.entries}
-            for key, leftovers in root.listing.partials.items():
+            for key, leftovers in folders.partials.items():
                 for leftover in leftovers:
-                    if root.locator != "documents" or not stuck(leftover, by_id[key], seen):
+                    if _resumed(leftover, by_id[key]):
+                        continue
+                    if not of(root).gets_stuck or not stuck(leftover, by_id[key], seen):
                         yield self._of(leftover.path, leftover.stamp.size_bytes, (by_id[key],))
 
     def _of(self, path: str, size: int, mine: tuple[Entry, ...]) -> Finding:
@@ -143,7 +148,7 @@ class LeftoverPartial(SetsAside, RootRule):
         return self.about(path, mine, message, measured=size, unit="bytes", bytes=size)
 
 
-class OrphanDownload(SetsAside, RootRule):
+class OrphanDownload(SetsAside, LeavingsRule):
     """Apple's network framework left a download in the temporary folder.
 
     Frameworks that download with a task of the system's get a file of this name when it is done,
@@ -154,13 +159,15 @@ class OrphanDownload(SetsAside, RootRule):
     v0.7.12 to v0.15.4.
     """
 
+    leaves = Leaving.DOWNLOADS
     code = "CD503"
     slug = "orphan-download"
     severity = Severity.NOTE
+    waste = True
 
-    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+    def within(self, listing: LeavingsListing, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report each that is not being written."""
-        for left in leavings(root, "temporary"):
+        for left in listing.leftovers:
             if not held(left.path, left.stamp, time.time()):
                 name = os.path.basename(left.path)
                 message = f"`{name}` was downloaded and never moved to its place"
@@ -169,7 +176,7 @@ class OrphanDownload(SetsAside, RootRule):
                     left.path,
                     (),
                     message,
-                    locator=root.locator,
+                    root=root,
                     measured=size,
                     unit="bytes",
                     bytes=size,
@@ -188,6 +195,8 @@ class OrphanFolder(SetsAside, EntryRule):
     code = "CD507"
     slug = "orphan-folder"
     severity = Severity.NOTE
+    waste = True
+    rank = 310
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report an entry that an engine gave up."""
@@ -198,7 +207,7 @@ class OrphanFolder(SetsAside, EntryRule):
             yield self.about(entry.path, (entry,), message, measured=size, unit="bytes", bytes=size)
 
 
-class LegacyLayout(SetsAside, RootRule):
+class LegacyLayout(SetsAside, HubRule):
     """Files of the cache that huggingface_hub had before 0.8.
 
     They lie loose in the cache, named by two digests, and no client since 2022 reads them.
@@ -210,17 +219,19 @@ class LegacyLayout(SetsAside, RootRule):
     code = "CD509"
     slug = "legacy-layout"
     severity = Severity.NOTE
+    waste = True
+    rank = 320
 
-    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+    def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report one finding for all of a cache's."""
-        if isinstance(root.listing, HubListing) and root.listing.legacy:
-            files = root.listing.legacy
+        files = listing.legacy
+        if files:
             size = sum(file.bytes for file in files)
             yield self.about(
                 files[0].path,
                 (),
                 f"{len(files)} files of the cache before 0.8 in `{root.path}`",
-                locator=root.locator,
+                root=root,
                 links=tuple(file.path for file in files[1:]),
                 measured=size,
                 unit="bytes",
@@ -228,23 +239,21 @@ class LegacyLayout(SetsAside, RootRule):
             )
 
 
-def leavings(root: Root, locator: str) -> tuple[Leftover, ...]:
-    """Return what lies in a root of the layout `locator` besides models."""
-    if root.locator == locator and isinstance(root.listing, LeavingsListing):
-        return root.listing.leftovers
-    return ()
+def _resumed(leftover: Leftover, entry: Entry) -> bool:
+    """Say whether a client goes on with a partial: FluidAudio's, of a file that is not there."""
+    ours = leftover.path.endswith((".partial", ".partial.etag"))
+    return ours and bool(entry.claims) and leftover.name not in entry.present
 
 
 def _soft_locks(folder: str) -> Iterator[str]:
     """Go through the old locks that hold their owner's name and that nobody holds."""
     try:
-        with os.scandir(folder) as listing:
-            entries = sorted(listing, key=lambda entry: entry.name)
+        entries = quietly.listed(folder)
     except OSError:
         return
     for entry in entries:
-        if entry.name.endswith(".lock") and entry.is_file(follow_symlinks=False):
-            status = entry.stat(follow_symlinks=False)
+        if entry.name.endswith(".lock") and entry.file and not is_litter(entry.name):
+            status = entry.stat()
             old = time.time() - status.st_mtime > _STALE_S
             if old and status.st_size and not holders.lock_held(entry.path):
                 yield entry.path

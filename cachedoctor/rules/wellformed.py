@@ -9,12 +9,12 @@ from cachedoctor import untrusted
 from cachedoctor.errors import Fault
 from cachedoctor.findings import Severity
 from cachedoctor.rules import EntryRule, Restores
-from cachedoctor.vocabulary import WEIGHTY_BYTES, Evidence, State
+from cachedoctor.vocabulary import WEIGHTY_BYTES, Evidence, State, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cachedoctor.findings import Finding, Repair
+    from cachedoctor.findings import Finding
     from cachedoctor.rules import Examination
     from cachedoctor.vocabulary import Entry
 
@@ -61,6 +61,9 @@ class Truncated(_HeaderRule):
 
     code = "CD201"
     slug = Fault.TRUNCATED.value
+    status = Status.CORRUPT
+    rank = 140
+    resumes = True
     fault = Fault.TRUNCATED
 
 
@@ -78,6 +81,8 @@ class WrongMagic(_HeaderRule):
 
     code = "CD202"
     slug = Fault.WRONG_MAGIC.value
+    status = Status.CORRUPT
+    rank = 120
     fault = Fault.WRONG_MAGIC
 
 
@@ -92,6 +97,8 @@ class MalformedHeader(_HeaderRule):
 
     code = "CD203"
     slug = Fault.MALFORMED.value
+    status = Status.CORRUPT
+    rank = 160
     fault = Fault.MALFORMED
 
 
@@ -109,6 +116,8 @@ class TrailingBytes(_HeaderRule):
     code = "CD204"
     slug = Fault.TRAILING.value
     severity = Severity.WARNING
+    status = Status.CORRUPT
+    rank = 150
     fault = Fault.TRAILING
 
 
@@ -126,6 +135,8 @@ class Hole(EntryRule):
     code = "CD206"
     slug = "hole"
     severity = Severity.WARNING
+    rank = 180
+    manual = ("look-deeper", "cachedoctor", "scan", "--deep", "{engines}")
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Ask the file system about each file of weights that nothing else speaks about."""
@@ -145,12 +156,6 @@ class Hole(EntryRule):
                     unit="bytes",
                 )
 
-    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Name the command that tells whether it matters."""
-        from cachedoctor import repairs
-
-        return repairs.manual("look-deeper", "cachedoctor", "scan", "--deep", *finding.engines)
-
 
 class Unloadable(EntryRule):
     """Core ML refuses a bundle that is whole.
@@ -166,6 +171,9 @@ class Unloadable(EntryRule):
 
     code = "CD207"
     slug = "unloadable"
+    status = Status.UNKNOWN
+    rank = 210
+    manual = ("compile-again", "cachedoctor", "fix", "CD506")
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report each bundle that was refused; the entry's folder where the loader itself died."""
@@ -176,17 +184,11 @@ class Unloadable(EntryRule):
         if entry.path in seen.unloadable:
             yield self.about(entry.path, (entry,), seen.unloadable[entry.path], evidence="core-ml")
 
-    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Name the command that makes room for it to be compiled again."""
-        from cachedoctor import repairs
-
-        return repairs.manual("compile-again", "cachedoctor", "fix", "CD506")
-
 
 def _first_hole(path: str, size_bytes: int) -> int | None:
     """Return where the first hole begins, or `None`; the end of a file counts as none."""
     try:
-        with untrusted.open_regular(path) as file:
+        with untrusted.open_regular(path, follow=True) as file:
             at = os.lseek(file.fileno(), 0, os.SEEK_HOLE)
     except OSError:  # not on this file system
         return None
@@ -204,4 +206,6 @@ class StubModel(_HeaderRule):
 
     code = "CD205"
     slug = Fault.STUB.value
+    status = Status.CORRUPT
+    rank = 130
     fault = Fault.STUB

@@ -1,0 +1,166 @@
+"""The way to a place: each folder on it, each link, and what stands where one of them belongs.
+
+A folder that cannot be entered hides everything below it, and so does a link, a mount or a Finder
+alias whose other end is away. Neither means that nothing is there.
+
+Sources: macOS `XSym` files as SMB stores links (`mount_smbfs`), Cygwin's `!<symlink>`, Interix'
+`IntxLNK`; zip and servers without links keep the bare target; Finder's bookmarks begin with `book`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from typing import NamedTuple
+
+from cachedoctor import quietly, untrusted
+
+_TEXT_LIMIT_BYTES = 1067  # of what stands for a link; `XSym` is padded to it
+_ALIAS_LIMIT_BYTES = 1 << 20  # of an alias with an icon of its own
+_HEAD_BYTES = 16
+_MOST_LINKS = 40
+_AWAY = frozenset(
+    (errno.ENOTCONN, errno.ESTALE, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENODEV, errno.ENXIO)
+)
+_ABSENT = (errno.ENOENT, errno.ENAMETOOLONG)
+_TARGET = re.compile(r"(?:\.{0,2}/|[^/\s:*?\"<>|{}\[\],]+/)[^\0-\x1f\x7f]*")
+_VOLUME = re.compile(
+    r"/Volumes/[^/]+|/media/[^/]+/[^/]+|/run/media/[^/]+/[^/]+|/mnt/[^/]+"
+    r"|/[A-Z]:|/UNC/[^/]+/[^/]+"  # another drive or share of a Windows that is looked at
+)
+
+
+class Stand(NamedTuple):
+    """A small file that stands where a link or a folder belongs."""
+
+    kind: str  # `alias` or `text`
+    target: str  # as far as it says
+
+
+class Way(NamedTuple):
+    """How far a path leads."""
+
+    real: str  # without links, as far as it is known
+    there: bool = False
+    closed: str = ""  # the folder that cannot be read, and why
+    why: str = ""
+    gone: str = ""  # what leads to a place that is not there
+    text: str = ""  # what was a link and is a small file now
+    aim: str = ""  # where that leads
+
+    @property
+    def barred(self) -> bool:
+        """Say whether something may lie there that cannot be seen."""
+        return bool(self.closed or self.gone or self.text)
+
+
+class Ways:
+    """Ways to many places; what is known of a folder is not asked again."""
+
+    def __init__(self) -> None:
+        """Know of none."""
+        self._known: dict[str, Way] = {}
+
+    def to(self, path: str, links: int = 0) -> Way:
+        """Go to `path`, which is absolute, as the system would."""
+        known = self._known.get(path)
+        if known is None:
+            known = self._known[path] = self._go(path, links)
+        return known
+
+    def _go(self, path: str, links: int) -> Way:
+        above, name = os.path.split(path.rstrip("/") or "/")
+        if not name:
+            return Way("/", there=True)
+        way = self.to(above, links)
+        if not way.there:
+            return way if way.barred else way._replace(real=os.path.join(way.real, name))
+        if name == ".":  # what is at the end must be a folder
+            return way if os.path.isdir(way.real) else self._no_folder(way.real)
+        here = os.path.dirname(way.real) if name == ".." else os.path.join(way.real, name)
+        try:
+            mode = os.lstat(here).st_mode
+            if stat.S_ISLNK(mode):
+                return self._follow(here, os.readlink(here), links)
+        except NotADirectoryError:
+            return self._no_folder(way.real)
+        except OSError as error:
+            if error.errno in _ABSENT:
+                return Way(here)
+            if error.errno in _AWAY:
+                return Way(here, gone=here, aim=here)
+            return Way(here, closed=way.real, why=error.strerror or str(error))
+        return Way(here, there=True)
+
+    def _follow(self, link: str, target: str, links: int) -> Way:
+        if links >= _MOST_LINKS:
+            return Way(link, closed=link, why="a loop of links")
+        aim = os.path.join(os.path.dirname(link), target)
+        way = self._go(aim, links + 1)
+        if way.there or way.barred:
+            return way
+        return Way(link, gone=link, aim=target)
+
+    def _no_folder(self, path: str) -> Way:
+        """Say what is at `path`, where a folder belongs."""
+        found = stands_in(path)
+        if found is None:
+            return Way(path, closed=path, why="a file is where the folder belongs")
+        if found.kind == "text":
+            return Way(path, text=path, aim=found.target)
+        return Way(path, gone=path, aim="an alias of the Finder's")
+
+
+def stands_in(path: str, status: os.stat_result | None = None) -> Stand | None:
+    """Say what a small file stands for that lies where a link or a folder belongs.
+
+    Reads some bytes of files that are short enough; `None` for all others.
+    """
+    try:
+        status = status or os.lstat(path)
+        if not stat.S_ISREG(status.st_mode) or not 2 < status.st_size <= _ALIAS_LIMIT_BYTES:
+            return None
+        with untrusted.open_regular(path) as file:
+            head = file.read(_HEAD_BYTES)
+            if head.startswith(b"book\0\0\0\0"):
+                return Stand("alias", "")
+            if status.st_size > _TEXT_LIMIT_BYTES:
+                return None
+            target = _target(head + file.read(_TEXT_LIMIT_BYTES))
+    except OSError:
+        return None
+    return Stand("text", target) if target else None
+
+
+def _target(content: bytes) -> str:
+    """Return where a link led that was saved as these bytes, or empty."""
+    if content.startswith(b"XSym\n"):
+        lines = content.split(b"\n")
+        return os.fsdecode(lines[3]) if len(lines) > 3 else ""
+    if content.startswith(b"!<symlink>"):
+        rest = content[10:]
+        wide = rest[:2] in (b"\xff\xfe", b"\xfe\xff")
+        return (rest.decode("utf-16", "replace") if wide else os.fsdecode(rest)).rstrip("\0")
+    if content.startswith(b"IntxLNK\1"):
+        return content[8:].decode("utf-16-le", "replace").rstrip("\0")
+    if b"\0" in content:
+        return ""
+    text = os.fsdecode(content)
+    return text if _TARGET.fullmatch(text) and not text.endswith("/") else ""
+
+
+def volume_gone(path: str) -> str:
+    """Return the volume that `path` is said to lie on, where that is not there; else empty."""
+    found = _VOLUME.match(path)
+    if found is None or path == found[0]:
+        return ""
+    volume = found[0]
+    try:
+        empty = not quietly.names(volume)
+    except FileNotFoundError:
+        return volume
+    except OSError:
+        return ""
+    return volume if empty and not os.path.ismount(volume) else ""

@@ -1,0 +1,71 @@
+"""What kind of file system a path is on, as `statfs` names it.
+
+Locks and open files of other machines are invisible on a network file system, and on some of them
+(Lustre, GPFS, many NFS mounts) a lock is granted to everybody. So only a file system that is known
+to be this machine's own counts as local.
+
+Source: Linux `include/uapi/linux/magic.h` and statfs(2); macOS `sys/mount.h`, `MNT_LOCAL`;
+huggingface/huggingface_hub pull requests 4228 and 2399; anomalyco/opencode issue 14970 (SQLite).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+
+_LOCAL = frozenset(
+    (
+        0xEF53,  # ext2, ext3, ext4
+        0x58465342,  # XFS
+        0x9123683E,  # Btrfs
+        0x01021994,  # tmpfs
+        0x858458F6,  # ramfs
+        0x794C7630,  # overlayfs
+        0x2FC12FC1,  # ZFS
+        0xF2F52010,  # F2FS
+        0xCA451A4E,  # bcachefs
+        0x5346544E,  # NTFS
+        0x7366746E,  # NTFS of Linux 5.15 and later
+        0x2011BAB0,  # exFAT
+        0x4D44,  # FAT
+        0x482B,  # HFS+
+        0x4244,  # HFS
+        0x3153464A,  # JFS
+        0x52654973,  # ReiserFS
+        0x3434,  # NILFS
+        0x73717368,  # squashfs
+        0xE0F5E1E2,  # EROFS
+        0x9660,  # ISO 9660
+        0x15013346,  # UDF
+        0xF15F,  # eCryptfs
+        0x24051905,  # UBIFS
+    )
+)
+_STATFS_BYTES = 4096  # more than the structure of any system
+_MNT_LOCAL = 0x1000  # macOS
+_FLAGS_AT = 64  # of `f_flags` in macOS' structure with inodes of 64 bits
+
+
+def is_local(path: str) -> bool:
+    """Say whether `path`, or the nearest folder above it, is on a disk of this machine.
+
+    What cannot be found out is not known to be local.
+    """
+    while not os.path.exists(path) and path != os.path.dirname(path):
+        path = os.path.dirname(path)
+    answer = ctypes.create_string_buffer(_STATFS_BYTES)
+    try:
+        if _libc().statfs(os.fsencode(path), answer):
+            return False
+    except (AttributeError, OSError):
+        return False
+    if sys.platform == "darwin":
+        flags = int.from_bytes(answer.raw[_FLAGS_AT : _FLAGS_AT + 4], sys.byteorder)
+        return bool(flags & _MNT_LOCAL)
+    kind = int.from_bytes(answer.raw[: ctypes.sizeof(ctypes.c_long)], sys.byteorder)
+    return kind & 0xFFFFFFFF in _LOCAL
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None)

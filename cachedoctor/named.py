@@ -1,0 +1,163 @@
+"""Recognise what lies at a path that somebody named, so that it is examined whatever it is.
+
+A hub cache or one of its repositories, revisions and files; a folder of compiled bundles, or of
+them; the Swift Hub's folders; a flat folder of models; a folder that is a model; one file.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cachedoctor import locators, quietly
+from cachedoctor.config import Place
+from cachedoctor.errors import CannotLookError
+from cachedoctor.locators import BOOKS, hub_cache, local_dir
+from cachedoctor.vocabulary import WEIGHTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cachedoctor.host import Host
+
+_BUNDLES = (".mlmodelc", ".mlpackage")
+_MODEL = (*WEIGHTS, ".nemo", ".gguf")
+_SAID_BY = "the command line"
+_HINT = "say which layout it has: `[[locator]]`, `kind` and `path` in `cachedoctor.toml`"
+
+Found = tuple[str, str, frozenset[str] | None]  # a layout, its root, the only names to list there
+
+
+def with_paths(host: Host, paths: Sequence[str]) -> Host:
+    """Return `host` with the places in which the named paths lie.
+
+    Raises `CannotLookError` for a path that is not there or cannot be read.
+    """
+    added = []
+    for path in paths:
+        full = host.absolute(path)
+        require_readable(full)
+        real = os.path.realpath(full)
+        added += [Place(kind, root, "", _SAID_BY, only) for kind, root, only in layouts_at(real)]
+    return host._replace(places=(*host.places, *dict.fromkeys(added)))
+
+
+def require_readable(path: str) -> None:
+    """Raise `CannotLookError` for a path that is not there or cannot be read."""
+    way = locators.Ways().to(path)
+    if way.closed:
+        raise CannotLookError(f"`{path}` cannot be read: `{way.closed}`: {way.why}")
+    if way.gone:
+        raise CannotLookError(f"`{path}` is not here: `{way.gone}` leads to `{way.aim}`")
+    if not way.there:
+        raise CannotLookError(f"nothing is at `{path}`")
+    if not quietly.may(way.real, os.R_OK):
+        raise CannotLookError(f"`{path}` cannot be read", hint="run as the user that it belongs to")
+
+
+def unknown(path: str) -> CannotLookError:
+    """Return the error that nothing at `path` is known to be a model or a part of one."""
+    return CannotLookError(f"nothing that is known as a model is at `{path}`", hint=_HINT)
+
+
+def layouts_at(path: str) -> tuple[Found, ...]:
+    """Return the layouts in which `path`, which is without links, lies or which it holds."""
+    cache = _cache_around(path)
+    if cache:
+        return (("hub-cache", cache, None),)
+    bundle = _bundle_around(path)
+    if bundle:
+        folder = os.path.dirname(bundle)
+        return (_bundles(folder),)
+    if os.path.isfile(path):
+        return tuple(_of_file(path))
+    return tuple(_of_folder(path))
+
+
+def _cache_around(path: str) -> str:
+    """Return the hub cache that `path` lies in, or empty."""
+    parts = path.split("/")
+    for at, part in enumerate(parts):
+        if hub_cache.is_repository(part):
+            return "/".join(parts[:at]) or "/"
+    return ""
+
+
+def _bundle_around(path: str) -> str:
+    parts = path.split("/")
+    for at, part in enumerate(parts, 1):
+        if part.endswith(_BUNDLES):
+            return "/".join(parts[:at])
+    return ""
+
+
+def _bundles(folder: str) -> Found:
+    """Return the layout of a folder that holds bundles: the Swift Hub's where notes say so."""
+    above = os.path.dirname(folder)
+    for repository in (folder, above):
+        if os.path.isdir(os.path.join(repository, BOOKS)):
+            return "documents", os.path.dirname(os.path.dirname(repository)), None
+    if os.path.basename(os.path.dirname(above)) == "argmaxinc" or "whisperkit" in above:
+        return "documents", os.path.dirname(os.path.dirname(above)), None
+    return "application-support", above, frozenset((os.path.basename(folder),))
+
+
+def _of_file(path: str) -> Iterator[Found]:
+    folder, name = os.path.split(path)
+    if name.endswith(".pt"):
+        yield "openai-cdn", folder, frozenset((name,))
+    elif name.startswith("ggml-") and name.endswith(".bin"):
+        yield "ggml-folder", folder, frozenset((name,))
+    elif name.endswith(_MODEL) or os.path.isfile(os.path.join(folder, "config.json")):
+        yield "local-dir", folder, frozenset((local_dir.title_of(folder),))
+
+
+def _of_folder(path: str) -> Iterator[Found]:
+    """Go through what a folder is, or what those below it are."""
+    for cache in (path, f"{path}/hub", f"{path}/huggingface/hub", f"{path}/.cache/huggingface/hub"):
+        if any(map(hub_cache.is_repository, _names(cache))):
+            yield "hub-cache", cache, None
+            return
+    names = _names(path)
+    if any(name.endswith(".pt") for name in names):
+        yield "openai-cdn", path, None
+    if any(name.startswith("ggml-") and name.endswith(".bin") for name in names):
+        yield "ggml-folder", path, None
+    if any(name.endswith(_BUNDLES) for name in names):
+        yield _bundles(path)
+        return
+    if _is_model(path, names):
+        yield "local-dir", path, frozenset((local_dir.title_of(path),))
+        return
+    below = [f"{path}/{name}" for name in names if not name.startswith(".")]
+    folders = [folder for folder in below if os.path.isdir(folder)]
+    deeper = [(folder, _names(folder)) for folder in folders]
+    if any(_is_model(folder, inner) for folder, inner in deeper):
+        yield "local-dir", path, None
+    if any(name.endswith(_BUNDLES) for _, inner in deeper for name in inner):
+        kind, root, _ = _bundles(folders[0])
+        yield kind, root, None
+    elif any(_holds_bundles(f"{folder}/{name}") for folder, inner in deeper for name in inner):
+        swift = any(os.path.isdir(f"{folder}/{name}/{BOOKS}") for folder, i in deeper for name in i)
+        known = swift or any(os.path.basename(folder) == "argmaxinc" for folder in folders)
+        yield ("documents" if known else "application-support"), path, None
+    elif any(_names(f"{folder}/whisperkit-coreml") for folder in folders):
+        yield "documents", path, None
+
+
+def _holds_bundles(folder: str) -> bool:
+    return any(name.endswith(_BUNDLES) for name in _names(folder))
+
+
+def _is_model(folder: str, names: Sequence[str]) -> bool:
+    """Say whether a folder of these names is a model itself."""
+    if any(name.startswith("ggml-") or name.endswith(".pt") for name in names):
+        return "config.json" in names
+    return any(n.endswith(_MODEL) for n in names) or os.path.isdir(os.path.join(folder, BOOKS))
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return [name for name in quietly.names(folder) if not locators.is_litter(name)]
+    except OSError:
+        return []

@@ -1,0 +1,81 @@
+"""What several rules ask about copies: where they lie, and blobs that a copied snapshot repeats."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+from cachedoctor.locators import digest_of, listed
+from cachedoctor.locators.hub_cache import HubCache
+from cachedoctor.vocabulary import Artifact, Evidence, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cachedoctor.host import Host
+    from cachedoctor.locators._repository import Repository
+    from cachedoctor.rules import Examination
+    from cachedoctor.vocabulary import Entry
+
+_CONTAINER = re.compile(r"/Library/(?:Group )?Containers/([^/]+)/")
+_SUPPORT = re.compile(r"/Library/(?:Application Support|Caches)/([^/]+)/")
+
+
+def repeated(repository: Repository, revisions: Sequence[Entry]) -> dict[str, Artifact]:
+    """Return by blob the file of a snapshot that repeats it: `cp -rL` made files of the links.
+
+    By the digest where the manifest names it, otherwise by the length.
+    """
+    real = [
+        artifact
+        for entry in revisions
+        for artifact in entry.notable
+        if artifact.state is State.PRESENT
+        and artifact.size_bytes
+        and "/snapshots/" in artifact.file
+    ]
+    by_digest = {a.digest.hex: a for a in real if a.digest}
+    by_length = {a.size_bytes: a for a in real if a.digest is None}
+    found = {}
+    for name, look in repository.blobs.items():
+        if look.state is State.PRESENT and look.stamp:
+            twin = by_digest.get(name) or by_length.get(look.stamp.size_bytes)
+            if twin is not None:
+                found[name] = twin
+    return found
+
+
+def blobs_beside(seen: Examination) -> Iterator[tuple[tuple[Entry, ...], str, Artifact, Artifact]]:
+    """Yield revisions, digest, blob and the file that repeats it, of every repository."""
+    for root in seen.survey.roots:
+        hub = listed(HubCache, root)
+        if hub is None:
+            continue
+        revisions = seen.revisions(root)
+        for folder, unlinked in hub.unlinked.items():
+            repository, mine = hub.repositories[folder], revisions.get(folder, ())
+            for name, twin in repeated(repository, mine).items():
+                look = repository.blobs[name]
+                if name in unlinked and look.stamp:
+                    digest, size = digest_of(name), look.stamp.size_bytes
+                    blob = Artifact(
+                        f"blobs/{name[:12]}",
+                        look.file,
+                        look.file,
+                        State.PRESENT,
+                        look.stamp,
+                        size,
+                        digest=digest,
+                        evidence=Evidence.BLOB_NAME,
+                    )
+                    yield mine, name, blob, twin
+
+
+def place_of(path: str, host: Host) -> str:
+    """Return the folder of a file for people, with the app whose copy it is."""
+    folder = host.short(os.path.dirname(path))
+    if "/models--" in path:
+        folder = host.short(path.partition("/models--")[0])
+    app = _CONTAINER.search(path) or _SUPPORT.search(path)
+    return f"`{folder}`" + (f" ({app[1]})" if app else "")

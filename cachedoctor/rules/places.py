@@ -1,0 +1,187 @@
+"""Rules about places: 110 and 422, which are named and not here, and 511, which others copy."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cachedoctor import synced
+from cachedoctor.findings import Circumstance, Severity
+from cachedoctor.locators import listed
+from cachedoctor.locators.hub_cache import HubCache
+from cachedoctor.rules import RootRule
+from cachedoctor.vocabulary import State, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cachedoctor.findings import Finding, Repair
+    from cachedoctor.rules import Examination
+    from cachedoctor.vocabulary import Artifact, Entry, Root
+
+
+class PlaceGone(RootRule):
+    """A link, a mount or an alias of the Finder's leads to a place that is not here.
+
+    The models lie on another disk, and it is not connected, or it has another name now. The engine
+    finds nothing and may download everything again, or write into an empty mount point. An alias
+    (a file that the Finder follows) is followed by no engine, wherever it leads.
+
+    Connect the disk, or make the link lead to where the models are; in place of an alias make a
+    link with `ln -s`. Nothing is fetched for what may only be away.
+    Source: lmstudio-ai/lmstudio-bug-tracker issue 97; divamgupta/diffusionbee-stable-diffusion-ui
+    issue 531; Apple's description of aliases.
+    """
+
+    code = "CD110"
+    slug = "place-gone"
+    severity = Severity.WARNING
+    status = mild_status = Status.UNKNOWN
+    rank = 15
+    unseen = True
+    word = "gone"
+
+    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+        """Report what on the way to a root, a repository, a folder or a file leads nowhere."""
+        if root.gone:
+            yield self.about(
+                root.gone,
+                (),
+                _leads(root.gone, root.aim, "the models' place"),
+                root,
+                engines=root.users,
+                unit="folder",
+                shows=Circumstance.GONE,
+            )
+        if hub := listed(HubCache, root):
+            revisions = seen.revisions(root)
+            for repository in hub.repositories.values():
+                for path, stand in repository.lost:
+                    if stand.kind != "text":
+                        aim = stand.target or "an alias of the Finder's"
+                        mine = revisions.get(repository.path, ())
+                        message = _leads(path, aim, "the repository's folder")
+                        yield self.about(
+                            path, mine, message, unit="folder", shows=Circumstance.GONE
+                        )
+        for entry, artifact in _lost(root, State.GONE):
+            what = f"`{artifact.name}`" if artifact.name else "the model's folder"
+            message = _leads(artifact.path, artifact.detail, what)
+            yield self.of(
+                artifact,
+                entry,
+                message,
+                severity=self.severity,
+                unit="folder",
+                shows=Circumstance.GONE,
+            )
+
+
+class LinkAsText(RootRule):
+    """A link was saved as a small file that says where it led.
+
+    Zip programs, servers of other systems, SMB, Samba and Cygwin do so when a cache is copied. The
+    engine opens the file and finds a path, or half a kilobyte that begins with `XSym`, where its
+    model should be.
+
+    `fix` makes links of them again where what they name is here; nothing is downloaded for that.
+    Copy a cache with `cachedoctor pack`, `rsync -a` or `tar`, which keep links.
+    Source: huggingface/huggingface_hub issue 4022; Apple's SMB client (`XSym`); Cygwin's
+    `path.cc` (`!<symlink>`).
+    """
+
+    code = "CD422"
+    slug = "link-as-text"
+    status = mild_status = Status.INCOMPLETE
+    rank = 25
+
+    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+        """Report each such file, and each that stands where a folder was linked."""
+        if root.text:
+            yield self.about(
+                root.text,
+                (),
+                f"was a link to `{root.aim}` and is a file that says so",
+                root,
+                engines=root.users,
+                unit="folder",
+                shows=Circumstance.GONE,
+            )
+        if hub := listed(HubCache, root):
+            revisions = seen.revisions(root)
+            for repository in hub.repositories.values():
+                for path, stand in repository.lost:
+                    if stand.kind == "text":
+                        mine = revisions.get(repository.path, ())
+                        name = os.path.basename(path)
+                        message = f"`{name}` was a link to `{stand.target}` and is a file now"
+                        yield self.about(
+                            path, mine, message, unit="folder", shows=Circumstance.GONE
+                        )
+        for entry, artifact in _lost(root, State.TEXT):
+            what = f"`{artifact.name}`" if artifact.name else "the model's folder"
+            message = f"{what} was a link to `{artifact.detail}` and is a file now"
+            unit, shows = (None, None) if artifact.name else ("folder", Circumstance.GONE)
+            yield self.of(artifact, entry, message, unit=unit, shows=shows)
+
+    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
+        """Make a link of it again, or bring the file that it led to."""
+        from cachedoctor import repairs
+        from cachedoctor.repairs import hub
+
+        return hub.relink_text(finding, seen.survey) or repairs.restore(finding, seen.survey)
+
+
+class SyncedFolder(RootRule):
+    """The models lie in a folder that a service copies elsewhere: iCloud, OneDrive, Dropbox.
+
+    Every model is uploaded, and the service may take the content off this disk (CD107), lock files
+    while they are written, or make copies in conflict. On a Mac, Documents and the desktop are such
+    folders once iCloud keeps them; WhisperKit's default place is in Documents.
+
+    The command keeps this folder out of it. Or choose another place for the models.
+    Source: Apple's `.nosync`; Dropbox's `com.dropbox.ignored`; digimata/parrot issue 12;
+    tmutil(8) for Time Machine.
+    """
+
+    code = "CD511"
+    slug = "synced-folder"
+    severity = Severity.NOTE
+
+    def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
+        """Report one finding for a place with models that a service copies."""
+        if not root.entries:
+            return
+        home = seen.host.home
+        service = synced.service_of(root.path, home, seen.host.platform)
+        if service:
+            message = f"{service} copies what lies here"
+            mine = tuple(entry for entry in root.entries if entry.claims) or root.entries
+            size = sum(sum(entry.sizes.values()) for entry in root.entries)
+            yield self.about(
+                root.path, mine, message, evidence=service, measured=size, unit="bytes"
+            )
+
+    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
+        """Name the command that keeps the folder out of it."""
+        from cachedoctor import repairs
+
+        service = finding.evidence or ""
+        return repairs.manual(
+            "leave-out", *synced.command(service, finding.path, seen.host.platform)
+        )
+
+
+def _leads(path: str, aim: str, what: str) -> str:
+    if aim == path:
+        return f"{what} is on `{path}`, which is not connected"
+    if aim.startswith("an alias"):
+        return f"{what} is {aim}, which no engine follows"
+    return f"{what} is a link to `{aim}`, which is not there"
+
+
+def _lost(root: Root, state: State) -> Iterator[tuple[Entry, Artifact]]:
+    for entry in root.entries:
+        for artifact in entry.notable:
+            if artifact.state is state:
+                yield entry, artifact
