@@ -32,7 +32,7 @@ def free(holdings: Holdings, target_bytes: int, now: float, progress: Progress =
     holdings.roots.require()
     choices: list[Choice] = []
     spared: list[Spared] = []
-    for choice in pruning.waste(holdings, pruning.WASTE):
+    for choice in pruning.waste(holdings, pruning.waste_codes()):
         if _sum(choices) >= target_bytes:
             break
         if choice.bytes:
@@ -58,7 +58,7 @@ def leave(holdings: Holdings, budget_bytes: int, now: float, progress: Progress 
 def without_loss(holdings: Holdings) -> dict[str, int]:
     """Return how much can go without a loss, by kind, from what is known without reading it."""
     found: dict[str, int] = {}
-    for choice in pruning.waste(holdings, pruning.WASTE):
+    for choice in pruning.waste(holdings, pruning.waste_codes()):
         kind = "half downloads" if "download" in choice.reason else "leftovers"
         found[kind] = found.get(kind, 0) + choice.bytes
     old = sum(one.own_bytes for one, _ in pruning.old_revisions(holdings) if not hindrance(one))

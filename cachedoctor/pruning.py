@@ -6,9 +6,9 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from cachedoctor import removal, sources
+from cachedoctor import removal, rules, sources
 from cachedoctor.changes import Change, Choice, Spared
-from cachedoctor.findings import Safety
+from cachedoctor.findings import Safety, SetAside
 from cachedoctor.holdings import LOOSE, made_s
 from cachedoctor.locators import inside
 from cachedoctor.locators.hub_cache import repository_folder
@@ -21,8 +21,17 @@ if TYPE_CHECKING:
     from cachedoctor.holdings import Holding, Holdings
     from cachedoctor.vocabulary import Entry, Progress
 
-WASTE = ("CD413", "CD502", "CD503", "CD501", "CD507", "CD509", "CD415", "CD416", "CD505")
+_FIRST = ("CD413", "CD502", "CD503", "CD501", "CD507", "CD509", "CD415", "CD416", "CD505")
+_ALSO = ("CD413", "CD505")  # a partial that blocks downloads, a variant that nothing reads
 CACHES = ("CD506", "CD510")  # that are made again; the first load is slow once
+
+
+def waste_codes() -> tuple[str, ...]:
+    """Return the codes of what nobody would miss, the least loss first; most rules say so."""
+    found = {rule.code for rule in rules.every() if rule.waste or rule.code in _ALSO}
+    found -= set(CACHES)
+    known = [code for code in _FIRST if code in found]
+    return (*known, *sorted(found.difference(known)))
 
 
 def prune(
@@ -40,7 +49,7 @@ def prune(
     known.
     """
     holdings.roots.require()
-    choices = [*waste(holdings, WASTE), *(waste(holdings, CACHES) if caches else ())]
+    choices = [*waste(holdings, waste_codes()), *(waste(holdings, CACHES) if caches else ())]
     spared: list[Spared] = []
     if keep_revisions is not None or older_than_s is not None:
         now = time.time()
@@ -64,6 +73,8 @@ def waste(holdings: Holdings, codes: Sequence[str]) -> Iterator[Choice]:
         repair = finding.repair
         if repair is None or repair.safety is not Safety.SAFE or repair.needs:
             continue
+        if not all(isinstance(step, SetAside) for step in repair.steps):
+            continue  # it is cured by more than going
         if any(inside(finding.path, path) for path in taken):
             continue
         taken.append(finding.path)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from cachedoctor import engines, in_use, readiness
 from cachedoctor.changes import Change, Choice, Spared
 from cachedoctor.findings import SetAside
-from cachedoctor.locators import BOOKS, FolderListing, inside
+from cachedoctor.locators import BOOKS, FolderListing, inside, is_litter
 from cachedoctor.locators.ggml_folder import encoder_of
 from cachedoctor.locators.hub_cache import HubListing, repository_folder
 from cachedoctor.repairs._build import built
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from cachedoctor.locators._repository import Repository
     from cachedoctor.vocabulary import Artifact, Entry, Root
 
-_LITTER = frozenset((".DS_Store", ".localized", "Thumbs.db", "desktop.ini", "Icon\r"))
 _MARKS = frozenset((".gitignore", "CACHEDIR.TAG"))  # that a client puts beside its notes
 _CLOSED = (State.UNREADABLE, State.EVICTED)
 
@@ -144,8 +143,10 @@ def _would_be_empty(folder: str, going: set[str]) -> bool:
         names = os.listdir(folder)
     except OSError:
         return False
-    nothing = _LITTER | (_MARKS if os.path.basename(folder) == "huggingface" else frozenset())
-    return all(os.path.join(folder, name) in going or name in nothing for name in names)
+    marks = _MARKS if os.path.basename(folder) == "huggingface" else frozenset()
+    return all(
+        os.path.join(folder, name) in going or name in marks or is_litter(name) for name in names
+    )
 
 
 def _covered(path: str, found: set[str]) -> bool:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cachedoctor import verification
+from cachedoctor.locators import is_litter
 from cachedoctor.vocabulary import SILENT, State, Status
 
 if TYPE_CHECKING:
     from cachedoctor.holdings import Holding, Holdings
     from cachedoctor.vocabulary import Progress
-
-_LITTER = frozenset((".DS_Store", ".localized", "Thumbs.db", "desktop.ini", "Icon\r"))
 
 
 def hindrance(one: Holding) -> str:
@@ -32,9 +31,9 @@ def hindrance(one: Holding) -> str:
     if one.status not in (Status.READY, Status.INCOMPLETE, Status.CORRUPT):
         return f"it is {one.status.value}"
     for artifact in entry.notable:
-        name = artifact.name.rpartition("/")[2]
         there = artifact.state is State.PRESENT and not artifact.bundle
-        if there and artifact.digest is None and name not in _LITTER:
+        litter = is_litter(artifact.name.rpartition("/")[2])
+        if there and artifact.digest is None and not litter:
             return f"nothing says what `{artifact.name}` must hold"
         if artifact.outside or artifact.state is State.OTHER:
             return f"`{artifact.name}` leads elsewhere"
