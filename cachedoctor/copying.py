@@ -11,7 +11,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import digest, disk, moves
+from cachedoctor import digest, disk, moves, quietly
 from cachedoctor.errors import RepairError
 from cachedoctor.vocabulary import SILENT, Digest
 
@@ -110,7 +110,7 @@ def _walk(root: str) -> Iterator[tuple[str, os.stat_result]]:
     stack = [""]
     while stack:
         folder = stack.pop()
-        for name in sorted(os.listdir(os.path.join(root, folder))):
+        for name in quietly.names(os.path.join(root, folder)):
             below = f"{folder}/{name}" if folder else name
             status = os.lstat(os.path.join(root, below))
             yield below, status

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import engines, extents, in_use, kept, readiness, usage
+from cachedoctor import engines, extents, in_use, kept, quietly, readiness, usage
 from cachedoctor.locators.hub_cache import repository_folder
 from cachedoctor.vocabulary import WEIGHTY_BYTES, State, Status
 
@@ -186,8 +186,7 @@ def _superseded(entries: Sequence[Entry]) -> Mapping[str, str]:
 def made_s(path: str) -> float | None:
     """Return when a snapshot was downloaded: its first link is made once and never again."""
     try:
-        with os.scandir(path) as listing:
-            times = [entry.stat(follow_symlinks=False).st_mtime for entry in listing]
+        times = [found.stat().st_mtime for found in quietly.listed(path)]
     except OSError:
         return None
     return min(times, default=None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor import engines, in_use, readiness
+from cachedoctor import engines, in_use, quietly, readiness
 from cachedoctor.changes import Change, Choice, Spared
 from cachedoctor.findings import SetAside
 from cachedoctor.locators import BOOKS, FolderListing, inside, is_litter
@@ -140,7 +140,7 @@ def folded(paths: Sequence[str], root: str) -> tuple[str, ...]:
 
 def _would_be_empty(folder: str, going: set[str]) -> bool:
     try:
-        names = os.listdir(folder)
+        names = quietly.names(folder)
     except OSError:
         return False
     marks = _MARKS if os.path.basename(folder) == "huggingface" else frozenset()
@@ -224,13 +224,11 @@ def _blobs(repository: Repository, commit: str | None) -> set[str]:
     """Return the names of the blobs that a revision's links lead to, at the first hop."""
     found = set()
     folder = f"{repository.path}/snapshots/{commit}"
-    for base, _, names in os.walk(folder):
-        for name in names:
-            path = os.path.join(base, name)
-            if os.path.islink(path):
-                aim = os.path.normpath(os.path.join(base, os.readlink(path)))
-                if os.path.dirname(aim) == repository.blobs.folder:
-                    found.add(os.path.basename(aim))
+    for path in quietly.files(folder):
+        if os.path.islink(path):
+            aim = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))
+            if os.path.dirname(aim) == repository.blobs.folder:
+                found.add(os.path.basename(aim))
     return found
 
 
@@ -287,9 +285,7 @@ def _files(path: str) -> Iterator[str]:
     if not os.path.isdir(path) or os.path.islink(path):
         yield path
         return
-    for base, _, names in os.walk(path):
-        for name in names:
-            yield os.path.join(base, name)
+    yield from quietly.files(path)
 
 
 def _using(mine: Sequence[Entry]) -> list[str]:
