@@ -67,12 +67,9 @@ def read(folder: str, *, home: str, confined: bool) -> Config:
     is not read; the answer says why.
     """
     path = os.path.join(folder, NAME)
-    try:
-        os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return Config()
-    except OSError as error:  # what it protects would be passed over without a word
-        return Config() if confined else Config(refused=f"`{path}` is not read: {error.strerror}")
+    if not os.path.lexists(path):
+        closed = not confined and _closed_by_me(path)  # what it says would be passed over
+        return Config(refused=f"`{path}` cannot be seen") if closed else Config()
     try:
         with untrusted.open_regular(path) as file:
             if not confined and (why := _not_own(os.fstat(file.fileno()))):
@@ -124,6 +121,22 @@ def _versions(versions: object, said: Lines) -> dict[str, str]:
             why = f'must be a version such as "0.15.5", not {version!r}'
             raise said.wrong(name, why, 0, "engines")
     return versions
+
+
+def _closed_by_me(path: str) -> bool:
+    """Say whether a folder on the way to `path` cannot be entered, and is the user's own.
+
+    One that is somebody else's holds nothing of this user.
+    """
+    while path != os.path.dirname(path):
+        path = os.path.dirname(path)
+        try:
+            found = os.lstat(path)
+        except OSError:
+            continue
+        mine = found.st_uid == os.geteuid() and stat.S_ISDIR(found.st_mode)
+        return mine and not os.access(path, os.X_OK)
+    return False
 
 
 def _not_own(status: os.stat_result) -> str:

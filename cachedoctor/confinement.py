@@ -48,9 +48,7 @@ class DefectError(Exception):
     """Say which field of a journal is none of ours."""
 
 
-def check(
-    repair: Repair, place: str, roots: Sequence[str], made: Collection[str] = ()
-) -> None:
+def check(repair: Repair, place: str, roots: Sequence[str], made: Collection[str] = ()) -> None:
     """Refuse a repair that leads anywhere but its root, its run's folder `place` and the `roots`.
 
     `made` is what the run itself puts in a place: a link may lead there from another root.

@@ -8,8 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +37,7 @@ from tests.clients import VERSIONS, run
 from tests.command import cachedoctor
 from tests.conftest import fingerprint
 from tests.loopback import Hub
+from tests.test_command_line import as_nobody
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -329,10 +332,13 @@ def test_freeing_takes_the_least_loss_first_and_stops(home: Path, host: Host) ->
         assert some.reached
         target = some.bytes + 1
     whole = budget.free(look(host), 1 << 40, time.time())
-    assert [choice.reason for choice in whole.choices] == [  # what goes as a whole is one thing
-        "not used for 400 days",
-        f"superseded by {NEWER[:12]}; last use not known",
-    ]
+    assert (
+        [choice.reason for choice in whole.choices]
+        == [  # what goes as a whole is one thing
+            "not used for 400 days",
+            f"superseded by {NEWER[:12]}; last use not known",
+        ]
+    )
     assert not whole.reached
     assert OTHER in {one.title for one in whole.spared}
     round_trip(home, host, whole)
@@ -473,3 +479,24 @@ def test_the_client_finds_a_clean_absence_afterwards(home: Path, host: Host, ver
         run(version, served.url, home, code, names=[worlds.TINY, OTHER])
         applied(host, removing(host, worlds.TINY))
         run(version, served.url, home, _CLIENT, there=[OTHER], again=worlds.TINY)
+
+
+def test_a_folder_of_configuration_that_is_closed_stops_every_change(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What `keep` names there cannot be seen: exit code 2, and nothing is done."""
+    if os.geteuid():
+        pytest.skip("only root may become somebody else")
+    place = Path(tempfile.mkdtemp())  # pytest's own folder is closed to others
+    home, config = place / "theirs", place / "closed"
+    worlds.repository(worlds.hub_of(home), worlds.TINY, worlds.whisper_files())
+    (config / "cachedoctor").mkdir(parents=True)
+    for path in (place, *place.rglob("*")):
+        os.chown(path, 65534, 65534, follow_symlinks=False)
+    (config / "cachedoctor").chmod(0)
+    before = fingerprint(home)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(config))
+    ended = as_nobody(home, "remove", worlds.TINY, "--yes", "--json")
+    assert (ended.code, "cannot be seen" in ended.output) == (2, True)
+    assert fingerprint(home) == before
+    shutil.rmtree(place)
