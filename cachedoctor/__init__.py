@@ -7,6 +7,12 @@ verdict = cachedoctor.preflight("faster-whisper", size="small")
 if not verdict.ready:
     print(verdict.why, verdict.cure)
 verdict = cachedoctor.ensure("faster-whisper", size="small", allow=lambda plan: True)
+
+for model in cachedoctor.models().models:
+    print(model.id, model.own_bytes, model.used.when_s, model.kept_by)
+change = cachedoctor.free(20 << 30)
+if change.reached:
+    cachedoctor.apply(change)
 ```
 """
 
@@ -19,19 +25,43 @@ if TYPE_CHECKING:
     from cachedoctor.doctor.scanning import scan
     from cachedoctor.host import Host
     from cachedoctor.plans.cures import plan
-    from cachedoctor.runs.applying import apply
+    from cachedoctor.plans.packing import pack
+    from cachedoctor.runs.library import apply, dedupe, free, models, move, prune, remove, unpack
     from cachedoctor.verdict import ensure, preflight
 
 _HOMES = {
     "Host": "host",
-    "apply": "surgery",
+    "apply": "library",
+    "dedupe": "library",
     "ensure": "verdict",
+    "free": "library",
+    "models": "library",
+    "move": "library",
+    "pack": "packing",
     "plan": "planning",
     "preflight": "verdict",
+    "prune": "library",
+    "remove": "library",
     "scan": "doctor",
+    "unpack": "library",
 }
 
-__all__ = ["Host", "apply", "ensure", "plan", "preflight", "scan"]
+__all__ = [
+    "Host",
+    "apply",
+    "dedupe",
+    "ensure",
+    "free",
+    "models",
+    "move",
+    "pack",
+    "plan",
+    "preflight",
+    "prune",
+    "remove",
+    "scan",
+    "unpack",
+]
 
 
 def __getattr__(name: str) -> object:
