@@ -1,6 +1,8 @@
 """`cachedoctor.toml`: places that we would not look in by ourselves, and versions of engines.
 
 ```
+keep = ["whisper.cpp:small"]  # never chosen for removal; counts in the user's own file alone
+
 [[locator]]
 kind = "hub-cache"            # a layout, as `cachedoctor info` lists them
 path = "models"               # from this file's folder; `~` is the home that is looked at
@@ -27,11 +29,12 @@ from cachedoctor.errors import UsageError
 from cachedoctor.looking import untrusted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 NAME = "cachedoctor.toml"
 _LIMIT_BYTES = 1 << 20
 _KEYS = ("kind", "path", "engine")
+_MOVED = "[[locator]]  # written by `cachedoctor move`"
 _VERSION = re.compile(r"v?[0-9]{1,9}(\.[0-9]{1,9})*")
 
 
@@ -52,6 +55,7 @@ class Config(NamedTuple):
     places: tuple[Place, ...] = ()
     engine_versions: Mapping[str, str] = {}
     said_by: Mapping[str, str] = {}  # file and line of each engine's version, for errors
+    keep: tuple[tuple[str, str], ...] = ()  # name, and its file and line, for errors
     passed_over: tuple[tuple[str, str], ...] = ()  # file, and what of it does not count
     refused: str = ""  # why the user's own file was not read
 
@@ -64,8 +68,9 @@ def read(folder: str, *, home: str, confined: bool) -> Config:
     is not read; the answer says why.
     """
     path = os.path.join(folder, NAME)
-    if not os.path.lexists(path):  # or the folder is closed to this user, so not a folder of theirs
-        return Config()
+    if not os.path.lexists(path):
+        closed = not confined and _closed_by_me(path)  # what it says would be passed over
+        return Config(refused=f"`{path}` cannot be seen") if closed else Config()
     try:
         with untrusted.open_regular(path) as file:
             if not confined and (why := _not_own(os.fstat(file.fileno()))):
@@ -85,8 +90,8 @@ def read(folder: str, *, home: str, confined: bool) -> Config:
     said = Lines(path, text)
     keep = raw.pop("keep", None) if confined else None
     for key in raw:
-        if key not in ("locator", "engines"):
-            raise said.wrong(key, "is not known; there are `[[locator]]` and `[engines]`")
+        if key not in ("locator", "engines", "keep"):
+            raise said.wrong(key, "is not known; there are `[[locator]]`, `[engines]` and `keep`")
     rows = raw.get("locator", [])
     if not isinstance(rows, list):
         raise said.wrong("locator", "is one table; write `[[locator]]`")
@@ -97,10 +102,16 @@ def read(folder: str, *, home: str, confined: bool) -> Config:
     versions = _versions(raw.get("engines", {}), said)
     lines = {name: said.at(name, 0, "engines") for name in versions}
     if not confined:
-        return Config(places, versions, lines)
+        return Config(places, versions, lines, _names(raw.get("keep", []), said))
     given = [key for key, value in (("`[engines]`", versions), ("`keep`", keep)) if value]
     why = f"{' and '.join(given)} of a project: not counted; write it into your own `{NAME}`"
-    return Config(places, {}, lines, ((path, why),) if given else ())
+    return Config(places, {}, lines, passed_over=((path, why),) if given else ())
+
+
+def _names(keep: object, said: Lines) -> tuple[tuple[str, str], ...]:
+    if not isinstance(keep, list) or not all(isinstance(name, str) and name for name in keep):
+        raise said.wrong("keep", 'is no list of names; write `keep = ["whisper.cpp:small"]`')
+    return tuple((name, said.at("keep")) for name in keep)
 
 
 def _versions(versions: object, said: Lines) -> dict[str, str]:
@@ -111,6 +122,22 @@ def _versions(versions: object, said: Lines) -> dict[str, str]:
             why = f'must be a version such as "0.15.5", not {version!r}'
             raise said.wrong(name, why, 0, "engines")
     return versions
+
+
+def _closed_by_me(path: str) -> bool:
+    """Say whether a folder on the way to `path` cannot be entered, and is the user's own.
+
+    One that is somebody else's holds nothing of this user.
+    """
+    while path != os.path.dirname(path):
+        path = os.path.dirname(path)
+        try:
+            found = os.lstat(path)
+        except OSError:
+            continue
+        mine = found.st_uid == os.geteuid() and stat.S_ISDIR(found.st_mode)
+        return mine and not os.access(path, os.X_OK)
+    return False
 
 
 def _not_own(status: os.stat_result) -> str:
@@ -158,6 +185,43 @@ def _place(
         if real != inside and not real.startswith(inside.rstrip("/") + "/"):
             raise said.wrong("path", f"leads out of the project, to `{real}`", number)
     return Place(row["kind"], path, row.get("engine", ""), said.at("kind", number))
+
+
+def with_places(text: str, rows: Sequence[tuple[str, str]], *, without: str) -> str:
+    """Return a file's text with these kinds and paths added, and without our own rows of a place.
+
+    What people wrote stays as it is, comments included. Raises `UsageError` where rows cannot be
+    added.
+    """
+    import json
+    import tomllib
+
+    def row(kind: str, path: str) -> str:
+        return (
+            f"{_MOVED}\nkind = {json.dumps(kind)}\npath = {json.dumps(path, ensure_ascii=False)}\n"
+        )
+
+    for found in re.findall(rf"{re.escape(_MOVED)}\nkind = .*\npath = (.*)\n", text):
+        path = json.loads(found)
+        if path == without or path.startswith(f"{without}/"):
+            mine = rf"\n?{re.escape(_MOVED)}\nkind = .*\npath = {re.escape(found)}\n"
+            text = re.sub(mine, "", text)
+    if text and not text.endswith("\n"):
+        text += "\n"
+    try:
+        known = tomllib.loads(text).get("locator", [])
+        there = {(each["kind"], each["path"]) for each in known}
+        for kind, path in rows:
+            if (kind, path) not in there:
+                text += ("\n" if text else "") + row(kind, path)
+        tomllib.loads(text)
+        text.encode()
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"`[[locator]]` cannot be added to the configuration: {error}",
+            hint="add it by hand",
+        ) from error
+    return text
 
 
 class Lines:

@@ -83,7 +83,15 @@ class Text(NamedTuple):
     text: str
 
 
-Source = LocalCopy | HubFetch | CdnFetch | Text
+class Parts(NamedTuple):
+    """Join the parts of a pack, each named by its SHA-256."""
+
+    paths: tuple[str, ...]
+    digests: tuple[str, ...]
+    why: str
+
+
+Source = LocalCopy | HubFetch | CdnFetch | Text | Parts
 
 
 class Need(NamedTuple):
@@ -153,7 +161,18 @@ class MakeFolder(NamedTuple):
     path: str
 
 
-Step = SetAside | Put | Rename | Link | MakeFolder
+class Clone(NamedTuple):
+    """Let the file at `path` share the blocks of `source`, whose bytes are the same.
+
+    Names, inodes and times stay as they are, so there is nothing to take back.
+    """
+
+    source: str
+    path: str
+    bytes: int
+
+
+Step = SetAside | Put | Rename | Link | MakeFolder | Clone
 
 
 class Guard(NamedTuple):
@@ -161,6 +180,7 @@ class Guard(NamedTuple):
 
     path: str
     stamp: Stamp | None
+    tree: str = ""  # of everything below a folder, as `copying` takes it: must be the same, too
 
 
 class Repair(NamedTuple):

@@ -40,6 +40,7 @@ class Host(NamedTuple):
     places: tuple[config.Place, ...] = ()  # that `cachedoctor.toml` adds
     pythons: Mapping[str, str] = {}  # the interpreter that has an engine, where it was named
     said_by: Mapping[str, str] = {}  # file and line of an engine's version, for errors
+    keep: tuple[tuple[str, str], ...] = ()  # names that are never chosen for removal; file and line
     passed_over: tuple[tuple[str, str], ...] = ()  # configuration that does not count, and why
     refused: str = ""  # why the user's own configuration was not read
     given: tuple[str, ...] = ()  # options that a printed command has to repeat
@@ -101,6 +102,7 @@ class Host(NamedTuple):
             places=tuple(added for one in said for added in one.places),
             pythons=pythons or {},
             said_by={name: line for one in reversed(said) for name, line in one.said_by.items()},
+            keep=tuple(row for one in said for row in one.keep),
             passed_over=tuple(row for one in said for row in one.passed_over),
             refused="".join(one.refused for one in said),
             given=_given(named_project, added, engine_versions or {}),

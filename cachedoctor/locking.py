@@ -47,7 +47,8 @@ def read(path: str) -> Lock:
             row = engines.find(model.engine).table.model(model.name)
         except UsageError as error:
             raise UsageError(f"{model.said_by}: {error.message}", hint=error.hint) from error
-        known = {row.repository, row.former[0]} - {""}
+        hosted = "/".join(row.url.split("/")[3:5]) if "/resolve/" in row.url else ""
+        known = {row.repository, row.former[0], hosted} - {""}
         if model.repository and model.repository not in known:
             takes = " or ".join(f"`{name}`" for name in sorted(known)) or "no repository"
             raise UsageError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import engines, rules
@@ -12,6 +13,7 @@ from cachedoctor.findings import Safety, Severity
 from cachedoctor.host import Host
 from cachedoctor.rules import machine
 from cachedoctor.rules.present import MissingFile
+from cachedoctor.system import usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,6 +104,8 @@ def preflight(
     if locked and answer.entry is None and locked.revision:
         answer = answer._replace(why=f"not there at the locked revision {locked.revision[:12]}")
     entry = next((e for e in report.entries if e.id == answer.entry), None)
+    if entry is not None:
+        usage.remember(here.state, usage.ASKED, (entry.path,), time.time())
     finding: Finding | None = None
     if entry is not None and not answer.ready:
         finding = next((f for f in report.of(entry) if f.code == answer.code), None)

@@ -63,7 +63,7 @@ def commands_of(text: str) -> list[list[str]]:
     found = []
     for line in text.replace("\\\n> ", "").splitlines():
         for part in re.split(r"\|\||&&|[|;]", line.removeprefix("$ ").split(" # ")[0]):
-            words = shlex.split(part.split(">")[0], comments=True)
+            words = shlex.split(re.split(r"(?<![\w'])\d?>", part)[0], comments=True)
             if words and words[0] == "cachedoctor":
                 found.append(words[1:])
     return found

@@ -10,6 +10,7 @@ import copy
 import dataclasses
 import json
 import os
+import shutil
 import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,8 @@ from cachedoctor.bench.comparison import Change, Comparison
 from cachedoctor.bench.outcome import LeftOut
 from cachedoctor.doctor.contents import FileVerdict
 from cachedoctor.findings import LocalCopy, Need, Put, Repair, Safety
-from cachedoctor.report import bench_text, record, schema, verify_text
+from cachedoctor.plans import changes
+from cachedoctor.report import bench_text, manager_record, record, schema, verify_text
 from cachedoctor.system.run import Run
 from tests.support import worlds
 from tests.support.command import cachedoctor
@@ -36,7 +38,12 @@ if TYPE_CHECKING:
 LEAD = "#/$defs/"
 PARTS: dict[str, Any] = schema.whole()["$defs"]
 NO_JSON = {"demo", "completion", "schema"}
-OPTIONAL = {"path_bytes", "target", "sha256", "git-sha1", "run", "comparison", "name"}
+LISTED = {  # keys of an entry that only `list` answers
+    "own_bytes", "own_exact", "last_used_s", "last_used_by", "asked_s", "needed_by", "apps",
+    "kept_by", "in_use_by", "refetch_bytes", "known_by",
+}  # fmt: skip
+OPTIONAL = {"path_bytes", "target", "sha256", "git-sha1", "run", "comparison", "name", "source"}
+OPTIONAL |= LISTED | {"bytes"}  # of a step that clones
 ROOM = {  # `docs/design.md` promises it, and today there is always one
     "#/$defs/readiness/model null",
     "#/$defs/readiness/path null",
@@ -66,7 +73,7 @@ class Machine:
         self.home = folder / "home"
         self.home.mkdir(parents=True)
         self.hub = worlds.hub_of(self.home)
-        self._env = {
+        self.env = {
             "HOME": str(self.home),
             "XDG_STATE_HOME": str(folder / "state"),
             "XDG_CONFIG_HOME": str(folder / "config"),
@@ -75,7 +82,7 @@ class Machine:
 
     def asks(self, *words: str) -> Answer:
         """Run a command; it is named by its first word, or two where it is below another."""
-        ended = cachedoctor(*words, "--json", env=self._env)
+        ended = cachedoctor(*words, "--json", env=self.env)
         data = json.loads(ended.output)
         name = "-".join(words[:2]) if words[0] == "quarantine" else words[0]
         return Answer("error" if "error" in data else name, " ".join(words), data)
@@ -95,6 +102,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> list[Answer]:
         *empty(machine("empty")),
         *values(machine("values")),
         *benches(machine("bench")),
+        *managed(machine("managed"), tmp_path_factory.mktemp("stick")),
     ]
 
 
@@ -256,6 +264,50 @@ def benches(here: Machine) -> Iterator[Answer]:
         yield Answer("bench", name, body)
 
 
+def managed(here: Machine, folder: Path) -> Iterator[Answer]:
+    """Go through what lists, chooses, removes, carries and moves."""
+    model, name = "faster-whisper:tiny", worlds.TINY.removesuffix(".en")
+    repository = worlds.repository(here.hub, name, worlds.whisper_files())
+    worlds.repository(here.hub, "some/one", {"model.bin": b"x"})
+    (repository / "blobs" / f"{'5f' * 32}.1a2b3c4d.incomplete").write_bytes(b"half")
+    place = here.home / "whisper.cpp" / "models" / "ggml-mine.bin"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"lmgg" + bytes(5 << 20))
+    lock = str(folder / "models.lock")
+    here.asks("preflight", "faster-whisper", "--size", "tiny")
+    here.asks("lock", model, "-o", lock)
+    yield here.asks("lock", "--register", lock)
+    cachedoctor("ensure", model, "--", "true", env=here.env)
+    with place.open("rb"):
+        yield here.asks("list")
+    yield here.asks("remove", model)
+    yield here.asks("remove", model, "--kept")
+    yield here.asks("remove", str(place), "--yes")
+    yield here.asks("undo")
+    yield here.asks("free", "1G", "--yes")
+    yield here.asks("undo")
+    yield here.asks("prune", "--yes")
+    yield here.asks("lock", "--unregister", lock)
+    yield here.asks("ensure", model)
+    yield here.asks("pull", "whisper-mps:tiny", "--dry-run")
+    yield here.asks("pack", model, "-o", str(folder))
+    yield here.asks("unpack", str(folder))
+    yield here.asks("remove", model, "--yes", "--delete")
+    yield here.asks("unpack", str(folder), "--yes")
+    shutil.copy(place, place.with_name("ggml-yours.bin"))
+    yield here.asks("dedupe")
+    yield here.asks("move", str(here.hub), str(here.home / "hub"), "--yes")
+    (Path(here.env["XDG_STATE_HOME"]) / "cachedoctor" / "locks" / "x.lock").write_text("no")
+    yield here.asks("list")
+    clone = findings.Clone("/a", "/b", 1)
+    repair = findings.Repair("share-blocks", findings.Safety.SAFE, "share", steps=(clone,))
+    choice = changes.Choice("a", "/b", "the same bytes", 1, repair)
+    change = changes.Change("dedupe", (choice,))
+    body = manager_record.change_json(change, host.Host.look())
+    done = {"ids": [], "aside_bytes": 0, "deleted": False, "freed_bytes": 1}
+    yield Answer("dedupe", "cloned", json.loads(record.dumps({**body, "run": done})))
+
+
 def closed(name: str) -> Draft202012Validator:
     """Return an answer's schema without room for anything that it does not name."""
 
@@ -339,7 +391,7 @@ def test_a_key_that_is_renamed_added_or_dropped_is_noticed(answers: list[Answer]
         validator = closed(name)
         if len(json.dumps(answer.data)) > 60_000:  # two of each list say as much
             answer.data.update(json.loads(json.dumps(shortened(answer.data))))
-        for change in changes(answer.data, PARTS[name]):
+        for change in altered(answer.data, PARTS[name]):
             assert not validator.is_valid(change), name
         assert validator.is_valid(answer.data)
 
@@ -473,7 +525,7 @@ def shortened(value: Any) -> Any:
     return [shortened(each) for each in value[:2]] if isinstance(value, list) else value
 
 
-def changes(value: Any, part: dict[str, Any]) -> Iterator[Any]:
+def altered(value: Any, part: dict[str, Any]) -> Iterator[Any]:
     """Go through copies of an answer, in each of which one named key is gone, odd or another's."""
     keys: set[str] = set()
     collect(part, keys)

@@ -17,6 +17,7 @@ from cachedoctor.bench import clips, file_cache, lineup, memory, scoring
 from cachedoctor.bench.bridged import BridgeSession
 from cachedoctor.bench.outcome import LeftOut, Machine, Result, Row, Settings
 from cachedoctor.bench.session import FailedError, Session
+from cachedoctor.system import usage
 from cachedoctor.vocabulary import SILENT
 
 if TYPE_CHECKING:
@@ -217,6 +218,7 @@ class _Race:
         loaded = lane.session.load(path, language)
         lane.settings = _table(loaded.said["settings"])
         lane.load_warm_s = loaded.seconds
+        usage.remember(self._host.state, usage.BENCH, (path,), time.time())
 
     def _transcribe(self, lane: _Lane, number: int) -> None:
         assert lane.session is not None

@@ -20,6 +20,16 @@ COMMANDS = (
     "fix",
     "undo",
     "quarantine",
+    "list",
+    "remove",
+    "prune",
+    "free",
+    "dedupe",
+    "move",
+    "ensure",
+    "pull",
+    "pack",
+    "unpack",
     "preflight",
     "where",
     "engines",
@@ -33,6 +43,8 @@ COMMANDS = (
     "schema",
 )
 
+SHORT = {"ls": "list"}
+
 
 class Commands(click.Group):
     """Import a command's module when that command is run, or when all are listed."""
@@ -43,6 +55,7 @@ class Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Find a command in the module of its name."""
+        cmd_name = SHORT.get(cmd_name, cmd_name)
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"{__name__}.{cmd_name}").command
@@ -54,7 +67,7 @@ class Commands(click.Group):
         """Name the nearest command for one that is unknown."""
         from cachedoctor.vocabulary import nearest
 
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+        if args and args[0] not in (*COMMANDS, *SHORT) and not args[0].startswith("-"):
             ctx.fail(f"no command `{args[0]}`{nearest(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)
 

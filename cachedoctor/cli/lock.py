@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,10 @@ if TYPE_CHECKING:
 @click.option(
     "--check", is_flag=True, help="Only say whether the lock files that are named mean something."
 )
+@click.option(
+    "--register", is_flag=True, help="Let the lock files that are named keep their models here."
+)
+@click.option("--unregister", is_flag=True, help="Let them count no longer, there or not.")
 @look_options
 @output_options
 def command(
@@ -52,6 +57,8 @@ def command(
     online: bool,
     mirror: Pairs,
     check: bool,
+    register: bool,
+    unregister: bool,
     host: Host,
     verbose: bool,
     quiet: bool,
@@ -63,12 +70,15 @@ def command(
     asks for exactly these files, `verify --lock` reads them, `fix --lock` fetches them. An older
     FILE is replaced; it is easy to review: one line for each file of a model.
     With --check nothing is written or looked at but the lock files that are named in place of
-    models; exit code 2 for one that `preflight --lock` would refuse.
+    models; exit code 2 for one that `preflight --lock` would refuse. With --register a copy of each
+    is stored, and nothing that it names is chosen for removal until --unregister, also when the
+    file is gone.
 
     \b
       cachedoctor lock faster-whisper:small whisperkit:large -o models.lock
       cachedoctor lock whisper.cpp:tiny.en --online
       cachedoctor lock --check models.lock
+      cachedoctor lock --register ~/projects/*/models.lock
     """
     from cachedoctor import lockfile, locking
     from cachedoctor.cli import console
@@ -76,10 +86,11 @@ def command(
     from cachedoctor.text import line, plural
     from cachedoctor.version import VERSION
 
-    if check:
-        if output or online or mirror:
-            raise UsageError("--check writes nothing; leave --output, --online and --mirror out")
-        _check(questions, host, quiet=quiet, format_=format_)
+    if check or register or unregister:
+        if output or online or mirror or check + register + unregister > 1:
+            raise UsageError("--check, --register and --unregister stand alone")
+        say = _check if check else functools.partial(_registered, register=register)
+        say(questions, host, quiet=quiet, format_=format_)
         return
     network = _network(host, mirror) if online else None
     found = []
@@ -127,6 +138,23 @@ def _check(paths: tuple[str, ...], host: Host, *, quiet: bool, format_: str) -> 
         files = sum(len(model.files) for model in lock.models)
         counted = f"{plural(len(lock.models), 'model')}, {plural(files, 'file')}"
         click.echo(line(f"{lock.path}: {counted}"))
+
+
+def _registered(
+    paths: tuple[str, ...], host: Host, *, register: bool, quiet: bool, format_: str
+) -> None:
+    from cachedoctor.plans import kept
+    from cachedoctor.text import printable
+
+    change = kept.register if register else kept.unregister
+    found = [change(host, path) for path in paths]
+    if format_ == "json":
+        from cachedoctor.report import manager_record, record
+
+        click.echo(record.dumps(manager_record.registered_json(kept.registered(host), host)))
+    for one in () if quiet or format_ == "json" else found:
+        word = "keeps its models" if register else "keeps nothing any more"
+        click.echo(f"{printable(one.origin)} {word}")
 
 
 def _write(path: str, text: str) -> None:

@@ -80,7 +80,7 @@ def questions(ctx: click.Context, param: click.Parameter, incomplete: str) -> Of
     """
     from cachedoctor.engines import catalog
 
-    if ctx.params.get("check"):  # then lock files are named
+    if any(ctx.params.get(key) for key in ("check", "register", "unregister")):  # lock files
         return files(ctx, param, incomplete)
     before = ctx.params.get(param.name or "") or ()
     engine, colon, rest = incomplete.partition(":")

@@ -191,7 +191,7 @@ def absent_locked(report: Report) -> tuple[Finding, ...]:
 
 def _absence(engine: Engine, model: Model, report: Report) -> Finding:
     """Return the finding that a model is not there, with the repair that fetches it."""
-    path, root, claim = _wanted_model(engine, model, report.host)
+    path, root, claim = wanted_model(engine, model, report.host)
     locked = report.lock.find(engine.name, model.name) if report.lock else None
     layout = engine.locators[0]
     inside = os.path.join(os.path.realpath(root), os.path.relpath(path, root))
@@ -334,7 +334,7 @@ def _resolved(finding: Finding, report: Report, network: Network) -> Repair:
     )
 
 
-def _wanted_model(engine: Engine, model: Model, host: Host) -> tuple[str, str, Claim]:
+def wanted_model(engine: Engine, model: Model, host: Host) -> tuple[str, str, Claim]:
     """Return where a model that is not there belongs: its path, its root, and the claim to it."""
     path = engine.home(model, host)
     name = next((n for n in engine.places(model) if path.endswith(f"/{n}")), "")

@@ -14,6 +14,7 @@ from cachedoctor.findings import (
     LocalCopy,
     MakeFolder,
     Need,
+    Parts,
     Proof,
     Put,
     Repair,
@@ -66,6 +67,8 @@ def built(
                 fetch += known
             case LocalCopy(files=files):
                 copy += size or sum(os.stat(path).st_size for _, path in files)
+            case Parts(paths=paths):
+                copy += size or sum(os.stat(path).st_size for path in paths)
             case Text():
                 pass
     guards = []
@@ -106,5 +109,7 @@ def sentence(source: Source, name: str) -> str:
         case CdnFetch(resume=resume):
             start = "go on with the download of" if resume else "fetch"
             return f"{start} `{name}` from OpenAI"
+        case Parts(why=why):
+            return f"unpack `{name}` from {why}"
         case Text():
             return f"write `{name}`"

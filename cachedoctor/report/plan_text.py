@@ -6,7 +6,7 @@ import textwrap
 import time
 from typing import TYPE_CHECKING
 
-from cachedoctor.findings import CdnFetch, Finding, HubFetch, LocalCopy, Safety, Text
+from cachedoctor.findings import CdnFetch, Finding, HubFetch, LocalCopy, Parts, Safety, Text
 from cachedoctor.report.scan_text import counting
 from cachedoctor.text import WIDTH, plural, printable, size
 
@@ -112,6 +112,8 @@ def source_words(source: Source) -> str:
     match source:
         case LocalCopy(why=why):
             return f"copy from {printable(why)}"
+        case Parts(why=why):
+            return f"unpack from {printable(why)}"
         case HubFetch(repository=repository, bytes=known):
             cost = f", {size(known)}" if known else ""
             return f"fetch it from {repository}{cost}"

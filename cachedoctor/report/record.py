@@ -60,7 +60,7 @@ def scan_json(report: Report, readiness: Iterable[Readiness] = ()) -> Json:
     """Return a scan as data."""
     return {
         **head(report.host),
-        "entries": [_entry_json(entry, report) for entry in report.entries],
+        "entries": [entry_json(entry, report) for entry in report.entries],
         "findings": [finding_json(finding) for finding in report.findings],
         "readiness": [dict(answer._asdict()) for answer in readiness],
         "summary": _summary(report),
@@ -210,7 +210,8 @@ def rules_json(rules: Iterable[Rule]) -> Json:
     }
 
 
-def _entry_json(entry: Entry, report: Report) -> Json:
+def entry_json(entry: Entry, report: Report) -> Json:
+    """Return one entry as data."""
     claims = entry.claims
     found = held((entry,))
     return {

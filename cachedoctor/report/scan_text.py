@@ -159,7 +159,7 @@ def _table(report: Report, engines: Sequence[str]) -> Iterator[str]:
     for (users, root), entries in sorted(rows.items(), key=lambda row: (len(row[0][0]), row[0])):
         amount = size(held(entries).bytes)
         place = locators.of(entries[0]).title or entries[0].locator
-        if not _is_usual(root, report.host):
+        if not is_usual(root, report.host):
             place = report.host.short(root)
         first, *more = listed[users, root]
         name = f"{', '.join(users):<{width}}"
@@ -217,7 +217,7 @@ def _mark(answer: Readiness | None) -> str:
     return "✓" if answer.ready else "✗"
 
 
-def _is_usual(root: str, host: Host) -> bool:
+def is_usual(root: str, host: Host) -> bool:
     """Say whether an engine's own defaults lead to `root`, so that its kind says enough."""
     usual = (
         host.hub_cache,

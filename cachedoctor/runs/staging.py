@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cachedoctor import formats
 from cachedoctor.errors import CacheDoctorError, FormatError, RepairError
-from cachedoctor.findings import CdnFetch, HubFetch, LocalCopy, Text
+from cachedoctor.findings import CdnFetch, HubFetch, LocalCopy, Parts, Text
 from cachedoctor.system import digest, disk, fetch, moves
 from cachedoctor.system.network import Network, allowed
 from cachedoctor.vocabulary import SILENT, Digest
@@ -62,6 +62,8 @@ def _bring(source: Source, need: Need, path: str, network: Network) -> None:
                     disk.copy(origin, target, network.progress)
             finally:
                 network.progress.finish()
+        case Parts():
+            _join(source, path, network)
         case HubFetch():
             allowed(network)
             _from_hub(source, path, network)
@@ -76,6 +78,20 @@ def _bring(source: Source, need: Need, path: str, network: Network) -> None:
             fetch.fetch_cdn(
                 source, path, proof.digest, network.host, network.mirrors, network.progress
             )
+
+
+def _join(source: Parts, path: str, network: Network) -> None:
+    """Prove each part of a pack and put it behind those before it."""
+    total = sum(os.stat(part).st_size for part in source.paths)
+    network.progress.start("unpacking", total)
+    try:
+        for part, wanted in zip(source.paths, source.digests, strict=True):
+            found = digest.of_file(part, frozenset((digest.SHA256,)), SILENT)[digest.SHA256]
+            if found != wanted:
+                raise RepairError(f"the part `{part}` is damaged: it has the sha256 {found}")
+        disk.join(source.paths, path, network.progress)
+    finally:
+        network.progress.finish()
 
 
 def _from_hub(source: HubFetch, path: str, network: Network) -> None:

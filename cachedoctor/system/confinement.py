@@ -17,10 +17,12 @@ from cachedoctor import findings
 from cachedoctor.errors import RepairError
 from cachedoctor.findings import (
     CdnFetch,
+    Clone,
     HubFetch,
     Link,
     LocalCopy,
     MakeFolder,
+    Parts,
     Put,
     Rename,
     Repair,
@@ -31,7 +33,7 @@ from cachedoctor.system.ground import below
 from cachedoctor.vocabulary import Digest, Stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Collection, Hashable, Sequence
 
     from cachedoctor.findings import Need, Proof, Source, Step
 
@@ -46,9 +48,10 @@ class DefectError(Exception):
     """Say which field of a journal is none of ours."""
 
 
-def check(repair: Repair, place: str, roots: Sequence[str]) -> None:
+def check(repair: Repair, place: str, roots: Sequence[str], made: Collection[str] = ()) -> None:
     """Refuse a repair that leads anywhere but its root, its run's folder `place` and the `roots`.
 
+    `made` is what the run itself puts in a place: a link may lead there from another root.
     Raises `DefectError` for what has the wrong type, `RepairError` for what leads out.
     """
     if not fits(repair, Repair):
@@ -68,7 +71,9 @@ def check(repair: Repair, place: str, roots: Sequence[str]) -> None:
             _source(source, need, (*roots, *([repair.root] if repair.root else ()), place))
     names = {need.name for need in repair.needs}
     for step in repair.steps:
-        _step(step, repair.root, names)
+        _step(step, repair.root, names, made)
+        if isinstance(step, Clone):
+            inside(step.source, (*roots, repair.root))
     for path in (*(guard.path for guard in repair.guards), *repair.locks):
         inside(path, (repair.root,))
 
@@ -140,7 +145,14 @@ def _not_git(path: str) -> None:
         raise RepairError(f"the journal leads out to `{path}`: `.git` is never touched")
 
 
-def _step(step: Step, root: str, names: set[str]) -> None:
+def placed_by(repairs: Sequence[Repair]) -> frozenset[str]:
+    """Return every path at which these repairs put something."""
+    steps = [step for repair in repairs for step in repair.steps]
+    renamed = {step.target for step in steps if isinstance(step, Rename)}
+    return frozenset(renamed | {step.path for step in steps if isinstance(step, Put)})
+
+
+def _step(step: Step, root: str, names: set[str], made: Collection[str]) -> None:
     if isinstance(step, MakeFolder):
         plain(step.path)
         if not (below(step.path, root) or below(root, step.path)):
@@ -156,7 +168,8 @@ def _step(step: Step, root: str, names: set[str]) -> None:
         leads = os.path.normpath(os.path.join(os.path.dirname(step.path), step.target))
         if not step.target:
             raise DefectError("target")
-        inside(leads, (root,))
+        if leads not in made:
+            inside(leads, (root,))
 
 
 def _proof(proof: Proof) -> None:
@@ -199,8 +212,19 @@ def _source(source: Source, need: Need, folders: Sequence[str]) -> None:
                 raise DefectError("url")
             if resume:
                 inside(resume, folders)
+        case Parts():
+            _parts(source)
         case Text():
             pass
+
+
+def _parts(source: Parts) -> None:
+    """Refuse parts of a pack that are not named; they lie anywhere, for their bytes are proven."""
+    if len(source.paths) != len(source.digests):
+        raise DefectError("parts")
+    for path, name in zip(source.paths, source.digests, strict=True):
+        plain(path)
+        check_digest(Digest("sha256", name))
 
 
 def needs_of(repair: Repair) -> dict[str, Need]:

@@ -145,6 +145,41 @@ def copy(source: str, target: str, progress: Progress = SILENT) -> None:
         os.close(opened)
 
 
+def hard_link(path: str, first: str) -> None:
+    """Make `path`, where nothing may be, a second name of the file `first`."""
+    boundary("hard-link")
+    os.link(first, path, follow_symlinks=False)
+
+
+def like(source: str, path: str) -> None:
+    """Give a file, link or folder of our own the mode, times and, where we may, owner of another.
+
+    Extended attributes are not among it.
+    """
+    found = os.lstat(source)
+    if os.lstat(path).st_uid != found.st_uid:
+        with contextlib.suppress(PermissionError):
+            os.chown(path, found.st_uid, found.st_gid, follow_symlinks=False)
+    if not stat.S_ISLNK(found.st_mode):
+        os.chmod(path, stat.S_IMODE(found.st_mode))
+    times = (found.st_atime_ns, found.st_mtime_ns)
+    os.utime(path, ns=times, follow_symlinks=False)
+
+
+def join(sources: Sequence[str], target: str, progress: Progress = SILENT) -> None:
+    """Copy regular files one behind the other into `target`, where nothing may be, and sync it."""
+    boundary("copy")
+    with _new_file(target) as created:
+        for source in sources:
+            opened = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                while chunk := os.read(opened, _CHUNK_BYTES):
+                    _write_all(created, chunk)
+                    progress.advance(len(chunk))
+            finally:
+                os.close(opened)
+
+
 def remove_tree(path: str, grounds: Sequence[Ground] = ()) -> None:
     """Remove a file, link or folder, never following a link; nothing there is fine.
 

@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cachedoctor.errors import RepairError
-from cachedoctor.findings import Link, LocalCopy, MakeFolder, Put, Rename, Repair, SetAside
+from cachedoctor.findings import Clone, Link, LocalCopy, MakeFolder, Put, Rename, Repair, SetAside
 from cachedoctor.system import confinement, journal, moves
 from cachedoctor.system.confinement import DefectError, fits
 from cachedoctor.system.ground import below
@@ -61,8 +61,9 @@ class Logbook:
         self.undone: set[Key] = set()
         self._taken: set[int] = set()
         self._last: Key | None = None  # the move that was begun last
+        made = confinement.placed_by(self.repairs)
         for number, repair in enumerate(self.repairs):
-            confinement.check(repair, self.header.places[number], self.header.roots)
+            confinement.check(repair, self.header.places[number], self.header.roots, made)
         for line in lines[1:]:
             self.replay(line)
 
@@ -116,7 +117,7 @@ class Logbook:
     def paths_of(self, key: Key) -> list[str]:
         """Return the paths outside the run's folders that one step changed."""
         move = self.at(key)
-        made = move.kind != "folder" or not move.source
+        made = move.kind != "share" and (move.kind != "folder" or not move.source)
         return [path for path in move.ends if made and not self.own(path)]
 
     def numbers(self) -> Iterator[Key]:
@@ -151,6 +152,8 @@ class Logbook:
                 return "link", to, path
             case MakeFolder(path=path):
                 return "folder", "", path
+            case Clone(source=origin, path=path):
+                return "share", origin, path
 
     def replay(self, line: Line) -> None:
         """Take one line in; raises for what no run of ours writes."""

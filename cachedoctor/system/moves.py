@@ -6,7 +6,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor.system import disk
+from cachedoctor.system import disk, sharing
 from cachedoctor.vocabulary import Digest
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ _LITTER = (".DS_Store", ".localized", "Thumbs.db", "desktop.ini", "Icon\r", "@ea
 class Move(NamedTuple):
     """One change of the disk, as the journal knows it: what a step comes down to, and its inverse.
 
-    `kind` is `rename` from `source` to `target`, `link` or `folder` at `target`.
+    `kind` is `rename` from `source` to `target`, `link` or `folder` at `target`, or `share` of the
+    blocks of `source` by `target`.
     """
 
     kind: str
@@ -56,6 +57,8 @@ def perform(move: Move, grounds: Sequence[Ground]) -> None:
         disk.rename(move.source, move.target, grounds)
     elif move.kind == "link":
         disk.link(move.target, move.source, grounds)
+    elif move.kind == "share":
+        sharing.share(move.source, move.target, grounds)
     elif not move.source:
         disk.make_folder(move.target, grounds=grounds)
 
@@ -66,6 +69,8 @@ def happened(move: Move) -> bool:
         there = disk.stamp(move.target)
         mine = there is not None and move.inode in (0, there.inode)
         return mine and not os.path.lexists(move.source)
+    if move.kind == "share":
+        return False  # it does not show, and is done again without harm
     if move.kind == "link":
         return os.path.islink(move.target) and os.readlink(move.target) == move.source
     return os.path.isdir(move.target)
@@ -96,6 +101,23 @@ def inventory(path: str, digests: Mapping[str, Digest] | None = None) -> tuple[R
             )
         )
     return tuple(found)
+
+
+def stamps_of(path: str) -> str:
+    """Return one digest of the names, kinds, inodes, lengths and times of everything below a path.
+
+    Any change of a file gives another one; what systems leave in folders does not.
+    """
+    import hashlib
+
+    state = hashlib.sha256()
+    for name, file in sorted(_everything(path)):
+        status = os.lstat(file)
+        folder = stat.S_ISDIR(status.st_mode)
+        row = (status.st_ino,) if folder else (status.st_ino, status.st_size, status.st_mtime_ns)
+        if not is_litter(name):
+            state.update(os.fsencode(name) + repr((status.st_mode, row)).encode())
+    return state.hexdigest()
 
 
 def difference(rows: Sequence[Row], path: str, ignored: Sequence[str] = ()) -> str:

@@ -231,6 +231,8 @@ class Run(Logbook):
             parents.add(os.path.dirname(source))
             found = disk.stamp(source)
             inode = found.inode if found else 0
+        if kind == "share":
+            parents = set()
         folders = [moves.times(path) for path in sorted(parents) if not self.own(path)]
         return moves.Move(kind, source, target, tuple(folders), inode)
 
@@ -287,8 +289,13 @@ def guard(repair: Repair, grounds: Sequence[Ground]) -> None:
         for path in ends if not isinstance(step, MakeFolder) else ():
             with contextlib.suppress(FileNotFoundError):  # an earlier step makes it
                 os.close(ground.open_folder(os.path.dirname(path), grounds))
-    for path, expected in repair.guards:
+    for path, expected, tree in repair.guards:
         now = disk.stamp(path)
+        if tree and now is not None and moves.stamps_of(path) != tree:
+            raise RepairError(
+                f"something in `{path}` was changed since it was examined",
+                hint="try again; nothing was changed",
+            )
         same = now == expected
         if now is not None and expected is not None:
             same = now.inode == expected.inode and now[2:4] == expected[2:4]

@@ -62,6 +62,8 @@ def words(run: Run) -> list[str]:
     found = []
     for key in reversed(left(run)):
         move = run.at(key)
+        if move.kind == "share":
+            continue
         if move.kind == "folder":
             if not move.source:
                 found.append(f"remove the folder `{move.target}` if it is empty")
@@ -82,7 +84,7 @@ def back(run: Run, key: Key) -> str:
 def _unchanged(run: Run, key: Key, order: Sequence[Key]) -> None:
     """Refuse when what a step placed has changed since, or something is in its way back."""
     move = run.at(key)
-    if move.kind == "folder" or (key not in run.done and not moves.happened(move)):
+    if move.kind in ("folder", "share") or (key not in run.done and not moves.happened(move)):
         return  # the last step, which was begun and never made
     here, away = _moved_on(run, key, order), back(run, key)
     now = disk.stamp(here) or disk.stamp(away)
@@ -134,7 +136,9 @@ def _moved_on(run: Run, key: Key, order: Sequence[Key]) -> str:
 def _invert(run: Run, key: Key) -> None:
     move, grounds = run.at(key), run.grounds(key[0])
     if key in run.done or moves.happened(move):
-        if move.kind == "folder":
+        if move.kind == "share":
+            pass  # the bytes are the same, shared or not
+        elif move.kind == "folder":
             if not move.source and os.path.isdir(move.target) and not os.listdir(move.target):
                 disk.remove_folder(move.target, grounds)
         elif os.path.lexists(move.target):  # an interrupted undo may have moved it already

@@ -1,0 +1,43 @@
+"""`cachedoctor dedupe`."""
+
+from __future__ import annotations
+
+import click
+
+from cachedoctor.cli import managing
+from cachedoctor.cli.options import host_options, output_options
+from cachedoctor.host import Host
+
+
+@click.command(name="dedupe", short_help="Store the same bytes once, where the disk can.")
+@click.option("--yes", is_flag=True, help="Apply the plan that is printed.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
+@host_options
+@output_options
+def command(yes: bool, dry_run: bool, host: Host, verbose: bool, quiet: bool, format_: str) -> None:
+    """Let files of the same bytes share their blocks, on disks that can: btrfs and XFS.
+
+    Across engines and apps. Every file stays where it is, with its times; the kernel compares both
+    before it shares anything. What should be free is computed, and what is free is measured.
+    Elsewhere it says so and changes nothing.
+
+    \b
+      cachedoctor dedupe --dry-run
+    """
+    from cachedoctor.cli import console
+    from cachedoctor.doctor import scanning
+    from cachedoctor.plans import duplicates, holdings
+
+    report = scanning.scan(host, cure_notes=False)
+    change = duplicates.dedupe(holdings.models(report), console.progress(quiet=quiet))
+    managing.finish(
+        change,
+        report,
+        dry_run=dry_run,
+        yes=yes,
+        delete=False,
+        verbose=verbose,
+        quiet=quiet,
+        format_=format_,
+        measure=True,
+    )

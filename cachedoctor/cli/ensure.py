@@ -1,0 +1,98 @@
+"""`cachedoctor ensure`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import NoReturn
+
+import click
+
+from cachedoctor.cli import managing, offers
+from cachedoctor.cli.options import Pairs, fetch_options, host_options, lock_option, output_options
+from cachedoctor.host import Host
+
+
+class Ensure(click.Command):
+    """A command that ends in another one, which `--` begins."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take what is behind `--` away before the rest is read."""
+        if "--" in args:
+            at = args.index("--")
+            ctx.meta["command"], args = args[at + 1 :], args[:at]
+        return super().parse_args(ctx, args)
+
+
+@click.command(name="ensure", cls=Ensure, short_help="Make models ready, then run a command.")
+@click.argument(
+    "questions", metavar="[ENGINE:SIZE|MODEL]...", nargs=-1, shell_complete=offers.questions
+)
+@lock_option
+@managing.bring_options
+@fetch_options
+@host_options
+@output_options
+def command(
+    questions: tuple[str, ...],
+    lock: str | None,
+    max_download: str | None,
+    dry_run: bool,
+    yes: bool,
+    offline: bool,
+    mirror: Pairs,
+    host: Host,
+    verbose: bool,
+    quiet: bool,
+    format_: str,
+) -> None:
+    """Make models ready, repaired or fetched, and then run the command behind `--` in this place.
+
+    What is ready already costs milliseconds. With --yes, or with --max-download where no more than
+    that is fetched, nothing is asked; otherwise a terminal is. The command's exit code is that of
+    the whole; without a command it is 0 when all are ready and 1 when not. What is said here goes
+    to stderr where there is a command, so that its output is its own.
+
+    \b
+      cachedoctor ensure faster-whisper:small --max-download 500MB -- python transcribe.py a.wav
+      cachedoctor ensure --lock models.lock --yes
+    """
+    run = click.get_current_context().meta.get("command") or []
+    if run:
+        _require(run[0])
+    verdicts = managing.bring(
+        questions,
+        host,
+        lock=lock,
+        limit=max_download,
+        dry_run=dry_run,
+        yes=yes,
+        offline=offline,
+        mirror=mirror,
+        quiet=quiet,
+        format_=format_,
+        err=bool(run),
+    )
+    if run and not dry_run:
+        from cachedoctor.manager import bringing
+
+        bringing.remember(verdicts, host)
+        _become(run)
+
+
+def _require(program: str) -> None:
+    """Refuse a command that is not there before anything is looked at."""
+    from cachedoctor.errors import UsageError
+
+    named = [program] if "/" in program else [f"{at}/{program}" for at in os.get_exec_path()]
+    if not any(os.path.isfile(path) and os.access(path, os.X_OK) for path in named):
+        raise UsageError(f"no command `{program}`", hint="name it as your shell would find it")
+
+
+def _become(run: list[str]) -> NoReturn:
+    """Run a command in place of this process."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python's own choice is not the command's
+    os.execvp(run[0], run)

@@ -1,0 +1,79 @@
+"""`cachedoctor list`."""
+
+from __future__ import annotations
+
+import click
+
+from cachedoctor.cli import offers
+from cachedoctor.cli.options import look_options, output_options
+from cachedoctor.host import Host
+
+
+@click.command(name="list", short_help="What takes the room, and who needs it.")
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=offers.engines)
+@click.option(
+    "--sort", default="size", metavar="ORDER", help="size, used or name.", show_default=True
+)
+@click.option(
+    "--filter",
+    "filters",
+    metavar="TEST",
+    multiple=True,
+    help="Only what passes: `size>1G`, `used>90d`, `engine=NAME`, `status=ready`, `app=NAME`.",
+)
+@click.option("--by", type=click.Choice(("engine", "app", "place")), help="Group the lines.")
+@look_options
+@output_options
+def command(
+    names: tuple[str, ...],
+    sort: str,
+    filters: tuple[str, ...],
+    by: str | None,
+    host: Host,
+    verbose: bool,
+    quiet: bool,
+    format_: str,
+) -> None:
+    """List every model on this machine, also of programs that are not known here.
+
+    How much it takes, when it was last used, which engine and size or app needs it, where it lies
+    and what it costs to have again. A NAME is an engine, an entry's id, `engine:model`, a
+    repository or a path. A dash is a last use that is not known, which is not "long unused". With
+    -q one id a line, for scripts. Exit code 0, also when nothing is there.
+
+    \b
+      cachedoctor list --filter 'used>90d' --filter 'size>1G'
+      cachedoctor list whisper.cpp --by place
+      cachedoctor list -q --filter status=corrupt | xargs -n 1 cachedoctor remove
+    """
+    import time
+
+    from cachedoctor.cli import console
+    from cachedoctor.doctor import scanning
+    from cachedoctor.plans import budget, holdings, naming, sieve
+    from cachedoctor.report import holdings_text, manager_record, record
+
+    report = scanning.scan(host)
+    found = holdings.models(report)
+    now = time.time()
+
+    def place(one: holdings.Holding) -> str:
+        return holdings_text.place(one, host)
+
+    tests = [sieve.test(words, now, place) for words in filters]
+    ids = {entry.id for name in names for entry in naming.matching(name, report)}
+    chosen = [one for one in found.models if not names or one.id in ids]
+    chosen = sieve.ordered([one for one in chosen if all(passes(one) for passes in tests)], sort)
+    loose = () if names or filters else found.loose
+    freed = {} if names or filters else budget.without_loss(found)
+    if by:
+        chosen = holdings_text.grouped(chosen, by, host)
+    if format_ == "json":
+        click.echo(record.dumps(manager_record.list_json(found, chosen, loose, freed)))
+    elif quiet:
+        for one in chosen:
+            click.echo(one.id)
+    else:
+        lines = holdings_text.list_lines(found, chosen, loose, freed, now, by=by or "")
+        console.say(lines)
+        console.warn(found.roots.problems)

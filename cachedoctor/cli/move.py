@@ -1,0 +1,58 @@
+"""`cachedoctor move`."""
+
+from __future__ import annotations
+
+import click
+
+from cachedoctor.cli import managing, offers
+from cachedoctor.cli.options import host_options, output_options
+from cachedoctor.host import Host
+
+
+@click.command(name="move", short_help="Move a place of models to another disk.")
+@click.argument("place", metavar="PLACE", shell_complete=offers.folders)
+@click.argument("target", metavar="TO", shell_complete=offers.folders)
+@click.option("--no-link", is_flag=True, help="Leave no link where the place was.")
+@click.option("--yes", is_flag=True, help="Copy and switch without a question.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
+@host_options
+@output_options
+def command(
+    place: str,
+    target: str,
+    no_link: bool,
+    yes: bool,
+    dry_run: bool,
+    host: Host,
+    verbose: bool,
+    quiet: bool,
+    format_: str,
+) -> None:
+    """Move a hub cache, a store or a folder of models; TO is the new path itself.
+
+    Copied to `TO.part` and proven first; nothing else changes until then, and the same command goes
+    on after an interruption. Then the copy gets its name, the old place is set aside, a link is
+    left where the engines are known to follow one, and the new place is written into your
+    `cachedoctor.toml`. Exit code 4, with the copy kept, when anything in the place changed
+    meanwhile. `cachedoctor undo` switches back; so does moving it back.
+
+    \b
+      cachedoctor move ~/.cache/huggingface/hub /Volumes/Big/hub
+      cachedoctor move /Volumes/Big/hub ~/.cache/huggingface/hub
+    """
+    from cachedoctor.doctor import scanning
+    from cachedoctor.plans import kept, relocation
+
+    kept.roots(host).require()
+    report = scanning.scan(host, cure_notes=False)
+    found = relocation.relocate(report, place, target, link=not no_link)
+    managing.finish(
+        relocation.switch(found, report),
+        report,
+        dry_run=dry_run,
+        yes=yes,
+        delete=False,
+        verbose=verbose,
+        quiet=quiet,
+        format_=format_,
+    )

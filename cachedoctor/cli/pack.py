@@ -1,0 +1,113 @@
+"""`cachedoctor pack`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from cachedoctor.cli import offers
+from cachedoctor.cli.options import look_options, output_options
+from cachedoctor.host import Host
+
+if TYPE_CHECKING:
+    from cachedoctor.plans.packing import Packing
+
+
+@click.command(name="pack", short_help="Put models into a folder or a stream, to carry them.")
+@click.argument(
+    "names", metavar="NAME...", nargs=-1, required=True, shell_complete=offers.questions
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="DIR|-",
+    required=True,
+    help="Write here, or go on with what is there; `-` is a stream.",
+    shell_complete=offers.folders,
+)
+@click.option(
+    "--have",
+    metavar="FILE",
+    help="Leave out what `unpack --have` listed on the other side.",
+    shell_complete=offers.files,
+)
+@click.option("--part-size", default="4GB", metavar="SIZE", help="The longest part.")
+@click.option("--dry-run", is_flag=True, help="Say what would be packed and stop.")
+@look_options
+@output_options
+def command(
+    names: tuple[str, ...],
+    output: str,
+    have: str | None,
+    part_size: str,
+    dry_run: bool,
+    host: Host,
+    verbose: bool,
+    quiet: bool,
+    format_: str,
+) -> None:
+    """Pack models that are ready, with their lock file, for a machine without a network.
+
+    Every byte is read and proven first. Parts are named by their digests and no longer than 4 GB,
+    so that any stick takes them; a pack that was begun is gone on with. Exit code 4 when there is
+    no room: what is there stays.
+
+    \b
+      cachedoctor pack faster-whisper:small whisper.cpp:small -o /media/stick/models
+      cachedoctor pack faster-whisper:small -o - | ssh lab cachedoctor unpack - --yes
+    """
+    from cachedoctor.cli import console
+    from cachedoctor.plans import packing
+    from cachedoctor.system import amounts
+
+    progress = console.progress(quiet=quiet)
+    found = packing.pack(
+        host,
+        names,
+        have=_listed(have) if have else (),
+        part_bytes=amounts.size_of(part_size),
+        progress=progress,
+    )
+    written = 0
+    if output == "-" and not dry_run:
+        packing.stream(found, sys.stdout.buffer, progress)
+        written = found.bytes
+    elif not dry_run:
+        written = packing.write(found, os.path.abspath(output), progress)
+    _say(found, written, output, host, quiet=quiet, format_=format_, err=output == "-")
+
+
+def _say(
+    found: Packing, written: int, output: str, host: Host, *, quiet: bool, format_: str, err: bool
+) -> None:
+    from cachedoctor.text import plural, printable, size
+
+    if format_ == "json":
+        from cachedoctor.report import manager_record, record
+
+        click.echo(record.dumps(manager_record.pack_json(found, written, output, host)), err=err)
+    elif not quiet:
+        counted = f"{plural(len(found.models), 'model')}, {plural(len(found.files), 'file')}"
+        more = f", {len(found.left_out)} left out" if found.left_out else ""
+        here = f"; {size(written)} written" if written != found.bytes else ""
+        click.echo(f"{counted}, {size(found.bytes)}{more}{here}: {printable(output)}", err=err)
+
+
+def _listed(path: str) -> frozenset[str]:
+    """Read what `unpack --have` wrote: a SHA-256 a line."""
+    import re
+
+    from cachedoctor.errors import CannotLookError, UsageError
+
+    try:
+        with open(path, encoding="ascii") as file:
+            words = file.read().split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CannotLookError(f"`{path}` cannot be read: {error}") from error
+    wrong = next((word for word in words if not re.fullmatch("[0-9a-f]{64}", word)), None)
+    if wrong is not None:
+        raise UsageError(f"`{path}` is no list of digests: `{wrong[:80]}`")
+    return frozenset(words)

@@ -1,0 +1,71 @@
+"""`cachedoctor prune`."""
+
+from __future__ import annotations
+
+import click
+
+from cachedoctor.cli import managing
+from cachedoctor.cli.options import host_options, output_options
+from cachedoctor.host import Host
+
+
+@click.command(name="prune", short_help="Set aside what nobody needs.")
+@click.option(
+    "--keep-revisions",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Also superseded revisions, but for the newest N of a repository.",
+)
+@click.option(
+    "--older-than", metavar="AGE", help="Also superseded revisions downloaded longer ago: 30d."
+)
+@click.option("--compile-caches", is_flag=True, help="Also what Core ML and hf_xet make again.")
+@managing.change_options
+@host_options
+@output_options
+def command(
+    keep_revisions: int | None,
+    older_than: str | None,
+    compile_caches: bool,
+    dry_run: bool,
+    yes: bool,
+    delete: bool,
+    host: Host,
+    verbose: bool,
+    quiet: bool,
+    format_: str,
+) -> None:
+    """Set half downloads, orphans, leftovers and variants that nobody reads aside.
+
+    Superseded revisions only with --keep-revisions or --older-than, and only those that can be had
+    again byte for byte. A revision that was downloaded after its branch moved on is pinned, and
+    stays; so does what a lock file or `keep` asks for, and what is in use.
+
+    \b
+      cachedoctor prune --dry-run
+      cachedoctor prune --keep-revisions 1 --yes
+    """
+    from cachedoctor.cli import console
+    from cachedoctor.doctor import scanning
+    from cachedoctor.plans import holdings, pruning
+    from cachedoctor.system import amounts
+
+    age = amounts.seconds_of(older_than) if older_than else None
+    report = scanning.scan(host)
+    change = pruning.prune(
+        holdings.models(report),
+        keep_revisions=keep_revisions,
+        older_than_s=age,
+        caches=compile_caches,
+        progress=console.progress(quiet=quiet),
+    )
+    managing.finish(
+        change,
+        report,
+        dry_run=dry_run,
+        yes=yes,
+        delete=delete,
+        verbose=verbose,
+        quiet=quiet,
+        format_=format_,
+    )

@@ -1,0 +1,55 @@
+"""`cachedoctor pull`."""
+
+from __future__ import annotations
+
+import click
+
+from cachedoctor.cli import managing, offers
+from cachedoctor.cli.options import Pairs, fetch_options, host_options, lock_option, output_options
+from cachedoctor.host import Host
+
+
+@click.command(name="pull", short_help="Fetch whole models.")
+@click.argument(
+    "questions", metavar="[ENGINE:SIZE|MODEL]...", nargs=-1, shell_complete=offers.questions
+)
+@lock_option
+@managing.bring_options
+@fetch_options
+@host_options
+@output_options
+def command(
+    questions: tuple[str, ...],
+    lock: str | None,
+    max_download: str | None,
+    dry_run: bool,
+    yes: bool,
+    offline: bool,
+    mirror: Pairs,
+    host: Host,
+    verbose: bool,
+    quiet: bool,
+    format_: str,
+) -> None:
+    """Fetch models to where their engines look for them, each at one commit and proven.
+
+    What is here already is not fetched again, and what is broken is repaired. Local bytes come
+    before the network. Exit code 0 when all are ready, 1 when not.
+
+    \b
+      cachedoctor pull faster-whisper:small whisper.cpp:small
+      cachedoctor pull --lock models.lock --yes
+    """
+    managing.bring(
+        questions,
+        host,
+        lock=lock,
+        limit=max_download,
+        dry_run=dry_run,
+        yes=yes,
+        offline=offline,
+        mirror=mirror,
+        quiet=quiet,
+        format_=format_,
+        err=False,
+    )

@@ -1,0 +1,58 @@
+"""`cachedoctor remove`."""
+
+from __future__ import annotations
+
+import click
+
+from cachedoctor.cli import managing, offers
+from cachedoctor.cli.options import host_options, output_options
+from cachedoctor.host import Host
+
+
+@click.command(name="remove", short_help="Set models aside that are named.")
+@click.argument(
+    "names", metavar="NAME...", nargs=-1, required=True, shell_complete=offers.questions
+)
+@click.option("--kept", is_flag=True, help="Also what a lock file or `keep` asks for.")
+@managing.change_options
+@host_options
+@output_options
+def command(
+    names: tuple[str, ...],
+    kept: bool,
+    dry_run: bool,
+    yes: bool,
+    delete: bool,
+    host: Host,
+    verbose: bool,
+    quiet: bool,
+    format_: str,
+) -> None:
+    """Set a model aside, with everything that is only its own.
+
+    A NAME is an entry's id, `engine:model`, a repository (all its revisions) or a path, as
+    `cachedoctor list` shows them. Blobs that another revision or repository needs stay; branches,
+    locks and notes of the client go with it. What is in use, unreadable, kept or linked from
+    elsewhere stays, and the exit code is 1. `cachedoctor undo` brings it back; room is free after
+    `cachedoctor quarantine empty`, or at once with --delete.
+
+    \b
+      cachedoctor remove whisper.cpp:large-v3
+      cachedoctor remove Systran/faster-whisper-small --yes
+    """
+    from cachedoctor.doctor import scanning
+    from cachedoctor.plans import holdings, naming, removal
+
+    report = scanning.scan(host, cure_notes=False)
+    found = holdings.models(report)
+    change = removal.remove(found, naming.resolve(names, report), even_kept=kept)
+    managing.finish(
+        change,
+        report,
+        dry_run=dry_run,
+        yes=yes,
+        delete=delete,
+        verbose=verbose,
+        quiet=quiet,
+        format_=format_,
+    )

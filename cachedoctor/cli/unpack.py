@@ -1,0 +1,109 @@
+"""`cachedoctor unpack`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from cachedoctor.cli import managing, offers
+from cachedoctor.cli.options import host_options, output_options
+from cachedoctor.host import Host
+
+if TYPE_CHECKING:
+    from cachedoctor.plans.packs import Pack
+
+
+@click.command(name="unpack", short_help="Put a pack's models where their engines look.")
+@click.argument("source", metavar="[DIR|-]", required=False, shell_complete=offers.folders)
+@click.argument("names", metavar="[ENGINE:MODEL]...", nargs=-1)
+@click.option(
+    "--for",
+    "for_engines",
+    metavar="ENGINE",
+    multiple=True,
+    help="Put them where this engine looks, if its files are the same.",
+    shell_complete=offers.engines,
+)
+@click.option("--have", is_flag=True, help="Only list what is here, for `pack --have`.")
+@click.option("--yes", is_flag=True, help="Apply the plan that is printed.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
+@host_options
+@output_options
+def command(
+    source: str | None,
+    names: tuple[str, ...],
+    for_engines: tuple[str, ...],
+    have: bool,
+    yes: bool,
+    dry_run: bool,
+    host: Host,
+    verbose: bool,
+    quiet: bool,
+    format_: str,
+) -> None:
+    """Unpack models: each part is proven, then the model is put into its layout as a whole.
+
+    A part that is missing is taken from another copy on this machine, if there is one. What is
+    ready here already stays as it is. `-` reads the stream that `pack -o -` writes, which needs
+    --yes.
+
+    \b
+      cachedoctor unpack /media/stick/models
+      cachedoctor unpack /media/stick/models --for openai-whisper
+      cachedoctor unpack --have > have; cachedoctor pack NAME -o DIR --have have
+    """
+    from cachedoctor import verdict
+    from cachedoctor.cli import console
+    from cachedoctor.doctor import scanning
+    from cachedoctor.errors import UsageError
+    from cachedoctor.manager import unpacking
+    from cachedoctor.plans import packing
+
+    if have:
+        for digest in packing.had(host):
+            click.echo(digest)
+        return
+    if source is None:
+        raise UsageError("name a folder, or `-` for a stream", hint="`cachedoctor unpack DIR`")
+    with _opened(source, host, quiet=quiet) as pack:
+        report = scanning.scan(host, cure_notes=False, progress=console.progress(quiet=quiet))
+        report = unpacking.with_source(report, pack)
+        change = unpacking.unpack(pack, host, report.survey, for_engines=for_engines, names=names)
+
+        def ready() -> bool:
+            asked = [choice.title.partition("/") for choice in change.choices]
+            return all(verdict.preflight(e, model=m, host=host).ready for e, _, m in asked)
+
+        managing.finish(
+            change,
+            report,
+            dry_run=dry_run,
+            yes=yes,
+            delete=False,
+            verbose=verbose,
+            quiet=quiet,
+            format_=format_,
+            check=ready,
+        )
+
+
+@contextlib.contextmanager
+def _opened(source: str, host: Host, *, quiet: bool) -> Iterator[Pack]:
+    """Open a pack; one that comes as a stream lies in our own folder for as long as it is used."""
+    from cachedoctor.cli import console
+    from cachedoctor.plans import packs
+    from cachedoctor.system import disk
+
+    if source != "-":
+        yield packs.read(source)
+        return
+    folder = os.path.join(host.state, "unpacking", str(os.getpid()))
+    try:
+        yield packs.from_stream(sys.stdin.buffer, folder, console.progress(quiet=quiet))
+    finally:
+        disk.remove_tree(folder)

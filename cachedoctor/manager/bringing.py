@@ -1,0 +1,125 @@
+"""Make models ready that are asked for as `ENGINE:SIZE` or `ENGINE:MODEL`: look, plan, apply."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from cachedoctor import engines, verdict
+from cachedoctor.doctor import readiness, scanning
+from cachedoctor.errors import UsageError
+from cachedoctor.plans import cures
+from cachedoctor.runs import applying
+from cachedoctor.system import usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from cachedoctor.doctor.scanning import Report
+    from cachedoctor.host import Host
+    from cachedoctor.lockfile import Lock
+    from cachedoctor.plans.cures import Plan
+    from cachedoctor.system.network import Network
+    from cachedoctor.verdict import Verdict
+
+
+class Wanted(NamedTuple):
+    """One model that is asked for: by a size or by its name, or exactly as a lock file says."""
+
+    engine: str
+    size: str | None = None
+    model: str | None = None
+    lock: Lock | None = None
+
+    def verdict(self, host: Host) -> Verdict:
+        """Ask whether it is ready now."""
+        return verdict.preflight(
+            self.engine, size=self.size, model=self.model, lock=self.lock, host=host
+        )
+
+
+class Proposal(NamedTuple):
+    """What it takes to make one model ready; no plan where none helps or none is needed."""
+
+    wanted: Wanted
+    verdict: Verdict
+    report: Report | None = None
+    plan: Plan | None = None
+
+
+def wanted(questions: Sequence[str], lock: Lock | None = None) -> tuple[Wanted, ...]:
+    """Read `ENGINE:SIZE` or `ENGINE:MODEL`, and what a lock file names.
+
+    Raises `UsageError` for what means nothing, with the nearest name.
+    """
+    found = []
+    for question in questions:
+        name, colon, what = question.partition(":")
+        if not (colon and what):
+            raise UsageError(
+                f"`{question}` is not ENGINE:SIZE or ENGINE:MODEL",
+                hint="`cachedoctor ensure faster-whisper:small`",
+            )
+        engine = engines.find(name)
+        if what in engine.table.sizes:
+            found.append(Wanted(name, size=what))
+        else:
+            found.append(Wanted(name, model=engine.table.model(what).name))
+    for locked in lock.models if lock else ():
+        alone = lock._replace(models=(locked,)) if lock else None
+        found.append(Wanted(locked.engine, model=locked.name, lock=alone))
+    if not found:
+        raise UsageError(
+            "name a model", hint="`cachedoctor ensure faster-whisper:small`, or `--lock FILE`"
+        )
+    return tuple({(one.engine, one.size, one.model): one for one in found}.values())
+
+
+def propose(wanted: Iterable[Wanted], network: Network) -> tuple[Proposal, ...]:
+    """Look at each model and plan what makes it ready; changes nothing.
+
+    Raises `FetchError` where the hub must be asked what a model has, and cannot.
+    """
+    return tuple(_proposal(one, network) for one in wanted)
+
+
+def carry_out(proposals: Sequence[Proposal], network: Network) -> tuple[Verdict, ...]:
+    """Apply what was agreed to, one model after the other, and ask again.
+
+    One that became ready with another one is let be. Raises `RepairError`, with that model's cache
+    as it was, when a plan cannot be carried out.
+    """
+    verdicts = []
+    for proposal in proposals:
+        now = proposal.wanted.verdict(network.host)
+        if not now.ready and proposal.plan is not None and proposal.report is not None:
+            applying.apply(proposal.plan, proposal.report, network)
+            now = proposal.wanted.verdict(network.host)
+        verdicts.append(now)
+    return tuple(verdicts)
+
+
+def remember(verdicts: Iterable[Verdict], host: Host) -> None:
+    """Write down that these models are used now."""
+    paths = [one.path for one in verdicts if one.path]
+    usage.remember(host.state, usage.ENSURE, paths, time.time())
+
+
+def _proposal(one: Wanted, network: Network) -> Proposal:
+    host = network.host
+    now = one.verdict(host)
+    if now.ready or (now.code or "").startswith("CD6"):  # no file can help
+        return Proposal(one, now)
+    engine = engines.find(one.engine)
+    names = [found.name for found in readiness.answers(engine, size=one.size, model=one.model)]
+    report = scanning.scan(
+        host, [one.engine], models=names, lock=one.lock, progress=network.progress
+    )
+    absent = (
+        cures.absent_locked(report)
+        if one.lock
+        else cures.absent_model(report, one.engine, size=one.size, model=one.model)
+    )
+    plan = cures.plan(report, absent=absent, network=network)
+    useful = plan.cures or plan.unfinished
+    return Proposal(one, now, report, plan) if useful else Proposal(one, now)

@@ -1,0 +1,120 @@
+"""Choose what goes until so much is free, the smallest loss first, and stop there.
+
+The order: waste; superseded revisions; second copies of a model for the same engine; then models
+whose last use is known, the longest unused first; then those whose last use is not known, which
+count as used just now. What cannot be had again, or belongs to nobody we know, is never chosen.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cachedoctor.plans import pruning, removal
+from cachedoctor.plans.changes import Change, Choice, Spared
+from cachedoctor.plans.sources import hindrance
+from cachedoctor.text import size
+from cachedoctor.vocabulary import SILENT, WEIGHTY_BYTES, State, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cachedoctor.plans.holdings import Holding, Holdings
+    from cachedoctor.vocabulary import Progress
+
+_DAY_S = 86400
+
+
+def free(holdings: Holdings, target_bytes: int, now: float, progress: Progress = SILENT) -> Change:
+    """Return the change that frees `target_bytes`, or as much as can go without being named.
+
+    Raises `UsageError` where what must be kept is not known.
+    """
+    holdings.roots.require()
+    choices: list[Choice] = []
+    spared: list[Spared] = []
+    for choice in pruning.waste(holdings, pruning.waste_codes()):
+        if _sum(choices) >= target_bytes:
+            break
+        if choice.bytes:
+            choices.append(choice)
+    for one, reason in _in_order(holdings, now):
+        if _sum(choices) >= target_bytes:
+            break
+        if one.id not in {entry for choice in choices for entry in choice.entries}:
+            pruning.take(holdings, one, reason, choices, spared, progress)
+    whole = tuple(removal.with_losses(holdings.report, choices))
+    return Change("free", whole, tuple(_first_said(spared)), target_bytes)
+
+
+def leave(holdings: Holdings, budget_bytes: int, now: float, progress: Progress = SILENT) -> Change:
+    """Return the change after which models and waste take up at most `budget_bytes`."""
+    loose = sum(finding.bytes for finding in holdings.loose)
+    there = holdings.total_bytes + loose
+    change = free(holdings, max(0, there - budget_bytes), now, progress)
+    words = f"{size(there)} are there, {size(budget_bytes)} may stay"
+    return change._replace(by_the_way=(words,))
+
+
+def without_loss(holdings: Holdings) -> dict[str, int]:
+    """Return how much can go without a loss, by kind, from what is known without reading it."""
+    found: dict[str, int] = {}
+    for choice in pruning.waste(holdings, pruning.waste_codes()):
+        kind = "half downloads" if "download" in choice.reason else "leftovers"
+        found[kind] = found.get(kind, 0) + choice.bytes
+    old = sum(one.own_bytes for one, _ in pruning.old_revisions(holdings) if not hindrance(one))
+    twice = sum(one.own_bytes for one, _ in second_copies(holdings) if not hindrance(one))
+    found |= {"superseded": old} if old else {}
+    return found | ({"second copies": twice} if twice else {})
+
+
+def second_copies(holdings: Holdings) -> Iterator[tuple[Holding, str]]:
+    """Go through models that an engine has whole in another place, where it looks first."""
+    kept: dict[tuple[str, str, frozenset[str]], Holding] = {}
+    ready = [one for one in holdings.models if one.status is Status.READY and one.entry.claims]
+    for one in sorted(ready, key=lambda one: (not one.needed_by, -len(one.entry.refs), one.id)):
+        held = _contents(one)
+        if not held or len(one.entry.claims) > 1:
+            continue
+        claim = one.entry.claims[0]
+        first = kept.setdefault((claim.engine, claim.model, held), one)
+        if first is not one and not one.needed_by and one.own_bytes:
+            yield one, f"the same lies in {holdings.report.host.short(first.entry.path)}"
+
+
+def _in_order(holdings: Holdings, now: float) -> Iterator[tuple[Holding, str]]:
+    yield from pruning.old_revisions(holdings)
+    yield from second_copies(holdings)
+    known = [one for one in holdings.models if one.used.when_s is not None and not one.programs]
+    unknown = [one for one in holdings.models if one.used.when_s is None and not one.programs]
+    for one in sorted(known, key=lambda one: (_days(one, now), one.own_bytes), reverse=True):
+        yield one, f"not used for {_days(one, now)} days"
+    for one in sorted(unknown, key=lambda one: one.own_bytes, reverse=True):
+        yield one, "last use not known"
+    for one in holdings.models:
+        if one.programs:
+            yield one, ""  # spared, and said so
+
+
+def _days(one: Holding, now: float) -> int:
+    return max(0, int((now - (one.used.when_s or now)) // _DAY_S))
+
+
+def _contents(one: Holding) -> frozenset[str]:
+    """Return the digests of a model's weights, or none where one of them has none."""
+    files = [a for a in one.entry.notable if a.size_bytes >= WEIGHTY_BYTES and not a.bundle]
+    if any(a.digest is None or a.state is not State.PRESENT for a in files):
+        return frozenset()
+    return frozenset(a.digest.hex for a in files if a.digest)
+
+
+def _sum(choices: list[Choice]) -> int:
+    return sum(choice.bytes for choice in choices)
+
+
+def _first_said(spared: list[Spared]) -> Iterator[Spared]:
+    """Leave out what was spared before for the same reason."""
+    seen: set[tuple[str, ...]] = set()
+    for one in spared:
+        if one.entries not in seen:
+            seen.add(one.entries)
+            yield one

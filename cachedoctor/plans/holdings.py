@@ -1,0 +1,313 @@
+"""What the disk holds: every model of every engine, app and other program, and what it costs.
+
+A holding is an entry with what a manager asks of it: how much goes when it alone goes, when it was
+last used, who needs it, and what it costs to have again.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from cachedoctor import engines
+from cachedoctor.doctor import readiness
+from cachedoctor.locators.hub_cache import repository_folder
+from cachedoctor.looking import quietly
+from cachedoctor.plans import kept
+from cachedoctor.system import extents, open_files, usage
+from cachedoctor.vocabulary import WEIGHTY_BYTES, State, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from cachedoctor.doctor.scanning import Report
+    from cachedoctor.findings import Finding
+    from cachedoctor.host import Host
+    from cachedoctor.system.usage import Used
+    from cachedoctor.vocabulary import Artifact, Entry
+
+_MOST_WATCHED = 4000  # files of which it is asked whether a program has them open
+_LIBRARIES = frozenset(("FluidAudio", "pywhispercpp", "huggingface", "cachedoctor"))
+_APP_FOLDERS = ("Library/Application Support/", "Library/Containers/", "Library/Caches/")
+
+
+class Holding(NamedTuple):
+    """One model at one place, as a manager sees it."""
+
+    entry: Entry
+    status: Status
+    size_bytes: int  # each file once
+    own_bytes: int  # what goes when it alone goes
+    exact: bool  # false where blocks are shared with somebody who is not known: at least so much
+    names: int  # under which its largest file is known, hard links and links alike
+    used: Used
+    modified_s: float | None  # of its newest file
+    needed_by: tuple[tuple[str, tuple[str, ...]], ...]  # engine, and the sizes that it answers
+    apps: tuple[str, ...]
+    kept_by: tuple[str, ...]
+    programs: tuple[str, ...]  # that have it open now
+    refetch_bytes: int | None  # what it costs to have again; `None` where no source is known
+    known_by: str | None  # "name" or "shape"; `None` for what no engine loads
+    superseded_by: str | None  # the commit that a branch leads to since
+
+    @property
+    def pinned(self) -> bool:
+        """Say whether it is a revision that somebody asked for by its commit."""
+        return bool(self.entry.revision and not self.entry.refs and not self.superseded_by)
+
+    @property
+    def id(self) -> str:
+        """Return the entry's id."""
+        return self.entry.id
+
+
+class Holdings(NamedTuple):
+    """Everything that was found, and what lies there besides models."""
+
+    report: Report
+    models: tuple[Holding, ...]
+    loose: tuple[Finding, ...]  # what is no part of a model, with its bytes
+    roots: kept.Roots
+    total_bytes: int  # of models, each file and each shared block once
+    exact: bool
+
+    def of(self, entry_id: str) -> Holding:
+        """Return one by its id."""
+        return next(one for one in self.models if one.id == entry_id)
+
+
+def models(report: Report) -> Holdings:
+    """Return what a look found, as a manager sees it."""
+    host = report.host
+    entries = [e for e in report.entries if report.statuses[e.id] is not Status.ABSENT]
+    sharing = _Sharing(entries)
+    memory, mounts = usage.recall(host.state), usage.Mounts.look()
+    held_open = _programs(entries)
+    if held_open:
+        now = time.time()
+        seen = [entry.path for entry in entries if entry.id in held_open]
+        usage.remember(host.state, usage.OPEN, seen, now)
+        memory = usage.recall(host.state)
+    roots = kept.roots(host)
+    answers, followed = _answers(report), _superseded(entries)
+    found = tuple(
+        Holding(
+            entry=entry,
+            status=report.statuses[entry.id],
+            size_bytes=sharing.size(entry),
+            own_bytes=sharing.own(entry),
+            exact=sharing.exact(entry),
+            names=sharing.names(entry),
+            used=_used(entry, memory, mounts),
+            modified_s=_modified(entry),
+            needed_by=answers.get(entry.id, ()),
+            apps=apps_of(entry, host),
+            kept_by=roots.reasons(entry),
+            programs=held_open.get(entry.id, ()),
+            refetch_bytes=refetch_bytes(entry, sharing.size(entry)),
+            known_by="name" if entry.claims else None,
+            superseded_by=followed.get(entry.id),
+        )
+        for entry in entries
+    )
+    loose = tuple(f for f in report.findings if f.bytes and f.code in LOOSE and not _part(f))
+    return Holdings(report, found, loose, roots, sharing.total, sharing.all_known)
+
+
+# What lies in the places of models and is no part of one: words for people.
+LOOSE = {
+    "CD502": "half a download",
+    "CD503": "a download that never arrived",
+    "CD501": "a blob that nothing leads to",
+    "CD507": "a folder that no engine reads any more",
+    "CD509": "files of the cache before 2022",
+    "CD416": "what a killed client left",
+    "CD505": "a variant that nothing reads",
+    "CD506": "compiled models",
+    "CD510": "pieces of downloads",
+}
+
+
+def _part(finding: Finding) -> bool:
+    """Say whether a finding's bytes are counted with a model."""
+    return finding.code in ("CD505", "CD507")
+
+
+def refetch_bytes(entry: Entry, size_bytes: int) -> int | None:
+    """Return what it costs to have an entry again, or `None` where no source is known.
+
+    A revision of a hub cache comes from its repository; a file or folder elsewhere from where its
+    engine's table says, if it can be what is published there.
+    """
+    if entry.revision is not None:
+        return size_bytes
+    if not entry.claims or not (entry.claims[0].repository or entry.claims[0].url):
+        return None
+    weights = [a for a in entry.notable if a.size_bytes >= WEIGHTY_BYTES and not a.bundle]
+    if any(a.expected_bytes not in (None, a.size_bytes) for a in weights):
+        return None  # somebody's own, under the name of another
+    return size_bytes
+
+
+def weights(entry: Entry) -> Artifact | None:
+    """Return the largest file of an entry that can be read."""
+    there = (a for a in entry.notable if a.state is State.PRESENT and not a.bundle)
+    return max(there, key=lambda artifact: artifact.size_bytes, default=None)
+
+
+def apps_of(entry: Entry, host: Host) -> tuple[str, ...]:
+    """Name the app in whose own folder an entry lies."""
+    home = os.path.realpath(host.home).rstrip("/") + "/"
+    if not entry.path.startswith(home):
+        return ()
+    below = entry.path[len(home) :]
+    for folder in _APP_FOLDERS:
+        if below.startswith(folder):
+            name = below[len(folder) :].partition("/")[0]
+            return () if name in _LIBRARIES else (name,)
+    return ()
+
+
+def _superseded(entries: Sequence[Entry]) -> Mapping[str, str]:
+    """Return by entry the revision that took its place.
+
+    The cache keeps no record, but a revision that was pinned after the branch moved on is the
+    newer download; one that is older than what the branch leads to was followed by it.
+    """
+    mains = {repository_folder(e): e for e in entries if e.revision and "main" in e.refs}
+    found = {}
+    for entry in entries:
+        newer = mains.get(repository_folder(entry))
+        if newer and newer.revision and entry.revision and not entry.refs:
+            mine, its = made_s(entry.path), made_s(newer.path)
+            if mine is not None and its is not None and mine < its:
+                found[entry.id] = newer.revision
+    return found
+
+
+def made_s(path: str) -> float | None:
+    """Return when a snapshot was downloaded: its first link is made once and never again."""
+    try:
+        times = [found.stat().st_mtime for found in quietly.listed(path)]
+    except OSError:
+        return None
+    return min(times, default=None)
+
+
+def _answers(report: Report) -> Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]]:
+    """Return by entry for which engines and sizes it is the answer now."""
+    users = dict.fromkeys(name for entry in report.entries for name in entry.engines)
+    found: dict[str, dict[str, list[str]]] = {}
+    for name in users:
+        engine = engines.find(name)
+        for size in engine.table.sizes:
+            answer = readiness.ready(engine, report, engine.table.answers(size), size)
+            if answer.ready and answer.entry:
+                found.setdefault(answer.entry, {}).setdefault(name, []).append(size)
+    return {
+        key: tuple((name, tuple(sizes)) for name, sizes in mine.items())
+        for key, mine in found.items()
+    }
+
+
+def _used(entry: Entry, memory: Mapping[str, Used], mounts: usage.Mounts) -> Used:
+    remembered = memory.get(entry.path, usage.UNKNOWN)
+    largest = weights(entry)
+    return usage.newest(remembered, mounts.read_at(largest.file)) if largest else remembered
+
+
+def _modified(entry: Entry) -> float | None:
+    times = [a.stamp.mtime_ns for a in entry.notable if a.stamp]
+    return max(times) / 1e9 if times else None
+
+
+def _programs(entries: Sequence[Entry]) -> Mapping[str, tuple[str, ...]]:
+    """Return by entry the programs that have one of its large files open."""
+    files: dict[str, list[str]] = {}
+    for entry in entries:
+        for artifact in entry.notable:
+            if artifact.state is State.PRESENT and not artifact.bundle:
+                files.setdefault(artifact.file, []).append(entry.id)
+    chosen = dict(list(files.items())[:_MOST_WATCHED])
+    found: dict[str, list[str]] = {}
+    for path, names in (open_files.programs(chosen) or {}).items():
+        for key in chosen[path]:
+            found.setdefault(key, []).extend(names)
+    return {key: tuple(dict.fromkeys(names)) for key, names in found.items()}
+
+
+class _Sharing:
+    """Who shares which files, by inode, and which blocks, where the file system tells."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self._files = {e.id: {(d, n): size for d, n, size in e.held} for e in entries}
+        self._owners = Counter(key for files in self._files.values() for key in files)
+        self._paths: dict[tuple[int, int], set[str]] = {}
+        self._links: dict[tuple[int, int], int] = {}
+        self._cloned: set[tuple[int, int]] = set()
+        self._elsewhere = {
+            (a.stamp.device, a.stamp.inode)
+            for entry in entries
+            for a in entry.notable
+            if a.outside and a.stamp
+        }  # behind a link out of the place: a link goes, and its target stays
+        runs: dict[int, list[tuple[int, int]]] = {}
+        for artifact in _large(entries):
+            assert artifact.stamp is not None
+            key = (artifact.stamp.device, artifact.stamp.inode)
+            self._paths.setdefault(key, set()).update((artifact.file, artifact.path))
+            if key in self._links:
+                continue
+            self._links[key] = _links(artifact.file)
+            for extent in extents.of(artifact.file) or ():
+                if extent.shared:
+                    self._cloned.add(key)
+                    runs.setdefault(key[0], []).append((extent.physical, extent.bytes))
+        every = {key: size for files in self._files.values() for key, size in files.items()}
+        again = sum(extents.twice(mine) for mine in runs.values())
+        self.total = sum(every.values()) - again
+        self.all_known = not self._cloned or bool(again)
+
+    def size(self, entry: Entry) -> int:
+        return sum(self._files[entry.id].values())
+
+    def own(self, entry: Entry) -> int:
+        return sum(
+            size
+            for key, size in self._files[entry.id].items()
+            if self._owners[key] == 1 and key not in self._cloned and not self._outside(key)
+        )
+
+    def exact(self, entry: Entry) -> bool:
+        return self._cloned.isdisjoint(self._files[entry.id])
+
+    def names(self, entry: Entry) -> int:
+        largest = weights(entry)
+        if largest is None or largest.stamp is None:
+            return 1
+        key = (largest.stamp.device, largest.stamp.inode)
+        return max(self._links.get(key, 1), self._owners[key])
+
+    def _outside(self, key: tuple[int, int]) -> bool:
+        """Say whether a file has a hard link that we have not met."""
+        if key in self._elsewhere:
+            return True
+        names = {path for path in self._paths.get(key, ()) if not os.path.islink(path)}
+        return self._links.get(key, 1) > max(1, len(names))
+
+
+def _large(entries: Sequence[Entry]) -> Iterator[Artifact]:
+    for entry in entries:
+        for artifact in entry.notable:
+            large = artifact.size_bytes >= WEIGHTY_BYTES
+            if artifact.stamp and artifact.state is State.PRESENT and large and not artifact.bundle:
+                yield artifact
+
+
+def _links(path: str) -> int:
+    try:
+        return os.lstat(path).st_nlink
+    except OSError:
+        return 1

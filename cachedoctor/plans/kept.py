@@ -1,0 +1,194 @@
+"""What nothing chooses by itself for removal, and who needs it.
+
+```
+cachedoctor.toml                 keep = ["whisper.cpp:small"], in the user's own configuration only
+<state folder>/locks/<16 hex>.lock   a copy of each lock file that was registered, with its path
+<project>/*.lock                 lock files of the project that the command runs in
+```
+
+A lock file counts from `lock --register` until `--unregister`, also when the file itself is gone.
+What cannot be understood stops every command that changes something: a root that is passed over
+is a loss.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from cachedoctor import engines, locking
+from cachedoctor.errors import CacheDoctorError, UsageError
+from cachedoctor.locators import inside
+from cachedoctor.system import disk
+from cachedoctor.vocabulary import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cachedoctor.host import Host
+    from cachedoctor.lockfile import Lock
+    from cachedoctor.vocabulary import Entry
+
+_ORIGIN = "# registered from "
+_SNIFF_BYTES = 1 << 16
+
+
+class Registered(NamedTuple):
+    """One lock file that was registered: where it was, and the copy that counts."""
+
+    origin: str
+    copy: str
+
+
+class Roots(NamedTuple):
+    """Everything that keeps a model."""
+
+    locks: tuple[tuple[str, Lock], ...] = ()  # how each is called, and what it demands
+    names: tuple[str, ...] = ()  # of `keep`
+    problems: tuple[str, ...] = ()  # what could not be understood
+
+    def reasons(self, entry: Entry) -> tuple[str, ...]:
+        """Say who needs an entry; empty where nobody does."""
+        found = [f"lock file `{title}`" for title, lock in self.locks if lock.of(entry)]
+        found += [f"`keep` names `{name}`" for name in self.names if means(name, entry)]
+        return tuple(dict.fromkeys(found))
+
+    def require(self) -> None:
+        """Raise `UsageError` where something could not be understood."""
+        if self.problems:
+            raise UsageError(
+                f"what must be kept is not known: {self.problems[0]}",
+                hint="nothing was changed; correct it, or `cachedoctor lock --unregister` it",
+            )
+
+
+def roots(host: Host) -> Roots:
+    """Read everything that keeps a model on `host`; raises nothing, see `Roots.require`."""
+    problems = [f"{said_by}: {why}" for name, said_by in host.keep if (why := _wrong(name))]
+    locks: dict[str, tuple[str, Lock]] = {}
+    for title, path in (*_registered_files(host), *_project_files(host)):
+        try:
+            lock = locking.read(path)
+        except CacheDoctorError as error:
+            problems.append(error.message)
+        else:
+            locks.setdefault(os.path.realpath(path), (host.short(title), lock))
+    return Roots(tuple(locks.values()), tuple(name for name, _ in host.keep), tuple(problems))
+
+
+def means(name: str, entry: Entry) -> bool:
+    """Say whether a name means an entry: an id, `engine:model`, a repository or a path."""
+    engine, colon, what = name.partition(":")
+    if colon and engine in engines.names():
+        table = engines.find(engine).table
+        model = table.aliases.get(what, what)
+        return any(
+            claim.engine == engine and (claim.model == model or what in (*claim.sizes, "*"))
+            for claim in entry.claims
+        )
+    if name.startswith(("/", "~")):
+        place = os.path.realpath(os.path.expanduser(name))
+        return inside(entry.path, place) or inside(place, entry.path)
+    return name in (entry.id, entry.id.partition("@")[0], entry.name)
+
+
+def register(host: Host, path: str) -> Registered:
+    """Let a lock file count from now on: a copy is stored, which holds when the file is gone.
+
+    Raises what `locking.read` raises.
+    """
+    locking.read(path)
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    origin = os.path.realpath(path)
+    copy = _copy_of(host, origin)
+    disk.make_folders(os.path.dirname(copy))
+    disk.remove_tree(copy)
+    disk.write(copy, f"{_ORIGIN}{json.dumps(origin)}\n{text}".encode())
+    return Registered(origin, copy)
+
+
+def unregister(host: Host, path: str) -> Registered:
+    """Let a lock file count no longer; raises `UsageError` for one that is not registered."""
+    origin = os.path.realpath(path)
+    copy = _copy_of(host, origin)
+    if not os.path.lexists(copy):
+        known = [one.origin for one in registered(host)]
+        raise UsageError(
+            f"`{path}` is not registered{nearest(origin, known)}",
+            hint=f"there are {', '.join(known) or 'none'}",
+        )
+    disk.remove_tree(copy)
+    return Registered(origin, copy)
+
+
+def registered(host: Host) -> tuple[Registered, ...]:
+    """Return the lock files that are registered."""
+    return tuple(Registered(title, path) for title, path in _registered_files(host))
+
+
+def _copy_of(host: Host, origin: str) -> str:
+    digest = hashlib.sha256(os.fsencode(origin)).hexdigest()
+    return os.path.join(host.state, "locks", f"{digest[:16]}.lock")
+
+
+def _registered_files(host: Host) -> Iterator[tuple[str, str]]:
+    """Go through the stored copies, each with the path that it is of."""
+    folder = os.path.join(host.state, "locks")
+    try:
+        names = sorted(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for name in names:
+        path = os.path.join(folder, name)
+        if name.endswith(".lock"):
+            yield _origin_of(path) or path, path
+
+
+def _origin_of(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            line = file.readline(_SNIFF_BYTES)
+        return str(json.loads(line.removeprefix(_ORIGIN)))
+    except (OSError, ValueError):
+        return ""
+
+
+def _project_files(host: Host) -> Iterator[tuple[str, str]]:
+    """Go through the lock files of models in the project and the current folder."""
+    for folder in dict.fromkeys(filter(None, (host.project, host.cwd))):
+        try:
+            names = sorted(name for name in os.listdir(folder) if name.endswith(".lock"))
+        except OSError:
+            continue
+        for name in names:
+            path = os.path.join(folder, name)
+            if os.path.isfile(path) and _is_ours(path):
+                yield path, path
+
+
+def _is_ours(path: str) -> bool:
+    """Say whether a file that ends in `.lock` speaks of models: other tools call theirs so, too."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(_SNIFF_BYTES)
+    except OSError:
+        return os.path.basename(path) == "models.lock"
+    return b"[[model]]" in head or head.startswith(b"# Exact bytes of speech models")
+
+
+def _wrong(name: str) -> str:
+    """Say what is wrong with a name of `keep`, or return nothing."""
+    engine, colon, what = name.partition(":")
+    if not colon or name.startswith(("/", "~")):
+        known = "/" in name
+        return "" if known else f"`{name}` is no `engine:model`, repository, id or path"
+    try:
+        table = engines.find(engine).table
+        if what not in (*table.sizes, "*"):
+            table.model(what)
+    except UsageError as error:
+        return error.message
+    return ""

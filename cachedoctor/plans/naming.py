@@ -1,0 +1,107 @@
+"""What a name on the command line means: an entry's id, `engine:model`, a repository or a path."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cachedoctor import engines
+from cachedoctor.errors import UsageError
+from cachedoctor.locators.hub_cache import repository_folder
+from cachedoctor.plans.kept import means
+from cachedoctor.vocabulary import Status, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cachedoctor.doctor.scanning import Report
+    from cachedoctor.vocabulary import Entry
+
+
+def resolve(names: Sequence[str], report: Report) -> tuple[Entry, ...]:
+    """Return the entries that these names mean, each once.
+
+    A repository, and a model of an engine, means all its revisions. Raises `UsageError` for a name
+    that fits several things, with their ids, and for one that nothing has, with the nearest.
+    """
+    found: dict[str, Entry] = {}
+    for name in names:
+        for entry in _meant(name, report):
+            found[entry.id] = entry
+    return tuple(found.values())
+
+
+def matching(name: str, report: Report) -> tuple[Entry, ...]:
+    """Return all entries that a name means, an engine's own name included; none is an error."""
+    there = _there(report)
+    if name in engines.names():
+        found = tuple(entry for entry in there if name in entry.engines)
+    else:
+        found = tuple(entry for entry in there if _fits(name, entry, report))
+    if not found:
+        raise _unknown(name, report)
+    return found
+
+
+def _meant(name: str, report: Report) -> tuple[Entry, ...]:
+    found = [entry for entry in _there(report) if _fits(name, entry, report)]
+    place = _path(name, report)
+    itself = place and os.path.join(
+        os.path.realpath(os.path.dirname(place)), os.path.basename(place)
+    )
+    exact = [entry for entry in found if name == entry.id or entry.path == itself]
+    if exact:
+        return tuple(exact)
+    if not found:
+        raise _unknown(name, report)
+    places = {repository_folder(entry) for entry in found}
+    if len(places) > 1:
+        ids = ", ".join(f"`{entry.id}`" for entry in found)
+        raise UsageError(f"`{name}` fits {len(places)} things: {ids}", hint="name one by its id")
+    return tuple(found)
+
+
+def _fits(name: str, entry: Entry, report: Report) -> bool:
+    place = _path(name, report)
+    if place is not None:
+        real = os.path.realpath(place)
+        return entry.path in (place, real) or repository_folder(entry) in (place, real)
+    prefix, colon, model = name.partition(":")
+    if colon and prefix in engines.names():
+        if model in engines.find(prefix).table.sizes and model not in (
+            claim.model for claim in entry.claims if claim.engine == prefix
+        ):
+            return False  # a size is answered by several models; a loss must be named
+        return means(name, entry)
+    return means(name, entry) or name == os.path.basename(repository_folder(entry))
+
+
+def _path(name: str, report: Report) -> str | None:
+    """Return the path that a name is, or `None` for one that is none."""
+    if name == "~" or name.startswith("~/"):
+        return os.path.normpath(report.host.home + name[1:])
+    if name.startswith(("/", "./", "../")):
+        return os.path.normpath(os.path.join(report.host.cwd, name))
+    return None
+
+
+def _there(report: Report) -> list[Entry]:
+    return [e for e in report.entries if report.statuses[e.id] is not Status.ABSENT]
+
+
+def _unknown(name: str, report: Report) -> UsageError:
+    known = [entry.id for entry in report.entries]
+    known += [f"{claim.engine}:{claim.model}" for e in report.entries for claim in e.claims]
+    known += [entry.name for entry in report.entries]
+    engine, colon, model = name.partition(":")
+    if colon and engine in engines.names():
+        table = engines.find(engine).table
+        if model in table.sizes:
+            answers = " or ".join(f"`{engine}:{each}`" for each in table.sizes[model])
+            return UsageError(f"`{name}` is a size, no model; name {answers}")
+        mine = [each for each in known if each.startswith(f"{engine}:")]
+        known = mine or known
+    return UsageError(
+        f"nothing here is called `{name}`{nearest(name, list(dict.fromkeys(known)))}",
+        hint=f"`cachedoctor list{report.host.options}` names everything",
+    )

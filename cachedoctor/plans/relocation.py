@@ -1,0 +1,238 @@
+"""Move a place of models to another disk: copy, prove, switch, and leave a link where one is known.
+
+```
+TO.part      the copy, until it is whole and proven; the same command goes on with it
+TO           the copy, renamed
+PLACE        set aside; a link to TO where the engines are known to follow one
+```
+
+The new place is written into the user's own `cachedoctor.toml`, so that what lies there is judged
+and managed at its own path; the link is only a second name.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from cachedoctor import config, locators
+from cachedoctor.errors import CannotLookError, RepairError, UsageError
+from cachedoctor.findings import Guard, Link, Need, Proof, Put, Rename, SetAside, Text
+from cachedoctor.host import config_folder
+from cachedoctor.locators import inside
+from cachedoctor.plans.changes import Change, Choice
+from cachedoctor.repairs._build import built, folders
+from cachedoctor.system import copying, disk, open_files
+from cachedoctor.vocabulary import SILENT, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cachedoctor.doctor.scanning import Report
+    from cachedoctor.findings import Repair
+    from cachedoctor.host import Host
+    from cachedoctor.system.copying import Tree
+    from cachedoctor.vocabulary import Digest, Progress, Root
+
+# Layouts whose engines open what a path leads to, link or not. FluidAudio's and WhisperKit's apps
+# may be sandboxed and then cannot; what they do is not known by version.
+_FOLLOWED = frozenset(("hub-cache", "local-dir", "ggml-folder", "openai-cdn"))
+_SETTINGS = {
+    "hub-cache": "set HF_HUB_CACHE={to}",
+    "openai-cdn": "pass `download_root={to}`",
+    "ggml-folder": "give the program the path {to}",
+    "local-dir": "run the engine where {to} is",
+    "application-support": "choose {to} in the app, if it has such a setting",
+    "documents": "choose {to} in the app, or pass it as `downloadBase`",
+}
+
+
+class Relocation(NamedTuple):
+    """A place, where it is to lie, and what is in it."""
+
+    place: str
+    target: str
+    roots: tuple[Root, ...]
+    tree: Tree
+    same_disk: bool
+    linked: bool
+    back: bool  # the link that an earlier move left is where it is to lie
+
+    @property
+    def part(self) -> str:
+        """Return where the copy lies until it is whole."""
+        return f"{self.target}.part"
+
+
+def relocate(report: Report, place: str, target: str, *, link: bool = True) -> Relocation:
+    """Look at what a move would take; changes nothing.
+
+    Raises `UsageError` for a place that holds no known layout, a target that is taken or lies in
+    the place, `CannotLookError` for one that cannot be read, and `RepairError` for what is in use.
+    """
+    here = os.path.realpath(os.path.join(report.host.cwd, place))
+    to = os.path.normpath(os.path.join(report.host.cwd, os.path.expanduser(target)))
+    to = os.path.join(os.path.realpath(os.path.dirname(to)), os.path.basename(to))
+    roots = tuple(root for root in report.survey.roots if inside(root.path, here))
+    if not os.path.isdir(here):
+        raise CannotLookError(f"`{place}` is no folder")
+    if not roots:
+        raise UsageError(
+            f"`{place}` is no place of models",
+            hint="`cachedoctor list --by place` names them; single models go by `pack`",
+        )
+    if inside(to, here):
+        raise UsageError(f"`{target}` lies in `{place}`")
+    back = os.path.islink(to) and os.path.realpath(to) == here
+    if os.path.lexists(to) and not back:
+        raise UsageError(f"`{target}` is there already", hint="TO is the new path itself")
+    above = disk.folder_above(os.path.dirname(to))
+    _free(report, here, roots)
+    try:
+        tree = copying.listed(here)
+    except OSError as error:
+        raise CannotLookError(f"`{error.filename}` cannot be read: {error.strerror}") from error
+    sandboxed = "/Library/Containers/" in here
+    followed = link and not sandboxed and all(root.locator in _FOLLOWED for root in roots)
+    same = disk.same_file_system(here, above)
+    return Relocation(here, to, roots, tree, same, followed and not back, back)
+
+
+def bring(found: Relocation, report: Report, progress: Progress = SILENT) -> None:
+    """Copy and prove, where another disk is meant; the same call goes on after an interruption.
+
+    Raises `RepairError`, with the copy kept for the next time, when there is no room, a file cannot
+    be read, or anything in the place changed since it was looked at.
+    """
+    if found.same_disk:
+        return
+    hint = f"the copy stays in `{found.part}`: the same command goes on"
+    have = copying.listed(found.part).bytes if os.path.isdir(found.part) else 0
+    above = disk.folder_above(found.part)
+    if disk.free_bytes(above) + have < found.tree.bytes + (1 << 20):
+        raise RepairError(f"no room in `{above}`: {found.tree.bytes - have} bytes are needed")
+    known = _known(report)
+    progress.start("copying", found.tree.bytes)
+    try:
+        copying.copy(found.place, found.part, found.tree, progress)
+        progress.start("proving", found.tree.bytes)
+        copying.prove(found.place, found.part, found.tree, known, progress)
+        now = copying.listed(found.place)
+    except OSError as error:
+        where = error.filename2 or error.filename or found.part
+        raise RepairError(f"`{where}`: {error.strerror}", hint=hint) from error
+    finally:
+        progress.finish()
+    if now.stamps != found.tree.stamps:
+        raise RepairError(f"`{found.place}` changed while it was copied", hint=hint)
+    _free(report, found.place, found.roots)
+
+
+def switch(found: Relocation, report: Report) -> Change:
+    """Return the change that switches to the copy: everything that is not copying."""
+    title = report.host.short(found.place)
+    choices = [
+        Choice(title, found.place, f"to {found.target}", 0, repair)
+        for repair in _repairs(found, report.host)
+    ]
+    how = "a link stays" if found.linked else _setting(found)
+    notes = (f"{title} to {found.target}: {how}",)
+    copied = 0 if found.same_disk else found.tree.bytes
+    return Change(
+        "move",
+        tuple(choices),
+        by_the_way=notes,
+        copied_bytes=copied,
+        report=report,
+        copies=found,
+    )
+
+
+def _repairs(found: Relocation, host: Host) -> list[Repair]:
+    """Return the repairs in order: the copy in its place, the old one aside, the configuration."""
+    near, far = os.path.dirname(found.place), os.path.dirname(found.target)
+    guard = Guard(found.place, disk.stamp(found.place), found.tree.stamps)
+    if found.same_disk:
+        root = os.path.commonpath((near, far))
+        steps = (
+            *((SetAside(found.target),) if found.back else ()),
+            *folders(far),
+            Rename(found.place, found.target),
+            *((Link(found.place, found.target),) if found.linked else ()),
+        )
+        moved = [built("move-place", f"rename to `{found.target}`", root, (), steps)]
+    else:
+        there = (
+            *((SetAside(found.target),) if found.back else ()),
+            Rename(found.part, found.target),
+        )
+        here = (
+            SetAside(found.place),
+            *((Link(found.place, found.target),) if found.linked else ()),
+        )
+        moved = [
+            built("move-place", f"put the copy at `{found.target}`", far, (), there),
+            built("move-place", f"set `{found.place}` aside", near, (), here, found.tree.bytes),
+        ]
+    last = moved[-1]  # the one that moves the place itself, so that the guard is of its root
+    others = tuple(each for each in last.guards if each.path != found.place)
+    moved[-1] = last._replace(guards=(guard, *others))
+    return [*moved, *_registered(found, host)]
+
+
+def _registered(found: Relocation, host: Host) -> list[Repair]:
+    """Return the repair that writes the new place into the user's configuration."""
+    path = os.path.join(config_folder(), config.NAME)
+    before = ""
+    if os.path.lexists(path):
+        with open(path, encoding="utf-8") as file:
+            before = file.read()
+    rows = [
+        (root.locator, target)
+        for root in found.roots
+        for target in (found.target + root.path[len(found.place) :],)
+        if target not in locators.find(root.locator).roots(host)
+    ]
+    text = config.with_places(before, rows, without=found.place)
+    if text == before:
+        return []
+    need = Need("configuration", (Text(text),), (Proof("", len(text.encode()), None),))
+    steps = (
+        *folders(os.path.dirname(path)),
+        *((SetAside(path),) if os.path.lexists(path) else ()),
+        *((Put("configuration", path),) if text else ()),
+    )
+    root = disk.folder_above(os.path.dirname(path))
+    return [
+        built(
+            "register-place", f"write the place into `{path}`", root, (need,) if text else (), steps
+        )
+    ]
+
+
+def _setting(found: Relocation) -> str:
+    kinds = dict.fromkeys(root.locator for root in found.roots)
+    words = [_SETTINGS[kind].format(to=found.target) for kind in kinds if kind in _SETTINGS]
+    return "no link stays" + (f"; {'; '.join(words)}" if words and not found.back else "")
+
+
+def _free(report: Report, place: str, roots: tuple[Root, ...]) -> None:
+    """Refuse a place in which somebody downloads, or has a file open."""
+    mine = [entry for root in roots for entry in root.entries]
+    for entry in mine:
+        if report.statuses.get(entry.id) is Status.IN_PROGRESS:
+            raise RepairError(f"somebody is downloading {entry.title} to `{place}` right now")
+    users = open_files.programs({file for entry in mine for file in entry.sizes})
+    names = sorted({name for each in (users or {}).values() for name in each})
+    if names:
+        raise RepairError(f"`{place}` is in use by {', '.join(names)}", hint="end it first")
+
+
+def _known(report: Report) -> Mapping[str, Digest]:
+    """Return the digests that files are said to have, by path."""
+    return {
+        artifact.file: artifact.digest
+        for entry in report.survey.entries
+        for artifact in entry.notable
+        if artifact.digest
+    }

@@ -1,0 +1,341 @@
+"""Choose what goes with a model that is to go: what is only its own, and nothing that others need.
+
+What is left must look to the client and the app as if the model had never been there: branches,
+locks, notes and folders that would be empty go with it.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cachedoctor import engines
+from cachedoctor.doctor import readiness
+from cachedoctor.findings import SetAside
+from cachedoctor.locators import BOOKS, FolderListing, inside, is_litter
+from cachedoctor.locators.ggml_folder import encoder_of
+from cachedoctor.locators.hub_cache import HubListing, repository_folder
+from cachedoctor.looking import quietly
+from cachedoctor.plans.changes import Change, Choice, Spared
+from cachedoctor.repairs._build import built
+from cachedoctor.system import open_files
+from cachedoctor.text import size
+from cachedoctor.vocabulary import State, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+
+    from cachedoctor.doctor.scanning import Report
+    from cachedoctor.locators._repository import Repository
+    from cachedoctor.plans.holdings import Holdings
+    from cachedoctor.vocabulary import Artifact, Entry, Root
+
+_MARKS = frozenset((".gitignore", "CACHEDIR.TAG"))  # that a client puts beside its notes
+_CLOSED = (State.UNREADABLE, State.EVICTED)
+
+
+def remove(holdings: Holdings, entries: Sequence[Entry], *, even_kept: bool = False) -> Change:
+    """Return the change that sets named models aside, each place in one choice.
+
+    What is in use, unreadable or linked from elsewhere is spared; what is kept, too, unless
+    `even_kept`. Raises `UsageError` where what must be kept is not known.
+    """
+    holdings.roots.require()
+    groups: dict[str, list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault(repository_folder(entry), []).append(entry)
+    going = {entry.id for entry in entries}
+    choices: list[Choice] = []
+    spared: list[Spared] = []
+    for mine in groups.values():
+        keepers = tuple(dict.fromkeys(w for e in mine for w in holdings.of(e.id).kept_by))
+        why = obstacle(holdings, mine, going)
+        if not why and keepers and not even_kept:
+            why = f"kept: {'; '.join(keepers)}; `--kept` removes it all the same"
+        if why:
+            spared.append(spare(holdings, mine, why, named=True))
+        else:
+            chosen = choose(holdings, mine, "named", choices)
+            choices.append(chosen._replace(needed_by=keepers))
+    return Change("remove", tuple(with_losses(holdings.report, choices)), tuple(spared))
+
+
+def choose(
+    holdings: Holdings, mine: Sequence[Entry], reason: str, before: Sequence[Choice] = ()
+) -> Choice:
+    """Return the choice that sets the entries `mine` of one place aside, after those `before`."""
+    report = holdings.report
+    gone = {step.path for choice in before for step in choice.repair.steps}
+    where = (mine[0].locator, mine[0].root)
+    root = next(root for root in report.survey.roots if (root.locator, root.path) == where)
+    paths = folded(tuple(dict.fromkeys(_paths(root, mine, gone))), root.path)
+    held = _freed(holdings, mine, paths)
+    above = root.path if all(path != root.path for path in paths) else os.path.dirname(root.path)
+    above = next((path for path in _above(above) if all(inside(p, path) for p in paths)), above)
+    first = mine[0]
+    steps = tuple(SetAside(path) for path in paths)
+    repair = built("set-model-aside", f"set {_title(mine)} aside", above, (), steps, held)
+    costs = [holdings.of(entry.id).refetch_bytes for entry in mine]
+    refetch = None if None in costs else sum(cost or 0 for cost in costs)
+    return Choice(
+        title=_title(mine),
+        path=repository_folder(first) if len(mine) > 1 else first.path,
+        reason=reason,
+        bytes=held,
+        repair=repair,
+        entries=tuple(entry.id for entry in mine),
+        refetch_bytes=refetch,
+    )
+
+
+def spare(holdings: Holdings, mine: Sequence[Entry], why: str, *, named: bool = False) -> Spared:
+    """Return that the entries `mine` of one place stay, and why."""
+    total = sum(holdings.of(entry.id).own_bytes for entry in mine)
+    ids = tuple(entry.id for entry in mine)
+    return Spared(_title(mine), repository_folder(mine[0]), why, total, ids, named)
+
+
+def obstacle(holdings: Holdings, mine: Sequence[Entry], going: Iterable[str]) -> str:
+    """Return why the entries `mine` of one place cannot go, or nothing."""
+    report = holdings.report
+    ids = {entry.id for entry in mine}
+    for entry in mine:
+        if report.statuses[entry.id] is Status.IN_PROGRESS:
+            return "somebody is downloading it right now"
+        closed = next((a for a in entry.notable if a.state in _CLOSED), None)
+        if closed is not None:
+            words = "lies in iCloud" if closed.state is State.EVICTED else "cannot be read"
+            return f"`{closed.name or os.path.basename(closed.path)}` {words}"
+        if any(f.code == "CD108" for f in report.of(entry)):
+            return "a part of it cannot be read"
+    users = [name for key in ids for name in holdings.of(key).programs]
+    users = users or _using(mine)
+    if users:
+        return f"in use by {', '.join(dict.fromkeys(users))}"
+    return _linked(report, mine, set(going) | ids)
+
+
+def with_losses(report: Report, choices: Iterable[Choice]) -> Iterator[Choice]:
+    """Add to each choice which engine and size will have no model, or another one, without it."""
+    gone: set[str] = set()
+    for choice in choices:
+        before = _without(report, gone)
+        gone.update(choice.entries)
+        yield choice._replace(then=tuple(_losses(before, _without(report, gone), choice)))
+
+
+def folded(paths: Sequence[str], root: str) -> tuple[str, ...]:
+    """Return these paths with each folder that would be left empty in place of what is in it.
+
+    Never the root itself, nor the hub's own folders; an operating system's litter is nothing.
+    """
+    found = set(paths)
+    stops = {root, os.path.join(root, ".locks"), os.path.join(root, "blobs")}
+    while True:
+        parents = {os.path.dirname(path) for path in found} - stops
+        for parent in sorted(parents, key=len, reverse=True):
+            if inside(parent, root) and _would_be_empty(parent, found):
+                found = {path for path in found if not path.startswith(parent + "/")} | {parent}
+                break
+        else:
+            return tuple(p for p in sorted(found) if not _covered(p, found))
+
+
+def _would_be_empty(folder: str, going: set[str]) -> bool:
+    try:
+        names = quietly.names(folder)
+    except OSError:
+        return False
+    marks = _MARKS if os.path.basename(folder) == "huggingface" else frozenset()
+    return all(
+        os.path.join(folder, name) in going or name in marks or is_litter(name) for name in names
+    )
+
+
+def _covered(path: str, found: set[str]) -> bool:
+    return any(above in found for above in _above(os.path.dirname(path)))
+
+
+def _above(path: str) -> Iterator[str]:
+    while True:
+        yield path
+        parent = os.path.dirname(path)
+        if parent == path:
+            return
+        path = parent
+
+
+def _title(mine: Sequence[Entry]) -> str:
+    first = mine[0]
+    if len(mine) > 1:
+        return f"{first.title} ({len(mine)} revisions)"
+    detached = first.revision and not first.refs
+    return f"{first.title}@{(first.revision or '')[:12]}" if detached else first.title
+
+
+def _paths(root: Root, mine: Sequence[Entry], gone: Collection[str]) -> Iterator[str]:
+    """Go through everything that is only of the entries `mine`; what is not there is left out."""
+    if isinstance(root.listing, HubListing):
+        named = _in_hub(root.listing, mine, gone)
+    else:
+        named = (path for entry in mine for path in _in_folder(root, entry))
+    return (path for path in named if os.path.lexists(path))
+
+
+def _in_hub(
+    listing: HubListing, mine: Sequence[Entry], gone_before: Collection[str]
+) -> Iterator[str]:
+    """Go through the parts of a hub's revisions, or the whole of a repository.
+
+    A payload of the shared store goes with the last repository that leads to it.
+    """
+    repository = listing.of(mine[0])
+    commits = {entry.revision for entry in mine}
+    left = [commit for commit in repository.commits if commit not in commits]
+    used = {
+        look.file
+        for other in listing.repositories.values()
+        if other.path != repository.path and other.path not in gone_before
+        for name, look in other.blobs.items()
+        if f"{other.blobs.folder}/{name}" not in gone_before
+    }
+    if not left:
+        yield repository.path
+        yield repository.locks
+        gone = {look.file for look in repository.blobs.values()}
+    else:
+        needed = {blob for commit in left for blob in _blobs(repository, commit)}
+        names: set[str] = set()
+        for commit in sorted(filter(None, commits)):
+            yield f"{repository.path}/snapshots/{commit}"
+            yield f"{repository.path}/trees/{commit}.json"
+            yield f"{repository.path}/.no_exist/{commit}"
+            yield from (ref.path for ref in repository.refs if ref.text.strip() == commit)
+            names |= _blobs(repository, commit) - needed
+        for name in sorted(names):
+            yield f"{repository.blobs.folder}/{name}"
+            yield f"{repository.locks}/{name}.lock"
+        gone = {repository.blobs[name].file for name in names if name in repository.blobs}
+        used |= {repository.blobs[name].file for name in needed if name in repository.blobs}
+    for payload in sorted((gone - used) & set(listing.store)):
+        yield payload
+        yield f"{payload}.refs"
+        yield f"{payload}.lock"
+
+
+def _blobs(repository: Repository, commit: str | None) -> set[str]:
+    """Return the names of the blobs that a revision's links lead to, at the first hop."""
+    found = set()
+    folder = f"{repository.path}/snapshots/{commit}"
+    for path in quietly.files(folder):
+        if os.path.islink(path):
+            aim = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))
+            if os.path.dirname(aim) == repository.blobs.folder:
+                found.add(os.path.basename(aim))
+    return found
+
+
+def _in_folder(root: Root, entry: Entry) -> Iterator[str]:
+    """Go through a model that is a file or a folder, and what its client wrote down of it."""
+    if not os.path.isdir(entry.path) or os.path.islink(entry.path):
+        yield entry.path
+        encoder = encoder_of(entry.name)
+        shared = any(encoder_of(e.name) == encoder for e in root.entries if e.id != entry.id)
+        for artifact in entry.notable:
+            top = os.path.join(root.path, artifact.name.partition("/")[0])
+            if top != entry.path and not (shared and artifact.name.startswith(encoder)):
+                yield top
+    else:
+        alone = [e for e in root.entries if e.id != entry.id and inside(e.path, entry.path)]
+        if alone:  # the loose files of a repository that holds other models, too
+            yield from (a.path for a in entry.notable if not a.bundle and "/" not in a.name)
+            return
+        yield entry.path
+        yield from _notes(entry)
+    if isinstance(root.listing, FolderListing):
+        yield from (left.path for left in root.listing.partials.get(entry.id, ()))
+
+
+def _notes(entry: Entry) -> Iterator[str]:
+    """Go through the folders in which a client wrote down what it downloaded, above the model."""
+    folder = os.path.dirname(entry.path)
+    while inside(folder, entry.root) or folder == os.path.dirname(entry.root):
+        yield os.path.join(folder, BOOKS, os.path.relpath(entry.path, folder))
+        if folder == os.path.dirname(folder):
+            return
+        folder = os.path.dirname(folder)
+
+
+def _freed(holdings: Holdings, mine: Sequence[Entry], paths: Sequence[str]) -> int:
+    """Return how many bytes go with these paths: each inode once, and none that has other names."""
+    seen: dict[tuple[int, int], list[int]] = {}
+    for path in paths:
+        for file in _files(path):
+            status = os.lstat(file)
+            row = seen.setdefault((status.st_dev, status.st_ino), [status.st_size, 0])
+            row[1] += 1
+            row.append(status.st_nlink)
+    whole = sum(row[0] for row in seen.values() if row[1] >= row[2])
+    cloned = sum(
+        holdings.of(entry.id).size_bytes - holdings.of(entry.id).own_bytes
+        for entry in mine
+        if not holdings.of(entry.id).exact
+    )
+    return max(0, whole - cloned)
+
+
+def _files(path: str) -> Iterator[str]:
+    if not os.path.isdir(path) or os.path.islink(path):
+        yield path
+        return
+    yield from quietly.files(path)
+
+
+def _using(mine: Sequence[Entry]) -> list[str]:
+    """Name the programs that have any file of these entries open, small ones included."""
+    files = {file for entry in mine for file in entry.sizes}
+    return sorted({name for names in (open_files.programs(files) or {}).values() for name in names})
+
+
+def _linked(report: Report, mine: Sequence[Entry], going: set[str]) -> str:
+    """Say which entry that stays, outside this place, leads to a file of these, or nothing."""
+    place = repository_folder(mine[0])
+    own = {path for entry in mine for path in (entry.path, repository_folder(entry))}
+    for other in report.survey.entries:
+        if other.id in going or repository_folder(other) == place or other.path in own:
+            continue
+        for artifact in other.notable:
+            if any(inside(artifact.file, path) for path in own) and _is_apart(artifact, mine):
+                return f"`{report.host.short(artifact.path)}` leads to it"
+    return ""
+
+
+def _is_apart(artifact: Artifact, mine: Sequence[Entry]) -> bool:
+    """Say whether an artifact is no file that one of `mine` has under the same path itself."""
+    return all(artifact.path != other.path for entry in mine for other in entry.notable)
+
+
+def _without(report: Report, gone: set[str]) -> Report:
+    return report._replace(entries=tuple(e for e in report.entries if e.id not in gone))
+
+
+def _losses(before: Report, after: Report, choice: Choice) -> Iterator[str]:
+    claims = [c for e in before.entries if e.id in choice.entries for c in e.claims]
+    for engine, sizes in dict.fromkeys((c.engine, c.sizes) for c in claims):
+        found = engines.find(engine)
+        for each in sizes:
+            answers = found.table.answers(each)
+            was = readiness.ready(found, before, answers, each)
+            now = readiness.ready(found, after, answers, each)
+            if was.ready and was.entry in choice.entries:
+                if now.ready:
+                    yield f"{engine} loads {now.model} for size {each}"
+                else:
+                    yield f"{engine} has no model for size {each}"
+
+
+def cost(choice: Choice) -> str:
+    """Say what it costs to have a choice again."""
+    if choice.waste:
+        return "–"
+    return "not known how" if choice.refetch_bytes is None else size(choice.refetch_bytes)

@@ -1,0 +1,60 @@
+"""Whether a model can be had again byte for byte, so that it may be chosen without being named."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cachedoctor.doctor import contents as verification
+from cachedoctor.locators import is_litter
+from cachedoctor.vocabulary import SILENT, State, Status
+
+if TYPE_CHECKING:
+    from cachedoctor.plans.holdings import Holding, Holdings
+    from cachedoctor.vocabulary import Progress
+
+
+def hindrance(one: Holding) -> str:
+    """Return why a model is not chosen by itself, from what is known without reading it."""
+    entry = one.entry
+    if not entry.claims:
+        return "no engine known here loads it"
+    if one.known_by != "name":
+        return "known by its shape alone: it may be somebody's own"
+    if one.apps:
+        return f"in the folder of {', '.join(one.apps)}"
+    if one.refetch_bytes is None or not (entry.claims[0].repository or entry.claims[0].url):
+        return "no source is known"
+    if one.pinned:
+        return "pinned: somebody asked for this revision by its commit"
+    if one.kept_by:
+        return f"kept: {'; '.join(one.kept_by)}"
+    if one.status not in (Status.READY, Status.INCOMPLETE, Status.CORRUPT):
+        return f"it is {one.status.value}"
+    for artifact in entry.notable:
+        there = artifact.state is State.PRESENT and not artifact.bundle
+        litter = is_litter(artifact.name.rpartition("/")[2])
+        if there and artifact.digest is None and not litter:
+            return f"nothing says what `{artifact.name}` must hold"
+        if artifact.outside or artifact.state is State.OTHER:
+            return f"`{artifact.name}` leads elsewhere"
+    return ""
+
+
+def doubt(holdings: Holdings, one: Holding, progress: Progress = SILENT) -> str:
+    """Return what speaks against a model being what its source has; reads every byte.
+
+    What was read before and did not change since is remembered.
+    """
+    report = holdings.report
+    contents = verification.read(
+        report.host, (one.entry,), fresh=False, max_age_s=None, progress=progress
+    )
+    for artifact in one.entry.notable:
+        if artifact.state is not State.PRESENT or artifact.digest is None:
+            continue
+        right = artifact.judge(contents.digests.get(artifact.file, {}))
+        if right is None:
+            return f"`{artifact.name}` could not be proven"
+        if not right:
+            return f"`{artifact.name}` does not hold what its source has"
+    return ""

@@ -1,0 +1,122 @@
+"""What a manager's command would change, and what it came to, to text; pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cachedoctor.plans.removal import cost
+from cachedoctor.text import plural, printable, size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cachedoctor.host import Host
+    from cachedoctor.plans.changes import Change, Choice
+
+_MOST_SPARED = 10
+
+
+def change_lines(change: Change, host: Host, *, verbose: bool = False) -> Iterator[str]:
+    """Go through a change: what goes and why, what it breaks and costs, and what stays."""
+    running = 0
+    yield from change.by_the_way
+    for choice in change.choices:
+        running += choice.bytes
+        yield from _choice(choice, change, host, running)
+    if change.spared:
+        if change.choices:
+            yield ""
+        shown = change.spared if verbose else change.spared[:_MOST_SPARED]
+        for one in shown:
+            yield f"stays   {printable(one.title)}, {size(one.bytes)}: {printable(one.why)}"
+        rest = len(change.spared) - len(shown)
+        if rest:
+            yield f"stays   {rest} more; `-v` lists them"
+    if not change.choices:
+        yield f"nothing to {change.verb}"
+        return
+    yield ""
+    yield _total(change)
+
+
+def question(change: Change, *, delete: bool) -> str:
+    """Return the one question that is asked."""
+    things = plural(len(change.choices), "thing")
+    if change.verb == "dedupe":
+        return f"Let {things} share blocks, {size(change.bytes)}?"
+    if change.verb == "move":
+        return f"Copy {size(change.copied_bytes)} and switch?" if change.copied_bytes else "Move?"
+    if change.verb == "unpack":
+        return f"Unpack {plural(len(change.choices), 'model')}, {size(change.bytes)}?"
+    if delete:
+        return f"Delete {things}, {size(change.bytes)}, for good?"
+    return f"Set {things} aside, {size(change.bytes)}?"
+
+
+def last_question(change: Change) -> str:
+    """Return the question about what cannot be had again."""
+    names = ", ".join(choice.title for choice in change.lost)
+    return f"No source is known for {printable(names)}: delete it for good all the same?"
+
+
+def outcome_lines(
+    change: Change, host: Host, freed_bytes: int | None, *, deleted: bool
+) -> Iterator[str]:
+    """Go through what an applied change came to, and how it is taken back."""
+    if deleted:
+        did = f", {size(freed_bytes)} measured" if freed_bytes is not None else ""
+        yield f"✓ deleted; {size(change.bytes)} should be free{did}"
+        return
+    if change.verb == "dedupe":
+        should, did = size(change.bytes), size(freed_bytes or 0)
+        yield f"✓ the same bytes are stored once; {should} should be free, {did} measured"
+        return
+    if change.verb == "move":
+        back = f"back with `cachedoctor undo{host.options}`"
+        if change.copied_bytes:
+            freed = f"`cachedoctor quarantine empty{host.options}` frees the old place"
+            yield f"✓ moved and proven; {freed} · {back}"
+        else:
+            yield f"✓ moved · {back}"
+        return
+    if change.verb == "unpack":
+        yield f"✓ in place and proven · taken back with `cachedoctor undo{host.options}`"
+        return
+    empty, undo = f"cachedoctor quarantine empty{host.options}", f"cachedoctor undo{host.options}"
+    yield f"✓ set aside; {size(change.bytes)} free after `{empty}` · back with `{undo}`"
+
+
+def _choice(choice: Choice, change: Change, host: Host, running: int) -> Iterator[str]:
+    place = printable(host.short(choice.path))
+    if change.verb == "move":
+        yield f"  {printable(choice.repair.describe)}"
+        return
+    if change.verb == "unpack":
+        yield f"unpack  {printable(choice.title)}, {size(choice.bytes)} to {place}"
+        return
+    if change.verb == "remove":
+        yield f"remove  {printable(choice.title)}, {size(choice.bytes)} from {place}"
+    else:
+        total = f"  {size(running):>10}" if change.target_bytes is not None else ""
+        yield f"{size(choice.bytes):>10}{total}  {printable(choice.title)}: {choice.reason}"
+        yield f"            {place}"
+    for line in choice.then:
+        yield f"  then  {line}"
+    if change.verb == "remove":
+        kept = "; ".join(choice.needed_by) or "nothing asks for it (no lock file, no `keep`)"
+        yield f"  kept  {printable(kept)}"
+    if not choice.waste:
+        yield f"  again {cost(choice)}"
+
+
+def _total(change: Change) -> str:
+    if change.verb == "move":
+        copied = change.copied_bytes
+        words = f"{size(copied)} to copy and prove"
+        return words if copied else "on the same disk: nothing to copy"
+    words = f"{plural(len(change.choices), 'thing')}, {size(change.bytes)}"
+    if change.refetch_bytes:
+        words += f"; {size(change.refetch_bytes)} to download to have all of it again"
+    if change.target_bytes is not None and not change.reached:
+        words += f"; {size(change.target_bytes - change.bytes)} less than asked for"
+    return words

@@ -1,0 +1,210 @@
+"""What the disk holds, to text; pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from cachedoctor import locators
+from cachedoctor.plans.holdings import LOOSE
+from cachedoctor.plans.sieve import title
+from cachedoctor.report.scan_text import is_usual
+from cachedoctor.text import plural, printable, size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from cachedoctor.findings import Finding
+    from cachedoctor.host import Host
+    from cachedoctor.plans.holdings import Holding, Holdings
+
+_DAY_S = 86400
+_NONE = "–"
+_HEADS = ("size", "own", "last used", "model", "needed by", "where", "again")
+_RIGHT = ("size", "own", "again", "last used")
+_WIDEST = {"model": 44, "needed by": 34}
+
+
+class Row(NamedTuple):
+    """One line of the table: a cell for each of its heads."""
+
+    size: str
+    own: str
+    used: str
+    model: str
+    needed_by: str
+    where: str
+    again: str
+
+
+def list_lines(
+    holdings: Holdings,
+    chosen: Sequence[Holding],
+    loose: Sequence[Finding],
+    freed: Mapping[str, int],
+    now: float,
+    *,
+    by: str = "",
+) -> Iterator[str]:
+    """Go through a table of models and what lies beside them, then the count.
+
+    `freed` is what can go without a loss, by kind; `by` groups by engine, app or place.
+    """
+    host = holdings.report.host
+    rows = [(_group(one, by, host), _row(one, host, now)) for one in chosen]
+    rows += [("besides the models" if by else "", _loose_row(one, host)) for one in loose]
+    if not rows:
+        yield "no model is here"
+        return
+    yield from _table(rows)
+    yield ""
+    yield _counted(holdings, chosen, loose)
+    if freed:
+        yield without_loss(freed, host)
+
+
+def without_loss(freed: Mapping[str, int], host: Host) -> str:
+    """Return the line that says how much can go without a loss, and the command for it."""
+    kinds = ", ".join(f"{kind} {size(count)}" for kind, count in freed.items())
+    total = sum(freed.values())
+    return (
+        f"Without loss: {size(total)} ({kinds}): `cachedoctor free {_rounded(total)}{host.options}`"
+    )
+
+
+def place(one: Holding, host: Host) -> str:
+    """Return in words where a model lies."""
+    entry = one.entry
+    if one.apps:
+        where = f"{one.apps[0]}'s folder"
+    elif is_usual(entry.root, host):
+        where = _layout(entry.locator)
+    else:
+        where = printable(host.short(entry.root))
+    return where
+
+
+def ago(when_s: float, now: float) -> str:
+    """Return how long ago something was, in whole days."""
+    days = int((now - when_s) // _DAY_S)
+    return "today" if days < 1 else f"{plural(days, 'day')} ago"
+
+
+def needed(one: Holding) -> str:
+    """Return in words who needs a model."""
+    if not one.entry.engines:
+        words = ["no engine known here"]
+    elif not one.needed_by:
+        words = [", ".join(one.entry.engines)]
+    else:
+        by_sizes: dict[tuple[str, ...], list[str]] = {}
+        for engine, sizes in one.needed_by:
+            by_sizes.setdefault(sizes, []).append(engine)
+        words = [
+            f"{_sizes(sizes)} of {users[0] if len(users) == 1 else f'{len(users)} engines'}"
+            for sizes, users in by_sizes.items()
+        ]
+    words += one.apps
+    words += ["kept"] if one.kept_by else []
+    return " · ".join(words)
+
+
+def _layout(name: str) -> str:
+    return locators.find(name).title or name
+
+
+def _sizes(sizes: Sequence[str]) -> str:
+    return "every size" if len(sizes) == 5 else ", ".join(sizes)
+
+
+def _row(one: Holding, host: Host, now: float) -> Row:
+    used = "now" if one.programs else _NONE
+    if not one.programs and one.used.when_s is not None:
+        used = ago(one.used.when_s, now)
+    elif not one.programs and one.used.asked_s is not None:
+        used = f"asked for {ago(one.used.asked_s, now)}"
+    name = title(one)
+    if one.entry.revision and not one.entry.refs:
+        name += f"@{one.entry.revision[:7]}"
+    if one.status.value not in ("ready", "unknown"):
+        name += f" ({one.status.value})"
+    where = place(one, host)
+    if one.names > 1:
+        where += f" ({one.names} names, 1 copy)"
+    own = size(one.own_bytes) if one.exact else f"≥ {size(one.own_bytes)}"
+    again = size(one.refetch_bytes) if one.refetch_bytes is not None else "no known source"
+    return Row(size(one.size_bytes), own, used, printable(name), needed(one), where, again)
+
+
+def _loose_row(finding: Finding, host: Host) -> Row:
+    where = _layout(finding.locator) if finding.locator else ""
+    amount = size(finding.bytes)
+    owner = finding.path.rpartition("/models--")[2].partition("/")[0].replace("--", "/")
+    name = LOOSE[finding.code] + (f" ({owner})" if owner and owner != finding.path else "")
+    return Row(amount, amount, _NONE, printable(name), "nothing", where, _NONE)
+
+
+def _table(rows: Sequence[tuple[str, Row]]) -> Iterator[str]:
+    """Lay the rows out; the column of own bytes only where one of them differs."""
+    shared = any(row.own != row.size for _, row in rows)
+    heads = [head for head in _HEADS if shared or head != "own"]
+
+    def cells(row: Row) -> list[str]:
+        found = dict(zip(_HEADS, row, strict=True))
+        return [_cut(found[head], head) for head in heads]
+
+    widths = [
+        max(len(head), *(len(cells(row)[at]) for _, row in rows)) for at, head in enumerate(heads)
+    ]
+
+    def line(words: Iterable[str]) -> str:
+        return "  ".join(
+            f"{word:>{width}}" if head in _RIGHT else f"{word:<{width}}"
+            for head, word, width in zip(heads, words, widths, strict=True)
+        ).rstrip()
+
+    yield line(heads)
+    group = ""
+    for name, row in rows:
+        if name and name != group:
+            yield from ("", name)
+            group = name
+        yield line(cells(row))
+
+
+def _cut(word: str, head: str) -> str:
+    most = _WIDEST.get(head, len(word))
+    return word if len(word) <= most else word[: most - 1] + "…"
+
+
+def _group(one: Holding, by: str, host: Host) -> str:
+    words = {
+        "engine": ", ".join(one.entry.engines) or "no engine known here",
+        "app": one.apps[0] if one.apps else "no app",
+        "place": place(one, host),
+    }
+    return words.get(by, "")
+
+
+def grouped(chosen: Sequence[Holding], by: str, host: Host) -> list[Holding]:
+    """Return holdings with those of one group together, the groups as they are met first."""
+    first: dict[str, int] = {}
+    for one in chosen:
+        first.setdefault(_group(one, by, host), len(first))
+    return sorted(chosen, key=lambda one: first[_group(one, by, host)])
+
+
+def _counted(holdings: Holdings, chosen: Sequence[Holding], loose: Sequence[Finding]) -> str:
+    every = len(chosen) == len(holdings.models)
+    total = holdings.total_bytes if every else sum(one.own_bytes for one in chosen)
+    total += sum(finding.bytes for finding in loose)
+    least = "" if holdings.exact else "at least "
+    places = len({one.entry.root for one in chosen})
+    return f"{least}{size(total)} in {plural(places, 'place')}, {plural(len(chosen), 'model')}"
+
+
+def _rounded(count: int) -> str:
+    """Return a size that is not more, as the command line takes it."""
+    for unit, shift in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
+        if count >= 1 << shift:
+            return f"{int(count * 10 / (1 << shift)) / 10:g}{unit}"
+    return str(count)

@@ -1,0 +1,142 @@
+"""Copy a whole tree to another disk so that it can be gone on with, and prove the copy.
+
+Links stay links, hard links stay one file, modes and times are kept. A link that leads out of the
+tree by a relative way would lead elsewhere from the new place, so such a tree is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from typing import TYPE_CHECKING, NamedTuple
+
+from cachedoctor.errors import RepairError
+from cachedoctor.looking import quietly
+from cachedoctor.system import digest, disk, moves
+from cachedoctor.vocabulary import SILENT, Digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from cachedoctor.vocabulary import Progress
+
+
+class Tree(NamedTuple):
+    """What a folder holds: names below it, in an order in which they can be made."""
+
+    folders: tuple[str, ...]
+    links: tuple[tuple[str, str], ...]  # each with its target as the copy has it
+    files: tuple[tuple[str, os.stat_result], ...]
+    stamps: str  # of everything, as `moves.stamps_of` gives it: another one after any change
+
+    @property
+    def bytes(self) -> int:
+        """Return how much the files hold, hard links once."""
+        return sum({(s.st_dev, s.st_ino): s.st_size for _, s in self.files}.values())
+
+
+def listed(root: str) -> Tree:
+    """List a tree; raises `RepairError` for what cannot be copied, `OSError` as the system says."""
+    folders: list[str] = []
+    links: list[tuple[str, str]] = []
+    files: list[tuple[str, os.stat_result]] = []
+    for name, status in _walk(root):
+        path = os.path.join(root, name) if name else root
+        if stat.S_ISDIR(status.st_mode):
+            folders.append(name)
+        elif stat.S_ISLNK(status.st_mode):
+            links.append((name, _carried(root, name, os.readlink(path))))
+        elif stat.S_ISREG(status.st_mode):
+            files.append((name, status))
+        else:
+            raise RepairError(f"`{path}` is no file, folder or link", hint="nothing was changed")
+    return Tree(tuple(folders), tuple(links), tuple(files), moves.stamps_of(root))
+
+
+def copy(root: str, target: str, tree: Tree, progress: Progress = SILENT) -> None:
+    """Copy a tree to `target`, where nothing or a copy that was begun may be.
+
+    A file that was copied whole has the length and time of its source, and is not copied again.
+    """
+    for name in tree.folders:
+        disk.make_folders(os.path.join(target, name) if name else target)
+    first: dict[tuple[int, int], str] = {}
+    for name, status in tree.files:
+        made, key = os.path.join(target, name), (status.st_dev, status.st_ino)
+        if not _is_copied(made, status):
+            disk.remove_tree(made)
+            if key in first:
+                disk.hard_link(made, os.path.join(target, first[key]))
+            else:
+                disk.copy(os.path.join(root, name), made, progress)
+        first.setdefault(key, name)
+        disk.like(os.path.join(root, name), made)
+    for name, aim in tree.links:
+        made = os.path.join(target, name)
+        if not (os.path.islink(made) and os.readlink(made) == aim):
+            disk.remove_tree(made)
+            disk.link(made, aim)
+        disk.like(os.path.join(root, name), made)
+    for name in reversed(tree.folders):
+        disk.like(os.path.join(root, name) if name else root, os.path.join(target, name))
+
+
+def prove(
+    root: str,
+    target: str,
+    tree: Tree,
+    known: Mapping[str, Digest],
+    progress: Progress = SILENT,
+) -> None:
+    """Compare every copied file with the digest that is known of it, or with its source.
+
+    `known` are digests by the path of the source. Raises `RepairError` for the first that differs.
+    """
+    for name, _ in tree.files:
+        source, made = os.path.join(root, name), os.path.join(target, name)
+        wanted = known.get(source)
+        kind = wanted.algorithm if wanted else digest.SHA256
+        found = digest.of_file(made, frozenset((kind,)), progress)[kind]
+        if wanted is None or found != wanted.hex:  # what it is said to be may be wrong already
+            again = digest.of_file(source, frozenset((kind,)), SILENT)[kind]
+            if again != found:
+                disk.remove_tree(made)
+                raise RepairError(f"the copy `{made}` differs from `{source}`", hint="try again")
+
+
+def _walk(root: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Go through a tree by name, each folder before what is in it."""
+    yield "", os.lstat(root)
+    stack = [""]
+    while stack:
+        folder = stack.pop()
+        for name in quietly.names(os.path.join(root, folder)):
+            below = f"{folder}/{name}" if folder else name
+            status = os.lstat(os.path.join(root, below))
+            yield below, status
+            if stat.S_ISDIR(status.st_mode):
+                stack.append(below)
+
+
+def _carried(root: str, name: str, aim: str) -> str:
+    """Return the target that a link has in the copy."""
+    here = os.path.dirname(os.path.join(root, name))
+    leads = os.path.normpath(os.path.join(here, aim))
+    within = leads == root or leads.startswith(root.rstrip("/") + "/")
+    if os.path.isabs(aim):
+        return os.path.relpath(leads, here) if within else aim
+    if not within:
+        raise RepairError(
+            f"the link `{os.path.join(root, name)}` leads out to `{leads}`",
+            hint="make it absolute or remove it; nothing was changed",
+        )
+    return aim
+
+
+def _is_copied(path: str, source: os.stat_result) -> bool:
+    with contextlib.suppress(OSError):
+        found = os.lstat(path)
+        same = found.st_size == source.st_size and found.st_mtime_ns == source.st_mtime_ns
+        return stat.S_ISREG(found.st_mode) and same
+    return False

@@ -1,0 +1,103 @@
+"""Let two files of the same bytes share their blocks, where the file system can: Linux's own way.
+
+The kernel compares under its lock and shares what is the same, so nothing can be lost: inodes,
+owners, modes and times of both stay. Both pieces are read first, because the kernel compares cold
+files a hundred times more slowly.
+Source: ioctl_fideduperange(2); linux `fs.h` `FIDEDUPERANGE`; measured on btrfs and XFS.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import struct
+import sys
+from typing import TYPE_CHECKING
+
+from cachedoctor.errors import RepairError
+from cachedoctor.system import disk, ground
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cachedoctor.system.ground import Ground
+
+_FIDEDUPERANGE = 0xC0189436
+_HEAD, _TARGET = struct.Struct("=QQHHI"), struct.Struct("=qQQiI")
+_PIECE_BYTES = 32 << 20
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+_UNABLE = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY, errno.ENOSYS)
+
+
+def able(path: str) -> bool:
+    """Say whether the file system of a regular file can share blocks; asks without a change.
+
+    XFS that was made without it says so only when it is tried.
+    """
+    if sys.platform != "linux":
+        return False
+    import fcntl
+
+    try:
+        with _opened(path) as file:
+            size = min(4096, os.fstat(file).st_size)
+            fcntl.ioctl(file, _FIDEDUPERANGE, bytearray(_HEAD.pack(0, size, 0, 0, 0)), True)
+    except OSError as error:
+        return error.errno == errno.EINVAL
+    return True
+
+
+def share(source: str, path: str, grounds: Sequence[Ground] = ()) -> int:
+    """Let `path` share the blocks of `source`; returns how many bytes the kernel found the same.
+
+    Raises `RepairError` where the bytes differ, with what was shared before still the same bytes,
+    and `OSError` where the system refuses.
+    """
+    disk.boundary("share")
+    with _opened(source) as origin, _opened(path, grounds) as target:
+        size = os.fstat(origin).st_size
+        if size != os.fstat(target).st_size:
+            raise RepairError(f"`{path}` has another length than `{source}`")
+        done = 0
+        while done < size:
+            piece = min(_PIECE_BYTES, size - done)
+            if os.pread(origin, piece, done) != os.pread(target, piece, done):
+                raise RepairError(f"`{path}` holds other bytes than `{source}`")
+            done += _piece(origin, target, done, piece, path)
+        return done
+
+
+def _piece(origin: int, target: int, offset: int, length: int, path: str) -> int:
+    """Share one piece; the kernel may do less than it was asked for at once."""
+    import fcntl
+
+    buffer = bytearray(_HEAD.pack(offset, length, 1, 0, 0) + _TARGET.pack(target, offset, 0, 0, 0))
+    try:
+        fcntl.ioctl(origin, _FIDEDUPERANGE, buffer, True)
+    except OSError as error:
+        raise OSError(error.errno, os.strerror(error.errno or 0), path) from error
+    _, _, count, status, _ = _TARGET.unpack_from(buffer, _HEAD.size)
+    if status < 0:
+        words = "the file system cannot share blocks" if -status in _UNABLE else ""
+        raise OSError(-status, words or os.strerror(-status), path)
+    if status or not count:
+        raise RepairError(f"`{path}` changed while it was compared")
+    return int(count)
+
+
+@contextlib.contextmanager
+def _opened(path: str, grounds: Sequence[Ground] = ()) -> Iterator[int]:
+    """Open a regular file to read, following no link, its access time kept where that is ours."""
+    with ground.parent(path, grounds) as (folder, name):
+        try:
+            descriptor = os.open(name, _FLAGS | getattr(os, "O_NOATIME", 0), dir_fd=folder)
+        except PermissionError:
+            descriptor = os.open(name, _FLAGS, dir_fd=folder)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", path)
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,155 @@
+"""When a model was last used: what we saw ourselves, and access times where they can be believed.
+
+```
+<state folder>/used.jsonl        a line for each time: path, seconds of the clock, how it was seen
+```
+
+`ensure -- COMMAND` and `bench` are uses, and so is a file that a program had open while we looked.
+A `preflight` is not: it is remembered as *asked for*. Access times count only on a mount that is
+known to keep them, and only where the file was read after it was written.
+Source: mount(8) `relatime`; proc(5) `/proc/pid/mountinfo`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+from cachedoctor.system import disk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+ENSURE, BENCH, OPEN, ASKED, ACCESS = "ensure", "bench", "open", "asked", "access time"
+_FILE = "used.jsonl"
+_LIMIT_BYTES = 4 << 20  # of the memory; then only the newest line of each path is kept
+_KEEP_TIMES = frozenset(("ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "tmpfs"))
+_SETTLED_NS = 1_000_000_000  # a client that writes a file also reads some of it
+
+
+class Used(NamedTuple):
+    """When a model was last used and how that is known; `None` is not known, not long ago."""
+
+    when_s: float | None = None
+    how: str = ""
+    asked_s: float | None = None  # when a preflight last asked for it
+
+
+UNKNOWN = Used()
+
+
+def remember(state: str, how: str, paths: Iterable[str], now: float) -> None:
+    """Write down that models at these paths were used, or asked for; failing is no failure."""
+    rows = [{"path": path, "when_s": round(now, 3), "how": how} for path in paths]
+    text = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+    if not text:
+        return
+    with contextlib.suppress(OSError):
+        disk.make_folders(state)
+        place = os.path.join(state, _FILE)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+        opened = os.open(place, flags, 0o600)
+        try:
+            os.write(opened, text)
+            long = os.fstat(opened).st_size > _LIMIT_BYTES
+        finally:
+            os.close(opened)
+        if long:
+            _shorten(state)
+
+
+def recall(state: str) -> Mapping[str, Used]:
+    """Return by path what is remembered; a line that cannot be understood is passed over."""
+    found: dict[str, Used] = {}
+    for path, when_s, how in _lines(state):
+        known = found.get(path, UNKNOWN)
+        if how == ASKED:
+            found[path] = known._replace(asked_s=max(when_s, known.asked_s or 0.0))
+        elif when_s >= (known.when_s or 0.0):
+            found[path] = known._replace(when_s=when_s, how=how)
+    return found
+
+
+def newest(first: Used, second: Used) -> Used:
+    """Return the later use of two, and the later question."""
+    later = max(first, second, key=lambda used: used.when_s or 0.0)
+    asked = max(first.asked_s or 0.0, second.asked_s or 0.0)
+    return later._replace(asked_s=asked or None)
+
+
+class Mounts:
+    """Which mounts keep access times."""
+
+    def __init__(self, text: str) -> None:
+        """Take what `/proc/self/mountinfo` says; empty where there is no such thing."""
+        self._kept = dict(_mount(line) for line in text.splitlines() if " - " in line)
+
+    @classmethod
+    def look(cls) -> Mounts:
+        """Ask the system; none is known but on Linux."""
+        if sys.platform != "linux":
+            return cls("")
+        try:
+            with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+                return cls(file.read())
+        except OSError:
+            return cls("")
+
+    def keep_times(self, path: str) -> bool:
+        """Say whether access times of the resolved `path` are known to be kept."""
+        while True:
+            if path in self._kept:
+                return self._kept[path]
+            if path in ("/", ""):
+                return False
+            path = os.path.dirname(path)
+
+    def read_at(self, path: str) -> Used:
+        """Return when a file was last read, where that can be believed."""
+        if not self.keep_times(path):
+            return UNKNOWN
+        try:
+            found = os.stat(path)
+        except OSError:
+            return UNKNOWN
+        if found.st_atime_ns <= max(found.st_mtime_ns, found.st_ctime_ns) + _SETTLED_NS:
+            return UNKNOWN  # never read since it was written, or only by who wrote it
+        return Used(found.st_atime_ns / 1e9, ACCESS)
+
+
+def _mount(line: str) -> tuple[str, bool]:
+    """Return where a mount is, and whether it keeps access times."""
+    before, _, after = line.partition(" - ")
+    fields, kind = before.split(" "), after.split(" ")[0]
+    point = fields[4].replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
+    options = fields[5].split(",")
+    return point, kind in _KEEP_TIMES and "noatime" not in options and "ro" not in options
+
+
+def _lines(state: str) -> list[tuple[str, float, str]]:
+    found = []
+    try:
+        with open(os.path.join(state, _FILE), "rb") as file:
+            raw = file.read(4 * _LIMIT_BYTES).splitlines()
+    except OSError:
+        return []
+    for line in raw:
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            row = json.loads(line)
+            found.append((str(row["path"]), float(row["when_s"]), str(row["how"])))
+    return found
+
+
+def _shorten(state: str) -> None:
+    """Keep the newest line of each path and way; what is appended meanwhile may be lost."""
+    newest_of = {(path, how): when_s for path, when_s, how in _lines(state)}
+    rows = [
+        {"path": path, "when_s": when_s, "how": how} for (path, how), when_s in newest_of.items()
+    ]
+    fresh = os.path.join(state, f"{_FILE}.{os.getpid()}")
+    disk.write(fresh, b"".join(json.dumps(row).encode() + b"\n" for row in rows))
+    disk.remove_tree(os.path.join(state, _FILE))
+    disk.rename(fresh, os.path.join(state, _FILE))

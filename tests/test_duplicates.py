@@ -1,0 +1,147 @@
+"""The same bytes stored once: on true disks of btrfs and XFS, and in words where a disk cannot."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cachedoctor.doctor import scanning
+from cachedoctor.errors import RepairError
+from cachedoctor.host import Host
+from cachedoctor.plans import cures, duplicates, holdings
+from cachedoctor.runs import applying, carrying
+from cachedoctor.system import freed
+from cachedoctor.system.network import Network
+from tests.support import worlds
+from tests.support.command import cachedoctor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+SIZE = 24 << 20
+DISK = 400 << 20  # the least that mkfs.xfs takes, and a little
+NOBODY = 65534
+
+
+@pytest.fixture(params=["btrfs", "xfs"])
+def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """Mount a disk of its own, made for this test."""
+    kind: str = request.param
+    maker = shutil.which(f"mkfs.{kind}", path=f"{os.environ['PATH']}:/sbin:/usr/sbin")
+    if maker is None or os.geteuid():
+        pytest.skip(f"no `mkfs.{kind}` here, or not root")
+    image, place = tmp_path / "image", tmp_path / "disk"
+    place.mkdir()
+    with image.open("wb") as file:
+        file.truncate(DISK)
+    subprocess.run([maker, "-q", str(image)], check=True, capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-o", "loop", str(image), str(place)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"nothing can be mounted here: {mounted.stderr.decode().strip()}")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def build(home: Path, content: bytes) -> tuple[Host, list[Path]]:
+    """Put the same weights into two repositories and a folder of GGML files."""
+    home.mkdir(exist_ok=True)
+    hub = worlds.hub_of(home)
+    found = []
+    for name in ("some/one", "other/two"):
+        repository = worlds.repository(hub, name, {"model.bin": content})
+        found.append(worlds.blob_of(repository / "snapshots" / worlds.COMMIT / "model.bin"))
+    place = home / "whisper.cpp" / "models" / "ggml-mine.bin"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(content)
+    subprocess.run(["sync", "-f", str(home)], check=True)
+    return Host.look(home=str(home), platform="linux"), [*found, place]
+
+
+def stamps(files: Sequence[Path]) -> Sequence[tuple[object, ...]]:
+    """Return everything that is to stay of files, access times too."""
+    found = []
+    for path in files:
+        s = path.lstat()
+        found.append((s.st_ino, s.st_mode, s.st_uid, s.st_atime_ns, s.st_mtime_ns, s.st_ctime_ns))
+    return found
+
+
+def test_the_same_bytes_are_stored_once(disk: Path) -> None:
+    """Freed as much as was said, measured; nothing else changes; a second time there is nothing."""
+    content = os.urandom(SIZE)
+    host, files = build(disk / "home", content)
+    found = holdings.models(scanning.scan(host))
+    assert found.total_bytes == 3 * SIZE
+    before, free = stamps(files), freed.free_bytes([str(disk)])
+    change = duplicates.dedupe(found)
+    assert stamps(files) == before
+    assert change.bytes == 2 * SIZE
+    report = scanning.scan(host)
+    before = stamps(files)
+    carried = carrying.carry_out(change, report, Network(host, offline=True), measure=True)
+    assert stamps(files) == before
+    assert all(path.read_bytes() == content for path in files)
+    assert carried.freed_bytes is not None
+    assert carried.freed_bytes >= 1.9 * SIZE
+    assert freed.free_bytes([str(disk)]) >= free + 1.9 * SIZE
+    again = holdings.models(scanning.scan(host))
+    assert not duplicates.dedupe(again).choices
+    assert again.total_bytes == SIZE
+    assert [one.own_bytes < SIZE for one in again.models] == [True] * 3
+    assert not all(one.exact for one in again.models)
+    applying.undo(host)
+    assert all(path.read_bytes() == content for path in files)
+
+
+def test_other_bytes_are_never_shared(disk: Path) -> None:
+    """One byte differs behind the same name: refused, and both stay as they are."""
+    content = os.urandom(SIZE)
+    host, files = build(disk / "home", content)
+    worlds.flip(files[0], SIZE - 5)
+    report = scanning.scan(host)
+    change = duplicates.dedupe(holdings.models(report))
+    assert change.choices
+    with pytest.raises(RepairError, match="other bytes"):
+        carrying.carry_out(change, report, Network(host, offline=True))
+    assert files[2].read_bytes() == content
+    assert files[0].read_bytes() != content
+    report = scanning.scan(host)
+    assert not cures.plan(report).unfinished
+
+
+def test_holes_stay_holes_and_other_peoples_files_are_left_alone(disk: Path) -> None:
+    """The file with fewer blocks is the source; what belongs to somebody else is not touched."""
+    host, files = build(disk / "home", bytes(SIZE))
+    os.truncate(files[2], 0)
+    os.truncate(files[2], SIZE)
+    os.chown(files[1], NOBODY, NOBODY)
+    subprocess.run(["sync", "-f", str(disk)], check=True)
+    report = scanning.scan(host)
+    change = duplicates.dedupe(holdings.models(report))
+    assert [choice.path for choice in change.choices] == [str(files[0])]
+    carrying.carry_out(change, report, Network(host, offline=True))
+    assert files[0].stat().st_blocks < SIZE // 512
+    assert files[1].stat().st_blocks * 512 >= SIZE
+    assert files[2].stat().st_blocks < SIZE // 512
+
+
+def test_a_disk_that_cannot_says_so(tmp_path: Path) -> None:
+    """Nothing is offered and nothing changes; the exit code is 0."""
+    host, files = build(tmp_path / "mine", os.urandom(2 << 20))
+    found = holdings.models(scanning.scan(host))
+    if duplicates.dedupe(found).choices:
+        pytest.skip("this disk can share blocks")
+    before = stamps(files)
+    ended = cachedoctor("dedupe", "--yes", "--home", str(tmp_path / "mine"))
+    assert ended.code == 0
+    assert "cannot share blocks" in ended.output
+    assert stamps(files) == before

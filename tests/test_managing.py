@@ -1,0 +1,191 @@
+"""The verbs as functions, and together: undoing all that was done gives back all of it."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+import traceback
+from typing import TYPE_CHECKING
+
+import pytest
+
+import cachedoctor
+from cachedoctor.doctor import scanning
+from cachedoctor.errors import CacheDoctorError
+from cachedoctor.host import Host
+from cachedoctor.plans import cures
+from cachedoctor.runs import applying
+from cachedoctor.system import disk, usage
+from cachedoctor.system.network import Network
+from tests.conftest import fingerprint
+from tests.support import builders, worlds
+from tests.test_removal import OTHER, shared, two_revisions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def grown(home: Path, chance: random.Random) -> None:
+    """Make a home of what a year of use leaves: some of this, some of that."""
+    hub = worlds.hub_of(home)
+    makers: list[Callable[[], object]] = [
+        lambda: two_revisions(home, pinned=chance.random() < 0.5),
+        lambda: shared(home, "Systran/faster-whisper-base", OTHER),
+        lambda: worlds.repository(hub, "Systran/faster-whisper-small", worlds.whisper_files()),
+        lambda: worlds.repository(hub, "some/data", {"a/b/c.bin": builders.pattern(3000)}),
+        lambda: worlds.repository(hub, "some/pinned", {"x.bin": b"x" * 99}, ref=None),
+    ]
+    for make in chance.sample(makers, chance.randint(2, len(makers))):
+        make()
+    for repository in hub.glob("models--*"):
+        if chance.random() < 0.5:
+            name = f"{chance.randbytes(32).hex()}.0123abcd.incomplete"
+            (repository / "blobs" / name).write_bytes(chance.randbytes(chance.randint(0, 5000)))
+        if chance.random() < 0.5:
+            locks = hub / ".locks" / repository.name
+            locks.mkdir(parents=True)
+            (locks / "x.lock").touch()
+    folder = home / "whisper.cpp" / "models"
+    folder.mkdir(parents=True)
+    for name in ("ggml-base.bin", "ggml-base-q5_1.bin", "ggml-tiny.bin"):
+        if chance.random() < 0.7:
+            (folder / name).write_bytes(b"lmgg" + chance.randbytes(300))
+    if chance.random() < 0.5:
+        builders.mlmodelc(folder / "ggml-base-encoder.mlmodelc")
+
+
+def act(host: Host, home: Path, chance: random.Random, number: int) -> bool:
+    """Do one thing that a person might; returns whether anything was changed."""
+    there = [one.id for one in cachedoctor.models(host).models]
+    verbs: list[Callable[[], cachedoctor.plans.changes.Change]] = [
+        lambda: cachedoctor.prune(host=host, keep_revisions=chance.choice([None, 1])),
+        lambda: cachedoctor.free(chance.randint(1, 20_000), host=host),
+        lambda: cachedoctor.free(budget_bytes=chance.randint(1, 20_000), host=host),
+        lambda: cachedoctor.dedupe(host=host),
+    ]
+    if there:
+        chosen = chance.sample(there, chance.randint(1, min(3, len(there))))
+        verbs += [lambda: cachedoctor.remove(chosen, host=host)] * 4
+    hub = worlds.hub_of(home)
+    if hub.is_dir() and not hub.is_symlink():
+        verbs.append(lambda: cachedoctor.move(str(hub), str(home / f"hub{number}"), host=host))
+    change = chance.choice(verbs)()
+    if change.choices:
+        cachedoctor.apply(change)
+    return bool(change.choices)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_worlds_and_verbs_are_taken_back_to_the_last_bit(home: Path, seed: int) -> None:
+    """After any of them nothing is broken that was whole, and undoing all gives the exact home."""
+    chance = random.Random(seed)
+    grown(home, chance)
+    host = Host.look()
+    before = fingerprint(home)
+    broken = {(f.code, f.path) for f in scanning.scan(host).findings if f.severity == "error"}
+    done = 0
+    for number in range(5):
+        done += act(Host.look(), home, chance, number)
+        found = {
+            (f.code, os.path.basename(f.path))
+            for f in scanning.scan(Host.look()).findings
+            if f.severity == "error"
+        }
+        assert found <= {(code, os.path.basename(path)) for code, path in broken}
+    while applying.undoable(Host.look()):
+        applying.undo(Host.look())
+    assert fingerprint(home) == before
+    assert done or not seed
+
+
+def test_functions_return_changes_with_their_reasons(home: Path, host: Host) -> None:
+    """As the commands do; a wrong name is an error with the nearest."""
+    worlds.repository(worlds.hub_of(home), worlds.TINY, worlds.whisper_files())
+    (one,) = cachedoctor.models(host).models
+    assert (one.known_by, one.refetch_bytes) == ("name", one.size_bytes)
+    change = cachedoctor.remove([worlds.TINY], host=host)
+    assert change.choices[0].reason == "named"
+    before = fingerprint(home)
+    cachedoctor.apply(change)
+    assert fingerprint(home) != before
+    applying.undo(host)
+    assert fingerprint(home) == before
+    with pytest.raises(CacheDoctorError, match="did you mean"):
+        cachedoctor.remove(["Systran/faster-whisper-tiny.em"], host=host)
+    with pytest.raises(CacheDoctorError, match="either"):
+        cachedoctor.free(host=host)
+
+
+def test_a_file_that_changed_since_is_not_touched(home: Path, host: Host) -> None:
+    """Somebody writes between the look and the change: refused, and everything is as it was."""
+    repository = worlds.repository(worlds.hub_of(home), worlds.TINY, worlds.whisper_files())
+    change = cachedoctor.remove([worlds.TINY], host=host)
+    (repository / "new").touch()
+    before = fingerprint(home)
+    with pytest.raises(CacheDoctorError, match="somebody changed it since"):
+        cachedoctor.apply(change)
+    assert fingerprint(home) == before
+
+
+def _killed_at(number: int, work: Callable[[], object]) -> bool:
+    """Work in a forked process that is killed before its change of the disk `number`."""
+    child = os.fork()
+    if child == 0:
+        count = 0
+
+        def boundary(_operation: str) -> None:
+            nonlocal count
+            count += 1
+            if count == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        disk.boundary = boundary
+        try:
+            work()
+        except BaseException:  # noqa: BLE001 - a forked child must never return into pytest
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return os.WIFSIGNALED(status)
+
+
+@pytest.mark.parametrize("verb", ["remove", "free"])
+def test_a_change_killed_at_every_disk_change_loses_nothing(home: Path, verb: str) -> None:
+    """After each kill `fix` finishes it or `undo` takes it back, to the last bit."""
+    repository = two_revisions(home)
+    (repository / "blobs" / f"{'ab' * 32}.0123abcd.incomplete").write_bytes(b"half")
+    shared(home, "Systran/faster-whisper-base", OTHER)
+    host = Host.look()
+    usage.remember(host.state, usage.ENSURE, [str(repository)], time.time())
+    before = fingerprint(home)
+
+    def work() -> None:
+        names = [f"{worlds.TINY}", "Systran/faster-whisper-base"]
+        change = cachedoctor.remove(names) if verb == "remove" else cachedoctor.free(1 << 40)
+        cachedoctor.apply(change)
+
+    work()
+    after = {name: row[::2] for name, row in fingerprint(home).items()}
+    applying.undo(host)
+    assert fingerprint(home) == before
+    number = 0
+    while True:
+        number += 1
+        killed = _killed_at(number, work)
+        if not killed:
+            break
+        report = scanning.scan(Host.look())
+        plan = cures.plan(report, codes=("CD417",))
+        if number % 2 and plan.unfinished:
+            applying.apply(plan, report, Network(host, offline=True))
+            now = {name: row[::2] for name, row in fingerprint(home).items()}
+            assert now == after, f"killed at {number}"
+        if applying.undoable(host):
+            applying.undo(host)
+        assert fingerprint(home) == before, f"killed at {number}"
+    assert number > 15, "the harness did not reach the steps"

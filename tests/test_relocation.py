@@ -1,0 +1,284 @@
+"""Moving a place to another disk: proven, switched, gone on with, taken back, moved back."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cachedoctor.doctor import scanning
+from cachedoctor.errors import RepairError, UsageError
+from cachedoctor.host import Host
+from cachedoctor.plans import cures, relocation
+from cachedoctor.runs import applying, carrying
+from cachedoctor.system import disk, moves
+from cachedoctor.system.network import Network
+from tests.conftest import fingerprint
+from tests.support import worlds
+from tests.support.clients import VERSIONS, run
+from tests.support.command import cachedoctor
+from tests.support.loopback import Hub
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OTHER = "someone/else"
+
+
+@pytest.fixture
+def other_disk(tmp_path: Path) -> Iterator[Path]:
+    """Return a folder on another file system."""
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("no second file system is here")
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def hub(home: Path) -> Path:
+    """Build a hub cache with all that a tree can hold."""
+    hub = worlds.hub_of(home)
+    repository = worlds.repository(hub, worlds.TINY, worlds.whisper_files())
+    worlds.repository(hub, OTHER, {"w.bin": b"x" * 5000})
+    (repository / "trees" / f"{worlds.COMMIT}.json").chmod(0o600)
+    os.link(repository / "refs" / "main", repository / "refs" / "tag")
+    (hub / ".locks" / repository.name).mkdir(parents=True)
+    for path in hub.rglob("*"):
+        os.utime(path, (1_600_000_000, 1_600_000_000), follow_symlinks=False)
+    return hub
+
+
+def ready(*words: str) -> bool:
+    """Say whether the model is ready by its name."""
+    return cachedoctor("preflight", "faster-whisper", "--model", "tiny.en", *words).code == 0
+
+
+def ids() -> list[str]:
+    """Return the names of what is listed."""
+    rows = cachedoctor("list", "--json").data["entries"]
+    return sorted(row["id"].partition("/")[2].partition("/")[2] for row in rows)
+
+
+def test_a_hub_moves_to_another_disk_and_comes_back(
+    home: Path, hub: Path, other_disk: Path, tmp_path: Path
+) -> None:
+    """Times, modes and hard links go with it; it is one place under two names; undo is exact."""
+    before, listed = fingerprint(home), ids()
+    tree = fingerprint(hub)
+    target = other_disk / "deep" / "hub"
+    ended = cachedoctor("move", str(hub), str(target), "--dry-run")
+    assert (ended.code, fingerprint(home)) == (0, before)
+    ended = cachedoctor("move", str(hub), str(target), "--yes")
+    assert ended.code == 0, ended.errors
+    assert os.readlink(hub) == str(target)
+    assert fingerprint(target) == tree
+    main = target / f"models--{worlds.TINY.replace('/', '--')}" / "refs" / "main"
+    assert main.stat().st_nlink == 2
+    assert ready()
+    assert ids() == listed
+    assert cachedoctor("scan").code == 0
+    config = tmp_path / "config" / "cachedoctor" / "cachedoctor.toml"
+    assert str(target) in config.read_text()
+    assert cachedoctor("undo").code == 0
+    assert fingerprint(home) == before
+    assert not config.exists()
+    assert ready()
+    shutil.rmtree(other_disk / "deep")
+    cachedoctor("move", str(hub), str(target), "--yes")
+    ended = cachedoctor("move", str(target), str(hub), "--yes")
+    assert ended.code == 0, ended.errors
+    assert (hub.is_symlink(), target.exists()) == (False, False)
+    assert fingerprint(hub) == tree
+    assert not config.exists()
+    assert ready()
+
+
+def test_on_the_same_disk_it_is_renamed(home: Path, hub: Path, tmp_path: Path) -> None:
+    """Nothing is copied; what people wrote in their configuration stays, and undo is exact."""
+    config = tmp_path / "config" / "cachedoctor" / "cachedoctor.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text('# mine\nkeep = ["faster-whisper:tiny.en"]')
+    before, inode = fingerprint(tmp_path / "home"), hub.stat().st_ino
+    target = tmp_path / "place" / "hub"
+    ended = cachedoctor("move", str(hub), str(target), "--yes")
+    assert ended.code == 0, ended.errors
+    assert target.stat().st_ino == inode
+    assert config.read_text().startswith('# mine\nkeep = ["faster-whisper:tiny.en"]\n')
+    assert ready()
+    cachedoctor("undo")
+    assert fingerprint(home) == before
+    assert config.read_text() == '# mine\nkeep = ["faster-whisper:tiny.en"]'
+
+
+def test_a_change_meanwhile_ends_it_and_the_copy_stays(
+    home: Path, host: Host, hub: Path, other_disk: Path
+) -> None:
+    """Before the copy is done, and between that and the switch; the same command goes on."""
+    report = scanning.scan(host)
+    found = relocation.relocate(report, str(hub), str(other_disk / "hub"))
+    ref = hub / f"models--{OTHER.replace('/', '--')}" / "refs" / "main"
+    ref.write_text("e" * 40)
+    with pytest.raises(RepairError, match="changed while it was copied"):
+        relocation.bring(found, report)
+    assert (other_disk / "hub.part").is_dir()
+    assert not hub.is_symlink()
+    found = relocation.relocate(report, str(hub), str(other_disk / "hub"))
+    relocation.bring(found, report)
+    change = relocation.switch(found, report)
+    ref.write_text(worlds.COMMIT)
+    before = fingerprint(home)
+    with pytest.raises(RepairError):
+        carrying.carry_out(change, report, Network(host, offline=True))
+    assert fingerprint(home) == before
+    assert (other_disk / "hub.part").is_dir()
+    assert cachedoctor("move", str(hub), str(other_disk / "hub"), "--yes").code == 0
+    assert ready()
+
+
+def test_bytes_that_rot_on_the_way_are_met(host: Host, hub: Path, other_disk: Path) -> None:
+    """A copy of the right length and time and with other bytes is made again."""
+    report = scanning.scan(host)
+    found = relocation.relocate(report, str(hub), str(other_disk / "hub"))
+    relocation.bring(found, report)
+    copied = next(path for path in (other_disk / "hub.part").rglob("blobs/*"))
+    status = copied.stat()
+    worlds.flip(copied, 1)
+    os.utime(copied, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with pytest.raises(RepairError, match="differs"):
+        relocation.bring(found, report)
+    relocation.bring(found, report)
+
+
+def test_what_must_not_be_moved_is_refused(
+    home: Path, host: Host, hub: Path, tmp_path: Path
+) -> None:
+    """No place of models, a target that is taken or inside, a link that leads out, a pipe."""
+    report = scanning.scan(host)
+    (tmp_path / "taken").mkdir()
+    for place, target in (
+        (tmp_path / "taken", tmp_path / "x"),
+        (hub, tmp_path / "taken"),
+        (hub, hub / "inside"),
+    ):
+        with pytest.raises(UsageError):
+            relocation.relocate(report, str(place), str(target))
+    (hub / "out").symlink_to("../../../../elsewhere")
+    with pytest.raises(RepairError, match="leads out"):
+        relocation.relocate(report, str(hub), str(tmp_path / "x"))
+    (hub / "out").unlink()
+    os.mkfifo(hub / "pipe")
+    with pytest.raises(RepairError, match="no file"):
+        relocation.relocate(report, str(hub), str(tmp_path / "x"))
+
+
+def test_a_place_in_use_is_refused(host: Host, hub: Path, tmp_path: Path) -> None:
+    """By its name, before anything is copied."""
+    blob = next(path for path in hub.rglob("blobs/*") if path.stat().st_size > 100)
+    with subprocess.Popen(["tail", "-f", str(blob)], stdout=subprocess.DEVNULL) as user:
+        for _ in range(100):
+            if str(blob) in [os.path.realpath(p) for p in Path(f"/proc/{user.pid}/fd").iterdir()]:
+                break
+        ended = cachedoctor("move", str(hub), str(tmp_path / "x"), "--yes")
+        user.kill()
+    assert ended.code == 4
+    assert "tail" in ended.errors
+
+
+def _killed_at(number: int, hub: Path, target: Path) -> bool:
+    """Move in a forked process that is killed before its change of the disk `number`."""
+    child = os.fork()
+    if child == 0:
+        count = 0
+
+        def boundary(_operation: str) -> None:
+            nonlocal count
+            count += 1
+            if count == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        disk.boundary = boundary
+        try:
+            _move(hub, target)
+        except BaseException:  # noqa: BLE001 - a forked child must never return into pytest
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return os.WIFSIGNALED(status)
+
+
+def _move(hub: Path, target: Path) -> None:
+    host = Host.look()
+    report = scanning.scan(host)
+    found = relocation.relocate(report, str(hub), str(target))
+    relocation.bring(found, report)
+    carrying.carry_out(relocation.switch(found, report), report, Network(host, offline=True))
+
+
+@pytest.mark.parametrize("ending", ["go on", "undo"])
+def test_a_move_killed_at_every_disk_change_loses_nothing(
+    home: Path, hub: Path, other_disk: Path, tmp_path: Path, ending: str
+) -> None:
+    """Whatever was reached, the model is whole in one of the places, and both ways out work."""
+    before, tree = fingerprint(home), fingerprint(hub)
+    number, target = 0, other_disk / "hub"
+    while True:
+        number += 11 if number < 66 else 1
+        killed = _killed_at(number, hub, target)
+        if not killed:
+            break
+        host = Host.look()
+        report = scanning.scan(host)
+        places = [path for path in (hub, target) if path.exists()]
+        places += [Path(kept.path) for kept in applying.kept(host) if kept.origin == str(hub)]
+        assert any(fingerprint(path) == tree for path in places), f"killed at {number}"
+        plan = cures.plan(report)
+        if ending == "go on":
+            if plan.unfinished:
+                applying.apply(plan, report, Network(host, offline=True))
+            elif not hub.is_symlink():
+                _move(hub, target)
+            assert os.readlink(hub) == str(target), f"killed at {number}"
+            assert fingerprint(target) == tree, f"killed at {number}"
+        if applying.undoable(host):
+            applying.undo(host)
+        assert fingerprint(home) == before, f"killed at {number}"
+        for path in other_disk.iterdir():
+            if path.name != ".cachedoctor":
+                shutil.rmtree(path)
+        shutil.rmtree(tmp_path / "config", ignore_errors=True)
+    assert number > 60, "the harness did not reach the switch"
+    assert moves.stamps_of(str(target))
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_client_works_at_the_moved_place(home: Path, other_disk: Path, version: str) -> None:
+    """It lists without complaint, loads offline and downloads more, through the link."""
+    code = (
+        "from huggingface_hub import scan_cache_dir, snapshot_download\n"
+        "for name in asked['names']: snapshot_download(name)\n"
+        "assert not scan_cache_dir().warnings\n"
+        "for name in asked['names']: snapshot_download(name, local_files_only=True)\n"
+    )
+    with Hub() as served:
+        for name in (worlds.TINY, OTHER):
+            served.add(name, dict(worlds.whisper_files()), commit=worlds.COMMIT)
+        run(version, served.url, home, code, names=[worlds.TINY])
+        target = other_disk / "hub"
+        ended = cachedoctor("move", str(worlds.hub_of(home)), str(target), "--yes")
+        assert ended.code == 0, ended.errors
+        run(version, served.url, home, code, names=[worlds.TINY, OTHER])
+        assert (target / f"models--{OTHER.replace('/', '--')}").is_dir()
+    assert cachedoctor("scan").code == 0
+    assert sys.platform
