@@ -480,14 +480,14 @@ def test_a_folder_of_configuration_that_is_closed_stops_every_change(
     if os.geteuid():
         pytest.skip("only root may become somebody else")
     place = Path(tempfile.mkdtemp())  # pytest's own folder is closed to others
-    home, config = place / "theirs", place / "closed"
+    home = place / "theirs"
+    config = home / "xdg_config_home"
     worlds.repository(worlds.hub_of(home), worlds.TINY, worlds.whisper_files())
     (config / "cachedoctor").mkdir(parents=True)
     for path in (place, *place.rglob("*")):
         os.chown(path, 65534, 65534, follow_symlinks=False)
     (config / "cachedoctor").chmod(0)
     before = fingerprint(home)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(config))
     ended = as_nobody(home, "remove", worlds.TINY, "--yes", "--json")
     assert (ended.code, "cannot be seen" in ended.output) == (2, True)
     assert fingerprint(home) == before

@@ -67,6 +67,8 @@ class Locator(Generic[L]):
 
     name: ClassVar[str]
     title: ClassVar[str] = ""  # for people, where the name is not enough
+    followed: ClassVar[bool] = False  # engines follow a link in place of its folder
+    moved_by: ClassVar[str] = ""  # the setting that names another place, `{to}`
     has_revisions: ClassVar[bool] = False  # a model has several, and branches that lead to them
     single_file: ClassVar[bool] = False  # a model is one file
     written_in_place: ClassVar[bool] = False  # clients write a file's final name from the start

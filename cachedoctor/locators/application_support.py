@@ -37,6 +37,7 @@ class ApplicationSupport(ModelFolders):
     """One folder a model, one bundle a network."""
 
     name = "application-support"
+    moved_by = "choose {to} in the app, if it has such a setting"
     title = "Application Support"
 
     def roots(self, host: Host) -> Iterator[str]:

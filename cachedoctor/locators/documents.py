@@ -61,6 +61,7 @@ class Documents(ModelFolders):
     """One folder a repository, below the folder of its organisation."""
 
     name = "documents"
+    moved_by = "choose {to} in the app, or pass it as `downloadBase`"
     title = "Documents"
     keeps_notes = True
     demands_notes = True

@@ -56,6 +56,8 @@ class GgmlFolder(ModelFolders):
     """One file a model."""
 
     name = "ggml-folder"
+    followed = True
+    moved_by = "give the program the path {to}"
     title = "GGML files"
     single_file = True
     written_in_place = True

@@ -89,6 +89,8 @@ class HubCache(Locator[HubListing]):
     """The layout of `huggingface_hub` and everything that uses its cache."""
 
     name = "hub-cache"
+    followed = True
+    moved_by = "set HF_HUB_CACHE={to}"
     title = "hub cache"
     has_revisions = True
 

@@ -44,6 +44,8 @@ class LocalDir(ModelFolders):
     """A folder of model folders; one that is a model itself counts as such."""
 
     name = "local-dir"
+    followed = True
+    moved_by = "run the engine where {to} is"
     title = "downloaded to a folder"
     keeps_notes = True
     compares_times = True

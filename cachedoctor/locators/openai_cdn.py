@@ -67,6 +67,8 @@ class OpenAICdn(Locator[None]):
     """A flat folder of `<name>.pt`."""
 
     name = "openai-cdn"
+    followed = True
+    moved_by = "pass `download_root={to}`"
     title = "OpenAI files"
     single_file = True
     written_in_place = True

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import engines
+from cachedoctor import engines, rules
 from cachedoctor.doctor import readiness
 from cachedoctor.locators.hub_cache import repository_folder
 from cachedoctor.looking import quietly
@@ -112,27 +112,13 @@ def models(report: Report) -> Holdings:
         )
         for entry in entries
     )
-    loose = tuple(f for f in report.findings if f.bytes and f.code in LOOSE and not _part(f))
+    loose = tuple(f for f in report.findings if f.bytes and _loose(rules.find(f.code)))
     return Holdings(report, found, loose, roots, sharing.total, sharing.all_known)
 
 
-# What lies in the places of models and is no part of one: words for people.
-LOOSE = {
-    "CD502": "half a download",
-    "CD503": "a download that never arrived",
-    "CD501": "a blob that nothing leads to",
-    "CD507": "a folder that no engine reads any more",
-    "CD509": "files of the cache before 2022",
-    "CD416": "what a killed client left",
-    "CD505": "a variant that nothing reads",
-    "CD506": "compiled models",
-    "CD510": "pieces of downloads",
-}
-
-
-def _part(finding: Finding) -> bool:
-    """Say whether a finding's bytes are counted with a model."""
-    return finding.code in ("CD505", "CD507")
+def _loose(rule: rules.Rule) -> bool:
+    """Return whether a finding of this rule lies beside models, and is not counted with one."""
+    return bool(rule.litter) and not rule.in_a_model
 
 
 def refetch_bytes(entry: Entry, size_bytes: int) -> int | None:

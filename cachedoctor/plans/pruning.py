@@ -12,7 +12,7 @@ from cachedoctor.locators import inside
 from cachedoctor.locators.hub_cache import repository_folder
 from cachedoctor.plans import removal, sources
 from cachedoctor.plans.changes import Change, Choice, Spared
-from cachedoctor.plans.holdings import LOOSE, made_s
+from cachedoctor.plans.holdings import made_s
 from cachedoctor.vocabulary import SILENT
 
 if TYPE_CHECKING:
@@ -22,17 +22,21 @@ if TYPE_CHECKING:
     from cachedoctor.plans.holdings import Holding, Holdings
     from cachedoctor.vocabulary import Entry, Progress
 
-_FIRST = ("CD413", "CD502", "CD503", "CD501", "CD507", "CD509", "CD415", "CD416", "CD505")
-_ALSO = ("CD413", "CD505")  # a partial that blocks downloads, a variant that nothing reads
-CACHES = ("CD506", "CD510")  # that are made again; the first load is slow once
-
 
 def waste_codes() -> tuple[str, ...]:
-    """Return the codes of what nobody would miss, the least loss first; most rules say so."""
-    found = {rule.code for rule in rules.every() if rule.waste or rule.code in _ALSO}
-    found -= set(CACHES)
-    known = [code for code in _FIRST if code in found]
-    return (*known, *sorted(found.difference(known)))
+    """Return the codes of what nobody would miss, the least loss first; their rules say so."""
+    last = 1 << 10  # what is waste and says no order
+    found = [
+        (last if rule.prune_order is None else rule.prune_order, rule.code)
+        for rule in rules.every()
+        if (rule.waste or rule.prune_order is not None) and not rule.made_again
+    ]
+    return tuple(code for _, code in sorted(found))
+
+
+def cache_codes() -> tuple[str, ...]:
+    """Return the codes of what is made again; the first load is slow once."""
+    return tuple(rule.code for rule in rules.every() if rule.made_again)
 
 
 def prune(
@@ -50,7 +54,7 @@ def prune(
     known.
     """
     holdings.roots.require()
-    choices = [*waste(holdings, waste_codes()), *(waste(holdings, CACHES) if caches else ())]
+    choices = [*waste(holdings, waste_codes()), *(waste(holdings, cache_codes()) if caches else ())]
     spared: list[Spared] = []
     if keep_revisions is not None or older_than_s is not None:
         now = time.time()
@@ -82,7 +86,7 @@ def waste(holdings: Holdings, codes: Sequence[str]) -> Iterator[Choice]:
         yield Choice(
             title=_title(finding),
             path=finding.path,
-            reason=LOOSE.get(finding.code, finding.slug.replace("-", " ")),
+            reason=rules.find(finding.code).litter or finding.slug.replace("-", " "),
             bytes=finding.bytes,
             repair=repair,
             entries=(),

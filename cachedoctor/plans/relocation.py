@@ -34,19 +34,9 @@ if TYPE_CHECKING:
     from cachedoctor.system.copying import Tree
     from cachedoctor.vocabulary import Digest, Progress, Root
 
+
 # Layouts whose engines open what a path leads to, link or not. FluidAudio's and WhisperKit's apps
 # may be sandboxed and then cannot; what they do is not known by version.
-_FOLLOWED = frozenset(("hub-cache", "local-dir", "ggml-folder", "openai-cdn"))
-_SETTINGS = {
-    "hub-cache": "set HF_HUB_CACHE={to}",
-    "openai-cdn": "pass `download_root={to}`",
-    "ggml-folder": "give the program the path {to}",
-    "local-dir": "run the engine where {to} is",
-    "application-support": "choose {to} in the app, if it has such a setting",
-    "documents": "choose {to} in the app, or pass it as `downloadBase`",
-}
-
-
 class Relocation(NamedTuple):
     """A place, where it is to lie, and what is in it."""
 
@@ -93,7 +83,9 @@ def relocate(report: Report, place: str, target: str, *, link: bool = True) -> R
     except OSError as error:
         raise CannotLookError(f"`{error.filename}` cannot be read: {error.strerror}") from error
     sandboxed = "/Library/Containers/" in here
-    followed = link and not sandboxed and all(root.locator in _FOLLOWED for root in roots)
+    followed = (
+        link and not sandboxed and all(locators.find(root.locator).followed for root in roots)
+    )
     same = disk.same_file_system(here, above)
     return Relocation(here, to, roots, tree, same, followed and not back, back)
 
@@ -212,7 +204,8 @@ def _registered(found: Relocation, host: Host) -> list[Repair]:
 
 def _setting(found: Relocation) -> str:
     kinds = dict.fromkeys(root.locator for root in found.roots)
-    words = [_SETTINGS[kind].format(to=found.target) for kind in kinds if kind in _SETTINGS]
+    settings = [locators.find(kind).moved_by for kind in kinds]
+    words = [each.format(to=found.target) for each in settings if each]
     return "no link stays" + (f"; {'; '.join(words)}" if words and not found.back else "")
 
 

@@ -18,6 +18,7 @@ from cachedoctor.locators.hub_cache import HubListing, repository_folder
 from cachedoctor.looking import quietly
 from cachedoctor.plans.changes import Change, Choice, Spared
 from cachedoctor.repairs._build import built
+from cachedoctor.rules.access import Unreadable
 from cachedoctor.system import open_files
 from cachedoctor.text import size
 from cachedoctor.vocabulary import State, Status
@@ -106,7 +107,7 @@ def obstacle(holdings: Holdings, mine: Sequence[Entry], going: Iterable[str]) ->
         if closed is not None:
             words = "lies in iCloud" if closed.state is State.EVICTED else "cannot be read"
             return f"`{closed.name or os.path.basename(closed.path)}` {words}"
-        if any(f.code == "CD108" for f in report.of(entry)):
+        if any(f.code == Unreadable.code for f in report.of(entry)):
             return "a part of it cannot be read"
     users = [name for key in ids for name in holdings.of(key).programs]
     users = users or _using(mine)

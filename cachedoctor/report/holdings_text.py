@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import locators
-from cachedoctor.plans.holdings import LOOSE
+from cachedoctor import locators, rules
 from cachedoctor.plans.sieve import title
 from cachedoctor.report.scan_text import is_usual
 from cachedoctor.text import plural, printable, size
@@ -139,7 +138,8 @@ def _loose_row(finding: Finding, host: Host) -> Row:
     where = _layout(finding.locator) if finding.locator else ""
     amount = size(finding.bytes)
     owner = finding.path.rpartition("/models--")[2].partition("/")[0].replace("--", "/")
-    name = LOOSE[finding.code] + (f" ({owner})" if owner and owner != finding.path else "")
+    mine = f" ({owner})" if owner and owner != finding.path else ""
+    name = f"{rules.find(finding.code).litter}{mine}"
     return Row(amount, amount, _NONE, printable(name), "nothing", where, _NONE)
 
 

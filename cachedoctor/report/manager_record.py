@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cachedoctor.plans.holdings import LOOSE
+from cachedoctor import rules
 from cachedoctor.report import record
 from cachedoctor.text import printable
 
@@ -34,7 +34,7 @@ def list_json(
         "loose": [
             {
                 "code": finding.code,
-                "what": LOOSE[finding.code],
+                "what": rules.find(finding.code).litter,
                 "path": printable(finding.path),
                 "bytes": finding.bytes,
             }

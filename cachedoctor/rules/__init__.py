@@ -215,6 +215,10 @@ class Rule:
     silent_under: ClassVar[tuple[Circumstance, ...]] = ()
     shows: ClassVar[Circumstance | None] = None
     a_failure: ClassVar[bool] = True  # a fix that leaves it to a person ends with exit code 1
+    litter: ClassVar[str] = ""  # what a list calls it, where it lies beside models
+    prune_order: ClassVar[int | None] = None  # `prune` takes it; what is lower is missed less
+    made_again: ClassVar[bool] = False  # by the system or a client; `prune` takes it when asked
+    in_a_model: ClassVar[bool] = False  # its bytes are counted with a model
     waste: ClassVar[bool] = False  # nobody would miss it: `fix --waste` takes its notes
     cure_order: ClassVar[int] = 0  # what is higher is cured later
     deep: ClassVar[bool] = False  # found only where every byte was read

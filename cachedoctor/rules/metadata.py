@@ -78,6 +78,7 @@ class StuckPartial(SetsAside, FolderRule):
     """
 
     code = "CD413"
+    prune_order = 10
     slug = "stuck-partial"
     status = mild_status = Status.INCOMPLETE
     rank = 270

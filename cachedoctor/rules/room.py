@@ -44,6 +44,8 @@ class OrphanBlob(SetsAside, HubRule):
     """
 
     code = "CD501"
+    litter = "a blob that nothing leads to"
+    prune_order = 40
     slug = "orphan-blob"
     severity = Severity.NOTE
     waste = True
@@ -149,6 +151,9 @@ class UnusedFile(SetsAside, EntryRule):
 
     applies_to = ModelFolders  # of a repository nothing is removed by halves
     code = "CD505"
+    litter = "a variant that nothing reads"
+    prune_order = 90
+    in_a_model = True
     slug = "unused-file"
     severity = Severity.NOTE
     rank = 330
@@ -181,6 +186,8 @@ class CompileCache(SetsAside, LeavingsRule):
 
     leaves = Leaving.COMPILED
     code = "CD506"
+    litter = "compiled models"
+    made_again = True
     slug = "compile-cache"
     severity = Severity.NOTE
     waste = True
@@ -270,6 +277,8 @@ class RebuildableCache(SetsAside, LeavingsRule):
 
     leaves = Leaving.PIECES
     code = "CD510"
+    litter = "pieces of downloads"
+    made_again = True
     slug = "rebuildable-cache"
     severity = Severity.NOTE
     waste = True

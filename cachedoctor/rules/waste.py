@@ -41,6 +41,7 @@ class StaleLock(SetsAside, HubRule):
     """
 
     code = "CD415"
+    prune_order = 70
     slug = "stale-lock"
     severity = Severity.NOTE
     waste = True
@@ -81,6 +82,8 @@ class LeftoverProbe(SetsAside, HubRule):
     """
 
     code = "CD416"
+    litter = "what a killed client left"
+    prune_order = 80
     slug = "leftover-probe"
     severity = Severity.NOTE
     waste = True
@@ -119,6 +122,8 @@ class LeftoverPartial(SetsAside, RootRule):
     """
 
     code = "CD502"
+    litter = "half a download"
+    prune_order = 20
     slug = "leftover-partial"
     severity = Severity.NOTE
     waste = True
@@ -162,6 +167,8 @@ class OrphanDownload(SetsAside, LeavingsRule):
 
     leaves = Leaving.DOWNLOADS
     code = "CD503"
+    litter = "a download that never arrived"
+    prune_order = 30
     slug = "orphan-download"
     severity = Severity.NOTE
     waste = True
@@ -194,6 +201,9 @@ class OrphanFolder(SetsAside, EntryRule):
     """
 
     code = "CD507"
+    litter = "a folder that no engine reads any more"
+    prune_order = 50
+    in_a_model = True
     slug = "orphan-folder"
     severity = Severity.NOTE
     waste = True
@@ -218,6 +228,8 @@ class LegacyLayout(SetsAside, HubRule):
     """
 
     code = "CD509"
+    litter = "files of the cache before 2022"
+    prune_order = 60
     slug = "legacy-layout"
     severity = Severity.NOTE
     waste = True

@@ -49,6 +49,9 @@ class Scene(NamedTuple):
         network = self.network or Network(self.host, offline=True)
         report = scanning.scan(self.host, deep=self.deep)
         plan = cures.plan(report, codes=self.codes, waste=True, network=network)
+        if not plan.cures and not plan.unfinished:  # notes that are no waste go by their codes
+            codes = {finding.code for finding in report.findings}
+            plan = cures.plan(report, codes=tuple(codes), network=network)
         applying.apply(plan, report, network)
 
     def others(self) -> None:
