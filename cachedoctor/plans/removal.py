@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from cachedoctor import engines
 from cachedoctor.doctor import readiness
 from cachedoctor.findings import SetAside
-from cachedoctor.locators import BOOKS, FolderListing, inside, is_litter
+from cachedoctor.locators import BOOKS, ModelFolders, inside, is_litter, listed
 from cachedoctor.locators.ggml_folder import encoder_of
-from cachedoctor.locators.hub_cache import HubListing, repository_folder
+from cachedoctor.locators.hub_cache import HubCache, HubListing, repository_folder
 from cachedoctor.looking import quietly
 from cachedoctor.plans.changes import Change, Choice, Spared
 from cachedoctor.repairs._build import built
@@ -176,8 +176,9 @@ def _title(mine: Sequence[Entry]) -> str:
 
 def _paths(root: Root, mine: Sequence[Entry], gone: Collection[str]) -> Iterator[str]:
     """Go through everything that is only of the entries `mine`; what is not there is left out."""
-    if isinstance(root.listing, HubListing):
-        named = _in_hub(root.listing, mine, gone)
+    hub = listed(HubCache, root)
+    if hub is not None:
+        named = _in_hub(hub, mine, gone)
     else:
         named = (path for entry in mine for path in _in_folder(root, entry))
     return (path for path in named if os.path.lexists(path))
@@ -253,8 +254,9 @@ def _in_folder(root: Root, entry: Entry) -> Iterator[str]:
             return
         yield entry.path
         yield from _notes(entry)
-    if isinstance(root.listing, FolderListing):
-        yield from (left.path for left in root.listing.partials.get(entry.id, ()))
+    folders = listed(ModelFolders, root)
+    if folders is not None:
+        yield from (left.path for left in folders.partials.get(entry.id, ()))
 
 
 def _notes(entry: Entry) -> Iterator[str]:
