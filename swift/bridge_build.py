@@ -47,6 +47,7 @@ _NEEDED = (6, 0)  # `Package.swift`: swift-tools-version
 _OLDEST_MACOS = (14, 0)  # `Package.swift`: platforms
 _PACKAGE = "swift"
 _SCRATCH = "build/swift"  # as in `CMakeLists.txt`
+_RESOLVED = ("swift/Mac/Package.resolved", "swift/Package.resolved")  # kept; where it is read
 _FETCH_LIMIT_S = 1200.0  # some 120 MB of the frameworks' history
 _NOTE = "cachedoctor/no_bridges.txt"
 
@@ -98,6 +99,7 @@ def decided(config: Config | None) -> Config:
         return _pure(config)
     if _is_mac():
         _tell_the_truth()
+        _pin()
     return _settings(config, "true")
 
 
@@ -110,7 +112,10 @@ def _built(
     """Build; under `AUTO` on a Mac nothing that is about the bridges ends the installation."""
     if _wanted(config) != "AUTO" or not _is_mac():
         return build(folder, decided(config), metadata)
-    why = _trouble() or _unfetched()
+    why = _trouble()
+    if not why:
+        _pin()
+        why = _unfetched()
     if not why:
         try:
             return build(folder, decided(config), metadata)
@@ -160,6 +165,16 @@ def _tell_the_truth() -> None:
     os.environ["MACOSX_DEPLOYMENT_TARGET"] = ".".join(map(str, target))
     os.environ["ARCHFLAGS"] = "-arch arm64"
     os.environ.pop("_PYTHON_HOST_PLATFORM", None)
+
+
+def _pin() -> None:
+    """Put the commits that the frameworks were resolved to where Swift's package manager looks.
+
+    They lie elsewhere because it fetches what they name, or deletes them, on a system whose
+    manifest asks for no framework.
+    """
+    if os.path.exists(_RESOLVED[0]):
+        shutil.copyfile(*_RESOLVED)
 
 
 def _trouble() -> str:

@@ -244,7 +244,7 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     for name in ("pyproject.toml", "CMakeLists.txt", "README.md", "LICENSE"):
         shutil.copy(_ROOT / name, folder)
-    for name in ("cachedoctor", "docs/man", "swift/Sources"):
+    for name in ("cachedoctor", "docs/man", "swift/Sources", "swift/Mac"):
         shutil.copytree(_ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.chdir(folder)
     return folder
@@ -324,6 +324,8 @@ def test_a_mac_that_can_gets_its_bridges(
     inside = files(output / name)
     assert [each for each in inside if each.endswith("/scripts/whisperkit-bridge")]
     assert "cachedoctor/no_bridges.txt" not in inside
+    kept, read = (source / "swift" / each for each in ("Mac/Package.resolved", "Package.resolved"))
+    assert read.read_bytes() == kept.read_bytes()  # exactly these commits
 
 
 def test_a_pure_wheel_that_was_wanted_has_no_note(

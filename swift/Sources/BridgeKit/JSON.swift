@@ -84,3 +84,10 @@ extension JSON: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral,
         self = .object(Dictionary(uniqueKeysWithValues: elements))
     }
 }
+
+/// Says whether the file at `path` is one JSON value and nothing else, or an object if asked so.
+func isJSON(_ path: String, object: Bool = false) -> Bool {
+    guard let text = FileManager.default.contents(atPath: path) else { return false }
+    let value = try? JSONSerialization.jsonObject(with: text, options: .fragmentsAllowed)
+    return object ? value is [String: Any] : value != nil
+}
