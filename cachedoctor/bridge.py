@@ -11,7 +11,8 @@ import json
 import os
 import signal
 import sysconfig
-from typing import TYPE_CHECKING, Any, Self
+from importlib import resources
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from cachedoctor import child
 from cachedoctor.errors import CacheDoctorError
@@ -26,6 +27,7 @@ INSTALL = (  # from source, on a Mac
     "--no-binary model-cache-doctor model-cache-doctor"
 )
 _LAST_WORDS = 200
+_TEST_S = 30.0  # macOS examines a program that it has not seen before
 
 
 class BridgeError(CacheDoctorError):
@@ -65,6 +67,36 @@ def find(engine: str) -> str | None:
         if os.access(path, os.X_OK):
             return path
     return None
+
+
+def absence(engine: str) -> str:
+    """Say that an engine's bridge is not here, and why the build left it out if it said so."""
+    note = resources.files("cachedoctor") / "no_bridges.txt"
+    why = f": {note.read_text(encoding='utf-8').strip()}" if note.is_file() else ""
+    return f"no `{PROGRAMS[engine]}` beside cachedoctor{why}"
+
+
+class Health(NamedTuple):
+    """Whether a bridge works, by its answer to `info`."""
+
+    why: str = ""  # it does not
+    version: str = ""
+    engine_version: str = ""
+    linked: bool = False
+    unlinked: str = ""  # why it has no framework to ask
+
+
+def examine(program: str, *, environment: Mapping[str, str]) -> Health:
+    """Ask a bridge what it is; one that does not answer that answers nothing else either."""
+    try:
+        said = ask(program, ["info"], environment=environment, timeout_s=_TEST_S)
+        engine = said["engine"]
+        why = engine["why"] or ""
+        return Health("", said["bridge"], engine["version"], bool(engine["linked"]), why)
+    except BridgeError as error:
+        return Health(error.message)
+    except (KeyError, TypeError):
+        return Health(f"`{program}` answered what is no answer to `info`")
 
 
 def ask(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from cachedoctor.host import Host
     from cachedoctor.journal import Run
+    from cachedoctor.loading import Asked
     from cachedoctor.lockfile import Lock
     from cachedoctor.staging import Network
     from cachedoctor.vocabulary import Entry, Progress
@@ -52,6 +53,7 @@ class Report(NamedTuple):
     engines: tuple[str, ...] = ()  # as asked for
     models: tuple[str, ...] = ()
     lock: Lock | None = None
+    core_ml: Asked | None = None  # what it said of each bundle, where it was to be asked
 
     def of(self, entry: Entry) -> tuple[Finding, ...]:
         """Return the findings about one entry."""
@@ -83,7 +85,8 @@ def scan(
     tells what they must be. `paths` narrows the answer to what lies there, `only` the look
     itself to these repositories, folders or files.
     Without `cure_notes` nobody asks how waste would be set aside, which takes time. `bridges` are
-    programs, by engine, that load each bundle to see whether this Mac can run it.
+    programs, by engine, that load each bundle to see whether this Mac can run it; without one for
+    an engine, the report says that it was not asked.
     Changes nothing in a cache, and without `network` needs none. Raises `UsageError` for an unknown
     engine.
     """
@@ -114,17 +117,17 @@ def scan(
         )
     else:
         contents = verification.recalled(host, entries)
-    unloadable: Mapping[str, str] = {}
-    if bridges:
+    core_ml: Asked | None = None
+    if bridges is not None:
         from cachedoctor import loading
 
-        unloadable = loading.refused(host, entries, bridges, progress)
+        core_ml = loading.ask(host, entries, bridges, progress)
     seen = rules.Examination(
         survey,
         host,
         contents.digests,
         deep=deep,
-        unloadable=unloadable,
+        unloadable=core_ml.refused if core_ml else None,
         unfinished=_unfinished(host, survey),
         published=published,
     )
@@ -152,6 +155,7 @@ def scan(
         tuple(names),
         tuple(models),
         lock,
+        core_ml,
     )
 
 

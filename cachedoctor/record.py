@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cachedoctor.findings import Readiness, Repair
     from cachedoctor.host import Host
     from cachedoctor.journal import Kept
+    from cachedoctor.loading import Asked
     from cachedoctor.lockfile import Lock
     from cachedoctor.locking import Locked
     from cachedoctor.planning import Plan
@@ -62,7 +63,22 @@ def scan_json(report: Report, readiness: Iterable[Readiness] = ()) -> Json:
         "entries": [_entry_json(entry, report) for entry in report.entries],
         "findings": [finding_json(finding) for finding in report.findings],
         "readiness": [dict(answer._asdict()) for answer in readiness],
+        "core_ml": _core_ml_json(report.core_ml),
         "summary": _summary(report),
+    }
+
+
+def _core_ml_json(asked: Asked | None) -> Json | None:
+    if asked is None:
+        return None
+    return {
+        "loaded": asked.loaded,
+        "refused": len(asked.refused),
+        "alike": printable(asked.alike) or None,
+        "not_asked": [
+            {"engine": each.engine, "path": printable(each.path) or None, "why": each.why}
+            for each in asked.unasked
+        ],
     }
 
 

@@ -120,7 +120,9 @@ def test_the_manifest_of_a_mac_is_one(tmp_path: Path) -> None:
     read = json.loads(ended.stdout)
     asked = [each["sourceControl"][0] for each in read["dependencies"]]
     assert {each["identity"] for each in asked} == {"argmax-oss-swift", "fluidaudio"}
-    assert {each["platformName"]: each["version"] for each in read["platforms"]} == {"macos": "14.0"}
+    assert {each["platformName"]: each["version"] for each in read["platforms"]} == {
+        "macos": "14.0"
+    }
     products = {
         target["name"]: [each["product"][0] for each in target["dependencies"] if "product" in each]
         for target in read["targets"]

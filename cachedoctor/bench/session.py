@@ -23,7 +23,7 @@ _RUNNERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "runners")
 _DEAD = "http://127.0.0.1:9"  # the port that discards
 _KEPT = (
     *("PATH", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV"),
-    *("LD_LIBRARY_PATH", "LD_PRELOAD", "CUDA_VISIBLE_DEVICES"),
+    *("CACHEDOCTOR_BRIDGE_SANDBOX", "LD_LIBRARY_PATH", "LD_PRELOAD", "CUDA_VISIBLE_DEVICES"),
 )
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _REASON_WIDTH = 200

@@ -94,7 +94,7 @@ public struct Bridge {
             throw BridgeError.needsMac
         }
         let bundles = (folder.bundles + folder.others).filter { bundle in
-            choice.bundle.map { $0 == bundle.name } ?? true
+            choice.bundle.map { ("/" + bundle.path).hasSuffix("/" + $0) } ?? true
         }
         guard !bundles.isEmpty else {
             throw BridgeError(.missing, "no bundle `\(choice.bundle ?? "")` in `\(folder.path)`")
@@ -123,15 +123,26 @@ public struct Bridge {
         failed += beside.count { $0.problem != nil }
         let answer: [String: JSON] = [
             "model_dir": .string(folder.path), "model": .string(folder.model.name),
-            "bundles": .array(results), "files": .array(beside.map(Self.json)),
+            "bundles": .array(results),
+            "files": .array(beside.map { Self.json($0, of: folder) }),
             "failed": .integer(failed),
         ]
         return (answer, failed == 0 ? .done : .failedCheck)
     }
 
-    private static func json(_ file: (name: String, problem: BridgeError?)) -> JSON {
-        [
-            "file": .string(file.name), "ok": .bool(file.problem == nil),
+    /// What is said of a file; a fault where it is not whole, none where the engine alone minds.
+    private static func json(
+        _ file: (name: String, problem: BridgeError?), of folder: ModelFolder
+    ) -> JSON {
+        let fault: JSON =
+            switch file.problem?.code {
+            case nil: .null
+            case .missing: "missing-file"
+            case .missingTokenizer: "missing-tokenizer"
+            default: isJSON(folder.path + "/" + file.name) ? .null : "malformed-header"
+            }
+        return [
+            "file": .string(file.name), "ok": .bool(file.problem == nil), "fault": fault,
             "message": file.problem.map { .string($0.message) } ?? .null,
         ]
     }

@@ -172,7 +172,7 @@ public struct ModelFolder: Sendable {
         try files.map { path in
             let name = URL(fileURLWithPath: path).lastPathComponent
             guard case .file = try kind(of: path) else {
-                return (name, BridgeError(.brokenBundle, "`\(path)` is not there"))
+                return (name, BridgeError(.missing, "`\(path)` is not there"))
             }
             do {
                 if model.isTranscribed, name.hasSuffix("vocab.json") {
