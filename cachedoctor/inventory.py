@@ -126,16 +126,18 @@ def info_json(host: Host) -> Json:
         ],
         "free_bytes": disk.free_bytes(host.home),
         "bridges": {name: bridge.find(name) for name in bridge.PROGRAMS},
-        "bridge_tests": {
-            name: {
-                "works": not health.why,
-                "why": health.why or health.unlinked or None,
-                "version": health.version or None,
-                "engine_version": health.engine_version or None,
-                "linked": health.linked,
-            }
-            for name, health in _bridges(host)
-        },
+        "bridge_tests": {name: health_json(health) for name, health in _bridges(host)},
+    }
+
+
+def health_json(health: bridge.Health) -> Json:
+    """Return how a bridge is, as data."""
+    return {
+        "works": not health.why,
+        "why": health.why or health.unlinked or None,
+        "version": health.version or None,
+        "engine_version": health.engine_version or None,
+        "linked": health.linked,
     }
 
 

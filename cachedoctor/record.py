@@ -63,12 +63,13 @@ def scan_json(report: Report, readiness: Iterable[Readiness] = ()) -> Json:
         "entries": [_entry_json(entry, report) for entry in report.entries],
         "findings": [finding_json(finding) for finding in report.findings],
         "readiness": [dict(answer._asdict()) for answer in readiness],
-        "core_ml": _core_ml_json(report.core_ml),
+        "core_ml": core_ml_json(report.core_ml),
         "summary": _summary(report),
     }
 
 
-def _core_ml_json(asked: Asked | None) -> Json | None:
+def core_ml_json(asked: Asked | None) -> Json | None:
+    """Return what Core ML was asked as data; `None` where it was not to be."""
     if asked is None:
         return None
     return {

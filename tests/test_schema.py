@@ -20,9 +20,12 @@ from jsonschema.exceptions import best_match
 
 from cachedoctor import (
     bench_report,
+    bridge,
     cli,
     findings,
     host,
+    inventory,
+    loading,
     locators,
     record,
     schema,
@@ -213,6 +216,19 @@ def values(here: Machine) -> Iterator[Answer]:
     (whole,) = [each for each in empty(here) if each.said == "verify"]
     file = FileVerdict("/x", (), (), 1, "unreadable", error="Permission denied")
     yield Answer("verify", "values", {**whole.data, "files": verify_report.files_json([file])})
+    unasked = (loading.Unasked("whisperkit", "", "no"), loading.Unasked("fluidaudio", "/x", "no"))
+    for asked in (
+        loading.Asked(1, {"/x": "no"}, unasked),
+        loading.Asked(alike="no", alike_count=2),
+    ):
+        scanned = here.asks("scan").data
+        yield Answer("scan", "values", {**scanned, "core_ml": record.core_ml_json(asked)})
+    facts = here.asks("info").data
+    tests = {
+        "whisperkit": inventory.health_json(bridge.Health("no")),
+        "fluidaudio": inventory.health_json(bridge.Health("", "1", "2", linked=True)),
+    }
+    yield Answer("info", "values", {**facts, "info": {**facts["info"], "bridge_tests": tests}})
 
 
 def benches(here: Machine) -> Iterator[Answer]:
