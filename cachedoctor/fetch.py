@@ -12,11 +12,10 @@ import errno
 import hashlib
 import json
 import os
-import sys
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cachedoctor import child, digest
+from cachedoctor import child, digest, shipped
 from cachedoctor.errors import FetchError
 from cachedoctor.vocabulary import Digest
 
@@ -295,7 +294,7 @@ def _ask_child(
     if endpoint:
         environment["HF_ENDPOINT"] = endpoint
     result = child.run(
-        [sys.executable, "-m", "cachedoctor.hub_client"],
+        shipped.command("cachedoctor.hub_client"),
         environment=environment,
         request=json.dumps(request).encode() + b"\n",
         on_poll=poll,

@@ -10,7 +10,7 @@ import os
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Protocol
 
-from cachedoctor import catalog, locators
+from cachedoctor import catalog, locators, shipped
 from cachedoctor.errors import UsageError
 from cachedoctor.locators import hub_cache, openai_cdn
 from cachedoctor.vocabulary import nearest
@@ -186,11 +186,7 @@ class CdnEngine(CatalogEngine):
 @cache
 def names() -> tuple[str, ...]:
     """Name every engine: the modules of this folder, as their tables are called."""
-    modules = {
-        entry.name[:-3]
-        for entry in os.scandir(__path__[0])
-        if entry.name.endswith(".py") and not entry.name.startswith("_")
-    }
+    modules = shipped.modules(__name__)
     return tuple(name for name in catalog.names() if _module(name) in modules)
 
 

@@ -12,6 +12,7 @@ import struct
 from functools import cache
 from typing import TYPE_CHECKING
 
+from cachedoctor import shipped
 from cachedoctor.errors import Fault, FormatError
 
 if TYPE_CHECKING:
@@ -66,13 +67,7 @@ _FORMATS = (
 @cache
 def names() -> tuple[str, ...]:
     """Name every format and bundle: the modules of this folder."""
-    return tuple(
-        sorted(
-            entry.name[:-3]
-            for entry in os.scandir(__path__[0])
-            if entry.name.endswith(".py") and not entry.name.startswith("_")
-        )
-    )
+    return tuple(shipped.modules(__name__))
 
 
 def find(name: str) -> Format:

@@ -13,7 +13,7 @@ import zlib
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from cachedoctor import holders
+from cachedoctor import holders, shipped
 from cachedoctor.vocabulary import Digest, Stamp, State
 
 if TYPE_CHECKING:
@@ -56,13 +56,7 @@ class Locator(Protocol):
 @cache
 def names() -> tuple[str, ...]:
     """Name every layout, as JSON does: the modules of this folder with hyphens."""
-    return tuple(
-        sorted(
-            entry.name[:-3].replace("_", "-")
-            for entry in os.scandir(__path__[0])
-            if entry.name.endswith(".py") and not entry.name.startswith("_")
-        )
-    )
+    return tuple(sorted(name.replace("_", "-") for name in shipped.modules(__name__)))
 
 
 def find(name: str) -> Locator:

@@ -7,11 +7,10 @@ consistent, 5xx waste, 6xx the machine. A rule only looks; the repair it names i
 from __future__ import annotations
 
 import importlib
-import os
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cachedoctor import formats
+from cachedoctor import formats, shipped
 from cachedoctor.errors import Fault, FormatError
 from cachedoctor.findings import Finding, Severity
 from cachedoctor.locators.hub_cache import repository_folder
@@ -252,9 +251,8 @@ class SurveyRule(Rule):
 @cache
 def every() -> tuple[Rule, ...]:
     """Return one of each rule, in the order of their codes: every class with a code here."""
-    for entry in os.scandir(__path__[0]):
-        if entry.name.endswith(".py") and not entry.name.startswith("_"):
-            importlib.import_module(f"{__name__}.{entry.name[:-3]}")
+    for name in shipped.modules(__name__):
+        importlib.import_module(f"{__name__}.{name}")
     found: list[type[Rule]] = []
     kinds: list[type[Rule]] = [Rule]
     while kinds:
