@@ -1,4 +1,4 @@
-"""Make `cachedoctor.pyz`: the whole program in one file that any Python 3.11 or later runs.
+r"""Make `cachedoctor.pyz`: the whole program in one file that any Python 3.11 or later runs.
 
     python release/pyz.py --wheel dist/model_cache_doctor-0.2.0-py3-none-any.whl \\
         --wheels build/pyz --output dist/cachedoctor.pyz

@@ -7,7 +7,6 @@ the modules share is here: telling what a file is instead, and reading a large o
 from __future__ import annotations
 
 import importlib
-import os
 import struct
 from functools import cache
 from typing import TYPE_CHECKING
