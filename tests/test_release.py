@@ -122,7 +122,9 @@ def test_the_single_file_is_the_whole_program(single: Path, tmp_path: Path) -> N
     }
     assert {"CD101", "CD102", "CD103", "CD401"} <= codes
     log = tmp_path / "log"
-    log.write_text("File model.bin is incomplete: failed to read a buffer of size 4 at position 8\n")
+    log.write_text(
+        "File model.bin is incomplete: failed to read a buffer of size 4 at position 8\n"
+    )
     assert "CD201" in run(single, "diagnose", str(log), cwd=tmp_path).stdout
 
 

@@ -100,8 +100,7 @@ def _contender(
     if package is None:
         program = program or bridge.find(name)
         if program is None:
-            why = f"no `{bridge.PROGRAMS[name]}` beside cachedoctor"
-            return LeftOut(name, verdict.model, "CD601", why, bridge.INSTALL)
+            return LeftOut(name, verdict.model, "CD601", bridge.absence(name), bridge.INSTALL)
     elif program is None:
         program = sys.executable
         if importlib.util.find_spec(_module(name)) is None:
