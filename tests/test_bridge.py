@@ -278,7 +278,7 @@ def test_the_sandbox_can_be_left_out(engine: str, monkeypatch: pytest.MonkeyPatc
 
 
 def test_recordings_from_a_pipe_are_read(home: Path, clip: str, tmp_path: Path) -> None:
-    """ffmpeg and sox cannot go back to write how long they became."""
+    """Ffmpeg and sox cannot go back to write how long they became."""
     folder = bridges.model(home, "whisperkit")
     whole = Path(clip).read_bytes()
     endless = tmp_path / "endless.wav"
