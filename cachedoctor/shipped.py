@@ -74,7 +74,7 @@ def command(module: str) -> list[str]:
 
 
 def _folder(package: str) -> str:
-    return str(next(iter(importlib.import_module(package).__path__)))
+    return os.path.dirname(str(importlib.import_module(package).__file__))
 
 
 def _inside(folder: str) -> tuple[str, str]:
