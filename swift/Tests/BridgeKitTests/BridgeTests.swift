@@ -49,14 +49,27 @@ private struct Loader: BundleLoader {
     }
 }
 
-/// A text that one thread leaves for another.
-private final class Box: @unchecked Sendable {
+/// Reads a pipe to its end on a thread of its own: what writes to it may wait for that.
+private final class Reader: @unchecked Sendable {
     private let lock = NSLock()
-    private var held = ""
+    private var held: String?
 
+    init(_ pair: Pair, after delay: TimeInterval = 0) {
+        Thread.detachNewThread { [self] in
+            Thread.sleep(forTimeInterval: delay)
+            let said = pair.all()
+            lock.withLock { held = said }
+        }
+    }
+
+    /// All of it, once the other end was closed.
     var text: String {
-        get { lock.withLock { held } }
-        set { lock.withLock { held = newValue } }
+        get async throws {
+            while true {
+                if let held = lock.withLock({ held }) { return held }
+                try await Task.sleep(for: .milliseconds(2))
+            }
+        }
     }
 }
 
@@ -104,20 +117,13 @@ private func ask(
         close(input.write)
     }
     writer.start()
-    let reader = Box()
-    let done = DispatchSemaphore(value: 0)
-    Thread.detachNewThread {
-        let said = output.all()
-        reader.text = said
-        done.signal()
-    }
+    let reader = Reader(output)
     let code = await bridge.run(words)
     channel.end()
     close(output.write)
     close(errors.write)
-    await Task.detached { done.wait() }.value
     #expect(errors.all() == "")
-    let text = reader.text
+    let text = try await reader.text
     let answers = text.split(separator: "\n").compactMap { line -> [String: JSON]? in
         guard case .object(let answer)? = try? JSON(parsing: Data(line.utf8)) else { return nil }
         return answer
@@ -315,19 +321,13 @@ private func line(_ request: JSON) -> String {
             }
             close(input.write)
         }
-        let reader = Box()
-        let done = DispatchSemaphore(value: 0)
-        Thread.detachNewThread {
-            usleep(200_000)  // the pipe is full meanwhile
-            reader.text = output.all()
-            done.signal()
-        }
+        let reader = Reader(output, after: 0.2)  // the pipe is full meanwhile
         let code = await bridge.run(["serve"])
         channel.end()
         close(output.write)
-        await Task.detached { done.wait() }.value
         #expect(code == .done)
-        #expect(reader.text.split(separator: "\n").count == 20)
+        let text = try await reader.text
+        #expect(text.split(separator: "\n").count == 20)
     }
 
     @Test func theStandardStreamsAreTakenAndTheNetworkIsRefused() {
