@@ -74,14 +74,17 @@ def prepare_metadata_for_build_editable(folder: str, config: Config | None = Non
     return skbuild.prepare_metadata_for_build_editable(folder, _pure(config))
 
 
-def build_wheel(folder: str, config: Config | None = None, metadata: str | None = None) -> str:
-    """Build the wheel, with the bridges or pure."""
-    return _built(skbuild.build_wheel, folder, config, metadata)
+def build_wheel(folder: str, config: Config | None = None, _metadata: str | None = None) -> str:
+    """Build the wheel, with the bridges or pure.
+
+    What was prepared before says a tag, which only now is known, so it is written anew.
+    """
+    return _built(skbuild.build_wheel, folder, config)
 
 
-def build_editable(folder: str, config: Config | None = None, metadata: str | None = None) -> str:
+def build_editable(folder: str, config: Config | None = None, _metadata: str | None = None) -> str:
     """Build the editable wheel; the bridges go where those of a normal one go."""
-    return _built(skbuild.build_editable, folder, config, metadata)
+    return _built(skbuild.build_editable, folder, config)
 
 
 def decided(config: Config | None) -> Config:
@@ -103,22 +106,17 @@ def decided(config: Config | None) -> Config:
     return _settings(config, "true")
 
 
-def _built(
-    build: Callable[[str, Config, str | None], str],
-    folder: str,
-    config: Config | None,
-    metadata: str | None,
-) -> str:
+def _built(build: Callable[[str, Config], str], folder: str, config: Config | None) -> str:
     """Build; under `AUTO` on a Mac nothing that is about the bridges ends the installation."""
     if _wanted(config) != "AUTO" or not _is_mac():
-        return build(folder, decided(config), metadata)
+        return build(folder, decided(config))
     why = _trouble()
     if not why:
         _pin()
         why = _unfetched()
     if not why:
         try:
-            return build(folder, decided(config), metadata)
+            return build(folder, decided(config))
         except SystemExit:  # a compiler's words are long, and were shown
             why = "the bridges do not compile here"
         except Exception as error:  # noqa: BLE001 - nothing here may end an installation
@@ -126,12 +124,12 @@ def _built(
     line = f"a pure wheel, without the bridges: {why}; `{_NAME}=ON` shows all of it\n"
     sys.stderr.write(f"model-cache-doctor: {line}")
     if build is skbuild.build_editable:  # what is shown is the checkout
-        return build(folder, _pure(config), metadata)
+        return build(folder, _pure(config))
     with tempfile.TemporaryDirectory() as place:
         note = os.path.join(place, "note")
         with open(note, "w", encoding="utf-8") as file:
             file.write(line)
-        return build(folder, {**_pure(config), f"wheel.force-include.{note}": _NOTE}, metadata)
+        return build(folder, {**_pure(config), f"wheel.force-include.{note}": _NOTE})
 
 
 def _wanted(config: Config | None) -> str:

@@ -246,6 +246,7 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copy(_ROOT / name, folder)
     for name in ("cachedoctor", "docs/man", "swift/Sources", "swift/Mac"):
         shutil.copytree(_ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(_ROOT / "swift" / "bridge_build.py", folder / "swift")
     monkeypatch.chdir(folder)
     return folder
 
@@ -267,6 +268,13 @@ def mac(
     )
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{weights.ENVIRONMENT['PATH']}")
     monkeypatch.setattr(backend, "_is_mac", lambda: True)
+
+
+def prepare(backend: ModuleType, folder: Path) -> str:
+    """Have the metadata written that installers ask for before they have the wheel built."""
+    place = folder / "metadata"
+    place.mkdir()
+    return str(place / backend.prepare_metadata_for_build_wheel(str(place), None))
 
 
 def files(wheel: Path) -> dict[str, bytes]:
@@ -298,7 +306,8 @@ def test_nothing_about_the_bridges_ends_an_installation(
     mac(backend, monkeypatch, tmp_path, resolve, compile_)
     monkeypatch.setattr(backend, "_FETCH_LIMIT_S", 1.0)
     output = tmp_path / "wheels"
-    name = backend.build_wheel(str(output), None)
+    prepared = prepare(backend, tmp_path)
+    name = backend.build_wheel(str(output), None, prepared)
     assert name.endswith("-py3-none-any.whl")
     note = files(output / name)["cachedoctor/no_bridges.txt"].decode()
     assert why in note
@@ -319,9 +328,12 @@ def test_a_mac_that_can_gets_its_bridges(
     """Found where this Swift says that it put them, run bit and all; and no note."""
     mac(backend, monkeypatch, tmp_path, "", BRIDGES)
     output = tmp_path / "wheels"
-    name = backend.build_wheel(str(output), None)
+    prepared = prepare(backend, tmp_path)
+    name = backend.build_wheel(str(output), None, prepared)
     assert not name.endswith("-any.whl")
     inside = files(output / name)
+    (metadata,) = (each for each in inside if each.endswith("/METADATA"))
+    assert inside[metadata] == (Path(prepared) / "METADATA").read_bytes()
     assert [each for each in inside if each.endswith("/scripts/whisperkit-bridge")]
     assert "cachedoctor/no_bridges.txt" not in inside
     kept, read = (source / "swift" / each for each in ("Mac/Package.resolved", "Package.resolved"))
@@ -340,3 +352,33 @@ def test_a_pure_wheel_that_was_wanted_has_no_note(
     other = backend.build_wheel(str(tmp_path / "linux"), None)
     assert files(tmp_path / "off" / refused) == files(tmp_path / "linux" / other)
     assert "cachedoctor/no_bridges.txt" not in files(tmp_path / "linux" / other)
+
+
+@pytest.mark.parametrize("wanted", ["ON", "OFF"])
+def test_an_installer_gets_the_wheel_that_was_asked_for(
+    source: Path, wanted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole way that pip goes, with a `swift` that builds at once."""
+    program(
+        tmp_path / "bin" / "swift",
+        WORKS.replace("RESOLVE", "true")
+        .replace("COMPILE", BRIDGES)
+        .replace("PLACE", str(tmp_path / "built")),
+    )
+    pip = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation"]
+    ended = subprocess.run(
+        [*pip, "--wheel-dir", str(tmp_path / "wheels"), str(source)],
+        env={
+            **weights.ENVIRONMENT,
+            "PATH": f"{tmp_path / 'bin'}:{weights.ENVIRONMENT['PATH']}",
+            "CACHEDOCTOR_BRIDGES": wanted,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    (wheel,) = (tmp_path / "wheels").glob("*.whl")
+    assert wheel.name.endswith("-py3-none-any.whl") is (wanted == "OFF")
+    bridges_in = [each for each in files(wheel) if each.endswith("-bridge")]
+    assert len(bridges_in) == (2 if wanted == "ON" else 0)
