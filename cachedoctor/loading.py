@@ -93,6 +93,8 @@ def ask(
         for name in bridge.PROGRAMS:
             if name in entry.engines and os.path.isdir(entry.path):
                 wanted.setdefault(name, []).append(entry)
+    if not wanted:
+        return Asked()
     found = _Found()
     progress.start("Loading through Core ML", None)
     try:

@@ -18,6 +18,7 @@ TEMPLATE = Path(__file__).parent / "cachedoctor.rb.in"
 def formula(base_url: str, wheels: list[Path]) -> str:
     """Return the formula; raises `SystemExit` where one of both wheels is not among those given."""
     filled = TEMPLATE.read_text(encoding="utf-8")
+    filled = filled.replace("@HOMEPAGE@", base_url.partition("/releases/")[0])
     for name, ending in (("PURE", "-py3-none-any.whl"), ("MAC", "-py3-none-macosx_*_arm64.whl")):
         found = [wheel for wheel in wheels if wheel.match(f"*{ending}")]
         if len(found) != 1:
@@ -35,7 +36,7 @@ def main() -> None:
     """Read the command line and write the formula."""
     parser = argparse.ArgumentParser()
     parser.add_argument("wheels", type=Path, nargs="+")
-    parser.add_argument("--base-url", required=True, help="of the folder that holds the wheels")
+    parser.add_argument("--base-url", required=True, help="of the folder with the wheels")
     parser.add_argument("-o", "--output", type=Path, required=True)
     asked = parser.parse_args()
     asked.output.write_text(formula(asked.base_url, asked.wheels), encoding="utf-8")

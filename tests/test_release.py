@@ -208,9 +208,10 @@ def test_the_formula_is_of_these_wheels(tmp_path: Path) -> None:
     for wheel in (pure, mac):
         wheel.write_bytes(wheel.name.encode())
     formula = tool("formula").formula
-    text = formula("https://example.org/v1/", [pure, mac])
+    text = formula("https://example.org/them/it/releases/v1/", [pure, mac])
+    assert 'homepage "https://example.org/them/it"' in text
     for wheel in (pure, mac):
-        assert f'url "https://example.org/v1/{wheel.name}"' in text
+        assert f'url "https://example.org/them/it/releases/v1/{wheel.name}"' in text
         assert hashlib.sha256(wheel.name.encode()).hexdigest() in text
     assert "@" not in text.replace("python@3.13", "")
     if shutil.which("ruby"):
