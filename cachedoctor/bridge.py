@@ -84,6 +84,7 @@ class Health(NamedTuple):
     engine_version: str = ""
     linked: bool = False
     unlinked: str = ""  # why it has no framework to ask
+    models: frozenset[str] = frozenset()  # that it knows by name
 
 
 def examine(program: str, *, environment: Mapping[str, str]) -> Health:
@@ -91,8 +92,14 @@ def examine(program: str, *, environment: Mapping[str, str]) -> Health:
     try:
         said = ask(program, ["info"], environment=environment, timeout_s=_TEST_S)
         engine = said["engine"]
-        why = engine["why"] or ""
-        return Health("", said["bridge"], engine["version"], bool(engine["linked"]), why)
+        return Health(
+            "",
+            said["bridge"],
+            engine["version"],
+            bool(engine["linked"]),
+            engine["why"] or "",
+            frozenset(known["name"] for known in engine["models"]),
+        )
     except BridgeError as error:
         return Health(error.message)
     except (KeyError, TypeError):

@@ -99,12 +99,14 @@ def ask(
     progress.start("Loading through Core ML", None)
     try:
         for engine, mine in wanted.items():
-            why = _unable(host, engine, programs)
-            if why:
-                found.unasked.append(Unasked(engine, "", why))
+            health = _health(host, engine, programs)
+            if not health.linked:
+                found.unasked.append(Unasked(engine, "", health.why or health.unlinked))
                 continue
             for entry in mine:
-                _check(programs[engine], engine, entry, host, found)
+                model = next((c.model for c in entry.claims if c.engine == engine), "")
+                named = ["--model", model] if model in health.models else []
+                _check([programs[engine], *named], engine, entry, host, found)
     finally:
         progress.finish()
     return found.settled()
@@ -131,21 +133,19 @@ class _Found:
         return Asked(self.loaded, {**refused, **self.beside}, tuple(self.unasked))
 
 
-def _unable(host: Host, engine: str, programs: Mapping[str, str]) -> str:
-    """Say why an engine's bridge cannot ask Core ML; empty where it can."""
+def _health(host: Host, engine: str, programs: Mapping[str, str]) -> bridge.Health:
+    """Say whether an engine's bridge can ask Core ML, or why not."""
     if host.platform != "darwin":
-        return "only a Mac has it"
+        return bridge.Health("only a Mac has it")
     if engine not in programs:
-        return bridge.absence(engine)
-    tried = bridge.examine(programs[engine], environment=host.environment)
-    return tried.why or ("" if tried.linked else tried.unlinked)
+        return bridge.Health(bridge.absence(engine))
+    return bridge.examine(programs[engine], environment=host.environment)
 
 
-def _check(program: str, engine: str, entry: Entry, host: Host, found: _Found) -> None:
+def _check(named: list[str], engine: str, entry: Entry, host: Host, found: _Found) -> None:
     """Have one model's bundles loaded; where that takes the bridge with it, one at a time."""
-    model = next((claim.model for claim in entry.claims if claim.engine == engine), "")
-    named = ["--model", model] if model and engine == "fluidaudio" else []
-    command = ["check", "--model-dir", entry.path, *named]
+    program, *model = named
+    command = ["check", "--model-dir", entry.path, *model]
 
     def asked(*more: str) -> dict[str, Any]:
         return bridge.ask(
