@@ -5,7 +5,6 @@ Codes say what a scan would find for such a text; the scan itself says whether i
 
 from __future__ import annotations
 
-import os
 import re
 import tomllib
 from functools import cache
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor.doctor import scanning
 from cachedoctor.findings import Severity
+from cachedoctor.system import shipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -58,8 +58,7 @@ class Diagnosis(NamedTuple):
 @cache
 def symptoms() -> tuple[Symptom, ...]:
     """Return every symptom that is known."""
-    with open(os.path.join(os.path.dirname(__file__), "symptoms.toml"), "rb") as file:
-        rows = tomllib.load(file)["symptom"]
+    rows = tomllib.loads(shipped.read("cachedoctor", "symptoms.toml").decode())["symptom"]
     return tuple(
         Symptom(r["pattern"], tuple(r["engines"]), r["cause"], tuple(r["codes"]), r["source"])
         for r in rows

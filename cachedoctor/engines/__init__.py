@@ -14,6 +14,7 @@ from cachedoctor import locators
 from cachedoctor.engines import catalog
 from cachedoctor.errors import UsageError
 from cachedoctor.locators import hub_cache, openai_cdn
+from cachedoctor.system import shipped
 from cachedoctor.vocabulary import nearest
 
 if TYPE_CHECKING:
@@ -187,11 +188,7 @@ class CdnEngine(CatalogEngine):
 @cache
 def names() -> tuple[str, ...]:
     """Name every engine: the modules of this folder, as their tables are called."""
-    modules = {
-        entry.name[:-3]
-        for entry in os.scandir(__path__[0])
-        if entry.name.endswith(".py") and not entry.name.startswith("_")
-    }
+    modules = shipped.modules(__name__)
     return tuple(name for name in catalog.names() if _module(name) in modules)
 
 

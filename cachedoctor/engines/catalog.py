@@ -38,12 +38,12 @@ until = "0.15.2"
 
 from __future__ import annotations
 
-import os
 import tomllib
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from cachedoctor.errors import CacheDoctorError, UsageError
+from cachedoctor.system import shipped
 from cachedoctor.vocabulary import Claim, Digest, FileSet, Requirement, nearest
 
 if TYPE_CHECKING:
@@ -153,8 +153,7 @@ def ordinal(version: str) -> tuple[int, ...]:
 @cache
 def names() -> tuple[str, ...]:
     """Name every engine that has a table."""
-    folder = os.path.dirname(__file__)
-    return tuple(sorted(name[:-5] for name in os.listdir(folder) if name.endswith(".toml")))
+    return tuple(sorted(n[:-5] for n in shipped.names(__name__) if n.endswith(".toml")))
 
 
 def read(engine: str) -> Table:
@@ -162,9 +161,8 @@ def read(engine: str) -> Table:
 
     Raises `CacheDoctorError` that names the file, the line, the row and the key that is wrong.
     """
-    path = os.path.join(os.path.dirname(__file__), f"{engine}.toml")
-    with open(path, encoding="utf-8") as file:
-        text = file.read()
+    path = shipped.path(__name__, f"{engine}.toml")
+    text = shipped.read(__name__, f"{engine}.toml").decode()
     try:
         return _table(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:  # says the line itself

@@ -23,7 +23,7 @@ from cachedoctor.locators._way import Ways as Ways
 from cachedoctor.locators._way import stands_in as stands_in
 from cachedoctor.locators._way import volume_gone as volume_gone
 from cachedoctor.looking import mounts, quietly
-from cachedoctor.system import in_use
+from cachedoctor.system import in_use, shipped
 from cachedoctor.vocabulary import Digest, Stamp, State
 
 if TYPE_CHECKING:
@@ -114,13 +114,7 @@ Layout: TypeAlias = Locator[Any]  # whatever it lists
 @cache
 def names() -> tuple[str, ...]:
     """Name every layout, as JSON does: the modules of this folder with hyphens."""
-    return tuple(
-        sorted(
-            entry.name[:-3].replace("_", "-")
-            for entry in os.scandir(__path__[0])
-            if entry.name.endswith(".py") and not entry.name.startswith("_")
-        )
-    )
+    return tuple(sorted(name.replace("_", "-") for name in shipped.modules(__name__)))
 
 
 @cache

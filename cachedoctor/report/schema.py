@@ -8,11 +8,11 @@ so that nothing is answered that is not written down there.
 from __future__ import annotations
 
 import json
-import os
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from cachedoctor.errors import UsageError
+from cachedoctor.system import shipped
 from cachedoctor.vocabulary import nearest
 
 if TYPE_CHECKING:
@@ -26,8 +26,7 @@ _LEAD = "#/$defs/"
 @cache
 def whole() -> Schema:
     """Return the schema of any answer: a definition a command, one of errors, and their parts."""
-    with open(os.path.join(os.path.dirname(__file__), "schema.json"), encoding="utf-8") as file:
-        found: Schema = json.load(file)
+    found: Schema = json.loads(shipped.read("cachedoctor", "schema.json"))
     return found
 
 

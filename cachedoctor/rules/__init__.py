@@ -20,6 +20,7 @@ from cachedoctor.findings import Finding, Severity, Subject
 from cachedoctor.locators import Locator
 from cachedoctor.locators.hub_cache import repository_folder
 from cachedoctor.looking import untrusted
+from cachedoctor.system import shipped
 from cachedoctor.vocabulary import WEIGHTS, State
 
 if TYPE_CHECKING:
@@ -350,9 +351,8 @@ class SurveyRule(Rule):
 @cache
 def every() -> tuple[Rule, ...]:
     """Return one of each rule, in the order of their codes: every class with a code here."""
-    for entry in os.scandir(__path__[0]):
-        if entry.name.endswith(".py") and not entry.name.startswith("_"):
-            importlib.import_module(f"{__name__}.{entry.name[:-3]}")
+    for name in shipped.modules(__name__):
+        importlib.import_module(f"{__name__}.{name}")
     found: list[type[Rule]] = []
     kinds: list[type[Rule]] = [Rule]
     while kinds:
