@@ -1,3 +1,3 @@
 """The version, as a literal: reading it from the installed metadata would cost 20 ms."""
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"

@@ -4,11 +4,11 @@ import PackageDescription
 
 // On a Mac the real frameworks, at the versions whose signatures `Tests/signatures.txt` quotes.
 // Elsewhere no outside package is named and nothing is fetched; with BRIDGE_STUBS=1 modules of the
-// same names stand in for the frameworks, so that the code for a Mac is compiled and run there too.
+// same names stand in for the frameworks and for what is a Mac's own, so that the code for a Mac is compiled and run there too.
 #if os(macOS)
     let outside: [Package.Dependency] = [
-        .package(url: "https://github.com/argmaxinc/argmax-oss-swift.git", exact: "1.0.0"),
-        .package(url: "https://github.com/FluidInference/FluidAudio.git", exact: "0.15.5"),
+        .package(url: "https://github.com/argmaxinc/argmax-oss-swift.git", exact: "1.1.0"),
+        .package(url: "https://github.com/FluidInference/FluidAudio.git", exact: "0.15.6"),
     ]
     let whisperKit: [Target.Dependency] = [
         .product(name: "WhisperKit", package: "argmax-oss-swift")
@@ -16,6 +16,8 @@ import PackageDescription
     let fluidAudio: [Target.Dependency] = [.product(name: "FluidAudio", package: "FluidAudio")]
     let coreML: [Target.Dependency] = []
     let stubs: [Target] = []
+    let darwin: [Target.Dependency] = []
+    let system: [SwiftSetting] = []
 #else
     let stubbed = Context.environment["BRIDGE_STUBS"] == "1"
     let outside: [Package.Dependency] = []
@@ -25,10 +27,13 @@ import PackageDescription
     let stubs: [Target] =
         stubbed
         ? [
+            .target(name: "Darwin", path: "Tests/Stubs/Darwin"),
             .target(name: "CoreML", path: "Tests/Stubs/CoreML"),
             .target(name: "WhisperKit", dependencies: ["CoreML"], path: "Tests/Stubs/WhisperKit"),
             .target(name: "FluidAudio", dependencies: ["CoreML"], path: "Tests/Stubs/FluidAudio"),
         ] : []
+    let darwin: [Target.Dependency] = stubbed ? ["Darwin"] : []
+    let system: [SwiftSetting] = stubbed ? [.define("DARWIN_STANDINS")] : []
 #endif
 
 // What the frameworks mark as safe to share changes with Apple's SDK; in this mode a new mark is
@@ -44,7 +49,7 @@ let package = Package(
     ],
     dependencies: outside,
     targets: [
-        .target(name: "BridgeKit"),
+        .target(name: "BridgeKit", dependencies: darwin, swiftSettings: system),
         .target(name: "BridgeCoreML", dependencies: ["BridgeKit"] + coreML, swiftSettings: beside),
         .executableTarget(
             name: "WhisperKitBridge", dependencies: ["BridgeKit", "BridgeCoreML"] + whisperKit,

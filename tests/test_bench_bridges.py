@@ -49,7 +49,7 @@ def test_a_bridge_is_measured_as_any_engine(engine: str, home: Path) -> None:
     assert all(0 <= seconds < 10 for seconds in (*row["runs_s"], row["load_warm_s"]))
     assert 0 < row["import_s"] < 10
     assert row["peak_bytes"] > 1 << 20
-    assert row["versions"][engine] in ("1.0.0", "0.15.5")
+    assert row["versions"][engine] in ("1.1.0", "0.15.6")
     assert row["versions"]["bridge"]
 
 

@@ -5,22 +5,23 @@ from __future__ import annotations
 import functools
 import json
 import os
+import shutil
 import subprocess
 import sys
+import time
 import wave
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cachedoctor.doctor import bridge
-from cachedoctor.engines import catalog
 from cachedoctor.version import VERSION
 from tests.conftest import fingerprint
 from tests.support import bridges
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 EVERY = pytest.mark.parametrize("engine", bridges.ENGINES)
 
@@ -87,26 +88,6 @@ def test_info_says_what_is_linked_and_where(engine: str, build: Callable[[str], 
 
 
 @EVERY
-def test_the_bridge_knows_the_same_models_as_the_catalogue(engine: str) -> None:
-    """What the bridge opens is what the engine's table requires for that version."""
-    said = Ended(bridges.real(engine), "info").answer["engine"]
-    table = catalog.read(engine)
-    for known in said["models"]:
-        model = table.model(known["name"] or "openai_whisper-tiny")
-        version = catalog.ordinal(said["version"])
-        (files,) = [
-            each
-            for each in model.sets
-            if catalog.ordinal(each.since or "0") <= version
-            and (not each.until or version <= catalog.ordinal(each.until))
-        ]
-        required = {
-            need.names[0] for need in files.requirements if not need.optional and not need.tokenizer
-        }
-        assert required == {*known["bundles"], *known["files"]}, known["name"]
-
-
-@EVERY
 def test_a_recording_is_transcribed(engine: str, home: Path, clip: str) -> None:
     """Nothing else is on standard output, though the frameworks print; and nothing changes."""
     folder = bridges.model(home, engine)
@@ -119,7 +100,7 @@ def test_a_recording_is_transcribed(engine: str, home: Path, clip: str) -> None:
     assert said["text"] == "so it is"
     assert said["segments"] == [{"start": 0, "end": 1.5, "text": "so it is"}]
     assert (said["engine"], said["audio_seconds"], said["run"]) == (engine, 1, 1)
-    assert said["engine_version"] == {"whisperkit": "1.0.0", "fluidaudio": "0.15.5"}[engine]
+    assert said["engine_version"] == {"whisperkit": "1.1.0", "fluidaudio": "0.15.6"}[engine]
     assert 0 <= said["load_time"] < 30
     assert 0 <= said["transcription_time"] < 30
     plain = Ended(bridges.stubbed(engine), clip, "--model-dir", str(folder), "--format", "text")
@@ -210,6 +191,117 @@ def test_an_unknown_language_is_refused(home: Path, clip: str) -> None:
     refused = Ended(*ask, "xx")
     assert refused.refusal == ("usage", 2)
     assert "de, en" in refused.answer["error"]["hint"]
+
+
+def test_a_language_that_is_not_used_is_not_said_to_be_heard(home: Path, clip: str) -> None:
+    """Only v3 takes one; a model that knows one language takes that, and no other."""
+    folder = bridges.model(home, "fluidaudio")
+    program = bridges.stubbed("fluidaudio")
+    for model, joint, takes in (
+        ("parakeet-tdt-0.6b-v2", ("Decoder", "JointDecision"), "en"),
+        ("parakeet-ja", ("Decoderv2", "Jointerv2"), "ja"),
+    ):
+        other = home / model
+        for name in ("Preprocessor", "Encoder"):
+            shutil.copytree(folder / f"{name}.mlmodelc", other / f"{name}.mlmodelc")
+        for name in joint:
+            shutil.copytree(folder / "Decoder.mlmodelc", other / f"{name}.mlmodelc")
+        vocabulary = "vocab.json" if model == "parakeet-ja" else "parakeet_vocab.json"
+        (other / vocabulary).write_text('["a"]')
+        ask = [program, clip, "--model-dir", str(other), "--language"]
+        heard = Ended(*ask, takes)
+        assert (heard.code, heard.answer["language"]) == (0, None)
+        refused = Ended(*ask, "de")
+        assert refused.refusal == ("usage", 2)
+        assert f"hears `{takes}`, not `de`" in refused.answer["error"]["message"]
+
+
+def test_an_alternative_takes_the_place_of_its_bundle(home: Path, clip: str) -> None:
+    """The small encoder alone is a whole model; beside the other one a check loads both."""
+    folder = bridges.model(home, "fluidaudio")
+    program = bridges.stubbed("fluidaudio")
+    encoder, small = (folder / f"{name}.mlmodelc" for name in ("Encoder", "EncoderInt4"))
+    encoder.rename(small)
+    assert Ended(program, clip, "--model-dir", str(folder)).code == 0
+    shutil.copytree(small, encoder)
+    (small / "coremldata.bin").write_bytes(b"unloadable" * 30)
+    checked = Ended(program, "check", "--model-dir", str(folder))
+    assert checked.code == 1
+    said = {each["bundle"]: each["ok"] for each in checked.answer["bundles"]}
+    assert len(said) == 5
+    assert [name for name, ok in said.items() if not ok] == [small.name]
+    assert Ended(program, clip, "--model-dir", str(folder)).code == 0
+
+
+def test_what_is_no_transducer_is_checked_and_not_transcribed_with(home: Path, clip: str) -> None:
+    """On the units that its engine gives it."""
+    folder = home / "silero-vad"
+    whole = bridges.model(home, "fluidaudio") / "Encoder.mlmodelc"
+    shutil.copytree(whole, folder / "silero-vad-unified-256ms-v6.2.1.mlmodelc")
+    program = bridges.stubbed("fluidaudio")
+    (checked,) = Ended(program, "check", "--model-dir", str(folder)).answer["bundles"]
+    assert (checked["ok"], checked["units"]) == (True, "cpuAndNeuralEngine")
+    assert Ended(program, clip, "--model-dir", str(folder)).refusal == ("check-only", 3)
+
+
+def test_a_check_finds_what_lies_beside_the_bundles(home: Path) -> None:
+    """A tokenizer and a vocabulary that would stop the engine after everything was loaded."""
+    folder = bridges.model(home, "whisperkit")
+    tokenizer = home / "Documents/huggingface/models/openai/whisper-tiny/tokenizer.json"
+    ask = [bridges.stubbed("whisperkit"), "check", "--model-dir", str(folder)]
+    assert [each["ok"] for each in Ended(*ask).answer["files"]] == [True]
+    tokenizer.write_text("<html>")
+    checked = Ended(*ask)
+    assert checked.code == 1
+    (bad,) = checked.answer["files"]
+    assert (bad["file"], bad["ok"], bad["fault"]) == ("tokenizer.json", False, "missing-tokenizer")
+
+
+def test_loading_is_timed_without_what_is_read_before(home: Path, clip: str) -> None:
+    """A tokenizer of two megabytes is ours to look at, and no part of the engine's time."""
+    folder = bridges.model(home, "whisperkit")
+    tokenizer = home / "Documents/huggingface/models/openai/whisper-tiny/tokenizer.json"
+    words = {f"token{number}": number for number in range(200_000)}
+    tokenizer.write_text(json.dumps({"model": {"vocab": words}}))
+    assert tokenizer.stat().st_size > 2 << 20
+    said = Ended(bridges.stubbed("whisperkit"), clip, "--model-dir", str(folder)).answer
+    assert said["load_time"] < 0.1
+
+
+@EVERY
+def test_the_sandbox_can_be_left_out(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By one variable; the frameworks are kept from the network all the same."""
+    program = bridges.stubbed(engine)
+    assert Ended(program, "info").answer["network_refused_by_system"] is True
+    monkeypatch.setenv("CACHEDOCTOR_BRIDGE_SANDBOX", "off")
+    assert Ended(program, "info").answer["network_refused_by_system"] is False
+
+
+def test_recordings_from_a_pipe_are_read(home: Path, clip: str, tmp_path: Path) -> None:
+    """Ffmpeg and sox cannot go back to write how long they became."""
+    folder = bridges.model(home, "whisperkit")
+    whole = Path(clip).read_bytes()
+    endless = tmp_path / "endless.wav"
+    endless.write_bytes(whole[:4] + b"\xff" * 4 + whole[8:40] + b"\xff" * 4 + whole[44:])
+    said = Ended(bridges.stubbed("whisperkit"), str(endless), "--model-dir", str(folder)).answer
+    assert said["audio_seconds"] == 1
+
+
+@EVERY
+def test_requests_come_over_a_pipe_that_does_not_block(engine: str) -> None:
+    """A descriptor belongs to everybody who has it: somebody may have set it so."""
+    ours, theirs = os.pipe()
+    os.set_blocking(ours, False)
+    with subprocess.Popen(
+        [bridges.real(engine), "serve"], stdin=ours, stdout=subprocess.PIPE
+    ) as process:
+        os.close(ours)
+        time.sleep(0.3)  # it finds nothing to read, and waits
+        os.write(theirs, lines({"request": "info"}))
+        os.close(theirs)
+        output, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert json.loads(output)["engine"]["name"] == engine
 
 
 @EVERY
@@ -328,9 +420,11 @@ def test_serve_without_a_request(engine: str, given: bytes | None) -> None:
 
 
 def test_help_is_for_people() -> None:
-    """The only page that is no JSON."""
+    """The only pages that are no JSON."""
     done = Ended(bridges.real("whisperkit"), "--help")
     assert done.code == 0
+    assert Ended(bridges.real("whisperkit"), "-h").output == done.output
+    assert Ended(bridges.real("whisperkit"), "--version").output.startswith(f"{VERSION}, for whisp")
     for command in ("info", "check", "compile", "serve", "--model-dir", "--tokenizer-dir"):
         assert command in done.output
 

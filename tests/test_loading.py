@@ -61,24 +61,122 @@ def test_structure_speaks_first(home: Path) -> None:
     assert scan(home, "--deep").codes == ["CD201"]
 
 
-def test_a_loader_that_dies_is_a_finding(home: Path, tmp_path: Path) -> None:
-    """Core ML may take the process with it."""
+DEAD = {
+    "killed": ("kill -KILL $$", "died of SIGKILL"),
+    "crashed": ("kill -SEGV $$", "died of SIGSEGV"),
+    "failed": ("echo dyld: wrong platform >&2; exit 1", "exit code 1: dyld: wrong platform"),
+    "other": ("echo hello", "answered what is no answer"),
+    "older": ("""echo '{"protocol": 0}'""", "speaks protocol 0"),
+    "odd": ("""echo '{"protocol": 1}'""", "what is no answer to `info`"),
+}
+
+
+def program(path: Path, script: str) -> str:
+    """Write a program of the shell's that stands where a bridge should."""
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def ask(home: Path, engine: str, bridge: str, *more: str) -> Ended:
+    """Scan one engine of a Mac's home deeply, through this bridge."""
+    mac = ("--home", str(home), "--platform", "darwin", "--deep")
+    return cachedoctor("scan", engine, *mac, "--python", f"{engine}={bridge}", *more)
+
+
+@EVERY
+@pytest.mark.parametrize("name", DEAD)
+def test_a_bridge_that_does_not_work_is_its_own_fault(
+    engine: str, name: str, home: Path, tmp_path: Path
+) -> None:
+    """One line says so; no model is blamed, and each keeps its status."""
+    script, why = DEAD[name]
+    bridges.model(home, engine)
+    bad = program(tmp_path / "bridge", script)
+    ended = ask(home, engine, bad, "--json")
+    assert (ended.codes, ended.code) == ([], 0)
+    assert {each["status"] for each in ended.data["entries"]} == {"ready"}
+    (unasked,) = ended.data["core_ml"]["not_asked"]
+    assert unasked["engine"] == engine
+    assert unasked["path"] is None
+    assert why in unasked["why"]
+    text = " ".join(ask(home, engine, bad).output.split())
+    assert text.count(f"Core ML: not asked about {engine}:") == 1
+
+
+def test_a_bridge_for_another_kind_of_machine(home: Path, tmp_path: Path) -> None:
+    """What the system will not run says nothing of a bundle."""
+    bridges.model(home, "fluidaudio")
+    bad = tmp_path / "bridge"
+    bad.write_bytes(b"\xcf\xfa\xed\xfe" + b"\0" * 60)
+    bad.chmod(0o755)
+    ended = ask(home, "fluidaudio", str(bad), "--json")
+    assert ended.codes == []
+    assert "cannot be run: Exec format error" in ended.data["core_ml"]["not_asked"][0]["why"]
+
+
+def test_a_bundle_that_takes_the_bridge_with_it_is_found(home: Path) -> None:
+    """The bridge works; one bundle alone ends it, and only that is blamed."""
     folder = bridges.model(home, "fluidaudio")
-    program = tmp_path / "bridge"
-    program.write_text("#!/bin/sh\nkill -SEGV $$\n")
-    program.chmod(0o755)
-    mac = ("--home", str(home), "--platform", "darwin", "--json", "--deep")
-    ended = cachedoctor("scan", "fluidaudio", *mac, "--python", f"fluidaudio={program}")
+    bundle = folder / "Decoder.mlmodelc"
+    (bundle / "coremldata.bin").write_bytes(b"deadly" * 30)
+    ended = scan(home, "--deep")
     (finding,) = ended.data["findings"]
-    assert (finding["code"], finding["path"]) == ("CD207", str(folder))
-    assert finding["message"] == "loading it died of SIGSEGV"
+    assert (finding["code"], finding["path"]) == ("CD207", str(bundle))
+    assert finding["message"] == "`Decoder.mlmodelc`: loading it died of SIGABRT"
+    assert ended.data["core_ml"]["loaded"] == len(bridges.PARTS["fluidaudio"]) - 1
+
+
+@EVERY
+def test_what_is_refused_alike_is_said_once(engine: str, home: Path) -> None:
+    """A Mac that loads nothing at all has a fault of its own."""
+    folder = bridges.model(home, engine)
+    for name in bridges.PARTS[engine]:
+        (folder / f"{name}.mlmodelc" / "coremldata.bin").write_bytes(b"unloadable" * 30)
+    ended = scan(home, "--deep")
+    assert (ended.codes, ended.code) == ([], 0)
+    assert "-14" in ended.data["core_ml"]["alike"]
+    text = " ".join(ask(home, engine, bridges.stubbed(engine)).output.split())
+    assert f"refused all {len(bridges.PARTS[engine])} bundles alike" in text
+    assert "CACHEDOCTOR_BRIDGE_SANDBOX=off" in text
+
+
+def test_a_vocabulary_that_the_engine_cannot_use(home: Path) -> None:
+    """It is JSON, and no list of tokens: only who would read it can tell."""
+    folder = bridges.model(home, "fluidaudio")
+    vocabulary = folder / "parakeet_vocab.json"
+    vocabulary.write_text('{"0": 1}')
+    assert scan(home).codes == []
+    (finding,) = scan(home, "--deep").data["findings"]
+    assert (finding["code"], finding["path"]) == ("CD207", str(vocabulary))
+    assert "is no vocabulary" in finding["message"]
+    vocabulary.write_text("{")  # that, structure tells
+    assert "CD207" not in scan(home, "--deep").codes
+
+
+def test_what_was_asked_is_always_said(home: Path) -> None:
+    """How many bundles were loaded, or why none."""
+    said = ask(home, "whisperkit", bridges.stubbed("whisperkit"))
+    assert "Core ML: not asked: no bundle of an engine is here" in said.output
+    bridges.model(home, "whisperkit")
+    said = ask(home, "whisperkit", bridges.stubbed("whisperkit"))
+    assert "Core ML: loaded 3 bundles\n" in said.output
+    assert scan(home).data["core_ml"] is None
+    linux = ("scan", "--home", str(home), "--platform", "linux", "--deep", "--json")
+    assert [each["why"] for each in cachedoctor(*linux).data["core_ml"]["not_asked"]] in (
+        [],
+        ["only a Mac has it"],
+    )
 
 
 def test_a_machine_that_is_no_mac_is_not_asked(home: Path) -> None:
     """A bridge without its framework says nothing of a bundle."""
     folder = bridges.model(home, "whisperkit")
     (folder / "AudioEncoder.mlmodelc" / "coremldata.bin").write_bytes(b"unloadable" * 30)
-    assert scan(home, "--deep", build="real").codes == []
+    ended = scan(home, "--deep", build="real")
+    assert ended.codes == []
+    (unasked,) = ended.data["core_ml"]["not_asked"]
+    assert unasked["why"] == "needs macOS with Apple silicon"
     linux = ("--home", str(home), "--platform", "linux", "--json", "--deep")
     named = f"whisperkit={bridges.stubbed('whisperkit')}"
     assert cachedoctor("scan", *linux, "--python", named).codes == []

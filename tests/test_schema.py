@@ -22,10 +22,11 @@ from jsonschema.exceptions import best_match
 from cachedoctor import cli, findings, host, locators, vocabulary
 from cachedoctor.bench.comparison import Change, Comparison
 from cachedoctor.bench.outcome import LeftOut
+from cachedoctor.doctor import bridge, core_ml
 from cachedoctor.doctor.contents import FileVerdict
 from cachedoctor.findings import LocalCopy, Need, Put, Repair, Safety
 from cachedoctor.plans import changes
-from cachedoctor.report import bench_text, manager_record, record, schema, verify_text
+from cachedoctor.report import bench_text, inventory, manager_record, record, schema, verify_text
 from cachedoctor.system.run import Run
 from tests.support import worlds
 from tests.support.command import cachedoctor
@@ -241,6 +242,19 @@ def values(here: Machine) -> Iterator[Answer]:
     (whole,) = [each for each in empty(here) if each.said == "verify"]
     file = FileVerdict("/x", (), (), 1, "unreadable", error="Permission denied")
     yield Answer("verify", "values", {**whole.data, "files": verify_text.files_json([file])})
+    unasked = (core_ml.Unasked("whisperkit", "", "no"), core_ml.Unasked("fluidaudio", "/x", "no"))
+    for asked in (
+        core_ml.Asked(1, {"/x": "no"}, unasked),
+        core_ml.Asked(alike="no", alike_count=2),
+    ):
+        scanned = here.asks("scan").data
+        yield Answer("scan", "values", {**scanned, "core_ml": record.core_ml_json(asked)})
+    facts = here.asks("info").data
+    tests = {
+        "whisperkit": inventory.health_json(bridge.Health("no")),
+        "fluidaudio": inventory.health_json(bridge.Health("", "1", "2", linked=True)),
+    }
+    yield Answer("info", "values", {**facts, "info": {**facts["info"], "bridge_tests": tests}})
 
 
 def benches(here: Machine) -> Iterator[Answer]:

@@ -17,12 +17,11 @@ from typing import NoReturn
 from cachedoctor.bench.outcome import Clip
 from cachedoctor.errors import CannotLookError, UsageError
 from cachedoctor.looking import untrusted
+from cachedoctor.system import shipped
 
 RATE = 16000
 LONGEST_S = 1800
 _WORDS_LIMIT_BYTES = 1 << 20
-_FOLDER = os.path.dirname(os.path.abspath(__file__))
-SAMPLE = os.path.join(_FOLDER, "clip.wav")
 _QUIET = 33  # of 32768: a thousandth of full scale, below any speech
 
 
@@ -33,7 +32,8 @@ def take(path: str | None, folder: str) -> Clip:
     Raises `CannotLookError` where nothing can be read, `UsageError` for what cannot be measured:
     no audio, no sound, nothing at all, or more than half an hour.
     """
-    source = SAMPLE if path is None else os.path.abspath(os.path.expanduser(path))
+    sample = os.path.join(shipped.folder("cachedoctor.bench"), "clip.wav")
+    source = sample if path is None else os.path.abspath(os.path.expanduser(path))
     if not os.path.isfile(source):
         raise CannotLookError(f"no audio file at `{path}`")
     try:

@@ -97,7 +97,7 @@ def _contender(
     if package is None:
         program = program or bridge.find(name)
         if program is None:
-            why = f"no `{catalog.read(name).bridge}` beside cachedoctor"
+            why = bridge.absence(name)
             return LeftOut(name, verdict.model, EngineNotInstalled.code, why, bridge.INSTALL)
     elif program is None:
         program = sys.executable

@@ -16,16 +16,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from cachedoctor.bench.memory import Peak
 from cachedoctor.looking import untrusted
 from cachedoctor.rules.machine import EngineNotInstalled
-from cachedoctor.system import child
+from cachedoctor.system import child, shipped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_RUNNERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "runners")
 _DEAD = "http://127.0.0.1:9"  # the port that discards
 _KEPT = (
     *("PATH", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV"),
-    *("LD_LIBRARY_PATH", "LD_PRELOAD", "CUDA_VISIBLE_DEVICES"),
+    *("CACHEDOCTOR_BRIDGE_SANDBOX", "LD_LIBRARY_PATH", "LD_PRELOAD", "CUDA_VISIBLE_DEVICES"),
 )
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _REASON_WIDTH = 200
@@ -55,8 +54,12 @@ class Step(NamedTuple):
 
 def runner(engine: str) -> str | None:
     """Return the script of an engine, or `None` where it has none."""
-    path = os.path.join(_RUNNERS, re.sub(r"[-.]", "_", engine) + ".py")
+    path = os.path.join(_runners(), re.sub(r"[-.]", "_", engine) + ".py")
     return path if os.path.isfile(path) else None
+
+
+def _runners() -> str:
+    return shipped.folder("cachedoctor.bench", "runners")
 
 
 class Session:
@@ -77,7 +80,7 @@ class Session:
         self._package = package
         self._timeout_s = timeout_s
         self._threads = threads
-        arguments = [python, os.path.join(_RUNNERS, "talk.py"), str(runner(engine))]
+        arguments = [python, os.path.join(_runners(), "talk.py"), str(runner(engine))]
         try:
             self._talk = child.Talk(arguments, offline(scratch, threads))
         except OSError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from cachedoctor.cli import offers
+from cachedoctor.system import shipped
 
 
 @click.command(name="demo", short_help="Try everything on a small broken home.")
@@ -48,7 +49,7 @@ def command(folder: str | None) -> None:
         click.secho(f"\n# {words}", bold=True)
         click.echo(f"$ cachedoctor {' '.join(arguments)} --home {home} --platform darwin\n")
         sys.stdout.flush()
-        command_ = [sys.executable, "-m", "cachedoctor", *arguments, *where]
+        command_ = [*shipped.command("cachedoctor"), *arguments, *where]
         subprocess.run(command_, env=environment, check=False)
     click.echo(f"\nThe home stays at {home}; delete it when you have seen enough.")
     click.echo("Your own caches: `cachedoctor scan`")

@@ -12,7 +12,8 @@ import os
 import signal
 import sysconfig
 from functools import cache
-from typing import TYPE_CHECKING, Any, Self
+from importlib import resources
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from cachedoctor.engines import catalog
 from cachedoctor.errors import CacheDoctorError
@@ -30,6 +31,7 @@ INSTALL = (  # from source, on a Mac
 _LAST_WORDS = 200
 _KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR")
 _DEAD = "http://127.0.0.1:9"  # the port that discards
+_TEST_S = 30.0  # macOS examines a program that it has not seen before
 
 
 class BridgeError(CacheDoctorError):
@@ -84,6 +86,43 @@ def environment(variables: Mapping[str, str], home: str) -> dict[str, str]:
     kept = {name: variables[name] for name in _KEPT if name in variables}
     proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), _DEAD)
     return {**kept, **proxies, "HOME": home, "HF_HUB_OFFLINE": "1"}
+
+
+def absence(engine: str) -> str:
+    """Say that an engine's bridge is not here, and why the build left it out if it said so."""
+    note = resources.files("cachedoctor") / "no_bridges.txt"
+    why = f": {note.read_text(encoding='utf-8').strip()}" if note.is_file() else ""
+    return f"no `{catalog.read(engine).bridge}` beside cachedoctor{why}"
+
+
+class Health(NamedTuple):
+    """Whether a bridge works, by its answer to `info`."""
+
+    why: str = ""  # it does not
+    version: str = ""
+    engine_version: str = ""
+    linked: bool = False
+    unlinked: str = ""  # why it has no framework to ask
+    models: frozenset[str] = frozenset()  # that it knows by name
+
+
+def examine(program: str, *, environment: Mapping[str, str]) -> Health:
+    """Ask a bridge what it is; one that does not answer that answers nothing else either."""
+    try:
+        said = ask(program, ["info"], environment=environment, timeout_s=_TEST_S)
+        engine = said["engine"]
+        return Health(
+            "",
+            said["bridge"],
+            engine["version"],
+            bool(engine["linked"]),
+            engine["why"] or "",
+            frozenset(known["name"] for known in engine["models"]),
+        )
+    except BridgeError as error:
+        return Health(error.message)
+    except (KeyError, TypeError):
+        return Health(f"`{program}` answered what is no answer to `info`")
 
 
 def ask(

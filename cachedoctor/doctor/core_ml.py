@@ -1,24 +1,72 @@
 """Ask Core ML, through the bridges, whether it loads the bundles that are whole.
 
 That a bundle loads is no proof of its bytes, and that it does not is none of damage; but only this
-tells whether this Mac can run it.
+tells whether this Mac can run it. What a bridge does wrong is never said of a model.
 """
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import signal
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cachedoctor.doctor import bridge
+from cachedoctor.text import plural
 from cachedoctor.vocabulary import SILENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from cachedoctor.host import Host
     from cachedoctor.vocabulary import Entry, Progress
 
 _TIMEOUT_S = 1800.0  # the first load after an update of macOS compiles everything again
+# Deaths that a bundle can be the cause of; whoever kills a program has reasons of his own.
+_CRASHES = frozenset(
+    (
+        signal.SIGSEGV,
+        signal.SIGBUS,
+        signal.SIGABRT,
+        signal.SIGILL,
+        signal.SIGTRAP,
+        signal.SIGFPE,
+    )
+)
+_ALIKE = 2  # so many bundles, refused in the same words and none loaded, are not the models' fault
+
+
+class Unasked(NamedTuple):
+    """What Core ML could not be asked, and why: an engine's bundles, or those of one folder."""
+
+    engine: str
+    path: str  # empty for all of the engine's
+    why: str
+
+
+class Asked(NamedTuple):
+    """What Core ML said."""
+
+    loaded: int = 0  # bundles
+    refused: Mapping[str, str] = {}  # why, by the path of a bundle, or of a file beside it
+    unasked: tuple[Unasked, ...] = ()
+    alike: str = ""  # what it said of each bundle, where that was the same of all
+    alike_count: int = 0
+
+    def lines(self, host: Host) -> Iterator[str]:
+        """Say what Core ML was asked, and what it could not be."""
+        if self.loaded or self.refused:
+            refused = f", refused {len(self.refused)}" if self.refused else ""
+            yield f"Core ML: loaded {plural(self.loaded, 'bundle')}{refused}"
+        if self.alike:
+            yield (
+                f"Core ML: refused all {self.alike_count} bundles alike, so the models are not to "
+                f"blame: {self.alike}"
+            )
+            yield "  `CACHEDOCTOR_BRIDGE_SANDBOX=off` has it asked without the bridges' sandbox"
+        for engine, path, why in self.unasked:
+            yield f"Core ML: not asked about {host.short(path) if path else engine}: {why}"
+        if not (self.loaded or self.refused or self.alike or self.unasked):
+            yield "Core ML: not asked: no bundle of an engine is here"
 
 
 def programs(host: Host) -> Mapping[str, str]:
@@ -29,49 +77,128 @@ def programs(host: Host) -> Mapping[str, str]:
     return {name: program for name, program in found.items() if program}
 
 
-def refused(
+def ask(
     host: Host,
     entries: Iterable[Entry],
     programs: Mapping[str, str],
     progress: Progress = SILENT,
-) -> dict[str, str]:
-    """Return why Core ML does not load it, by the path of each bundle that it refuses.
+) -> Asked:
+    """Have each bundle of these entries loaded, and say what came of it.
 
-    Takes as long as loading each model does. What a bridge cannot be asked about, such as bundles
-    that are not whole or a machine that is no Mac, is not in the answer.
+    Takes as long as loading each model does. A bridge that cannot start, or does not answer, is
+    its own fault: its entries were not asked about.
     """
-    asked = [
-        (program, entry)
-        for entry in entries
-        for name, program in programs.items()
-        if name in entry.engines and os.path.isdir(entry.path)
-    ]
-    found: dict[str, str] = {}
-    if not asked:
-        return found
+    wanted: dict[str, list[Entry]] = {}
+    for entry in entries:
+        for name in bridge.programs():
+            if name in entry.engines and os.path.isdir(entry.path):
+                wanted.setdefault(name, []).append(entry)
+    if not wanted:
+        return Asked()
+    found = _Found()
     progress.start("Loading through Core ML", None)
     try:
-        for program, entry in asked:
-            found.update(_of(program, entry, host))
+        for engine, mine in wanted.items():
+            health = _health(host, engine, programs)
+            if not health.linked:
+                found.unasked.append(Unasked(engine, "", health.why or health.unlinked))
+                continue
+            for entry in mine:
+                model = next((c.model for c in entry.claims if c.engine == engine), "")
+                named = ["--model", model] if model in health.models else []
+                _check([programs[engine], *named], engine, entry, host, found)
     finally:
         progress.finish()
-    return found
+    return found.settled()
 
 
-def _of(program: str, entry: Entry, host: Host) -> dict[str, str]:
-    try:
-        said = bridge.ask(
+class _Found:
+    """What has been said so far."""
+
+    def __init__(self) -> None:
+        self.loaded = 0
+        self.by_core_ml: dict[str, tuple[str, str]] = {}  # what of, what was said
+        self.beside: dict[str, str] = {}
+        self.unasked: list[Unasked] = []
+
+    def settled(self) -> Asked:
+        """Return it as a whole, said once where it is one thing."""
+        said = {text.replace(name, "…") for name, text in self.by_core_ml.values()}
+        if not self.loaded and len(self.by_core_ml) >= _ALIKE and len(said) == 1:
+            count = len(self.by_core_ml)
+            return Asked(0, self.beside, tuple(self.unasked), said.pop(), count)
+        refused = {
+            path: f"Core ML refuses it: {text}" for path, (_, text) in self.by_core_ml.items()
+        }
+        return Asked(self.loaded, {**refused, **self.beside}, tuple(self.unasked))
+
+
+def _health(host: Host, engine: str, programs: Mapping[str, str]) -> bridge.Health:
+    """Say whether an engine's bridge can ask Core ML, or why not."""
+    if host.platform != "darwin":
+        return bridge.Health("only a Mac has it")
+    if engine not in programs:
+        return bridge.Health(bridge.absence(engine))
+    return bridge.examine(programs[engine], environment=host.environment)
+
+
+def _check(named: list[str], engine: str, entry: Entry, host: Host, found: _Found) -> None:
+    """Have one model's bundles loaded; where that takes the bridge with it, one at a time."""
+    program, *model = named
+    command = ["check", "--model-dir", entry.path, *model]
+
+    def asked(*more: str) -> dict[str, Any]:
+        return bridge.ask(
             program,
-            ["check", "--model-dir", entry.path],
+            [*command, *more],
             environment=bridge.environment(host.environment, host.home),
             timeout_s=_TIMEOUT_S,
         )
+
+    try:
+        _read(asked(), entry, found)
     except bridge.SilentError as error:
-        return {entry.path: f"loading it {error.reason}"}
-    except bridge.BridgeError:  # structure has said it already, or nothing here can
-        return {}
-    return {
-        os.path.join(entry.path, each["bundle"]): f"Core ML refuses it: {each['message']}"
-        for each in said["bundles"]
-        if not each["ok"] and each["fault"] is None
-    }
+        if error.silence.signal not in _CRASHES:
+            found.unasked.append(Unasked(engine, entry.path, f"the bridge {error.reason}"))
+            return
+        crashes = [_crashes(name, entry, asked, found) for name in _bundles(entry)]
+        if not any(crashes):
+            why = f"the bridge {error.reason}, though not of any bundle alone"
+            found.unasked.append(Unasked(engine, entry.path, why))
+    except bridge.BridgeError as error:  # structure has said it already, or nothing here can
+        found.unasked.append(Unasked(engine, entry.path, error.message))
+
+
+def _bundles(entry: Entry) -> Iterator[str]:
+    for artifact in entry.notable:
+        if artifact.bundle and os.path.isdir(artifact.file):
+            yield artifact.name
+
+
+def _crashes(name: str, entry: Entry, asked: Any, found: _Found) -> bool:
+    """Load one bundle alone; says whether that took the bridge with it."""
+    try:
+        _read(asked("--bundle", name), entry, found)
+    except bridge.SilentError as error:
+        found.beside[os.path.join(entry.path, name)] = f"loading it {error.reason}"
+        return True
+    except bridge.BridgeError:
+        return False
+    return False
+
+
+def _read(said: dict[str, Any], entry: Entry, found: _Found) -> None:
+    """Take what an answer to `check` says; a fault of form has been said by structure."""
+    try:
+        for each in said["bundles"]:
+            path = os.path.join(entry.path, each["bundle"])
+            if each["ok"]:
+                found.loaded += 1
+            elif each["fault"] is None:
+                name = os.path.basename(each["bundle"])
+                found.by_core_ml[path] = (name, each["message"])
+        for each in said.get("files", ()):
+            if not each["ok"] and each["fault"] is None:
+                found.beside[os.path.join(entry.path, each["file"])] = each["message"]
+    except (AttributeError, KeyError, TypeError) as error:
+        raise bridge.BridgeError("garbled", "the bridge answered what is no answer") from error

@@ -20,6 +20,7 @@ from cachedoctor.vocabulary import SILENT, State, Status, Survey
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
+    from cachedoctor.doctor.core_ml import Asked
     from cachedoctor.host import Host
     from cachedoctor.lockfile import Lock
     from cachedoctor.system.network import Network
@@ -51,6 +52,7 @@ class Report(NamedTuple):
     contents: verification.Contents = verification.Contents()
     unanswered: tuple[tuple[str, str], ...] = ()  # repositories that the hub said nothing of, why
     by_entry: Mapping[str, tuple[Finding, ...]] = {}
+    core_ml: Asked | None = None  # what it said of each bundle, where it was to be asked
 
     @property
     def host(self) -> Host:
@@ -98,8 +100,9 @@ def scan(
     tells what they must be. `paths` narrows the answer to what lies there, `only` the look
     itself to these repositories, folders or files.
     Without `cure_notes` nobody asks how waste would be set aside, which takes time. `bridges` are
-    programs, by engine, that load each bundle to see whether this Mac can run it. `codes` are asked
-    for by name, so that nothing of theirs is too little to be said.
+    programs, by engine, that load each bundle to see whether this Mac can run it; without one for
+    an engine, the report says that it was not asked. `codes` are asked for by name, so that nothing
+    of theirs is too little to be said.
     Changes nothing in a cache, and without `network` needs none. Raises `UsageError` for an unknown
     engine.
     """
@@ -166,17 +169,17 @@ def answer(
         )
     else:
         contents = verification.recalled(host, entries)
-    unloadable: Mapping[str, str] = {}
-    if bridges:
-        from cachedoctor.doctor import core_ml
+    core_ml: Asked | None = None
+    if bridges is not None:
+        from cachedoctor.doctor import core_ml as loading
 
-        unloadable = core_ml.refused(host, entries, bridges, progress)
+        core_ml = loading.ask(host, entries, bridges, progress)
     seen = rules.Examination(
         survey,
         host,
         contents.digests,
         deep=question.deep,
-        unloadable=unloadable,
+        unloadable=core_ml.refused if core_ml else None,
         unfinished=_unfinished(_interrupted(host, survey), host),
         beside=_beside(survey),
         published=published,
@@ -209,6 +212,7 @@ def answer(
         contents=contents,
         unanswered=unanswered,
         by_entry=by_entry,
+        core_ml=core_ml,
     )
 
 

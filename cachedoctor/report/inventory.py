@@ -128,6 +128,18 @@ def info_json(host: Host) -> Json:
         ],
         "free_bytes": disk.free_bytes(host.home),
         "bridges": {name: bridge.find(name) for name in bridge.programs()},
+        "bridge_tests": {name: health_json(health) for name, health in _bridges(host)},
+    }
+
+
+def health_json(health: bridge.Health) -> Json:
+    """Return how a bridge is, as data."""
+    return {
+        "works": not health.why,
+        "why": health.why or health.unlinked or None,
+        "version": health.version or None,
+        "engine_version": health.engine_version or None,
+        "linked": health.linked,
     }
 
 
@@ -143,11 +155,33 @@ def info_lines(host: Host) -> Iterator[str]:
         ("hub cache", host.hub_cache + (f" (${moved})" if moved else "")),
         ("offline", "yes" if host.hub_offline else "no"),
         ("free", size(disk.free_bytes(host.home))),
-        *((bridge.programs()[name], bridge.find(name) or "none") for name in bridge.programs()),
+        *_bridge_lines(host),
         *((f"${name}", value) for name, value in _variables(host).items()),
         *((name, host.short(path)) for name, path in _places(host) if os.path.lexists(path)),
     ):
         yield f"{name:<20} {printable(value)}"
+
+
+def _bridges(host: Host) -> Iterator[tuple[str, bridge.Health]]:
+    """Ask each bridge that is here what it is."""
+    for name in bridge.programs():
+        program = bridge.find(name)
+        if program is not None:
+            yield name, bridge.examine(program, environment=host.environment)
+
+
+def _bridge_lines(host: Host) -> Iterator[tuple[str, str]]:
+    health = dict(_bridges(host))
+    for name, label in bridge.programs().items():
+        found = health.get(name)
+        if found is None:
+            yield label, bridge.absence(name).replace(f"no `{label}` beside cachedoctor", "none")
+        elif found.why:
+            yield label, f"does not work: {found.why}"
+        else:
+            rest = f"; {found.unlinked}" if found.unlinked else ""
+            versions = f"{found.version}, for {name} {found.engine_version}"
+            yield label, f"works: {versions}{rest} ({bridge.find(name)})"
 
 
 def _variables(host: Host) -> dict[str, str]:

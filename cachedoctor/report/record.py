@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from cachedoctor.diagnosis import Diagnosis
+    from cachedoctor.doctor.core_ml import Asked
     from cachedoctor.doctor.scanning import Report
     from cachedoctor.findings import Readiness, Repair
     from cachedoctor.host import Host
@@ -63,7 +64,23 @@ def scan_json(report: Report, readiness: Iterable[Readiness] = ()) -> Json:
         "entries": [entry_json(entry, report) for entry in report.entries],
         "findings": [finding_json(finding) for finding in report.findings],
         "readiness": [dict(answer._asdict()) for answer in readiness],
+        "core_ml": core_ml_json(report.core_ml),
         "summary": _summary(report),
+    }
+
+
+def core_ml_json(asked: Asked | None) -> Json | None:
+    """Return what Core ML was asked as data; `None` where it was not to be."""
+    if asked is None:
+        return None
+    return {
+        "loaded": asked.loaded,
+        "refused": len(asked.refused),
+        "alike": printable(asked.alike) or None,
+        "not_asked": [
+            {"engine": each.engine, "path": printable(each.path) or None, "why": each.why}
+            for each in asked.unasked
+        ],
     }
 
 

@@ -97,6 +97,8 @@ def summary_lines(report: Report) -> Iterator[str]:
     else:
         deeper = f"`{report.host.command('verify')}`"
         yield f"Checked: layout, sizes, headers. Not checked: contents ({deeper})"
+    for line in report.core_ml.lines(report.host) if report.core_ml else ():
+        yield from textwrap.wrap(printable(line), WIDTH, subsequent_indent="  ")
     yield from textwrap.wrap(_engines_counted(report) + counting(report.findings), WIDTH)
 
 

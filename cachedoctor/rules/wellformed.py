@@ -160,7 +160,11 @@ class Hole(EntryRule):
 class Unloadable(EntryRule):
     """Core ML refuses a bundle that is whole.
 
-    Said by `scan --deep` on a Mac, which has the bridges load each bundle, without the network.
+    Said by `scan --deep` on a Mac, which has the bridges load each bundle, without the network, on
+    the units that its engine gives it; also of a vocabulary beside it that the engine cannot use.
+    A bridge that does not work, and a Mac that refuses every bundle in the same words, are not
+    said of a model.
+
     The bytes need not be wrong: macOS is too old for the model, the chip lacks what it needs, or
     what Core ML compiled from it earlier is damaged, as after a full disk.
 
@@ -176,13 +180,11 @@ class Unloadable(EntryRule):
     manual = ("compile-again", "cachedoctor", "fix", "CD506")
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
-        """Report each bundle that was refused; the entry's folder where the loader itself died."""
+        """Report each bundle that was refused, or took the loader with it."""
         for artifact in entry.notable if seen.unloadable else ():
             why = seen.unloadable.get(artifact.file)
             if why is not None:
                 yield self.of(artifact, entry, f"`{artifact.name}`: {why}", evidence="core-ml")
-        if entry.path in seen.unloadable:
-            yield self.about(entry.path, (entry,), seen.unloadable[entry.path], evidence="core-ml")
 
 
 def _first_hole(path: str, size_bytes: int) -> int | None:

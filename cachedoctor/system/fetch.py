@@ -12,13 +12,12 @@ import errno
 import hashlib
 import json
 import os
-import sys
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cachedoctor.errors import FetchError
 from cachedoctor.looking import untrusted
-from cachedoctor.system import child, digest, listed
+from cachedoctor.system import child, digest, listed, shipped
 from cachedoctor.text import masked
 from cachedoctor.vocabulary import Digest
 
@@ -307,12 +306,7 @@ def _ask_child(
     if endpoint:
         environment["HF_ENDPOINT"] = endpoint
     result = child.run(
-        [
-            sys.executable,
-            "-P",
-            "-m",
-            "cachedoctor.system.hub_client",
-        ],  # nothing of the current folder
+        shipped.command("cachedoctor.system.hub_client"),
         environment=environment,
         request=json.dumps(request).encode() + b"\n",
         timeout_s=HUB_LONGEST_S if poll else HUB_LISTING_S,

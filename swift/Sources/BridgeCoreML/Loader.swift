@@ -4,20 +4,20 @@ import Foundation
 #if canImport(CoreML)
     @preconcurrency import CoreML
 
-    /// Core ML itself, with the units that both frameworks give their large bundles.
+    /// Core ML itself, with the units that the engine gives the bundle.
     public struct CoreMLLoader: BundleLoader {
         public init() {}
 
-        public func load(_ path: String) async throws {
-            let bundle = URL(fileURLWithPath: path)
-            guard bundle.pathExtension == "mlpackage" else {
-                try await Self.open(bundle)
+        public func load(_ bundle: ModelBundle) async throws {
+            let url = URL(fileURLWithPath: bundle.path)
+            guard url.pathExtension == "mlpackage" else {
+                _ = try await MLModel.load(url, bundle.units)
                 return
             }
             // The compiled copy lies in a temporary folder that Core ML chose for us alone.
-            let compiled = try await MLModel.compileModel(at: bundle)
+            let compiled = try await MLModel.compileModel(at: url)
             defer { try? FileManager.default.removeItem(at: compiled) }
-            try await Self.open(compiled)
+            _ = try await MLModel.load(compiled, bundle.units)
         }
 
         public func compile(_ path: String, to output: String) async throws {
@@ -29,11 +29,20 @@ import Foundation
                 throw error
             }
         }
+    }
 
-        private static func open(_ bundle: URL) async throws {
+    extension MLModel {
+        /// Loads a compiled bundle to run on these units.
+        public class func load(_ bundle: URL, _ units: Units) async throws -> MLModel {
             let configuration = MLModelConfiguration()
-            configuration.computeUnits = .cpuAndNeuralEngine
-            _ = try await MLModel.load(contentsOf: bundle, configuration: configuration)
+            configuration.computeUnits =
+                switch units {
+                case .cpuOnly: .cpuOnly
+                case .cpuAndGPU: .cpuAndGPU
+                case .cpuAndNeuralEngine: .cpuAndNeuralEngine
+                case .all: .all
+                }
+            return try await MLModel.load(contentsOf: bundle, configuration: configuration)
         }
     }
 #else
@@ -42,7 +51,7 @@ import Foundation
     public struct CoreMLLoader: BundleLoader {
         public init() {}
 
-        public func load(_ path: String) async throws {
+        public func load(_ bundle: ModelBundle) async throws {
             throw BridgeError.needsMac
         }
 

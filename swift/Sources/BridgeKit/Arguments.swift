@@ -1,7 +1,7 @@
 /// What the command line asks for.
 public struct Arguments: Equatable, Sendable {
     public enum Command: String, Sendable {
-        case transcribe, info, check, compile, serve, help
+        case transcribe, info, check, compile, serve, help, version
     }
 
     public enum Format: String, Sendable {
@@ -16,7 +16,7 @@ public struct Arguments: Equatable, Sendable {
 
     private static let optionsTaken: [Command: Set<String>] = [
         .transcribe: ["--model-dir", "--tokenizer-dir", "--model", "--language", "--format"],
-        .check: ["--model-dir", "--model"],
+        .check: ["--model-dir", "--model", "--tokenizer-dir", "--bundle"],
     ]
     private static let operandsTaken: [Command: [String]] = [
         .transcribe: ["AUDIO.wav"], .compile: ["PACKAGE.mlpackage", "OUT.mlmodelc"],
@@ -29,14 +29,18 @@ public struct Arguments: Equatable, Sendable {
         if let first = words.first, let named = Command(rawValue: first) {
             command = named
             words = words.dropFirst()
-        } else if words.contains("--help") {
-            command = .help
+        } else if let page = Self.page(words) {
+            command = page
             return
         } else {
             command = .transcribe
         }
         while let word = words.popFirst() {
-            guard word.hasPrefix("--") else {
+            if word == "--" {
+                operands += words
+                break
+            }
+            guard word.hasPrefix("-"), word != "-" else {
                 operands.append(word)
                 continue
             }
@@ -69,7 +73,15 @@ public struct Arguments: Equatable, Sendable {
     public var choice: ModelChoice {
         ModelChoice(
             folder: options["--model-dir", default: ""], model: options["--model"],
-            tokenizerFolder: options["--tokenizer-dir"], language: options["--language"])
+            tokenizerFolder: options["--tokenizer-dir"], language: options["--language"],
+            bundle: options["--bundle"])
+    }
+
+    /// The page that is asked for before any `--`.
+    private static func page(_ words: ArraySlice<String>) -> Command? {
+        let asked = words.prefix { $0 != "--" }
+        if asked.contains("--help") || asked.contains("-h") { return .help }
+        return asked.contains("--version") ? .version : nil
     }
 
     private static func usage(_ message: String) -> BridgeError {
@@ -80,16 +92,17 @@ public struct Arguments: Equatable, Sendable {
     static let help = """
         AUDIO.wav --model-dir DIR [--format json|text]   say what is spoken in a recording
         info                                             the framework, its folders, this machine
-        check --model-dir DIR                            load each bundle through Core ML
+        check --model-dir DIR [--bundle NAME]            load each bundle, or one, through Core ML
         compile PACKAGE.mlpackage OUT.mlmodelc           compile a package
         serve                                            requests as JSON lines, the model kept loaded
+        --help, -h, --version                            this page, the versions
 
         --model NAME          the kind of model, where its folder does not tell (`info` lists them)
         --tokenizer-dir DIR   where WhisperKit's tokenizer.json is, or a hub folder that holds it
         --language CODE       the language spoken, else it is detected where the engine can
 
         Recordings are WAV, 16 kHz, one channel. An answer is one line of JSON. Nothing is downloaded,
-        moved or deleted. Exit codes: 0 done, 1 a check failed, 2 usage, 3 what was named is not there or
+        moved or deleted; CACHEDOCTOR_BRIDGE_SANDBOX=off has macOS not enforce it. Exit codes: 0 done, 1 a check failed, 2 usage, 3 what was named is not there or
         not whole, 4 the engine failed, 5 not on this machine.
         """
 }

@@ -9,7 +9,11 @@ public struct Bridge {
 
     /// Takes the standard streams and the network away, then makes the engine.
     public init(loader: any BundleLoader, engine: () -> any Engine) {
-        channel = Channel()
+        self.init(loader: loader, channel: .standard, engine: engine)
+    }
+
+    init(loader: any BundleLoader, channel: Channel, engine: () -> any Engine) {
+        self.channel = channel
         refused = Offline.enforce()
         self.loader = loader
         self.engine = engine()
@@ -17,13 +21,17 @@ public struct Bridge {
 
     /// Does what the command line says, and ends the program.
     public func run() async -> Never {
+        exit(await run(Array(CommandLine.arguments.dropFirst())).rawValue)
+    }
+
+    /// Does what these words say; every error is an answer.
+    func run(_ words: [String]) async -> ExitCode {
         do {
-            let arguments = try Arguments(Array(CommandLine.arguments.dropFirst()))
-            exit(try await run(arguments).rawValue)
+            return try await run(try Arguments(words))
         } catch {
             let known = BridgeError.wrapping(error)
             channel.answer(head(["error": known.json]))
-            exit(known.code.exitCode.rawValue)
+            return known.code.exitCode
         }
     }
 
@@ -31,6 +39,9 @@ public struct Bridge {
         switch arguments.command {
         case .help:
             channel.write(Data(Arguments.help.utf8))
+        case .version:
+            let about = engine.about.layout
+            channel.write(Data("\(bridgeVersion), for \(about.engine) \(about.version)".utf8))
         case .info:
             channel.answer(head(info))
         case .transcribe:
@@ -74,7 +85,7 @@ public struct Bridge {
         return .done
     }
 
-    /// Loads each bundle of the model, one after the other.
+    /// Loads each bundle of the model, one after the other, and reads what lies beside them.
     func check(_ choice: ModelChoice) async throws -> ([String: JSON], ExitCode) {
         let folder = try ModelFolder(
             path: choice.folder, layout: engine.about.layout, model: choice.model)
@@ -82,16 +93,23 @@ public struct Bridge {
             try folder.requireWhole()
             throw BridgeError.needsMac
         }
+        let bundles = (folder.bundles + folder.others).filter { bundle in
+            choice.bundle.map { ("/" + bundle.path).hasSuffix("/" + $0) } ?? true
+        }
+        guard !bundles.isEmpty else {
+            throw BridgeError(.missing, "no bundle `\(choice.bundle ?? "")` in `\(folder.path)`")
+        }
         var results: [JSON] = []
         var failed = 0
-        for path in folder.bundles {
+        for bundle in bundles {
             let start = ContinuousClock.now
             var result: [String: JSON] = [
-                "bundle": .string(URL(fileURLWithPath: path).lastPathComponent)
+                "bundle": .string(String(bundle.path.dropFirst(folder.path.count + 1))),
+                "units": .string(bundle.units.rawValue),
             ]
             do {
-                if let fault = try ModelFolder.fault(path) { throw fault }
-                try await loader.load(path)
+                if let fault = try ModelFolder.fault(bundle.path) { throw fault }
+                try await loader.load(bundle)
                 result["ok"] = true
             } catch {
                 failed += 1
@@ -101,11 +119,32 @@ public struct Bridge {
             result["load_time"] = .seconds(start.duration(to: .now) / .seconds(1))
             results.append(.object(result))
         }
+        let beside = choice.bundle == nil ? try engine.problems(folder, choice) : []
+        failed += beside.count { $0.problem != nil }
         let answer: [String: JSON] = [
-            "model_dir": .string(folder.path), "model": .string(folder.model),
-            "bundles": .array(results), "failed": .integer(failed),
+            "model_dir": .string(folder.path), "model": .string(folder.model.name),
+            "bundles": .array(results),
+            "files": .array(beside.map { Self.json($0, of: folder) }),
+            "failed": .integer(failed),
         ]
         return (answer, failed == 0 ? .done : .failedCheck)
+    }
+
+    /// What is said of a file; a fault where it is not whole, none where the engine alone minds.
+    private static func json(
+        _ file: (name: String, problem: BridgeError?), of folder: ModelFolder
+    ) -> JSON {
+        let fault: JSON =
+            switch file.problem?.code {
+            case nil: .null
+            case .missing: "missing-file"
+            case .missingTokenizer: "missing-tokenizer"
+            default: isJSON(folder.path + "/" + file.name) ? .null : "malformed-header"
+            }
+        return [
+            "file": .string(file.name), "ok": .bool(file.problem == nil), "fault": fault,
+            "message": file.problem.map { .string($0.message) } ?? .null,
+        ]
     }
 
     /// Why a bundle does not load: a fault of its form, or what Core ML says.

@@ -4,7 +4,7 @@ import Foundation
 public let protocolVersion = 1
 
 /// The version of the bridges, that of the Python package.
-public let bridgeVersion = "0.1.0"
+public let bridgeVersion = "0.2.0"
 
 /// How an executable ends.
 public enum ExitCode: Int32, Sendable {
@@ -39,6 +39,7 @@ public enum ErrorCode: String, CaseIterable, Sendable {
     case brokenBundle = "broken-bundle"
     case missingTokenizer = "missing-tokenizer"
     case alreadyThere = "already-there"
+    case checkOnly = "check-only"
     case wrongPlatform = "wrong-platform"
     case engineFailed = "engine-failed"
 

@@ -6,18 +6,37 @@ import Foundation
 /// kept here alone.
 public struct Channel: Sendable {
     /// Whether standard input was open when the program started.
-    public let hasInput: Bool
+    let hasInput: Bool
+    private let input: Int32
     private let output: Int32
 
-    /// Takes standard output for answers. To be called first, and once.
-    public init() {
-        hasInput = fcntl(STDIN_FILENO, F_GETFD) != -1
+    /// Takes the standard streams. To be called first, and once.
+    static var standard: Channel {
+        let isOpen = fcntl(STDIN_FILENO, F_GETFD) != -1
         for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) == -1 {
             _ = open("/dev/null", O_RDWR)  // the lowest that is free: this one
         }
-        output = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)
-        dup2(STDERR_FILENO, STDOUT_FILENO)
+        return Channel(
+            input: isOpen ? STDIN_FILENO : nil, output: STDOUT_FILENO, errors: STDERR_FILENO)
+    }
+
+    /// Keeps `output` for answers: what others write to it goes to `errors`.
+    init(input: Int32?, output: Int32, errors: Int32) {
+        hasInput = input != nil
+        self.input = input ?? STDIN_FILENO
+        self.output = fcntl(output, F_DUPFD_CLOEXEC, 3)
+        dup2(errors, output)
         signal(SIGPIPE, SIG_IGN)
+    }
+
+    /// Gives up the output: nothing can be answered any more.
+    func end() {
+        close(output)
+    }
+
+    /// What comes in, line by line.
+    var lines: LineReader {
+        LineReader(input)
     }
 
     /// Writes an answer on a line of its own; ends the program where nobody reads.
@@ -34,7 +53,7 @@ public struct Channel: Sendable {
                 Foundation.write(output, buffer.baseAddress! + done, bytes.count - done)
             }
             if count < 0 {
-                if errno == EINTR { continue }
+                if errno == EINTR || waited(for: output, POLLOUT) { continue }
                 exit(ExitCode.cannotLook.rawValue)
             }
             done += count
@@ -42,7 +61,16 @@ public struct Channel: Sendable {
     }
 }
 
-/// Lines from standard input, none of them longer than a limit.
+/// Waits until a descriptor that does not block is ready; says whether that is what it was.
+///
+/// Whoever shares a terminal or a pipe with us may have set it so, and it is the file's own.
+private func waited(for descriptor: Int32, _ events: Int32) -> Bool {
+    guard errno == EAGAIN else { return false }
+    var one = pollfd(fd: descriptor, events: Int16(events), revents: 0)
+    return poll(&one, 1, -1) >= 0 || errno == EINTR
+}
+
+/// Lines from a descriptor, none of them longer than a limit.
 struct LineReader {
     enum Line: Equatable {
         case text(Data)
@@ -50,8 +78,13 @@ struct LineReader {
     }
 
     static let limit = 1 << 20
+    private let descriptor: Int32
     private var held = Data()
     private var ended = false
+
+    init(_ descriptor: Int32) {
+        self.descriptor = descriptor
+    }
 
     /// Returns the next line without its newline, or `nil` at the end; of one that is too long the
     /// rest is passed over.
@@ -77,10 +110,10 @@ struct LineReader {
 
     private mutating func fill() {
         var buffer = [UInt8](repeating: 0, count: 65536)
-        let count = read(STDIN_FILENO, &buffer, buffer.count)
+        let count = read(descriptor, &buffer, buffer.count)
         if count > 0 {
             held.append(contentsOf: buffer.prefix(count))
-        } else if count == 0 || errno != EINTR {
+        } else if count == 0 || (errno != EINTR && !waited(for: descriptor, POLLIN)) {
             ended = true
         }
     }

@@ -31,6 +31,19 @@ public struct ModelChoice: Equatable, Sendable {
     /// Where WhisperKit's tokenizer is, if not where WhisperKit looks.
     public let tokenizerFolder: String?
     public let language: String?
+    /// The only bundle to check.
+    public let bundle: String?
+
+    public init(
+        folder: String, model: String? = nil, tokenizerFolder: String? = nil,
+        language: String? = nil, bundle: String? = nil
+    ) {
+        self.folder = folder
+        self.model = model
+        self.tokenizerFolder = tokenizerFolder
+        self.language = language
+        self.bundle = bundle
+    }
 }
 
 /// One framework, behind one face. A build that lacks the framework throws `wrong-platform`.
@@ -38,26 +51,39 @@ public protocol Engine {
     /// What the framework is, without loading anything.
     var about: EngineFacts { get }
 
-    /// Loads a model that was found whole, in place of the one before.
-    func load(_ folder: ModelFolder, _ choice: ModelChoice) async throws
+    /// Reads what is ours to read of a model that was found whole; nothing is loaded yet.
+    func prepare(_ folder: ModelFolder, _ choice: ModelChoice) throws
+
+    /// Loads the model that was prepared, in place of the one before: what the engine alone does.
+    func load() async throws
 
     /// Says what was spoken in a recording, by the model that was loaded.
     func transcribe(_ path: String) async throws -> Transcript
+
+    /// What the engine would find wrong in what lies beside the bundles; `nil` for what is good.
+    func problems(
+        _ folder: ModelFolder, _ choice: ModelChoice
+    ) throws -> [(name: String, problem: BridgeError?)]
+}
+
+extension Engine {
+    public func problems(
+        _ folder: ModelFolder, _ choice: ModelChoice
+    ) throws -> [(name: String, problem: BridgeError?)] {
+        try folder.problems()
+    }
 }
 
 /// What is known of an engine before it is used.
 public struct EngineFacts: Sendable {
     public let layout: Layout
-    /// The version of the framework that this source is written for.
-    public let version: String
     /// Whether the framework is in this build.
     public let isLinked: Bool
     /// Folders in which the framework looks by itself.
     public let folders: [String]
 
-    public init(layout: Layout, version: String, isLinked: Bool, folders: [String]) {
+    public init(layout: Layout, isLinked: Bool, folders: [String]) {
         self.layout = layout
-        self.version = version
         self.isLinked = isLinked
         self.folders = folders
     }
@@ -65,7 +91,7 @@ public struct EngineFacts: Sendable {
     var json: JSON {
         [
             "name": .string(layout.engine),
-            "version": .string(version),
+            "version": .string(layout.version),
             "linked": .bool(isLinked),
             "models": layout.json,
             "why": isLinked ? .null : .string(BridgeError.needsMac.message),
@@ -75,8 +101,8 @@ public struct EngineFacts: Sendable {
 
 /// Core ML itself, without a framework on top.
 public protocol BundleLoader: Sendable {
-    /// Loads the bundle at `path` as an engine would, and lets it go; a package is compiled first.
-    func load(_ path: String) async throws
+    /// Loads a bundle as its engine would, and lets it go; a package is compiled first.
+    func load(_ bundle: ModelBundle) async throws
 
     /// Compiles the package at `path` to a bundle that did not exist at `output`.
     func compile(_ path: String, to output: String) async throws

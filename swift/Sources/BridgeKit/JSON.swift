@@ -84,3 +84,35 @@ extension JSON: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral,
         self = .object(Dictionary(uniqueKeysWithValues: elements))
     }
 }
+
+/// Says whether the file at `path` is one JSON value and nothing else, or an object if asked so.
+///
+/// The decoder reads all of it and makes nothing of it. (`JSONSerialization` would, too, and bring
+/// 40 MB of a Foundation that nothing else here needs.)
+func isJSON(_ path: String, object: Bool = false) -> Bool {
+    guard let text = FileManager.default.contents(atPath: path) else { return false }
+    let decoder = JSONDecoder()
+    return object
+        ? (try? decoder.decode(AnyObjectValue.self, from: text)) != nil
+        : (try? decoder.decode(AnyValue.self, from: text)) != nil
+}
+
+private struct AnyValue: Decodable {
+    init(from decoder: any Decoder) throws {
+        _ = try decoder.singleValueContainer()
+    }
+}
+
+private struct AnyObjectValue: Decodable {
+    private struct Key: CodingKey {
+        let stringValue: String
+        var intValue: Int? { nil }
+
+        init?(stringValue: String) { self.stringValue = stringValue }
+        init?(intValue: Int) { nil }
+    }
+
+    init(from decoder: any Decoder) throws {
+        _ = try decoder.container(keyedBy: Key.self)
+    }
+}

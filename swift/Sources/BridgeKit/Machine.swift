@@ -1,12 +1,16 @@
 import Foundation
 
+#if os(macOS) || DARWIN_STANDINS
+    import Darwin
+#endif
+
 /// Facts about this machine that decide whether a model runs on it.
 enum Machine {
     /// The most memory that this process held, where only it can tell: Linux has it in `/proc`.
     static var peakBytes: JSON {
-        #if os(macOS)
+        #if os(macOS) || DARWIN_STANDINS
             var usage = rusage()
-            guard getrusage(RUSAGE_SELF, &usage) == 0 else { return .null }
+            guard Darwin.getrusage(RUSAGE_SELF, &usage) == 0 else { return .null }
             return .integer(usage.ru_maxrss)
         #else
             return .null
@@ -29,16 +33,16 @@ enum Machine {
         return "\(parts.majorVersion).\(parts.minorVersion).\(parts.patchVersion)"
     }
 
-    #if os(macOS)
+    #if os(macOS) || DARWIN_STANDINS
         private static let system = "macOS"
         private static var build: String { control("kern.osversion") }
         private static var chip: String { control("machdep.cpu.brand_string") }
 
         private static func control(_ name: String) -> String {
             var count = 0
-            guard sysctlbyname(name, nil, &count, nil, 0) == 0, count > 0 else { return "" }
+            guard Darwin.sysctlbyname(name, nil, &count, nil, 0) == 0, count > 0 else { return "" }
             var text = [UInt8](repeating: 0, count: count)
-            guard sysctlbyname(name, &text, &count, nil, 0) == 0 else { return "" }
+            guard Darwin.sysctlbyname(name, &text, &count, nil, 0) == 0 else { return "" }
             return String(decoding: text.prefix { $0 != 0 }, as: UTF8.self)
         }
     #else

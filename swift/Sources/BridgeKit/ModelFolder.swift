@@ -1,62 +1,76 @@
 import Foundation
 
-/// Which bundles and files make up a model, for one engine.
+/// Where a bundle runs: Core ML's compute units, by the names that it gives them.
+public enum Units: String, Sendable {
+    case cpuOnly, cpuAndGPU, cpuAndNeuralEngine, all
+}
+
+/// One thing that a model needs, under whichever of its names it is there.
+public struct Part: Sendable {
+    /// In the order in which an engine would open them; bundles without their ending.
+    public let names: [String]
+    /// The units for each of the names; none for what is no bundle.
+    public let units: [Units]
+    /// Whether it is read and not missed.
+    public let isOptional: Bool
+
+    init(_ names: [String], _ units: [Units], isOptional: Bool = false) {
+        self.names = names
+        self.units = units
+        self.isOptional = isOptional
+    }
+
+    init(_ names: [String], _ units: Units, isOptional: Bool = false) {
+        self.init(names, names.map { _ in units }, isOptional: isOptional)
+    }
+
+    init(_ names: [String], isOptional: Bool = false) {
+        self.init(names, [], isOptional: isOptional)
+    }
+
+    var json: JSON {
+        [
+            "any": .array(names.map(JSON.string)), "optional": .bool(isOptional),
+            "units": .array(units.map { .string($0.rawValue) }),
+        ]
+    }
+}
+
+/// Which bundles and files make up a model, for one engine. `Layouts.swift` has them all.
 public struct Layout: Sendable {
     /// A set of files that one kind of model consists of.
     public struct Model: Sendable {
         /// What the engine calls it; empty where an engine has only one kind.
         public let name: String
-        /// Bundles without their ending.
-        public let bundles: [String]
+        /// The folder that holds it, below the engine's own; may be two names deep.
+        public let folder: String
+        /// Whether the bridge transcribes with it; else it is only checked.
+        public let isTranscribed: Bool
+        /// The language of a model that knows only one.
+        public let language: String?
+        public let bundles: [Part]
         /// Files beside the bundles.
-        public let files: [String]
+        public let files: [Part]
 
-        public init(_ name: String, bundles: [String], files: [String] = []) {
+        init(
+            _ name: String, folder: String, isTranscribed: Bool, language: String?,
+            bundles: [Part], files: [Part]
+        ) {
             self.name = name
+            self.folder = folder
+            self.isTranscribed = isTranscribed
+            self.language = language
             self.bundles = bundles
             self.files = files
         }
     }
 
     public let engine: String
+    /// The version of the framework that has it so.
+    public let version: String
     public let models: [Model]
     /// Endings of bundles that the engine opens, in order of preference.
     public let endings: [String]
-
-    public init(engine: String, models: [Model], endings: [String]) {
-        self.engine = engine
-        self.models = models
-        self.endings = endings
-    }
-
-    /// Argmax's WhisperKit, 1.0.0. Source: `WhisperKit.swift` `loadModels`.
-    public static let whisperKit = Layout(
-        engine: "whisperkit",
-        models: [Model("", bundles: ["MelSpectrogram", "AudioEncoder", "TextDecoder"])],
-        endings: [".mlmodelc", ".mlpackage"])
-
-    /// FluidAudio 0.15.5, its four transducers. Source: `ModelNames.swift`, `AsrModels.swift`.
-    public static let fluidAudio = Layout(
-        engine: "fluidaudio",
-        models: [
-            Model(
-                "parakeet-tdt-0.6b-v3",
-                bundles: ["Preprocessor", "Encoder", "Decoder", "JointDecisionv3"],
-                files: ["parakeet_vocab.json"]),
-            Model(
-                "parakeet-tdt-0.6b-v2",
-                bundles: ["Preprocessor", "Encoder", "Decoder", "JointDecision"],
-                files: ["parakeet_vocab.json"]),
-            Model(
-                "parakeet-tdt-ctc-110m",
-                bundles: ["Preprocessor", "Decoder", "JointDecision"],
-                files: ["parakeet_vocab.json"]),
-            Model(
-                "parakeet-ja",
-                bundles: ["Preprocessor", "Encoder", "Decoderv2", "Jointerv2"],
-                files: ["vocab.json"]),
-        ],
-        endings: [".mlmodelc"])
 
     static let every = [whisperKit, fluidAudio]
 
@@ -65,20 +79,38 @@ public struct Layout: Sendable {
             models.map { model in
                 [
                     "name": .string(model.name),
-                    "bundles": .array(model.bundles.map { .string($0 + endings[0]) }),
-                    "files": .array(model.files.map(JSON.string)),
+                    "folder": .string(model.folder),
+                    "transcribed": .bool(model.isTranscribed),
+                    "language": model.language.map(JSON.string) ?? .null,
+                    "bundles": .array(model.bundles.map(\.json)),
+                    "files": .array(model.files.map(\.json)),
                 ]
             })
     }
 }
 
+/// A bundle of a model, there or not.
+public struct ModelBundle: Equatable, Sendable {
+    /// The name by which the engine's code calls it, whichever alternative it is.
+    public let role: String
+    public let path: String
+    public let units: Units
+
+    /// The name of its folder.
+    public var name: String {
+        URL(fileURLWithPath: path).lastPathComponent
+    }
+}
+
 /// A folder with a model of one engine in it, which nothing was opened of yet.
-public struct ModelFolder: Equatable, Sendable {
+public struct ModelFolder: Sendable {
     public let path: String
     /// Which of the engine's kinds of model it is.
-    public let model: String
-    /// Paths of the bundles that the engine opens, there or not.
-    public let bundles: [String]
+    public let model: Layout.Model
+    /// The bundles that the engine opens: of each part the first that is there, or would be.
+    public let bundles: [ModelBundle]
+    /// Bundles beside them that are there and take the place of one of them.
+    public let others: [ModelBundle]
     /// Paths of the files beside the bundles that it needs.
     public let files: [String]
 
@@ -95,30 +127,64 @@ public struct ModelFolder: Equatable, Sendable {
             throw BridgeError(.notAFolder, "the model folder `\(path)` is a file")
         }
         let place = try Self.place(path, layout)
-        let names = try listing(place)
-        try Self.refuseOthers(place, names, layout)
-        let found = try Self.choose(place, names, layout, model)
+        try Self.refuseOthers(place, layout)
+        let found = try Self.choose(place, layout, model)
         self.path = place
-        self.model = found.name
-        bundles = found.bundles.map { name in
-            let there = layout.endings.first { names.contains(name + $0) }
-            return place + "/" + name + (there ?? layout.endings[0])
+        self.model = found
+        var bundles: [ModelBundle] = []
+        var others: [ModelBundle] = []
+        for part in found.bundles {
+            let there = try Self.alternatives(part, place, layout.endings)
+            if let first = there.first {
+                bundles.append(first)
+            } else if !part.isOptional {
+                let path = place + "/" + part.names[0] + layout.endings[0]
+                bundles.append(ModelBundle(role: part.names[0], path: path, units: part.units[0]))
+            }
+            others += there.dropFirst()
         }
-        files = found.files.map { place + "/" + $0 }
+        self.bundles = bundles
+        // One that stands in for a part may be another part itself.
+        self.others = others.filter { other in !bundles.contains { $0.path == other.path } }
+        files = try found.files.compactMap { part in
+            let paths = part.names.map { place + "/" + $0 }
+            let there = try paths.first { try kind(of: $0) != .nothing(isLink: false) }
+            return there ?? (part.isOptional ? nil : paths[0])
+        }
     }
 
     /// What is wrong with the model's parts, by the name of the bundle or file; whole ones are absent.
     public func faults() throws -> [(name: String, fault: BundleFault)] {
-        try bundles.compactMap { path in
-            try Self.fault(path).map { (URL(fileURLWithPath: path).lastPathComponent, $0) }
+        try bundles.compactMap { bundle in
+            try Self.fault(bundle.path).map { (bundle.name, $0) }
         }
             + files.compactMap { path in
                 guard case .file = try kind(of: path) else {
                     let name = URL(fileURLWithPath: path).lastPathComponent
-                    return (name, BundleFault(.hollow, "`\(name)` is not there"))
+                    return (name, BundleFault(.hollow, "is not there"))
                 }
                 return nil
             }
+    }
+
+    /// What an engine would find wrong in the files beside the bundles, by name; `nil` for a good one.
+    public func problems() throws -> [(name: String, problem: BridgeError?)] {
+        try files.map { path in
+            let name = URL(fileURLWithPath: path).lastPathComponent
+            guard case .file = try kind(of: path) else {
+                return (name, BridgeError(.missing, "`\(path)` is not there"))
+            }
+            do {
+                if model.isTranscribed, name.hasSuffix("vocab.json") {
+                    _ = try Vocabulary.read(path)
+                } else if name.hasSuffix(".json"), !isJSON(path) {
+                    throw BridgeError(.brokenBundle, "`\(path)` is no JSON")
+                }
+                return (name, nil)
+            } catch let error as BridgeError {
+                return (name, error)
+            }
+        }
     }
 
     /// Throws `broken-bundle` for the first part that is not whole.
@@ -142,10 +208,22 @@ public struct ModelFolder: Equatable, Sendable {
         }
     }
 
-    /// The folder itself when it holds bundles, else the only one below it that does.
+    /// The bundles at `place` that answer a part, in order.
+    private static func alternatives(
+        _ part: Part, _ place: String, _ endings: [String]
+    ) throws -> [ModelBundle] {
+        try zip(part.names, part.units).compactMap { name, units in
+            let paths = endings.map { place + "/" + name + $0 }
+            return try paths.first { try kind(of: $0) != .nothing(isLink: false) }
+                .map { ModelBundle(role: part.names[0], path: $0, units: units) }
+        }
+    }
+
+    /// The folder itself when it is called as a model's or holds bundles, else the only one below it
+    /// that does.
     private static func place(_ path: String, _ layout: Layout) throws -> String {
         let names = try listing(path)
-        if names.contains(where: isBundle) { return path }
+        if named(path, layout) != nil || names.contains(where: isBundle) { return path }
         let below = try names.filter { name in
             guard !name.hasPrefix("."), case .folder = try kind(of: path + "/" + name) else {
                 return false
@@ -162,20 +240,32 @@ public struct ModelFolder: Equatable, Sendable {
         }
     }
 
-    private static func refuseOthers(_ path: String, _ names: [String], _ layout: Layout) throws {
-        func most(_ layout: Layout) -> Int {
-            layout.models.map { held($0, names) }.max() ?? 0
+    /// The models whose folder a path ends in; versions before 0.13.4 add `-coreml` to the name.
+    private static func named(_ path: String, _ layout: Layout) -> [Layout.Model]? {
+        let called = path.hasSuffix("-coreml") ? [path, String(path.dropLast(7))] : [path]
+        let found = layout.models.filter { model in
+            !model.folder.isEmpty && called.contains { $0.hasSuffix("/" + model.folder) }
         }
-        guard most(layout) == 0 else { return }
-        if let other = Layout.every.first(where: { $0.engine != layout.engine && most($0) > 0 }) {
+        return found.isEmpty ? nil : found
+    }
+
+    /// Refuses a folder that holds nothing of this engine's, or that fits another engine better.
+    private static func refuseOthers(_ path: String, _ layout: Layout) throws {
+        if named(path, layout) != nil { return }
+        let best = { (layout: Layout) in layout.models.map { fit($0, path) }.max() ?? .none }
+        let ours = best(layout)
+        let others = Layout.every.filter { $0.engine != layout.engine }
+        if let other = others.first(where: { best($0).held > 0 && best($0) > ours }) {
             throw BridgeError(
                 .otherEngine, "`\(path)` holds a model of \(other.engine), not of \(layout.engine)")
         }
-        throw BridgeError(.noModel, "`\(path)` holds no bundle of \(layout.engine)")
+        guard ours.held > 0 else {
+            throw BridgeError(.noModel, "`\(path)` holds no bundle of \(layout.engine)")
+        }
     }
 
     private static func choose(
-        _ path: String, _ names: [String], _ layout: Layout, _ wanted: String?
+        _ path: String, _ layout: Layout, _ wanted: String?
     ) throws -> Layout.Model {
         if let wanted {
             guard let model = layout.models.first(where: { $0.name == wanted }) else {
@@ -185,21 +275,31 @@ public struct ModelFolder: Equatable, Sendable {
             }
             return model
         }
-        // Versions before 0.13.4 call the folder as the repository, with `-coreml`.
-        let folder = URL(fileURLWithPath: path).lastPathComponent
-        let called = [folder, folder.hasSuffix("-coreml") ? String(folder.dropLast(7)) : folder]
-        if let named = layout.models.first(where: { called.contains($0.name) }) { return named }
-        func score(_ model: Layout.Model) -> Int {
-            2 * held(model, names) - model.bundles.count
-        }
+        let candidates = named(path, layout) ?? layout.models
         // The first of those that fit best: the newest.
-        return layout.models.reduce(layout.models[0]) { score($1) > score($0) ? $1 : $0 }
+        return candidates.reduce(candidates[0]) { fit($1, path) > fit($0, path) ? $1 : $0 }
     }
 
-    private static func held(_ model: Layout.Model, _ names: [String]) -> Int {
-        model.bundles.count { bundle in
-            names.contains { $0 == bundle + ".mlmodelc" || $0 == bundle + ".mlpackage" }
+    /// How well a folder fits a kind of model: what is there counts for it, what is missed against it.
+    private struct Fit: Comparable {
+        static let none = Fit(held: 0, missed: 0)
+
+        let held: Int
+        let missed: Int
+
+        static func < (one: Fit, other: Fit) -> Bool {
+            one.held - one.missed < other.held - other.missed
         }
+    }
+
+    private static func fit(_ model: Layout.Model, _ path: String) -> Fit {
+        let needed = model.bundles.filter { !$0.isOptional }
+        let held = needed.count { part in
+            part.names.contains { name in
+                [".mlmodelc", ".mlpackage"].contains { access(path + "/" + name + $0, F_OK) == 0 }
+            }
+        }
+        return Fit(held: held, missed: needed.count - held)
     }
 
     private static func isBundle(_ name: String) -> Bool {

@@ -5,7 +5,8 @@ import Foundation
 /// `{"id": …, "request": …}`, where `id` is anything and comes back, and a request is
 ///
 /// - `info`;
-/// - `load` or `check`, with `model_dir` and, if wanted, `model`, `tokenizer_dir` and `language`;
+/// - `load` or `check`, with `model_dir` and, if wanted, `model`, `tokenizer_dir` and `language`, or
+///   for a check `bundle`;
 /// - `transcribe`, with `audio`, by the model that was loaded last.
 ///
 /// A request that fails is answered with an error and the next one is read; the program ends with
@@ -20,7 +21,7 @@ struct Server {
     }
 
     func run() async throws -> ExitCode {
-        var reader = LineReader()
+        var reader = bridge.channel.lines
         var code = ExitCode.done
         var count = 0
         while bridge.channel.hasInput, let line = reader.next() {
@@ -62,7 +63,7 @@ struct Server {
         ModelChoice(
             folder: try path("model_dir", request), model: request["model"]?.string,
             tokenizerFolder: request["tokenizer_dir"]?.string,
-            language: request["language"]?.string)
+            language: request["language"]?.string, bundle: request["bundle"]?.string)
     }
 
     private static func path(_ name: String, _ request: [String: JSON]) throws -> String {

@@ -16,9 +16,15 @@ final class Session {
         runs = 0
         let folder = try ModelFolder(
             path: choice.folder, layout: engine.about.layout, model: choice.model)
+        guard folder.model.isTranscribed else {
+            throw BridgeError(
+                .checkOnly, "`\(folder.model.name)` is not transcribed with, only checked",
+                hint: "`check --model-dir DIR` loads its bundles")
+        }
         try folder.requireWhole()
+        try engine.prepare(folder, choice)
         let start = ContinuousClock.now
-        try await engine.load(folder, choice)
+        try await engine.load()
         let time = start.duration(to: .now) / .seconds(1)
         loadTime = time
         return time
@@ -42,7 +48,7 @@ final class Session {
             "audio_seconds": .seconds(wave.seconds),
             "run": .integer(runs),
             "engine": .string(engine.about.layout.engine),
-            "engine_version": .string(engine.about.version),
+            "engine_version": .string(engine.about.layout.version),
             "peak_bytes": Machine.peakBytes,
         ]
     }

@@ -3,8 +3,8 @@ import Foundation
 /// The folder of a tokenizer that WhisperKit can load without a network.
 ///
 /// WhisperKit has no offline switch: a tokenizer that is missing or does not load sends it to the hub.
-/// So it is found here first, where 1.0.0 itself looks and in that order, and given by its folder.
-/// Source: argmaxinc/argmax-oss-swift 1.0.0 `ModelUtilities.swift` `loadTokenizer`.
+/// So it is found here first, where 1.1.0 itself looks and in that order, and given by its folder.
+/// Source: argmaxinc/argmax-oss-swift 1.1.0 `ModelUtilities.swift` `loadTokenizer`.
 public enum Tokenizer {
     private static let files = ["tokenizer.json", "tokenizer_config.json"]
     private static let sizes = [
@@ -40,13 +40,7 @@ public enum Tokenizer {
     }
 
     private static func isWhole(_ folder: String) -> Bool {
-        files.allSatisfy { name in
-            guard let text = FileManager.default.contents(atPath: folder + "/" + name) else {
-                return false
-            }
-            if case .object? = try? JSON(parsing: text) { return true }
-            return false
-        }
+        files.allSatisfy { isJSON(folder + "/" + $0, object: true) }
     }
 
     private static func quoted(_ places: [String]) -> String {

@@ -2,7 +2,7 @@ import Foundation
 
 /// What a Parakeet model's tokens stand for.
 public enum Vocabulary {
-    /// Reads a list of tokens, or an object from number to token, as FluidAudio 0.15.5 does.
+    /// Reads a list of tokens, or an object from number to token, as FluidAudio 0.15.6 does.
     ///
     /// Throws `broken-bundle` for anything else. Source: `AsrModels.swift` `loadVocabulary`.
     public static func read(_ path: String) throws -> [Int: String] {

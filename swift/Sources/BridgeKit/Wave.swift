@@ -18,7 +18,9 @@ public struct Wave: Equatable, Sendable {
     ///
     /// Throws `not-a-wav` for anything but a RIFF WAVE file, also one that is cut; `wrong-audio` for
     /// another encoding, rate or channel count, and for a file without sound.
-    /// Source: Microsoft, Multiple Channel Audio Data and WAVE Files.
+    /// Source: Microsoft, Multiple Channel Audio Data and WAVE Files; EBU Tech 3306 for RF64. A program
+    /// that writes to a pipe cannot come back to fill in sizes, and leaves the largest: ffmpeg
+    /// `libavformat/wavenc.c`, sox `src/wav.c`. Then the sound goes to the end of the file.
     public init(path: String) throws {
         switch try kind(of: path) {
         case .file: break
@@ -28,17 +30,25 @@ public struct Wave: Equatable, Sendable {
         self.path = path
         let file = try ByteFile(path)
         let head = try file.read(0, 12)
-        guard head.count == 12, head.begins(with: "RIFF"), head[8...].begins(with: "WAVE") else {
+        guard head.count == 12,
+            head.begins(with: "RIFF") || head.begins(with: "RF64"), head[8...].begins(with: "WAVE")
+        else {
             throw BridgeError(.notAWav, "`\(path)` is not a WAV file: no RIFF header")
         }
+        let isEndless = littleEndian(head, 4, as: UInt32.self) >= Self.endless
         var format: [UInt8]?
+        var longSize: UInt64?
         var at: UInt64 = 12
         while true {
             let chunk = try file.read(at, 8)
             guard chunk.count == 8 else {
                 throw BridgeError(.notAWav, "`\(path)` is not a whole WAV file: it has no sound")
             }
-            let size = UInt64(littleEndian(chunk, 4, as: UInt32.self))
+            var size = UInt64(littleEndian(chunk, 4, as: UInt32.self))
+            if chunk.begins(with: "ds64") {
+                let sizes = try file.read(at + 8, 16)
+                if sizes.count == 16 { longSize = littleEndian(sizes, 8) }
+            }
             if chunk.begins(with: "fmt ") { format = try file.read(at + 8, Int(min(size, 40))) }
             if chunk.begins(with: "data") {
                 guard let format else {
@@ -46,8 +56,10 @@ public struct Wave: Equatable, Sendable {
                         .notAWav, "`\(path)` is not a WAV file: sound before its format")
                 }
                 isFloat = try Self.check(format, path)
-                guard at + 8 + size <= file.bytes else {
-                    let have = file.bytes - at - 8
+                let have = file.bytes - at - 8
+                if size == UInt32.max, let longSize { size = longSize }
+                if size > have, isEndless, longSize == nil, size >= Self.endless { size = have }
+                guard size <= have else {
                     let message = "`\(path)` is cut: \(have) bytes of sound, expected \(size)"
                     throw BridgeError(.notAWav, message)
                 }
@@ -58,6 +70,9 @@ public struct Wave: Equatable, Sendable {
             at += 8 + size + size % 2
         }
     }
+
+    /// From here on a size means that it was not known: sox leaves 2 GiB less what the header takes.
+    private static let endless: UInt32 = 0x7FFF_F000
 
     /// Says whether a format that is ours has floats; throws for any other.
     private static func check(_ format: [UInt8], _ path: String) throws -> Bool {

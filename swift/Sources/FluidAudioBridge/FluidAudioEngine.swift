@@ -1,7 +1,7 @@
 import BridgeKit
 import Foundation
 
-// Source of every signature: FluidInference/FluidAudio 0.15.5, quoted in `Tests/signatures.txt`.
+// Source of every signature: FluidInference/FluidAudio 0.15.6, quoted in `Tests/signatures.txt`.
 #if canImport(FluidAudio)
     @preconcurrency import CoreML
     import FluidAudio
@@ -12,36 +12,46 @@ import Foundation
     /// any error deletes the model and downloads it again. What never runs cannot delete.
     final class FluidAudioEngine: Engine {
         let about = EngineFacts(
-            layout: .fluidAudio, version: "0.15.5", isLinked: true,
+            layout: .fluidAudio, isLinked: true,
             folders: [MLModelConfigurationUtils.defaultModelsDirectory().path])
+        private var prepared: Prepared?
         private var loaded: (manager: AsrManager, language: Language?)?
+
+        private struct Prepared {
+            let folder: ModelFolder
+            let version: AsrModelVersion
+            let vocabulary: [Int: String]
+            let language: Language?
+        }
 
         init() {
             ModelHub.offlineMode = true
         }
 
-        func load(_ folder: ModelFolder, _ choice: ModelChoice) async throws {
-            let language = try Self.language(choice.language)
-            let version = Self.version(folder.model)
-            let configuration = AsrModels.defaultConfiguration()
-            let models = AsrModels(
-                encoder: version.hasFusedEncoder
-                    ? nil : try await open(folder, "Encoder", configuration.computeUnits),
-                preprocessor: try await open(
-                    // the split front end's preprocessor runs on the CPU alone in `AsrModels.load`, too
-                    folder, "Preprocessor",
-                    version.hasFusedEncoder ? configuration.computeUnits : .cpuOnly),
-                decoder: try await open(folder, "Decoder", configuration.computeUnits),
-                joint: try await open(folder, "Joint", configuration.computeUnits),
-                configuration: configuration,
+        func prepare(_ folder: ModelFolder, _ choice: ModelChoice) throws {
+            prepared = Prepared(
+                folder: folder, version: Self.version(folder.model.name),
                 vocabulary: try Vocabulary.read(folder.files[0]),
+                language: try Self.language(choice.language, of: folder.model))
+        }
+
+        func load() async throws {
+            guard let prepared else { preconditionFailure("not prepared") }
+            let (folder, version) = (prepared.folder, prepared.version)
+            let models = AsrModels(
+                encoder: version.hasFusedEncoder ? nil : try await open(folder, "Encoder"),
+                preprocessor: try await open(folder, "Preprocessor"),
+                decoder: try await open(folder, "Decoder"),
+                joint: try await open(folder, "Joint"),
+                configuration: AsrModels.defaultConfiguration(),
+                vocabulary: prepared.vocabulary,
                 version: version)
             let config = ASRConfig(
                 tdtConfig: TdtConfig(blankId: version.blankId),
                 encoderHiddenSize: version.encoderHiddenSize)
             let manager = AsrManager(config: config)
             try await manager.loadModels(models)
-            loaded = (manager, language)
+            loaded = (manager, prepared.language)
         }
 
         func transcribe(_ path: String) async throws -> Transcript {
@@ -57,19 +67,12 @@ import Foundation
                 segments: words.map { .init(start: $0.startTime, end: $0.endTime, text: $0.word) })
         }
 
-        /// Opens the one bundle whose name begins so.
-        private func open(
-            _ folder: ModelFolder, _ name: String, _ units: MLComputeUnits
-        ) async throws -> MLModel {
-            guard
-                let path = folder.bundles.first(where: { bundle in
-                    URL(fileURLWithPath: bundle).lastPathComponent.hasPrefix(name)
-                })
-            else { preconditionFailure("every layout has a \(name)") }
-            let configuration = AsrModels.defaultConfiguration()
-            configuration.computeUnits = units
-            return try await MLModel.load(
-                contentsOf: URL(fileURLWithPath: path), configuration: configuration)
+        /// Opens the one bundle whose role begins so, on the units that FluidAudio gives it.
+        private func open(_ folder: ModelFolder, _ role: String) async throws -> MLModel {
+            guard let bundle = folder.bundles.first(where: { $0.role.hasPrefix(role) }) else {
+                preconditionFailure("every transducer has a \(role)")
+            }
+            return try await MLModel.load(URL(fileURLWithPath: bundle.path), bundle.units)
         }
 
         private static func version(_ model: String) -> AsrModelVersion {
@@ -81,14 +84,22 @@ import Foundation
             }
         }
 
-        private static func language(_ code: String?) throws -> Language? {
+        /// The hint that FluidAudio takes: `nil` where none was given, or the model knows one language
+        /// only and that was named.
+        private static func language(_ code: String?, of model: Layout.Model) throws -> Language? {
             guard let code else { return nil }
+            if let only = model.language {
+                guard code == only else {
+                    throw BridgeError(
+                        .usage, "`\(model.name)` hears `\(only)`, not `\(code)`",
+                        hint: "name no language, or `\(only)`")
+                }
+                return nil
+            }
             guard let known = Language(rawValue: code) else {
+                let all = Language.allCases.map(\.rawValue).sorted().joined(separator: ", ")
                 throw BridgeError(
-                    .usage, "FluidAudio has no language `\(code)`",
-                    hint:
-                        "one of \(Language.allCases.map(\.rawValue).sorted().joined(separator: ", "))"
-                )
+                    .usage, "FluidAudio has no language `\(code)`", hint: "one of \(all)")
             }
             return known
         }
@@ -98,9 +109,13 @@ import Foundation
     /// FluidAudio where it cannot be built.
     struct FluidAudioEngine: Engine {
         let about = EngineFacts(
-            layout: .fluidAudio, version: "0.15.5", isLinked: false, folders: [])
+            layout: .fluidAudio, isLinked: false, folders: [])
 
-        func load(_ folder: ModelFolder, _ choice: ModelChoice) async throws {
+        func prepare(_ folder: ModelFolder, _ choice: ModelChoice) throws {
+            throw BridgeError.needsMac
+        }
+
+        func load() async throws {
             throw BridgeError.needsMac
         }
 

@@ -1,23 +1,40 @@
 import BridgeKit
 import Foundation
 
-// Source of every signature: argmaxinc/argmax-oss-swift 1.0.0, quoted in `Tests/signatures.txt`.
+// Source of every signature: argmaxinc/argmax-oss-swift 1.1.0, quoted in `Tests/signatures.txt`.
 #if canImport(WhisperKit)
     import WhisperKit
 
     /// WhisperKit, given a model folder and a tokenizer folder, so that it has nothing to download.
     final class WhisperKitEngine: Engine {
         let about = EngineFacts(
-            layout: .whisperKit, version: "1.0.0", isLinked: true, folders: WhisperKitEngine.folders
-        )
+            layout: .whisperKit, isLinked: true, folders: WhisperKitEngine.folders)
+        private var prepared: (config: WhisperKitConfig, language: String?)?
         private var loaded: (kit: WhisperKit, language: String?)?
 
-        func load(_ folder: ModelFolder, _ choice: ModelChoice) async throws {
+        func prepare(_ folder: ModelFolder, _ choice: ModelChoice) throws {
             let tokenizer = try Tokenizer.find(model: folder.path, given: choice.tokenizerFolder)
             let config = WhisperKitConfig(
                 modelFolder: folder.path, tokenizerFolder: URL(fileURLWithPath: tokenizer),
                 verbose: false, logLevel: .none, prewarm: false, load: true, download: false)
-            loaded = (try await WhisperKit(config), choice.language)
+            prepared = (config, choice.language)
+        }
+
+        func load() async throws {
+            guard let (config, language) = prepared else { preconditionFailure("not prepared") }
+            loaded = (try await WhisperKit(config), language)
+        }
+
+        /// A tokenizer that is missing or broken sends WhisperKit to the network.
+        func problems(
+            _ folder: ModelFolder, _ choice: ModelChoice
+        ) throws -> [(name: String, problem: BridgeError?)] {
+            do {
+                _ = try Tokenizer.find(model: folder.path, given: choice.tokenizerFolder)
+                return try folder.problems() + [("tokenizer.json", nil)]
+            } catch let error as BridgeError where error.code == .missingTokenizer {
+                return try folder.problems() + [("tokenizer.json", error)]
+            }
         }
 
         func transcribe(_ path: String) async throws -> Transcript {
@@ -45,9 +62,13 @@ import Foundation
 
     /// WhisperKit where it cannot be built.
     struct WhisperKitEngine: Engine {
-        let about = EngineFacts(layout: .whisperKit, version: "1.0.0", isLinked: false, folders: [])
+        let about = EngineFacts(layout: .whisperKit, isLinked: false, folders: [])
 
-        func load(_ folder: ModelFolder, _ choice: ModelChoice) async throws {
+        func prepare(_ folder: ModelFolder, _ choice: ModelChoice) throws {
+            throw BridgeError.needsMac
+        }
+
+        func load() async throws {
             throw BridgeError.needsMac
         }
 

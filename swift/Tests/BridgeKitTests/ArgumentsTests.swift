@@ -24,6 +24,20 @@ private func usage(_ words: String...) -> String {
         #expect(try Arguments(["--help"]).command == .help)
     }
 
+    @Test func pagesAndWordsThatLookLikeOptions() throws {
+        for words in [["-h"], ["a.wav", "-h"], ["help"]] {
+            #expect(try Arguments(words).command == .help)
+        }
+        for words in [["--version"], ["version"]] {
+            #expect(try Arguments(words).command == .version)
+        }
+        let odd = try Arguments(["--model-dir", "m", "--", "--help"])
+        #expect(odd.operands == ["--help"])
+        #expect(odd.command == .transcribe)
+        #expect(usage("a.wav", "-x") == "`transcribe` takes no option `-x`")
+        #expect(try Arguments(["check", "--model-dir", "m", "--bundle", "b"]).choice.bundle == "b")
+    }
+
     @Test func whatIsWrongIsNamed() {
         #expect(usage() == "`transcribe` takes AUDIO.wav, and no path was given")
         #expect(usage("a.wav") == "`transcribe` needs `--model-dir DIR`")

@@ -31,4 +31,26 @@ import Testing
         #expect(BridgeError.wrapping(error).message.contains("one"))
         #expect(BridgeError.wrapping(BridgeError.needsMac) == .needsMac)
     }
+
+    @Test func aFileIsOneValueOrIsNot() throws {
+        try withFolder { folder in
+            let file = folder.appendingPathComponent("a.json")
+            for (text, value, object) in [
+                ("{}", true, true), ("{\"a\": [1, {\"b\": null}]}", true, true),
+                ("[1]", true, false), ("1", true, false), ("null", true, false),
+                ("", false, false), ("{", false, false), ("{} {}", false, false),
+                ("{\"a\": }", false, false), ("<html>", false, false), ("[1, 2", false, false),
+            ] {
+                try write(Array(text.utf8), file)
+                #expect(isJSON(file.path) == value, "\(text)")
+                #expect(isJSON(file.path, object: true) == object, "\(text)")
+            }
+            #expect(!isJSON("/nowhere.json"))
+            let row = (0..<100_000).map { "\"token\($0)\": \($0)" }.joined(separator: ",")
+            try write(Array("{\"model\": {\"vocab\": {\(row)}}}".utf8), file)
+            let start = ContinuousClock.now
+            #expect(isJSON(file.path, object: true))
+            #expect(start.duration(to: .now) < .seconds(5))  // 2 MB
+        }
+    }
 }

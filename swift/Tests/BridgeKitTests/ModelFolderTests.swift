@@ -32,7 +32,7 @@ private func code(_ body: () throws -> Void) -> ErrorCode? {
             for path in [model.path, folder.path, model.path + "/"] {
                 let found = try ModelFolder(path: path, layout: .fluidAudio)
                 #expect(found.path == model.path)
-                #expect(found.model == "parakeet-tdt-0.6b-v3")
+                #expect(found.model.name == "parakeet-tdt-0.6b-v3")
                 try found.requireWhole()
             }
             try fill(folder.appendingPathComponent("other"), bundles: v3)
@@ -61,7 +61,7 @@ private func code(_ body: () throws -> Void) -> ErrorCode? {
                 let model = folder.appendingPathComponent(UUID().uuidString).appendingPathComponent(
                     name)
                 try fill(model, bundles: bundles)
-                #expect(try ModelFolder(path: model.path, layout: .fluidAudio).model == kind)
+                #expect(try ModelFolder(path: model.path, layout: .fluidAudio).model.name == kind)
             }
         }
     }
@@ -95,6 +95,77 @@ private func code(_ body: () throws -> Void) -> ErrorCode? {
                 at: folder.appendingPathComponent("TextDecoder.mlmodelc"))
             #expect(
                 try model.faults().map(\.name) == ["AudioEncoder.mlmodelc", "TextDecoder.mlmodelc"])
+        }
+    }
+
+    @Test func anAlternativeTakesAPartsPlace() throws {
+        try withFolder { folder in
+            let model = folder.appendingPathComponent("parakeet-tdt-0.6b-v3")
+            try fill(
+                model, bundles: v3.filter { $0 != "Encoder" } + ["EncoderInt4"],
+                files: ["parakeet_vocab.json"])
+            let small = try ModelFolder(path: model.path, layout: .fluidAudio)
+            try small.requireWhole()
+            #expect(small.bundles.map(\.name).contains("EncoderInt4.mlmodelc"))
+            #expect(small.bundles.map(\.role).contains("Encoder"))
+            #expect(small.others == [])
+            try fill(model, bundles: ["Encoder", "Encoder_v2"])
+            let both = try ModelFolder(path: model.path, layout: .fluidAudio)
+            #expect(both.bundles.map(\.name).contains("Encoder.mlmodelc"))
+            #expect(both.others.map(\.name) == ["EncoderInt4.mlmodelc", "Encoder_v2.mlmodelc"])
+            #expect(
+                both.bundles.map(\.units) == [
+                    .cpuOnly, .cpuAndNeuralEngine, .cpuAndNeuralEngine, .cpuAndNeuralEngine,
+                ])
+        }
+    }
+
+    @Test func aFolderTwoNamesDeepAndBundlesInFolders() throws {
+        try withFolder { folder in
+            let deep = folder.appendingPathComponent("nemotron-multilingual/latin/560ms")
+            try fill(
+                deep, bundles: ["encoder", "decoder", "joint"],
+                files: ["tokenizer.json", "metadata.json"])
+            let found = try ModelFolder(path: deep.path, layout: .fluidAudio)
+            #expect(found.model.name == "nemotron-multilingual-latin-560ms")
+            #expect(
+                found.bundles.map(\.name) == [
+                    "encoder.mlmodelc", "decoder.mlmodelc", "decoder.mlmodelc", "joint.mlmodelc",
+                ])
+            let sorted = folder.appendingPathComponent("sortformer")
+            try fill(sorted, bundles: ["v3/fp16/Sortformer_v2"])
+            let one = try ModelFolder(path: sorted.path, layout: .fluidAudio)
+            #expect(one.bundles.map(\.units) == [.all])
+            try one.requireWhole()
+            let two = folder.appendingPathComponent("speaker-diarization")
+            try fill(
+                two, bundles: ["Segmentation", "FBank", "Embedding", "PldaRho"],
+                files: ["plda-parameters.json"])
+            let offline = try ModelFolder(path: two.path, layout: .fluidAudio)
+            #expect(offline.model.name == "speaker-diarization-offline")
+            #expect(try offline.problems().map(\.name) == ["plda-parameters.json"])
+        }
+    }
+
+    @Test func whatLiesBesideTheBundlesIsRead() throws {
+        try withFolder { folder in
+            let model = folder.appendingPathComponent("parakeet-tdt-0.6b-v2")
+            try fill(model, bundles: v3, files: ["parakeet_vocab.json"])
+            let found = try ModelFolder(path: model.path, layout: .fluidAudio)
+            #expect(try found.problems().allSatisfy { $0.problem == nil })
+            let file = model.appendingPathComponent("parakeet_vocab.json")
+            try write(Array("[1, 2]".utf8), file)
+            #expect(try found.problems()[0].problem?.code == .brokenBundle)
+            try FileManager.default.removeItem(at: file)
+            #expect(try found.problems()[0].problem?.message.hasSuffix("is not there") == true)
+            let eou = folder.appendingPathComponent("parakeet-eou-streaming/160ms")
+            try fill(
+                eou, bundles: ["streaming_encoder", "decoder", "joint_decision"],
+                files: ["vocab.json"])
+            let streaming = try ModelFolder(path: eou.path, layout: .fluidAudio)
+            #expect(try streaming.problems().allSatisfy { $0.problem == nil })
+            try write(Array("{".utf8), eou.appendingPathComponent("vocab.json"))
+            #expect(try streaming.problems()[0].problem?.message.hasSuffix("is no JSON") == true)
         }
     }
 

@@ -71,6 +71,44 @@ private func refusal(_ bytes: [UInt8]) throws -> ErrorCode? {
         #expect(try refusal(bytes) == .wrongAudio)
     }
 
+    @Test func lengthsThatWereNotKnownWhenTheyWereWritten() throws {
+        // As ffmpeg and sox leave them on a pipe: the sound goes to the end.
+        for (riff, data) in [(UInt32.max, UInt32.max), (0x7FFF_FFFF, 0x7FFF_FFDB)] {
+            var bytes = wave(sound: 64)
+            bytes.replaceSubrange(4..<8, with: withUnsafeBytes(of: riff) { Array($0) })
+            bytes.replaceSubrange(40..<44, with: withUnsafeBytes(of: data) { Array($0) })
+            try withFolder { folder in
+                let file = folder.appendingPathComponent("a.wav")
+                try write(bytes, file)
+                #expect(try Wave(path: file.path).frames == 32)
+            }
+            #expect(try refusal(Array(bytes.prefix(44))) == .wrongAudio)
+            bytes.replaceSubrange(4..<8, with: [100, 0, 0, 0])  // one of both alone is a cut
+            #expect(try refusal(bytes) == .notAWav)
+        }
+    }
+
+    @Test func theFormForMoreThanFourGigabytes() throws {
+        func long(_ sound: UInt64) -> [UInt8] {
+            let sizes = [UInt64](arrayLiteral: 0, sound, 0).flatMap { value in
+                withUnsafeBytes(of: value) { Array($0) }
+            }
+            let chunk = Array("ds64".utf8) + [28, 0, 0, 0] + sizes + [0, 0, 0, 0]
+            var bytes = wave(sound: 64, before: chunk)
+            bytes.replaceSubrange(0..<8, with: Array("RF64".utf8) + [255, 255, 255, 255])
+            let size = bytes.count - 64 - 4
+            bytes.replaceSubrange(size..<(size + 4), with: [255, 255, 255, 255])
+            return bytes
+        }
+        #expect(try refusal(long(64)) == nil)
+        #expect(try refusal(long(66)) == .notAWav)
+        #expect(try refusal(long(.max)) == .notAWav)
+        for count in 12..<long(64).count where count != long(64).count {
+            let found = try refusal(Array(long(64).prefix(count)))
+            #expect(found == .notAWav)
+        }
+    }
+
     @Test func whatIsNoRecording() throws {
         #expect(try refusal([]) == .notAWav)
         #expect(try refusal(Array("<!doctype html>".utf8)) == .notAWav)

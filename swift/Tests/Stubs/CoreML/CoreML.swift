@@ -13,7 +13,8 @@ open class MLModelConfiguration {
     open var computeUnits: MLComputeUnits = .all
 }
 
-/// A model that "loads" when its folder has a `coremldata.bin` that does not say `unloadable`.
+/// A model that "loads" when its folder has a `coremldata.bin` that says neither `unloadable` nor
+/// `deadly`, which ends the program.
 open class MLModel: @unchecked Sendable {
     fileprivate let folder: URL
 
@@ -26,6 +27,7 @@ open class MLModel: @unchecked Sendable {
     ) async throws -> MLModel {
         guard let data = try? Data(contentsOf: modelURL.appendingPathComponent("coremldata.bin"))
         else { throw refusal("no coremldata.bin in \(modelURL.lastPathComponent)") }
+        if data.range(of: Data("deadly".utf8)) != nil { abort() }
         if data.range(of: Data("unloadable".utf8)) != nil {
             throw refusal("Failed to build the model execution plan, error code: -14.")
         }

@@ -1,4 +1,4 @@
-// Stands in for FluidInference/FluidAudio 0.15.5; the signatures used, and nothing more.
+// Stands in for FluidInference/FluidAudio 0.15.6; the signatures used, and nothing more.
 import CoreML
 import Foundation
 
@@ -96,7 +96,9 @@ public struct ASRConfig: Sendable {
         streamingEnabled: Bool = true,
         streamingThreshold: Int = 480_000,
         melChunkContext: Bool = true,
-        dualDecodeArbitration: Bool = false
+        dualDecodeArbitration: Bool = false,
+        seamGapRepair: Bool = true,
+        seamGapRepairMinGapSeconds: Double = 1.5
     ) {}
 
     public static let `default` = ASRConfig()

@@ -1,4 +1,4 @@
-// Stands in for argmaxinc/argmax-oss-swift 1.0.0; the signatures used, and nothing more.
+// Stands in for argmaxinc/argmax-oss-swift 1.1.0; the signatures used, and nothing more.
 import CoreML
 import Foundation
 
@@ -8,9 +8,9 @@ public protocol AudioEncoding {}
 public protocol TextDecoding {}
 public protocol LogitsFiltering {}
 public protocol SegmentSeeking {}
-open class VoiceActivityDetector {}
+open class VoiceActivityDetector: @unchecked Sendable {}
 public struct ModelComputeOptions: Sendable {}
-public struct AudioInputConfig: Sendable {}
+public struct AudioInputOptions: Sendable {}
 public struct TranscriptionProgress: Sendable {}
 public typealias TranscriptionCallback = @Sendable (TranscriptionProgress) -> Bool?
 
@@ -54,7 +54,7 @@ open class WhisperKitConfig {
                 modelFolder: String? = nil,
                 tokenizerFolder: URL? = nil,
                 computeOptions: ModelComputeOptions? = nil,
-                audioInputConfig: AudioInputConfig? = nil,
+                audioInputConfig: AudioInputOptions? = nil,
                 audioProcessor: (any AudioProcessing)? = nil,
                 featureExtractor: (any FeatureExtracting)? = nil,
                 audioEncoder: (any AudioEncoding)? = nil,
@@ -145,6 +145,7 @@ open class WhisperKit {
 
     open func transcribe(
         audioPath: String,
+        audioInputOptions: AudioInputOptions? = nil,
         decodeOptions: DecodingOptions? = nil,
         callback: TranscriptionCallback? = nil
     ) async throws -> [TranscriptionResult] {

@@ -1,0 +1,97 @@
+"""What lies in the package: data and scripts, from a folder or, in a single file, from a zip.
+
+The loader that found a package reads its data, too; that costs nothing on the start-up path, as
+`importlib.resources` would.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from functools import cache
+
+
+def names(package: str) -> list[str]:
+    """Name the files that lie directly in a package, in no order."""
+    folder = _folder(package)
+    try:
+        return os.listdir(folder)
+    except NotADirectoryError:  # `…/cachedoctor.pyz/cachedoctor/rules`
+        archive, prefix = _inside(folder)
+        return [name.removeprefix(prefix) for name in _listing(archive) if _lies(name, prefix)]
+
+
+def modules(package: str) -> list[str]:
+    """Name the modules of a package that do not begin with `_`, sorted."""
+    return sorted(
+        name[:-3] for name in names(package) if name.endswith(".py") and not name.startswith("_")
+    )
+
+
+def read(package: str, name: str) -> bytes:
+    """Return the content of one of these files."""
+    spec = importlib.import_module(package).__spec__
+    data: bytes = spec.loader.get_data(path(package, name))  # type: ignore[union-attr]
+    return data
+
+
+def path(package: str, name: str) -> str:
+    """Return where one of these files is; in a zip, that is within a file."""
+    return os.path.join(_folder(package), name)
+
+
+@cache
+def folder(package: str, below: str = "") -> str:
+    """Return a folder with the files of a package, or of one below it, for who can read no zip.
+
+    In a single file it is a copy, made once and gone when the process ends.
+    """
+    here = os.path.join(_folder(package), below).rstrip(os.sep)
+    if os.path.isdir(here):
+        return here
+    import atexit
+    import tempfile
+
+    place = tempfile.TemporaryDirectory(prefix="cachedoctor-")
+    atexit.register(place.cleanup)
+    archive, prefix = _inside(here)
+    for name in _listing(archive):
+        if _lies(name, prefix):
+            with open(os.path.join(place.name, os.path.basename(name)), "wb") as file:
+                file.write(read(package, os.path.join(below, os.path.basename(name))))
+    return place.name
+
+
+def command(module: str) -> list[str]:
+    """Return what runs a module of ours in another process of this Python."""
+    here = _folder("cachedoctor")
+    if os.path.isdir(here):
+        return [sys.executable, "-m", module]
+    archive, _ = _inside(here)
+    code = f"import runpy, sys; sys.path.insert(0, {archive!r}); "
+    return [sys.executable, "-c", f"{code}runpy.run_module({module!r}, run_name='__main__')"]
+
+
+def _folder(package: str) -> str:
+    return os.path.dirname(str(importlib.import_module(package).__file__))
+
+
+def _inside(folder: str) -> tuple[str, str]:
+    """Return the file that a folder lies in, and how the names of what lies in it begin."""
+    archive = folder
+    while not os.path.isfile(archive):
+        archive = os.path.dirname(archive)
+    return archive, os.path.relpath(folder, archive).replace(os.sep, "/") + "/"
+
+
+def _lies(name: str, prefix: str) -> bool:
+    return name.startswith(prefix) and "/" not in name.removeprefix(prefix) and name != prefix
+
+
+@cache
+def _listing(archive: str) -> list[str]:
+    import zipfile
+
+    with zipfile.ZipFile(archive) as file:
+        return file.namelist()
