@@ -67,10 +67,10 @@ def command(module: str) -> list[str]:
     """Return what runs a module of ours in another process of this Python."""
     here = _folder("cachedoctor")
     if os.path.isdir(here):
-        return [sys.executable, "-m", module]
+        return [sys.executable, "-P", "-m", module]  # nothing of the current folder
     archive, _ = _inside(here)
     code = f"import runpy, sys; sys.path.insert(0, {archive!r}); "
-    return [sys.executable, "-c", f"{code}runpy.run_module({module!r}, run_name='__main__')"]
+    return [sys.executable, "-P", "-c", f"{code}runpy.run_module({module!r}, run_name='__main__')"]
 
 
 def _folder(package: str) -> str:
