@@ -133,11 +133,11 @@ def test_what_other_programs_read_is_taken_out_of_the_single_file(
 ) -> None:
     """Runners of engines and the clip are files while the process lives."""
     code = (
-        "import os, sys; sys.path.insert(0, sys.argv[1]); from cachedoctor import shipped\n"
+        "import os, sys; sys.path.insert(0, sys.argv[1]); from cachedoctor.system import shipped\n"
         "runners = shipped.folder('cachedoctor.bench', 'runners')\n"
         "clip = os.path.join(shipped.folder('cachedoctor.bench'), 'clip.wav')\n"
         "print(runners, sorted(os.listdir(runners)), os.path.getsize(clip), sep='\\n')\n"
-        "print(shipped.command('cachedoctor.system.hub_client')[1])\n"
+        "print(shipped.command('cachedoctor.system.hub_client')[2])\n"
     )
     ended = subprocess.run(
         [sys.executable, "-I", "-S", "-c", code, str(single)],
@@ -176,7 +176,7 @@ def test_what_is_in_the_package_is_found_without_a_zip() -> None:
     assert set(shipped.names("cachedoctor.rules")) >= names - {"__pycache__"}
     assert "precedence" in shipped.modules("cachedoctor.rules")
     assert "_entries" not in shipped.modules("cachedoctor.rules")
-    assert shipped.command("cachedoctor") == [sys.executable, "-m", "cachedoctor"]
+    assert shipped.command("cachedoctor") == [sys.executable, "-P", "-m", "cachedoctor"]
     assert shipped.folder("cachedoctor.bench", "runners").endswith("bench/runners")
 
 
