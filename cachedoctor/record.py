@@ -140,14 +140,15 @@ def diagnosis_json(found: Diagnosis, host: Host) -> Json:
             {
                 "line": one.line,
                 "text": printable(one.text),
-                "engines": list(one.symptom.engines),
-                "cause": one.symptom.cause,
-                "codes": list(one.symptom.codes),
+                "engines": list(one.engines),
+                "cause": one.cause,
+                "codes": list(one.codes),
                 "source": one.symptom.source,
             }
             for one in found.recognised
         ],
         "findings": [finding_json(finding) for finding in found.findings],
+        "unready": [dict(answer._asdict()) for answer in found.unready],
     }
 
 
