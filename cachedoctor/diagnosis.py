@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from cachedoctor.host import Host
 
 _PIECE_BYTES = 1 << 16  # a line is searched in pieces of this length: logs may have none
+_SHORT_BYTES = 1 << 16  # of a text that is not worth the preparation
+_PIECE = 4  # bytes of a word that are looked for first
 _OVERLAP_BYTES = 1 << 10  # so that no text is cut in two
 _BATCH_BYTES = 1 << 18
 _SPECIAL, _MAYBE = ".^$*+?{}[]()|\\", ("?", "*")
@@ -104,13 +106,41 @@ def symptoms() -> tuple[Symptom, ...]:
     )
 
 
+class _Searched(NamedTuple):
+    """A symptom, words of which whatever it fits has one, and its pattern."""
+
+    symptom: Symptom
+    words: tuple[bytes, ...]
+    pattern: str
+
+
 @cache
-def _searched() -> tuple[tuple[Symptom, tuple[bytes, ...], str], ...]:
-    """Return each symptom with words of which whatever it fits has one."""
+def _searched() -> tuple[_Searched, ...]:
+    """Return every symptom with what is looked for before its pattern is tried."""
     return tuple(
-        (symptom, tuple(word.encode() for word in literals(symptom.pattern)), symptom.pattern)
-        for symptom in symptoms()
+        _Searched(one, tuple(word.encode() for word in literals(one.pattern)), one.pattern)
+        for one in symptoms()
     )
+
+
+@cache
+def _gates() -> tuple[tuple[bytes, frozenset[int]], ...]:
+    """Return few short pieces of which every word has one, each with the symptoms it may be of.
+
+    A log is gone through once for each of them in place of once for each word.
+    """
+    by_piece: dict[bytes, set[tuple[int, bytes]]] = {}
+    for number, searched in enumerate(_searched()):
+        for word in searched.words:
+            for at in range(max(1, len(word) - _PIECE + 1)):
+                by_piece.setdefault(word[at : at + _PIECE], set()).add((number, word))
+    left = {pair for pairs in by_piece.values() for pair in pairs}
+    found = []
+    while left:
+        piece = max(by_piece, key=lambda each: (len(by_piece[each] & left), each))
+        found.append((piece, frozenset(number for number, _ in by_piece[piece])))
+        left -= by_piece.pop(piece)
+    return tuple(found)
 
 
 def recognise(lines: Iterable[bytes]) -> tuple[Recognised, ...]:
@@ -124,11 +154,7 @@ def recognise(lines: Iterable[bytes]) -> tuple[Recognised, ...]:
     for first, batch in _batches(lines):
         together = b"\n".join(batch)
         hints.update(engine for word, engine in _HINTS if word in together)
-        here = [  # faster than to search each line
-            (symptom, words, re.compile(pattern))
-            for symptom, words, pattern in _searched()
-            if any(word in together for word in words)
-        ]
+        here = _met(together)
         for number, line in enumerate(batch, first) if here else ():
             text = ""
             for symptom, words, pattern in here:
@@ -144,6 +170,22 @@ def recognise(lines: Iterable[bytes]) -> tuple[Recognised, ...]:
     return tuple(
         sorted((_read(symptom, *seen, hints) for symptom, seen in found.items()), key=_line)
     )
+
+
+def _met(together: bytes) -> list[tuple[Symptom, tuple[bytes, ...], re.Pattern[str]]]:
+    """Return the symptoms that may be in a piece of text: faster than to search each line."""
+    known = _searched()
+    maybe = set(range(len(known)))
+    if len(together) > _SHORT_BYTES:
+        maybe = set()
+        for piece, numbers in _gates():
+            if not numbers <= maybe and piece in together:
+                maybe |= numbers
+    return [
+        (known[number].symptom, known[number].words, re.compile(known[number].pattern))
+        for number in sorted(maybe)
+        if any(word in together for word in known[number].words)
+    ]
 
 
 def _line(one: Recognised) -> int:
