@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _INCOMPLETE = frozenset(
     ("CD101", "CD102", "CD103", "CD104", "CD105", "CD106", "CD404", "CD408", "CD413", "CD421")
 )
+_INCOMPLETE_WARNINGS = frozenset(("CD106", "CD413"))
 _NOT_OF_BYTES = frozenset(("CD108", "CD207"))
 
 
@@ -249,11 +250,14 @@ def _status(entry: Entry, mine: Sequence[Finding], *, crashed: bool) -> Status:
     """Return what an engine would meet; the gravest finding decides."""
     codes = {finding.code for finding in mine}
     errors = {finding.code for finding in mine if finding.severity is Severity.ERROR}
+    by_shape = bool(entry.claims) and all(c.known_by == "shape" for c in entry.claims)
+    warned = {finding.code for finding in mine if finding.severity is Severity.WARNING}
+    lacking = warned & (_INCOMPLETE if by_shape else _INCOMPLETE_WARNINGS)
     if "CD109" in codes:
         return Status.IN_PROGRESS
     if errors - _INCOMPLETE - {"CD401", "CD402", "CD403", "CD418"}:
         return Status.UNKNOWN if errors <= _NOT_OF_BYTES else Status.CORRUPT
-    if errors or codes & _INCOMPLETE:
+    if errors or lacking:
         return Status.INCOMPLETE
     if "CD406" in codes or crashed:
         return Status.UNKNOWN

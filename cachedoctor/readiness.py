@@ -17,42 +17,83 @@ if TYPE_CHECKING:
     from cachedoctor.vocabulary import Claim, Entry
 
 
-def answers(engine: Engine, *, size: str | None, model: str | None) -> tuple[Model, ...]:
+def answers(
+    engine: Engine, *, size: str | None, model: str | None, version: str = ""
+) -> tuple[Model, ...]:
     """Return the models that answer a size, in order, or the one model that is named.
 
     Raises `UsageError` for a name or size that the engine does not have.
     """
     if model is not None:
-        return (engine.table.model(model),)
+        return (engine.table.row(model, version),)
     if size is not None:
         return engine.table.answers(size)
     return tuple(engine.table.models.values())
 
 
 def ready(
-    engine: Engine, report: Report, models: Sequence[Model], size: str | None = None
+    engine: Engine,
+    report: Report,
+    models: Sequence[Model],
+    size: str | None = None,
+    revision: str | None = None,
 ) -> Readiness:
     """Say which of `models` the engine would load from what `report` found.
 
-    The first that is ready answers; where none is, the first that is there says why not.
+    The first that is ready answers; where none is, the first that is there says why not. With a
+    `revision` only that commit or branch counts.
     """
     excuse: Readiness | None = None
     for model in models:
         for entry, claim in _entries(engine, report, model):
-            code, why = _obstacle(entry, claim, report)
+            if revision and revision not in (entry.revision, *entry.refs):
+                continue
+            usual = entry.path.startswith(engine.home(model, report.host))
+            named = usual and engine.named_offline and not model.by_path
+            code, why = _obstacle(entry, claim, report, revision)
             answer = Readiness(
-                engine.name, size, model.name, not why, entry.id, entry.path, code, why
+                engine=engine.name,
+                size=size,
+                model=model.name,
+                ready=not why,
+                entry=entry.id,
+                path=entry.path,
+                code=code,
+                why=why,
+                by="name" if named else "path",
             )
             if answer.ready:
                 return answer
             excuse = excuse or answer
-            if entry.path.startswith(engine.home(model, report.host)):
+            if usual and not revision:
                 break  # the engine looks here first, and no further
     if excuse is not None:
         return excuse
     first = models[0].name if models else None
     place = engine.home(models[0], report.host) if models else None
-    return Readiness(engine.name, size, first, False, None, place, "CD101", "not there")
+    why = "not there" if revision is None else f"not there at the revision {revision[:40]}"
+    return Readiness(engine.name, size, first, False, None, place, "CD101", why)
+
+
+def at_path(engine: Engine, report: Report, path: str) -> Readiness:
+    """Say whether the engine would load what lies at `path`, which was named."""
+    for entry in report.entries:
+        for claim in entry.claims:
+            if claim.engine == engine.name and entry.locator == "named-path":
+                code, why = _obstacle(entry, claim, report, None)
+                return Readiness(
+                    engine=engine.name,
+                    size=None,
+                    model=claim.model,
+                    ready=not why,
+                    entry=entry.id,
+                    path=path,
+                    code=code,
+                    why=why,
+                    by="path",
+                )
+    why = f"no model of {engine.name} is at `{path}`"
+    return Readiness(engine.name, None, path, False, None, path, "CD101", why, "path")
 
 
 def _entries(engine: Engine, report: Report, model: Model) -> list[tuple[Entry, Claim]]:
@@ -75,18 +116,36 @@ def _entries(engine: Engine, report: Report, model: Model) -> list[tuple[Entry, 
     return sorted(found, key=rank)
 
 
-def _obstacle(entry: Entry, claim: Claim, report: Report) -> tuple[str | None, str | None]:
+def _obstacle(
+    entry: Entry, claim: Claim, report: Report, revision: str | None
+) -> tuple[str | None, str | None]:
     """Return the code and the reason for which the engine would not load `entry` now."""
     findings = report.of(entry)
     status = report.statuses[entry.id]
     if status is not Status.READY:
         worst = _worst(findings)
         return (worst.code, worst.message) if worst else (None, status.value)
-    if claim.needs.folder not in ("", entry.name):
+    refused = _refused(claim, entry, findings)
+    if refused is not None:
+        return refused.code, refused.message
+    if entry.locator != "named-path" and claim.needs.folder not in ("", entry.name):
         return "CD410", f"{claim.engine} looks in `{claim.needs.folder}`"
-    if entry.locator == "hub-cache" and "main" not in entry.refs:
+    if entry.locator == "hub-cache" and not revision and "main" not in entry.refs:
         return "CD403", "no branch `main` leads to this revision"
     return None, None
+
+
+def _refused(claim: Claim, entry: Entry, findings: Sequence[Finding]) -> Finding | None:
+    """Return the finding about bytes after a file's end that this engine does not bear."""
+    bears = {name: need.most_trailing for need in claim.needs.requirements for name in need.names}
+    files = {artifact.file: bears.get(artifact.name) for artifact in entry.notable}
+    for finding in findings:
+        most = files.get(finding.path)
+        if finding.code == "CD204" and most is not None:
+            ends, length = finding.expected, finding.measured
+            if not (isinstance(ends, int) and isinstance(length, int)) or length - ends > most:
+                return finding
+    return None
 
 
 def _worst(findings: Sequence[Finding]) -> Finding | None:

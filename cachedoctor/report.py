@@ -30,6 +30,7 @@ LAYOUTS = {
     "documents": "Documents",
     "local-dir": "downloaded to a folder",
     "ggml-folder": "GGML files",
+    "named-path": "named",
 }
 
 
@@ -73,7 +74,8 @@ def verdict_line(verdict: Verdict, host: Host) -> str:
     place = printable(host.short(verdict.path or ""))
     what = f"{verdict.engine} {verdict.model}"
     if verdict.ready:
-        return f"ready   {what}  {place}"
+        only = "" if verdict.by == "name" else ", by path only"
+        return f"ready{only or '  '} {what}  {place}"
     word = {"CD109": "busy"}.get(verdict.code or "", "broken")
     if (verdict.code or "").startswith("CD6"):
         word = "blocked"

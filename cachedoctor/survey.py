@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cachedoctor import engines, locators
 from cachedoctor.errors import FormatError, UsageError
+from cachedoctor.locators.hub_cache import HubListing
 from cachedoctor.vocabulary import Artifact, Evidence, Requirement, Root, State, Survey, nearest
 
 if TYPE_CHECKING:
@@ -88,10 +89,20 @@ def _read(
     except OSError as error:
         return Root(locator.name, path, (), error=locators.reason(error))
     users = [engine for engine in chosen if host.places or locator.name in engine.locators]
-    entries = tuple(_claimed(entry, users, host, locator) for entry in root.entries)
+    entries = tuple(
+        _claimed(entry, users, host, locator, _absent(root, entry)) for entry in root.entries
+    )
     if lock is not None:
         entries = tuple(_locked(entry, lock, locator) for entry in entries)
     return root._replace(entries=entries)
+
+
+def _absent(root: Root, entry: Entry) -> frozenset[str]:
+    """Name the files of which the hub's client noted that this revision has none."""
+    if not (isinstance(root.listing, HubListing) and entry.revision):
+        return frozenset()
+    notes = root.listing.of(entry).no_exist
+    return frozenset(note.name for note in notes if note.commit == entry.revision)
 
 
 def _locked(entry: Entry, lock: Lock, locator: Locator) -> Entry:
@@ -106,9 +117,24 @@ def _locked(entry: Entry, lock: Lock, locator: Locator) -> Entry:
     return entry._replace(artifacts=tuple(artifacts.values()))
 
 
-def _claimed(entry: Entry, users: Sequence[Engine], host: Host, locator: Locator) -> Entry:
-    """Add to an entry what the engines that would load it need, there or not."""
+def _claimed(
+    entry: Entry,
+    users: Sequence[Engine],
+    host: Host,
+    locator: Locator,
+    absent: frozenset[str] = frozenset(),
+) -> Entry:
+    """Add to an entry what the engines that would load it need, there or not.
+
+    `absent` are files of which the hub's client noted that the repository has none.
+    """
+
+    def hidden(claim: Claim) -> frozenset[str]:
+        return absent if claim.heeds_absence else frozenset()
+
     claims = [claim for user in users if (claim := user.claim(entry, host)) is not None]
+    if any(claim.known_by == "name" for claim in claims):
+        claims = [claim for claim in claims if claim.known_by == "name"]
     if not claims:
         retired = next(
             (f"{user.name} {last}" for user in users if (last := user.retired(entry))), ""
@@ -117,7 +143,8 @@ def _claimed(entry: Entry, users: Sequence[Engine], host: Host, locator: Locator
     artifacts = {artifact.name: artifact for artifact in entry.artifacts}
     for claim in claims:
         for need in claim.needs.requirements:
-            there = [n for n in need.names if n in artifacts]
+            there = [n for n in need.names if n in artifacts and n not in hidden(claim)]
+            there.sort(key=lambda name: artifacts[name].state is not State.PRESENT)
             if need.optional and not there:
                 continue
             told = entry.promises or claim.published  # of several names, the one it has
@@ -126,9 +153,15 @@ def _claimed(entry: Entry, users: Sequence[Engine], host: Host, locator: Locator
             artifact = artifacts.get(name) or _elsewhere(entry, claim, need, name)
             artifact = artifact or locator.missing(entry, name)
             artifacts[name] = _expected(artifact, claim, need, entry)
-            for shard in _shards(artifacts[name]):
-                part = artifacts.get(shard) or locator.missing(entry, shard)
-                artifacts[shard] = _expected(part, claim, _shard(shard), entry)
+            with_it = (other for one, others in need.beside if one == name for other in others)
+            for other in (*_shards(artifacts[name]), *with_it):
+                part = artifacts.get(other) or locator.missing(entry, other)
+                artifacts[other] = _expected(part, claim, _part(other), entry)
+        for name in _asked_for(claim, entry):
+            artifact = artifacts.get(name) or locator.missing(entry, name)
+            if claim.engine not in artifact.required_by:
+                needed_by = (*artifact.required_by, claim.engine)
+                artifacts[name] = artifact._replace(required_by=needed_by)
     return entry._replace(claims=tuple(claims), artifacts=tuple(artifacts.values()))
 
 
@@ -145,7 +178,8 @@ def _expected(artifact: Artifact, claim: Claim, need: Requirement, entry: Entry)
         artifact = artifact._replace(expected_bytes=size, evidence=artifact.evidence or evidence)
     if artifact.digest is None and digest is not None:
         artifact = artifact._replace(digest=digest, evidence=evidence)
-    users = () if need.optional else (claim.engine,)
+    read = not need.optional or (need.opened and artifact.state is State.PRESENT)
+    users = (claim.engine,) if read else ()
     return artifact._replace(
         format=need.format_of(artifact.name), required_by=(*artifact.required_by, *users)
     )
@@ -164,8 +198,24 @@ def _shards(artifact: Artifact) -> tuple[str, ...]:
         return ()
 
 
-def _shard(name: str) -> Requirement:
-    return Requirement((name,), ("safetensors",))
+def _part(name: str) -> Requirement:
+    """Return what is to be said of a file that another brings along."""
+    return Requirement((name,), ("safetensors" if name.endswith(".safetensors") else None,))
+
+
+def _asked_for(claim: Claim, entry: Entry) -> Iterator[str]:
+    """Go through what the manifest lists and the engine asks the hub's client for.
+
+    Since huggingface_hub 1.22 the client refuses a revision offline of which one of these is
+    missing, whether the engine reads it or not.
+    Source: huggingface_hub 2.4.0 `_snapshot_download.py` `_raise_if_incomplete_snapshot`.
+    """
+    if entry.promises and claim.snapshot:
+        from fnmatch import fnmatchcase
+
+        for name in entry.promises:
+            if any(fnmatchcase(name, pattern) for pattern in claim.snapshot):
+                yield name
 
 
 def _elsewhere(entry: Entry, claim: Claim, need: Requirement, name: str) -> Artifact | None:

@@ -160,6 +160,11 @@ class Requirement(NamedTuple):
     digest: Digest | None = None  # published digest, where it holds for every revision
     tokenizer: bool = False  # without it the engine asks the network, or writes nothing
     optional: bool = False  # read where it is there, and not missed
+    opened: bool = False  # of what is optional: always read where it is there
+    keys: tuple[str, ...] = ()  # of a JSON object, which must have one of them
+    values: tuple[tuple[str, str | int], ...] = ()  # that it must have
+    beside: tuple[tuple[str, tuple[str, ...]], ...] = ()  # by name what must be there with it
+    most_trailing: int | None = None  # bytes after the end that the engine bears, `None` for any
 
     def format_of(self, name: str) -> str | None:
         """Return the format that the file `name` has, where the engine reads one."""
@@ -208,6 +213,12 @@ class Claim(NamedTuple):
     tokenizer: str = ""  # the repository that the tokenizer comes from, where that is another
     tokenizer_folders: tuple[str, ...] = ()  # where its tokenizer may lie, the usual place first
     shadows: tuple[str, ...] = ()  # what is there and would be loaded in place of the model
+    known_by: str = "name"  # or `shape`, where no table has the model
+    by_path: bool = False  # the engine loads it by its path only, wherever it lies
+    snapshot: tuple[
+        str, ...
+    ] = ()  # patterns of what the engine asks the hub's client for as a whole
+    heeds_absence: bool = False  # it believes a note that the repository lacks a file
 
 
 class Entry(NamedTuple):

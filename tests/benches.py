@@ -95,8 +95,9 @@ def insanely_fast_whisper(home: Path) -> Place:
     """Place the weights of transformers' tiny.en with small files beside them."""
     small = home / "small"
     small.mkdir(parents=True)
-    for name in ("config.json", "preprocessor_config.json", "tokenizer.json"):
+    for name in ("preprocessor_config.json", "generation_config.json", "tokenizer.json"):
         (small / name).write_text(json.dumps({"of": name}))
+    (small / "config.json").write_text(json.dumps({"model_type": "whisper"}))
     files = {path.name: path for path in small.iterdir()}
     files["model.safetensors"] = weights.require(weights.safetensors_tiny_en)
     blob = repository(home, "openai/whisper-tiny.en", files)

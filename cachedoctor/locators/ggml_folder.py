@@ -42,7 +42,7 @@ _SUFFIX = len("-q5_1")
 def pywhispercpp_folder(host: Host) -> str:
     """Return the folder that pywhispercpp uses with today's platformdirs."""
     data = host.environment.get("XDG_DATA_HOME", "").strip()
-    if not data:
+    if not os.path.isabs(data):
         mac = host.platform == "darwin"
         data = os.path.join(host.home, *_MAC_DATA) if mac else f"{host.home}/.local/share"
     return os.path.join(data, "pywhispercpp", "models")

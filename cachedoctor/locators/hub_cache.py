@@ -86,6 +86,9 @@ class HubCache:
     def roots(self, host: Host) -> Iterator[str]:
         """Name the hub cache, and the project's `models/` that serves as a `download_root`."""
         yield host.hub_cache
+        own = host.environment.get("PARAKEET_CACHE_DIR")  # of parakeet-mlx's command line
+        if own:
+            yield host.absolute(own)
         if host.project:
             yield os.path.join(host.project, "models")
 

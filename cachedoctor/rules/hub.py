@@ -43,7 +43,8 @@ class StaleNoExist(SetsAside, RootRule):
             there = {a.name: a for a in entry.artifacts if a.state is State.PRESENT}
             for marker in markers:
                 if marker.commit == entry.revision and marker.name in there:
-                    needed = there[marker.name].required_by
+                    heeds = any(claim.heeds_absence for claim in entry.claims)
+                    needed = heeds and there[marker.name].required_by
                     yield self.about(
                         marker.path,
                         (entry,),

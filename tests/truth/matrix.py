@@ -42,6 +42,7 @@ class Cell(NamedTuple):
     loads: bool  # the way that `by` says, by name where nothing is ready
     by_name: bool
     said: str
+    asked_path: bool
 
     @property
     def kind(self) -> str:
@@ -51,7 +52,7 @@ class Cell(NamedTuple):
     @property
     def agrees(self) -> bool:
         """Say whether the prediction came true, and so for whoever asks by name."""
-        named = self.ready and self.by == "name"
+        named = self.ready and (self.by == "name" or self.asked_path)
         return self.ready == self.loads and named == self.by_name
 
 
@@ -106,6 +107,7 @@ def _cell(state: states.State, place: Place, engine: engines.Engine) -> Cell:
         came.loads,
         named.loads,
         came.said if came.loads or not named.loads else named.said,
+        asked.model.startswith("/"),
     )
 
 
@@ -156,5 +158,7 @@ def told(cell: Cell) -> str:
     """Return one line about a cell."""
     state = cell.state
     by = f" by {cell.by}" if cell.ready else f" ({cell.code} {cell.why[:90]})"
-    named = "" if cell.by_name == cell.loads else f", by name {'loads' if cell.by_name else 'fails'}"
+    named = (
+        "" if cell.by_name == cell.loads else f", by name {'loads' if cell.by_name else 'fails'}"
+    )
     return f"{cell.kind}{named}: {state.engine}: {state.name}:{by}; it {cell.said[:150]}"

@@ -285,5 +285,3 @@ def pytorch_model() -> Path:
         command = [str(environments.torch()), "-c", _BIN, str(source), str(made)]
         subprocess.run(command, check=True, env=weights.ENVIRONMENT)
     return made
-
-

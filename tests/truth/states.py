@@ -611,9 +611,7 @@ def _variables() -> Iterator[State]:
         yield moved(hub, "HF_HUB_CACHE with ~", {"HF_HUB_CACHE": "~/far"}, "far")
         yield moved(hub, "a relative HF_HUB_CACHE", {"HF_HUB_CACHE": "far"}, "work/far")
         yield moved(hub, "an empty HF_HUB_CACHE", {"HF_HUB_CACHE": ""}, "work")
-    yield moved(
-        FASTER, "XDG_CACHE_HOME with ~", {"XDG_CACHE_HOME": "~/far"}, "far/huggingface/hub"
-    )
+    yield moved(FASTER, "XDG_CACHE_HOME with ~", {"XDG_CACHE_HOME": "~/far"}, "far/huggingface/hub")
     yield moved(FASTER, "HF_HOME with a variable", {"HF_HOME": "$XDG/f", "XDG": "HOME"}, "f/hub")
     yield moved(FASTER, "HUGGINGFACE_HUB_CACHE", {"HUGGINGFACE_HUB_CACHE": "HOME/far"}, "far")
     yield moved(FASTER, "TRANSFORMERS_CACHE", {"TRANSFORMERS_CACHE": "HOME/far"}, "far")
@@ -834,7 +832,9 @@ def _folders() -> Iterator[State]:
         yield state("missing", f"no {name}", lambda place, n=name: (put(place) / n).unlink())  # type: ignore[misc]
     for what, how in CHANGES.items():
         yield state(
-            "weights", what, lambda place, h=how: change(put(place) / "weights.npz", h)  # type: ignore[misc]
+            "weights",
+            what,
+            lambda place, h=how: change(put(place) / "weights.npz", h),  # type: ignore[misc]
         )
     for what, how in {"cut": CHANGES["cut in half"], **JSON_CHANGES}.items():
         yield state(
@@ -856,10 +856,11 @@ def _folders() -> Iterator[State]:
 
     def distilled(place: Place) -> Asked:
         put(place, "distil-small.en-4-bit")
-        return Asked(
-            ("--model", "distil-small.en@4bit"), "distil-small.en-4-bit", heard=None
-        )
+        return Asked(("--model", "distil-small.en@4bit"), "distil-small.en-4-bit", heard=None)
 
-    yield state("elsewhere", "in the home's mlx_models/", lambda place: place.folder(
-        place.home / "mlx_models" / "tiny", files()) and None)
+    yield state(
+        "elsewhere",
+        "in the home's mlx_models/",
+        lambda place: place.folder(place.home / "mlx_models" / "tiny", files()) and None,
+    )
     del distilled

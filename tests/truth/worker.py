@@ -104,7 +104,10 @@ class Lightning:
     def transcribe(self, model, samples):
         module = sys.modules["lightning_whisper_mlx.transcribe"]
         found = module.transcribe_audio(
-            samples, path_or_hf_repo="./mlx_models/" + model, batch_size=1, fp16=False,
+            samples,
+            path_or_hf_repo="./mlx_models/" + model,
+            batch_size=1,
+            fp16=False,
             language="en",
         )
         return found["text"]
@@ -213,8 +216,10 @@ class TransformersSmall:
         return tokenizer
 
     def transcribe(self, model, samples):
-        return model.decode(model("She opened the door and walked into the room.").input_ids,
-                            skip_special_tokens=True)
+        return model.decode(
+            model("She opened the door and walked into the room.").input_ids,
+            skip_special_tokens=True,
+        )
 
 
 ENGINES = {
