@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from cachedoctor.findings import Readiness
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from cachedoctor.doctor import Report
     from cachedoctor.engines import Engine
     from cachedoctor.findings import Finding
+    from cachedoctor.host import Host
     from cachedoctor.vocabulary import Claim, Entry
 
 
@@ -48,7 +50,7 @@ def ready(
         for entry, claim in _entries(engine, report, model):
             if revision and revision not in (entry.revision, *entry.refs):
                 continue
-            usual = entry.path.startswith(engine.home(model, report.host))
+            usual = entry.path.startswith(_homes(engine, model, report.host))
             named = usual and engine.named_offline and not model.by_path
             code, why = _obstacle(entry, claim, report, revision)
             answer = Readiness(
@@ -96,6 +98,16 @@ def at_path(engine: Engine, report: Report, path: str) -> Readiness:
     return Readiness(engine.name, None, path, False, None, path, "CD101", why, "path")
 
 
+def _homes(engine: Engine, model: Model, host: Host) -> tuple[str, ...]:
+    """Return the paths at which the engine looks first: links resolved, in every sandbox."""
+    home = engine.home(model, host)
+    inside = home.startswith(host.home.rstrip("/") + "/")
+    others = (other + home[len(host.home) :] for other in host.homes if inside)
+    found = dict.fromkeys((home, *others))
+    real = (os.path.join(os.path.realpath(p), n) for p, n in map(os.path.split, found))
+    return tuple(dict.fromkeys((*found, *real)))
+
+
 def _entries(engine: Engine, report: Report, model: Model) -> list[tuple[Entry, Claim]]:
     """Return the entries of one model, the ones that the engine looks at first."""
     found = [
@@ -106,10 +118,11 @@ def _entries(engine: Engine, report: Report, model: Model) -> list[tuple[Entry, 
         if claim.engine == engine.name and claim.model == model.name
     ]
     places = engine.places(model)
+    homes = _homes(engine, model, report.host)
 
     def rank(pair: tuple[Entry, Claim]) -> tuple[bool, bool, int]:
         entry = pair[0]
-        usual = entry.path.startswith(engine.home(model, report.host))
+        usual = entry.path.startswith(homes)
         place = places.index(entry.name) if entry.name in places else len(places)
         return "main" not in entry.refs, not usual, place
 

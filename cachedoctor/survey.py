@@ -157,11 +157,17 @@ def _claimed(
             for other in (*_shards(artifacts[name]), *with_it):
                 part = artifacts.get(other) or locator.missing(entry, other)
                 artifacts[other] = _expected(part, claim, _part(other), entry)
+        for name, (size, digest) in claim.published.items():
+            artifact = artifacts.get(name)
+            if artifact is not None and artifact.digest is None and entry.revision is None:
+                # of a folder the revision is not known: the length says which it may be
+                if artifact.size_bytes == size and not artifact.bundle:
+                    artifacts[name] = artifact._replace(digest=digest, evidence=Evidence.TABLE)
         for name in _asked_for(claim, entry):
-            artifact = artifacts.get(name) or locator.missing(entry, name)
-            if claim.engine not in artifact.required_by:
-                needed_by = (*artifact.required_by, claim.engine)
-                artifacts[name] = artifact._replace(required_by=needed_by)
+            listed = artifacts.get(name) or locator.missing(entry, name)
+            if claim.engine not in listed.required_by:
+                needed_by = (*listed.required_by, claim.engine)
+                artifacts[name] = listed._replace(required_by=needed_by)
     return entry._replace(claims=tuple(claims), artifacts=tuple(artifacts.values()))
 
 

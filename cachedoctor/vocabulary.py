@@ -215,9 +215,7 @@ class Claim(NamedTuple):
     shadows: tuple[str, ...] = ()  # what is there and would be loaded in place of the model
     known_by: str = "name"  # or `shape`, where no table has the model
     by_path: bool = False  # the engine loads it by its path only, wherever it lies
-    snapshot: tuple[
-        str, ...
-    ] = ()  # patterns of what the engine asks the hub's client for as a whole
+    snapshot: tuple[str, ...] = ()  # patterns of what the hub's client is asked for as a whole
     heeds_absence: bool = False  # it believes a note that the repository lacks a file
 
 

@@ -39,7 +39,11 @@ class DigestMismatch(Restores, EntryRule):
             if artifact.digest is None:
                 what = f"bytes in `{measured}` than its own checksum"
             message = f"`{artifact.name}` has other {what}"
-            yield _about(self, artifact, entry, message, measured)
+            finding = _about(self, artifact, entry, message, measured)
+            hint = any(artifact.name in claim.published for claim in entry.claims)
+            if hint and entry.revision is None and artifact.evidence is Evidence.TABLE:
+                finding = finding._replace(severity=Severity.WARNING)  # of which revision?
+            yield finding
 
 
 class OtherModel(Restores, EntryRule):

@@ -65,12 +65,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="truth-") as folder:
         cells = matrix.run(chosen, Path(folder), tell)
     lines = matrix.table(cells)
-    wrong = [cell for cell in cells if not cell.agrees]
+    wrong = [cell for cell in cells if cell.is_wrong]
+    known = [cell for cell in cells if not cell.agrees and not cell.is_wrong]
     print("\n".join(lines))
-    print(f"{len(cells)} states, {len(wrong)} disagreements, {time.monotonic() - began:.0f} s")
+    print(f"{len(cells)} states, {len(wrong)} disagreements, {len(known)} known, {time.monotonic() - began:.0f} s")
     if given.docs:
         said = [f"- {matrix.told(cell)}" for cell in wrong] or ["None."]
-        page = [*lines, "Where they differ:", "", *said]
+        why = [f"- {matrix.told(c)}: {matrix.KNOWN[c.state.engine, c.state.name]}" for c in known]
+        page = [*lines, "Where they differ:", "", *said, "", "Where they are known to:", "", *why]
         Path(given.docs).write_text(_HEAD + "\n".join(page) + "\n")
     return int(bool(wrong))
 

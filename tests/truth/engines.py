@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _WORKER = Path(__file__).with_name("worker.py")
-_LIMIT_S = 60
+_LIMIT_S = 120
 _SPECIAL = re.compile(r"<\|.*?\|>")
 _BLAS = Path(
     "/usr/lib/x86_64-linux-gnu/openblas-pthread/libopenblas.so.0"

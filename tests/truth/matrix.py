@@ -31,6 +31,30 @@ _GROUPS = (
 )
 
 
+_NOT_READ = "no byte of the weights is read without being asked: `scan --deep`"
+# Where the two may differ, and why; `docs/limits.md` says so.
+KNOWN = {
+    **{
+        (engine, f"{name} flipped"): _NOT_READ
+        for engine, name in (
+            ("faster-whisper", "model.bin"),
+            ("whisper.cpp", "ggml-tiny.en.bin"),
+            ("mlx-whisper", "weights.safetensors"),
+            ("mlx-whisper", "weights.npz"),
+            ("insanely-fast-whisper", "model.safetensors"),
+            ("openai-whisper", "tiny.en.pt"),
+            ("whisper-mps", "tiny.en.pt"),
+        )
+    },
+    ("lightning-whisper-mlx", "flipped"): _NOT_READ,
+    ("faster-whisper", "config.json behind a byte order mark"): "CTranslate2 alone passes over it",
+    ("whisper.cpp", "ggml-tiny.en.bin cut by a byte"): "the last number of the last tensor is cut",
+    ("lightning-whisper-mlx", "asked for 4 bits, the plain one there"): (
+        "the folder is shared; the plain model is loaded for the other"
+    ),
+}
+
+
 class Cell(NamedTuple):
     """One state with what was foretold and what came."""
 
@@ -48,6 +72,11 @@ class Cell(NamedTuple):
     def kind(self) -> str:
         """Say which of the four fields of the matrix it is in."""
         return f"{'ready' if self.ready else 'not'} & {'loads' if self.loads else 'fails'}"
+
+    @property
+    def is_wrong(self) -> bool:
+        """Say whether the prediction is wrong where nothing excuses it."""
+        return not self.agrees and (self.state.engine, self.state.name) not in KNOWN
 
     @property
     def agrees(self) -> bool:
