@@ -159,10 +159,10 @@ def _claimed(
                 artifacts[other] = _expected(part, claim, _part(other), entry)
         for name, (size, digest) in claim.published.items():
             artifact = artifacts.get(name)
-            if artifact is not None and artifact.digest is None and entry.revision is None:
-                # of a folder the revision is not known: the length says which it may be
-                if artifact.size_bytes == size and not artifact.bundle:
-                    artifacts[name] = artifact._replace(digest=digest, evidence=Evidence.TABLE)
+            if artifact is None or artifact.digest is not None or entry.revision is not None:
+                continue
+            if artifact.size_bytes == size and not artifact.bundle:  # of a folder without revision
+                artifacts[name] = artifact._replace(digest=digest, evidence=Evidence.TABLE)
         for name in _asked_for(claim, entry):
             listed = artifacts.get(name) or locator.missing(entry, name)
             if claim.engine not in listed.required_by:

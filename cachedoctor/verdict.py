@@ -84,13 +84,14 @@ def preflight(
     try:
         models = readiness.answers(found, size=size, model=model, version=version)
     except UsageError:
-        there = found.instead(None, model or "", here)
-        if not there and os.path.isabs(here.expand(model or "")):
-            there = here.expand(model or "")
-        if not there or lock is not None:
+        if model is None or lock is not None:
+            raise
+        given = here.expand(model)
+        there = found.instead(None, model, here) or (given if os.path.isabs(given) else "")
+        if not there:
             raise
         verdict = _at_path(found, there, here, size, model)
-        named = there != here.absolute(here.expand(model or ""))
+        named = there != here.absolute(given)
         return verdict._replace(by="name") if named else verdict
     places = frozenset(place for m in models for place in found.places(m))
     report = doctor.scan(here, [engine], only=places, lock=lock, cure_notes=False)

@@ -22,12 +22,18 @@ MLX = (
     ("--no-deps", "mlx-whisper==0.4.3", "lightning-whisper-mlx==0.0.10"),
     ("parakeet-mlx==0.7.0",),
 )
-# The package index's torch brings gigabytes for a GPU, so a distribution's own is taken; it is of the
-# time of numpy 1, and the last transformers that run with it are these. whisper-mps runs on MLX and
-# reads its weights with torch.
+# The package index's torch brings gigabytes for a GPU, so a distribution's own is taken; it is of
+# the time of numpy 1, and the last transformers that run with it are these. whisper-mps runs on MLX
+# and reads its weights with torch.
 TORCH = (
     ("numpy<2", "numba", "scipy", "tiktoken", "more-itertools", "tqdm", "transformers==4.46.3"),
-    ("--no-deps", "openai-whisper==20250625", "whisper-mps==0.0.10", "mlx==0.32.4", "mlx-cpu==0.32.4"),
+    (
+        "--no-deps",
+        "openai-whisper==20250625",
+        "whisper-mps==0.0.10",
+        "mlx==0.32.4",
+        "mlx-cpu==0.32.4",
+    ),
 )
 TRANSFORMERS = (("transformers==5.24.0", "numpy"),)
 _SYSTEM = "/usr/bin/python3"
@@ -46,7 +52,10 @@ def mlx() -> Path:
 def torch() -> Path:
     """Return an interpreter with the engines that need torch, from the system's own packages."""
     has = [_SYSTEM, "-c", "import torch"]
-    if not Path(_SYSTEM).exists() or subprocess.run(has, capture_output=True, check=False).returncode:
+    if (
+        not Path(_SYSTEM).exists()
+        or subprocess.run(has, capture_output=True, check=False).returncode
+    ):
         pytest.skip("the system's Python has no torch (Debian's is in `python3-torch`)")
     found = _made("torch", TORCH, _SYSTEM, "--system-site-packages")
     if isinstance(found, str):
@@ -55,7 +64,7 @@ def torch() -> Path:
 
 
 def transformers() -> Path:
-    """Return an interpreter with the newest transformers and no torch: what it reads of small files."""
+    """Return an interpreter with the newest transformers and no torch, for small files."""
     found = _made("transformers", TRANSFORMERS)
     if isinstance(found, str):
         pytest.skip(found)

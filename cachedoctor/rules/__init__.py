@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from cachedoctor.host import Host
     from cachedoctor.vocabulary import Artifact, Entry, Root, Survey
 
+_SOON_PARSED_BYTES = 1 << 17  # a text that is understood sooner than its digest is made
+
 
 class Examination:
     """What rules may ask: the survey, the host, and what the bytes said, each file read once."""
@@ -51,7 +53,8 @@ class Examination:
         self.deep = deep
         self.unloadable = unloadable or {}
         self.published = published
-        self._measured = dict(measured or {})
+        self._measured = measured or {}
+        self._small: set[str] = set()  # files that were proven in passing
         self._faults: dict[tuple[str, str | None], FormatError | OSError | None] = {}
         self._by_entry: dict[str, tuple[tuple[Artifact, FormatError], ...]] = {}
         self._revisions: dict[str, Mapping[str, tuple[Entry, ...]]] = {}
@@ -114,11 +117,12 @@ class Examination:
             return FormatError(Fault.TRUNCATED, "is empty", measured=0)
         if artifact.format is None and (artifact.bundle or not _worth_a_sniff(artifact)):
             return None
-        small = artifact.format == "json_text" and artifact.required_by
-        if small and self.measured(artifact) is None:
+        text = artifact.format == "json_text" and artifact.required_by
+        long = artifact.size_bytes > _SOON_PARSED_BYTES
+        if text and long and self.measured(artifact) is None:
             self._prove(artifact)
-        if self.proven(artifact):  # a proven digest outranks structure
-            return None
+        if artifact.file in self._small or (self.proven(artifact) and (long or not text)):
+            return None  # a proven digest outranks structure
         key = (artifact.file, artifact.format)
         if key not in self._faults:
             try:
@@ -131,14 +135,15 @@ class Examination:
         """Compare a small file with its digest, which costs less than to understand it."""
         digest = artifact.digest
         if digest is not None and small_files.holds(artifact, digest):
-            known = self._measured.get(artifact.file, {})
-            self._measured[artifact.file] = {**known, digest.algorithm: digest.hex}
+            self._small.add(artifact.file)
 
     def keys(self, entry: Entry) -> Iterator[tuple[Artifact, FormatError]]:
         """Go through JSON files that lack what their engine cannot do without."""
         needs = [need for claim in entry.claims for need in claim.needs.requirements]
         for artifact in entry.notable if needs else ():
-            if artifact.format != "json_text" or not artifact.required_by or self.proven(artifact):
+            if artifact.format != "json_text" or not artifact.required_by:
+                continue
+            if artifact.file in self._small:
                 continue
             for need in needs:
                 if artifact.name in need.names and (need.keys or need.values):

@@ -68,7 +68,8 @@ def main() -> int:
     wrong = [cell for cell in cells if cell.is_wrong]
     known = [cell for cell in cells if not cell.agrees and not cell.is_wrong]
     print("\n".join(lines))
-    print(f"{len(cells)} states, {len(wrong)} disagreements, {len(known)} known, {time.monotonic() - began:.0f} s")
+    took = time.monotonic() - began
+    print(f"{len(cells)} states, {len(wrong)} disagreements, {len(known)} known, {took:.0f} s")
     if given.docs:
         said = [f"- {matrix.told(cell)}" for cell in wrong] or ["None."]
         why = [f"- {matrix.told(c)}: {matrix.KNOWN[c.state.engine, c.state.name]}" for c in known]

@@ -48,6 +48,10 @@ KNOWN = {
     },
     ("lightning-whisper-mlx", "flipped"): _NOT_READ,
     ("faster-whisper", "config.json behind a byte order mark"): "CTranslate2 alone passes over it",
+    (
+        "insanely-fast-whisper",
+        "processor_config.json in place of preprocessor_config.json",
+    ): "transformers 5 reads it, and 4 does not",
     ("whisper.cpp", "ggml-tiny.en.bin cut by a byte"): "the last number of the last tensor is cut",
     ("lightning-whisper-mlx", "asked for 4 bits, the plain one there"): (
         "the folder is shared; the plain model is loaded for the other"
@@ -114,7 +118,8 @@ def run(
 
 def _cell(state: states.State, place: Place, engine: engines.Engine) -> Cell:
     place.begin()
-    asked = state.build(place) or states.USUAL[state.engine]
+    built = state.build(place)
+    asked = built if isinstance(built, states.Asked) else states.USUAL[state.engine]
     cwd = place.home / asked.cwd if asked.cwd else place.cwd
     heard = states.HEARD if asked.heard is None else asked.heard
     verdict = _foretold(state, place, asked, cwd)

@@ -228,7 +228,8 @@ GENERATION = {
     "decoder_start_token_id": 50257, "bos_token_id": 50256, "eos_token_id": 50256,
     "pad_token_id": 50256, "no_timestamps_token_id": 50362, "max_initial_timestamp_index": 1,
     "is_multilingual": False, "return_timestamps": False, "max_length": 448,
-    "forced_decoder_ids": [[1, 50362]], "suppress_tokens": [], "begin_suppress_tokens": [220, 50256],
+    "forced_decoder_ids": [[1, 50362]], "suppress_tokens": [],
+    "begin_suppress_tokens": [220, 50256],
     "alignment_heads": [[1, 0], [2, 0], [2, 5], [3, 0], [3, 1], [3, 2], [3, 3], [3, 4]],
     "prev_sot_token_id": 50360,
 }  # fmt: skip

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.truth.places import Content, Place
 
-    Build = Callable[[Place], "Asked | None"]
+    Build = Callable[[Place], object]  # an `Asked`, or whatever: then as usual
 
 
 class Asked(NamedTuple):
@@ -116,7 +116,11 @@ TRANSFORMERS = Hub(
         "normalizer.json",
     ),
 )
-SMALL = TRANSFORMERS._replace(engine="transformers", weights=())
+SMALL = TRANSFORMERS._replace(
+    engine="transformers",
+    weights=(),
+    texts=("config.json", "preprocessor_config.json", "tokenizer.json"),  # what it reads
+)
 HUBS = (FASTER, MLX, MLX_NPZ, PARAKEET, TRANSFORMERS, SMALL)
 
 
@@ -144,7 +148,7 @@ def _of_hub(hub: Hub) -> Iterator[State]:
     """Go through a whole model, each file missing, each file's content."""
 
     def whole(trees: bool) -> Build:
-        return lambda place: hub.put(place, trees=trees) and None
+        return lambda place: hub.put(place, trees=trees)
 
     def missing(name: str, trees: bool) -> Build:
         def build(place: Place) -> None:
@@ -314,7 +318,7 @@ def _links() -> Iterator[State]:
     yield FASTER.state("links", "links saved as text", as_text)
 
 
-def _alternatives() -> Iterator[State]:
+def _alternatives() -> Iterator[State]:  # noqa: PLR0915 - a table
     """Go through files of which others take the place."""
 
     def having(hub: Hub, *names: str, **more: Content) -> Build:
@@ -350,7 +354,7 @@ def _alternatives() -> Iterator[State]:
     yield of(
         TRANSFORMERS,
         "pytorch_model.bin in place of model.safetensors",
-        lambda place: having(TRANSFORMERS, one, pytorch_model__bin=places.pytorch_model())(place),
+        lambda place: having(TRANSFORMERS, one, pytorch_model__bin=places.pytorch_model())(place),  # noqa: PLW0108 - made late,
     )
 
     def cut_bin(place: Place) -> None:
@@ -652,7 +656,7 @@ MPS = OPENAI._replace(engine="whisper-mps")
 def _flat() -> Iterator[State]:
     """Go through engines whose models are files."""
     for flat in (GGML, OPENAI, MPS):
-        yield flat.state("whole", "whole", lambda place, f=flat: f.put(place) and None)  # type: ignore[misc]
+        yield flat.state("whole", "whole", lambda place, f=flat: f.put(place))  # type: ignore[misc]
         yield flat.state("missing", "nothing there", lambda place: None)
         for what, how in CHANGES.items():
             yield flat.state(
@@ -735,7 +739,7 @@ def _whisper_cpp() -> Iterator[State]:
             lambda place, n=count: change(GGML.put(place), lambda data: data + bytes(n)),  # type: ignore[misc]
         )
     stub = builders_models.ggml_stub()
-    yield state("weights", "a stub", lambda p: p.put(p.home / folder / GGML.name, stub) and None)
+    yield state("weights", "a stub", lambda p: p.put(p.home / folder / GGML.name, stub))
 
     for name in ("large", "turbo", "small.en-tdrz", "silero-v5.1.2", "parakeet-tdt-0.6b-v3-f16"):
 
@@ -827,7 +831,7 @@ def _folders() -> Iterator[State]:
     def state(cause: str, name: str, build: Build) -> State:
         return State(engine, cause, name, build)
 
-    yield state("whole", "whole", lambda place: put(place) and None)
+    yield state("whole", "whole", put)
     for name in ("config.json", "weights.npz"):
         yield state("missing", f"no {name}", lambda place, n=name: (put(place) / n).unlink())  # type: ignore[misc]
     for what, how in CHANGES.items():
@@ -854,13 +858,8 @@ def _folders() -> Iterator[State]:
 
     yield state("name", "asked for 4 bits, the plain one there", quantised)
 
-    def distilled(place: Place) -> Asked:
-        put(place, "distil-small.en-4-bit")
-        return Asked(("--model", "distil-small.en@4bit"), "distil-small.en-4-bit", heard=None)
-
     yield state(
         "elsewhere",
         "in the home's mlx_models/",
-        lambda place: place.folder(place.home / "mlx_models" / "tiny", files()) and None,
+        lambda place: place.folder(place.home / "mlx_models" / "tiny", files()),
     )
-    del distilled

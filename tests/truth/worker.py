@@ -6,6 +6,8 @@ A request is a line of JSON on standard input, its answer a line on standard out
 imported once; each request is answered in a child of its own, which may crash or hang.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import select
@@ -13,9 +15,10 @@ import signal
 import sys
 import traceback
 import wave
+from typing import Any
 
 
-def samples_of(clip):
+def samples_of(clip: str) -> Any:
     """Return the samples of a clip as numpy's float32."""
     import numpy
 
@@ -24,7 +27,7 @@ def samples_of(clip):
     return numpy.frombuffer(data, "<i2").astype("float32") / 32768
 
 
-def refuse_network(event, arguments):
+def refuse_network(event: str, arguments: Any) -> None:
     """Raise where something looks up a name or connects to another machine."""
     if event == "socket.getaddrinfo" or (
         event == "socket.connect" and isinstance(arguments[1], tuple)
@@ -35,17 +38,20 @@ def refuse_network(event, arguments):
 class FasterWhisper:
     """CTranslate2."""
 
-    def bring(self):
+    def bring(self) -> None:
+        """Import the engine."""
         import faster_whisper
 
         self.engine = faster_whisper
 
-    def load(self, model, options):
+    def load(self, model: str, options: dict[str, Any]) -> Any:
+        """Load a model as it is called."""
         return self.engine.WhisperModel(
             model, device="cpu", compute_type="int8", cpu_threads=1, **options
         )
 
-    def transcribe(self, model, samples):
+    def transcribe(self, model: Any, samples: Any) -> Any:
+        """Return the words."""
         segments, _ = model.transcribe(samples, language="en", beam_size=1)
         return "".join(segment.text for segment in segments)
 
@@ -53,55 +59,64 @@ class FasterWhisper:
 class WhisperCpp:
     """By its binding."""
 
-    def bring(self):
+    def bring(self) -> None:
+        """Import the engine."""
         from pywhispercpp.model import Model
 
         self.engine = Model
 
-    def load(self, model, options):
+    def load(self, model: str, options: dict[str, Any]) -> Any:
+        """Load a model as it is called."""
         return self.engine(
             model, redirect_whispercpp_logs_to=False, n_threads=2, print_progress=False, **options
         )
 
-    def transcribe(self, model, samples):
+    def transcribe(self, model: Any, samples: Any) -> Any:
+        """Return the words."""
         return " ".join(segment.text for segment in model.transcribe(samples, audio_ctx=256))
 
 
 class MlxWhisper:
     """Loads when it transcribes."""
 
-    def bring(self):
+    def bring(self) -> None:
+        """Import the engine."""
         import mlx_whisper
         import mlx_whisper.load_models
-        import mlx_whisper.transcribe  # noqa: F401
+        import mlx_whisper.transcribe
 
         self.engine = mlx_whisper
 
-    def load(self, model, options):
+    def load(self, model: str, options: dict[str, Any]) -> Any:
+        """Load a model as it is called."""
         module = sys.modules["mlx_whisper.transcribe"]
         import mlx.core
 
         module.ModelHolder.get_model(model, mlx.core.float32)
         return model
 
-    def transcribe(self, model, samples):
+    def transcribe(self, model: Any, samples: Any) -> Any:
+        """Return the words."""
         found = self.engine.transcribe(samples, path_or_hf_repo=model, language="en", fp16=False)
-        return found["text"]
+        return str(found["text"])
 
 
 class Lightning:
     """Its class fetches, its function loads and transcribes."""
 
-    def bring(self):
+    def bring(self) -> None:
+        """Import the engine."""
         import lightning_whisper_mlx
         import lightning_whisper_mlx.transcribe
 
         self.engine = lightning_whisper_mlx
 
-    def load(self, model, options):
+    def load(self, model: str, options: dict[str, Any]) -> Any:
+        """Load a model as it is called."""
         return self.engine.LightningWhisperMLX(model=model, **options).name
 
-    def transcribe(self, model, samples):
+    def transcribe(self, model: Any, samples: Any) -> Any:
+        """Return the words."""
         module = sys.modules["lightning_whisper_mlx.transcribe"]
         found = module.transcribe_audio(
             samples,
@@ -110,24 +125,27 @@ class Lightning:
             fp16=False,
             language="en",
         )
-        return found["text"]
+        return str(found["text"])
 
 
 class ParakeetMlx:
     """Random weights: what it says means nothing."""
 
-    def bring(self):
+    def bring(self) -> None:
+        """Import the engine."""
         import parakeet_mlx
-        import parakeet_mlx.audio  # noqa: F401
+        import parakeet_mlx.audio
 
         self.engine = parakeet_mlx
 
-    def load(self, model, options):
+    def load(self, model: str, options: dict[str, Any]) -> Any:
+        """Load a model as it is called."""
         import mlx.core
 
         return self.engine.from_pretrained(model, dtype=mlx.core.float32, **options)
 
-    def transcribe(self, model, samples):
+    def transcribe(self, model: Any, samples: Any) -> Any:
+        """Return the words."""
         import mlx.core
         from parakeet_mlx.audio import get_logmel
 
@@ -138,31 +156,36 @@ class ParakeetMlx:
 class OpenaiWhisper:
     """On torch."""
 
-    def bring(self):
+    def bring(self) -> None:
+        """Import the engine."""
         import torch
         import whisper
 
         torch.set_num_threads(1)
         self.engine = whisper
 
-    def load(self, model, options):
+    def load(self, model: str, options: dict[str, Any]) -> Any:
+        """Load a model as it is called."""
         return self.engine.load_model(model, device="cpu", **options)
 
-    def transcribe(self, model, samples):
+    def transcribe(self, model: Any, samples: Any) -> Any:
+        """Return the words."""
         return model.transcribe(samples, fp16=False, language="en")["text"]
 
 
 class WhisperMps:
     """Reads with torch, runs on MLX."""
 
-    def bring(self):
+    def bring(self) -> None:
+        """Import the engine."""
         import torch
         import whisper_mps.whisper.load_models
         import whisper_mps.whisper.transcribe  # noqa: F401
 
         torch.set_num_threads(1)
 
-    def load(self, model, options):
+    def load(self, model: str, options: dict[str, Any]) -> Any:
+        """Load a model as it is called."""
         import mlx.core
 
         holder = sys.modules["whisper_mps.whisper.transcribe"].ModelHolder
@@ -171,7 +194,8 @@ class WhisperMps:
         holder.model_name = model
         return model
 
-    def transcribe(self, model, samples):
+    def transcribe(self, model: Any, samples: Any) -> Any:
+        """Return the words."""
         module = sys.modules["whisper_mps.whisper.transcribe"]
         return module.transcribe(samples, model=model, language="en", fp16=False)["text"]
 
@@ -179,35 +203,38 @@ class WhisperMps:
 class Transformers:
     """As insanely-fast-whisper calls it."""
 
-    def bring(self):
+    def bring(self) -> None:
+        """Import the engine."""
         import torch
-        import transformers
-        import transformers.models.whisper.modeling_whisper
         from transformers import pipeline
 
         torch.set_num_threads(1)
         self.engine = pipeline
 
-    def load(self, model, options):
+    def load(self, model: str, options: dict[str, Any]) -> Any:
+        """Load a model as it is called."""
         return self.engine("automatic-speech-recognition", model=model, device="cpu", **options)
 
-    def transcribe(self, model, samples):
+    def transcribe(self, model: Any, samples: Any) -> Any:
+        """Return the words."""
         found = model(
             {"raw": samples, "sampling_rate": 16000}, chunk_length_s=30, return_timestamps=True
         )
-        return found["text"]
+        return str(found["text"])
 
 
 class TransformersSmall:
     """The newest without torch: configuration, tokenizer and feature extractor, no weights."""
 
-    def bring(self):
+    def bring(self) -> None:
+        """Import the engine."""
         import transformers
         import transformers.models.whisper
 
         self.engine = transformers
 
-    def load(self, model, options):
+    def load(self, model: str, options: dict[str, Any]) -> Any:
+        """Load a model as it is called."""
         config = self.engine.AutoConfig.from_pretrained(model, **options)
         extractor = self.engine.WhisperFeatureExtractor.from_pretrained(model, **options)
         tokenizer = self.engine.AutoTokenizer.from_pretrained(model, **options)
@@ -215,14 +242,15 @@ class TransformersSmall:
         assert extractor.feature_size in (80, 128), extractor
         return tokenizer
 
-    def transcribe(self, model, samples):
+    def transcribe(self, model: Any, samples: Any) -> Any:
+        """Return the words."""
         return model.decode(
             model("She opened the door and walked into the room.").input_ids,
             skip_special_tokens=True,
         )
 
 
-ENGINES = {
+ENGINES: dict[str, Any] = {
     "faster-whisper": FasterWhisper,
     "whisper.cpp": WhisperCpp,
     "mlx-whisper": MlxWhisper,
@@ -235,25 +263,25 @@ ENGINES = {
 }
 
 
-def answer(engine, request, samples):
+def answer(engine: Any, request: dict[str, Any], samples: Any) -> dict[str, Any]:
     """Load and transcribe; what is raised is an answer."""
     os.chdir(request["cwd"])
     try:
         model = engine.load(request["model"], request["options"])
-    except BaseException as error:  # whatever it raises
+    except BaseException as error:  # noqa: BLE001 - whatever it raises is an answer
         return {"stage": "load", "error": said(error)}
     try:
         return {"stage": "done", "text": engine.transcribe(model, samples)}
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - the same
         return {"stage": "transcribe", "error": said(error)}
 
 
-def said(error):
+def said(error: BaseException) -> str:
     """Return an error as Python ends a traceback with it."""
     return "".join(traceback.format_exception_only(type(error), error)).strip()[-600:]
 
 
-def in_child(engine, request, samples):
+def in_child(engine: Any, request: dict[str, Any], samples: Any) -> dict[str, Any]:
     """Answer a request in a child."""
     reading, writing = os.pipe()
     pid = os.fork()
@@ -274,18 +302,19 @@ def in_child(engine, request, samples):
             if not ready:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
-                return {"stage": "limit", "error": "no answer in %s s" % request["limit_s"]}
+                return {"stage": "limit", "error": f"no answer in {request['limit_s']} s"}
             piece = pipe.read(1 << 16)
             if not piece:
                 break
             pieces.append(piece)
     _, status = os.waitpid(pid, 0)
     if not pieces:
-        return {"stage": "crash", "error": "signal %d" % (status & 127)}
-    return json.loads(b"".join(pieces))
+        return {"stage": "crash", "error": f"signal {status & 127}"}
+    told: dict[str, Any] = json.loads(b"".join(pieces))
+    return told
 
 
-def main():
+def main() -> None:
     """Answer requests until there are no more."""
     name, clip = sys.argv[1:]
     answers = os.fdopen(os.dup(1), "w")
