@@ -8,6 +8,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
+from cachedoctor import apps
 from cachedoctor.findings import Finding, Severity
 from cachedoctor.held import held
 from cachedoctor.report import counts, repairable
@@ -226,6 +227,8 @@ def _entry_json(entry: Entry, report: Report) -> Json:
         "checked": dict(report.checked[entry.id]._asdict()),
         "size_bytes": found.bytes,
         "files": found.files,
+        "apps": [app] if (app := apps.owner(report.host, entry.path)) else [],
+        "known_by": claims[0].known_by if claims else None,
     }
 
 

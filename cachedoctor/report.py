@@ -6,6 +6,7 @@ import os
 import textwrap
 from typing import TYPE_CHECKING
 
+from cachedoctor import apps
 from cachedoctor.findings import Finding, Severity
 from cachedoctor.held import held, held_everywhere
 from cachedoctor.text import WIDTH, plural, printable, size
@@ -167,7 +168,9 @@ def _table(report: Report, engines: Sequence[str]) -> Iterator[str]:
         amount = size(held(entries).bytes)
         place = LAYOUTS.get(entries[0].locator, entries[0].locator)
         if not _is_usual(root, report.host):
-            place = report.host.short(root)
+            app = apps.owner(report.host, root)
+            place = f"{app}'s copy, " if app else ""
+            place += report.host.short(root)
         first, *more = listed[users, root]
         name = f"{', '.join(users):<{width}}"
         mark, shown = _tick(entries, report), printable(place)

@@ -209,7 +209,8 @@ def ordinal(version: str) -> tuple[int, ...]:
 def names() -> tuple[str, ...]:
     """Name every engine that has a table."""
     folder = os.path.dirname(__file__)
-    return tuple(sorted(name[:-5] for name in os.listdir(folder) if name.endswith(".toml")))
+    tables = (name[:-5] for name in os.listdir(folder) if name.endswith(".toml"))
+    return tuple(sorted(name for name in tables if name != "apps"))  # that one is of programs
 
 
 def read(engine: str) -> Table:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from cachedoctor import apps
 from cachedoctor.locators import FolderListing, entry_id
 from cachedoctor.locators._contents import BUNDLES, contents, is_folder
 from cachedoctor.vocabulary import Artifact, Entry, Root, State
@@ -41,6 +42,7 @@ class ApplicationSupport:
         """Name FluidAudio's folder and those of sandboxed apps; there is none but on a Mac."""
         for home in host.homes:
             yield os.path.join(home, "Library", "Application Support", "FluidAudio", "Models")
+        yield from (place.path for place in apps.places(host, self.name))
 
     def read(self, path: str, host: Host, wanted: frozenset[str] | None) -> Root:
         """List every model folder, or only the folders `wanted`."""

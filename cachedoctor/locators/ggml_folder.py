@@ -24,6 +24,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from cachedoctor import apps
 from cachedoctor.locators import FolderListing, entry_id
 from cachedoctor.locators._contents import BUNDLES, contents
 from cachedoctor.vocabulary import Artifact, Entry, Root, State
@@ -68,6 +69,7 @@ class GgmlFolder:
         yield f"{xdg}/whisper"
         yield f"{home}/.cache/whisper"
         yield f"{home}/whisper.cpp/models"
+        yield from (place.path for place in apps.places(host, self.name))
         if host.project:
             yield os.path.join(host.project, "models")
             yield os.path.join(host.project, "whisper.cpp", "models")

@@ -23,7 +23,7 @@ import re
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import holders
+from cachedoctor import apps, holders
 from cachedoctor.locators import (
     Leftover,
     Look,
@@ -89,6 +89,7 @@ class HubCache:
         own = host.environment.get("PARAKEET_CACHE_DIR")  # of parakeet-mlx's command line
         if own:
             yield host.absolute(own)
+        yield from (place.path for place in apps.places(host, self.name))
         if host.project:
             yield os.path.join(host.project, "models")
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from cachedoctor import apps
 from cachedoctor.locators import entry_id, look
 from cachedoctor.vocabulary import Artifact, Entry, Root, State
 
@@ -71,6 +72,7 @@ class OpenAICdn:
         """Name the two default folders and the project's."""
         yield home_folder(host)
         yield xdg_folder(host)
+        yield from (place.path for place in apps.places(host, self.name))
         if host.project:
             yield os.path.join(host.project, "models")
 
