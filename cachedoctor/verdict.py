@@ -169,11 +169,11 @@ def _at_path(engine: Engine, path: str, host: Host, size: str | None, model: str
 
 def _concerns(finding: Finding, engine: Engine) -> bool:
     """Say whether a finding is about no file, and about the libraries that an engine reads with."""
-    if finding.code == "CD409":
+    if finding.code not in ("CD409", "CD411"):
+        return False
+    if finding.engines:
         return engine.name in finding.engines
-    if finding.code != "CD411" or "hub-cache" in engine.locators:
-        return finding.code == "CD411"
-    return "openai-cdn" in engine.locators and "XDG_CACHE_HOME" in finding.message
+    return "hub-cache" in engine.locators
 
 
 def ensure(

@@ -44,7 +44,8 @@ def command(
     loads only when it is given the path is "ready, by path only", and with --by name not ready.
 
     With --lock one line for each model of a lock file, or those of ENGINE: there at exactly that
-    revision, with these lengths; `verify --lock` reads every byte. What the engine would trip over
+    revision, with these lengths; `verify --lock` reads every byte. A model is named as its engine
+    names it: by a name or an alias, a repository, or a path. What the engine would trip over
     although the files are right is warned of on stderr. Exit code 0 when all are ready,
     1 when one is not, 2 for an unknown name: made for scripts.
 

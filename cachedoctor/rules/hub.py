@@ -22,7 +22,8 @@ class StaleNoExist(SetsAside, RootRule):
     """A marker says that a revision lacks a file, and the file is there.
 
     The client remembers a file that it asked for in vain as an empty file below `.no_exist`, and
-    looks there before it looks at the file itself: what was added since stays hidden.
+    looks there before it looks at the file itself: what was added since stays hidden from
+    transformers. Programs that take a whole revision do not ask.
 
     `fix` sets the marker aside.
     Source: huggingface_hub 2.4.0 `file_download.py` `try_to_load_from_cache`.

@@ -54,8 +54,9 @@ class MixedClientHazard(RootRule):
 class EnvironmentTrap(SurveyRule):
     """A variable does not do what it looks like.
 
-    An empty `HF_HUB_CACHE` or `HF_HOME` is the current folder; `HF_XET_CACHE` and `XDG_CACHE_HOME`
-    keep a `~` as it is; `HF_HUB_OFFLINE=y` is not offline, and `HF_HUB_OFFLINE=0` outdoes
+    An empty `HF_HUB_CACHE` or `HF_HOME` is the current folder; `HF_XET_CACHE` keeps a `~` as it is,
+    and openai-whisper that of `XDG_CACHE_HOME`, which the hub's client expands;
+    `HF_HUB_OFFLINE=y` is not offline, and `HF_HUB_OFFLINE=0` outdoes
     `TRANSFORMERS_OFFLINE=1`; `TRANSFORMERS_CACHE` moves nothing any more.
 
     Set the variable as the message says, before the program starts: all are read at import.
@@ -71,6 +72,14 @@ class EnvironmentTrap(SurveyRule):
         """Report each variable of the host that is such a trap."""
         for path, message in _traps(seen.host):
             yield self.about(path, (), message)
+        cache = seen.host.environment.get("XDG_CACHE_HOME", "")
+        if cache.startswith("~"):  # the hub's client expands it
+            where = seen.host.absolute(cache)
+            message = (
+                f"`XDG_CACHE_HOME` keeps its `~` for openai-whisper, which makes `{where}`; "
+                "write the whole path"
+            )
+            yield self.about(where, (), message, engines=("openai-whisper",))
 
 
 class EngineNotInstalled(Rule):
@@ -186,11 +195,9 @@ def _traps(host: Host) -> Iterator[tuple[str, str]]:
         if env.get(name) == "":
             where = host.absolute(host.hub_cache)
             yield where, f"`{name}` is empty, so the cache is `{where}`; unset it"
-    for name in ("HF_XET_CACHE", "XDG_CACHE_HOME"):
-        value = env.get(name, "")
-        if value.startswith("~"):
-            where = host.absolute(value)
-            yield where, f"`{name}` keeps its `~`, which makes `{where}`; write the whole path"
+    if env.get("HF_XET_CACHE", "").startswith("~"):
+        where = host.absolute(env["HF_XET_CACHE"])
+        yield where, f"`HF_XET_CACHE` keeps its `~`, which makes `{where}`; write the whole path"
     offline, other = env.get("HF_HUB_OFFLINE", ""), env.get("TRANSFORMERS_OFFLINE", "")
     if offline.lower() in ("y", "t"):
         where = host.absolute(host.hub_home)

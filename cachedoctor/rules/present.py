@@ -34,7 +34,9 @@ class MissingFile(Restores, EntryRule):
 
     An interrupted download leaves the folder, the small files and the name of the branch, so the
     model looks cached; offline the engine fails, online it downloads again. A file that the
-    repository has and no engine reads (a README, other weights) is not missed.
+    repository has and no engine reads (a README, other weights) is missed only where the client has
+    kept the repository's listing: since huggingface_hub 1.22 it refuses a revision offline of which
+    anything is missing that the engine asked for, and mlx-whisper asks for everything.
 
     `fix` takes it from a finished partial or an identical file of another repository, and fetches
     that one file only when there is none. Not needed any more? Leave it: nothing else breaks.
@@ -127,8 +129,9 @@ class DanglingLink(Restores, EntryRule):
 class MissingTokenizer(Restores, EntryRule):
     """The tokenizer is missing, and the engine goes to the network for one without a word.
 
-    faster-whisper falls back to `openai/whisper-tiny`'s: offline it fails, and for the models with
-    128 mel bins it decodes with the wrong table.
+    faster-whisper falls back to that of `openai/whisper-tiny`, or `-tiny.en` for English models:
+    offline it fails, unless that is in the cache too, and for the models with 128 mel bins it
+    decodes with the wrong table.
 
     `fix` restores that one file.
     Source: faster-whisper 1.2.1 `transcribe.py` `WhisperModel.__init__`; SYSTRAN/faster-whisper

@@ -47,6 +47,10 @@ KNOWN = {
         )
     },
     ("lightning-whisper-mlx", "flipped"): _NOT_READ,
+    (
+        "faster-whisper",
+        "config.json an empty object",
+    ): "it reads what is not there",
     ("faster-whisper", "config.json behind a byte order mark"): "CTranslate2 alone passes over it",
     (
         "insanely-fast-whisper",
