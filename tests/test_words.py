@@ -36,6 +36,13 @@ def test_a_repository_a_path_and_an_alias_are_words(home: Path, host: Host) -> N
     for word, by in (("tiny.en", "name"), (worlds.TINY, "name"), (str(snapshot), "path")):
         verdict = preflight("faster-whisper", model=word, host=host)
         assert (verdict.ready, verdict.by, verdict.path) == (True, by, str(snapshot))
+        where = cachedoctor("where", "faster-whisper", "--model", word)
+        assert (where.code, where.output) == (0, f"{snapshot}\n")
+    locked = cachedoctor("lock", f"faster-whisper:{worlds.TINY}")
+    assert (locked.code, "tiny.en" in locked.output) == (
+        0,
+        True,
+    )
     with pytest.raises(UsageError, match="no model `tiny\\.em`"):
         preflight("faster-whisper", model="tiny.em", host=host)
     assert not preflight("faster-whisper", model=str(home / "none"), host=host).ready

@@ -36,13 +36,21 @@ def command(
       cachedoctor where whisper.cpp | while read -r place; do du -sh "$place"; done
     """
     from cachedoctor import doctor, engines, locators, readiness, record
-    from cachedoctor.errors import CacheDoctorError
+    from cachedoctor.errors import CacheDoctorError, UsageError
     from cachedoctor.text import printable
 
     engine = engines.find(name)
-    models = readiness.answers(engine, size=size, model=model)
+    version = host.engine_versions.get(name, "")
+    try:
+        models = readiness.answers(engine, size=size, model=model, version=version)
+    except UsageError:  # a path is a word too, and its own answer
+        if model is None or not engine.instead(None, model, host):
+            raise
+        models = ()
     report = doctor.scan(host, [name], cure_notes=False)
-    if size or model:
+    if not models:
+        paths = [engine.instead(None, model or "", host)]
+    elif size or model:
         answer = readiness.ready(engine, report, models, size)
         if answer.entry is None:
             question = f"--size {size}" if size else f"--model {model}"
