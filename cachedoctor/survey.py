@@ -156,7 +156,7 @@ def _claimed(
             with_it = (other for one, others in need.beside if one == name for other in others)
             for other in (*_shards(artifacts[name]), *with_it):
                 part = artifacts.get(other) or locator.missing(entry, other)
-                artifacts[other] = _expected(part, claim, _part(other), entry)
+                artifacts[other] = _expected(part, claim, _part(claim, other), entry)
         for name, (size, digest) in claim.published.items():
             artifact = artifacts.get(name)
             if artifact is None or artifact.digest is not None or entry.revision is not None:
@@ -204,8 +204,11 @@ def _shards(artifact: Artifact) -> tuple[str, ...]:
         return ()
 
 
-def _part(name: str) -> Requirement:
+def _part(claim: Claim, name: str) -> Requirement:
     """Return what is to be said of a file that another brings along."""
+    for need in claim.needs.requirements:
+        if name in need.names:
+            return need._replace(optional=False)
     return Requirement((name,), ("safetensors" if name.endswith(".safetensors") else None,))
 
 

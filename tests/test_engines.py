@@ -320,7 +320,7 @@ def test_a_size_is_answered_by_the_first_that_is_ready(
     table = engines.find(engine).table
     files = dict(SAMPLES[engine].files)
     if engine == "faster-whisper":
-        files["preprocessor_config.json"] = b"{}"
+        files["preprocessor_config.json"] = b'{"feature_size": 128}'
     for name in reversed(names):
         snapshot = world.put(table.models[name].repository, files)
         verdict = preflight(engine, size=size, host=world.host)

@@ -14,7 +14,7 @@ from cachedoctor import catalog, locators, shapes
 from cachedoctor.catalog import Model
 from cachedoctor.errors import UsageError
 from cachedoctor.locators import hub_cache, openai_cdn
-from cachedoctor.vocabulary import FileSet, Requirement, nearest
+from cachedoctor.vocabulary import WEIGHTS, FileSet, Requirement, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -168,7 +168,7 @@ class HubEngine(CatalogEngine):
 
 
 def _is_part(entry: Entry, model: Model) -> bool:
-    """Say whether another program took only a tokenizer of this repository.
+    """Say whether another program took only a tokenizer or a processor of this repository.
 
     faster-whisper does so with `openai/whisper-tiny`. Whoever downloads a whole repository leaves a
     manifest.
@@ -181,6 +181,7 @@ def _is_part(entry: Entry, model: Model) -> bool:
         for need in files.requirements
         if not (need.tokenizer or need.optional)
         for name in need.names
+        if name == "config.json" or name.endswith((*WEIGHTS, ".index.json"))
     }
     return own.isdisjoint(artifact.name for artifact in entry.artifacts)
 
