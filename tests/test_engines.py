@@ -159,7 +159,9 @@ FAULTS: dict[str, tuple[str, Damage, list[str]]] = {
     },
     "vocab.json in place of tokenizer.json": (
         "insanely-fast-whisper",
-        lambda files: {**without(files, "tokenizer.json"), "vocab.json": b'{"!": 0}', "merges.txt": b"#"},
+        lambda files: {
+            **without(files, "tokenizer.json"), "vocab.json": b'{"!": 0}', "merges.txt": b"#",
+        },
         [],
     ),
     "weights.safetensors in place of weights.npz": (
