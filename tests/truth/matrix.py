@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -31,6 +32,7 @@ _GROUPS = (
 )
 
 
+_HOME = re.compile(r"/[^\s']*?/home(?=/|\b)")
 _NOT_READ = "no byte of the weights is read without being asked: `scan --deep`"
 # Where the two may differ, and why; `docs/limits.md` says so.
 KNOWN = {
@@ -199,4 +201,5 @@ def told(cell: Cell) -> str:
     named = (
         "" if cell.by_name == cell.loads else f", by name {'loads' if cell.by_name else 'fails'}"
     )
-    return f"{cell.kind}{named}: {state.engine}: {state.name}:{by}; it {cell.said[:150]}"
+    said = f"{cell.kind}{named}: {state.engine}: {state.name}:{by}; it {cell.said[:150]}"
+    return _HOME.sub("~", " ".join(said.split()))
