@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cachedoctor.doctor import bridge
+from cachedoctor.host import Host
+from cachedoctor.report import inventory
 from tests.conftest import fingerprint
 from tests.support import bridges
 from tests.support.command import Ended, cachedoctor
@@ -139,6 +142,35 @@ def test_what_is_refused_alike_is_said_once(engine: str, home: Path) -> None:
     text = " ".join(ask(home, engine, bridges.stubbed(engine)).output.split())
     assert f"refused all {len(bridges.PARTS[engine])} bundles alike" in text
     assert "CACHEDOCTOR_BRIDGE_SANDBOX=off" in text
+
+
+def told(path: Path) -> list[dict[str, str]]:
+    """Return the environment of each run that a program wrote down, by a line `--` between them."""
+    runs = [each.strip().splitlines() for each in path.read_text().split("--\n") if each.strip()]
+    return [dict(line.split("=", 1) for line in lines if "=" in line) for lines in runs]
+
+
+def test_a_bridge_is_given_its_switch_and_no_secret(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When it is asked what it is, when it loads bundles, and by `info`: the same environment."""
+    bridges.model(home, "whisperkit")
+    log = tmp_path / "environments"
+    script = f'env >>"{log}"; echo -- >>"{log}"; exec "{bridges.stubbed("whisperkit")}" "$@"'
+    listening = program(tmp_path / "bridge", script)
+    given = ("--env", "HF_TOKEN=hf_secret", "--env", "CACHEDOCTOR_BRIDGE_SANDBOX=off")
+    ask(home, "whisperkit", listening, *given)
+    assert len(told(log)) == 2, "`info` and `check`"
+    monkeypatch.setattr(bridge, "find", lambda engine: listening)
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    monkeypatch.setenv("CACHEDOCTOR_BRIDGE_SANDBOX", "off")
+    inventory.info_json(Host.look())
+    asked = told(log)
+    assert len(asked) > 2
+    for variables in asked:
+        assert variables["CACHEDOCTOR_BRIDGE_SANDBOX"] == "off"
+        assert "HF_TOKEN" not in variables
+        assert variables["HF_HUB_OFFLINE"] == "1"
 
 
 def test_a_vocabulary_that_the_engine_cannot_use(home: Path) -> None:

@@ -29,7 +29,7 @@ INSTALL = (  # from source, on a Mac
     "--no-binary model-cache-doctor model-cache-doctor"
 )
 _LAST_WORDS = 200
-_KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR")
+_KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "CACHEDOCTOR_BRIDGE_SANDBOX")
 _DEAD = "http://127.0.0.1:9"  # the port that discards
 _TEST_S = 30.0  # macOS examines a program that it has not seen before
 

@@ -139,7 +139,8 @@ def _health(host: Host, engine: str, programs: Mapping[str, str]) -> bridge.Heal
         return bridge.Health("only a Mac has it")
     if engine not in programs:
         return bridge.Health(bridge.absence(engine))
-    return bridge.examine(programs[engine], environment=host.environment)
+    given = bridge.environment(host.environment, host.home)
+    return bridge.examine(programs[engine], environment=given)
 
 
 def _check(named: list[str], engine: str, entry: Entry, host: Host, found: _Found) -> None:

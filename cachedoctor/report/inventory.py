@@ -167,7 +167,8 @@ def _bridges(host: Host) -> Iterator[tuple[str, bridge.Health]]:
     for name in bridge.programs():
         program = bridge.find(name)
         if program is not None:
-            yield name, bridge.examine(program, environment=host.environment)
+            given = bridge.environment(host.environment, host.home)
+            yield name, bridge.examine(program, environment=given)
 
 
 def _bridge_lines(host: Host) -> Iterator[tuple[str, str]]:
