@@ -1,7 +1,7 @@
 """The only module that changes a cache: rename, link, copy, write, each synced to the disk.
 
 Nothing here follows a link out of the folder it was given, opens a pipe or device, or replaces what
-is already there.
+is already there. What is given `grounds` works only on these, through descriptors and no link.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import stat
 import sys
 from typing import TYPE_CHECKING
 
+from cachedoctor import ground
 from cachedoctor.vocabulary import SILENT, Stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
+    from cachedoctor.ground import Ground
     from cachedoctor.vocabulary import Progress
 
 _CHUNK_BYTES = 8 << 20
 _FICLONE = 0x40049409  # linux/fs.h
-_AT_FDCWD_LINUX, _RENAME_NOREPLACE = -100, 1  # linux/fs.h
-_AT_FDCWD_DARWIN, _RENAME_EXCL = -2, 4  # sys/stdio.h
 
 
 def _nothing(operation: str) -> None:
@@ -43,32 +43,36 @@ def stamp(path: str) -> Stamp | None:
     return Stamp(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
-def rename(source: str, target: str) -> None:
+def rename(source: str, target: str, grounds: Sequence[Ground] = ()) -> None:
     """Rename `source` to `target`, where nothing may be; raises `FileExistsError` otherwise."""
     boundary("rename")
-    _rename_exclusively(source, target)
-    fsync_folder(os.path.dirname(target))
-    if os.path.dirname(source) != os.path.dirname(target):
-        fsync_folder(os.path.dirname(source))
+    with ground.parent(source, grounds) as (here, old), ground.parent(target, grounds) as (to, new):
+        ground.rename_exclusively((here, old, source), (to, new, target))
+        _sync(to)
+        if os.path.dirname(source) != os.path.dirname(target):
+            _sync(here)
 
 
-def link(path: str, target: str) -> None:
+def link(path: str, target: str, grounds: Sequence[Ground] = ()) -> None:
     """Make `path`, where nothing may be, a symbolic link to `target`."""
     boundary("link")
-    os.symlink(target, path)
-    fsync_folder(os.path.dirname(path))
+    with ground.parent(path, grounds) as (folder, name), _named(path):
+        os.symlink(target, name, dir_fd=folder)
+        _sync(folder)
 
 
-def make_folder(path: str) -> bool:
+def make_folder(path: str, mode: int = 0o777, grounds: Sequence[Ground] = ()) -> bool:
     """Make one folder; returns whether it was made here."""
     boundary("make-folder")
-    try:
-        os.mkdir(path)
-    except FileExistsError:
-        if not os.path.isdir(path):
-            raise
-        return False
-    fsync_folder(os.path.dirname(path))
+    with ground.parent(path, grounds) as (folder, name), _named(path):
+        try:
+            os.mkdir(name, mode, dir_fd=folder)
+        except FileExistsError:
+            follow = not grounds
+            if not stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=follow).st_mode):
+                raise
+            return False
+        _sync(folder)
     return True
 
 
@@ -79,20 +83,21 @@ def make_folders(path: str) -> None:
         make_folder(path)
 
 
-def remove_folder(path: str) -> None:
+def remove_folder(path: str, grounds: Sequence[Ground] = ()) -> None:
     """Remove an empty folder."""
     boundary("remove-folder")
-    os.rmdir(path)
-    fsync_folder(os.path.dirname(path))
+    with ground.parent(path, grounds) as (folder, name), _named(path):
+        os.rmdir(name, dir_fd=folder)
+        _sync(folder)
 
 
-def write(path: str, data: bytes) -> None:
+def write(path: str, data: bytes, mode: int = 0o644) -> None:
     """Write a new file and sync it; raises `FileExistsError` where something is.
 
     One that cannot be written whole is taken away again.
     """
     boundary("write")
-    with _new_file(path) as created:
+    with _new_file(path, mode) as created:
         _write_all(created, data)
     fsync_folder(os.path.dirname(path))
 
@@ -109,6 +114,16 @@ def append(path: str, data: bytes) -> None:
         os.fsync(opened)
     finally:
         os.close(opened)
+
+
+def reserve(path: str, size: int) -> None:
+    """Make a file of our own that really takes up `size` bytes, to be given up on a full disk."""
+    boundary("reserve")
+    with _new_file(path, 0o600) as created:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(created, 0, size)
+        else:
+            _write_all(created, bytes(size))
 
 
 def copy(source: str, target: str, progress: Progress = SILENT) -> None:
@@ -130,16 +145,14 @@ def copy(source: str, target: str, progress: Progress = SILENT) -> None:
         os.close(opened)
 
 
-def remove_tree(path: str) -> None:
-    """Remove a file, link or folder of our own, never following a link; nothing there is fine."""
-    boundary("remove")
-    with contextlib.suppress(FileNotFoundError):
-        if os.path.isdir(path) and not os.path.islink(path):
-            import shutil
+def remove_tree(path: str, grounds: Sequence[Ground] = ()) -> None:
+    """Remove a file, link or folder, never following a link; nothing there is fine.
 
-            shutil.rmtree(path)
-        else:
-            os.unlink(path)
+    A folder that its owner made read-only is removed as well.
+    """
+    boundary("remove")
+    with contextlib.suppress(FileNotFoundError), ground.parent(path, grounds) as (folder, name):
+        _remove(folder, name, path)
 
 
 def mode_of(path: str) -> int | None:
@@ -158,13 +171,18 @@ def set_mode(path: str, mode: int) -> None:
         os.chmod(path, mode)
 
 
-def restore_times(path: str, mode: int, mtime_ns: int) -> None:
+def restore_times(path: str, mode: int, mtime_ns: int, grounds: Sequence[Ground] = ()) -> None:
     """Give a folder the mode and modification time that it had."""
     boundary("restore-times")
-    found = os.stat(path)
-    if stat.S_IMODE(found.st_mode) != mode:
-        os.chmod(path, mode)
-    os.utime(path, ns=(found.st_atime_ns, mtime_ns))
+    folder = ground.open_folder(path, grounds)
+    try:
+        with _named(path):
+            found = os.stat(".", dir_fd=folder)
+            if stat.S_IMODE(found.st_mode) != mode:
+                os.chmod(".", mode, dir_fd=folder)
+            os.utime(".", ns=(found.st_atime_ns, mtime_ns), dir_fd=folder)
+    finally:
+        os.close(folder)
 
 
 def folder_above(path: str) -> str:
@@ -200,9 +218,9 @@ def fsync_folder(path: str) -> None:
 
 
 @contextlib.contextmanager
-def _new_file(path: str) -> Iterator[int]:
+def _new_file(path: str, mode: int = 0o644) -> Iterator[int]:
     """Make a file where nothing is, and sync it; one that is not finished is taken away again."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         yield descriptor
         os.fsync(descriptor)
@@ -211,6 +229,42 @@ def _new_file(path: str) -> Iterator[int]:
         raise
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _named(path: str) -> Iterator[None]:
+    """Name the whole path in what the system refuses, of which it saw the last name only."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, os.strerror(error.errno or 0), path) from error
+
+
+def _sync(folder: int) -> None:
+    """Sync the names of an open folder, which may have been opened only to walk through it."""
+    descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=folder)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(folder: int, name: str, path: str) -> None:
+    with _named(path):
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if not stat.S_ISDIR(status.st_mode):
+            os.unlink(name, dir_fd=folder)
+            return
+        if status.st_mode & stat.S_IRWXU != stat.S_IRWXU and os.geteuid() == status.st_uid:
+            os.chmod(name, stat.S_IMODE(status.st_mode) | stat.S_IRWXU, dir_fd=folder)
+        opened = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+    try:
+        for each in os.listdir(opened):
+            _remove(opened, each, os.path.join(path, each))
+    finally:
+        os.close(opened)
+    with _named(path):
+        os.rmdir(name, dir_fd=folder)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
@@ -265,25 +319,3 @@ def _kernel_copy(source: int, target: int) -> int | None:
         if error.errno in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
             return None
         raise
-
-
-def _rename_exclusively(source: str, target: str) -> None:
-    """Rename without replacing: the kernel's own way where it has one."""
-    import ctypes
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    old, new = os.fsencode(source), os.fsencode(target)
-    code = errno.ENOSYS
-    with contextlib.suppress(AttributeError):  # an old C library lacks it
-        if sys.platform == "darwin":
-            failed = libc.renameatx_np(_AT_FDCWD_DARWIN, old, _AT_FDCWD_DARWIN, new, _RENAME_EXCL)
-        else:
-            failed = libc.renameat2(_AT_FDCWD_LINUX, old, _AT_FDCWD_LINUX, new, _RENAME_NOREPLACE)
-        if not failed:
-            return
-        code = ctypes.get_errno()
-    if code not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
-        raise OSError(code, os.strerror(code), source, None, target)
-    if os.path.lexists(target):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), source, None, target)
-    os.rename(source, target)

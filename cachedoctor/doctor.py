@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from cachedoctor.host import Host
-    from cachedoctor.journal import Run
     from cachedoctor.lockfile import Lock
+    from cachedoctor.run import Run
     from cachedoctor.staging import Network
     from cachedoctor.vocabulary import Entry, Progress
 
@@ -175,7 +175,8 @@ def answer(
         contents.digests,
         deep=question.deep,
         unloadable=unloadable,
-        unfinished=_unfinished(host, survey),
+        unfinished=_unfinished(_interrupted(host, survey), host),
+        beside=_beside(survey),
         published=published,
         codes=frozenset(question.codes),
     )
@@ -242,19 +243,19 @@ def _holds(entry: Entry, place: str) -> bool:
     return any(inside(file, place) for file in entry.sizes)
 
 
-def run_folders(host: Host, survey: Survey) -> tuple[str, ...]:
-    """Name the folders in which fixes of this host keep their journals."""
-    around = (place for r in survey.roots for place in (os.path.dirname(r.path), r.path))
-    folders = (os.path.join(place, ".cachedoctor") for place in around)
-    return tuple(dict.fromkeys((os.path.join(host.state, "runs"), *folders)))
+def look_around(host: Host) -> Survey:
+    """Return every place of this host where models are looked for, without judging them."""
+    return look(host, [engines.find(name) for name in engines.names()])
 
 
-def concerns(run: Run, host: Host, survey: Survey) -> bool:
+def concerns(run: Run, host: Host, survey: Survey | None = None) -> bool:
     """Say whether a run changed something of this host: journals of several homes lie together."""
-    home = os.path.realpath(host.home).rstrip("/") + "/"
-    roots = {root.path for root in survey.roots}
-    changed = (os.path.realpath(repair.root) for repair in run.repairs)
-    return any(root in roots or root.startswith(home) for root in changed)
+    home = os.path.realpath(host.home)
+    if run.header.home == home:
+        return True
+    roots = {root.path for root in survey.roots} if survey else set()
+    changed = (os.path.realpath(repair.root) for repair in run.repairs if repair.root)
+    return any(root in roots or inside(root, home) for root in changed)
 
 
 def _judge(
@@ -372,19 +373,29 @@ def _checked(entry: Entry, seen: rules.Examination) -> Checked:
     return Checked(digest, structure, none)
 
 
-def _unfinished(host: Host, survey: Survey) -> tuple[tuple[str, str], ...]:
+def _unfinished(runs: Sequence[Run], host: Host) -> tuple[tuple[str, str], ...]:
     """Return the folder of each fix without an end, and what it was doing."""
-    folders = [folder for folder in run_folders(host, survey) if os.path.isdir(folder)]
-    if not folders:
-        return ()
-    from cachedoctor import journal
-
     return tuple(
         (
             run.folder,
             f"the fix {run.id} was interrupted; `{host.command('fix')}` finishes it, "
             f"`{host.command('undo', run.id)}` takes it back",
         )
-        for run in journal.unfinished(folders)
-        if concerns(run, host, survey)
+        for run in runs
     )
+
+
+def _interrupted(host: Host, survey: Survey) -> list[Run]:
+    """Return the runs without an end that have to do with this host."""
+    if not os.path.isdir(os.path.join(host.state, "runs")):
+        return []
+    from cachedoctor import run
+
+    return [found for found in run.unfinished(host.state) if concerns(found, host, survey)]
+
+
+def _beside(survey: Survey) -> tuple[str, ...]:
+    """Name the folders beside the roots in which runs have their bytes, where there are such."""
+    around = (place for r in survey.roots for place in (os.path.dirname(r.path), r.path))
+    folders = dict.fromkeys(os.path.join(place, ".cachedoctor") for place in around)
+    return tuple(path for path in folders if os.path.lexists(path))

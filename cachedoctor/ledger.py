@@ -125,10 +125,16 @@ class Ledger:
     def _open(self) -> Iterator[sqlite3.Connection]:
         import sqlite3
 
-        from cachedoctor import disk
+        from cachedoctor import own
 
-        disk.make_folders(self._folder)
+        own.make_folder(self._folder)
+        fresh = not self.exists
+        if fresh:
+            own.keep_reserve(self._folder)
         database = sqlite3.connect(self._path, timeout=5)
+        if fresh:
+            with contextlib.suppress(OSError):
+                own.hand_over(self._path)
         try:
             (version,) = database.execute("PRAGMA user_version").fetchone()
             if version != _SCHEMA:

@@ -1,15 +1,20 @@
-"""One change of the disk: made, recognised when it was made, and written as a journal's line."""
+"""One change of the disk: made, recognised when it was made, and what it left there."""
 
 from __future__ import annotations
 
-import json
 import os
 import stat
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import disk, findings
-from cachedoctor.findings import Safety
-from cachedoctor.vocabulary import Digest, Stamp
+from cachedoctor import disk
+from cachedoctor.vocabulary import Digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from cachedoctor.ground import Ground
+
+_LITTER = (".DS_Store", ".localized", "Thumbs.db", "desktop.ini", "Icon\r", "@eaDir")
 
 
 class Move(NamedTuple):
@@ -22,6 +27,7 @@ class Move(NamedTuple):
     source: str
     target: str
     folders: tuple[tuple[str, int, int], ...]  # folders it changes: path, mode, mtime_ns before
+    inode: int = 0  # of what it renames
 
     @property
     def ends(self) -> tuple[str, ...]:
@@ -29,20 +35,37 @@ class Move(NamedTuple):
         return (self.source, self.target) if self.kind == "rename" else (self.target,)
 
 
-def perform(move: Move) -> None:
+class Row(NamedTuple):
+    """One file, link or folder of what was staged or placed; `name` is empty for the thing itself.
+
+    Of a folder only the name counts: its times change with what systems leave in it.
+    """
+
+    name: str
+    folder: bool
+    inode: int
+    size_bytes: int
+    mtime_ns: int
+    ctime_ns: int
+    digest: Digest | None = None
+
+
+def perform(move: Move, grounds: Sequence[Ground]) -> None:
     """Change the disk as `move` says."""
     if move.kind == "rename":
-        disk.rename(move.source, move.target)
+        disk.rename(move.source, move.target, grounds)
     elif move.kind == "link":
-        disk.link(move.target, move.source)
+        disk.link(move.target, move.source, grounds)
     elif not move.source:
-        disk.make_folder(move.target)
+        disk.make_folder(move.target, grounds=grounds)
 
 
 def happened(move: Move) -> bool:
-    """Tell from the disk whether a move was made."""
+    """Tell from the disk whether a move was made, of which only the intent is written down."""
     if move.kind == "rename":
-        return os.path.lexists(move.target) and not os.path.lexists(move.source)
+        there = disk.stamp(move.target)
+        mine = there is not None and move.inode in (0, there.inode)
+        return mine and not os.path.lexists(move.source)
     if move.kind == "link":
         return os.path.islink(move.target) and os.readlink(move.target) == move.source
     return os.path.isdir(move.target)
@@ -54,35 +77,72 @@ def times(path: str) -> tuple[str, int, int]:
     return path, stat.S_IMODE(status.st_mode), status.st_mtime_ns
 
 
-def line(value: dict[str, Any]) -> bytes:
-    """Return a journal's line; names that are no UTF-8 survive as escapes."""
-    return json.dumps(value).encode() + b"\n"
+def inventory(path: str, digests: Mapping[str, Digest] | None = None) -> tuple[Row, ...]:
+    """Return what is at `path` and in it, with the digests that are known by name."""
+    known = digests or {}
+    found = []
+    for name, file in _everything(path):
+        status = os.lstat(file)
+        folder = stat.S_ISDIR(status.st_mode)
+        found.append(
+            Row(
+                name,
+                folder,
+                status.st_ino,
+                0 if folder else status.st_size,
+                0 if folder else status.st_mtime_ns,
+                0 if folder else status.st_ctime_ns,
+                known.get(name),
+            )
+        )
+    return tuple(found)
 
 
-_VALUES = {
-    kind.__name__: kind
-    for kind in (*vars(findings).values(), Digest, Stamp)
-    if isinstance(kind, type) and issubclass(kind, tuple) and hasattr(kind, "_fields")
-}
+def difference(rows: Sequence[Row], path: str, ignored: Sequence[str] = ()) -> str:
+    """Say what of a placed thing is not as it was, or return nothing.
+
+    What systems leave in folders is no change, nor is another ctime with the same content.
+    `ignored` are names that the run itself changed afterwards.
+    """
+    before = {row.name: row for row in rows}
+    now = {row.name: row for row in inventory(path)}
+    for name in sorted(before.keys() | now.keys()):
+        if is_litter(name) or any(name == each or name.startswith(f"{each}/") for each in ignored):
+            continue
+        where = os.path.join(path, name) if name else path
+        if name not in before:
+            return f"`{where}` was added"
+        if name not in now:
+            return f"`{where}` was removed"
+        if _changed(before[name], now[name], where):
+            return f"`{where}` was changed"
+    return ""
 
 
-def to_json(value: Any) -> Any:
-    """Write a value with the name of its type, so that a run can be finished by another process."""
-    if hasattr(value, "_fields"):
-        fields = {name: to_json(item) for name, item in value._asdict().items()}
-        return {"type": type(value).__name__, **fields}
-    if isinstance(value, (tuple, list)):
-        return [to_json(item) for item in value]
-    return value
+def is_litter(name: str) -> bool:
+    """Say whether something in a folder was left there by a system, not by a person."""
+    parts = name.split("/")
+    return any(part in _LITTER or part.startswith(("._", ".nfs")) for part in parts)
 
 
-def from_json(value: Any) -> Any:
-    """Read back what `to_json` wrote; raises `KeyError` for another type."""
-    if isinstance(value, dict):
-        fields = {name: from_json(item) for name, item in value.items() if name != "type"}
-        if "safety" in fields:
-            fields["safety"] = Safety(fields["safety"])
-        return _VALUES[value["type"]](**fields)
-    if isinstance(value, list):
-        return tuple(from_json(item) for item in value)
-    return value
+def _changed(before: Row, now: Row, path: str) -> bool:
+    if before.folder or now.folder:
+        return before.folder != now.folder
+    if before[2:5] != now[2:5]:
+        return True
+    if before.ctime_ns == now.ctime_ns or before.digest is None or os.path.islink(path):
+        return False
+    from cachedoctor import digest
+    from cachedoctor.vocabulary import SILENT
+
+    algorithm = before.digest.algorithm
+    return digest.of_file(path, frozenset((algorithm,)), SILENT)[algorithm] != before.digest.hex
+
+
+def _everything(path: str) -> Iterator[tuple[str, str]]:
+    yield "", path
+    if os.path.isdir(path) and not os.path.islink(path):
+        for base, folders, files in os.walk(path):
+            for name in (*folders, *files):
+                inside = os.path.join(base, name)
+                yield os.path.relpath(inside, path), inside

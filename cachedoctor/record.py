@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from cachedoctor.doctor import Report
     from cachedoctor.findings import Readiness, Repair
     from cachedoctor.host import Host
-    from cachedoctor.journal import Kept
     from cachedoctor.lockfile import Lock
     from cachedoctor.locking import Locked
-    from cachedoctor.planning import Plan
+    from cachedoctor.planning import Plan, Unfinished
+    from cachedoctor.quarantine import Kept
     from cachedoctor.rules import Rule
     from cachedoctor.surgery import Outcome
     from cachedoctor.verdict import Verdict
@@ -260,17 +260,29 @@ def plan_json(plan: Plan, host: Host) -> Json:
         "plan": {
             "cures": [finding_json(finding) for finding in plan.cures],
             "by_hand": [finding_json(finding) for finding in plan.by_hand],
-            "unfinished": list(plan.unfinished),
+            "unfinished": [item.folder for item in plan.unfinished],
+            "finishes": [_unfinished_json(item) for item in plan.unfinished],
             "free_bytes": plan.free_bytes,
             "fetch_bytes": plan.fetch_bytes,
-            "copy_bytes": sum(repair.copy_bytes for repair in plan.repairs),
+            "copy_bytes": plan.copy_bytes,
             "aside_bytes": sum(repair.aside_bytes for repair in plan.repairs),
             "steps": [
                 {"step": type(step).__name__, **step._asdict()}
-                for repair in plan.repairs
+                for repair in plan.everything
                 for step in repair.steps
             ],
         },
+    }
+
+
+def _unfinished_json(item: Unfinished) -> Json:
+    return {
+        "id": item.id,
+        "state": item.state,
+        "folder": printable(item.folder),
+        "repairs": [repair_json(repair) for repair in item.repairs],
+        "steps": sum(len(repair.steps) for repair in item.repairs) + len(item.back),
+        "back": [printable(words) for words in item.back],
     }
 
 
@@ -282,6 +294,9 @@ def run_json(plan: Plan, outcome: Outcome, host: Host) -> Json:
             "ids": list(outcome.runs),
             "left": [finding_json(finding) for finding in outcome.left],
             "aside_bytes": outcome.aside_bytes,
+            "taken_back": [{"id": name, "why": printable(why)} for name, why in outcome.taken_back],
+            "deleted_bytes": outcome.deleted_bytes,
+            "journaled": outcome.journaled,
         },
     }
 

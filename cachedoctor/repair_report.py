@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from cachedoctor.doctor import Report
     from cachedoctor.findings import Repair, Source
     from cachedoctor.host import Host
-    from cachedoctor.journal import Kept
-    from cachedoctor.planning import Plan
+    from cachedoctor.planning import Plan, Unfinished
+    from cachedoctor.quarantine import Kept
     from cachedoctor.surgery import Outcome
 
 _INDENT = " " * 13
@@ -30,9 +30,10 @@ def plan_lines(plan: Plan, report: Report) -> Iterator[str]:
     for finding in plan.cures:
         first = next((titles[entry] for entry in finding.entries if entry in titles), "")
         grouped.setdefault(first or "/".join(finding.engines) or "cache", []).append(finding)
-    if plan.unfinished:
-        yield f"first: finish {plural(len(plan.unfinished), 'interrupted fix')}"
     number = 0
+    for item in plan.unfinished:
+        yield from _finish_lines(item, number + 1)
+        number += len(item.repairs)
     for title, findings in grouped.items():
         repairs = [finding.repair for finding in findings if finding.repair]
         fetch, copy = sum(r.fetch_bytes for r in repairs), sum(r.copy_bytes for r in repairs)
@@ -60,6 +61,25 @@ def plan_lines(plan: Plan, report: Report) -> Iterator[str]:
             yield f"          `{printable(finding.repair.describe)}`"
     if not plan.cures and not plan.unfinished:
         yield "nothing to repair" if not plan.by_hand else "nothing that can be repaired by itself"
+
+
+def _finish_lines(item: Unfinished, number: int) -> Iterator[str]:
+    """Go through what is left of an interrupted fix."""
+    since = time.strftime("%Y-%m-%d %H:%M", time.localtime(item.created_s))
+    steps = sum(len(repair.steps) for repair in item.repairs) + len(item.back)
+    fetch = sum(repair.fetch_bytes for repair in item.repairs)
+    copy = sum(repair.copy_bytes for repair in item.repairs)
+    cost = f", {size(fetch)} to download" if fetch else ", nothing to download"
+    cost += f", {size(copy)} to copy" if copy else ""
+    verb = "take back" if item.back else "finish"
+    words = f"first: {verb} the interrupted fix {item.id} of {since}: "
+    yield words + plural(steps, "step") + ("" if item.back else cost)
+    for count, repair in enumerate(item.repairs, number):
+        left = plural(len(repair.steps), "step") + " left"
+        yield f"  {count:>2}  {'CD417'}  {printable(repair.describe)}, {left}"
+    for line in item.back:
+        yield f"      {'CD417'}  {printable(line)}"
+    yield ""
 
 
 def _row(number: int, finding: Finding, repair: Repair) -> Iterator[str]:
@@ -106,6 +126,13 @@ def outcome_lines(plan: Plan, outcome: Outcome) -> Iterator[str]:
     for finding in outcome.left:
         yield f"✗ still there: {finding.code} {finding.slug}: {printable(finding.message)}"
     options = outcome.report.host.options
+    for name, why in outcome.taken_back:
+        yield f"! the interrupted fix {name} could not be finished: {printable(why)}"
+    if outcome.deleted_bytes is not None:
+        how = "" if outcome.journaled else ", without a journal, for which there was no room"
+        yield f"✓ {size(outcome.deleted_bytes)} deleted for good{how}; there is no way back"
+        yield counting(outcome.report.findings)
+        return
     done = len(plan.cures) - len(outcome.left)
     if done:
         yield f"✓ {plural(done, 'repair')} made; everything was proven before it was put in place"

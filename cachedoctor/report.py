@@ -148,7 +148,7 @@ def _table(report: Report, engines: Sequence[str]) -> Iterator[str]:
     width = max((len(name) for name in names), default=0)
     listed = {
         key: textwrap.wrap(
-            "  ".join(map(printable, _marked(marks[key]))),
+            "  ".join(_marked(marks[key])),
             _MODELS_WIDTH,
             break_on_hyphens=False,
         )
@@ -264,8 +264,8 @@ _BROKEN = (Status.CORRUPT, Status.INCOMPLETE)
 def _marked(marks: Mapping[str, str]) -> list[str]:
     """Return the models' names, with the mark of each where they differ."""
     if len(set(marks.values())) < 2:
-        return list(marks)
-    return [model if mark == "✓" else f"{mark} {model}" for model, mark in marks.items()]
+        return [printable(model) for model in marks]
+    return [printable(model if mark == "✓" else f"{mark} {model}") for model, mark in marks.items()]
 
 
 def _of_all(marks: Mapping[str, str]) -> str:

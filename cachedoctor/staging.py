@@ -6,12 +6,14 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import digest, disk, fetch, formats
+from cachedoctor import digest, disk, fetch, formats, moves
 from cachedoctor.errors import CacheDoctorError, FetchError, FormatError, RepairError
 from cachedoctor.findings import CdnFetch, HubFetch, LocalCopy, Text
-from cachedoctor.vocabulary import SILENT
+from cachedoctor.vocabulary import SILENT, Digest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cachedoctor.findings import Need, Proof, Source
     from cachedoctor.host import Host
     from cachedoctor.vocabulary import Progress
@@ -26,37 +28,28 @@ class Network(NamedTuple):
     progress: Progress = SILENT
 
 
-def stage(need: Need, path: str, network: Network) -> None:
-    """Bring `need` to `path` from its first source that works, and prove it.
+def stage(need: Need, path: str, network: Network) -> dict[str, Digest]:
+    """Bring `need` to `path` from its first source that works, prove it, and return its digests.
 
-    What an interrupted run left there is used if it proves right. Raises `RepairError` that says
-    why each source failed.
+    They are by name within the need. What an interrupted download left there is gone on with.
+    Raises `RepairError` that says why each source failed.
     """
     if os.path.lexists(path) and not _resumable(need):
-        try:
-            _prove(need, path)
-            again = any(isinstance(source, LocalCopy) and source.proofs for source in need.sources)
-            if again:  # which of them was begun is not known
-                raise RepairError(f"`{need.name}` is copied again")
-        except (OSError, CacheDoctorError):
-            disk.remove_tree(path)
-        else:
-            return
+        disk.remove_tree(path)  # it was not proven, or is not what was proven
     failures = []
     for source in need.sources:
         try:
             disk.make_folders(os.path.dirname(path))
             _bring(source, need, path, network)
-            _prove(need, path, source)
+            known = _prove(need, path, source)
+            return _digests(path, known)
         except (OSError, FormatError, RepairError) as error:
             failures.append(_reason(error))
             if not isinstance(source, CdnFetch) and os.path.lexists(path):
                 disk.remove_tree(path)
-        else:
-            return
     raise RepairError(
         f"`{need.name}` could not be had: {'; '.join(failures)}",
-        hint="nothing was changed; name an engine or a code to repair the rest",
+        hint="name an engine or a code to repair the rest",
     )
 
 
@@ -115,17 +108,37 @@ def allowed(network: Network) -> None:
         raise FetchError("a download is needed, and HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set")
 
 
-def _prove(need: Need, path: str, source: Source | None = None) -> None:
-    """Compare what was staged with every proof; raises `RepairError` or `FormatError`."""
+def _prove(need: Need, path: str, source: Source | None = None) -> dict[str, Digest]:
+    """Compare what was staged with every proof; raises `RepairError` or `FormatError`.
+
+    Returns the digests that were measured, by name.
+    """
     own = source.proofs if isinstance(source, LocalCopy) else ()
+    known: dict[str, Digest] = {}
     for proof in (*need.proofs, *own):
         file = os.path.join(path, proof.name) if proof.name else path
-        if proof.format and need.folder and not proof.name:
-            formats.find_bundle(proof.format).inspect(file)
-            continue
-        if os.path.isdir(file):
-            continue
-        _prove_file(proof, file, need.name)
+        try:
+            if proof.format and need.folder and not proof.name:
+                formats.find_bundle(proof.format).inspect(file)
+            elif not os.path.isdir(file):
+                _prove_file(proof, file, need.name)
+                if proof.digest:
+                    known[proof.name] = proof.digest
+        except (ImportError, AttributeError) as error:  # of a journal that somebody wrote
+            raise RepairError(f"no format `{proof.format}`") from error
+    return known
+
+
+def _digests(path: str, known: Mapping[str, Digest]) -> dict[str, Digest]:
+    """Add the digests that no proof asked for, so that a later look can tell what was placed."""
+    found = dict(known)
+    for row in moves.inventory(path):
+        file = os.path.join(path, row.name) if row.name else path
+        if not row.folder and row.name not in found and not os.path.islink(file):
+            wanted = frozenset((digest.SHA256,))
+            measured = digest.of_file(file, wanted, SILENT)[digest.SHA256]
+            found[row.name] = Digest(digest.SHA256, measured)
+    return found
 
 
 def _prove_file(proof: Proof, file: str, name: str) -> None:

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import stat
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import disk, doctor, holders, journal, planning, staging
-from cachedoctor.errors import LockHeldError, RepairError, UsageError
-from cachedoctor.findings import Finding, Put, Repair, SetAside
+from cachedoctor import (
+    adoption,
+    applying,
+    doctor,
+    journal,
+    own,
+    planning,
+    quarantine,
+    run,
+    undoing,
+)
+from cachedoctor.errors import RepairError, UsageError
+from cachedoctor.findings import Finding, Repair, Safety
+from cachedoctor.logbook import OPEN
 from cachedoctor.planning import Plan
 from cachedoctor.vocabulary import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from cachedoctor.doctor import Report
     from cachedoctor.host import Host
+    from cachedoctor.run import Run
     from cachedoctor.staging import Network
 
-_MARGIN_BYTES = 1 << 20  # for the journal, and what small files round up to
+
+_NOT_UNDOABLE = ("undone", "failed", "emptying", "emptied")
 
 
 class Outcome(NamedTuple):
@@ -31,59 +39,70 @@ class Outcome(NamedTuple):
     report: Report  # a second look at the same engines
     left: tuple[Finding, ...]  # what was to be cured and is still there
     aside_bytes: int
+    taken_back: tuple[tuple[str, str], ...] = ()  # interrupted fixes that could not be finished
+    deleted_bytes: int | None = None  # where what was bad was deleted, for good
+    journaled: bool = True
 
 
-def apply(plan: Plan, report: Report, network: Network) -> Outcome:
+def apply(plan: Plan, report: Report, network: Network, *, delete: bool = False) -> Outcome:
     """Cure what `plan` holds and look again; afterwards every cache is whole or as it was.
 
     First everything is staged and proven, on the file system where it will lie; a failure there
     raises `RepairError` and has changed nothing. Interrupted at any moment, the next `fix` finishes
-    or `undo` takes back what was begun.
+    what was begun, or takes it back where it cannot be finished, or `undo` takes it back. With
+    `delete` what was set aside is deleted at the end, for good; on a disk on which not even a
+    folder can be made, what the plan only sets aside is deleted without a journal.
     """
+    state = report.host.state
+    aside = sum(repair.aside_bytes for repair in plan.repairs)
+    deleted: int | None = None
     try:
-        began = [_finish(folder, network) for folder in plan.unfinished]
-        if began:  # what was to be cured may be cured by now, or lie elsewhere
-            plan = _again(plan, report)
-        began += _carry_out(plan.repairs, network)
+        try:
+            began, back = _carried_out(plan, report, network)
+        except (OSError, RepairError) as error:
+            if not (delete and _for_want_of_room(error)):
+                raise
+            deleted, began, back = applying.delete_unjournaled(plan.repairs), [], ()
     except OSError as error:
         where = error.filename2 or error.filename or report.host.home
+        full = own.is_full(error)
         raise RepairError(
-            f"`{where}` cannot be changed: {error.strerror or error}", hint="nothing was changed"
+            f"`{where}` cannot be changed: {error.strerror or error}",
+            hint="nothing was changed" + ("; `--delete` frees room in one step" if full else ""),
         ) from error
+    journaled = deleted is None
+    if delete and journaled:
+        with applying.alone(state):
+            mine = [found for found in run.runs(state) if found.id in began[-1:]]
+            deleted = sum(quarantine.empty(found) for found in mine)
     again = doctor.answer(report.question.again(), progress=network.progress)
     cured = {(finding.code, finding.path) for finding in plan.cures}
     left = tuple(f for f in again.findings if (f.code, f.path) in cured)
     left += tuple(f for f in planning.absent_locked(again) if (f.code, f.path) in cured)
-    aside = sum(repair.aside_bytes for repair in plan.repairs)
-    return Outcome(tuple(began), again, left, aside)
+    if delete:
+        aside = 0
+    return Outcome(tuple(began), again, left, aside, back, deleted, journaled)
 
 
-def runs(host: Host) -> list[journal.Run]:
+def runs(host: Host) -> list[Run]:
     """Return every run that changed something of `host`, the oldest first."""
-    survey = doctor.scan(host).survey
-    found = [
-        run
-        for folder in doctor.run_folders(host, survey)
-        for run in journal.runs(folder)
-        if doctor.concerns(run, host, survey)
-    ]
-    return sorted(found, key=lambda run: run.created_s)
+    return [found for found in run.runs(host.state) if doctor.concerns(found, host)]
 
 
-def undoable(host: Host) -> list[journal.Run]:
+def undoable(host: Host) -> list[Run]:
     """Return every run that `undo` could take back, the oldest first."""
-    return [run for run in runs(host) if run.state not in ("undone", "failed", "emptied")]
+    return [found for found in runs(host) if found.state not in _NOT_UNDOABLE]
 
 
-def undo(host: Host, name: str | None = None) -> tuple[journal.Run, ...]:
+def undo(host: Host, name: str | None = None) -> tuple[Run, ...]:
     """Take a run back, or where none is named all runs of the last fix that is not taken back yet.
 
-    A fix has one run for each file system. Returns what was taken back. Raises `UsageError` for an
-    unknown run, and `RepairError`, with nothing of that run changed, when a file is no longer what
-    it had left.
+    A fix of the version before had one run for each file system. Returns what was taken back.
+    Raises `UsageError` for an unknown run, and `RepairError`, with nothing of that run changed,
+    when a file is no longer what it had left.
     """
     known = undoable(host)
-    names = [run.id for run in known]
+    names = [found.id for found in known]
     if name is not None and name not in names:
         raise UsageError(
             f"no fix `{name}` to take back{nearest(name, names)}",
@@ -91,23 +110,62 @@ def undo(host: Host, name: str | None = None) -> tuple[journal.Run, ...]:
         )
     last = known[-1].created_s if known else 0
     chosen = [r for r in known if r.id == name or (name is None and r.created_s == last)]
-    for run in chosen:
-        with _alone_in(os.path.dirname(run.folder)):
-            run.undo([later for later in known if later.created_s > run.created_s])
+    for each in chosen:
+        with applying.alone(host.state):
+            undoing.undo(each, [later for later in known if later.created_s > each.created_s])
     return tuple(chosen)
 
 
-def kept(host: Host) -> list[journal.Kept]:
+def named(host: Host, path: str) -> Run:
+    """Read the journal at `path` for `adopt`; see `adoption.read`."""
+    roots = [root.path for root in doctor.look_around(host).roots]
+    return adoption.read(path, host.state, roots)
+
+
+def adopt(host: Host, found: Run) -> Run:
+    """Take back a run whose journal was named: it becomes one of ours, and then ends as any."""
+    with applying.alone(host.state):
+        adopted = adoption.adopt(found, host.home)
+        undoing.undo(adopted)
+    return adopted
+
+
+def kept(host: Host) -> list[quarantine.Kept]:
     """Return what fixes of `host` have set aside, the oldest first."""
-    return [item for run in runs(host) for item in run.kept()]
+    return [item for found in runs(host) for item in quarantine.kept(found)]
 
 
-def empty(host: Host, before_s: float) -> None:
-    """Delete for good what ended fixes have set aside before a time, in seconds of the clock."""
-    for run in runs(host):
-        if run.state not in journal.OPEN and run.created_s <= before_s:
-            with _alone_in(os.path.dirname(run.folder)):
-                run.empty()
+def empty(host: Host, before_s: float) -> int:
+    """Delete for good what ended fixes have set aside before a time, in seconds of the clock.
+
+    Returns how many bytes are really gone.
+    """
+    chosen = [f for f in runs(host) if f.state not in OPEN and f.created_s <= before_s]
+    chosen = [found for found in chosen if any(True for _ in quarantine.kept(found))]
+    gone = 0
+    for found in chosen:
+        with applying.alone(host.state):
+            gone += quarantine.empty(found)
+    return gone
+
+
+def _carried_out(
+    plan: Plan, report: Report, network: Network
+) -> tuple[list[str], tuple[tuple[str, str], ...]]:
+    """Finish what was interrupted, then apply the rest; returns the runs, and what was undone."""
+    began: list[str] = []
+    back: list[tuple[str, str]] = []
+    for item in plan.unfinished:
+        why = _finish(item, network)
+        if why:
+            back.append((item.id, why))
+        elif item.state == "open":
+            began.append(item.id)
+    if plan.unfinished:  # what was to be cured may be cured by now, or lie elsewhere
+        plan = _again(plan, report)
+    if plan.repairs:
+        began.append(_carry_out(plan, report, network))
+    return began, tuple(back)
 
 
 def _again(plan: Plan, report: Report) -> Plan:
@@ -115,100 +173,79 @@ def _again(plan: Plan, report: Report) -> Plan:
     now = doctor.answer(report.question)
     there = {(finding.code, finding.path): finding for finding in now.findings}
     known = {(finding.code, finding.path) for finding in report.findings}
-    keys = [(finding.code, finding.path) for finding in plan.cures]
     absent = [f for f in plan.cures if (f.code, f.path) not in known]
-    return Plan((*(there[key] for key in keys if key in there), *absent))
+    kept = []
+    for finding in plan.cures:
+        found = there.get((finding.code, finding.path))
+        agreed = found and finding.repair and _as_agreed(finding.repair, found.repair)
+        if found and agreed:
+            kept.append(found)
+        elif found and finding.repair and run.holds(finding.repair):
+            kept.append(finding)  # else it is left, and said to be
+    return Plan((*kept, *absent))
 
 
-def _finish(folder: str, network: Network) -> str:
-    """Take an interrupted fix, or an interrupted undo, to its end."""
-    with _alone_in(os.path.dirname(folder)):
-        run = journal.Run.open(folder)
-        if run.state == "undoing":
-            run.undo()
-        elif run.state == "open":
-            _operate(run, network)
-    return run.id
+def _as_agreed(accepted: Repair, found: Repair | None) -> bool:
+    """Say whether a repair that was planned anew costs no download that nobody agreed to."""
+    if found is None or not found.steps:
+        return False
+    return found.safety is not Safety.FETCHES or accepted.safety is Safety.FETCHES
 
 
-def _carry_out(repairs_: Sequence[Repair], network: Network) -> list[str]:
-    """Apply repairs, one run for each file system; if one fails, those before it are undone."""
-    groups: dict[str, list[Repair]] = {}
-    for repair in repairs_:
-        folder = journal.runs_folder(repair.root, network.host.state)
-        groups.setdefault(folder, []).append(repair)
-    done: list[journal.Run] = []
-    now = time.time()  # one for all, by which `undo` knows what belongs together
-    for folder, group in groups.items():
+def _finish(item: planning.Unfinished, network: Network) -> str:
+    """Take an interrupted fix, or an interrupted undo, to its end.
+
+    Returns why it could not be finished, and was taken back or is left as it is, or nothing.
+    """
+    state = network.host.state
+    with applying.alone(state):
+        found = next((each for each in run.runs(state) if each.id == item.id), None)
+        if found is None or found.state not in OPEN:
+            return ""
+        why = "it was begun by a version before this one"
         try:
-            _room(folder, group)
-            journal.prepare(folder)
-            with _alone_in(folder):
-                run = journal.Run.create(folder, group, now=now)
-                _operate(run, network)
-                done.append(run)
-        except (RepairError, OSError):
-            for earlier in reversed(done):
-                earlier.undo()
-            raise
-    return [run.id for run in done]
+            if found.state == "undoing":
+                undoing.undo(found)
+                return ""
+            if found.finishable:
+                applying.operate(found, network)
+                return ""
+            undoing.undo(found)
+        except (RepairError, OSError) as error:
+            why = getattr(error, "message", str(error))
+        if found.state in OPEN:
+            try:
+                undoing.undo(found)
+            except (RepairError, OSError) as error:
+                return f"{why}; nor can it be taken back: {getattr(error, 'message', error)}"
+        return why
 
 
-@contextlib.contextmanager
-def _alone_in(runs_folder: str) -> Iterator[None]:
-    """Keep a second fix or undo out of a folder of runs."""
-    with contextlib.ExitStack() as held:
-        try:
-            held.enter_context(holders.hold_lock(journal.lock_file(runs_folder)))
-        except LockHeldError as error:
-            raise RepairError(
-                "another fix or undo is running", hint="wait until it is done, then try again"
-            ) from error
-        yield
-
-
-def _operate(run: journal.Run, network: Network) -> None:
-    """Stage what a run still needs, then take its steps; on failure leave everything as it was."""
-    try:
-        for number, repair in enumerate(run.repairs):
-            for need in repair.needs:
-                if not run.placed(number, need.name):
-                    path = run.staged_path(number, need.name)
-                    staging.stage(need, path, network)
-                    _like_before(repair, need.name, path)
-    except (RepairError, OSError):
-        if not run.begun:
-            run.close("failed")
-        raise
-    try:
-        with contextlib.ExitStack() as held:
-            for lock in {lock for repair in run.repairs for lock in repair.locks}:
-                if os.path.lexists(lock):  # a client that never came here has made none
-                    held.enter_context(holders.hold_lock(lock))
-            for number in range(len(run.repairs)):
-                run.take(number)
-        run.close("done")
-    except (RepairError, OSError):
-        run.undo()
-        raise
-
-
-def _like_before(repair: Repair, name: str, staged: str) -> None:
-    """Give a staged file the mode of the file that it takes the place of, if that was readable."""
-    for step in repair.steps:
-        if isinstance(step, Put) and step.name == name and SetAside(step.path) in repair.steps:
-            found = disk.mode_of(step.path)
-            if found is not None and found & stat.S_IRUSR:
-                disk.set_mode(staged, found)
-
-
-def _room(folder: str, group: Sequence[Repair]) -> None:
-    """Refuse before anything is fetched when it would not fit."""
-    above = disk.folder_above(folder)
-    needed = sum(repair.fetch_bytes + repair.copy_bytes for repair in group) + _MARGIN_BYTES
-    free = disk.free_bytes(above)
-    if needed > free:
-        raise RepairError(
-            f"no room: {needed} bytes are needed beside `{above}` and {free} are free",
-            hint="`cachedoctor quarantine empty` frees what earlier fixes set aside",
+def _carry_out(plan: Plan, report: Report, network: Network) -> str:
+    """Apply repairs as one run, on however many file systems."""
+    state = network.host.state
+    applying.require_room(plan.repairs, state)
+    own.make_folder(journal.runs_of(state))
+    with applying.alone(state):
+        applying.apart_from_others(plan.repairs, state)
+        made = run.Run.create(
+            state,
+            plan.repairs,
+            now=time.time(),
+            home=network.host.home,
+            roots=[root.path for root in report.survey.roots],
+            engines=[finding.engines for finding in plan.cures if finding.repair],
         )
+        try:
+            applying.operate(made, network)
+        except OSError:
+            if not made.begun and made.state == "open":  # there was not even room for its end
+                made.discard()
+            raise
+        own.keep_reserve(state)
+    return made.id
+
+
+def _for_want_of_room(error: Exception) -> bool:
+    causes = (error, error.__cause__)
+    return any(isinstance(cause, OSError) and own.is_full(cause) for cause in causes)

@@ -314,6 +314,21 @@ def test_remove_tree_follows_no_link(tmp_path: Path) -> None:
     assert not os.path.lexists(tmp_path / "link")
 
 
+def test_remove_tree_manages_folders_that_may_only_be_read(shared: Path) -> None:
+    """A cache unpacked from an archive may have such; whose they are may remove them."""
+
+    def build() -> None:
+        (shared / "tree" / "locked").mkdir(parents=True)
+        (shared / "tree" / "locked" / "file").write_bytes(b"x")
+        (shared / "tree" / "locked").chmod(0o555)
+        (shared / "tree").chmod(0o500)
+        disk.remove_tree(str(shared / "tree"))
+
+    shared.chmod(0o777)
+    assert in_child(build, nobody=True) == ""
+    assert list(shared.iterdir()) == []
+
+
 def test_restore_times_gives_back_mode_and_time(tmp_path: Path) -> None:
     """A folder gets exactly the mode and the nanosecond that it had."""
     disk.restore_times(str(tmp_path), 0o750, 10**18 + 3)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
+import shutil
 import signal
+import tempfile
 import time
 import traceback
 from collections import Counter
@@ -16,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from cachedoctor import disk, holders, journal, moves
+from cachedoctor import disk, holders, journal, quarantine, undoing
 from cachedoctor.errors import RepairError
 from cachedoctor.findings import (
     Guard,
@@ -33,6 +34,7 @@ from cachedoctor.findings import (
     SetAside,
     Text,
 )
+from cachedoctor.run import Run, place_of, runs, unfinished
 from cachedoctor.vocabulary import Digest
 from tests.conftest import fingerprint
 from tests.test_disk import ODD, in_child, shared
@@ -53,10 +55,10 @@ def repair(root: Path, *steps: Step, guards: Sequence[Guard] = ()) -> Repair:
     return Repair("test", Safety.SAFE, "test it", needs, steps, tuple(guards), root=str(root))
 
 
-def finish(run: journal.Run) -> journal.Run:
+def finish(run: Run) -> Run:
     """Stage what is missing and take every step, as a fix does."""
     if run.state == "undoing":
-        run.undo()
+        undoing.undo(run)
         return run
     for number, item in enumerate(run.repairs):
         for need in item.needs:
@@ -72,9 +74,9 @@ def finish(run: journal.Run) -> journal.Run:
     return run
 
 
-def applied(runs: Path, *repairs: Repair) -> journal.Run:
+def applied(state: Path, *repairs: Repair) -> Run:
     """Apply repairs in a run of their own."""
-    return finish(journal.Run.create(str(runs), repairs, now=time.time()))
+    return finish(Run.create(str(state), repairs, now=time.time()))
 
 
 def killed(number: int, action: Callable[[], object]) -> bool:
@@ -107,7 +109,7 @@ class World:
     def __init__(self, folder: Path) -> None:
         """Build it below `folder`."""
         self.root = root = folder / "cache"
-        self.runs = folder / "state" / "runs"
+        self.state = folder / "state"
         for name in ("blobs", "snap", "old/deep", "bundle", "refs", ODD):
             (root / name).mkdir(parents=True)
         files = ("blobs/bad", "blobs/part", "old/deep/kept", "bundle/weights", "refs/main")
@@ -156,18 +158,18 @@ class World:
 
     def fix(self) -> None:
         """Apply everything."""
-        applied(self.runs, *self.repairs())
+        applied(self.state, *self.repairs())
 
-    def run(self) -> journal.Run | None:
+    def run(self) -> Run | None:
         """Return the one run, as another process finds it."""
-        found = journal.runs(str(self.runs))
+        found = runs(str(self.state))
         return found[0] if found else None
 
     def undo(self) -> None:
         """Take the run back, if there is one."""
         run = self.run()
         if run is not None:
-            run.undo()
+            undoing.undo(run)
 
     def contents(self) -> Counter[bytes]:
         """Count the original contents that are anywhere, in the cache or set aside."""
@@ -208,7 +210,9 @@ def test_a_run_is_taken_back_exactly(world: World) -> None:
     run = world.run()
     assert run is not None
     assert run.state == "undone"
-    placed = {Path(item.path).read_bytes() for item in run.kept() if os.path.isfile(item.path)}
+    placed = {
+        Path(item.path).read_bytes() for item in quarantine.kept(run) if os.path.isfile(item.path)
+    }
     assert b"new blob" in placed
 
 
@@ -252,7 +256,7 @@ def test_an_undo_killed_at_every_change_is_taken_up_again(tmp_path: Path) -> Non
         assert world.contents() == contents, f"killed at change {number}"
         world.undo()
         assert fingerprint(world.root) == before, f"killed at change {number}"
-        assert journal.unfinished([str(world.runs)]) == []
+        assert unfinished(str(world.state)) == []
         if not died:
             break
     assert number > 40, "the harness did not reach the steps"
@@ -335,7 +339,7 @@ def test_any_steps_killed_anywhere_are_taken_back(
 ) -> None:
     """Whatever possible steps a repair has, and wherever it dies, undo brings back what was."""
     place = tmp_path_factory.mktemp("any")
-    root, runs = place / "root", place / "runs"
+    root, state = place / "root", place / "state"
     (root / "f").mkdir(parents=True)
     (root / "a").write_bytes(b"a")
     (root / "f" / ODD).write_bytes(b"odd")
@@ -343,9 +347,9 @@ def test_any_steps_killed_anywhere_are_taken_back(
         os.utime(path, ns=(OLD_NS, OLD_NS))
     before = fingerprint(root)
     plan = repair(root, *(_absolute(step, str(root)) for step in steps))
-    killed(number, lambda: applied(runs, plan))
-    for run in journal.runs(str(runs)):
-        run.undo()
+    killed(number, lambda: applied(state, plan))
+    for run in runs(str(state)):
+        undoing.undo(run)
     assert fingerprint(root) == before
 
 
@@ -356,7 +360,7 @@ def test_a_repair_refuses_what_changed_since(world: World) -> None:
         (world.root / spoil).write_bytes(b"somebody else's")
         before = fingerprint(world.root)
         with pytest.raises(RepairError, match=f"{path}` was"):
-            applied(world.runs, *plan)
+            applied(world.state, *plan)
         assert fingerprint(world.root) == before
         plan = world.repairs()[:1]
         plan = (
@@ -374,18 +378,20 @@ def test_what_the_system_refuses_is_said_and_can_be_taken_back(shared: Path) -> 
         path.chmod(0o777)
     (root / "locked").chmod(0o555)
     plan = repair(root, SetAside(f"{root}/first"), SetAside(f"{root}/locked/second"))
-    runs = str(shared / "runs")
+    state = str(shared / "state")
 
     def fix() -> None:
-        run = journal.Run.create(runs, (plan,), now=1.0)
+        run = Run.create(state, (plan,), now=1.0)
         with contextlib.ExitStack() as after:
-            after.callback(run.undo)
+            after.callback(undoing.undo, run)
             run.take(0)
 
     assert in_child(fix, nobody=True) == "RepairError"
     assert (root / "first").read_bytes() == b"first"
     assert (root / "locked" / "second").read_bytes() == b"second"
-    (run,) = journal.runs(runs)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "geteuid", lambda: os.stat(state).st_uid)
+        (run,) = runs(state)
     assert run.state == "undone"
 
 
@@ -402,7 +408,7 @@ def test_undo_refuses_what_was_changed_since(world: World) -> None:
 def test_undo_refuses_to_go_over_what_came_back(world: World) -> None:
     """Something new where a file was set aside is in the way, and stays."""
     path = world.root / "blobs/part"
-    applied(world.runs, repair(world.root, SetAside(str(path))))
+    applied(world.state, repair(world.root, SetAside(str(path))))
     path.write_bytes(b"a new download")
     before = fingerprint(world.root)
     with pytest.raises(RepairError, match=r"something is at .* again"):
@@ -416,36 +422,37 @@ def test_undo_refuses_below_a_later_fix(inside: bool, world: World) -> None:
     """The later fix goes first, also when it changed something inside what the first moved."""
     before = fingerprint(world.root)
     kept = str(world.root / "kept")
-    first = applied(world.runs, repair(world.root, Rename(f"{world.root}/old/deep", kept)))
+    first = applied(world.state, repair(world.root, Rename(f"{world.root}/old/deep", kept)))
     path = f"{kept}/kept" if inside else kept
-    second = applied(world.runs, repair(world.root, SetAside(path)))
+    second = applied(world.state, repair(world.root, SetAside(path)))
     with pytest.raises(RepairError, match=f"the later fix {second.id} changed"):
-        first.undo([second])
-    second.undo()
-    first.undo([second])
+        undoing.undo(first, [second])
+    undoing.undo(second)
+    undoing.undo(first, [second])
     assert fingerprint(world.root) == before
 
 
 def test_a_folder_that_others_use_stays(world: World) -> None:
     """Undo does not stop at a folder it made when something foreign has come in."""
-    run = applied(world.runs, repair(world.root, MakeFolder(f"{world.root}/made")))
+    run = applied(world.state, repair(world.root, MakeFolder(f"{world.root}/made")))
     (world.root / "made" / ".DS_Store").write_bytes(b"finder")
-    run.undo()
+    undoing.undo(run)
     assert run.state == "undone"
     assert (world.root / "made" / ".DS_Store").exists()
 
 
-def test_a_run_folder_under_another_name_is_the_same(world: World) -> None:
+def test_a_state_folder_under_another_name_is_the_same(world: World) -> None:
     """Reached through a link, a run still sets aside what it placed instead of deleting it."""
-    world.runs.mkdir(parents=True)
+    world.state.mkdir()
     link = world.root.parent / "link"
-    link.symlink_to(world.runs.parent)
+    link.symlink_to(world.state)
     before = fingerprint(world.root)
-    made = applied(link / "runs", repair(world.root, Put("n", f"{world.root}/n")))
-    run = journal.Run.open(str(world.runs / made.id))
-    run.undo()
+    made = applied(link, repair(world.root, Put("n", f"{world.root}/n")))
+    run = world.run()
+    assert run is not None
+    undoing.undo(run)
     assert fingerprint(world.root) == before
-    assert (world.runs / made.id / "undone/0.0/n").read_bytes() == b"new n"
+    assert (world.state / "runs" / made.id / "undone/0.0/n").read_bytes() == b"new n"
 
 
 def test_quarantine_lists_and_empties(world: World) -> None:
@@ -453,39 +460,40 @@ def test_quarantine_lists_and_empties(world: World) -> None:
     world.fix()
     run = world.run()
     assert run is not None
-    kept = {item.origin: item for item in run.kept()}
+    kept = {item.origin: item for item in quarantine.kept(run)}
     bundle = kept[f"{world.root}/bundle"]
     assert bundle.size_bytes == len(b"original bundle/weights")
     assert bundle.why == "test it"
-    run.empty()
-    assert list(run.kept()) == []
+    quarantine.empty(run)
+    assert list(quarantine.kept(run)) == []
     again = world.run()
     assert again is not None
     assert again.state == "emptied"
     with pytest.raises(RepairError, match="had set aside was deleted"):
-        again.undo()
+        undoing.undo(again)
 
 
 def test_an_unfinished_run_is_not_emptied(world: World) -> None:
     """What an interrupted fix set aside may be the only copy."""
     plan = repair(world.root, SetAside(f"{world.root}/bundle"))
-    run = journal.Run.create(str(world.runs), (plan,), now=1.0)
+    run = Run.create(str(world.state), (plan,), now=1.0)
     run.take(0)
     with pytest.raises(RepairError, match="is not finished"):
-        run.empty()
-    assert len(list(run.kept())) == 1
+        quarantine.empty(run)
+    assert len(list(quarantine.kept(run))) == 1
 
 
 def test_a_plan_survives_its_journal(world: World) -> None:
     """Every kind of value comes back equal, odd names too, for another process to finish."""
-    files = (("", f"/there/{ODD}"),)
+    files = (("", f"{world.root}/{ODD}/{ODD}"),)
     sources = (LocalCopy(files, "hub cache"), HubFetch("org/name", "main", ODD, 7), Text("é"))
-    proof = Proof("", 7, Digest("sha256", "00"), "ggml")
+    proof = Proof("", 7, Digest("sha256", "00" * 32), "ggml")
     plan = world.repairs()[0]._replace(
         needs=(Need("blob", sources, (proof,), folder=True),), locks=(f"{world.root}/lock",)
     )
-    made = journal.Run.create(str(world.runs), (plan,), now=12.5)
-    opened = journal.Run.open(made.folder)
+    made = Run.create(str(world.state), (plan,), now=12.5)
+    opened = world.run()
+    assert opened is not None
     assert opened.repairs == (plan,)
     assert opened.repairs[0].safety is Safety.SAFE
     assert (opened.id, opened.created_s, opened.state) == (made.id, 12.5, "open")
@@ -493,7 +501,7 @@ def test_a_plan_survives_its_journal(world: World) -> None:
 
 def test_two_runs_of_one_second_have_two_ids(tmp_path: Path) -> None:
     """Runs in different folders can be told apart by `undo`."""
-    made = [journal.Run.create(str(tmp_path / n), (), now=0.0).id for n in ("one", "two", "six")]
+    made = [Run.create(str(tmp_path / n), (), now=0.0).id for n in ("one", "two", "six")]
     assert len(set(made)) == 3
     assert all(name.startswith("19700101-000000-") for name in made)
 
@@ -514,40 +522,42 @@ def test_two_runs_of_one_second_have_two_ids(tmp_path: Path) -> None:
 )
 def test_foreign_and_torn_journals_are_passed_over(text: str, tmp_path: Path) -> None:
     """What is no journal of ours hides no run, and stops no scan."""
-    run = journal.Run.create(str(tmp_path), (), now=0.0)
-    (tmp_path / "foreign").mkdir()
-    (tmp_path / "foreign" / "journal.jsonl").write_text(text)
-    (tmp_path / "file").touch()
-    (tmp_path / "empty").mkdir()
-    assert [found.id for found in journal.runs(str(tmp_path))] == [run.id]
-    with pytest.raises(RepairError, match="journal"):
-        journal.Run.open(str(tmp_path / "foreign"))
+    run = Run.create(str(tmp_path), (), now=0.0)
+    place = tmp_path / "runs"
+    foreign = place / "20260101-000000-abcd"
+    foreign.mkdir()
+    (foreign / "journal.jsonl").write_text(text.replace('"x"', f'"{foreign.name}"'))
+    (place / "20260101-000000-0000").touch()
+    (place / "20260101-000000-0001").mkdir()
+    assert [found.id for found in runs(str(tmp_path))] == [run.id]
 
 
 def test_a_torn_last_line_was_never_acted_on(world: World) -> None:
     """A journal cut at any byte of its last line reads as it was before that line."""
-    made = applied(world.runs, *world.repairs())
+    made = applied(world.state, *world.repairs())
     path = Path(made.folder, "journal.jsonl")
     content = path.read_bytes()
     start = content.rindex(b"\n", 0, -1) + 1
     for length in range(start, len(content) - 1):
         path.write_bytes(content[:length])
-        assert journal.Run.open(made.folder).state == "open"
+        (found,) = runs(str(world.state))
+        assert found.state == "open"
 
 
 def test_runs_are_the_newest_last(tmp_path: Path) -> None:
     """The order is that of their making, not of their names."""
-    made = [journal.Run.create(str(tmp_path), (), now=float(now)).id for now in (50, 7, 90)]
-    assert [run.id for run in journal.runs(str(tmp_path))] == [made[1], made[0], made[2]]
-    assert journal.runs(str(tmp_path / "missing")) == []
+    made = [Run.create(str(tmp_path), (), now=float(now)).id for now in (50, 7, 90)]
+    assert [run.id for run in runs(str(tmp_path))] == [made[1], made[0], made[2]]
+    assert runs(str(tmp_path / "missing")) == []
 
 
 def test_a_run_at_work_is_not_unfinished(tmp_path: Path) -> None:
     """Only a run that nobody works on is reported as interrupted."""
-    journal.Run.create(str(tmp_path), (), now=0.0)
+    Run.create(str(tmp_path), (), now=0.0)
     with holders.hold_lock(journal.lock_file(str(tmp_path))):
-        assert journal.unfinished([str(tmp_path)]) == []
-    assert len(journal.unfinished([str(tmp_path), str(tmp_path / "missing")])) == 1
+        assert unfinished(str(tmp_path)) == []
+    assert len(unfinished(str(tmp_path))) == 1
+    assert unfinished(str(tmp_path / "missing")) == []
 
 
 def test_runs_lie_where_a_rename_can_reach(tmp_path: Path) -> None:
@@ -555,114 +565,13 @@ def test_runs_lie_where_a_rename_can_reach(tmp_path: Path) -> None:
     root = tmp_path / "cache"
     root.mkdir()
     state = tmp_path / "not" / "made" / "yet"
-    assert journal.runs_folder(str(root), str(state)) == f"{state}/runs"
+    assert place_of(str(root), str(state), "x") == f"{state}/runs/x"
     if os.path.isdir("/dev/shm") and not disk.same_file_system("/dev/shm", str(root)):
-        beside = str(tmp_path / ".cachedoctor")
-        assert journal.runs_folder(str(root), "/dev/shm/state") == beside
-        journal.Run.create(beside, (repair(root),), now=0.0)
-        assert Path(beside, ".gitignore").read_text().endswith("\n*\n")
-        stranger = repair(Path("/dev/shm"))
-        with pytest.raises(RepairError, match="a file system of its own"):
-            journal.Run.create(beside, (stranger,), now=0.0)
-
-
-class Project:
-    """A cloned project that comes with a `.cachedoctor` of its own, and a victim outside."""
-
-    def __init__(self, place: Path) -> None:
-        """Build it below `place`."""
-        self.folder = place / "project"
-        self.runs = self.folder / ".cachedoctor"
-        self.models = self.folder / "models"
-        self.victim = place / "victim"
-        self.models.mkdir(parents=True)
-        self.victim.mkdir()
-        (self.victim / "precious").write_bytes(b"precious")
-
-    def ship(self, plan: Repair, *lines: dict[str, object], folder: str = "x") -> str:
-        """Write a run folder as a stranger would."""
-        place = self.runs / folder
-        (place / "staged" / "0").mkdir(parents=True)
-        for need in plan.needs:
-            (place / "staged" / "0" / os.path.basename(need.name)).write_bytes(b"evil")
-        body = {"journal": 1, "id": folder, "created_s": 0, "repairs": [moves.to_json(plan)]}
-        rows = "".join(json.dumps(line) + "\n" for line in (body, *lines))
-        (place / "journal.jsonl").write_text(rows)
-        return str(place)
-
-
-@pytest.mark.parametrize(
-    "attack",
-    ["aside", "rename out", "rename in", "put", "put by link", "through a link", "lock", "staged"],
-)
-def test_a_shipped_journal_reaches_nothing_outside(attack: str, tmp_path: Path) -> None:
-    """Finishing or undoing a journal that a project brought along changes nothing outside of it."""
-    project = Project(tmp_path)
-    models, victim = str(project.models), str(project.victim)
-    (project.models / "file").write_bytes(b"file")
-    (project.models / "out").symlink_to(project.victim)
-    steps: dict[str, tuple[Step, ...]] = {
-        "aside": (SetAside(f"{victim}/precious"),),
-        "rename out": (Rename(f"{models}/file", f"{models}/../../victim/file"),),
-        "rename in": (Rename(f"{victim}/precious", f"{models}/stolen"),),
-        "put": (Put("n", f"{victim}/new"),),
-        "put by link": (Put("n", f"{models}/out/new"),),
-        "through a link": (Link(f"{models}/later", victim), Put("n", f"{models}/later/new")),
-    }
-    plan = repair(project.models, *steps.get(attack, ()))
-    if attack == "lock":
-        plan = plan._replace(locks=(f"{victim}/lock",))
-    elif attack == "staged":
-        plan = plan._replace(needs=(Need("../../../../../victim/new", (Text("evil"),), ()),))
-    before = fingerprint(project.victim)
-    folder = project.ship(plan)
-    with pytest.raises(RepairError, match="leads out to"):
-        journal.Run.open(folder).take(0)
-    for run in journal.runs(str(project.runs)):
-        run.undo()
-    assert fingerprint(project.victim) == before
-
-
-def test_a_shipped_undo_reaches_nothing_outside(tmp_path: Path) -> None:
-    """Moves that a stranger's journal claims to have made are not undone outside of it."""
-    project = Project(tmp_path)
-    precious = str(project.victim / "precious")
-    inside = f"{project.models}/file"
-    (project.models / "file").write_bytes(b"evil")
-    before = fingerprint(project.victim)
-    for number, (source, target) in enumerate(
-        ((inside, precious), (precious, inside), (str(project.victim / "new"), inside))
-    ):
-        line = {"intent": [0, 0], "move": ["rename", source, target, []]}
-        folder = project.ship(
-            repair(project.models, Rename(source, target)), line, folder=f"{number}"
-        )
-        with pytest.raises(RepairError, match="leads out to"):
-            journal.Run.open(folder)
-    times = {"intent": [0, 0], "move": ["link", "a", inside, [[str(project.victim), 0o777, 1]]]}
-    run = journal.Run.open(project.ship(repair(project.models, Link(inside, "a")), times))
-    with pytest.raises(RepairError, match="leads out to"):
-        run.undo()
-    assert journal.runs(str(project.runs)) != []
-    assert fingerprint(project.victim) == before
-
-
-def test_a_shipped_link_for_the_run_folders_reaches_nothing(tmp_path: Path) -> None:
-    """A `.cachedoctor` that is a link to somewhere else is not worked in."""
-    project = Project(tmp_path)
-    project.runs.symlink_to(project.victim)
-    folder = project.ship(repair(project.models, Put("n", f"{project.models}/n")))
-    before = fingerprint(project.victim)
-    with pytest.raises(RepairError, match="leads out to"):
-        journal.Run.open(folder)
-    assert fingerprint(project.victim) == before
-
-
-def test_a_run_beside_a_cache_works_as_any(tmp_path: Path) -> None:
-    """Its own journals pass the check that strangers' do not."""
-    world = World(tmp_path / "world")
-    world.runs = world.root.parent / ".cachedoctor"
-    before = fingerprint(world.root)
-    world.fix()
-    world.undo()
-    assert fingerprint(world.root) == before
+        state = Path(tempfile.mkdtemp(dir="/dev/shm"))
+        beside = tmp_path / ".cachedoctor"
+        assert place_of(str(root), str(state), "x") == str(beside / "x")
+        run = Run.create(str(state), (repair(root),), now=0.0)
+        assert (beside / ".gitignore").read_text().endswith("\n*\n")
+        assert (beside / run.id / "journal.jsonl").exists()
+        assert [found.id for found in runs(str(state))] == [run.id]
+        shutil.rmtree(state)

@@ -145,7 +145,7 @@ print(refused > 3)
 
 
 def test_a_fix_of_two_disks_is_taken_back_as_one(mounted: Callable[[str, str], str]) -> None:
-    """Each disk has a run of its own, and one `undo` takes back both."""
+    """One run holds both, its bytes on the disk that they are of; one `undo` takes back all."""
     program = """
 note = home / "project" / "mlx_models" / "base" / ".cache/huggingface/download"
 note.mkdir(parents=True)
@@ -157,9 +157,10 @@ test_faults.cut(world, "model.bin")
 before = mine(), fingerprint(home / "project" / "mlx_models" / "base")
 assert codes() == ["CD201", "CD412"], codes()
 outcome = fix()
-assert len(outcome.runs) == 2, outcome.runs
+assert len(outcome.runs) == 1, outcome.runs
+assert {item.path.startswith(str(hub)) for item in surgery.kept(host)} == {True, False}
 assert codes(deep=True) == []
-assert len(surgery.undo(host)) == 2
+assert len(surgery.undo(host)) == 1
 assert (mine(), fingerprint(home / "project" / "mlx_models" / "base")) == before
 assert surgery.undo(host) == ()
 print("both")
@@ -183,3 +184,158 @@ assert mine() == before
 print([finding.repair.describe.startswith("mount -o remount,rw ") for finding in shown.by_hand])
 """
     assert mounted("16m", program).startswith("[True]")
+
+
+FULL = """
+from pathlib import Path
+import subprocess, sys
+from cachedoctor import journal, run
+def command(*words):
+    done = subprocess.run(
+        [sys.executable, "-m", "cachedoctor", *words], capture_output=True, text=True
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+def fill(place, free):
+    with (place / "filler").open("wb", buffering=0) as file:
+        try:
+            while file.write(bytes(4096)):
+                pass
+        except OSError:
+            pass
+    import os
+    os.truncate(place / "filler", max(0, os.path.getsize(place / "filler") - free))
+def free(place):
+    found = os.statvfs(place)
+    return found.f_bavail * found.f_frsize
+"""
+WASTE = """
+blob = world.blob("model.bin")
+waste = blob.with_name(blob.name + ".0a1b2c3d.incomplete")
+waste.write_bytes(bytes(200 << 10))
+os.utime(waste, (1, 1))
+assert "CD502" in codes(), codes()
+"""
+
+
+@pytest.mark.parametrize("kib", [0, 4, 60, 300])
+def test_a_full_disk_is_freed_where_the_state_is_elsewhere(
+    kib: int, mounted: Callable[[str, str], str]
+) -> None:
+    """Set aside and emptied, with no byte to spare on the cache's own disk."""
+    program = f"""
+{FULL}{WASTE}
+fill(hub, {kib} << 10)
+before = free(hub)
+done = command("fix", "CD502", "--yes")
+assert done.returncode == 0, done
+assert not waste.exists()
+assert command("undo").returncode == 0
+assert waste.exists()
+assert command("fix", "CD502", "--yes").returncode == 0
+done = command("quarantine", "empty", "--yes")
+assert done.returncode == 0, done
+assert free(hub) >= before + (150 << 10), (before, free(hub))
+print("freed")
+"""
+    assert mounted("3m", program) == "freed\n"
+
+
+ON_ONE_DISK = """
+set -e
+mount -t tmpfs -o size=$1 none "$HOME"
+export XDG_STATE_HOME="$HOME/.local/state"
+exec "$2" -c "$3"
+"""
+ON_EXT4 = """
+set -e
+dd if=/dev/zero of="$HOME.img" bs=1M count=$1 2>/dev/null
+mkfs.ext4 -q -m 0 "$HOME.img"
+mount -o loop "$HOME.img" "$HOME"
+export XDG_STATE_HOME="$HOME/.local/state"
+exec "$2" -c "$3"
+"""
+
+
+def on(script: str, size: str, program: str) -> str:
+    """Run a program with home and state together on a disk of their own."""
+    package = Path(cachedoctor.__file__).parent.parent
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script, "sh", size, sys.executable, WORLD + program],
+        env={**os.environ, "PYTHONPATH": f"{package}:{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    words = ("must be superuser", "Operation not permitted", "mkfs.ext4: not found", "loop")
+    if done.returncode and any(word in done.stderr for word in words):
+        pytest.skip("this user may not mount")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("script", [ON_ONE_DISK, ON_EXT4], ids=["tmpfs", "ext4"])
+@pytest.mark.parametrize("kib", [0, 4, 60, 300])
+def test_a_full_disk_with_the_state_on_it(kib: int, script: str) -> None:
+    """The reserve that an earlier fix had put by is given up for the journal."""
+    program = f"""
+{FULL}{WASTE}
+with (world.repository / "refs" / "main").open("a") as file:
+    file.write("\\n")
+assert command("fix", "CD401", "--yes").returncode == 0
+assert os.path.getsize(os.path.join(host.state, "reserve")) > 0
+fill(home, {kib} << 10)
+before = free(home)
+done = command("fix", "CD502", "--yes")
+assert done.returncode == 0, done
+assert not waste.exists()
+done = command("quarantine", "empty", "--yes")
+assert done.returncode == 0, done
+assert free(home) >= before + (100 << 10), (before, free(home))
+assert [r.state for r in run.runs(host.state)].count("emptied") >= 1
+print("freed")
+"""
+    assert on(script, "8m" if script == ON_ONE_DISK else "16", program) == "freed\n"
+
+
+@pytest.mark.parametrize("script", [ON_ONE_DISK, ON_EXT4], ids=["tmpfs", "ext4"])
+@pytest.mark.parametrize("kib", [0, 4, 60, 300])
+def test_a_full_disk_at_first_use(kib: int, script: str) -> None:
+    """Without a reserve `--delete` frees it in one step, and says so; without it, it is refused."""
+    program = f"""
+{FULL}{WASTE}
+fill(home, {kib} << 10)
+before = free(home)
+done = command("fix", "CD502", "--yes")
+if done.returncode:
+    assert done.returncode == 4, done
+    assert "--delete" in done.stderr, done.stderr
+    assert waste.exists()
+    assert {kib} < 100, done.stderr
+    done = command("fix", "CD502", "--delete", "--yes")
+    assert done.returncode == 0, done
+    assert "without a journal, for which there was no room; there is no way back" in done.stdout
+else:
+    assert command("quarantine", "empty", "--yes").returncode == 0
+assert not waste.exists()
+assert free(home) >= before + (100 << 10), (before, free(home))
+assert "CD417" not in codes()
+print("freed")
+"""
+    assert on(script, "8m" if script == ON_ONE_DISK else "16", program) == "freed\n"
+
+
+def test_delete_with_room_leaves_a_journal(mounted: Callable[[str, str], str]) -> None:
+    """What was set aside is gone in the same step, and cannot be undone."""
+    program = f"""
+{FULL}{WASTE}
+done = command("fix", "--waste", "--delete", "--yes")
+assert done.returncode == 0, done
+assert "deleted for good; there is no way back" in done.stdout, done.stdout
+assert not waste.exists()
+assert surgery.kept(host) == []
+assert [r.state for r in run.runs(host.state)] == ["emptied"]
+assert command("fix", "--delete").returncode == 2
+print("gone")
+"""
+    assert mounted("16m", program) == "gone\n"

@@ -31,6 +31,8 @@ from cachedoctor import (
 )
 from cachedoctor.bench.comparison import Change, Comparison
 from cachedoctor.bench.outcome import LeftOut
+from cachedoctor.findings import LocalCopy, Need, Put, Repair, Safety
+from cachedoctor.run import Run
 from cachedoctor.verification import FileVerdict
 from tests import worlds
 from tests.command import cachedoctor
@@ -128,11 +130,35 @@ def broken(here: Machine) -> Iterator[Answer]:
     yield here.asks("fix", "--waste", "--yes", "--offline", *mac)
     yield here.asks("quarantine", "empty", "--yes", *mac)
     yield here.asks("where", "fluidaudio", *mac)
+    yield from interrupted(here, mac)
     user = {"userbase": str(here.home.parent / "user")}
     programs = Path(sysconfig.get_path("scripts", sysconfig.get_preferred_scheme("user"), user))
     programs.mkdir(parents=True)
     (programs / "whisperkit-bridge").touch(mode=0o755)
     yield here.asks("info", *mac, "--engine-version", "fluidaudio=0.13.2", "--env", "HF_HOME=/x")
+
+
+def interrupted(here: Machine, mac: tuple[str, ...]) -> Iterator[Answer]:
+    """Go through fixes that were killed: one that cannot be finished, and one being taken back."""
+    runs = here.home.parent / "state" / "cachedoctor" / "runs"
+    for undoing in (False, True):
+        origin = here.home / "origin"
+        origin.write_text("x")
+        need = Need("n", (LocalCopy((("", str(origin)),), "here"),), ())
+        root = here.home / "mac" / "models"
+        root.mkdir(exist_ok=True)
+        step = Put("n", str(root / "n"))
+        plan = Repair("t", Safety.SAFE, "test it", (need,), (step,), root=str(root))
+        run = Run.create(str(runs.parent), (plan,), now=1.0, home=mac[1], roots=(str(here.home),))
+        run.make_own(0, "staged", "0")
+        if undoing:
+            Path(run.staged_path(0, "n")).write_text("x")
+            run.note_staged(0, "n", {})
+            run.take(0)
+            run.log({"undoing": True})
+        origin.unlink()
+        yield here.asks("fix", "CD502", "--dry-run", *mac)
+        yield here.asks("fix", "CD502", "--yes", "--offline", "--delete", *mac)
 
 
 def healthy(here: Machine, folder: Path) -> Iterator[Answer]:

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     "--deep", is_flag=True, help="Read every byte first, to find what headers do not show."
 )
 @click.option("--waste", is_flag=True, help="Set aside what only takes up room, and nothing else.")
+@click.option(
+    "--delete", is_flag=True, help="Delete for good what a CODE or --waste would set aside."
+)
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
 @click.option("--yes", is_flag=True, help="Apply the plan that is printed, downloads included.")
 @fetch_options
@@ -48,6 +51,7 @@ def command(
     lock: str | None,
     deep: bool,
     waste: bool,
+    delete: bool,
     dry_run: bool,
     yes: bool,
     offline: bool,
@@ -60,22 +64,29 @@ def command(
     """Repair what `scan` found: every error and warning, or only those of an ENGINE or a CODE.
 
     Everything a repair needs is brought together and proven first; only then are files moved.
-    Nothing is deleted: what was bad is set aside and `cachedoctor undo` brings it back. Without a
-    terminal and without --yes the plan is printed and the exit code is 1. Exit code 4 when a
-    repair could not be made; the cache is then as it was.
+    What was bad is set aside and `cachedoctor undo` brings it back; only --delete deletes. A fix
+    that was interrupted is finished first, or taken back. Without a terminal and without --yes the
+    plan is printed and the exit code is 1. Exit code 4 when a repair could not be made; the cache
+    is then as it was.
 
     \b
       cachedoctor fix                          every error and warning
       cachedoctor fix fluidaudio --yes         one engine, without a question
       cachedoctor fix whisper-mps --size tiny  also fetches the model when it is not there
       cachedoctor fix CD502                    one kind of finding, notes too
+      cachedoctor fix CD502 --delete           frees room in one step, with no way back
       cachedoctor fix --lock models.lock       fetches exactly these revisions
     """
     from cachedoctor import doctor, engines, planning, record, repair_report, rules, surgery
     from cachedoctor.cli import console
+    from cachedoctor.errors import UsageError
 
     network = _network(host, offline=offline, mirror=mirror, quiet=quiet)
     question = _question(host, words, size, model, lock)
+    if delete and not (question.codes or waste):
+        raise UsageError(
+            "--delete needs a CODE or --waste", hint="`cachedoctor fix CD502 --delete`"
+        )
     read_all = any(rules.find(code).deep for code in question.codes)
     question = question._replace(deep=deep or lock is not None or read_all)
     found = doctor.answer(question, progress=network.progress)
@@ -93,11 +104,13 @@ def command(
     show = not quiet and format_ == "text"
     if show:
         console.say(repair_report.plan_lines(plan, found))
+        if delete and plan.cures:
+            click.echo("what is set aside is deleted for good; there is no way back")
     context = click.get_current_context()
     if not plan.cures and not plan.unfinished:
         if format_ == "json":
             click.echo(record.dumps(record.plan_json(plan, host)))
-        code = 1 if plan.by_hand else 0
+        code = 1 if any(rules.find(f.code).a_failure for f in plan.by_hand) else 0
         context.exit(console.code_for(host, question.engines or engines.names(), code))
     if dry_run or not (yes or _agreed(plan, text=show)):
         if format_ == "json":
@@ -105,7 +118,7 @@ def command(
         elif show and not dry_run:
             click.echo("nothing was changed; `--yes` applies this plan", err=True)
         context.exit(0 if dry_run else 1)
-    outcome = surgery.apply(plan, found, network)
+    outcome = surgery.apply(plan, found, network, delete=delete)
     if format_ == "json":
         click.echo(record.dumps(record.run_json(plan, outcome, host)))
     elif show:
@@ -170,6 +183,7 @@ def _agreed(plan: Plan, *, text: bool) -> bool:
     """Ask once, where there is somebody to answer."""
     if not text or not sys.stdin.isatty():
         return False
-    count = len(plan.cures) + len(plan.unfinished)
+    finishing = sum(len(item.repairs) or 1 for item in plan.unfinished)
+    count = len(plan.cures) + finishing
     which = "this repair" if count == 1 else f"these {count} repairs"
     return click.confirm(f"Apply {which}?", default=False)

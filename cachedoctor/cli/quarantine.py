@@ -54,7 +54,7 @@ def empty(
         if not (sys.stdin.isatty() and click.confirm(question, err=True)):
             click.echo("nothing was deleted; `--yes` deletes it", err=True)
             click.get_current_context().exit(1)
-    surgery.empty(host, before_s)
+    total = surgery.empty(host, before_s)
     if format_ == "json":
         click.echo(record.dumps({**record.head(host), "freed_bytes": total}))
     elif not quiet:

@@ -2,26 +2,54 @@
 
 from __future__ import annotations
 
+import sys
+from typing import TYPE_CHECKING
+
 import click
 
 from cachedoctor.cli import offers
 from cachedoctor.cli.options import host_options, output_options
 from cachedoctor.host import Host
 
+if TYPE_CHECKING:
+    from cachedoctor.run import Run
+
 
 @click.command(name="undo", short_help="Take a fix back.")
 @click.argument("run", required=False, shell_complete=offers.runs)
+@click.option(
+    "--journal",
+    metavar="FILE",
+    shell_complete=offers.files,
+    help="Take back a run by the journal beside its bytes: of another Mac, or a lost state folder.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask; only --journal asks.")
 @host_options
 @output_options
-def command(run: str | None, host: Host, verbose: bool, quiet: bool, format_: str) -> None:
+def command(
+    run: str | None,
+    journal: str | None,
+    yes: bool,
+    host: Host,
+    verbose: bool,
+    quiet: bool,
+    format_: str,
+) -> None:
     """Bring back exactly what was there before a fix: the last one, or the RUN that is named.
 
     Bytes, modes, times and links are restored; what the fix had put in place is set aside. Refuses
-    when a file has changed since, or when a later fix touched the same place.
+    when a file has changed since, or when a later fix touched the same place. With --journal every
+    step is shown, and it asks: what lies beside a cache may be a stranger's.
     """
     from cachedoctor import record, surgery
+    from cachedoctor.errors import UsageError
 
-    taken = surgery.undo(host, run)
+    if journal is not None:
+        if run is not None:
+            raise UsageError("--journal names the run itself; leave RUN out")
+        taken = _named(host, journal, yes=yes, show=not quiet and format_ == "text")
+    else:
+        taken = surgery.undo(host, run)
     if format_ == "json":
         bodies = [{"id": r.id, "state": r.state, "folder": r.folder} for r in taken]
         click.echo(record.dumps({**record.head(host), "runs": bodies}))
@@ -33,3 +61,20 @@ def command(run: str | None, host: Host, verbose: bool, quiet: bool, format_: st
             if taken
             else "no fix to take back"
         )
+
+
+def _named(host: Host, path: str, *, yes: bool, show: bool) -> tuple[Run, ...]:
+    """Show what a journal that was named would have us do, and ask."""
+    from cachedoctor import surgery, undoing
+    from cachedoctor.text import plural, printable
+
+    found = surgery.named(host, path)
+    steps = undoing.words(found)
+    for words in steps if show else ():
+        click.echo(f"  {printable(words)}")
+    if not yes:
+        question = f"Take back these {plural(len(steps), 'step')}?"
+        if not (show and sys.stdin.isatty() and click.confirm(question, default=False)):
+            click.echo("nothing was changed; `--yes` takes it back", err=True)
+            click.get_current_context().exit(1)
+    return (surgery.adopt(host, found),)

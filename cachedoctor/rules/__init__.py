@@ -45,19 +45,22 @@ class Examination:
         deep: bool = False,
         unloadable: Mapping[str, str] | None = None,
         unfinished: tuple[tuple[str, str], ...] = (),
+        beside: tuple[str, ...] = (),
         published: Callable[[], Mapping[str, str]] = dict,
         codes: frozenset[str] = frozenset(),
     ) -> None:
         """Take `measured` digests by file and algorithm; `deep` also parses whole JSON files.
 
         `unloadable` says why Core ML refused it, by the path of a bundle or folder.
-        `unfinished` names the folder of each fix without an end, and says what it was doing.
+        `unfinished` names the folder of each fix without an end, and says what it was doing;
+        `beside` the folders beside roots in which fixes may have left bytes.
         `published` returns the model's name by digest, of every file that a table knows.
         `codes` were asked for by name: of these even little is worth a word.
         """
         self.survey = survey
         self.codes = codes
         self.unfinished = unfinished
+        self.beside = beside
         self.host = host
         self.deep = deep
         self.unloadable = unloadable or {}
@@ -209,6 +212,7 @@ class Rule:
     rank: ClassVar[int | None] = None  # of the findings about one file only the lowest is kept
     silent_under: ClassVar[tuple[Circumstance, ...]] = ()
     shows: ClassVar[Circumstance | None] = None
+    a_failure: ClassVar[bool] = True  # a fix that leaves it to a person ends with exit code 1
     waste: ClassVar[bool] = False  # nobody would miss it: `fix --waste` takes its notes
     cure_order: ClassVar[int] = 0  # what is higher is cured later
     deep: ClassVar[bool] = False  # found only where every byte was read

@@ -1,7 +1,10 @@
-"""Rules about cachedoctor itself: a rule that crashed, a fix that was interrupted."""
+"""Rules about cachedoctor itself: a rule that crashed, a fix that was interrupted, one not ours."""
 
 from __future__ import annotations
 
+import os
+import stat
+import time
 from typing import TYPE_CHECKING
 
 from cachedoctor.findings import Finding, Severity
@@ -9,8 +12,9 @@ from cachedoctor.rules import SurveyRule
 from cachedoctor.vocabulary import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from cachedoctor.findings import Repair
     from cachedoctor.rules import Examination
 
 
@@ -44,7 +48,8 @@ class UnfinishedFix(SurveyRule):
     It was stopped with Ctrl-C, killed, or lost its machine. What it was doing is in its journal:
     every file that it had moved is in its folder, nothing was deleted.
 
-    `fix` finishes it first; `undo` takes it back.
+    `fix` shows what is left of it and finishes it first, or takes it back where that cannot be
+    done; `undo` takes it back.
     """
 
     code = "CD417"
@@ -55,3 +60,81 @@ class UnfinishedFix(SurveyRule):
         """Report each run without an end in its journal."""
         for folder, described in seen.unfinished:
             yield self.about(folder, (), described)
+
+
+_MOST = 1000  # names beside one root that are looked at
+
+
+class ForeignRun(SurveyRule):
+    """A run folder lies beside a cache, and no journal of yours knows it.
+
+    A project or a disk brought it along, another user or another machine made it, a state folder
+    was lost, or a version before this one wrote it. What lies beside a cache is bytes: it is never
+    opened, finished, taken back, listed or emptied by itself.
+
+    If it is yours, `cachedoctor undo --journal FILE` reads the journal in it, shows each step and
+    asks. If not, it can be deleted. Of another user's folder only a note is made.
+    """
+
+    code = "CD423"
+    slug = "foreign-run"
+    severity = Severity.WARNING
+    a_failure = False  # what a stranger left is no repair that failed
+
+    def check(self, seen: Examination) -> Iterator[Finding]:
+        """Report each folder in `.cachedoctor` that no run of the running user has its bytes in."""
+        found = [each for place in seen.beside for each in _folders(place)]
+        if not found:
+            return
+        from cachedoctor import run
+
+        runs = run.runs(seen.host.state)
+        known = {os.path.realpath(place) for mine in runs for place in mine.places}
+        for path, status in found:
+            if path in known:
+                continue
+            mine = status.st_uid == os.geteuid()
+            day = time.strftime("%Y-%m-%d", time.gmtime(max(0, min(status.st_mtime, 1 << 35))))
+            yield self.about(
+                path,
+                (),
+                f"`{os.path.basename(path)}` is a run folder that no journal of yours knows: "
+                f"of the user {status.st_uid}, {day}",
+                severity=self.severity if mine else Severity.NOTE,
+            )
+
+    def cure(self, finding: Finding, seen: Examination) -> Repair | None:
+        """Name the command that reads its journal, where it is the running user's and has one."""
+        from cachedoctor import repairs
+
+        path = os.path.join(finding.path, "journal.jsonl")
+        try:
+            regular = stat.S_ISREG(os.lstat(path).st_mode)
+        except OSError:
+            return None
+        if finding.severity is Severity.NOTE or not regular:
+            return None
+        words = repairs.manual("undo", "cachedoctor", "undo", "--journal", path)
+        return words._replace(describe=words.describe + seen.host.options)
+
+
+def _folders(place: str) -> Sequence[tuple[str, os.stat_result]]:
+    """Return the folders in a `.cachedoctor`, which is opened only if it is no link."""
+    found: list[tuple[str, os.stat_result]] = []
+    try:
+        opened = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return found
+    try:
+        with os.scandir(opened) as listing:
+            for count, entry in enumerate(listing):
+                if count == _MOST:
+                    break
+                status = entry.stat(follow_symlinks=False)
+                if stat.S_ISDIR(status.st_mode):
+                    found.append((os.path.join(place, entry.name), status))
+    except OSError:
+        pass
+    finally:
+        os.close(opened)
+    return sorted(found, key=lambda each: each[0])

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cachedoctor.text import plural
+from tests import test_forged, test_journal
 from tests.loopback import Hub
 from tests.reliability import damage, faults, hostile, inputs, kills
 
 _INPUTS = 20_000  # of each format
 _BUNDLES = 5_000
 _MACHINES = 300
+_JOURNALS = 30_000
 _RANDOM_KILLS = 40
 _UNDONE = ("weights and ref both broken", "WhisperKit: a stuck partial", "a superseded revision")
 _HEAD = """# What it survives
@@ -102,6 +104,16 @@ def trapped(folder: Path) -> list[Row]:
     return [Row("hostile caches", len(hostile.CASES), said)]
 
 
+def forged(folder: Path, seed: int) -> Row:
+    """Change a journal at random, and do with it all that is done with journals."""
+    outside = folder / "outside"
+    outside.mkdir(parents=True)
+    (outside / "precious").write_text("precious")
+    taken = test_forged.fuzz(test_journal.World(folder / "world"), outside, _JOURNALS, seed)
+    said = f"{_JOURNALS - taken:,} passed over, the rest within their root; nothing else raised"
+    return Row("journals changed at random", _JOURNALS, said)
+
+
 def page(rows: list[Row]) -> str:
     """Return the page."""
     table = [f"| {row.what} | {row.times:,} | {row.came} |" for row in rows]
@@ -126,6 +138,7 @@ def main() -> None:
             damaged(place / "damage", given.seed),
             *trapped(place / "hostile"),
             *fuzzed(given.seed),
+            forged(place / "forged", given.seed),
         ]
     text = page(rows)
     print(text)

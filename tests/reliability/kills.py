@@ -47,6 +47,13 @@ class Scene(NamedTuple):
         plan = planning.plan(report, codes=self.codes, waste=True, network=network)
         surgery.apply(plan, report, network)
 
+    def others(self) -> None:
+        """Fix an engine that has nothing to do with it; an interrupted fix is not in the way."""
+        network = self.network or Network(self.host, offline=True)
+        report = doctor.scan(self.host, ["parakeet-mlx"])
+        outcome = surgery.apply(planning.plan(report, network=network), report, network)
+        assert not outcome.left, "another engine is not repaired"
+
     def kinds(self) -> set[str]:
         """Return the kinds of repair that the fix takes."""
         report = doctor.scan(self.host, deep=self.deep)
@@ -132,6 +139,21 @@ def fetching_scene(hub: Hub) -> Callable[[str, Path], Scene]:
     return build
 
 
+def partial_scene(fault: str, folder: Path) -> Scene:
+    """Build a hub cache whose only good copy of a file is a partial that was never renamed."""
+    home = folder / "home"
+    home.mkdir(parents=True)
+    host = _at(folder, Host.look(home=str(home), platform="linux"))
+    world = test_faults.build(home, host)
+    shutil.rmtree(worlds.hub_of(home) / f"models--{test_faults.OTHER.replace('/', '--')}")
+    blob = world.blob("model.bin")
+    partial = blob.with_name(f"{blob.name}.0a1b2c3d.incomplete")
+    shutil.copy(blob, partial)
+    os.utime(partial, (1, 1))
+    test_faults.cut(world, "model.bin")
+    return Scene(host, folder)
+
+
 def scenes(hub: Hub) -> Iterator[tuple[str, Callable[[str, Path], Scene]]]:
     """Go through every fault that can be cured, with what builds it."""
     for fault, (_, codes, _, curable) in test_faults.FAULTS.items():
@@ -141,6 +163,7 @@ def scenes(hub: Hub) -> Iterator[tuple[str, Callable[[str, Path], Scene]]]:
         if codes and curable:
             yield fault, mac_scene
     yield "a superseded revision", detached_scene
+    yield "a finished partial and no other copy", partial_scene
     hub.add(worlds.TINY, dict(worlds.whisper_files()), commit=worlds.COMMIT)
     for fault in ("weights cut by a byte", "the snapshot is emptied"):
         yield fault, fetching_scene(hub)
@@ -171,6 +194,7 @@ def survive(
             f"{where}: the scan does not say so"
         )
         if kills % 2:
+            scene.others()
             scene.fix()
             left = scene.findings() - {"CD508"}
             assert not left, f"{where}: {left} is left after the next fix"

@@ -1,0 +1,124 @@
+"""Apply one run: room for it, alone, everything staged and proven first, then its steps."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from cachedoctor import disk, ground, holders, journal, own, run, staging, undoing
+from cachedoctor.errors import LockHeldError, RepairError
+from cachedoctor.findings import Put, Repair, SetAside
+from cachedoctor.logbook import OPEN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cachedoctor.run import Run
+    from cachedoctor.staging import Network
+
+_MARGIN_BYTES = 1 << 20  # for what small files round up to
+
+
+def operate(found: Run, network: Network) -> None:
+    """Stage what a run still needs, then take its steps; on failure leave everything as it was."""
+    try:
+        for number, repair in enumerate(found.repairs):
+            for need in repair.needs:
+                if not found.placed(number, need.name) and not found.ready(number, need.name):
+                    path = found.staged_path(number, need.name)
+                    found.make_own(number, "staged", str(number))
+                    digests = staging.stage(need, path, network)
+                    _like_before(repair, need.name, path)
+                    found.note_staged(number, need.name, digests)
+    except (RepairError, OSError):
+        if not found.begun:
+            found.close("failed")
+        raise
+    try:
+        with contextlib.ExitStack() as held:
+            for lock in {lock for repair in found.repairs for lock in repair.locks}:
+                if os.path.lexists(lock):  # a client that never came here has made none
+                    held.enter_context(holders.hold_lock(lock))
+            for number in range(len(found.repairs)):
+                found.take(number)
+        found.close("done")
+    except (RepairError, OSError):
+        undoing.undo(found)
+        raise
+
+
+@contextlib.contextmanager
+def alone(state: str) -> Iterator[None]:
+    """Keep a second fix or undo of this user out."""
+    with contextlib.ExitStack() as held:
+        lock = journal.lock_file(state)
+        if not os.path.lexists(lock):
+            own.make_folder(journal.runs_of(state))
+            with contextlib.suppress(FileExistsError):
+                own.with_reserve(state, lambda: own.write(lock, b""))
+        try:
+            held.enter_context(holders.hold_lock(lock))
+        except LockHeldError as error:
+            raise RepairError(
+                "another fix or undo is running", hint="wait until it is done, then try again"
+            ) from error
+        yield
+
+
+def apart_from_others(repairs_: Sequence[Repair], state: str) -> None:
+    """Refuse what an interrupted fix has its hands on that could neither be finished nor undone."""
+    mine = {step.path for repair in repairs_ for step in repair.steps}
+    for other in run.runs(state):
+        touched = other.paths() if other.state in OPEN else ()
+        for path in touched:
+            if any(ground.below(path, each) or ground.below(each, path) for each in mine):
+                raise RepairError(
+                    f"the interrupted fix {other.id} holds `{path}`",
+                    hint=f"`cachedoctor undo {other.id}` says what is in its way",
+                )
+
+
+def require_room(repairs_: Sequence[Repair], state: str) -> None:
+    """Refuse before anything is fetched when it would not fit; renaming alone needs no room."""
+    groups: dict[str, list[Repair]] = {}
+    for repair in repairs_:
+        place = os.path.dirname(run.place_of(repair.root, state, ""))
+        groups.setdefault(place, []).append(repair)
+    for folder, group in groups.items():
+        above = disk.folder_above(folder)
+        needed = sum(repair.fetch_bytes + repair.copy_bytes for repair in group)
+        free = disk.free_bytes(above)
+        if needed and needed + _MARGIN_BYTES > free:
+            raise RepairError(
+                f"no room: {needed + _MARGIN_BYTES} bytes are needed beside `{above}` "
+                f"and {free} are free",
+                hint="`cachedoctor quarantine empty` frees what earlier fixes set aside",
+            )
+
+
+def delete_unjournaled(repairs_: Sequence[Repair]) -> int:
+    """Delete what these repairs would only set aside, where there is no room for a journal."""
+    chosen = [
+        repair
+        for repair in repairs_
+        if not repair.needs and all(isinstance(step, SetAside) for step in repair.steps)
+    ]
+    gone = 0
+    for repair in chosen:
+        grounds = (ground.resolved(repair.root),)
+        run.guard(repair, grounds)
+        for step in repair.steps:
+            disk.remove_tree(step.path, grounds)
+        gone += repair.aside_bytes
+    return gone
+
+
+def _like_before(repair: Repair, name: str, staged: str) -> None:
+    """Give a staged file the mode of the file that it takes the place of, if that was readable."""
+    for step in repair.steps:
+        if isinstance(step, Put) and step.name == name and SetAside(step.path) in repair.steps:
+            found = disk.mode_of(step.path)
+            if found is not None and found & stat.S_IRUSR:
+                disk.set_mode(staged, found)

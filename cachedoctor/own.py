@@ -1,0 +1,156 @@
+"""Our own files: for the running user alone, of the right owner, with a reserve for a full disk.
+
+A journal can move files, so it is believed only where nobody else could have written it. Under
+`sudo` with the user's own home, which macOS keeps, what is made belongs to the owner of the folder
+it is made in, so that the user can go on with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from cachedoctor import disk
+from cachedoctor.errors import RepairError
+from cachedoctor.ground import below
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    Made = TypeVar("Made")
+
+_RESERVE_BYTES = 512 << 10
+_ROOM_BYTES = 4 << 20  # there is no reserve on a disk that is nearly full already
+_JOURNAL_BYTES = 24 << 10  # a header and the folders of a run
+_STEP_BYTES = 6 << 10  # a folder, the lines of a step and of its undo
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def make_folder(path: str) -> None:
+    """Make a folder for one user alone, and what is missing above it."""
+    if os.path.isdir(path):
+        return
+    make_folder(os.path.dirname(path))
+    disk.make_folder(path, 0o700)
+    hand_over(path)
+
+
+def write(path: str, data: bytes) -> None:
+    """Write a new file for one user alone."""
+    disk.write(path, data, 0o600)
+    hand_over(path)
+
+
+def hand_over(path: str) -> None:
+    """Give what root made in somebody's folder to the owner of that folder."""
+    if os.geteuid() == 0:
+        above = os.stat(os.path.dirname(path))
+        if os.lstat(path).st_uid != above.st_uid:
+            os.chown(path, above.st_uid, above.st_gid, follow_symlinks=False)
+
+
+def owner_of(state: str) -> int:
+    """Return whose files are believed: the running user's; for root, the state folder's owner's."""
+    user = os.geteuid()
+    if user == 0:
+        with contextlib.suppress(OSError):
+            return os.stat(state).st_uid
+    return user
+
+
+def belongs(path: str, owner: int) -> bool:
+    """Say whether a folder is a user's or in the user's home: root goes no further for a user."""
+    import pwd
+
+    with contextlib.suppress(KeyError):
+        if below(os.path.realpath(path), os.path.realpath(pwd.getpwuid(owner).pw_dir)):
+            return True
+    return os.stat(disk.folder_above(path)).st_uid == owner
+
+
+def refused(status: os.stat_result, owner: int) -> str:
+    """Say why a file or folder of this status cannot be believed, or return nothing."""
+    if status.st_uid != owner:
+        return f"belongs to the user {status.st_uid}"
+    if status.st_mode & stat.S_IWOTH:
+        return "can be written by everybody"
+    if status.st_mode & stat.S_IWGRP and not _private(status.st_gid, owner):
+        return "can be written by a group"
+    return ""
+
+
+def prepare_beside(folder: str) -> None:
+    """Make the folder beside a cache that holds the bytes of runs, out of version control.
+
+    Raises `RepairError` when what is there is a link, or somebody else's.
+    """
+    if not os.path.lexists(folder):
+        disk.make_folder(folder, 0o755)
+        hand_over(folder)
+    found = os.lstat(folder)
+    if not stat.S_ISDIR(found.st_mode):
+        raise RepairError(f"`{folder}` is a link or no folder; nothing is put there")
+    owner = os.stat(os.path.dirname(folder)).st_uid if os.geteuid() == 0 else os.geteuid()
+    why = refused(found, owner) if found.st_uid != os.geteuid() else refused(found, os.geteuid())
+    if why:
+        raise RepairError(f"`{folder}` {why}; nothing is put there")
+    ignore = os.path.join(folder, ".gitignore")
+    if not os.path.lexists(ignore):
+        words = b"# what cachedoctor set aside: `cachedoctor quarantine list` shows it\n"
+        with contextlib.suppress(OSError):  # a full disk; nothing depends on it
+            disk.write(ignore, words + b"*\n")
+            hand_over(ignore)
+
+
+def keep_reserve(state: str) -> None:
+    """Put a few hundred KiB by, once, where there is room; a full disk gets them back."""
+    path = _reserve(state)
+    if os.path.lexists(path):
+        return
+    with contextlib.suppress(OSError):
+        if disk.free_bytes(state) >= _ROOM_BYTES:
+            disk.reserve(path, _RESERVE_BYTES)
+            hand_over(path)
+
+
+def with_reserve(state: str, action: Callable[[], Made]) -> Made:
+    """Do something that writes to the state folder; on a full disk give the reserve up for it."""
+    try:
+        return action()
+    except OSError as error:
+        if not is_full(error) or not os.path.lexists(_reserve(state)):
+            raise
+    disk.remove_tree(_reserve(state))
+    return action()
+
+
+def require_room(state: str, steps: int) -> None:
+    """Raise `OSError` when a journal of so many steps, and of their undo, would not fit."""
+    put_by = os.path.getsize(_reserve(state)) if os.path.lexists(_reserve(state)) else 0
+    if disk.free_bytes(state) + put_by < _JOURNAL_BYTES + steps * _STEP_BYTES:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), state)
+
+
+def is_full(error: OSError) -> bool:
+    """Say whether an operation failed because no room is left."""
+    return error.errno in _FULL
+
+
+def _reserve(state: str) -> str:
+    return os.path.join(state, "reserve")
+
+
+def _private(group: int, owner: int) -> bool:
+    """Say whether a group is the one that some systems give each user alone."""
+    import grp
+    import pwd
+
+    try:
+        user, found = pwd.getpwuid(owner), grp.getgrgid(group)
+    except KeyError:
+        return False
+    return found.gr_name == user.pw_name and not set(found.gr_mem) - {user.pw_name}

@@ -1,0 +1,149 @@
+"""Take a run back: backwards through its steps, keeping what people put there since."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING
+
+from cachedoctor import disk, moves
+from cachedoctor.errors import RepairError
+from cachedoctor.findings import Put
+from cachedoctor.ground import below
+from cachedoctor.run import explained
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cachedoctor.logbook import Key
+    from cachedoctor.run import Run
+
+
+def undo(run: Run, later: Sequence[Run] = ()) -> None:
+    """Go backwards through the steps of a run until everything is as it was before.
+
+    What the run had placed is set aside, not deleted; a folder that it made stays when others
+    have put something in. Raises `RepairError`, before anything is changed, when what it placed
+    is no longer what it was or a run of `later` touched the same path, or one above or below.
+    """
+    if run.state == "undone":
+        return
+    if run.state in ("emptying", "emptied"):
+        raise RepairError(f"what the fix {run.id} had set aside was deleted")
+    order = left(run)
+    mine = {path for key in order for path in run.paths_of(key)}
+    for other in later:
+        if other.state in ("undone", "emptied"):
+            continue
+        shared = [p for p in other.paths() if any(below(p, q) or below(q, p) for q in mine)]
+        if shared:
+            raise RepairError(
+                f"the later fix {other.id} changed `{min(shared)}` as well",
+                hint=f"take that one back first: `cachedoctor undo {other.id}`",
+            )
+    with explained("nothing was changed"):
+        for key in order:
+            _unchanged(run, key, order)
+    with explained(f"correct that, then `cachedoctor undo {run.id}` goes on"):
+        run.log({"undoing": True})
+        for key in reversed(order):
+            _invert(run, key)
+        run.log({"closed": "undone"})
+        run.drop("staged")
+
+
+def left(run: Run) -> list[Key]:
+    """Return the moves that were made and not taken back yet, the first first."""
+    return [key for key in run.numbers() if key not in run.undone]
+
+
+def words(run: Run) -> list[str]:
+    """Say in a line each what taking the run back would do."""
+    found = []
+    for key in reversed(left(run)):
+        move = run.at(key)
+        if move.kind == "folder":
+            if not move.source:
+                found.append(f"remove the folder `{move.target}` if it is empty")
+        else:
+            found.append(f"move `{move.target}` to `{back(run, key)}`")
+    return found
+
+
+def back(run: Run, key: Key) -> str:
+    """Return where undoing a step puts what the step had placed."""
+    move = run.at(key)
+    if move.kind == "rename" and not run.own(move.source):
+        return move.source
+    place = os.path.join(run.header.places[key[0]], "undone", f"{key[0]}.{key[1]}")
+    return os.path.join(place, os.path.basename(move.target))
+
+
+def _unchanged(run: Run, key: Key, order: Sequence[Key]) -> None:
+    """Refuse when what a step placed has changed since, or something is in its way back."""
+    move = run.at(key)
+    if move.kind == "folder" or (key not in run.done and not moves.happened(move)):
+        return  # the last step, which was begun and never made
+    here, away = _moved_on(run, key, order), back(run, key)
+    now = disk.stamp(here) or disk.stamp(away)
+    placed = run.done.get(key)
+    inode = placed.inode if placed else move.inode
+    if now is None or (inode and now.inode != inode) or _differs(run, key, here, order):
+        raise RepairError(
+            f"{_differs(run, key, here, order) or f'`{here}` was changed'} after the fix {run.id}",
+            hint="move it out of the way if it is not wanted, then try again",
+        )
+    if os.path.lexists(here) and os.path.lexists(away) and not run.own(away):
+        ours = [run.at(later) for later in order if later > key]
+        made = [m.target for m in ours if m.kind == "folder" and not m.source]
+        if away not in made and not any(below(away, m.target) for m in ours if m.kind != "folder"):
+            raise RepairError(f"something is at `{away}` again")
+
+
+def _differs(run: Run, key: Key, here: str, order: Sequence[Key]) -> str:
+    """Say what of a placed file or folder is not as the run left it."""
+    if not os.path.lexists(here):
+        return ""  # an interrupted undo has moved it already
+    step = run.repairs[key[0]].steps[key[1]]
+    placed = run.done.get(key)
+    if isinstance(step, Put):
+        rows = run.placed_rows.get(key) or run.staged.get((key[0], step.name))
+        if rows:
+            touched = [p for later in order if later > key for p in run.at(later).ends]
+            mine = [os.path.relpath(p, here) for p in touched if below(p, here) and p != here]
+            return moves.difference(rows, here, mine)
+    if placed is not None and not os.path.isdir(here):
+        now = disk.stamp(here)
+        if now is None or now[2:4] != placed[2:4]:
+            return f"`{here}` was changed"
+    return ""
+
+
+def _moved_on(run: Run, key: Key, order: Sequence[Key]) -> str:
+    """Return where what a step placed lies after the renames that came later and still hold."""
+    path = run.at(key).target
+    for later in order:
+        move = run.at(later)
+        # only the last one may be half taken back, and then the disk tells
+        holds = move.kind == "rename" and (later != order[-1] or os.path.lexists(move.target))
+        if later > key and holds and below(path, move.source):
+            path = move.target + path[len(move.source) :]
+    return path
+
+
+def _invert(run: Run, key: Key) -> None:
+    move, grounds = run.at(key), run.grounds(key[0])
+    if key in run.done or moves.happened(move):
+        if move.kind == "folder":
+            if not move.source and os.path.isdir(move.target) and not os.listdir(move.target):
+                disk.remove_folder(move.target, grounds)
+        elif os.path.lexists(move.target):  # an interrupted undo may have moved it already
+            away = back(run, key)
+            if run.own(away):
+                run.make_own(key[0], "undone", f"{key[0]}.{key[1]}")
+            disk.rename(move.target, away, grounds)
+    for path, mode, mtime_ns in move.folders:
+        if os.path.isdir(path):
+            with contextlib.suppress(PermissionError):  # a shared folder that is not ours
+                disk.restore_times(path, mode, mtime_ns, grounds)
+    run.log({"undone": list(key)})
