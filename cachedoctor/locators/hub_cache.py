@@ -23,7 +23,7 @@ import re
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import holders, quietly
+from cachedoctor import apps, holders, quietly
 from cachedoctor.locators import (
     Leftover,
     Locator,
@@ -94,6 +94,10 @@ class HubCache(Locator[HubListing]):
     def roots(self, host: Host) -> Iterator[str]:
         """Name the hub cache, and the project's `models/` that serves as a `download_root`."""
         yield host.hub_cache
+        own = host.environment.get("PARAKEET_CACHE_DIR")  # of parakeet-mlx's command line
+        if own:
+            yield host.absolute(own)
+        yield from (place.path for place in apps.places(host, self.name))
         if host.project:
             yield os.path.join(host.project, "models")
 
@@ -153,6 +157,13 @@ class HubCache(Locator[HubListing]):
         yield from (left.stamp[:3] for left in (*listing.legacy, *listing.probes))
         for repository in listing.repositories.values():
             yield from (partial.stamp[:3] for partial in repository.partials)
+
+    def noted_absent(self, entry: Entry, listing: HubListing) -> frozenset[str]:
+        """Name the files that the client asked for in vain."""
+        if not entry.revision:
+            return frozenset()
+        notes = listing.of(entry).no_exist
+        return frozenset(note.name for note in notes if note.commit == entry.revision)
 
     def origin(self, entry: Entry, listing: HubListing) -> Origin | None:
         """Return the repository and commit that an entry's own path names."""

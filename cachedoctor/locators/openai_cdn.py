@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor import quietly, untrusted
+from cachedoctor import apps, quietly, untrusted
 from cachedoctor.locators import Locator, entry_id, evicted, is_litter, look
 from cachedoctor.vocabulary import Artifact, Entry, Root, State
 
@@ -75,6 +75,7 @@ class OpenAICdn(Locator[None]):
         """Name the two default folders and the project's."""
         yield home_folder(host)
         yield xdg_folder(host)
+        yield from (place.path for place in apps.places(host, self.name))
         if host.project:
             yield os.path.join(host.project, "models")
 
