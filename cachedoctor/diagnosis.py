@@ -9,7 +9,7 @@ import os
 import re
 import tomllib
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cachedoctor import doctor, engines, readiness, wording
 from cachedoctor.findings import Severity
@@ -64,33 +64,23 @@ class Diagnosis(NamedTuple):
     unready: tuple[Readiness, ...] = ()  # models that are there and would not load all the same
 
 
-# What a text has in it when it is of an engine: names of modules, of projects and of files.
-_HINTS = (
-    (b"faster_whisper", "faster-whisper"),
-    (b"faster-whisper", "faster-whisper"),
-    (b"mlx_whisper", "mlx-whisper"),
-    (b"lightning_whisper_mlx", "lightning-whisper-mlx"),
-    (b"mlx_models/", "lightning-whisper-mlx"),
-    (b"parakeet_mlx", "parakeet-mlx"),
-    (b"models--mlx-community--parakeet", "parakeet-mlx"),
-    (b"models--mlx-community--whisper", "mlx-whisper"),
-    (b"models--openai--whisper", "insanely-fast-whisper"),
-    (b"insanely_fast_whisper", "insanely-fast-whisper"),
-    (b"whisper_mps", "whisper-mps"),
-    (b"pywhispercpp", "whisper.cpp"),
-    (b"ggml-", "whisper.cpp"),
-    (b"whisperkit", "whisperkit"),
-    (b"WhisperKit", "whisperkit"),
-    (b"FluidAudio", "fluidaudio"),
-    (b"parakeet-tdt-0.6b-v3-coreml", "fluidaudio"),
-)
+@cache
+def _file() -> dict[str, Any]:
+    with open(os.path.join(os.path.dirname(__file__), "symptoms.toml"), "rb") as file:
+        return tomllib.load(file)
+
+
+@cache
+def _hints() -> tuple[tuple[bytes, str], ...]:
+    """Return what a text has in it when it is of an engine, and the engine."""
+    words = _file()["hints"].items()
+    return tuple((word.encode(), engine) for engine, many in words for word in many)
 
 
 @cache
 def symptoms() -> tuple[Symptom, ...]:
     """Return every symptom that is known, the particular before the general."""
-    with open(os.path.join(os.path.dirname(__file__), "symptoms.toml"), "rb") as file:
-        table = tomllib.load(file)
+    table = _file()
     groups = {**table["engines"], "any": engines.names()}
     return tuple(
         Symptom(
@@ -153,7 +143,7 @@ def recognise(lines: Iterable[bytes]) -> tuple[Recognised, ...]:
     hints: set[str] = set()
     for first, batch in _batches(lines):
         together = b"\n".join(batch)
-        hints.update(engine for word, engine in _HINTS if word in together)
+        hints.update(engine for word, engine in _hints() if word in together)
         here = _met(together)
         for number, line in enumerate(batch, first) if here else ():
             text = ""

@@ -5,12 +5,19 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
+from cachedoctor.rules.access import InProgress
+from cachedoctor.rules.content import SizeMismatch
+from cachedoctor.rules.present import DanglingLink, HollowBundle, MissingTokenizer
+from cachedoctor.rules.refs import MalformedRef, RefDangling, RefEmpty
+from cachedoctor.rules.waste import LeftoverPartial, LeftoverProbe, StaleLock
+from cachedoctor.rules.wellformed import Hole, MalformedHeader, TrailingBytes, WrongMagic
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MOST_CODES = 3
 _NEWEST_FORMAT = 64  # a version number of a format, and not text that was taken for one
-_WRONG, _NEWER = ("CD202",), ("CD203",)
+_WRONG, _NEWER = (WrongMagic.code,), (MalformedHeader.code,)
 # How what was saved in place of a model begins.
 _BEGINS = (
     ("vers", "a Git LFS pointer", _WRONG),
@@ -27,20 +34,20 @@ _BEGINS = (
     ("v", "a Git LFS pointer", _WRONG),
     ("E", "an error text", _WRONG),
     ("N", "an error text", _WRONG),
-    ("\0", "zeros, as of a file that was laid out and never written", ("CD206", "CD202")),
+    ("\0", "zeros, as of a file that was laid out and never written", (Hole.code, WrongMagic.code)),
 )
 # By the end or a part of a path that an error names, what is most likely wrong.
 _PLACES = (
-    ("._", ("CD416",)),
-    ("/refs/", ("CD418", "CD403")),
-    (".incomplete", ("CD502", "CD109")),
-    (".lock", ("CD415", "CD109")),
-    ("tokenizer", ("CD104",)),
-    ("vocab.json", ("CD104",)),
-    ("merges.txt", ("CD104",)),
-    (".mlmodelc", ("CD102",)),
-    ("/blobs/", ("CD103",)),
-    ("/snapshots/'", ("CD402",)),
+    ("._", (LeftoverProbe.code,)),
+    ("/refs/", (MalformedRef.code, RefDangling.code)),
+    (".incomplete", (LeftoverPartial.code, InProgress.code)),
+    (".lock", (StaleLock.code, InProgress.code)),
+    ("tokenizer", (MissingTokenizer.code,)),
+    ("vocab.json", (MissingTokenizer.code,)),
+    ("merges.txt", (MissingTokenizer.code,)),
+    (".mlmodelc", (HollowBundle.code,)),
+    ("/blobs/", (DanglingLink.code,)),
+    ("/snapshots/'", (RefEmpty.code,)),
 )
 
 
@@ -61,10 +68,13 @@ def read(
     if path:
         codes = _joined(_of_path(path), codes)
         if path.rstrip("/").endswith("/snapshots"):
-            cause, codes = f"{cause}; `snapshots/` itself: `refs/main` is empty", ("CD402", *codes)
+            cause, codes = (
+                f"{cause}; `snapshots/` itself: `refs/main` is empty",
+                (RefEmpty.code, *codes),
+            )
     got, want = said.get("got"), said.get("want")
     if got and want and got.isdigit() and want.isdigit() and int(got) > int(want):
-        codes = _joined(("CD204", "CD302") if int(want) > 1000 else (), codes)
+        codes = _joined((TrailingBytes.code, SizeMismatch.code) if int(want) > 1000 else (), codes)
     return cause, codes[:MOST_CODES]
 
 
@@ -87,7 +97,7 @@ def _as_text(number: int) -> str:
 def _of_path(path: str) -> tuple[str, ...]:
     name = path.rpartition("/")[2]
     if name.startswith("._"):
-        return ("CD416",)
+        return (LeftoverProbe.code,)
     return next((codes for part, codes in _PLACES[1:] if part in path), ())
 
 

@@ -11,6 +11,7 @@ aliases = { large = "large-v3" }      # names the engine itself accepts
 words = "mlx-community/whisper-{}"    # how it names a model where that is more than the row's name
 snapshot = ["*"]                      # what it asks the hub's client for as a whole: patterns
 heeds_absence = true                  # it believes the client's notes of files that are not there
+most_trailing = 11                    # bytes after the end of a row's one file that it bears
 shape = { kind = "ctranslate2", set = "whisper" }   # how what no row names is known, and its files
 
 [[sets.whisper]]                      # what a model needs; several of one name differ by version
@@ -239,9 +240,6 @@ def read(engine: str) -> Table:
         raise CacheDoctorError(f"the catalogue `{path}:{_line_of(text, key)}`: {what}") from error
 
 
-# What engines that load one file of a format bear after its end: whisper.cpp takes twelve bytes for
-# a tensor, and the programs that load OpenAI's files compare a digest.
-_MOST_TRAILING = {"ggml": 11, "torch_zip": 0}
 _MISTAKES = (AttributeError, KeyError, TypeError, ValueError)  # what a wrong row is met with
 
 
@@ -286,7 +284,8 @@ def _table(raw: dict[str, Any]) -> Table:
         for name, rows in raw.get("sets", {}).items()
     }
     sizes = {size: tuple(names) for size, names in raw["sizes"].items()}
-    rows = _each("model", raw["model"], lambda row: _model(row, sets, sizes))
+    most = raw.get("most_trailing")
+    rows = _each("model", raw["model"], lambda row: _model(row, sets, sizes, most))
     models = {model.name: model for model in rows}
     for size, models_of in sizes.items():
         for name in models_of:
@@ -318,6 +317,7 @@ def _model(
     row: dict[str, Any],
     sets: Mapping[str, tuple[FileSet, ...]],
     sizes: Mapping[str, tuple[str, ...]],
+    most_trailing: int | None,
 ) -> Model:
     digest = Digest("sha256", row["sha256"]) if "sha256" in row else None
     if "file" in row:  # a CDN file is its model's whole set
@@ -326,7 +326,7 @@ def _model(
             (row["format"],),
             row["bytes"],
             digest,
-            most_trailing=_MOST_TRAILING.get(row["format"]),
+            most_trailing=most_trailing,
         )
         also = tuple(_requirement(file) for file in row.get("also", ()))
         files: tuple[FileSet, ...] = (FileSet((whole, *also)),)

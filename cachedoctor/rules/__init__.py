@@ -19,7 +19,7 @@ from cachedoctor.errors import Fault, FormatError
 from cachedoctor.findings import Finding, Severity, Subject
 from cachedoctor.locators import Locator
 from cachedoctor.locators.hub_cache import repository_folder
-from cachedoctor.vocabulary import WEIGHTS, State
+from cachedoctor.vocabulary import WEIGHTS, State, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cachedoctor.findings import Circumstance, Repair
     from cachedoctor.host import Host
     from cachedoctor.locators import Layout
-    from cachedoctor.vocabulary import Artifact, Entry, Root, Status, Survey
+    from cachedoctor.vocabulary import Artifact, Entry, Root, Survey
 
 
 _AWAY = (State.GONE, State.TEXT, State.EVICTED, State.UNREADABLE)
@@ -146,7 +146,7 @@ class Examination:
             return FormatError(Fault.TRUNCATED, "is empty", measured=0)
         if artifact.format is None and (artifact.bundle or not _worth_a_sniff(artifact)):
             return None
-        text = artifact.format == "json_text" and artifact.required_by
+        text = formats.is_text(artifact.format) and artifact.required_by
         long = artifact.size_bytes > _SOON_PARSED_BYTES
         if text and long and self.measured(artifact) is None:
             self._prove(artifact)
@@ -170,7 +170,7 @@ class Examination:
         """Go through JSON files that lack what their engine cannot do without."""
         needs = [need for claim in entry.claims for need in claim.needs.requirements]
         for artifact in entry.notable if needs else ():
-            if artifact.format != "json_text" or not artifact.required_by:
+            if not (formats.is_text(artifact.format) and artifact.required_by):
                 continue
             if artifact.file in self._small:
                 continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cachedoctor import formats
 from cachedoctor.findings import Severity
 from cachedoctor.rules import EntryRule, Restores
 from cachedoctor.vocabulary import Evidence, State, Status
@@ -99,7 +100,7 @@ class SizeMismatch(Restores, EntryRule):
             if expected is None or artifact.state is not State.PRESENT:
                 continue
             if artifact.size_bytes != expected and not seen.proven(artifact):
-                text = artifact.format == "json_text"  # which people edit; its form speaks
+                text = formats.is_text(artifact.format)  # which people edit; its form speaks
                 own = artifact.format and artifact.evidence is Evidence.TABLE and not entry.revision
                 what = "is whole and not the published file" if own else "has the wrong length"
                 yield self.of(
