@@ -19,6 +19,8 @@ import tomllib
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from cachedoctor import quietly
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -141,7 +143,7 @@ def _folders(host: Host) -> Iterator[str]:
     supports = [os.path.join(home, "Library", "Application Support") for home in host.homes]
     for parent in (*supports, os.path.join(library, "Group Containers")):
         try:
-            names = sorted(os.listdir(parent))[:_MOST_APPS]
+            names = sorted(quietly.names(parent))[:_MOST_APPS]
         except OSError:
             continue
         for name in names:
@@ -151,7 +153,7 @@ def _folders(host: Host) -> Iterator[str]:
 
 def _has_ggml(path: str) -> bool:
     try:
-        with os.scandir(path) as entries:
-            return any(e.name.startswith("ggml-") and e.name.endswith(".bin") for e in entries)
+        names = quietly.names(path)
+        return any(name.startswith("ggml-") and name.endswith(".bin") for name in names)
     except OSError:
         return False
