@@ -170,6 +170,8 @@ def _obstacle(
     """Return the code and the reason for which the engine would not load `entry` now."""
     findings = report.of(entry)
     status = report.statuses[entry.id]
+    if revision and {f.code for f in findings if f.leaves} == {RefDangling.code}:
+        status = Status.READY  # asked by its number, no branch is needed
     if status is not Status.READY:
         worst = _worst(findings)
         return (worst.code, worst.message) if worst else (None, status.value)

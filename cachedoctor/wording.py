@@ -25,7 +25,7 @@ _BEGINS = (
     ("PK", "a zip archive", _WRONG),
     ("GGUF", "a GGUF file", _WRONG),
     ("lmgg", "a GGML file", _WRONG),
-    ("ggml", "a GGML file", _WRONG),
+    ("ggm", "a GGML file", _WRONG),
     ("{", "a JSON text", _WRONG),
     ("Entr", "an error text (`Entry not found`)", _WRONG),
     ("Inva", "an error text (`Invalid …`)", _WRONG),
