@@ -9,18 +9,22 @@ import pkgutil
 import re
 import tomllib
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cachedoctor.doctor import scanning
+from cachedoctor import engines
+from cachedoctor.doctor import readiness, scanning, wording
 from cachedoctor.findings import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from cachedoctor.findings import Finding
+    from cachedoctor.doctor.scanning import Report
+    from cachedoctor.findings import Finding, Readiness
     from cachedoctor.host import Host
 
 _PIECE_BYTES = 1 << 16  # a line is searched in pieces of this length: logs may have none
+_SHORT_BYTES = 1 << 16  # of a text that is not worth the preparation
+_PIECE = 4  # bytes of a word that are looked for first
 _OVERLAP_BYTES = 1 << 10  # so that no text is cut in two
 _BATCH_BYTES = 1 << 18
 _SPECIAL, _MAYBE = ".^$*+?{}[]()|\\", ("?", "*")
@@ -36,14 +40,19 @@ class Symptom(NamedTuple):
     cause: str
     codes: tuple[str, ...]
     source: str
+    said: str  # words of the source
+    weak: bool = False  # says little: passed over where anything else is known
 
 
 class Recognised(NamedTuple):
-    """One symptom in a text, with the line that it was first seen in."""
+    """One symptom in a text, with the line that it was first seen in, and what that line says."""
 
     symptom: Symptom
     line: int
     text: str
+    cause: str
+    codes: tuple[str, ...]
+    engines: tuple[str, ...]
 
 
 class Diagnosis(NamedTuple):
@@ -53,41 +62,134 @@ class Diagnosis(NamedTuple):
     engines: tuple[str, ...]
     findings: tuple[Finding, ...]  # errors and warnings of those engines, likely causes first
     models: int  # how many of these engines' models were looked at
+    unready: tuple[Readiness, ...] = ()  # models that are there and would not load all the same
+
+
+@cache
+def _file() -> dict[str, Any]:
+    table = pkgutil.get_data("cachedoctor", "symptoms.toml") or b""
+    return tomllib.loads(table.decode())
+
+
+@cache
+def _hints() -> tuple[tuple[bytes, str], ...]:
+    """Return what a text has in it when it is of an engine, and the engine."""
+    words = _file()["hints"].items()
+    return tuple((word.encode(), engine) for engine, many in words for word in many)
 
 
 @cache
 def symptoms() -> tuple[Symptom, ...]:
-    """Return every symptom that is known."""
-    table = pkgutil.get_data("cachedoctor", "symptoms.toml") or b""
-    rows = tomllib.loads(table.decode())["symptom"]
+    """Return every symptom that is known, the particular before the general."""
+    table = _file()
+    groups = {**table["engines"], "any": engines.names()}
     return tuple(
-        Symptom(r["pattern"], tuple(r["engines"]), r["cause"], tuple(r["codes"]), r["source"])
-        for r in rows
+        Symptom(
+            row["pattern"],
+            tuple(name for word in row["engines"] for name in groups.get(word, (word,))),
+            row["cause"],
+            tuple(row["codes"]),
+            row["source"],
+            row["said"],
+            row.get("weak", False),
+        )
+        for row in table["symptom"]
     )
 
 
+class _Searched(NamedTuple):
+    """A symptom, words of which whatever it fits has one, and its pattern."""
+
+    symptom: Symptom
+    words: tuple[bytes, ...]
+    pattern: str
+
+
+@cache
+def _searched() -> tuple[_Searched, ...]:
+    """Return every symptom with what is looked for before its pattern is tried."""
+    return tuple(
+        _Searched(one, tuple(word.encode() for word in literals(one.pattern)), one.pattern)
+        for one in symptoms()
+    )
+
+
+@cache
+def _gates() -> tuple[tuple[bytes, frozenset[int]], ...]:
+    """Return few short pieces of which every word has one, each with the symptoms it may be of.
+
+    A log is gone through once for each of them in place of once for each word.
+    """
+    by_piece: dict[bytes, set[tuple[int, bytes]]] = {}
+    for number, searched in enumerate(_searched()):
+        for word in searched.words:
+            for at in range(max(1, len(word) - _PIECE + 1)):
+                by_piece.setdefault(word[at : at + _PIECE], set()).add((number, word))
+    left = {pair for pairs in by_piece.values() for pair in pairs}
+    found = []
+    while left:
+        piece = max(by_piece, key=lambda each: (len(by_piece[each] & left), each))
+        found.append((piece, frozenset(number for number, _ in by_piece[piece])))
+        left -= by_piece.pop(piece)
+    return tuple(found)
+
+
 def recognise(lines: Iterable[bytes]) -> tuple[Recognised, ...]:
-    """Return what is known of a text, each symptom once; constant memory, whatever its length."""
-    unseen = {
-        symptom: (
-            [word.encode() for word in literals(symptom.pattern)],
-            re.compile(symptom.pattern),
-        )
-        for symptom in symptoms()
-    }
-    found: list[Recognised] = []
+    """Return what is known of a text, each symptom once; constant memory, whatever its length.
+
+    A line is taken for the first symptom that fits it. What says little is left out where anything
+    else was said.
+    """
+    found: dict[Symptom, tuple[int, str, re.Match[str]]] = {}
+    hints: set[str] = set()
     for first, batch in _batches(lines):
         together = b"\n".join(batch)
-        for symptom, (words, pattern) in list(unseen.items()):
-            if not any(word in together for word in words):  # faster than to search each line
-                continue
-            for number, line in enumerate(batch, first):
-                text = line.decode("utf-8", "replace").rstrip("\n")
-                if pattern.search(text):
-                    found.append(Recognised(symptom, number, text[:500]))
-                    del unseen[symptom]
+        hints.update(engine for word, engine in _hints() if word in together)
+        here = _met(together)
+        for number, line in enumerate(batch, first) if here else ():
+            text = ""
+            for symptom, words, pattern in here:
+                if not any(word in line for word in words):
+                    continue
+                text = text or line.decode("utf-8", "replace").rstrip("\n")
+                match = pattern.search(text)
+                if match:
+                    found.setdefault(symptom, (number, text[:500], match))
                     break
-    return tuple(sorted(found, key=lambda one: one.line))
+    if any(not symptom.weak for symptom in found):
+        found = {symptom: seen for symptom, seen in found.items() if not symptom.weak}
+    return tuple(
+        sorted((_read(symptom, *seen, hints) for symptom, seen in found.items()), key=_line)
+    )
+
+
+def _met(together: bytes) -> list[tuple[Symptom, tuple[bytes, ...], re.Pattern[str]]]:
+    """Return the symptoms that may be in a piece of text: faster than to search each line."""
+    known = _searched()
+    maybe = set(range(len(known)))
+    if len(together) > _SHORT_BYTES:
+        maybe = set()
+        for piece, numbers in _gates():
+            if not numbers <= maybe and piece in together:
+                maybe |= numbers
+    return [
+        (known[number].symptom, known[number].words, re.compile(known[number].pattern))
+        for number in sorted(maybe)
+        if any(word in together for word in known[number].words)
+    ]
+
+
+def _line(one: Recognised) -> int:
+    return one.line
+
+
+def _read(
+    symptom: Symptom, line: int, text: str, match: re.Match[str], hints: set[str]
+) -> Recognised:
+    """Read what a line says besides, and whose words they are."""
+    cause, codes = wording.read(symptom.cause, symptom.codes, match.groupdict())
+    mine = tuple(name for name in symptom.engines if name in hints)
+    return Recognised(symptom, line, text, cause, codes, mine or symptom.engines)
 
 
 def literals(pattern: str) -> list[str]:
@@ -141,11 +243,23 @@ def pieces(data: Iterable[bytes]) -> Iterable[bytes]:
 
 def diagnose(host: Host, recognised: Sequence[Recognised]) -> Diagnosis:
     """Look at the caches of the engines that may have said this."""
-    names = tuple(dict.fromkeys(name for one in recognised for name in one.symptom.engines))
+    names = tuple(dict.fromkeys(name for one in recognised for name in one.engines))
     if not names:
         return Diagnosis((), (), (), 0)
     report = scanning.scan(host, names, cure_notes=False)
-    likely = {code for one in recognised for code in one.symptom.codes}
+    likely = {code for one in recognised for code in one.codes}
     grave = [f for f in report.findings if f.severity is not Severity.NOTE and f.entries]
     grave.sort(key=lambda finding: finding.code not in likely)
-    return Diagnosis(tuple(recognised), names, tuple(grave), len(report.entries))
+    unready = tuple(_unready(report, names)) if not grave else ()
+    return Diagnosis(tuple(recognised), names, tuple(grave), len(report.entries), unready)
+
+
+def _unready(report: Report, names: Sequence[str]) -> Iterator[Readiness]:
+    """Go through the models that are there without a fault and would not load all the same."""
+    for engine in map(engines.find, names):
+        here = {c.model for e in report.entries for c in e.claims if c.engine == engine.name}
+        for model in engine.table.models.values():
+            if model.name in here:
+                answer = readiness.ready(engine, report, (model,))
+                if not answer.ready:
+                    yield answer

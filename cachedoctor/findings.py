@@ -261,3 +261,4 @@ class Readiness(NamedTuple):
     path: str | None = None
     code: str | None = None
     why: str | None = None
+    by: str = "name"  # or `path`: not by a call that only names it

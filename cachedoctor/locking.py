@@ -44,7 +44,7 @@ def read(path: str) -> Lock:
     lock = lockfile.read(path)
     for model in lock.models:
         try:
-            row = engines.find(model.engine).table.model(model.name)
+            row = engines.find(model.engine).table.row(model.name)
         except UsageError as error:
             raise UsageError(f"{model.said_by}: {error.message}", hint=error.hint) from error
         hosted = "/".join(row.url.split("/")[3:5]) if "/resolve/" in row.url else ""

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import engines, rules
+from cachedoctor.config import Place
 from cachedoctor.doctor import readiness, scanning
 from cachedoctor.errors import UsageError
 from cachedoctor.findings import Safety, Severity
 from cachedoctor.host import Host
+from cachedoctor.locators import named_path
 from cachedoctor.rules import machine
+from cachedoctor.rules.consistent import ShadowedName
 from cachedoctor.rules.present import MissingFile
 from cachedoctor.system import usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cachedoctor.doctor.scanning import Report
     from cachedoctor.engines import Engine
-    from cachedoctor.findings import Finding, Repair
+    from cachedoctor.findings import Finding, Readiness, Repair
     from cachedoctor.lockfile import Lock
     from cachedoctor.plans.cures import Plan
     from cachedoctor.system.network import Network
+    from cachedoctor.vocabulary import Entry
+
+_NOTHING_ELSE = frozenset(("\0",))  # no place lists anything of this name
 
 
 class Verdict(NamedTuple):
@@ -40,6 +48,7 @@ class Verdict(NamedTuple):
     checked: scanning.Checked | None = None
     lock: str | None = None  # the lock file that was asked for
     warnings: tuple[Finding, ...] = ()  # what the engine will trip over all the same
+    by: str = "name"  # or `path`: not by a call that only names it
 
     @property
     def cure(self) -> str:
@@ -80,8 +89,13 @@ def preflight(
     model: str | None = None,
     lock: Lock | None = None,
     host: Host | None = None,
+    revision: str | None = None,
 ) -> Verdict:
     """Say whether `engine` would load the model of a size, or a named model, right now.
+
+    `model` is an engine's own word: a name, an alias, a repository, a path. The verdict's `by` says
+    whether the engine finds it by that name or must be given the path. With a `revision` only that
+    commit or branch counts.
 
     With a `lock` the model must be there at the locked revision, with the locked lengths, and with
     the locked digests as far as they are remembered: `verify` reads them.
@@ -93,25 +107,40 @@ def preflight(
         raise UsageError("name either a size or a model", hint="`--size small` or `--model tiny`")
     here = host or Host.look()
     found = engines.find(engine)
-    models = readiness.answers(found, size=size, model=model)
+    version = here.engine_versions.get(engine, "")
+    try:
+        models = readiness.answers(found, size=size, model=model, version=version)
+    except UsageError:
+        if model is None or lock is not None:
+            raise
+        given = here.expand(model)
+        there = found.instead(None, model, here) or (given if os.path.isabs(given) else "")
+        if not there:
+            raise
+        verdict = _at_path(found, there, here, size, model)
+        named = there != here.absolute(given)
+        return verdict._replace(by="name") if named else verdict
     places = frozenset(place for m in models for place in found.places(m))
     report = scanning.scan(here, [engine], only=places, lock=lock, cure_notes=False)
-    answer = readiness.ready(found, report, models, size)
+    answer = readiness.ready(found, report, models, size, revision)
     if not answer.ready:  # look again at everything: the cure may lie in another place
         report = scanning.scan(here, [engine], lock=lock, cure_notes=False)
-        answer = readiness.ready(found, report, models, size)
+        answer = readiness.ready(found, report, models, size, revision)
+    row = next((each for each in models if each.name == answer.model), models[0])
+    before = found.instead(row, model or row.name, here) if lock is None else ""
+    if before and (answer.by == "name" or not answer.ready):
+        shadow = _at_path(found, before, here, size, model)
+        if shadow.ready:
+            return shadow._replace(by="name", model=row.name)
+        why = f"`{before}` is loaded in its place: {shadow.why}"
+        answer = answer._replace(ready=False, code=ShadowedName.code, why=why, entry=None)
     locked = lock.find(engine, models[0].name) if lock else None
     if locked and answer.entry is None and locked.revision:
         answer = answer._replace(why=f"not there at the locked revision {locked.revision[:12]}")
     entry = next((e for e in report.entries if e.id == answer.entry), None)
     if entry is not None:
         usage.remember(here.state, usage.ASKED, (entry.path,), time.time())
-    finding: Finding | None = None
-    if entry is not None and not answer.ready:
-        finding = next((f for f in report.of(entry) if f.code == answer.code), None)
-    elif answer.code != MissingFile.code and not answer.ready:
-        same = (f for f in report.findings if (f.code, f.path) == (answer.code, answer.path))
-        finding = next(same, None)
+    finding = None if answer.ready else _cause(report, entry, answer)
     repair = finding.repair if finding else None
     in_the_way = machine.obstacle(engine, found.table.platforms, here)
     unseen = bool(answer.code) and rules.find(answer.code or "").unseen
@@ -133,6 +162,46 @@ def preflight(
         report.checked[entry.id] if entry else None,
         lock.path if lock else None,
         tuple(f for f in report.findings if _concerns(f, found)),
+        answer.by if answer.ready else "name",
+    )
+
+
+def _cause(report: Report, entry: Entry | None, answer: Readiness) -> Finding | None:
+    """Return the finding that an answer rests on, if one does."""
+    if entry is not None:
+        return next((f for f in report.of(entry) if f.code == answer.code), None)
+    if answer.code == MissingFile.code:
+        return None
+    same = (f for f in report.findings if (f.code, f.path) == (answer.code, answer.path))
+    return next(same, None)
+
+
+def _at_path(engine: Engine, path: str, host: Host, size: str | None, model: str | None) -> Verdict:
+    """Say whether the engine would load what lies at a path."""
+    real = os.path.realpath(path)
+    if os.path.basename(os.path.dirname(path)) == "snapshots":
+        real = path  # the links of a revision lead to its own repository
+    place = Place(named_path.LOCATOR.name, real, engine.name, "--model")
+    look = host._replace(places=(*host.places, place))
+    report = scanning.scan(look, [engine.name], only=_NOTHING_ELSE, cure_notes=False)
+    answer = readiness.at_path(engine, report, path)
+    in_the_way = machine.obstacle(engine.name, engine.table.platforms, host)
+    if in_the_way is not None:
+        code, why = in_the_way
+        answer = answer._replace(ready=False, code=code, why=why)
+    entry = next((e for e in report.entries if e.id == answer.entry), None)
+    return Verdict(
+        engine=engine.name,
+        size=size,
+        model=answer.model or model,
+        ready=answer.ready,
+        path=answer.path,
+        revision=None,
+        code=answer.code,
+        why=answer.why,
+        repair=None,
+        checked=report.checked[entry.id] if entry else None,
+        by="path" if answer.ready else "name",
     )
 
 

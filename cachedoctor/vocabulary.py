@@ -202,6 +202,11 @@ class Requirement(NamedTuple):
     digest: Digest | None = None  # published digest, where it holds for every revision
     tokenizer: bool = False  # without it the engine asks the network, or writes nothing
     optional: bool = False  # read where it is there, and not missed
+    opened: bool = False  # of what is optional: always read where it is there
+    keys: tuple[str, ...] = ()  # of a JSON object, which must have one of them
+    values: tuple[tuple[str, str | int], ...] = ()  # that it must have
+    beside: tuple[tuple[str, tuple[str, ...]], ...] = ()  # by name what must be there with it
+    most_trailing: int | None = None  # bytes after the end that the engine bears, `None` for any
 
     def format_of(self, name: str) -> str | None:
         """Return the format that the file `name` has, where the engine reads one."""
@@ -250,6 +255,10 @@ class Claim(NamedTuple):
     tokenizer: str = ""  # the repository that the tokenizer comes from, where that is another
     tokenizer_folders: tuple[str, ...] = ()  # where its tokenizer may lie, the usual place first
     shadows: tuple[str, ...] = ()  # what is there and would be loaded in place of the model
+    known_by: str = "name"  # or `shape`, where no table has the model
+    by_path: bool = False  # the engine loads it by its path only, wherever it lies
+    snapshot: tuple[str, ...] = ()  # patterns of what the hub's client is asked for as a whole
+    heeds_absence: bool = False  # it believes a note that the repository lacks a file
 
 
 class Entry(NamedTuple):
@@ -286,6 +295,11 @@ class Entry(NamedTuple):
         if isinstance(self.artifacts, tuple):
             return {a.file: a.size_bytes for a in self.artifacts if a.stamp}
         return self.artifacts.sizes()
+
+    @property
+    def by_shape(self) -> bool:
+        """Say whether nothing but its shape tells what model this is."""
+        return bool(self.claims) and all(claim.known_by == "shape" for claim in self.claims)
 
     @property
     def nothing_here(self) -> bool:

@@ -52,11 +52,12 @@ FORMATS = {*formats.names(), "ggml", "gguf", "npz", "shard_index"}
 SIZES = ["tiny", "base", "small", "medium", "large"]
 GGML = "https://huggingface.co/ggerganov/whisper.cpp/resolve/main/"
 KEYS = {
-    "": "engine versions source platforms sizes aliases sets model removed package module bridge",
+    "": "engine versions source platforms sizes aliases sets model removed package module bridge "
+    "former_alias snapshot heeds_absence shape most_trailing",
     "set": "since until folder files",
-    "file": "any format tokenizer optional",
+    "file": "any format tokenizer optional opened keys values beside most_trailing",
     "model": "name set folder file format bytes sha256 url also tokenizer repository former prefix "
-    "revision published source",
+    "revision published source by_path",
     "former": "repository until",
     "published": "name bytes sha256",
     "removed": "folder until",

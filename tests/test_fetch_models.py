@@ -72,7 +72,7 @@ def test_a_folder_of_lightning_whisper_mlx(home: Path, tmp_path: Path) -> None:
     project.mkdir()
     before = fingerprint(project)
     place = ("--project", str(project))
-    files = {"config.json": b"{}", "weights.npz": builders_models.npz_file()}
+    files = {"config.json": b'{"n_mels": 80}', "weights.npz": builders_models.npz_file()}
     with Hub() as hub:
         hub.add("mlx-community/whisper-base-mlx", {**files, "README.md": b"# x"})
         ended = fetched(hub, "lightning-whisper-mlx", "base", *place)

@@ -126,7 +126,7 @@ def test_no_room_on_a_real_file_system() -> None:
 
 @pytest.mark.parametrize(
     ("engine", "variables"),
-    [("whisper.cpp", {"XDG_DATA_HOME": "data"}), ("whisper-mps", {"HOME": "relative"})],
+    [("openai-whisper", {"XDG_CACHE_HOME": "data"}), ("whisper-mps", {"HOME": "relative"})],
 )
 def test_a_relative_folder_is_below_the_current_one(
     engine: str, variables: dict[str, str], monkeypatch: pytest.MonkeyPatch

@@ -154,7 +154,7 @@ def test_a_fix_of_two_disks_is_taken_back_as_one(mounted: Callable[[str, str], s
 note = home / "project" / "mlx_models" / "base" / ".cache/huggingface/download"
 note.mkdir(parents=True)
 (note / "config.json.metadata").write_text("two lines\\\\nonly\\\\n")
-(note.parent.parent.parent / "config.json").write_text("{}")
+(note.parent.parent.parent / "config.json").write_text('{"n_mels": 80}')
 (note.parent.parent.parent / "weights.npz").write_bytes(builders_models.npz_file())
 host = Host.look(project=str(home / "project"))
 test_faults.cut(world, "model.bin")

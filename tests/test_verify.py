@@ -86,7 +86,7 @@ def test_archives_have_checksums_of_their_own(tmp_path: Path) -> None:
     """Without any digest, a NumPy archive's checksums tell a flipped byte."""
     folder = tmp_path / "project" / "mlx_models" / "base"
     folder.mkdir(parents=True)
-    (folder / "config.json").write_text("{}")
+    (folder / "config.json").write_text('{"n_mels": 80}')
     (folder / "weights.npz").write_bytes(builders_models.npz_file())
     host = Host.look(project=str(tmp_path / "project"))
     files, _ = verified(host)
@@ -107,7 +107,7 @@ def test_an_archive_that_unpacks_to_much_more_is_not_unpacked(tmp_path: Path) ->
     """A small file that claims gigabytes is wrong, and costs nothing."""
     folder = tmp_path / "project" / "mlx_models" / "base"
     folder.mkdir(parents=True)
-    (folder / "config.json").write_text("{}")
+    (folder / "config.json").write_text('{"n_mels": 80}')
     array = builders_models.npy("<f4", (0,)) + bytes(64 << 20)
     (folder / "weights.npz").write_bytes(builders_models.zip_of({"a.npy": array}, packed=True))
     read = Read()

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 @click.argument("engine", required=False, type=ENGINE)
 @model_options
 @lock_option
+@click.option(
+    "--by",
+    type=click.Choice(("name",)),
+    help="Only what the engine finds by the name alone is ready.",
+)
+@click.option("--revision", metavar="R", help="Exactly this commit, branch or tag.")
 @look_options
 @ci_output_options
 def command(
@@ -25,6 +31,8 @@ def command(
     size: str | None,
     model: str | None,
     lock: str | None,
+    by: str | None,
+    revision: str | None,
     host: Host,
     verbose: bool,
     quiet: bool,
@@ -32,8 +40,12 @@ def command(
 ) -> None:
     """Answer in one line whether ENGINE would load a model now, without the network.
 
+    Ready is what the engine loads when it is called with the model's name and no options; what it
+    loads only when it is given the path is "ready, by path only", and with --by name not ready.
+
     With --lock one line for each model of a lock file, or those of ENGINE: there at exactly that
-    revision, with these lengths; `verify --lock` reads every byte. What the engine would trip over
+    revision, with these lengths; `verify --lock` reads every byte. A model is named as its engine
+    names it: by a name or an alias, a repository, or a path. What the engine would trip over
     although the files are right is warned of on stderr. Exit code 0 when all are ready,
     1 when one is not, 2 for an unknown name, 3 when a place that was named cannot be read: made for
     scripts.
@@ -47,7 +59,9 @@ def command(
     from cachedoctor.cli import console
     from cachedoctor.report import scan_text
 
-    verdicts = _verdicts(engine, size, model, lock, host)
+    verdicts = _verdicts(engine, size, model, lock, host, revision)
+    if by is not None:
+        verdicts = [_by_name(verdict) for verdict in verdicts]
     if format_ == "json":
         from cachedoctor.report import record
 
@@ -65,8 +79,20 @@ def command(
     click.get_current_context().exit(console.code_for(host, hidden, code) if hidden else code)
 
 
+def _by_name(verdict: Verdict) -> Verdict:
+    """Call what is ready by its path only not ready."""
+    if verdict.ready and verdict.by != "name":
+        return verdict._replace(ready=False, why=f"by path only: `{verdict.path}`")
+    return verdict
+
+
 def _verdicts(
-    engine: str | None, size: str | None, model: str | None, lock: str | None, host: Host
+    engine: str | None,
+    size: str | None,
+    model: str | None,
+    lock: str | None,
+    host: Host,
+    revision: str | None,
 ) -> list[Verdict]:
     from cachedoctor.errors import UsageError
     from cachedoctor.verdict import preflight
@@ -74,9 +100,9 @@ def _verdicts(
     if lock is None:
         if engine is None:
             raise UsageError("name an engine, or a lock file with --lock")
-        return [preflight(engine, size=size, model=model, host=host)]
-    if size or model:
-        raise UsageError("--lock names the models itself; leave --size and --model out")
+        return [preflight(engine, size=size, model=model, host=host, revision=revision)]
+    if size or model or revision:
+        raise UsageError("--lock names the models itself; leave --size, --model, --revision out")
     from cachedoctor import engines, locking
 
     demanded = locking.read(lock)

@@ -40,15 +40,23 @@ def command(
     """
     from cachedoctor import engines, locators
     from cachedoctor.doctor import readiness, scanning
-    from cachedoctor.errors import CacheDoctorError, CannotLookError
+    from cachedoctor.errors import CacheDoctorError, CannotLookError, UsageError
     from cachedoctor.report import record
     from cachedoctor.rules.present import MissingFile
     from cachedoctor.text import printable
 
     engine = engines.find(name)
-    models = readiness.answers(engine, size=size, model=model)
+    version = host.engine_versions.get(name, "")
+    try:
+        models = readiness.answers(engine, size=size, model=model, version=version)
+    except UsageError:  # a path is a word too, and its own answer
+        if model is None or not engine.instead(None, model, host):
+            raise
+        models = ()
     report = scanning.scan(host, [name], cure_notes=False)
-    if size or model:
+    if not models:
+        paths = [engine.instead(None, model or "", host)]
+    elif size or model:
         answer = readiness.ready(engine, report, models, size)
         if answer.entry is None and answer.code != MissingFile.code:
             raise CannotLookError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from cachedoctor import locators
@@ -9,6 +10,7 @@ from cachedoctor.findings import Circumstance, Readiness, Severity
 from cachedoctor.rules.consistent import RenamedFolder
 from cachedoctor.rules.present import MissingFile
 from cachedoctor.rules.refs import RefDangling
+from cachedoctor.rules.wellformed import TrailingBytes
 from cachedoctor.vocabulary import Status
 
 if TYPE_CHECKING:
@@ -18,51 +20,103 @@ if TYPE_CHECKING:
     from cachedoctor.engines import Engine
     from cachedoctor.engines.catalog import Model
     from cachedoctor.findings import Finding
+    from cachedoctor.host import Host
     from cachedoctor.vocabulary import Claim, Entry
 
 
-def answers(engine: Engine, *, size: str | None, model: str | None) -> tuple[Model, ...]:
+def answers(
+    engine: Engine, *, size: str | None, model: str | None, version: str = ""
+) -> tuple[Model, ...]:
     """Return the models that answer a size, in order, or the one model that is named.
 
     Raises `UsageError` for a name or size that the engine does not have.
     """
     if model is not None:
-        return (engine.table.model(model),)
+        return (engine.table.row(model, version),)
     if size is not None:
         return engine.table.answers(size)
     return tuple(engine.table.models.values())
 
 
 def ready(
-    engine: Engine, report: Report, models: Sequence[Model], size: str | None = None
+    engine: Engine,
+    report: Report,
+    models: Sequence[Model],
+    size: str | None = None,
+    revision: str | None = None,
 ) -> Readiness:
     """Say which of `models` the engine would load from what `report` found.
 
-    The first that is ready answers; where none is, the first that is there says why not.
+    The first that is ready answers; where none is, the first that is there says why not. With a
+    `revision` only that commit or branch counts.
     """
     excuse: Readiness | None = None
     for model in models:
         for entry, claim in _entries(engine, report, model):
-            code, why = _obstacle(entry, claim, report)
+            if revision and revision not in (entry.revision, *entry.refs):
+                continue
+            usual = entry.path.startswith(_homes(engine, model, report.host))
+            named = usual and engine.named_offline and not model.by_path
+            code, why = _obstacle(entry, claim, report, revision)
             answer = Readiness(
-                engine.name, size, model.name, not why, entry.id, entry.path, code, why
+                engine=engine.name,
+                size=size,
+                model=model.name,
+                ready=not why,
+                entry=entry.id,
+                path=entry.path,
+                code=code,
+                why=why,
+                by="name" if named else "path",
             )
             if answer.ready:
                 return answer
             excuse = excuse or answer
-            if entry.path.startswith(engine.home(model, report.host)):
+            if usual and not revision:
                 break  # the engine looks here first, and no further
     if excuse is not None:
         return excuse
     barred = next((found for m in models if (found := _barred(engine, m, report))), None)
     if barred is not None:
-        named, finding = barred
+        hidden_one, finding = barred
         return Readiness(
-            engine.name, size, named, False, None, finding.path, finding.code, finding.message
+            engine.name, size, hidden_one, False, None, finding.path, finding.code, finding.message
         )
     first = models[0].name if models else None
     place = engine.home(models[0], report.host) if models else None
-    return Readiness(engine.name, size, first, False, None, place, MissingFile.code, "not there")
+    why = "not there" if revision is None else f"not there at the revision {revision[:40]}"
+    return Readiness(engine.name, size, first, False, None, place, MissingFile.code, why)
+
+
+def at_path(engine: Engine, report: Report, path: str) -> Readiness:
+    """Say whether the engine would load what lies at `path`, which was named."""
+    for entry in report.entries:
+        for claim in entry.claims:
+            if claim.engine == engine.name and locators.of(entry).named_only:
+                code, why = _obstacle(entry, claim, report, None)
+                return Readiness(
+                    engine=engine.name,
+                    size=None,
+                    model=claim.model,
+                    ready=not why,
+                    entry=entry.id,
+                    path=path,
+                    code=code,
+                    why=why,
+                    by="path",
+                )
+    why = f"no model of {engine.name} is at `{path}`"
+    return Readiness(engine.name, None, path, False, None, path, MissingFile.code, why, "path")
+
+
+def _homes(engine: Engine, model: Model, host: Host) -> tuple[str, ...]:
+    """Return the paths at which the engine looks first: links resolved, in every sandbox."""
+    home = engine.home(model, host)
+    inside = home.startswith(host.home.rstrip("/") + "/")
+    others = (other + home[len(host.home) :] for other in host.homes if inside)
+    found = dict.fromkeys((home, *others))
+    real = (os.path.join(os.path.realpath(p), n) for p, n in map(os.path.split, found))
+    return tuple(dict.fromkeys((*found, *real)))
 
 
 def hidden(finding: Finding) -> bool:
@@ -99,28 +153,50 @@ def _entries(engine: Engine, report: Report, model: Model) -> list[tuple[Entry, 
         if claim.engine == engine.name and claim.model == model.name
     ]
     places = engine.places(model)
+    homes = _homes(engine, model, report.host)
 
     def rank(pair: tuple[Entry, Claim]) -> tuple[bool, bool, int]:
         entry = pair[0]
-        usual = entry.path.startswith(engine.home(model, report.host))
+        usual = entry.path.startswith(homes)
         place = places.index(entry.name) if entry.name in places else len(places)
         return "main" not in entry.refs, not usual, place
 
     return sorted(found, key=rank)
 
 
-def _obstacle(entry: Entry, claim: Claim, report: Report) -> tuple[str | None, str | None]:
+def _obstacle(
+    entry: Entry, claim: Claim, report: Report, revision: str | None
+) -> tuple[str | None, str | None]:
     """Return the code and the reason for which the engine would not load `entry` now."""
     findings = report.of(entry)
     status = report.statuses[entry.id]
+    if revision and {f.code for f in findings if f.leaves} == {RefDangling.code}:
+        status = Status.READY  # asked by its number, no branch is needed
     if status is not Status.READY:
         worst = _worst(findings)
         return (worst.code, worst.message) if worst else (None, status.value)
-    if claim.needs.folder not in ("", entry.name):
+    refused = _refused(claim, entry, findings)
+    if refused is not None:
+        return refused.code, refused.message
+    layout = locators.of(entry)
+    if not layout.named_only and claim.needs.folder not in ("", entry.name):
         return RenamedFolder.code, f"{claim.engine} looks in `{claim.needs.folder}`"
-    if locators.of(entry).has_revisions and "main" not in entry.refs:
+    if layout.has_revisions and not revision and "main" not in entry.refs:
         return RefDangling.code, "no branch `main` leads to this revision"
     return None, None
+
+
+def _refused(claim: Claim, entry: Entry, findings: Sequence[Finding]) -> Finding | None:
+    """Return the finding about bytes after a file's end that this engine does not bear."""
+    bears = {name: need.most_trailing for need in claim.needs.requirements for name in need.names}
+    files = {artifact.file: bears.get(artifact.name) for artifact in entry.notable}
+    for finding in findings:
+        most = files.get(finding.path)
+        if finding.code == TrailingBytes.code and most is not None:
+            ends, length = finding.expected, finding.measured
+            if not (isinstance(ends, int) and isinstance(length, int)) or length - ends > most:
+                return finding
+    return None
 
 
 def _worst(findings: Sequence[Finding]) -> Finding | None:

@@ -162,10 +162,19 @@ def _read(
         why = locators.reason(error)
         return _barred(locator, path, locators.Way(path, closed=path, why=why), chosen)
     users = [engine for engine in chosen if host.places or locator.name in engine.locators]
-    entries = tuple(_claimed(entry, users, host, locator) for entry in root.entries)
+    entries = tuple(
+        _claimed(entry, users, host, locator, _absent(root, entry)) for entry in root.entries
+    )
     if lock is not None:
         entries = tuple(_locked(entry, lock, locator) for entry in entries)
     return root._replace(entries=entries)
+
+
+def _absent(root: Root, entry: Entry) -> frozenset[str]:
+    """Name the files of which a client noted that this revision has none."""
+    if root.listing is None:
+        return frozenset()
+    return locators.of(root).noted_absent(entry, root.listing)
 
 
 def _locked(entry: Entry, lock: Lock, locator: Layout) -> Entry:
@@ -180,9 +189,24 @@ def _locked(entry: Entry, lock: Lock, locator: Layout) -> Entry:
     return entry._replace(artifacts=tuple(artifacts.values()))
 
 
-def _claimed(entry: Entry, users: Sequence[Engine], host: Host, locator: Layout) -> Entry:
-    """Add to an entry what the engines that would load it need, there or not."""
+def _claimed(
+    entry: Entry,
+    users: Sequence[Engine],
+    host: Host,
+    locator: Layout,
+    absent: frozenset[str] = frozenset(),
+) -> Entry:
+    """Add to an entry what the engines that would load it need, there or not.
+
+    `absent` are files of which the hub's client noted that the repository has none.
+    """
+
+    def hidden(claim: Claim) -> frozenset[str]:
+        return absent if claim.heeds_absence else frozenset()
+
     claims = [claim for user in users if (claim := user.claim(entry, host)) is not None]
+    if any(claim.known_by == "name" for claim in claims):
+        claims = [claim for claim in claims if claim.known_by == "name"]
     if not claims:
         retired = next(
             (f"{user.name} {last}" for user in users if (last := user.retired(entry))), ""
@@ -191,7 +215,8 @@ def _claimed(entry: Entry, users: Sequence[Engine], host: Host, locator: Layout)
     artifacts = {artifact.name: artifact for artifact in entry.artifacts}
     for claim in claims:
         for need in claim.needs.requirements:
-            there = [n for n in need.names if n in artifacts]
+            there = [n for n in need.names if n in artifacts and n not in hidden(claim)]
+            there.sort(key=lambda name: artifacts[name].state is not State.PRESENT)
             if need.optional and not there:
                 continue
             told = entry.promises or claim.published  # of several names, the one it has
@@ -204,10 +229,27 @@ def _claimed(entry: Entry, users: Sequence[Engine], host: Host, locator: Layout)
                 if artifacts[other].format is None:
                     format_ = need.format_of(other)
                     artifacts[other] = artifacts[other]._replace(format=format_)
-            for shard in _shards(artifacts[name]):
-                part = artifacts.get(shard) or locator.missing(entry, shard)
-                artifacts[shard] = _expected(part, claim, _shard(shard), entry)
+            with_it = (other for one, others in need.beside if one == name for other in others)
+            for other in (*_shards(artifacts[name]), *with_it):
+                part = artifacts.get(other) or locator.missing(entry, other)
+                artifacts[other] = _expected(part, claim, _part(claim, other), entry)
+        _add_told(artifacts, claim, entry, locator)
     return entry._replace(claims=tuple(claims), artifacts=tuple(artifacts.values()))
+
+
+def _add_told(artifacts: dict[str, Artifact], claim: Claim, entry: Entry, locator: Layout) -> None:
+    """Add what tables and manifests say of files, needed or not."""
+    for name, (size, digest) in claim.published.items():
+        artifact = artifacts.get(name)
+        if artifact is None or artifact.digest is not None or entry.revision is not None:
+            continue
+        if artifact.size_bytes == size and not artifact.bundle:  # of a folder without revision
+            artifacts[name] = artifact._replace(digest=digest, evidence=Evidence.TABLE)
+    for name in _asked_for(claim, entry):
+        listed = artifacts.get(name) or locator.missing(entry, name)
+        if claim.engine not in listed.required_by:
+            needed_by = (*listed.required_by, claim.engine)
+            artifacts[name] = listed._replace(required_by=needed_by)
 
 
 def _expected(artifact: Artifact, claim: Claim, need: Requirement, entry: Entry) -> Artifact:
@@ -225,7 +267,8 @@ def _expected(artifact: Artifact, claim: Claim, need: Requirement, entry: Entry)
         artifact = artifact._replace(digest=digest, evidence=evidence)
     elif artifact.evidence is Evidence.BLOB_NAME and artifact.digest != digest:
         artifact = artifact._replace(also=digest)
-    users = () if need.optional else (claim.engine,)
+    read = not need.optional or (need.opened and artifact.state is State.PRESENT)
+    users = (claim.engine,) if read else ()
     return artifact._replace(
         format=need.format_of(artifact.name), required_by=(*artifact.required_by, *users)
     )
@@ -244,8 +287,27 @@ def _shards(artifact: Artifact) -> tuple[str, ...]:
         return ()
 
 
-def _shard(name: str) -> Requirement:
-    return Requirement((name,), ("safetensors",))
+def _part(claim: Claim, name: str) -> Requirement:
+    """Return what is to be said of a file that another brings along."""
+    for need in claim.needs.requirements:
+        if name in need.names:
+            return need._replace(optional=False)
+    return Requirement((name,), ("safetensors" if name.endswith(".safetensors") else None,))
+
+
+def _asked_for(claim: Claim, entry: Entry) -> Iterator[str]:
+    """Go through what the manifest lists and the engine asks the hub's client for.
+
+    Since huggingface_hub 1.22 the client refuses a revision offline of which one of these is
+    missing, whether the engine reads it or not.
+    Source: huggingface_hub 2.4.0 `_snapshot_download.py` `_raise_if_incomplete_snapshot`.
+    """
+    if entry.promises and claim.snapshot:
+        from fnmatch import fnmatchcase
+
+        for name in entry.promises:
+            if any(fnmatchcase(name, pattern) for pattern in claim.snapshot):
+                yield name
 
 
 def _elsewhere(entry: Entry, claim: Claim, need: Requirement, name: str) -> Artifact | None:

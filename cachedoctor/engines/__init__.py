@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Protocol
 
 from cachedoctor import locators
 from cachedoctor.engines import catalog
+from cachedoctor.engines.catalog import Model
 from cachedoctor.errors import UsageError
 from cachedoctor.locators import hub_cache, openai_cdn
-from cachedoctor.vocabulary import nearest
+from cachedoctor.system import shapes
+from cachedoctor.vocabulary import WEIGHTS, FileSet, Requirement, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cachedoctor.engines.catalog import Model, Table
+    from cachedoctor.engines.catalog import Table
     from cachedoctor.host import Host
     from cachedoctor.vocabulary import Claim, Entry
 
@@ -55,12 +57,22 @@ class Engine(Protocol):
         """Return the last version that read `entry`, where none does any more; else empty."""
         ...
 
+    def instead(self, model: Model | None, word: str, host: Host) -> str:
+        """Return what the engine loads before it looks for `model` when it is given `word`."""
+        ...
+
+    @property
+    def named_offline(self) -> bool:
+        """Say whether it loads by name without the network at all."""
+        ...
+
 
 class CatalogEngine:
     """What all engines share: a table in the catalogue, and a claim made of one of its rows."""
 
     name: str
     locators: tuple[str, ...]
+    named_offline = True
 
     @cached_property
     def table(self) -> Table:
@@ -98,6 +110,11 @@ class CatalogEngine:
         """Return the last version that read `entry`, where none does any more."""
         return ""
 
+    def instead(self, model: Model | None, word: str, host: Host) -> str:
+        """Return the path that a word is, where it is one and no model's name."""
+        path = host.absolute(host.expand(word))
+        return path if model is None and os.path.exists(path) else ""
+
 
 class HubEngine(CatalogEngine):
     """Loads a repository of the hub cache; the branch `main` is what a name resolves to.
@@ -106,6 +123,22 @@ class HubEngine(CatalogEngine):
     """
 
     locators: tuple[str, ...] = ("hub-cache",)
+
+    def claim(self, entry: Entry, host: Host) -> Claim | None:
+        """Say which model `entry` is, by name or else by its shape."""
+        claim = super().claim(entry, host)
+        if claim is not None or not self._may_have(entry, host):
+            return claim
+        kind, _ = self.table.shape
+        if self._is_known(entry, host) or not (kind and shapes.fits(kind, entry)):
+            return None
+        repository = entry.name if locators.of(entry).has_revisions else ""
+        return self.claimed(self.table.shaped(entry.name, repository), entry, host)
+
+    def _is_known(self, entry: Entry, host: Host) -> bool:
+        """Say whether a name of the assumed version means this repository."""
+        model = self._by_repository.get(entry.name)
+        return model is not None and catalog.repository_of(model, self.version(host)) == entry.name
 
     @cached_property
     def _by_repository(self) -> dict[str, Model]:
@@ -137,7 +170,7 @@ class HubEngine(CatalogEngine):
 
 
 def _is_part(entry: Entry, model: Model) -> bool:
-    """Say whether another program took only a tokenizer of this repository.
+    """Say whether another program took only a tokenizer or a processor of this repository.
 
     faster-whisper does so with `openai/whisper-tiny`. Whoever downloads a whole repository leaves a
     manifest.
@@ -150,6 +183,7 @@ def _is_part(entry: Entry, model: Model) -> bool:
         for need in files.requirements
         if not (need.tokenizer or need.optional)
         for name in need.names
+        if name == "config.json" or name.endswith((*WEIGHTS, ".index.json"))
     }
     return own.isdisjoint(artifact.name for artifact in entry.artifacts)
 
@@ -171,6 +205,10 @@ class CdnEngine(CatalogEngine):
     def model_at(self, entry: Entry, host: Host) -> Model | None:
         """Find the model by the file's name, in the folders that this engine reads."""
         model = self.table.models.get(entry.name.removesuffix(".pt"))
+        if model is None and locators.of(entry).named_only:
+            row = next(iter(self.table.models.values())).sets[0].requirements[0]
+            files = FileSet((Requirement((entry.name,), row.formats, most_trailing=0),))
+            return Model(entry.name, (files,), (), known_by="shape")
         if model is None:
             return None
         if entry.root == os.path.realpath(self._usual(host)):

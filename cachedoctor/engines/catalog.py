@@ -8,6 +8,11 @@ versions = ["1.2.1"]                  # the releases the rows were read in
 source = "…"                          # where, for every row that names no source of its own
 sizes = { tiny = ["tiny"], … }        # a size is answered by the first model that is ready
 aliases = { large = "large-v3" }      # names the engine itself accepts
+words = "mlx-community/whisper-{}"    # how it names a model where that is more than the row's name
+snapshot = ["*"]                      # what it asks the hub's client for as a whole: patterns
+heeds_absence = true                  # it believes the client's notes of files that are not there
+most_trailing = 11                    # bytes after the end of a row's one file that it bears
+shape = { kind = "ctranslate2", set = "whisper" }   # how what no row names is known, and its files
 
 [[sets.whisper]]                      # what a model needs; several of one name differ by version
 files = [
@@ -15,6 +20,11 @@ files = [
   { any = ["w.safetensors", "w.npz"], format = ["safetensors", "npz"] },   # one for each name
   { any = ["tokenizer.json"], tokenizer = true },   # without it the engine asks the network
   { any = ["encoder.mlmodelc"], format = "coreml", optional = true },   # read, but not missed
+  { any = ["added.json"], format = "json_text", optional = true, opened = true },   # always read
+  { any = ["config.json"], format = "json_text", keys = ["n_mels", "model_type"] },   # one of them
+  { any = ["pre.json"], format = "json_text", values = { feature_size = 128 } },      # all of them
+  { any = ["a.json", "b.json"], beside = { "b.json" = ["b.txt"] } },   # b.json only with b.txt
+  { any = ["w.pt"], format = "torch_zip", most_trailing = 0 },   # refused with bytes after its end
 ]
 
 [[model]]
@@ -29,6 +39,12 @@ former = { repository = "guillaumekln/faster-whisper-tiny", until = "0.9.0" }
 bytes = 78203619                      # about what a download costs
 revision = "d90ca5fe…"                # the commit for which the published digests hold
 published = [{ name = "model.bin", bytes = 75538270, sha256 = "dcb76c65…" }]
+by_path = true                        # no version knows it by name
+
+[[former_alias]]                      # what a name meant up to a version
+name = "large"
+model = "large-v2"
+until = "0.9.0"
 
 [[removed]]                           # a folder that no version reads any more
 folder = "magpie-tts"
@@ -68,6 +84,8 @@ class Model(NamedTuple):
     revision: str = ""  # of the repository, for which `published` holds
     published: Mapping[str, tuple[int, Digest]] = {}
     tokenizer: str = ""  # the repository that its tokenizer comes from, where that is another
+    by_path: bool = False  # the engine has no name for it
+    known_by: str = "name"
 
     @property
     def download_bytes(self) -> int:
@@ -89,10 +107,22 @@ class Table(NamedTuple):
     package: str = ""  # that brings the engine into a Python, empty where programs are linked
     module: str = ""  # that is imported
     bridge: str = ""  # the program that loads models for us where the engine is linked
+    former_aliases: Mapping[str, tuple[str, str]] = {}  # name to model, and the last version
+    snapshot: tuple[str, ...] = ()  # patterns of what is asked of the hub's client as a whole
+    heeds_absence: bool = False
+    shape: tuple[str, tuple[FileSet, ...]] = ("", ())  # kind, and the files of such a model
 
-    def model(self, name: str) -> Model:
-        """Return the model that the engine calls `name`; raises `UsageError` with the nearest."""
+    def model(self, name: str, version: str = "") -> Model:
+        """Return the model that the engine calls `name`; raises `UsageError` with the nearest.
+
+        A repository's name is one too.
+        """
+        former, until = self.former_aliases.get(name, ("", ""))
+        if former and version and ordinal(version) <= ordinal(until):
+            name = former
         known = self.aliases.get(name, name)
+        if known not in self.models and "/" in known:
+            known = self.by_repository.get(known, known)
         if known not in self.models:
             names = (*self.models, *self.aliases)
             raise UsageError(
@@ -100,6 +130,33 @@ class Table(NamedTuple):
                 hint=f"it has {', '.join(self.models)}",
             )
         return self.models[known]
+
+    def row(self, word: str, version: str = "") -> Model:
+        """Return the model that a word means: a name, a repository, also one that no row has.
+
+        Raises `UsageError` for any other word.
+        """
+        organisation, slash, name = word.partition("/")
+        try:
+            return self.model(word, version)
+        except UsageError:
+            repository = bool(organisation and slash and name) and "/" not in name
+            if repository and self.shape[0] and not word.startswith((".", "~", "/")):
+                return self.shaped(word, word)
+            raise
+
+    @property
+    def by_repository(self) -> Mapping[str, str]:
+        """Return the name of the model by each repository that is its own alone."""
+        named: dict[str, str] = {}
+        for model in self.models.values():
+            if model.repository and not model.prefix:
+                named.setdefault(model.repository, model.name)
+        return named
+
+    def shaped(self, name: str, repository: str = "") -> Model:
+        """Return the row of a model that no table has, known by its shape."""
+        return Model(name, self.shape[1], (), repository, known_by="shape")
 
     def answers(self, size: str) -> tuple[Model, ...]:
         """Return the models that answer `size`, in order; raises `UsageError` with the nearest."""
@@ -126,6 +183,10 @@ class Table(NamedTuple):
             revision=model.revision,
             published=model.published,
             tokenizer=model.tokenizer,
+            known_by=model.known_by,
+            by_path=model.by_path,
+            snapshot=self.snapshot,
+            heeds_absence=self.heeds_absence,
         )
 
 
@@ -246,7 +307,8 @@ def _table(raw: dict[str, Any]) -> Table:
         for name, rows in raw.get("sets", {}).items()
     }
     sizes = {size: tuple(names) for size, names in raw["sizes"].items()}
-    rows = _each("model", raw["model"], lambda row: _model(row, sets, sizes))
+    most = raw.get("most_trailing")
+    rows = _each("model", raw["model"], lambda row: _model(row, sets, sizes, most))
     models = {model.name: model for model in rows}
     for size, models_of in sizes.items():
         for name in models_of:
@@ -264,6 +326,13 @@ def _table(raw: dict[str, Any]) -> Table:
         raw.get("package", ""),
         raw.get("module", ""),
         raw.get("bridge", ""),
+        {
+            row["name"]: (row["model"], row["until"])
+            for row in _each("former_alias", raw.get("former_alias", []), dict)
+        },
+        tuple(raw.get("snapshot", ())),
+        raw.get("heeds_absence", False),
+        (raw["shape"]["kind"], sets[raw["shape"]["set"]]) if "shape" in raw else ("", ()),
     )
 
 
@@ -271,10 +340,17 @@ def _model(
     row: dict[str, Any],
     sets: Mapping[str, tuple[FileSet, ...]],
     sizes: Mapping[str, tuple[str, ...]],
+    most_trailing: int | None,
 ) -> Model:
     digest = Digest("sha256", row["sha256"]) if "sha256" in row else None
     if "file" in row:  # a CDN file is its model's whole set
-        whole = Requirement((row["file"],), (row["format"],), row["bytes"], digest)
+        whole = Requirement(
+            (row["file"],),
+            (row["format"],),
+            row["bytes"],
+            digest,
+            most_trailing=most_trailing,
+        )
         also = tuple(_requirement(file) for file in row.get("also", ()))
         files: tuple[FileSet, ...] = (FileSet((whole, *also)),)
     else:
@@ -299,6 +375,7 @@ def _model(
         row.get("revision", ""),
         published,
         row.get("tokenizer", ""),
+        row.get("by_path", False),
     )
 
 
@@ -327,4 +404,9 @@ def _requirement(row: dict[str, Any]) -> Requirement:
         formats,
         tokenizer=row.get("tokenizer", False),
         optional=row.get("optional", False),
+        opened=row.get("opened", False),
+        keys=tuple(row.get("keys", ())),
+        values=tuple(row.get("values", {}).items()),
+        beside=tuple((name, tuple(with_it)) for name, with_it in row.get("beside", {}).items()),
+        most_trailing=row.get("most_trailing"),
     )

@@ -9,12 +9,17 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from cachedoctor import locators
 from cachedoctor.engines import HubEngine
+from cachedoctor.locators import hub_cache
+from cachedoctor.looking import untrusted
 
 if TYPE_CHECKING:
     from cachedoctor.engines.catalog import Model
     from cachedoctor.host import Host
     from cachedoctor.vocabulary import Claim, Entry
+
+_LONGEST_REF = 64
 
 
 class FasterWhisper(HubEngine):
@@ -22,12 +27,38 @@ class FasterWhisper(HubEngine):
 
     name = "faster-whisper"
 
+    def instead(self, model: Model | None, word: str, host: Host) -> str:
+        """Return any folder of this name in the current one."""
+        path = os.path.join(host.project or host.cwd, host.expand(word))
+        return path if os.path.isdir(path) else ""
+
     def claimed(self, model: Model, entry: Entry, host: Host) -> Claim:
         """Add the folder that would be loaded in place of the model."""
         names = [model.name, *(n for n, known in self.table.aliases.items() if known == model.name)]
         paths = [os.path.join(host.project or host.cwd, name) for name in names]
         shadows = tuple(path for path in paths if os.path.isdir(path))
-        return super().claimed(model, entry, host)._replace(shadows=shadows)
+        english = ".en" if model.name.endswith(".en") else ""
+        folders = _tokenizers(entry, f"openai/whisper-tiny{english}")
+        claim = super().claimed(model, entry, host)
+        return claim._replace(shadows=shadows, tokenizer_folders=folders)
 
 
 ENGINE = FasterWhisper()
+
+
+def _tokenizers(entry: Entry, fallback: str) -> tuple[str, ...]:
+    """Return where a tokenizer is looked for: beside the model, then in OpenAI's repository.
+
+    A manifest that lists one has the client refuse the revision before that.
+    """
+    if not locators.of(entry).has_revisions or "tokenizer.json" in entry.promises:
+        return ()
+    folder = os.path.join(entry.root, hub_cache.folder_name(fallback))
+    try:
+        path = os.path.join(folder, "refs", "main")
+        commit = untrusted.read(path, _LONGEST_REF).decode("ascii")
+    except (OSError, ValueError):
+        return ()
+    if not hub_cache.COMMIT.fullmatch(commit):
+        return ()
+    return (entry.path, os.path.join(folder, "snapshots", commit))

@@ -1,18 +1,31 @@
 """insanely-fast-whisper: OpenAI's repositories, loaded by transformers from the hub cache.
 
-Source: insanely-fast-whisper 0.0.15 `cli.py`; transformers 5.23.0 `modeling_utils.py`,
+Source: insanely-fast-whisper 0.0.15 `cli.py`; transformers 4.46.3 to 5.24.0 `modeling_utils.py`,
 `models/whisper/tokenization_whisper.py`.
 """
 
 from __future__ import annotations
 
+import os
+from typing import TYPE_CHECKING
+
 from cachedoctor.engines import HubEngine
+
+if TYPE_CHECKING:
+    from cachedoctor.engines.catalog import Model
+    from cachedoctor.host import Host
 
 
 class InsanelyFastWhisper(HubEngine):
     """Has no names of its own: a model is `openai/whisper-<name>`."""
 
     name = "insanely-fast-whisper"
+
+    def instead(self, model: Model | None, word: str, host: Host) -> str:
+        """Return whatever is called like the repository in the current folder."""
+        asked = model.repository if model is not None else host.expand(word)
+        path = os.path.join(host.project or host.cwd, asked or word)
+        return path if os.path.exists(path) else ""
 
 
 ENGINE = InsanelyFastWhisper()

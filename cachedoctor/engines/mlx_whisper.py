@@ -21,6 +21,12 @@ class MlxWhisper(HubEngine):
 
     name = "mlx-whisper"
 
+    def instead(self, model: Model | None, word: str, host: Host) -> str:
+        """Return whatever is called like the repository in the current folder."""
+        asked = model.repository if model is not None else host.expand(word)
+        path = os.path.join(host.project or host.cwd, asked or word)
+        return path if os.path.exists(path) else ""
+
     def claimed(self, model: Model, entry: Entry, host: Host) -> Claim:
         """Add the folder that would be loaded in place of the model."""
         path = os.path.join(host.project or host.cwd, model.repository)

@@ -9,13 +9,17 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from cachedoctor import locators
 from cachedoctor.engines import CatalogEngine
+from cachedoctor.engines.catalog import Model
 from cachedoctor.locators.ggml_folder import pywhispercpp_folder
+from cachedoctor.vocabulary import FileSet
 
 if TYPE_CHECKING:
-    from cachedoctor.engines.catalog import Model
     from cachedoctor.host import Host
     from cachedoctor.vocabulary import Claim, Entry
+
+_NONE = Model("", (), ())
 
 
 class WhisperCpp(CatalogEngine):
@@ -24,18 +28,31 @@ class WhisperCpp(CatalogEngine):
     name = "whisper.cpp"
     locators = ("ggml-folder",)
 
+    def instead(self, model: Model | None, word: str, host: Host) -> str:
+        """Return what pywhispercpp finds first: a file here, or one of this name in its folder."""
+        name = word if model is None or word.startswith(("/", "~", ".")) else model.name
+        folder = pywhispercpp_folder(host)
+        here = os.path.join(host.project or host.cwd, host.expand(name))
+        tried = (here, os.path.join(folder, name), os.path.join(folder, f"{name}.bin"))
+        return next((path for path in tried if os.path.isfile(path)), "")
+
     def places(self, model: Model) -> tuple[str, ...]:
         """Name the model's file."""
         return (f"ggml-{model.name}.bin",)
 
     def model_at(self, entry: Entry, host: Host) -> Model | None:
         """Find the model by the file's name."""
-        return self.table.models.get(entry.name.removeprefix("ggml-").removesuffix(".bin"))
+        known = self.table.models.get(entry.name.removeprefix("ggml-").removesuffix(".bin"))
+        if locators.of(entry).named_only and entry.name not in self.places(known or _NONE):
+            row = next(iter(self.table.models.values())).sets[0].requirements[0]
+            mine = row._replace(names=(entry.name,), bytes=None, digest=None)
+            return Model(entry.name, (FileSet((mine,)),), (), known_by="shape")
+        return known
 
     def claimed(self, model: Model, entry: Entry, host: Host) -> Claim:
         """Add the repository of the file, and what would be loaded in place of it."""
-        path = os.path.join(host.project or host.cwd, model.name)
-        shadows = (path,) if os.path.lexists(path) else ()
+        path = self.instead(model, model.name, host)
+        shadows = (path,) if path and not locators.of(entry).named_only else ()
         repository = "/".join(model.url.split("/")[3:5])  # of https://<hub>/<org>/<name>/resolve/…
         claim = super().claimed(model, entry, host)
         return claim._replace(shadows=shadows, repository=repository)

@@ -26,6 +26,7 @@ class WhisperKit(CatalogEngine):
     """Looks for a tokenizer in several places, then goes to the network without a word."""
 
     name = "whisperkit"
+    named_offline = False  # `WhisperKit(model:)` asks the hub for its list of files, always
     locators = ("documents",)
 
     @cached_property

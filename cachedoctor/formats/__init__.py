@@ -103,6 +103,12 @@ def is_index(name: str | None) -> bool:
 
 
 @cache
+def is_text(name: str | None) -> bool:
+    """Return whether a file of this format is small, and read as a whole."""
+    return name is not None and parser(name) is not None
+
+
+@cache
 def has_checksums(name: str | None) -> bool:
     """Return whether a file of this format can be compared with checksums of its own."""
     return name is not None and bool(getattr(_module(name), "CHECKSUMS", False))

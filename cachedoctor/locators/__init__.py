@@ -77,6 +77,7 @@ class Locator(Generic[L]):
     compares_times: ClassVar[bool] = False  # a note counts only for a file not changed since
     gets_stuck: ClassVar[bool] = False  # a partial as long as its file ends every download
     mixes_variants: ClassVar[bool] = False  # a model's quantisations share one folder
+    named_only: ClassVar[bool] = False  # lies where somebody says, under whatever name
     packs_bundles: ClassVar[bool] = False  # bundles are published as archives
 
     def roots(self, host: Host) -> Iterator[str]:
@@ -101,6 +102,10 @@ class Locator(Generic[L]):
     def besides(self, listing: L) -> Iterator[tuple[int, ...]]:
         """Yield device, inode and length of the files of a root that are in no model."""
         yield from ()
+
+    def noted_absent(self, entry: Entry, listing: L) -> frozenset[str]:
+        """Name the files of which a client noted that this revision has none."""
+        return frozenset()
 
     def commit(self, entry: Entry, listing: L) -> str:
         """Return the commit that an entry is of, or empty where nothing here tells."""

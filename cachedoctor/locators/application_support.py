@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from cachedoctor.locators import FolderListing, ModelFolders, entry_id, is_litter
 from cachedoctor.locators._contents import BUNDLES, contents, is_folder, lost_folders
 from cachedoctor.looking import quietly
+from cachedoctor.system import apps
 from cachedoctor.vocabulary import Artifact, Entry, Root, State
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class ApplicationSupport(ModelFolders):
         """Name FluidAudio's folder and those of sandboxed apps; there is none but on a Mac."""
         for home in host.homes:
             yield os.path.join(home, "Library", "Application Support", "FluidAudio", "Models")
+        yield from (place.path for place in apps.places(host, self.name))
 
     def read(self, path: str, host: Host, wanted: frozenset[str] | None) -> Root:
         """List every model folder, or only the folders `wanted`."""

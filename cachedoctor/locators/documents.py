@@ -34,6 +34,7 @@ from cachedoctor.locators._contents import (
     promised,
 )
 from cachedoctor.looking import quietly
+from cachedoctor.system import apps
 from cachedoctor.vocabulary import Artifact, Entry, Root, State
 
 if TYPE_CHECKING:
@@ -42,19 +43,7 @@ if TYPE_CHECKING:
     from cachedoctor.host import Host
     from cachedoctor.locators import Leftover, Metadata
 
-# Bases that apps were seen to use, below the home.
-_BASES = (
-    "Documents/huggingface",
-    "Library/Application Support/MacWhisper/models/whisperkit",
-    "Library/Application Support/TypeWhisper",
-    "Library/Application Support/TypeWhisper/models",
-    "Library/Application Support/Pindrop",
-    "Library/Application Support/VocaMac",
-    "Library/Application Support/VocaMac/models",
-    "Library/Application Support/SpeakType",
-    "Library/Application Support/Speak2/Models",
-    "Library/Caches/huggingface",
-)
+_BASE = "Documents/huggingface"  # apps' own are rows of `apps.toml`
 
 
 class Documents(ModelFolders):
@@ -70,8 +59,8 @@ class Documents(ModelFolders):
     def roots(self, host: Host) -> Iterator[str]:
         """Name the default, apps' own bases and those of sandboxed apps; none but on a Mac."""
         for home in host.homes:
-            for base in _BASES:
-                yield os.path.join(home, base, "models")
+            yield os.path.join(home, _BASE, "models")
+        yield from (place.path for place in apps.places(host, self.name, apps.Shape.BASE))
 
     def read(self, path: str, host: Host, wanted: frozenset[str] | None) -> Root:
         """List every model folder, or only the folders `wanted`."""
@@ -80,6 +69,8 @@ class Documents(ModelFolders):
         metadata: dict[str, dict[str, Metadata]] = {}
         closed: dict[str, tuple[tuple[str, str], ...]] = {}
         for organisation in folders(path):
+            if organisation.name == "models":  # another base in this one
+                continue
             try:
                 repositories = list(folders(organisation.path))
             except OSError as error:

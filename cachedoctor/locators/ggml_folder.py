@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 from cachedoctor.locators import FolderListing, ModelFolders, entry_id, evicted, is_litter
 from cachedoctor.locators._contents import BUNDLES, contents
 from cachedoctor.looking import quietly
+from cachedoctor.system import apps
 from cachedoctor.vocabulary import Artifact, Entry, Root, State
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def pywhispercpp_folder(host: Host) -> str:
     data = host.environment.get("XDG_DATA_HOME", "").strip()
     if host.platform == "windows":
         return host.absolute(f"{host.home}/AppData/Local/pywhispercpp/pywhispercpp/models")
-    if not data:
+    if not os.path.isabs(data):
         mac = host.platform == "darwin"
         data = os.path.join(host.home, *_MAC_DATA) if mac else f"{host.home}/.local/share"
     return os.path.join(data, "pywhispercpp", "models")
@@ -78,6 +79,7 @@ class GgmlFolder(ModelFolders):
         yield f"{xdg}/whisper"
         yield f"{home}/.cache/whisper"
         yield f"{home}/whisper.cpp/models"
+        yield from (place.path for place in apps.places(host, self.name, apps.Shape.FILES))
         if host.project:
             yield os.path.join(host.project, "models")
             yield os.path.join(host.project, "whisper.cpp", "models")

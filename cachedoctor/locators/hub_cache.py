@@ -42,7 +42,7 @@ from cachedoctor.locators import (
 from cachedoctor.locators._contents import weight
 from cachedoctor.locators._files import Links
 from cachedoctor.looking import quietly
-from cachedoctor.system import in_use
+from cachedoctor.system import apps, in_use
 from cachedoctor.vocabulary import Artifact, Entry, Evidence, Root, State
 
 if TYPE_CHECKING:
@@ -97,6 +97,10 @@ class HubCache(Locator[HubListing]):
     def roots(self, host: Host) -> Iterator[str]:
         """Name the hub cache, and the project's `models/` that serves as a `download_root`."""
         yield host.hub_cache
+        own = host.environment.get("PARAKEET_CACHE_DIR")  # of parakeet-mlx's command line
+        if own:
+            yield host.absolute(own)
+        yield from (place.path for place in apps.places(host, self.name))
         if host.project:
             yield os.path.join(host.project, "models")
 
@@ -156,6 +160,13 @@ class HubCache(Locator[HubListing]):
         yield from (left.stamp[:3] for left in (*listing.legacy, *listing.probes))
         for repository in listing.repositories.values():
             yield from (partial.stamp[:3] for partial in repository.partials)
+
+    def noted_absent(self, entry: Entry, listing: HubListing) -> frozenset[str]:
+        """Name the files that the client asked for in vain."""
+        if not entry.revision:
+            return frozenset()
+        notes = listing.of(entry).no_exist
+        return frozenset(note.name for note in notes if note.commit == entry.revision)
 
     def origin(self, entry: Entry, listing: HubListing) -> Origin | None:
         """Return the repository and commit that an entry's own path names."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from cachedoctor.locators import Locator, entry_id, evicted, is_litter, look
 from cachedoctor.looking import quietly, untrusted
+from cachedoctor.system import apps
 from cachedoctor.vocabulary import Artifact, Entry, Root, State
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class OpenAICdn(Locator[None]):
         """Name the two default folders and the project's."""
         yield home_folder(host)
         yield xdg_folder(host)
+        yield from (place.path for place in apps.places(host, self.name))
         if host.project:
             yield os.path.join(host.project, "models")
 

@@ -180,7 +180,7 @@ def absent_locked(report: Report) -> tuple[Finding, ...]:
     found = []
     for locked in report.lock.models if report.lock else ():
         engine = engines.find(locked.engine)
-        model = engine.table.model(locked.name)
+        model = engine.table.row(locked.name)
         answer = readiness.ready(engine, report, (model,))
         if answer.entry is None and answer.code == MissingFile.code:
             found.append(_absence(engine, model, report))

@@ -16,7 +16,7 @@ from cachedoctor.doctor import readiness
 from cachedoctor.locators.hub_cache import repository_folder
 from cachedoctor.looking import quietly
 from cachedoctor.plans import kept
-from cachedoctor.system import extents, open_files, usage
+from cachedoctor.system import apps, extents, open_files, usage
 from cachedoctor.vocabulary import WEIGHTY_BYTES, State, Status
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from cachedoctor.vocabulary import Artifact, Entry
 
 _MOST_WATCHED = 4000  # files of which it is asked whether a program has them open
-_LIBRARIES = frozenset(("FluidAudio", "pywhispercpp", "huggingface", "cachedoctor"))
-_APP_FOLDERS = ("Library/Application Support/", "Library/Containers/", "Library/Caches/")
 
 
 class Holding(NamedTuple):
@@ -107,7 +105,7 @@ def models(report: Report) -> Holdings:
             kept_by=roots.reasons(entry),
             programs=held_open.get(entry.id, ()),
             refetch_bytes=refetch_bytes(entry, sharing.size(entry)),
-            known_by="name" if entry.claims else None,
+            known_by=entry.claims[0].known_by if entry.claims else None,
             superseded_by=followed.get(entry.id),
         )
         for entry in entries
@@ -145,15 +143,8 @@ def weights(entry: Entry) -> Artifact | None:
 
 def apps_of(entry: Entry, host: Host) -> tuple[str, ...]:
     """Name the app in whose own folder an entry lies."""
-    home = os.path.realpath(host.home).rstrip("/") + "/"
-    if not entry.path.startswith(home):
-        return ()
-    below = entry.path[len(home) :]
-    for folder in _APP_FOLDERS:
-        if below.startswith(folder):
-            name = below[len(folder) :].partition("/")[0]
-            return () if name in _LIBRARIES else (name,)
-    return ()
+    name = apps.owner(host, entry.path)
+    return (name,) if name else ()
 
 
 def _superseded(entries: Sequence[Entry]) -> Mapping[str, str]:

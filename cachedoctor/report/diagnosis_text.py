@@ -25,14 +25,21 @@ def diagnosis_lines(found: Diagnosis, host: Host) -> Iterator[str]:
         return
     for one in found.recognised:
         yield f"line {one.line}: {printable(one.text.strip())[: WIDTH - 12]}"
-        yield from _wrapped("said by", ", ".join(one.symptom.engines))
-        yield from _wrapped("cause", one.symptom.cause)
-        yield from _wrapped("look for", ", ".join(one.symptom.codes))
+        yield from _wrapped("said by", ", ".join(one.engines))
+        yield from _wrapped("cause", one.cause)
+        yield from _wrapped("look for", ", ".join(one.codes))
         yield ""
     names = " ".join(found.engines)
     if not found.models:
         yield f"no model of {' or '.join(found.engines)} lies in the places that were looked at"
         yield f"next: `{host.command('where', 'ENGINE', '--size', 'small')}` names them"
+        return
+    if found.unready:
+        yield "there without a fault, and not loaded all the same:"
+        for answer in found.unready:
+            code = f"{answer.code} " if answer.code else ""
+            why = f"{answer.engine} {answer.model}: {code}{printable(answer.why or '')}"
+            yield from _wrapped("", why)
         return
     if not found.findings:
         yield "headers and lengths of these engines' models are right"

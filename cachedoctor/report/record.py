@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from cachedoctor.doctor.footprint import held, reclaimable
 from cachedoctor.findings import Finding, Severity
 from cachedoctor.report.scan_text import counts, repairable
+from cachedoctor.system import apps
 from cachedoctor.text import masked, printable
 from cachedoctor.version import VERSION
 
@@ -158,14 +159,15 @@ def diagnosis_json(found: Diagnosis, host: Host) -> Json:
             {
                 "line": one.line,
                 "text": printable(one.text),
-                "engines": list(one.symptom.engines),
-                "cause": one.symptom.cause,
-                "codes": list(one.symptom.codes),
+                "engines": list(one.engines),
+                "cause": one.cause,
+                "codes": list(one.codes),
                 "source": one.symptom.source,
             }
             for one in found.recognised
         ],
         "findings": [finding_json(finding) for finding in found.findings],
+        "unready": [dict(answer._asdict()) for answer in found.unready],
     }
 
 
@@ -244,6 +246,8 @@ def entry_json(entry: Entry, report: Report) -> Json:
         "checked": dict(report.checked[entry.id]._asdict()),
         "size_bytes": found.bytes,
         "files": found.files,
+        "apps": [app] if (app := apps.owner(report.host, entry.path)) else [],
+        "known_by": claims[0].known_by if claims else None,
     }
 
 

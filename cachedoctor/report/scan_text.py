@@ -10,6 +10,7 @@ from cachedoctor import locators, rules
 from cachedoctor.doctor import readiness
 from cachedoctor.doctor.footprint import held, held_everywhere, reclaimable
 from cachedoctor.findings import Finding, Safety, Severity
+from cachedoctor.system import apps
 from cachedoctor.text import WIDTH, plural, printable, size
 from cachedoctor.version import VERSION
 from cachedoctor.vocabulary import SIZES, Status
@@ -67,7 +68,8 @@ def verdict_line(verdict: Verdict, host: Host) -> str:
     place = printable(host.short(verdict.path or ""))
     what = f"{verdict.engine} {verdict.model}"
     if verdict.ready:
-        return f"ready   {what}  {place}"
+        only = "" if verdict.by == "name" else ", by path only"
+        return f"ready{only or '  '} {what}  {place}"
     rule = rules.find(verdict.code) if verdict.code else None
     word = rule.word if rule else "broken"
     command = verdict.cure
@@ -162,7 +164,9 @@ def _table(report: Report, engines: Sequence[str]) -> Iterator[str]:
         amount = size(held(entries).bytes)
         place = locators.of(entries[0]).title or entries[0].locator
         if not is_usual(root, report.host):
-            place = report.host.short(root)
+            app = apps.owner(report.host, root)
+            place = f"{app}'s copy, " if app else ""
+            place += report.host.short(root)
         first, *more = listed[users, root]
         name = f"{', '.join(users):<{width}}"
         mark, shown = _of_all(marks[users, root]), printable(place)

@@ -21,7 +21,8 @@ from cachedoctor.findings import Finding, Severity, Subject
 from cachedoctor.locators import Locator
 from cachedoctor.locators.hub_cache import repository_folder
 from cachedoctor.looking import untrusted
-from cachedoctor.vocabulary import WEIGHTS, State
+from cachedoctor.system import small_files
+from cachedoctor.vocabulary import WEIGHTS, State, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -29,10 +30,12 @@ if TYPE_CHECKING:
     from cachedoctor.findings import Circumstance, Repair
     from cachedoctor.host import Host
     from cachedoctor.locators import Layout
-    from cachedoctor.vocabulary import Artifact, Entry, Root, Status, Survey
+    from cachedoctor.vocabulary import Artifact, Entry, Root, Survey
 
 
 _AWAY = (State.GONE, State.TEXT, State.EVICTED, State.UNREADABLE)
+
+_SOON_PARSED_BYTES = 1 << 17  # a text that is understood sooner than its digest is made
 
 
 class Examination:
@@ -68,6 +71,7 @@ class Examination:
         self.unloadable = unloadable or {}
         self.published = published
         self._measured = measured or {}
+        self._small: set[str] = set()  # files that were proven in passing
         self._faults: dict[tuple[str, str | None], FormatError | OSError | None] = {}
         self._by_entry: dict[str, tuple[tuple[Artifact, FormatError], ...]] = {}
         self._revisions: dict[str, Mapping[str, tuple[Entry, ...]]] = {}
@@ -135,6 +139,8 @@ class Examination:
                         found.append((artifact, fault))
                     elif fault is not None:
                         self.unreadable[artifact.file] = fault
+            faulty = {artifact.name for artifact, _ in found}
+            found += [pair for pair in self.keys(entry) if pair[0].name not in faulty]
             self._by_entry[entry.id] = tuple(found)
         return self._by_entry[entry.id]
 
@@ -143,8 +149,12 @@ class Examination:
             return FormatError(Fault.TRUNCATED, "is empty", measured=0)
         if artifact.format is None and (artifact.bundle or not _worth_a_sniff(artifact)):
             return None
-        if self.proven(artifact):  # a proven digest outranks structure
-            return None
+        text = formats.is_text(artifact.format) and artifact.required_by
+        long = artifact.size_bytes > _SOON_PARSED_BYTES
+        if text and long and self.measured(artifact) is None:
+            self._prove(artifact)
+        if artifact.file in self._small or (self.proven(artifact) and (long or not text)):
+            return None  # a proven digest outranks structure
         key = (artifact.file, artifact.format)
         if key not in self._faults:
             try:
@@ -152,6 +162,27 @@ class Examination:
             except OSError as error:
                 self._faults[key] = error
         return self._faults[key]
+
+    def _prove(self, artifact: Artifact) -> None:
+        """Compare a small file with its digest, which costs less than to understand it."""
+        digest = artifact.digest
+        if digest is not None and small_files.holds(artifact, digest):
+            self._small.add(artifact.file)
+
+    def keys(self, entry: Entry) -> Iterator[tuple[Artifact, FormatError]]:
+        """Go through JSON files that lack what their engine cannot do without."""
+        needs = [need for claim in entry.claims for need in claim.needs.requirements]
+        for artifact in entry.notable if needs else ():
+            if not (formats.is_text(artifact.format) and artifact.required_by):
+                continue
+            if artifact.file in self._small:
+                continue
+            for need in needs:
+                if artifact.name in need.names and (need.keys or need.values):
+                    fault = small_files.lacks(artifact, need)
+                    if fault is not None:
+                        yield artifact, fault
+                    break
 
     def _read(self, artifact: Artifact) -> FormatError | None:
         try:
@@ -171,8 +202,8 @@ class Examination:
                     return None
                 reader = formats.find(artifact.format)
                 reader.read(file, artifact.size_bytes)
-                whole = artifact.size_bytes == artifact.expected_bytes and not self.deep
-                parse = None if whole else formats.parser(artifact.format)
+                asked = artifact.required_by or self.deep
+                parse = formats.parser(artifact.format) if asked else None
                 if parse is not None:
                     file.seek(0)
                     parse(file, artifact.size_bytes)
@@ -225,6 +256,7 @@ class Rule:
     warns: ClassVar[bool] = False  # said by `preflight` although the model is ready
     said: ClassVar[bool] = False  # its notes are listed like errors
     blocks: ClassVar[bool] = False  # of the machine: no file can help
+    of_presence: ClassVar[bool] = False  # mild where a shape alone says what a model needs
     unseen: ClassVar[bool] = False  # what it names may be there: nothing is fetched for it
     word: ClassVar[str] = "broken"  # what `preflight` calls a model for it
     manual: ClassVar[tuple[str, ...]] = ()  # for a cure by a person its kind, then the command
@@ -262,6 +294,7 @@ class Rule:
         What no engine opens, in an entry that one does, is no error.
         """
         mild = self.severity is Severity.ERROR and entry.claims and not _needed(artifact, entry)
+        mild = mild or (self.of_presence and entry.by_shape)
         values: dict[str, Any] = {
             "severity": Severity.WARNING if mild else self.severity,
             "engines": artifact.required_by or entry.engines,
@@ -296,6 +329,8 @@ class Rule:
         finding = finding._replace(**more)
         if "leaves" not in more:
             error = finding.severity is Severity.ERROR
+            if finding.severity is Severity.WARNING and self.status is Status.INCOMPLETE:
+                error = any(entry.by_shape for entry in entries)  # nobody's row says it is enough
             finding = finding._replace(leaves=self.status if error else self.mild_status)
         return finding
 

@@ -35,6 +35,7 @@ class Evicted(EntryRule):
 
     code = "CD107"
     slug = "evicted"
+    of_presence = True
     status = Status.UNKNOWN
     rank = 30
     manual = ("download-evicted", "brctl", "download", "{path}")
@@ -62,6 +63,7 @@ class Unreadable(RootRule):
 
     code = "CD108"
     slug = "unreadable"
+    of_presence = True
     status = Status.UNKNOWN
     rank = 20
     unseen = True
@@ -156,6 +158,7 @@ class InProgress(RootRule):
 
     code = "CD109"
     slug = "in-progress"
+    of_presence = True
     severity = Severity.NOTE
     status = mild_status = Status.IN_PROGRESS
     rank = 10

@@ -202,7 +202,7 @@ class OtherEnginesLayout(Restores, EntryRule):
 
     code = "CD421"
     slug = "other-engines-layout"
-    status = mild_status = Status.INCOMPLETE
+    status = Status.INCOMPLETE
     rank = 60
     silent_under = (Circumstance.DOWNLOADING, Circumstance.SUPERSEDED)
 

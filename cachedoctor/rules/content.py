@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cachedoctor import formats
 from cachedoctor.findings import Severity
 from cachedoctor.rules import EntryRule, Restores
 from cachedoctor.vocabulary import Evidence, State, Status
@@ -42,7 +43,11 @@ class DigestMismatch(Restores, EntryRule):
             if artifact.digest is None:
                 what = f"bytes in `{measured}` than its own checksum"
             message = f"`{artifact.name}` has other {what}"
-            yield _about(self, artifact, entry, message, measured)
+            finding = _about(self, artifact, entry, message, measured)
+            hint = any(artifact.name in claim.published for claim in entry.claims)
+            if hint and entry.revision is None and artifact.evidence is Evidence.TABLE:
+                finding = finding._replace(severity=Severity.WARNING)  # of which revision?
+            yield finding
 
 
 class OtherModel(Restores, EntryRule):
@@ -95,13 +100,14 @@ class SizeMismatch(Restores, EntryRule):
             if expected is None or artifact.state is not State.PRESENT:
                 continue
             if artifact.size_bytes != expected and not seen.proven(artifact):
+                text = formats.is_text(artifact.format)  # which people edit; its form speaks
                 own = artifact.format and artifact.evidence is Evidence.TABLE and not entry.revision
                 what = "is whole and not the published file" if own else "has the wrong length"
                 yield self.of(
                     artifact,
                     entry,
                     f"`{artifact.name}` {what}",
-                    **({"severity": Severity.WARNING} if own else {}),
+                    **({"severity": Severity.WARNING} if own or text else {}),
                     measured=artifact.size_bytes,
                     expected=expected,
                     unit="bytes",
@@ -110,7 +116,8 @@ class SizeMismatch(Restores, EntryRule):
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
         """Restore the file, unless it may be somebody's own."""
-        return None if finding.severity is Severity.WARNING else super().cure(finding, seen)
+        own = finding.severity is Severity.WARNING and finding.evidence == Evidence.TABLE.value
+        return None if own else super().cure(finding, seen)
 
 
 def _about(rule: Rule, artifact: Artifact, entry: Entry, message: str, measured: str) -> Finding:

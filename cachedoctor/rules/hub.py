@@ -24,7 +24,8 @@ class StaleNoExist(SetsAside, HubRule):
     """A marker says that a revision lacks a file, and the file is there.
 
     The client remembers a file that it asked for in vain as an empty file below `.no_exist`, and
-    looks there before it looks at the file itself: what was added since stays hidden.
+    looks there before it looks at the file itself: what was added since stays hidden from
+    transformers. Programs that take a whole revision do not ask.
 
     `fix` sets the marker aside.
     Source: huggingface_hub 2.4.0 `file_download.py` `try_to_load_from_cache`.
@@ -34,7 +35,7 @@ class StaleNoExist(SetsAside, HubRule):
     slug = "stale-no-exist"
     severity = Severity.WARNING
     waste = True
-    status = mild_status = Status.INCOMPLETE
+    status = Status.INCOMPLETE
 
     def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
         """Compare each marker with the revision's files."""
@@ -45,7 +46,8 @@ class StaleNoExist(SetsAside, HubRule):
             there = {a.name: a for a in entry.artifacts if a.state is State.PRESENT}
             for marker in markers:
                 if marker.commit == entry.revision and marker.name in there:
-                    needed = there[marker.name].required_by
+                    heeds = any(claim.heeds_absence for claim in entry.claims)
+                    needed = heeds and there[marker.name].required_by
                     yield self.about(
                         marker.path,
                         (entry,),
@@ -125,7 +127,7 @@ class SharedStoreBroken(Restores, EntryRule):
     applies_to = HubCache
     code = "CD408"
     slug = "shared-store-broken"
-    status = mild_status = Status.INCOMPLETE
+    status = Status.INCOMPLETE
     rank = 40
     silent_under = (Circumstance.DOWNLOADING,)
 

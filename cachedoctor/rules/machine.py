@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cachedoctor.engines import catalog
 from cachedoctor.findings import Severity, Subject
 from cachedoctor.host import config_folder
-from cachedoctor.locators import hub_cache, openai_cdn
+from cachedoctor.locators import hub_cache
 from cachedoctor.looking import quietly
 from cachedoctor.rules import Rule, SurveyRule
 from cachedoctor.rules._kinds import HubRule
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 _SHARED_SINCE = "1.32.0"
 _HUB_SINCE = "0.8.0"
 _HUB = "huggingface_hub"
-_MOVED_BY_XDG = (hub_cache.LOCATOR.name, openai_cdn.LOCATOR.name)
 
 
 class MixedClientHazard(HubRule):
@@ -59,8 +58,9 @@ class MixedClientHazard(HubRule):
 class EnvironmentTrap(SurveyRule):
     """A variable does not do what it looks like.
 
-    An empty `HF_HUB_CACHE` or `HF_HOME` is the current folder; `HF_XET_CACHE` and `XDG_CACHE_HOME`
-    keep a `~` as it is; `HF_HUB_OFFLINE=y` is not offline, and `HF_HUB_OFFLINE=0` outdoes
+    An empty `HF_HUB_CACHE` or `HF_HOME` is the current folder; `HF_XET_CACHE` keeps a `~` as it is,
+    and openai-whisper that of `XDG_CACHE_HOME`, which the hub's client expands;
+    `HF_HUB_OFFLINE=y` is not offline, and `HF_HUB_OFFLINE=0` outdoes
     `TRANSFORMERS_OFFLINE=1`; `TRANSFORMERS_CACHE` moves nothing any more. `HF_HOME` is the folder
     above the cache, which is called `hub`: named as the cache itself, it looks empty. The same is
     said of a `cachedoctor.toml`: a project's `[engines]` and `keep` do not count (a note), and one
@@ -82,6 +82,14 @@ class EnvironmentTrap(SurveyRule):
         for path, message, layouts in _traps(seen.host):
             subjects = tuple(Subject(layout=name) for name in layouts)
             yield self.about(path, (), message, subjects=subjects)
+        cache = seen.host.environment.get("XDG_CACHE_HOME", "")
+        if cache.startswith("~"):  # the hub's client expands it
+            where = seen.host.absolute(cache)
+            message = (
+                f"`XDG_CACHE_HOME` keeps its `~` for openai-whisper, which makes `{where}`; "
+                "write the whole path"
+            )
+            yield self.about(where, (), message, engines=("openai-whisper",))
         if seen.host.refused:
             yield self.about(config_folder(), (), seen.host.refused)
         for path, message in seen.host.passed_over:
@@ -242,17 +250,15 @@ def _is_hub(path: str) -> bool:
 
 def _traps(host: Host) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """Yield for each trap a place, what is wrong, and the layouts whose places it moves."""
-    env, hub, both = host.environment, (hub_cache.LOCATOR.name,), _MOVED_BY_XDG
+    env, hub = host.environment, (hub_cache.LOCATOR.name,)
     for name in ("HF_HUB_CACHE", "HF_HOME"):
         if env.get(name) == "":
             where = host.absolute(host.hub_cache)
             yield where, f"`{name}` is empty, so the cache is `{where}`; unset it", hub
-    for name in ("HF_XET_CACHE", "XDG_CACHE_HOME"):
-        value = env.get(name, "")
-        if value.startswith("~"):
-            where = host.absolute(value)
-            message = f"`{name}` keeps its `~`, which makes `{where}`; write the whole path"
-            yield where, message, both if name == "XDG_CACHE_HOME" else hub
+    if env.get("HF_XET_CACHE", "").startswith("~"):
+        where = host.absolute(env["HF_XET_CACHE"])
+        message = f"`HF_XET_CACHE` keeps its `~`, which makes `{where}`; write the whole path"
+        yield where, message, hub
     offline, other = env.get("HF_HUB_OFFLINE", ""), env.get("TRANSFORMERS_OFFLINE", "")
     if offline.lower() in ("y", "t"):
         where = host.absolute(host.hub_home)

@@ -35,6 +35,7 @@ class PlaceGone(RootRule):
 
     code = "CD110"
     slug = "place-gone"
+    of_presence = True
     severity = Severity.WARNING
     status = mild_status = Status.UNKNOWN
     rank = 15

@@ -38,8 +38,11 @@ class MissingFile(Restores, EntryRule):
 
     An interrupted download leaves the folder, the small files and the name of the branch, so the
     model looks cached; offline the engine fails, online it downloads again. A file that the
-    repository has and no engine reads (a README, other weights) is not missed. A model of which
-    nothing is left but its client's notes, or an empty folder, was deleted: that is no finding.
+    repository has and no engine reads (a README, other weights) is missed only where the client has
+    kept the repository's listing: since huggingface_hub 1.22 it refuses a revision offline of which
+    anything is missing that the engine asked for, and mlx-whisper asks for everything. A model of
+    which nothing is left but its client's notes, or an empty folder, was deleted: that is no
+    finding.
 
     `fix` takes it from a finished partial or an identical file of another repository, and fetches
     that one file only when there is none. Not needed any more? Leave it: nothing else breaks.
@@ -48,7 +51,8 @@ class MissingFile(Restores, EntryRule):
 
     code = "CD101"
     slug = "missing-file"
-    status = mild_status = Status.INCOMPLETE
+    of_presence = True
+    status = Status.INCOMPLETE
     rank = 70
     silent_under = (
         Circumstance.DOWNLOADING,
@@ -101,6 +105,7 @@ class HollowBundle(Restores, EntryRule):
 
     code = "CD102"
     slug = Fault.HOLLOW.value
+    of_presence = True
     status = Status.INCOMPLETE
     rank = 80
     silent_under = (Circumstance.DOWNLOADING, Circumstance.SUPERSEDED)
@@ -133,7 +138,8 @@ class DanglingLink(Restores, EntryRule):
 
     code = "CD103"
     slug = "dangling-link"
-    status = mild_status = Status.INCOMPLETE
+    of_presence = True
+    status = Status.INCOMPLETE
     rank = 50
     silent_under = (Circumstance.DOWNLOADING, Circumstance.SUPERSEDED)
 
@@ -156,8 +162,9 @@ class DanglingLink(Restores, EntryRule):
 class MissingTokenizer(Restores, EntryRule):
     """The tokenizer is missing, and the engine goes to the network for one without a word.
 
-    faster-whisper falls back to `openai/whisper-tiny`'s: offline it fails, and for the models with
-    128 mel bins it decodes with the wrong table.
+    faster-whisper falls back to that of `openai/whisper-tiny`, or `-tiny.en` for English models:
+    offline it fails, unless that is in the cache too, and for the models with 128 mel bins it
+    decodes with the wrong table.
 
     `fix` restores that one file.
     Source: faster-whisper 1.2.1 `transcribe.py` `WhisperModel.__init__`; SYSTRAN/faster-whisper
@@ -166,7 +173,8 @@ class MissingTokenizer(Restores, EntryRule):
 
     code = "CD104"
     slug = "missing-tokenizer"
-    status = mild_status = Status.INCOMPLETE
+    of_presence = True
+    status = Status.INCOMPLETE
     rank = 90
     silent_under = (
         Circumstance.DOWNLOADING,
@@ -207,7 +215,8 @@ class EmptySnapshot(EntryRule):
     applies_to = HubCache
     code = "CD105"
     slug = "empty-snapshot"
-    status = mild_status = Status.INCOMPLETE
+    of_presence = True
+    status = Status.INCOMPLETE
     rank = 100
     silent_under = (
         Circumstance.DOWNLOADING,
@@ -247,6 +256,7 @@ class OutdatedFileSet(Restores, EntryRule):
 
     code = "CD106"
     slug = "outdated-file-set"
+    of_presence = True
     severity = Severity.WARNING
     status = mild_status = Status.INCOMPLETE
     rank = 110

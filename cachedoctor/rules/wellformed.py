@@ -105,8 +105,9 @@ class MalformedHeader(_HeaderRule):
 class TrailingBytes(_HeaderRule):
     """The file goes on after the end that its header names.
 
-    Two downloads were written into one file, or a resumed one started at the wrong place. Some
-    engines ignore the rest, some refuse the file.
+    Two downloads were written into one file, or a resumed one started at the wrong place.
+    CTranslate2 and MLX ignore the rest; transformers refuses the file, OpenAI's programs compare a
+    digest, and whisper.cpp takes twelve bytes for a tensor and crashes: there it is not ready.
 
     `fix` restores the file.
     Source: huggingface/safetensors `tensor.rs` `MetadataIncompleteBuffer`; OpenNMT/CTranslate2

@@ -77,7 +77,7 @@ def _moved(path: Path, trap: Trap) -> None:
 def _bomb(trap: Trap) -> None:
     """Leave an archive of a few KiB that unpacks to hundreds of MB."""
     bomb = builders_models.zip_of({"weight.npy": bytes(256 << 20)}, packed=True)
-    files = {"config.json": b"{}", "weights.npz": bomb}
+    files = {"config.json": b'{"n_mels": 80}', "weights.npz": bomb}
     worlds.repository(worlds.hub_of(trap.world.home), "mlx-community/whisper-tiny", files)
 
 
@@ -87,7 +87,7 @@ def _long_header(trap: Trap) -> None:
     path = worlds.repository(
         worlds.hub_of(trap.world.home),
         "mlx-community/whisper-tiny",
-        {"config.json": b"{}", "weights.safetensors": head + b" " * 4096},
+        {"config.json": b'{"n_mels": 80}', "weights.safetensors": head + b" " * 4096},
     )
     assert path.is_dir()
 

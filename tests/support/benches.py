@@ -95,8 +95,11 @@ def insanely_fast_whisper(home: Path) -> Place:
     """Place the weights of transformers' tiny.en with small files beside them."""
     small = home / "small"
     small.mkdir(parents=True)
-    for name in ("config.json", "preprocessor_config.json", "tokenizer.json"):
+    for name in ("preprocessor_config.json", "generation_config.json", "tokenizer.json"):
         (small / name).write_text(json.dumps({"of": name}))
+    (small / "generation_config.json").write_text('{"no_timestamps_token_id": 50362}')
+    (small / "tokenizer.json").write_text('{"version": "1.0"}')
+    (small / "config.json").write_text(json.dumps({"model_type": "whisper"}))
     files = {path.name: path for path in small.iterdir()}
     files["model.safetensors"] = weights.require(weights.safetensors_tiny_en)
     blob = repository(home, "openai/whisper-tiny.en", files)

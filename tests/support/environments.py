@@ -22,6 +22,21 @@ MLX = (
     ("--no-deps", "mlx-whisper==0.4.3", "lightning-whisper-mlx==0.0.10"),
     ("parakeet-mlx==0.7.0",),
 )
+# The package index's torch brings gigabytes for a GPU, so a distribution's own is taken; it is of
+# the time of numpy 1, and the last transformers that run with it are these. whisper-mps runs on MLX
+# and reads its weights with torch.
+TORCH = (
+    ("numpy<2", "numba", "scipy", "tiktoken", "more-itertools", "tqdm", "transformers==4.46.3"),
+    (
+        "--no-deps",
+        "openai-whisper==20250625",
+        "whisper-mps==0.0.10",
+        "mlx==0.32.4",
+        "mlx-cpu==0.32.4",
+    ),
+)
+TRANSFORMERS = (("transformers==5.24.0", "numpy"),)
+_SYSTEM = "/usr/bin/python3"
 
 
 def mlx() -> Path:
@@ -29,6 +44,28 @@ def mlx() -> Path:
     if sys.platform != "linux":
         pytest.skip("on a Mac these engines are installed as they are")
     found = _made("mlx", MLX)
+    if isinstance(found, str):
+        pytest.skip(found)
+    return found
+
+
+def torch() -> Path:
+    """Return an interpreter with the engines that need torch, from the system's own packages."""
+    has = [_SYSTEM, "-c", "import torch"]
+    if (
+        not Path(_SYSTEM).exists()
+        or subprocess.run(has, capture_output=True, check=False).returncode
+    ):
+        pytest.skip("the system's Python has no torch (Debian's is in `python3-torch`)")
+    found = _made("torch", TORCH, _SYSTEM, "--system-site-packages")
+    if isinstance(found, str):
+        pytest.skip(found)
+    return found
+
+
+def transformers() -> Path:
+    """Return an interpreter with the newest transformers and no torch, for small files."""
+    found = _made("transformers", TRANSFORMERS)
     if isinstance(found, str):
         pytest.skip(found)
     return found
@@ -43,7 +80,9 @@ def pre_commit() -> Path:
 
 
 @functools.cache
-def _made(name: str, installs: tuple[tuple[str, ...], ...]) -> Path | str:
+def _made(
+    name: str, installs: tuple[tuple[str, ...], ...], base: str = sys.executable, *options: str
+) -> Path | str:
     """Return the interpreter, or why there is none; a parallel run waits."""
     folder = weights.CACHE / f"venv-{name}-{sys.implementation.cache_tag}"
     weights.CACHE.mkdir(parents=True, exist_ok=True)
@@ -52,7 +91,7 @@ def _made(name: str, installs: tuple[tuple[str, ...], ...]) -> Path | str:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if (folder / "whole").exists():
             return python
-        commands = [[sys.executable, "-m", "venv", "--clear", str(folder)]]
+        commands = [[base, "-m", "venv", "--clear", *options, str(folder)]]
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         commands += [[*pip, *install] for install in installs]
         for command in commands:

@@ -1,0 +1,63 @@
+"""One model at a path that somebody named: a folder of files, or one file.
+
+```
+<path>/                  a folder as an engine is given it
+├── config.json  model.bin  tokenizer.json …
+<path>                   or a file: ggml-tiny.bin, tiny.pt
+```
+
+A revision in a hub cache is such a folder too; its links lead to the repository's blobs.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cachedoctor.locators import FolderListing, ModelFolders, entry_id, look
+from cachedoctor.locators._contents import BUNDLES, contents
+from cachedoctor.vocabulary import Artifact, Entry, Root, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cachedoctor.host import Host
+
+
+class NamedPath(ModelFolders):
+    """The path itself; nothing lies there unless somebody says so."""
+
+    name = "named-path"
+    title = "named"
+    named_only = True
+
+    def roots(self, host: Host) -> Iterator[str]:
+        """Name nothing: only what was named counts."""
+        return iter(())
+
+    def read(self, path: str, host: Host, wanted: frozenset[str] | None) -> Root:
+        """List the one model, whatever is `wanted` elsewhere."""
+        title = os.path.basename(path)
+        key = entry_id(self.name, os.path.dirname(path), title)
+        root = path.split("/snapshots/", maxsplit=1)[0] if "/snapshots/" in path else path
+        if os.path.isdir(path):
+            artifacts, left = contents(path, root)
+            entry = Entry(key, self.name, path, path, title, artifacts)
+            return Root(self.name, path, (entry,), FolderListing({key: left}, {}))
+        found = look(path, root)
+        size = found.stamp.size_bytes if found.stamp else 0
+        file = Artifact(title, path, found.file, found.state, found.stamp, size)
+        entry = Entry(key, self.name, path, path, title, (file,))
+        return Root(self.name, path, (entry,), FolderListing({}, {}))
+
+    def place(self, root: str, name: str) -> str:
+        """Return the path itself, which is the model."""
+        return root
+
+    def missing(self, entry: Entry, name: str) -> Artifact:
+        """Return the artifact of a file that the folder lacks."""
+        path = os.path.join(entry.path, name)
+        return Artifact(name, path, path, State.MISSING, bundle=name.endswith(BUNDLES))
+
+
+LOCATOR = NamedPath()

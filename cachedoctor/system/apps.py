@@ -1,0 +1,160 @@
+"""Programs that keep an engine's models in folders of their own: rows of a table, and shapes.
+
+```
+<home>/<folder of a row>
+<home>/Library/Containers/<app>/Data/<the same>                      in a sandbox
+<home>/Library/Application Support/<app>/{,models,Models,…}          by shape: one level below
+<home>/Library/Group Containers/<group>/{,models,Models,…}
+```
+
+A shape is a folder that only such models have: `argmaxinc/whisperkit-coreml`, files called
+`ggml-….bin`.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import pkgutil
+import tomllib
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from cachedoctor.looking import quietly
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cachedoctor.host import Host
+
+_KIT = "argmaxinc/whisperkit-coreml"
+_BELOW = ("", "models", "Models", "whisper", "huggingface")  # where a base lies in an app's folder
+_FILES_BELOW = ("", "models", "WhisperModels")
+_MOST_APPS = 2000
+
+
+class Shape(enum.Enum):
+    """What only a layout's models are called, so that a folder of theirs is known by it."""
+
+    NONE = enum.auto()
+    BASE = enum.auto()  # a client's base, in which `models` holds repositories
+    FILES = enum.auto()
+
+
+class App(NamedTuple):
+    """One program."""
+
+    name: str
+    roots: tuple[tuple[str, str], ...]  # layout, folder below the home
+    source: str
+
+
+class Place(NamedTuple):
+    """One root of a layout and the app whose it is."""
+
+    layout: str
+    path: str
+    app: str
+
+
+@cache
+def known() -> tuple[App, ...]:
+    """Return the rows of `apps.toml`."""
+    table = pkgutil.get_data("cachedoctor", "engines/apps.toml") or b""
+    rows = tomllib.loads(table.decode())["app"]
+    return tuple(
+        App(row["name"], tuple((r["layout"], r["folder"]) for r in row["roots"]), row["source"])
+        for row in rows
+    )
+
+
+def places(host: Host, layout: str, shape: Shape = Shape.NONE) -> Iterator[Place]:
+    """Go through the roots of one layout that apps have on this host, as far as they exist.
+
+    None but on a Mac, where these programs run.
+    """
+    if host.platform != "darwin":
+        return
+    seen = set()
+    for place in (*_rows(host, layout, shape), *_shapes(host, layout, shape)):
+        if place.path not in seen and os.path.isdir(place.path):
+            seen.add(place.path)
+            yield place
+
+
+def owner(host: Host, path: str) -> str:
+    """Name the app in whose folder a path lies, or return nothing."""
+    if host.platform != "darwin":
+        return ""
+    best = ("", "")
+    for app in known():
+        for _, folder in app.roots:
+            for home in host.homes:
+                root = os.path.realpath(os.path.join(home, folder))
+                if (path == root or path.startswith(root + "/")) and len(root) > len(best[0]):
+                    best = (root, app.name)
+    return best[1] or _by_folder(host, path)
+
+
+def _by_folder(host: Host, path: str) -> str:
+    """Name an app by its own folder below Application Support or by its container."""
+    for kind in ("Application Support", "Containers", "Group Containers", "Caches"):
+        start = os.path.join(os.path.realpath(host.home), "Library", kind) + "/"
+        if path.startswith(start):
+            name = path[len(start) :].split("/", maxsplit=1)[0]
+            shared = kind in ("Application Support", "Caches") and name in _SHARED
+            return "" if shared or name.startswith("com.apple.") else name
+    return ""
+
+
+# of every program that links the framework, and our own
+_SHARED = ("FluidAudio", "pywhispercpp", "WhisperKit", "huggingface", "cachedoctor")
+
+
+def _rows(host: Host, layout: str, shape: Shape) -> Iterator[Place]:
+    for app in known():
+        for kind, folder in app.roots:
+            if kind == layout:
+                for home in host.homes:
+                    path = os.path.join(home, folder)
+                    below = os.path.join(path, "models") if shape is Shape.BASE else path
+                    yield Place(layout, below, app.name)
+
+
+def _shapes(host: Host, layout: str, shape: Shape) -> Iterator[Place]:
+    """Look one level below the folders that apps have, for what only such models are called."""
+    if shape is Shape.NONE:
+        return
+    for folder in _folders(host):
+        app = os.path.basename(folder)
+        if shape is Shape.BASE:
+            for below in _BELOW:
+                base = os.path.join(folder, below, "models")
+                if os.path.isdir(os.path.join(base, _KIT)):
+                    yield Place(layout, base, app)
+        else:
+            for below in _FILES_BELOW:
+                path = os.path.join(folder, below)
+                if _has_ggml(path):
+                    yield Place(layout, path, app)
+
+
+def _folders(host: Host) -> Iterator[str]:
+    library = os.path.join(host.home, "Library")
+    supports = [os.path.join(home, "Library", "Application Support") for home in host.homes]
+    for parent in (*supports, os.path.join(library, "Group Containers")):
+        try:
+            names = sorted(quietly.names(parent))[:_MOST_APPS]
+        except OSError:
+            continue
+        for name in names:
+            if not name.startswith("."):
+                yield os.path.join(parent, name)
+
+
+def _has_ggml(path: str) -> bool:
+    try:
+        names = quietly.names(path)
+        return any(name.startswith("ggml-") and name.endswith(".bin") for name in names)
+    except OSError:
+        return False
