@@ -112,9 +112,16 @@ def test_info_names_places_and_what_moved_them(
     assert data["info"]["variables"]["HF_ENDPOINT"] == "https://***@mirror.test/hub"
     assert data["info"]["hub_cache_moved_by"] == "HF_HOME"
     assert data["info"]["hub_cache"] == f"{tmp_path}/hf/hub"
+    lines = {line[:20].rstrip(): line[21:] for line in text.output.splitlines()}
     for name, path in data["info"]["bridges"].items():
-        assert path is None or os.access(path, os.X_OK)
-        assert f"{bridge.programs()[name]:<20} {path or 'none'}\n" in text.output
+        said = lines[bridge.programs()[name]]
+        if path is None:
+            assert said.startswith("none")
+        else:
+            assert os.access(path, os.X_OK)
+            assert data["info"]["bridge_tests"][name]["works"]
+            assert said.startswith("works: ")
+            assert said.endswith(f"({path})")
     assert "hf_secret" not in text.output + str(data)
     assert {place["locator"] for place in data["info"]["places"]} >= {"hub-cache", "ggml-folder"}
 
