@@ -37,6 +37,7 @@ COMMANDS = (
     "diagnose",
     "lock",
     "bench",
+    "fleet",
     "info",
     "demo",
     "completion",
@@ -101,20 +102,26 @@ def main() -> None:
         code = group.main(prog_name="cachedoctor", standalone_mode=False)
     except CacheDoctorError as error:
         code = _fail(error.message, error.hint, error.exit_code)
-    except click.exceptions.Abort:
-        code = _fail("interrupted", "", 130)
+    except click.exceptions.Abort:  # what click makes of Ctrl-C
+        code = _fail(_interrupted(), "", 130)
     except click.ClickException as error:
         error.show()
         _tell(error.format_message(), "", error.exit_code)
         code = error.exit_code
     except KeyboardInterrupt:
-        code = _fail("interrupted", "", 130)
+        code = _fail(_interrupted(), "", 130)
     except BrokenPipeError:  # the reader went away: `cachedoctor scan | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except OSError as error:  # a full disk behind a redirected output
         code = _fail(f"the answer could not be written: {error.strerror}", "", 1)
     sys.exit(code or 0)
+
+
+def _interrupted() -> str:
+    from cachedoctor.system import deadline
+
+    return deadline.reason() or "interrupted"
 
 
 def _fail(message: str, hint: str, code: int) -> int:

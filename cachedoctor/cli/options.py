@@ -11,7 +11,7 @@ from typing import ParamSpec, TypeVar
 import click
 
 from cachedoctor.cli import offers
-from cachedoctor.cli.parameters import OF_ENGINE, PAIR
+from cachedoctor.cli.parameters import AGE, OF_ENGINE, PAIR
 from cachedoctor.errors import UsageError
 from cachedoctor.host import PLATFORMS, Host
 
@@ -70,9 +70,16 @@ def host_options(command: Callable[P, R], *, changes: bool = True) -> Callable[.
         type=OF_ENGINE,
         help="The Python that has an engine, or its bridge; only `bench` runs it.",
     )
+    @click.option(
+        "--deadline",
+        metavar="AGE",
+        type=AGE,
+        help="End after so long, such as 90s, or when nobody reads the answer any more.",
+    )
     @functools.wraps(command)
     def wrapped(
         *args: object,
+        deadline: int | None,
         home: str | None,
         platform: str | None,
         env: Pairs,
@@ -81,6 +88,10 @@ def host_options(command: Callable[P, R], *, changes: bool = True) -> Callable[.
         pythons: Pairs,
         **more: object,
     ) -> R:
+        if deadline is not None:
+            from cachedoctor.system import deadline as ending
+
+            ending.begin(deadline)
         host = Host.look(
             home=home,
             platform=platform,
