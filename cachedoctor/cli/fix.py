@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +20,8 @@ from cachedoctor.cli.options import (
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cachedoctor.cli.options import Pairs
     from cachedoctor.plans.cures import Plan
     from cachedoctor.question import Question
@@ -41,6 +43,11 @@ if TYPE_CHECKING:
 )
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
 @click.option("--yes", is_flag=True, help="Apply the plan that is printed, downloads included.")
+@click.option(
+    "--accept",
+    metavar="DIGEST",
+    help="Apply the plan if it is the one whose digest `--dry-run --json` said.",
+)
 @fetch_options
 @host_options
 @output_options
@@ -54,6 +61,7 @@ def command(
     delete: bool,
     dry_run: bool,
     yes: bool,
+    accept: str | None,
     offline: bool,
     mirror: Pairs,
     host: Host,
@@ -116,6 +124,9 @@ def command(
             click.echo(record.dumps(record.plan_json(plan, host)))
         code = 1 if any(rules.find(f.code).a_failure for f in plan.by_hand) else 0
         context.exit(console.code_for(host, question.engines or engines.names(), code))
+    if accept and not dry_run:
+        _require(accept, record.plan_json(plan, host))
+        yes = True
     if dry_run or not (yes or _agreed(plan, text=show)):
         if format_ == "json":
             click.echo(record.dumps(record.plan_json(plan, host)))
@@ -182,6 +193,17 @@ def _question(
     engine = engines.find(names[0])
     models = (found.name for found in readiness.answers(engine, size=size, model=model))
     return question._replace(size=size, models=tuple(models))
+
+
+def _require(accepted: str, plan: Mapping[str, Any]) -> None:
+    """Raise `RepairError` where a plan is not the one that was accepted."""
+    from cachedoctor.errors import RepairError
+
+    if plan["plan"]["digest"] != accepted:
+        raise RepairError(
+            f"the plan is another one than `{accepted[:12]}`, so nothing was changed",
+            hint="look at it again, with `--dry-run`",
+        )
 
 
 def _agreed(plan: Plan, *, text: bool) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
@@ -171,6 +172,96 @@ def verify(
 def bench(words: tuple[str, ...], fleet: Fleet, means: Means, **output: object) -> None:
     """Run `cachedoctor bench` on every machine, all at a time; WORDs are that command's."""
     _look("bench", words, fleet, means, None, **output)
+
+
+@command.command(name="fix", short_help="All plans, one question.", context_settings=_PASSED_ON)
+@_words
+@_lock_option
+@click.option("--dry-run", is_flag=True, help="Show the plans and stop.")
+@click.option("--yes", is_flag=True, help="Apply the plans that are printed, downloads included.")
+@fleet_options(_HOUR)
+@output_options
+def fix(
+    words: tuple[str, ...],
+    lock: str | None,
+    dry_run: bool,
+    yes: bool,
+    fleet: Fleet,
+    means: Means,
+    format_: str,
+    **output: bool,
+) -> None:
+    """Show what `cachedoctor fix` would do on every machine, ask once, and do it there.
+
+    Each machine applies the plan that it showed, and no other: one that has another plan by then
+    changes nothing and is *failed*. `cachedoctor fleet undo RUN` takes all of it back; RUN is said
+    at the end. WORDs are that command's.
+    """
+    from cachedoctor.cli import console
+    from cachedoctor.fleet import asking, repairing, wording
+    from cachedoctor.host import Host
+
+    context = click.get_current_context()
+    text = _text_of(lock)
+    planned = asking.ask(fleet, means, "fix", (*words, "--dry-run"), lock=text)
+    changing = repairing.changes(planned)
+    heard = format_ == "text" and not output["quiet"]
+    if heard:
+        console.say(wording.plan_lines(planned))
+    agreed = bool(changing) and not dry_run and (yes or (heard and _agreed(len(changing))))
+    if not agreed:
+        if not heard:
+            show("fix", planned, format_=format_, **output)
+        elif changing and not dry_run:
+            click.echo("nothing was changed; `--yes` applies these plans", err=True)
+        code = wording.exit_code(planned)
+        context.exit(max(code, 1) if changing and not dry_run else code)
+    name, done = repairing.apply(fleet, means, words, planned, Host.look().state, lock=text)
+    more = {"run": name} if format_ == "json" else {}
+    show("fix", done, format_=format_, **output, **more)
+    if heard:
+        click.echo(f"take it all back with `cachedoctor fleet undo {name}`")
+    context.exit(wording.exit_code(done))
+
+
+@command.command(name="undo", short_help="Take a fix of a fleet back.")
+@click.argument("run")
+@click.option(
+    "--timeout",
+    metavar="AGE",
+    type=AGE,
+    default=f"{_HOUR}s",
+    show_default=True,
+    help="A machine that has not answered by then is named.",
+)
+@click.option("--push", is_flag=True, help="Bring cachedoctor along, and take it away.")
+@output_options
+def undo(run: str, timeout: int, push: bool, format_: str, quiet: bool, verbose: bool) -> None:
+    """Bring back on every machine what was there before the fix of a fleet that RUN names."""
+    from cachedoctor.cli import console
+    from cachedoctor.fleet import asking, repairing, wording
+    from cachedoctor.host import Host
+
+    host = Host.look()
+    with asking.pushed(push) as file:
+        means = asking.Means(pushed=file, deadline_s=timeout)
+        done, unknown = repairing.undo(run, means, host.state, host.environment, timeout)
+    show("undo", done, format_=format_, quiet=quiet)
+    if unknown:
+        console.warn(
+            f"`{name}` was to be changed and did not say whether it was: "
+            "`cachedoctor undo` there takes its last fix back"
+            for name in unknown
+        )
+    click.get_current_context().exit(5 if unknown else wording.exit_code(done))
+
+
+def _agreed(count: int) -> bool:
+    """Ask once, where there is somebody to answer."""
+    if not sys.stdin.isatty():
+        return False
+    where = "this machine" if count == 1 else f"these {count} machines"
+    return click.confirm(f"Apply the plans of {where}?", default=False)
 
 
 def _look(

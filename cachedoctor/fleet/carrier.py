@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _NEEDED = ("ansible", "ansible_runner", "jsonschema")
 _SPARE_S = 15.0  # for Ansible to start and to end, beside what the machines are given
+_CONNECT_S = 10  # Ansible's own
 _ENOUGH_FORKS = 64
 _WHICH = "which machines"
 
@@ -203,9 +204,10 @@ def _request(fleet: Fleet, errand: Errand, folder: str) -> dict[str, object]:
     inventory = fleet.inventory
     if os.path.exists(inventory):
         inventory = os.path.abspath(inventory)
+    connect = str(min(_CONNECT_S, max(1, fleet.timeout_s // 2)))  # and time to say that it failed
     environment = {
         "ANSIBLE_SSH_USETTY": "False",  # else errors and answers are one, and lines end with \r\n
-        "ANSIBLE_TIMEOUT": fleet.environment.get("ANSIBLE_TIMEOUT", str(min(10, fleet.timeout_s))),
+        "ANSIBLE_TIMEOUT": fleet.environment.get("ANSIBLE_TIMEOUT", connect),
         "ANSIBLE_DEPRECATION_WARNINGS": "False",
     }
     return {

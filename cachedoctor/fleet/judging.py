@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import enum
-import json
 import re
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cachedoctor.fleet import line
+from cachedoctor.looking import untrusted
 from cachedoctor.report import schema
 from cachedoctor.text import printable
 from cachedoctor.version import VERSION
@@ -88,9 +88,9 @@ def _of_answer(
 ) -> tuple[State, str | None, Document | None]:
     document = read(said.text)
     if document is None:
-        last = errors.strip().splitlines()[-1:] or ["the answer is no JSON"]
-        kind = State.FAILED if errors.strip() else State.NO_ANSWER
-        return kind, f"exit code {said.code}: {last[0]}", None
+        last = "; ".join(errors.strip().splitlines()[-2:]) or "the answer is no JSON"
+        kind = State.FAILED if errors.strip() and said.code else State.NO_ANSWER
+        return kind, f"exit code {said.code}: {last}", None
     distance = apart(document)
     if distance is None:
         return State.NO_ANSWER, "the answer is no document of cachedoctor", None
@@ -127,23 +127,11 @@ def _of_error(
 def read(text: str) -> Document | None:
     """Return the JSON object in a text, whatever else is before it; `None` where there is none."""
     start = 0 if text.startswith("{") else text.find("\n{") + 1
-    if not text[start:].startswith("{") or _deep(text):
-        return None
     try:
-        found, _ = json.JSONDecoder().raw_decode(text, start)
-    except (ValueError, RecursionError):
+        found = untrusted.parse_json(text[start:].strip(), depth=_DEPTH)
+    except ValueError:
         return None
     return found if isinstance(found, dict) else None
-
-
-def _deep(text: str) -> bool:
-    """Return whether brackets are nested deeper than any answer of ours, words left out."""
-    depth = 0
-    for bracket in re.findall(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', text):
-        depth += (bracket in "[{") - (bracket in "]}")
-        if depth > _DEPTH:
-            return True
-    return False
 
 
 def apart(document: Document) -> int | None:
@@ -161,7 +149,8 @@ def apart(document: Document) -> int | None:
 def fault(document: Document, command: str, *, near: bool) -> str:
     """Return what in a document is not as the schema says; empty where all is.
 
-    Another version may leave out what this one says, so there only what it does say is judged.
+    Another version may leave out what this one says, so there what it does say is judged, and that
+    it answers this command.
     """
     from jsonschema.exceptions import best_match
 
@@ -174,8 +163,11 @@ def _validator(command: str, near: bool) -> Any:
     from jsonschema import Draft202012Validator
 
     parts = schema.of(command)["$defs"]
-    whole = {"$ref": f"#/$defs/{command}", "$defs": parts}
-    return Draft202012Validator(whole if near else _without_required(whole))
+    asked = {"$ref": f"#/$defs/{command}"}
+    if near:
+        return Draft202012Validator({**asked, "$defs": parts})
+    main = parts[command]["required"][:1]
+    return Draft202012Validator({**asked, "required": main, "$defs": _without_required(parts)})
 
 
 def _without_required(part: Any) -> Any:

@@ -44,6 +44,23 @@ def lines(command: str, answers: Iterable[Answer]) -> Iterator[str]:
     yield counting(found)
 
 
+def plan_lines(answers: Iterable[Answer]) -> Iterator[str]:
+    """Yield what a fix would do on each machine: its line, and below it each repair."""
+    found = ordered(answers)
+    wide = max((len(printable(each.host)) for each in found), default=0)
+    for answer in found:
+        state = "" if answer.state.answered else f"{answer.state.value}  "
+        yield f"{printable(answer.host):{wide}}  {state}{_detail('fix', answer)}".rstrip()
+        plan = (answer.document or {}).get("plan") or {}
+        for finding in _list(plan, "cures") if answer.state.answered else ():
+            repair = finding.get("repair") or {}
+            yield f"  {finding.get('code')} {finding.get('path')}: {repair.get('describe')}"
+        for item in _list(plan, "finishes") if answer.state.answered else ():
+            yield f"  finish the fix {item.get('id')}: {plural(item.get('steps', 0), 'step')}"
+    fetched = sum(((each.document or {}).get("plan") or {}).get("fetch_bytes", 0) for each in found)
+    yield counting(found) + (f"; fetches {size(fetched)} in all" if fetched else "")
+
+
 def counting(answers: Sequence[Answer]) -> str:
     """Return the line that counts."""
     count = Counter(each.state for each in answers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import re
@@ -277,24 +278,23 @@ def _summary(report: Report) -> Json:
 
 def plan_json(plan: Plan, host: Host) -> Json:
     """Return a plan as data."""
-    return {
-        **head(host),
-        "plan": {
-            "cures": [finding_json(finding) for finding in plan.cures],
-            "by_hand": [finding_json(finding) for finding in plan.by_hand],
-            "unfinished": [item.folder for item in plan.unfinished],
-            "finishes": [_unfinished_json(item) for item in plan.unfinished],
-            "free_bytes": plan.free_bytes,
-            "fetch_bytes": plan.fetch_bytes,
-            "copy_bytes": plan.copy_bytes,
-            "aside_bytes": sum(repair.aside_bytes for repair in plan.repairs),
-            "steps": [
-                {"step": type(step).__name__, **step._asdict()}
-                for repair in plan.everything
-                for step in repair.steps
-            ],
-        },
+    body: Json = {
+        "cures": [finding_json(finding) for finding in plan.cures],
+        "by_hand": [finding_json(finding) for finding in plan.by_hand],
+        "unfinished": [item.folder for item in plan.unfinished],
+        "finishes": [_unfinished_json(item) for item in plan.unfinished],
+        "fetch_bytes": plan.fetch_bytes,
+        "copy_bytes": plan.copy_bytes,
+        "aside_bytes": sum(repair.aside_bytes for repair in plan.repairs),
+        "steps": [
+            {"step": type(step).__name__, **step._asdict()}
+            for repair in plan.everything
+            for step in repair.steps
+        ],
     }
+    whole = json.dumps(body, sort_keys=True).encode()
+    body["digest"] = hashlib.sha256(whole).hexdigest()
+    return {**head(host), "plan": {**body, "free_bytes": plan.free_bytes}}
 
 
 def _unfinished_json(item: Unfinished) -> Json:
