@@ -244,3 +244,53 @@ def test_a_fix_shows_all_plans_and_is_taken_back_as_a_whole(lab: Lab) -> None:
     assert {name: ref.read_bytes() for name, ref in refs.items()} == before
     wrong = cachedoctor("fleet", "undo", "20200101-000000-0000")
     assert wrong.code == 2
+
+
+def test_what_is_pushed_looks_repairs_and_is_taken_away(lab: Lab) -> None:
+    """On a machine without cachedoctor, with a lock file, and when the caller is killed."""
+    machine = lab["none"]
+    before = machine.files()
+    inventory = lab.inventory("none")
+    pushed = ("--push", "-i", inventory, "--json")
+    assert states(cachedoctor("fleet", "scan", *pushed).data) == {"none": "healthy"}
+    assert machine.files() == before
+    ref = hurt(machine)
+    done = cachedoctor("fleet", "fix", *pushed, "--yes")
+    assert states(done.data) == {"none": "healthy"}, done.output
+    assert ref.read_text() == worlds.COMMIT
+    assert {each for each in machine.files() - before if "state" not in each} == set()
+    back = cachedoctor("fleet", "undo", done.data["run"], "--push", "--json")
+    assert states(back.data) == {"none": "healthy"}, back.output
+    assert ref.read_text() != worlds.COMMIT
+    kept = machine.files()
+    big = machine.home / ".cache" / "whisper" / "tiny.pt"
+    big.parent.mkdir(parents=True)
+    big.write_bytes(os.urandom(8 << 20))
+    caller = subprocess.Popen(
+        [sys.executable, "-m", "cachedoctor", "fleet", "verify", "--push", "-i", inventory,
+         "--max-rate", "100K"],
+    )  # fmt: skip
+    try:
+        started(machine, "verify --max-rate")
+    finally:
+        os.kill(caller.pid, signal.SIGKILL)
+        caller.wait()
+    assert settled(machine, 15) == []
+    left = machine.files() - kept - {str(big), str(big.parent)}
+    assert {each for each in left if "state" not in each} == set()
+
+
+def test_a_lock_file_goes_along(lab: Lab, tmp_path: Path) -> None:
+    """To machines with cachedoctor and without, and is gone afterwards."""
+    lock = tmp_path / "models.lock"
+    home = {"HOME": str(lab["healthy"].home)}
+    made = cachedoctor("lock", "faster-whisper:tiny.en", "-o", str(lock), env=home)
+    assert made.code == 0, made.errors
+    before = lab["healthy"].files()
+    for more, name in (((), "healthy"), (("--push",), "none")):
+        words = ("-i", lab.inventory(name), "--lock", str(lock), "--json", *more)
+        answer = cachedoctor("fleet", "preflight", *words)
+        (verdict,) = answer.data["hosts"][name]["document"]["verdicts"]
+        assert verdict["model"] == "tiny.en"
+        assert answer.code == (0 if name == "healthy" else 1), answer.output
+    assert {each for each in lab["healthy"].files() - before if "state" not in each} == set()

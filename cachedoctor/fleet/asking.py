@@ -7,7 +7,7 @@ import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor.errors import UsageError
-from cachedoctor.fleet import carrier, judging, line
+from cachedoctor.fleet import carrier, judging, line, single_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,8 +32,6 @@ def pushed(wanted: bool) -> Iterator[str]:
     if not wanted:
         yield ""
         return
-    from cachedoctor.fleet import single_file
-
     with single_file.made() as path:
         yield path
 
@@ -61,6 +59,8 @@ def ask(
         asked = [command, *more, "--json"]
         if means.pushed:
             ending = ["--deadline", f"{means.deadline_s}s"]
+            if command == "fix":
+                ending.append("--offline")  # what fetches is not brought
             return shlex.join([marked, line.plain(lock), *asked, *ending])
         return line.command(
             asked, tool=means.tool, marked=marked, deadline_s=means.deadline_s, lock=lock

@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from cachedoctor.errors import CannotLookError, UsageError
+from cachedoctor.fleet import single_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -210,6 +211,8 @@ def _request(fleet: Fleet, errand: Errand, folder: str) -> dict[str, object]:
         "ANSIBLE_TIMEOUT": fleet.environment.get("ANSIBLE_TIMEOUT", connect),
         "ANSIBLE_DEPRECATION_WARNINGS": "False",
     }
+    if errand.script:
+        environment["ANSIBLE_REMOTE_TMP"] = f"~/{single_file.FOLDER}"
     return {
         "folder": folder,
         "playbook": path,
