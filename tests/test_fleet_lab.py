@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,7 +20,6 @@ from tests.support.command import cachedoctor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.support.lab import Lab, Machine
 
@@ -294,3 +295,37 @@ def test_a_lock_file_goes_along(lab: Lab, tmp_path: Path) -> None:
         assert verdict["model"] == "tiny.en"
         assert answer.code == (0 if name == "healthy" else 1), answer.output
     assert {each for each in lab["healthy"].files() - before if "state" not in each} == set()
+
+
+def test_a_playbook_brings_the_lab_to_a_lock_file(lab: Lab, tmp_path: Path) -> None:
+    """Check mode changes nothing and shows the plan; a second run has nothing to do."""
+    machine = lab["healthy"]
+    lock = tmp_path / "models.lock"
+    made = cachedoctor(
+        "lock", "faster-whisper:tiny.en", "-o", str(lock), env={"HOME": str(machine.home)}
+    )
+    assert made.code == 0, made.errors
+    ref = hurt(machine)
+    place = tmp_path / "ansible_collections" / "cachedoctor" / "models"
+    shutil.copytree(Path(__file__).parent.parent / "collection", place)
+
+    def played(*more: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [str(Path(sys.executable).parent / "ansible-playbook"), "-i", lab.inventory("healthy"),
+             "cachedoctor.models.lab", "-e", f"lock={lock}", "-e", "offline=true", *more],
+            env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(tmp_path)},
+            capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        (counted,) = [line for line in done.stdout.splitlines() if "changed=" in line]
+        return int(counted.split("changed=")[1].split()[0]), done.stdout
+
+    before = ref.read_bytes()
+    count, said = played("--check", "--diff")
+    assert (count, ref.read_bytes()) == (1, before)
+    assert "+" in said
+    assert "CD401" in said
+    assert played()[0] == 1
+    assert ref.read_text() == worlds.COMMIT
+    assert played()[0] == 0
+    assert list((machine.folder / "tmp").iterdir()) == []

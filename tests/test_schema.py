@@ -338,6 +338,8 @@ def fleets(here: Machine) -> Iterator[Answer]:
     )
     model = worlds.repository(here.hub, worlds.TINY, worlds.whisper_files())
     yield here.asks("fleet", "scan", "-i", str(inventory), "--tool", "/no/where")
+    yield here.asks("fleet", "scan", *given)
+    yield here.asks("fleet", "scan", *given, "faster-whispe")
     yield here.asks("fleet", "preflight", *given, "faster-whisper", "--size", "tiny")
     yield here.asks("fleet", "verify", *given)
     yield here.asks("fleet", "bench", *given, "--size", "large", "--runs", "1")
@@ -365,6 +367,8 @@ def closed(name: str) -> Draft202012Validator:
     parts = copy.deepcopy(PARTS)
     for each, part in parts.items():
         close(part, inside=each not in WITHIN)
+    for document in parts["machine"]["properties"]["document"]["anyOf"]:
+        document["unevaluatedProperties"] = False  # it is a whole answer
     return Draft202012Validator(
         {"$ref": LEAD + name, "unevaluatedProperties": False, "$defs": parts}
     )

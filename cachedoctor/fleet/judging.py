@@ -87,6 +87,8 @@ def _of_answer(
     said: line.Said, command: str, errors: str
 ) -> tuple[State, str | None, Document | None]:
     document = read(said.text)
+    if document is None and said.code == _INTERRUPTED:
+        return State.TIMEOUT, "it had to be ended there", None
     if document is None:
         last = "; ".join(errors.strip().splitlines()[-2:]) or "the answer is no JSON"
         kind = State.FAILED if errors.strip() and said.code else State.NO_ANSWER

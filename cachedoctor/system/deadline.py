@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 
-_GRACE_S = 10.0  # for a step that is being taken, and for children to end
+_GRACE_S = 5.0  # for a step that is being taken, and for children to end
 _POLL_S = 1.0
 _reasons: list[str] = []
 
@@ -47,6 +47,8 @@ def _watch(seconds: float, main: int) -> None:
         _reasons.append(f"not done after {seconds:g} s")
     signal.pthread_kill(main, signal.SIGINT)
     time.sleep(_GRACE_S)
+    with contextlib.suppress(OSError):
+        os.write(2, f"Error: {_reasons[0]}\n".encode())
     os._exit(130)
 
 
