@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _PLACES = "$HOME/.local/bin:/opt/homebrew/bin:/usr/local/bin"  # where no login shell has been
 
+_GONE = 'trap "rm -f $at; exit 1" HUP INT TERM PIPE; '  # a caller that is gone, at any moment
+
 
 class Said(NamedTuple):
     """What came from a machine: nothing of ours, no program, or an answer with its exit code."""
@@ -42,7 +44,7 @@ def command(
     run = f'"$tool" {shlex.join([*words, "--deadline", f"{deadline_s}s"])}'
     before = after = ""
     if lock:
-        before = f"at=$(mktemp) || exit 1; printf %b {shlex.quote(plain(lock))} >$at; "
+        before = f"at=$(mktemp) || exit 1; {_GONE}printf %b {shlex.quote(plain(lock))} >$at; "
         run += " --lock $at"
         after = "rm -f $at; "
     return wrapped(

@@ -49,6 +49,7 @@ clean() {
     rmdir "$place" 2>/dev/null
   fi
 }
+trap "clean; exit 1" HUP INT TERM PIPE # a caller that is gone, at any moment
 missing() {
   clean
   echo

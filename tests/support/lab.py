@@ -126,7 +126,9 @@ class Lab(NamedTuple):
             f"-o UserKnownHostsFile={self.folder}/known_hosts -o ControlMaster=no"
         )
         lines = [
-            f"{name} ansible_host={self.machines[name].address}" for name in names or self.machines
+            f"{name} ansible_host={self.machines[name].address} "
+            f"ansible_remote_tmp={self.machines[name].home}/.cachedoctor-fleet"
+            for name in names or self.machines
         ]
         lines += ["", "[all:vars]", "ansible_user=root", f'ansible_ssh_args="{args}"']
         path = self.folder / f"lab-{'-'.join(names)[:40]}.ini"
