@@ -7,6 +7,7 @@ script of its own, so that a test can make it slow, old or silent.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -109,7 +110,8 @@ class Machine(NamedTuple):
         run("ip", "link", "set", f"cdl{self.number}", "down")
 
 
-class Lab(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Lab:
     """All machines, and what the caller needs to reach them."""
 
     folder: Path
