@@ -173,6 +173,10 @@ class Files(Sequence[Artifact]):
         """Return the names of the plain files."""
         raise NotImplementedError
 
+    def find(self, name: str) -> Artifact | None:
+        """Return the file of this name, or `None`."""
+        raise NotImplementedError
+
     def contents(self) -> Iterable[str]:
         """Return the hex digest that each plain file has, once for each content."""
         raise NotImplementedError
@@ -288,6 +292,19 @@ class Entry(NamedTuple):
         if not isinstance(self.artifacts, tuple):
             found.update(self.artifacts.names())
         return found
+
+    @property
+    def names(self) -> Iterator[str]:
+        """Yield the name of every file that is there or ought to be."""
+        yield from (artifact.name for artifact in self.notable)
+        if not isinstance(self.artifacts, tuple):
+            yield from self.artifacts.names()
+
+    def find(self, name: str) -> Artifact | None:
+        """Return the file of this name, or `None`; of many files, no other is made for it."""
+        if isinstance(self.artifacts, tuple):
+            return next((each for each in self.artifacts if each.name == name), None)
+        return self.artifacts.find(name)
 
     @property
     def sizes(self) -> Mapping[str, int]:

@@ -53,6 +53,7 @@ class Report(NamedTuple):
     unanswered: tuple[tuple[str, str], ...] = ()  # repositories that the hub said nothing of, why
     by_entry: Mapping[str, tuple[Finding, ...]] = {}
     core_ml: Asked | None = None  # what it said of each bundle, where it was to be asked
+    hiding: tuple[Finding, ...] = ()  # about places in which something may be that cannot be seen
 
     @property
     def host(self) -> Host:
@@ -213,6 +214,7 @@ def answer(
         unanswered=unanswered,
         by_entry=by_entry,
         core_ml=core_ml,
+        hiding=tuple(f for f in findings if f.shows in _HIDING and f.severity is not Severity.NOTE),
     )
 
 
@@ -347,7 +349,8 @@ def _status(entry: Entry, mine: Sequence[Finding], *, crashed: bool) -> Status:
             return status
     if crashed:
         return Status.UNKNOWN
-    nothing = all(a.state is State.MISSING for a in entry.artifacts)
+    plain = len(entry.artifacts) - len(entry.notable)
+    nothing = not plain and all(a.state is State.MISSING for a in entry.notable)
     if entry.claims and (nothing or (entry.revision is None and entry.nothing_here)):
         return Status.ABSENT  # only asked for, or downloaded to another folder
     files = entry.artifacts

@@ -9,26 +9,48 @@ Source: OpenNMT/CTranslate2 `model_spec.py`; mlx-whisper 0.4.3 `load_models.py`;
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cachedoctor.looking import untrusted
-from cachedoctor.vocabulary import State
+from cachedoctor.vocabulary import Artifact, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator
 
-from cachedoctor.vocabulary import Artifact, Entry
+    from cachedoctor.vocabulary import Entry, Stamp
 
 _CONFIG_LIMIT_BYTES = 1 << 20
 _HEAD_BYTES = 64
 _SPEECH_KEYS = ("alignment_heads", "lang_ids")  # of CTranslate2's configuration for Whisper
 _NEMO = "nemo.collections.asr."
+_WORDS = (b"whisper", b"n_mels", b"nemo.", b"alignment_heads", b"lang_ids")  # one in each of them
 
 
 def fits(kind: str, entry: Entry) -> bool:
     """Say whether `entry` has the shape `kind` of a table; reads its configuration and 64 bytes."""
     check = _CHECKS.get(kind)
-    return check is not None and check({artifact.name: artifact for artifact in entry.artifacts})
+    return check is not None and check(_Named(entry))
+
+
+class _Named(Mapping[str, Artifact]):
+    """The files of an entry by their names; one that nobody asks for is not made."""
+
+    def __init__(self, entry: Entry) -> None:
+        self._entry = entry
+
+    def __getitem__(self, name: str) -> Artifact:
+        found = self._entry.find(name)
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return self._entry.names
+
+    def __len__(self) -> int:
+        return len(self._entry.artifacts)
 
 
 def _ctranslate2(files: Mapping[str, Artifact]) -> bool:
@@ -71,25 +93,34 @@ _CHECKS: Mapping[str, Callable[[Mapping[str, Artifact]], bool]] = {
 def _config(files: Mapping[str, Artifact]) -> Mapping[str, object]:
     """Return what `config.json` says, or nothing where it is no object."""
     artifact = files.get("config.json")
-    if artifact is None or not 0 < artifact.size_bytes <= _CONFIG_LIMIT_BYTES:
+    if artifact is None or artifact.stamp is None or artifact.state is not State.PRESENT:
+        return {}
+    if not 0 < artifact.size_bytes <= _CONFIG_LIMIT_BYTES:
+        return {}
+    return _understood(artifact.file, artifact.stamp)
+
+
+@lru_cache(maxsize=8)  # of several engines and revisions that ask for one file in turn
+def _understood(file: str, stamp: Stamp) -> Mapping[str, object]:
+    """Return what a configuration with this stamp says, if it speaks of speech at all."""
+    content = _read(file, _CONFIG_LIMIT_BYTES)
+    if not any(word in content for word in _WORDS):
         return {}
     try:
-        said = untrusted.parse_json(_read(artifact, _CONFIG_LIMIT_BYTES))
+        said = untrusted.parse_json(content)
     except ValueError:
         return {}
     return said if isinstance(said, dict) else {}
 
 
 def _head(artifact: Artifact) -> bytes:
-    return _read(artifact, _HEAD_BYTES)
+    return _read(artifact.file, _HEAD_BYTES) if artifact.state is State.PRESENT else b""
 
 
-def _read(artifact: Artifact, most_bytes: int) -> bytes:
+def _read(path: str, most_bytes: int) -> bytes:
     """Read the front of a regular file; nothing of any other."""
-    if artifact.state is not State.PRESENT:
-        return b""
     try:
-        with untrusted.open_regular(artifact.file, follow=True) as file:
+        with untrusted.open_regular(path, follow=True) as file:
             return file.read(most_bytes) or b""
     except OSError:
         return b""
