@@ -22,6 +22,7 @@ from cachedoctor.system import usage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cachedoctor.doctor.judging import Checked
     from cachedoctor.doctor.scanning import Report
     from cachedoctor.engines import Engine
     from cachedoctor.findings import Finding, Readiness, Repair
@@ -45,7 +46,7 @@ class Verdict(NamedTuple):
     code: str | None
     why: str | None
     repair: Repair | None
-    checked: scanning.Checked | None = None
+    checked: Checked | None = None
     lock: str | None = None  # the lock file that was asked for
     warnings: tuple[Finding, ...] = ()  # what the engine will trip over all the same
     by: str = "name"  # or `path`: not by a call that only names it

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import locators, rules
 from cachedoctor.plans.sieve import title
-from cachedoctor.report.scan_text import is_usual
+from cachedoctor.report.scan_table import is_usual
 from cachedoctor.text import plural, printable, size
 
 if TYPE_CHECKING:

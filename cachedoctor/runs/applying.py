@@ -18,6 +18,7 @@ from cachedoctor.vocabulary import nearest
 if TYPE_CHECKING:
     from cachedoctor.doctor.scanning import Report
     from cachedoctor.host import Host
+    from cachedoctor.plans.unfinished import Unfinished
     from cachedoctor.system.network import Network
     from cachedoctor.system.run import Run
 
@@ -185,7 +186,7 @@ def _as_agreed(accepted: Repair, found: Repair | None) -> bool:
     return found.safety is not Safety.FETCHES or accepted.safety is Safety.FETCHES
 
 
-def _finish(item: cures.Unfinished, network: Network) -> str:
+def _finish(item: Unfinished, network: Network) -> str:
     """Take an interrupted fix, or an interrupted undo, to its end.
 
     Returns why it could not be finished, and was taken back or is left as it is, or nothing.
