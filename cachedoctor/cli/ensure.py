@@ -11,6 +11,7 @@ import click
 
 from cachedoctor.cli import managing, offers
 from cachedoctor.cli.options import Pairs, fetch_options, host_options, lock_option, output_options
+from cachedoctor.cli.output import Output
 from cachedoctor.host import Host
 
 
@@ -43,9 +44,7 @@ def command(
     offline: bool,
     mirror: Pairs,
     host: Host,
-    verbose: bool,
-    quiet: bool,
-    format_: str,
+    out: Output,
 ) -> None:
     """Make models ready, repaired or fetched, and then run the command behind `--` in this place.
 
@@ -70,8 +69,7 @@ def command(
         yes=yes,
         offline=offline,
         mirror=mirror,
-        quiet=quiet,
-        format_=format_,
+        out=out,
         err=bool(run),
     )
     if run and not dry_run:

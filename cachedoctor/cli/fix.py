@@ -17,6 +17,7 @@ from cachedoctor.cli.options import (
     model_options,
     output_options,
 )
+from cachedoctor.cli.output import Output
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
@@ -57,9 +58,7 @@ def command(
     offline: bool,
     mirror: Pairs,
     host: Host,
-    verbose: bool,
-    quiet: bool,
-    format_: str,
+    out: Output,
 ) -> None:
     """Repair what `scan` found: every error and warning, or only those of an ENGINE or a CODE.
 
@@ -85,7 +84,7 @@ def command(
     from cachedoctor.report import plan_text, record
     from cachedoctor.runs import applying
 
-    network = _network(host, offline=offline, mirror=mirror, quiet=quiet)
+    network = _network(host, offline=offline, mirror=mirror, quiet=out.quiet)
     question = _question(host, words, size, model, lock)
     if delete and not (question.codes or waste):
         raise UsageError(
@@ -105,25 +104,25 @@ def command(
         absent=absent,
         network=network,
     )
-    show = not quiet and format_ == "text"
+    show = out.shown
     if show:
         console.say(plan_text.plan_lines(plan, found))
         if delete and plan.cures:
             click.echo("what is set aside is deleted for good; there is no way back")
     context = click.get_current_context()
     if not plan.cures and not plan.unfinished:
-        if format_ == "json":
+        if out.json:
             click.echo(record.dumps(record.plan_json(plan, host)))
         code = 1 if any(rules.find(f.code).a_failure for f in plan.by_hand) else 0
         context.exit(console.code_for(host, question.engines or engines.names(), code))
     if dry_run or not (yes or _agreed(plan, text=show)):
-        if format_ == "json":
+        if out.json:
             click.echo(record.dumps(record.plan_json(plan, host)))
         elif show and not dry_run:
             click.echo("nothing was changed; `--yes` applies this plan", err=True)
         context.exit(0 if dry_run else 1)
     outcome = applying.apply(plan, found, network, delete=delete)
-    if format_ == "json":
+    if out.json:
         click.echo(record.dumps(record.run_json(plan, outcome, host)))
     elif show:
         console.say(plan_text.outcome_lines(plan, outcome))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from cachedoctor.cli import managing
-from cachedoctor.cli.options import host_options, output_options
+from cachedoctor.cli.options import answering, host_options
+from cachedoctor.cli.output import Output
 from cachedoctor.host import Host
 
 
@@ -14,7 +15,7 @@ from cachedoctor.host import Host
 @click.option("--budget", metavar="SIZE", help="Leave at most so much in place of freeing SIZE.")
 @managing.change_options
 @host_options
-@output_options
+@answering(verbose="List everything that stays.")
 def command(
     amount: str | None,
     budget: str | None,
@@ -22,9 +23,7 @@ def command(
     yes: bool,
     delete: bool,
     host: Host,
-    verbose: bool,
-    quiet: bool,
-    format_: str,
+    out: Output,
 ) -> None:
     """Set aside what is missed least until SIZE is free, and stop there.
 
@@ -53,14 +52,12 @@ def command(
     limit = amounts.size_of(amount or budget or "")
     report = scanning.scan(host)
     found = holdings.models(report)
-    change = choose(found, limit, time.time(), console.progress(quiet=quiet))
+    change = choose(found, limit, time.time(), console.progress(quiet=out.quiet))
     managing.finish(
         change,
         report,
         dry_run=dry_run,
         yes=yes,
         delete=delete,
-        verbose=verbose,
-        quiet=quiet,
-        format_=format_,
+        out=out,
     )

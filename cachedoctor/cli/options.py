@@ -11,6 +11,7 @@ from typing import ParamSpec, TypeVar
 import click
 
 from cachedoctor.cli import offers
+from cachedoctor.cli.output import Output
 from cachedoctor.cli.parameters import OF_ENGINE, PAIR
 from cachedoctor.errors import UsageError
 from cachedoctor.host import PLATFORMS, Host
@@ -18,6 +19,7 @@ from cachedoctor.host import PLATFORMS, Host
 P = ParamSpec("P")
 R = TypeVar("R")
 
+CI_FORMATS = ("text", "json", "github", "junit")
 Pairs = tuple[tuple[str, str], ...]
 _CODE = re.compile(r"CD\d{3}", re.IGNORECASE)
 
@@ -96,20 +98,29 @@ def host_options(command: Callable[P, R], *, changes: bool = True) -> Callable[.
     return wrapped
 
 
-def output_options(command: Callable[P, R]) -> Callable[P, R]:
-    """Give a command the options that say how to answer."""
-    return _output(command, ("text", "json"))
+def output_options(command: Callable[P, R]) -> Callable[..., R]:
+    """Give a command the options that say how to answer; it gets an `Output` called `out`."""
+    return answering()(command)
 
 
-def ci_output_options(command: Callable[P, R]) -> Callable[P, R]:
-    """Give a command these options, and the forms that continuous integration shows."""
-    return _output(command, ("text", "json", "github", "junit"))
+def ci_output_options(command: Callable[P, R]) -> Callable[..., R]:
+    """Give a command these options, `-v`, and the forms that continuous integration shows."""
+    return answering(CI_FORMATS, verbose="List every note.")(command)
 
 
-def _output(command: Callable[P, R], formats: tuple[str, ...]) -> Callable[P, R]:
-    for option in (
-        click.option("-v", "--verbose", is_flag=True, help="List every note."),
-        click.option("-q", "--quiet", is_flag=True, help="Only the exit code and errors."),
+def answering(
+    formats: tuple[str, ...] = ("text", "json"),
+    *,
+    quiet: str = "Only the exit code and errors.",
+    verbose: str = "",
+) -> Callable[[Callable[P, R]], Callable[..., R]]:
+    """Give a command the forms it can answer in; `-q` and `-v` only with what they do there."""
+    offered = [
+        click.option(f"-{word[0]}", f"--{word}", is_flag=True, help=does)
+        for word, does in (("verbose", verbose), ("quiet", quiet))
+        if does
+    ]
+    offered += [
         click.option(
             "--color",
             type=click.Choice(("auto", "always", "never")),
@@ -127,9 +138,25 @@ def _output(command: Callable[P, R], formats: tuple[str, ...]) -> Callable[P, R]
             help="How to answer.",
         ),
         click.option("--json", "format_", flag_value="json", help="The same as `--format json`."),
-    ):
-        command = option(command)
-    return command
+    ]
+
+    def decorate(command: Callable[P, R]) -> Callable[..., R]:
+        @functools.wraps(command)
+        def wrapped(
+            *args: object,
+            format_: str,
+            quiet: bool = False,
+            verbose: bool = False,
+            **more: object,
+        ) -> R:
+            out = Output(format_, quiet, verbose)
+            return command(*args, out=out, **more)  # type: ignore[arg-type]
+
+        for option in offered:
+            wrapped = option(wrapped)
+        return wrapped
+
+    return decorate
 
 
 def fetch_options(command: Callable[P, R]) -> Callable[P, R]:

@@ -10,6 +10,7 @@ import click
 
 from cachedoctor.cli import offers
 from cachedoctor.cli.options import look_options, output_options
+from cachedoctor.cli.output import Output
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
@@ -45,9 +46,7 @@ def command(
     part_size: str,
     dry_run: bool,
     host: Host,
-    verbose: bool,
-    quiet: bool,
-    format_: str,
+    out: Output,
 ) -> None:
     """Pack models that are ready, with their lock file, for a machine without a network.
 
@@ -63,7 +62,7 @@ def command(
     from cachedoctor.plans import packing
     from cachedoctor.system import amounts
 
-    progress = console.progress(quiet=quiet)
+    progress = console.progress(quiet=out.quiet)
     found = packing.pack(
         host,
         names,
@@ -77,19 +76,17 @@ def command(
         written = found.bytes
     elif not dry_run:
         written = packing.write(found, os.path.abspath(output), progress)
-    _say(found, written, output, host, quiet=quiet, format_=format_, err=output == "-")
+    _say(found, written, output, host, out=out, err=output == "-")
 
 
-def _say(
-    found: Packing, written: int, output: str, host: Host, *, quiet: bool, format_: str, err: bool
-) -> None:
+def _say(found: Packing, written: int, output: str, host: Host, *, out: Output, err: bool) -> None:
     from cachedoctor.text import plural, printable, size
 
-    if format_ == "json":
+    if out.json:
         from cachedoctor.report import manager_record, record
 
         click.echo(record.dumps(manager_record.pack_json(found, written, output, host)), err=err)
-    elif not quiet:
+    elif out.shown:
         counted = f"{plural(len(found.models), 'model')}, {plural(len(found.files), 'file')}"
         more = f", {len(found.left_out)} left out" if found.left_out else ""
         here = f"; {size(written)} written" if written != found.bytes else ""

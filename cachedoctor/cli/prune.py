@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from cachedoctor.cli import managing
-from cachedoctor.cli.options import host_options, output_options
+from cachedoctor.cli.options import answering, host_options
+from cachedoctor.cli.output import Output
 from cachedoctor.host import Host
 
 
@@ -22,7 +23,7 @@ from cachedoctor.host import Host
 @click.option("--compile-caches", is_flag=True, help="Also what Core ML and hf_xet make again.")
 @managing.change_options
 @host_options
-@output_options
+@answering(verbose="List everything that stays.")
 def command(
     keep_revisions: int | None,
     older_than: str | None,
@@ -31,9 +32,7 @@ def command(
     yes: bool,
     delete: bool,
     host: Host,
-    verbose: bool,
-    quiet: bool,
-    format_: str,
+    out: Output,
 ) -> None:
     """Set half downloads, orphans, leftovers and variants that nobody reads aside.
 
@@ -57,7 +56,7 @@ def command(
         keep_revisions=keep_revisions,
         older_than_s=age,
         caches=compile_caches,
-        progress=console.progress(quiet=quiet),
+        progress=console.progress(quiet=out.quiet),
     )
     managing.finish(
         change,
@@ -65,7 +64,5 @@ def command(
         dry_run=dry_run,
         yes=yes,
         delete=delete,
-        verbose=verbose,
-        quiet=quiet,
-        format_=format_,
+        out=out,
     )

@@ -6,6 +6,7 @@ import click
 
 from cachedoctor.cli import managing, offers
 from cachedoctor.cli.options import Pairs, fetch_options, host_options, lock_option, output_options
+from cachedoctor.cli.output import Output
 from cachedoctor.host import Host
 
 
@@ -27,9 +28,7 @@ def command(
     offline: bool,
     mirror: Pairs,
     host: Host,
-    verbose: bool,
-    quiet: bool,
-    format_: str,
+    out: Output,
 ) -> None:
     """Fetch models to where their engines look for them, each at one commit and proven.
 
@@ -49,7 +48,6 @@ def command(
         yes=yes,
         offline=offline,
         mirror=mirror,
-        quiet=quiet,
-        format_=format_,
+        out=out,
         err=False,
     )

@@ -11,6 +11,7 @@ from cachedoctor.cli.options import (
     look_options,
     model_options,
 )
+from cachedoctor.cli.output import Output
 from cachedoctor.host import Host
 
 
@@ -39,9 +40,7 @@ def command(
     deep: bool,
     fail_on: str,
     host: Host,
-    verbose: bool,
-    quiet: bool,
-    format_: str,
+    out: Output,
 ) -> None:
     """Say what every engine has on this machine and what is wrong with it.
 
@@ -85,31 +84,33 @@ def command(
     )
     result = scanning.answer(
         question,
-        cure_notes=verbose or format_ == "json",
+        cure_notes=out.verbose or out.json,
         bridges=bridges,
-        progress=console.progress(quiet=quiet),
+        progress=console.progress(quiet=out.quiet),
     )
     ready = [
         readiness.ready(engine, result, engine.table.answers(each), each)
-        for engine in (chosen if verbose or format_ == "json" else ())
+        for engine in (chosen if out.verbose or out.json else ())
         for each in ([size] if size else engine.table.sizes)
     ]
-    if format_ == "json":
+    if out.json:
         from cachedoctor.report import record
 
         click.echo(record.dumps(record.scan_json(result, ready)))
-    elif format_ != "text":
+    elif out.format != "text":
         from cachedoctor.report import ci
 
-        click.echo(ci.render(format_, "scan", ci.of_report(result)))
-    elif not quiet:
+        click.echo(ci.render(out.format, "scan", ci.of_report(result)))
+    elif out.shown:
         console.say(
-            scan_text.scan_lines(result, [engine.name for engine in chosen], ready, verbose=verbose)
+            scan_text.scan_lines(
+                result, [engine.name for engine in chosen], ready, verbose=out.verbose
+            )
         )
         console.say(scan_text.summary_lines(result))
     limit = Severity(fail_on).rank
     code = 1 if any(finding.severity.rank <= limit for finding in result.findings) else 0
     asked = names if paths else [engine.name for engine in chosen]
-    if verbose:
+    if out.verbose:
         console.moved_times()
     click.get_current_context().exit(console.code_for(host, asked, code))

@@ -14,6 +14,7 @@ from cachedoctor.cli.options import (
     look_options,
     mirrors,
 )
+from cachedoctor.cli.output import Output
 from cachedoctor.cli.parameters import AGE, PAIR, RATE
 from cachedoctor.host import Host
 
@@ -58,9 +59,7 @@ def command(
     online: bool,
     mirror: Pairs,
     host: Host,
-    verbose: bool,
-    quiet: bool,
-    format_: str,
+    out: Output,
 ) -> None:
     """Read every file and compare it with what it must be; only `--online` needs a network.
 
@@ -85,7 +84,7 @@ def command(
     from cachedoctor.report import verify_text
 
     names, paths = engines_and_paths(words)
-    shown = console.progress(quiet=quiet)
+    shown = console.progress(quiet=out.quiet)
     question = Question(
         host,
         tuple(names),
@@ -98,7 +97,7 @@ def command(
     report = scanning.answer(
         question,
         network=_network(host, mirror) if online else None,
-        cure_notes=verbose or format_ == "json",
+        cure_notes=out.verbose or out.json,
         progress=contents.Throttled(shown, max_rate) if max_rate else shown,
     )
     if lock:
@@ -106,7 +105,7 @@ def command(
 
         report = report._replace(findings=(*cures.absent_locked(report), *report.findings))
     files = contents.verdicts(report.entries, report.contents)
-    if format_ == "json":
+    if out.json:
         from cachedoctor.report import record
 
         listed = sorted(files)
@@ -119,16 +118,16 @@ def command(
         click.echo(record.dumps(body))
     else:
         tally = verify_text.Tally(files)
-        if format_ != "text":
+        if out.format != "text":
             from cachedoctor.report import ci
 
-            click.echo(ci.render(format_, "verify", ci.of_report(report)))
-        elif not quiet:
-            console.say(verify_text.verify_lines(report, tally, verbose=verbose))
+            click.echo(ci.render(out.format, "verify", ci.of_report(report)))
+        elif out.shown:
+            console.say(verify_text.verify_lines(report, tally, verbose=out.verbose))
     errors = any(finding.severity == "error" for finding in report.findings)
     code = 1 if tally.wrong or errors else 0
     asked = names or () if paths else names or engines.names()
-    if verbose:
+    if out.verbose:
         console.moved_times()
     click.get_current_context().exit(console.code_for(host, asked, code))
 
