@@ -10,6 +10,7 @@ import enum
 import importlib
 import os
 import pkgutil
+import time
 import zlib
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar, cast
@@ -31,13 +32,13 @@ from cachedoctor.locators._way import Ways as Ways
 from cachedoctor.locators._way import stands_in as stands_in
 from cachedoctor.locators._way import volume_gone as volume_gone
 from cachedoctor.looking import mounts
-from cachedoctor.system import in_use
 from cachedoctor.vocabulary import Digest, Stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from cachedoctor.host import Host
+    from cachedoctor.system.in_use import Open
     from cachedoctor.vocabulary import Artifact, Entry, Root
 
 _HEX = frozenset("0123456789abcdef")
@@ -250,12 +251,12 @@ def entry_id(locator: str, root: str, name: str) -> str:
     return f"{locator}/{zlib.crc32(os.fsencode(root)):08x}/{name}"
 
 
-def held(path: str, stamp: Stamp, host_now_s: float) -> bool:
-    """Say whether somebody is writing the file at `path` right now (law 7).
+def being_written(path: str, stamp: Stamp, opened: Open) -> bool:
+    """Return whether somebody is writing the file at `path` right now (law 7).
 
     Where other machines may write, what is not open here is not known to be at rest.
     """
-    users = in_use.open_elsewhere((path,))
+    users = opened.of((path,))
     if users is not None and (path in users or mounts.is_local(path)):
         return path in users
-    return host_now_s - stamp.mtime_ns / 1e9 < LIVE_S
+    return time.time() - stamp.mtime_ns / 1e9 < LIVE_S

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor.locators import (
@@ -29,9 +28,9 @@ from cachedoctor.locators import (
     Look,
     Origin,
     _repository,
+    being_written,
     entry_id,
     evicted,
-    held,
     is_litter,
     look,
     reason,
@@ -51,6 +50,7 @@ if TYPE_CHECKING:
     from cachedoctor.host import Host
     from cachedoctor.locators._files import Blobs
     from cachedoctor.locators._repository import Repository
+    from cachedoctor.system.in_use import Open
 
 BRANCH = _repository.BRANCH
 COMMIT = re.compile(r"[0-9a-f]{40}")  # what a ref holds, and a snapshot is called
@@ -178,7 +178,7 @@ class HubCache(Locator[HubListing]):
 LOCATOR = HubCache()
 
 
-def holder(repository: Repository) -> str:
+def holder(repository: Repository, opened: Open) -> str:
     """Return the lock or partial that a live client holds in `repository`, or empty.
 
     Opens every lock file of the repository: asked only when something is amiss.
@@ -193,7 +193,7 @@ def holder(repository: Repository) -> str:
             return path
     for partial in repository.partials:
         lock = os.path.join(repository.locks, f"{partial.etag}.lock")
-        if in_use.lock_held(lock) is None and held(partial.path, partial.stamp, time.time()):
+        if in_use.lock_held(lock) is None and being_written(partial.path, partial.stamp, opened):
             return partial.path
     return ""
 

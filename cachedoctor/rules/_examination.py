@@ -12,7 +12,7 @@ from cachedoctor import formats
 from cachedoctor.errors import Fault, FormatError
 from cachedoctor.locators.hub_cache import repository_folder
 from cachedoctor.looking import untrusted
-from cachedoctor.system import small_files
+from cachedoctor.system import in_use, small_files
 from cachedoctor.vocabulary import WEIGHTS, State
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class Examination:
         self._revisions: dict[str, Mapping[str, tuple[Entry, ...]]] = {}
         self._users: dict[str, Mapping[str, int]] = {}
         self.unreadable: dict[str, OSError] = {}
+        self.opened = in_use.Open()
 
     def revisions(self, root: Root) -> Mapping[str, tuple[Entry, ...]]:
         """Return the revisions of each repository of a hub cache by its folder."""

@@ -15,7 +15,6 @@ from cachedoctor.rules import EntryRule, SetsAside, SurveyRule
 from cachedoctor.rules._copies import blobs_beside, place_of, repeated
 from cachedoctor.rules._entries import missing, span
 from cachedoctor.rules._kinds import HubRule, LeavingsRule
-from cachedoctor.system import in_use
 from cachedoctor.vocabulary import State
 
 if TYPE_CHECKING:
@@ -212,7 +211,7 @@ class CompileCache(SetsAside, LeavingsRule):
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
         """Set it aside unless a program has something in it open."""
         files = list(islice(quietly.files(finding.path), _MOST_ASKED))
-        users = in_use.open_elsewhere(files)
+        users = seen.opened.of(files)
         return super().cure(finding, seen) if users == set() else None
 
 
