@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cachedoctor.cli import offers
 from cachedoctor.cli.options import (
-    codes_and_engines,
     fetch_options,
     host_options,
     lock_option,
-    mirrors,
     model_options,
     output_options,
 )
 from cachedoctor.cli.output import Output
+from cachedoctor.cli.parameters import ENGINE_OR_CODE, Word
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
@@ -28,9 +26,7 @@ if TYPE_CHECKING:
 
 
 @click.command(name="fix", short_help="Plan, show, ask, repair, look again.")
-@click.argument(
-    "words", metavar="[ENGINE|CODE]...", nargs=-1, shell_complete=offers.engines_or_codes
-)
+@click.argument("words", metavar="[ENGINE|CODE]...", nargs=-1, type=ENGINE_OR_CODE)
 @model_options
 @lock_option
 @click.option(
@@ -46,7 +42,7 @@ if TYPE_CHECKING:
 @host_options
 @output_options
 def command(
-    words: tuple[str, ...],
+    words: tuple[Word, ...],
     size: str | None,
     model: str | None,
     lock: str | None,
@@ -135,35 +131,19 @@ def _network(host: Host, *, offline: bool, mirror: Pairs, quiet: bool) -> Networ
     from cachedoctor.system.fetch import Mirrors
     from cachedoctor.system.network import Network
 
-    given = mirrors(mirror)
-    chosen = Mirrors(hub=given.get("hub", ""), openai=given.get("openai", ""))
-    return Network(host, offline, chosen, console.progress(quiet=quiet))
-
-
-def _known(codes: tuple[str, ...]) -> None:
-    from cachedoctor import rules
-    from cachedoctor.errors import UsageError
-    from cachedoctor.vocabulary import nearest
-
-    known = [rule.code for rule in rules.every()] if codes else []
-    for code in codes:
-        if code not in known:
-            raise UsageError(
-                f"no code `{code}`{nearest(code, known)}",
-                hint="`cachedoctor explain` lists all codes",
-            )
+    return Network(host, offline, Mirrors(**dict(mirror)), console.progress(quiet=quiet))
 
 
 def _question(
-    host: Host, words: tuple[str, ...], size: str | None, model: str | None, lock: str | None
+    host: Host, words: tuple[Word, ...], size: str | None, model: str | None, lock: str | None
 ) -> Question:
     from cachedoctor import engines
     from cachedoctor.doctor import readiness
     from cachedoctor.errors import UsageError
     from cachedoctor.question import Question
 
-    codes, names = codes_and_engines(words)
-    _known(codes)
+    codes = tuple(word.code for word in words if word.code)
+    names = tuple(word.engine for word in words if word.engine)
     question = Question(host, names, codes=codes)
     if lock is not None:
         from cachedoctor import locking

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from cachedoctor.cli import offers
-from cachedoctor.cli.options import look_options, mirrors, output_options
+from cachedoctor.cli.options import look_options, output_options
 from cachedoctor.cli.output import Output
-from cachedoctor.cli.parameters import PAIR
+from cachedoctor.cli.parameters import MIRROR, QUESTION
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     "mirror",
     metavar="hub=URL",
     multiple=True,
-    type=PAIR,
+    type=MIRROR,
     help="Ask here instead of the hub.",
 )
 @click.option(
@@ -94,10 +94,7 @@ def command(
     network = _network(host, mirror) if online else None
     found = []
     for question in questions:
-        engine, colon, what = question.partition(":")
-        if not (colon and what):
-            hint = "`cachedoctor lock faster-whisper:small`"
-            raise UsageError(f"`{question}` is not ENGINE:SIZE or ENGINE:MODEL", hint=hint)
+        engine, what = QUESTION.read(question, None)  # not its type: with --check, these are files
         progress = console.progress(quiet=out.quiet)
         found.append(locking.lock(host, engine, what, network=network, progress=progress))
     models = {(one.model.engine, one.model.name): one.model for one in found}.values()
@@ -168,4 +165,4 @@ def _network(host: Host, mirror: Pairs) -> Network:
     from cachedoctor.system.fetch import Mirrors
     from cachedoctor.system.network import Network
 
-    return Network(host, mirrors=Mirrors(**mirrors(mirror)))
+    return Network(host, mirrors=Mirrors(**dict(mirror)))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
 
 import click
 
-from cachedoctor.cli.options import Pairs, mirrors
+from cachedoctor.cli.options import Pairs
+from cachedoctor.cli.parameters import BYTES
 from cachedoctor.text import size
 
 if TYPE_CHECKING:
@@ -41,7 +42,10 @@ def bring_options(command: Callable[P, R]) -> Callable[P, R]:
         click.option("--yes", is_flag=True, help="Apply the plan, downloads included."),
         click.option("--dry-run", is_flag=True, help="Show the plan and stop."),
         click.option(
-            "--max-download", metavar="SIZE", help="Without a question, where it is no more."
+            "--max-download",
+            metavar="SIZE",
+            type=BYTES,
+            help="Without a question, where it is no more.",
         ),
     ):
         command = option(command)
@@ -49,11 +53,11 @@ def bring_options(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def bring(
-    questions: tuple[str, ...],
+    questions: Pairs,
     host: Host,
     *,
     lock: str | None,
-    limit: str | None,
+    most: int | None,
     dry_run: bool,
     yes: bool,
     offline: bool,
@@ -66,13 +70,11 @@ def bring(
     from cachedoctor.cli import console
     from cachedoctor.manager import bringing
     from cachedoctor.report import plan_text, record, scan_text
-    from cachedoctor.system import amounts
     from cachedoctor.system.fetch import Mirrors
     from cachedoctor.system.network import Network
 
-    most = amounts.size_of(limit) if limit else None
     wanted = bringing.wanted(questions, locking.read(lock) if lock else None)
-    given = Mirrors(**mirrors(mirror))
+    given = Mirrors(**dict(mirror))
     network = Network(host, offline, given, console.progress(quiet=out.quiet))
     proposals = bringing.propose(wanted, network)
     plans = [(one.plan, one.report) for one in proposals if one.plan and one.report]
@@ -92,7 +94,7 @@ def bring(
     if agreed and not dry_run:
         verdicts = bringing.carry_out(proposals, network) if plans else verdicts
     elif plans and not dry_run and show:
-        over = f"more than {limit}; " if most is not None else ""
+        over = f"more than {size(most)}; " if most is not None else ""
         click.echo(f"{over}nothing was changed; `--yes` applies this plan", err=True)
     if out.json:
         body = record.verdicts_json(verdicts, host, many=True)

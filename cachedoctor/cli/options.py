@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
-import re
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -12,8 +10,7 @@ import click
 
 from cachedoctor.cli import offers
 from cachedoctor.cli.output import Output
-from cachedoctor.cli.parameters import OF_ENGINE, PAIR
-from cachedoctor.errors import UsageError
+from cachedoctor.cli.parameters import MIRROR, PAIR, PROGRAM_OF, SIZE, VERSION_OF
 from cachedoctor.host import PLATFORMS, Host
 
 P = ParamSpec("P")
@@ -21,7 +18,6 @@ R = TypeVar("R")
 
 CI_FORMATS = ("text", "json", "github", "junit")
 Pairs = tuple[tuple[str, str], ...]
-_CODE = re.compile(r"CD\d{3}", re.IGNORECASE)
 
 
 def look_options(command: Callable[P, R]) -> Callable[..., R]:
@@ -61,7 +57,7 @@ def host_options(command: Callable[P, R], *, changes: bool = True) -> Callable[.
         "versions",
         metavar="ENGINE=VERSION",
         multiple=True,
-        type=OF_ENGINE,
+        type=VERSION_OF,
         help="The version that is used; the newest is assumed.",
     )
     @click.option(
@@ -69,7 +65,7 @@ def host_options(command: Callable[P, R], *, changes: bool = True) -> Callable[.
         "pythons",
         metavar="ENGINE=PATH",
         multiple=True,
-        type=OF_ENGINE,
+        type=PROGRAM_OF,
         help="The Python that has an engine, or its bridge; only `bench` runs it.",
     )
     @functools.wraps(command)
@@ -88,8 +84,8 @@ def host_options(command: Callable[P, R], *, changes: bool = True) -> Callable[.
             platform=platform,
             environment=dict(env),
             project=project,
-            engine_versions=_versions(versions),
-            pythons=_interpreters(pythons),
+            engine_versions=dict(versions),
+            pythons=dict(pythons),
         )
         if changes:
             host.require_own_configuration()
@@ -168,7 +164,7 @@ def fetch_options(command: Callable[P, R]) -> Callable[P, R]:
             "mirror",
             metavar="hub=URL|openai=URL",
             multiple=True,
-            type=PAIR,
+            type=MIRROR,
             help="Fetch from here instead.",
         ),
     ):
@@ -187,8 +183,8 @@ def model_options(command: Callable[P, R]) -> Callable[P, R]:
     return click.option(
         "--size",
         metavar="S",
+        type=SIZE,
         help="tiny, base, small, medium or large: the engine's first choice.",
-        shell_complete=offers.sizes,
     )(command)
 
 
@@ -200,59 +196,6 @@ def lock_option(command: Callable[P, R]) -> Callable[P, R]:
         help="The models of a lock file, exactly as it says.",
         shell_complete=offers.files,
     )(command)
-
-
-def codes_and_engines(words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Tell rule codes from engine names among the arguments."""
-    codes = tuple(word.upper() for word in words if _CODE.fullmatch(word))
-    return codes, tuple(word for word in words if not _CODE.fullmatch(word))
-
-
-def engines_and_paths(words: tuple[str, ...]) -> tuple[list[str], list[str]]:
-    """Tell engines from paths: a path has a slash, or is there.
-
-    Raises `CannotLookError` for a path at which nothing is.
-    """
-    from cachedoctor import engines
-    from cachedoctor.doctor import named
-
-    names, paths = [], []
-    for word in words:
-        if word not in engines.names() and (os.sep in word or os.path.lexists(word)):
-            path = os.path.expanduser(word)
-            named.require_readable(os.path.abspath(path))
-            paths.append(path)
-        else:
-            names.append(engines.find(word).name)
-    return names, paths
-
-
-def mirrors(values: Pairs) -> dict[str, str]:
-    """Check what `--mirror` names; raises `UsageError` for a source that is not known."""
-    for name, _ in values:
-        if name not in ("hub", "openai"):
-            raise UsageError(
-                f"no source `{name}` for --mirror", hint="use `hub=URL` or `openai=URL`"
-            )
-    return dict(values)
-
-
-def _interpreters(values: Pairs) -> dict[str, str]:
-    for _, path in values:
-        if not os.path.isfile(path):
-            raise UsageError(
-                f"no program at `{path}`", hint="name the file, such as `…/bin/python`"
-            )
-    return dict(values)
-
-
-def _versions(values: Pairs) -> dict[str, str]:
-    if values:
-        from cachedoctor.engines import catalog
-
-        for _, version in values:
-            catalog.ordinal(version)
-    return dict(values)
 
 
 def _set_color(ctx: click.Context, _param: click.Parameter, value: str) -> None:

@@ -11,6 +11,7 @@ import click
 from cachedoctor.cli import offers
 from cachedoctor.cli.options import look_options, output_options
 from cachedoctor.cli.output import Output
+from cachedoctor.cli.parameters import BYTES
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     help="Leave out what `unpack --have` listed on the other side.",
     shell_complete=offers.files,
 )
-@click.option("--part-size", default="4GB", metavar="SIZE", help="The longest part.")
+@click.option("--part-size", default="4GB", metavar="SIZE", type=BYTES, help="The longest part.")
 @click.option("--dry-run", is_flag=True, help="Say what would be packed and stop.")
 @look_options
 @output_options
@@ -43,7 +44,7 @@ def command(
     names: tuple[str, ...],
     output: str,
     have: str | None,
-    part_size: str,
+    part_size: int,
     dry_run: bool,
     host: Host,
     out: Output,
@@ -60,14 +61,13 @@ def command(
     """
     from cachedoctor.cli import console
     from cachedoctor.plans import packing
-    from cachedoctor.system import amounts
 
     progress = console.progress(quiet=out.quiet)
     found = packing.pack(
         host,
         names,
         have=_listed(have) if have else (),
-        part_bytes=amounts.size_of(part_size),
+        part_bytes=part_size,
         progress=progress,
     )
     written = 0

@@ -7,6 +7,7 @@ import click
 from cachedoctor.cli import managing
 from cachedoctor.cli.options import answering, host_options
 from cachedoctor.cli.output import Output
+from cachedoctor.cli.parameters import AGE
 from cachedoctor.host import Host
 
 
@@ -18,7 +19,10 @@ from cachedoctor.host import Host
     help="Also superseded revisions, but for the newest N of a repository.",
 )
 @click.option(
-    "--older-than", metavar="AGE", help="Also superseded revisions downloaded longer ago: 30d."
+    "--older-than",
+    metavar="AGE",
+    type=AGE,
+    help="Also superseded revisions downloaded longer ago: 30d.",
 )
 @click.option("--compile-caches", is_flag=True, help="Also what Core ML and hf_xet make again.")
 @managing.change_options
@@ -26,7 +30,7 @@ from cachedoctor.host import Host
 @answering(verbose="List everything that stays.")
 def command(
     keep_revisions: int | None,
-    older_than: str | None,
+    older_than: int | None,
     compile_caches: bool,
     dry_run: bool,
     yes: bool,
@@ -47,14 +51,12 @@ def command(
     from cachedoctor.cli import console
     from cachedoctor.doctor import scanning
     from cachedoctor.plans import holdings, pruning
-    from cachedoctor.system import amounts
 
-    age = amounts.seconds_of(older_than) if older_than else None
     report = scanning.scan(host)
     change = pruning.prune(
         holdings.models(report),
         keep_revisions=keep_revisions,
-        older_than_s=age,
+        older_than_s=older_than,
         caches=compile_caches,
         progress=console.progress(quiet=out.quiet),
     )

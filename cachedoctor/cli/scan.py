@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import click
 
-from cachedoctor.cli import offers
 from cachedoctor.cli.options import (
     ci_output_options,
-    engines_and_paths,
     look_options,
     model_options,
 )
 from cachedoctor.cli.output import Output
+from cachedoctor.cli.parameters import ENGINE_OR_PATH, Word
 from cachedoctor.host import Host
 
 
 @click.command(name="scan", short_help="What is there and what is wrong.")
-@click.argument(
-    "words", metavar="[ENGINE|PATH]...", nargs=-1, shell_complete=offers.engines_or_files
-)
+@click.argument("words", metavar="[ENGINE|PATH]...", nargs=-1, type=ENGINE_OR_PATH)
 @model_options
 @click.option(
     "--deep",
@@ -34,7 +31,7 @@ from cachedoctor.host import Host
 @look_options
 @ci_output_options
 def command(
-    words: tuple[str, ...],
+    words: tuple[Word, ...],
     size: str | None,
     model: str | None,
     deep: bool,
@@ -61,7 +58,8 @@ def command(
     from cachedoctor.question import Question
     from cachedoctor.report import scan_text
 
-    names, paths = engines_and_paths(words)
+    names = [word.engine for word in words if word.engine]
+    paths = [word.path for word in words if word.path]
     chosen = [engines.find(name) for name in names or engines.names()]
     models = [
         found.name

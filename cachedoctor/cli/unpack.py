@@ -13,6 +13,7 @@ import click
 from cachedoctor.cli import managing, offers
 from cachedoctor.cli.options import host_options, output_options
 from cachedoctor.cli.output import Output
+from cachedoctor.cli.parameters import ENGINE
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     "for_engines",
     metavar="ENGINE",
     multiple=True,
+    type=ENGINE,
     help="Put them where this engine looks, if its files are the same.",
-    shell_complete=offers.engines,
 )
 @click.option("--have", is_flag=True, help="Only list what is here, for `pack --have`.")
 @click.option("--yes", is_flag=True, help="Apply the plan that is printed.")

@@ -6,16 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cachedoctor.cli import offers
 from cachedoctor.cli.options import (
     ci_output_options,
-    engines_and_paths,
     lock_option,
     look_options,
-    mirrors,
 )
 from cachedoctor.cli.output import Output
-from cachedoctor.cli.parameters import AGE, PAIR, RATE
+from cachedoctor.cli.parameters import AGE, ENGINE_OR_PATH, MIRROR, RATE, Word
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
@@ -25,9 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command(name="verify", short_help="Every byte against the best evidence there is.")
-@click.argument(
-    "words", metavar="[ENGINE|PATH]...", nargs=-1, shell_complete=offers.engines_or_files
-)
+@click.argument("words", metavar="[ENGINE|PATH]...", nargs=-1, type=ENGINE_OR_PATH)
 @click.option("--fresh", is_flag=True, help="Read everything, also what is remembered as right.")
 @click.option(
     "--max-age",
@@ -41,7 +36,7 @@ if TYPE_CHECKING:
     "mirror",
     metavar="hub=URL",
     multiple=True,
-    type=PAIR,
+    type=MIRROR,
     help="Ask here instead of the hub.",
 )
 @click.option(
@@ -51,7 +46,7 @@ if TYPE_CHECKING:
 @look_options
 @ci_output_options
 def command(
-    words: tuple[str, ...],
+    words: tuple[Word, ...],
     lock: str | None,
     fresh: bool,
     max_age: int | None,
@@ -83,7 +78,8 @@ def command(
     from cachedoctor.question import Question
     from cachedoctor.report import verify_text
 
-    names, paths = engines_and_paths(words)
+    names = [word.engine for word in words if word.engine]
+    paths = [word.path for word in words if word.path]
     shown = console.progress(quiet=out.quiet)
     question = Question(
         host,
@@ -144,4 +140,4 @@ def _network(host: Host, mirror: Pairs) -> Network:
     from cachedoctor.system.fetch import Mirrors
     from cachedoctor.system.network import Network
 
-    return Network(host, mirrors=Mirrors(**mirrors(mirror)))
+    return Network(host, mirrors=Mirrors(**dict(mirror)))
