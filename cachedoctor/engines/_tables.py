@@ -10,6 +10,8 @@ from cachedoctor.vocabulary import Claim, Digest, FileSet, nearest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from packaging.version import Version
+
 
 class Model(NamedTuple):
     """One row: a model in its engine's own language."""
@@ -146,9 +148,11 @@ def holds(files: FileSet, version: str) -> bool:
     return after and (not files.until or here <= ordinal(files.until))
 
 
-def ordinal(version: str) -> tuple[int, ...]:
-    """Return a version in the order of its numbers; raises `UsageError` for another word."""
+def ordinal(version: str) -> Version:
+    """Return a version in its order among others; raises `UsageError` for another word."""
+    from packaging.version import InvalidVersion, Version  # slow to import, and seldom needed
+
     try:
-        return tuple(int(part) for part in version.removeprefix("v").split("."))
-    except ValueError as error:
+        return Version(version)
+    except InvalidVersion as error:
         raise UsageError(f"no version number: `{version}`", hint="write it as `0.15.5`") from error

@@ -331,8 +331,8 @@ def _older_use(entry: Entry, artifact: Artifact) -> FileSet | None:
     """Return the newest older file set that reads an artifact, where the assumed one does not."""
     for claim in entry.claims:
         for files in claim.others:
-            older = files.until and claim.needs.since
-            if older and ordinal(files.until) >= ordinal(claim.needs.since):
+            older = files.until and claim.needs.since  # all others are, of the newest version
+            if older and claim.version and ordinal(files.until) >= ordinal(claim.needs.since):
                 continue
             if older and any(artifact.name in need.names for need in files.requirements):
                 return files
