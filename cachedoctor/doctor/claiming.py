@@ -170,7 +170,15 @@ def _elsewhere(entry: Entry, claim: Claim, need: Requirement, name: str) -> Arti
     ]
     path, found = next((pair for pair in tried if pair[1].state is not State.MISSING), tried[0])
     size = found.stamp.size_bytes if found.stamp else 0
-    return Artifact(name, path, found.file, found.state, found.stamp, size, detail=found.detail)
+    return Artifact(
+        name=name,
+        path=path,
+        file=found.file,
+        state=found.state,
+        stamp=found.stamp,
+        size_bytes=size,
+        detail=found.detail,
+    )
 
 
 def with_siblings(roots: list[Root]) -> list[Root]:

@@ -100,9 +100,9 @@ def _barred(locator: Layout, path: str, way: Way, chosen: Sequence[Engine]) -> R
     """Return the root of which nothing can be seen, because of what is on the way to it."""
     users = tuple(engine.name for engine in chosen if locator.name in engine.locators)
     return Root(
-        locator.name,
-        path,
-        (),
+        locator=locator.name,
+        path=path,
+        entries=(),
         error=way.why,
         closed=way.closed,
         gone=way.gone,
@@ -157,7 +157,7 @@ def _read(
     except NotADirectoryError:
         return _barred(locator, path, locators.Ways().to(f"{path}/."), chosen)
     except FileNotFoundError:  # gone since it was looked for
-        return Root(locator.name, path, ())
+        return Root(locator=locator.name, path=path, entries=())
     except OSError as error:
         why = locators.reason(error)
         return _barred(locator, path, locators.Way(path, closed=path, why=why), chosen)

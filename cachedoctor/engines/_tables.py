@@ -99,7 +99,9 @@ class Table(NamedTuple):
 
     def shaped(self, name: str, repository: str = "") -> Model:
         """Return the row of a model that no table has, known by its shape."""
-        return Model(name, self.shape[1], (), repository, known_by="shape")
+        return Model(
+            name=name, sets=self.shape[1], sizes=(), repository=repository, known_by="shape"
+        )
 
     def answers(self, size: str) -> tuple[Model, ...]:
         """Return the models that answer `size`, in order; raises `UsageError` with the nearest."""
@@ -114,11 +116,11 @@ class Table(NamedTuple):
         """Say that an entry is `model`, as `version` of the engine sees it; empty is the newest."""
         current = next((files for files in model.sets if holds(files, version)), model.sets[0])
         return Claim(
-            self.engine,
-            model.name,
-            model.sizes,
-            current,
-            tuple(files for files in model.sets if files is not current),
+            engine=self.engine,
+            model=model.name,
+            sizes=model.sizes,
+            needs=current,
+            others=tuple(files for files in model.sets if files is not current),
             repository=repository_of(model, version),
             prefix=model.prefix,
             url=model.url,

@@ -184,24 +184,26 @@ def _table(raw: dict[str, Any]) -> Table:
             if name not in models:
                 raise ValueError(f"sizes: `{size}` names `{name}`, and no model is called so")
     return Table(
-        raw["engine"],
-        models,
-        raw.get("aliases", {}),
-        sizes,
-        tuple(raw["versions"]),
-        raw["source"],
-        tuple(raw.get("platforms", ("darwin", "linux", "windows"))),
-        dict(_each("removed", raw.get("removed", []), lambda row: (row["folder"], row["until"]))),
-        raw.get("package", ""),
-        raw.get("module", ""),
-        raw.get("bridge", ""),
-        {
+        engine=raw["engine"],
+        models=models,
+        aliases=raw.get("aliases", {}),
+        sizes=sizes,
+        versions=tuple(raw["versions"]),
+        source=raw["source"],
+        platforms=tuple(raw.get("platforms", ("darwin", "linux", "windows"))),
+        removed=dict(
+            _each("removed", raw.get("removed", []), lambda row: (row["folder"], row["until"]))
+        ),
+        package=raw.get("package", ""),
+        module=raw.get("module", ""),
+        bridge=raw.get("bridge", ""),
+        former_aliases={
             row["name"]: (row["model"], row["until"])
             for row in _each("former_alias", raw.get("former_alias", []), dict)
         },
-        tuple(raw.get("snapshot", ())),
-        raw.get("heeds_absence", False),
-        (raw["shape"]["kind"], sets[raw["shape"]["set"]]) if "shape" in raw else ("", ()),
+        snapshot=tuple(raw.get("snapshot", ())),
+        heeds_absence=raw.get("heeds_absence", False),
+        shape=(raw["shape"]["kind"], sets[raw["shape"]["set"]]) if "shape" in raw else ("", ()),
     )
 
 
@@ -214,10 +216,10 @@ def _model(
     digest = Digest("sha256", row["sha256"]) if "sha256" in row else None
     if "file" in row:  # a CDN file is its model's whole set
         whole = Requirement(
-            (row["file"],),
-            (row["format"],),
-            row["bytes"],
-            digest,
+            names=(row["file"],),
+            formats=(row["format"],),
+            bytes=row["bytes"],
+            digest=digest,
             most_trailing=most_trailing,
         )
         also = tuple(_requirement(file) for file in row.get("also", ()))
@@ -233,18 +235,20 @@ def _model(
         for file in row.get("published", ())
     }
     return Model(
-        row["name"],
-        files,
-        tuple(size for size, names in sizes.items() if row["name"] in names),
-        row.get("repository", ""),
-        (row["former"]["repository"], row["former"]["until"]) if "former" in row else ("", ""),
-        row.get("prefix", ""),
-        row.get("url", ""),
-        row.get("bytes", 0),
-        row.get("revision", ""),
-        published,
-        row.get("tokenizer", ""),
-        row.get("by_path", False),
+        name=row["name"],
+        sets=files,
+        sizes=tuple(size for size, names in sizes.items() if row["name"] in names),
+        repository=row.get("repository", ""),
+        former=(row["former"]["repository"], row["former"]["until"])
+        if "former" in row
+        else ("", ""),
+        prefix=row.get("prefix", ""),
+        url=row.get("url", ""),
+        bytes=row.get("bytes", 0),
+        revision=row.get("revision", ""),
+        published=published,
+        tokenizer=row.get("tokenizer", ""),
+        by_path=row.get("by_path", False),
     )
 
 

@@ -125,7 +125,7 @@ class HubCache(Locator[HubListing]):
         known = HubListing(repositories, unlinked=unlinked)
         if wanted is None:
             known = _with_leavings(path, entries, known)
-        return Root(self.name, path, tuple(found), known)
+        return Root(locator=self.name, path=path, entries=tuple(found), listing=known)
 
     def place(self, root: str, name: str) -> str:
         """Return where the repository `name` would lie below `root`."""
@@ -136,14 +136,14 @@ class HubCache(Locator[HubListing]):
         path = os.path.join(entry.path, name)
         promise = entry.promises.get(name)
         if promise is None:
-            return Artifact(name, path, path, State.MISSING)
+            return Artifact(name=name, path=path, file=path, state=State.MISSING)
         size, digest = promise
         blob = os.path.join(repository_folder(entry), "blobs", digest.hex)
         return Artifact(
-            name,
-            path,
-            blob,
-            State.MISSING,
+            name=name,
+            path=path,
+            file=blob,
+            state=State.MISSING,
             expected_bytes=size,
             digest=digest,
             evidence=Evidence.TREE,
@@ -254,24 +254,24 @@ def _entries(root: str, repository: Repository, snapshots: Mapping[str, Links]) 
     title = prefix + repository.name
     for commit, links in snapshots.items():
         yield Entry(
-            entry_id(HubCache.name, root, f"{title}@{commit}"),
-            HubCache.name,
-            root,
-            f"{repository.path}/snapshots/{commit}",
-            repository.name,
-            links,
-            commit,
-            tuple(ref.name for ref in repository.refs if ref.text.strip() == commit),
+            id=entry_id(HubCache.name, root, f"{title}@{commit}"),
+            locator=HubCache.name,
+            root=root,
+            path=f"{repository.path}/snapshots/{commit}",
+            name=repository.name,
+            artifacts=links,
+            revision=commit,
+            refs=tuple(ref.name for ref in repository.refs if ref.text.strip() == commit),
             promises=repository.promises(commit),
         )
     if not repository.commits:
         yield Entry(
-            entry_id(HubCache.name, root, title),
-            HubCache.name,
-            root,
-            repository.path,
-            repository.name,
-            (),
+            id=entry_id(HubCache.name, root, title),
+            locator=HubCache.name,
+            root=root,
+            path=repository.path,
+            name=repository.name,
+            artifacts=(),
         )
 
 

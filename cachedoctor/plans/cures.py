@@ -194,16 +194,28 @@ def _absence(engine: Engine, model: Model, report: Report) -> Finding:
         repair = copied or hub.fetch_claim(claim, root, model.bytes)
     at = f" at {locked.revision[:12]}" if locked and locked.revision else ""
     return Finding(
-        MissingFile.code,
-        MissingFile.slug,
-        MissingFile.severity,
-        path,
-        f"{engine.name} {model.name}{at} is not there",
-        (),
-        (engine.name,),
-        layout,
+        code=MissingFile.code,
+        slug=MissingFile.slug,
+        severity=MissingFile.severity,
+        path=path,
+        message=f"{engine.name} {model.name}{at} is not there",
+        entries=(),
+        engines=(engine.name,),
+        locator=layout,
         repair=repair,
-        subjects=(Subject(Entry("", layout, root, path, "", (), claims=(claim,))),),
+        subjects=(
+            Subject(
+                Entry(
+                    id="",
+                    locator=layout,
+                    root=root,
+                    path=path,
+                    name="",
+                    artifacts=(),
+                    claims=(claim,),
+                )
+            ),
+        ),
     )
 
 
@@ -260,7 +272,7 @@ def wanted_model(engine: Engine, model: Model, host: Host) -> tuple[str, str, Cl
     name = next((n for n in engine.places(model) if path.endswith(f"/{n}")), "")
     name = name or os.path.basename(path)
     root = path[: -len(name) - 1]
-    entry = Entry("", engine.locators[0], root, path, name, ())
+    entry = Entry(id="", locator=engine.locators[0], root=root, path=path, name=name, artifacts=())
     return path, root, engine.claimed(model, entry, host)
 
 
@@ -273,14 +285,14 @@ def _unbranched(key: str, report: Report) -> tuple[Finding, ...]:
     message = f"no branch `main` leads to {(entry.revision or '')[:12]}"
     return (
         Finding(
-            RefDangling.code,
-            RefDangling.slug,
-            RefDangling.severity,
-            ref,
-            message,
-            (key,),
-            entry.engines,
-            entry.locator,
+            code=RefDangling.code,
+            slug=RefDangling.slug,
+            severity=RefDangling.severity,
+            path=ref,
+            message=message,
+            entries=(key,),
+            engines=entry.engines,
+            locator=entry.locator,
             repair=hub.write_main(entry),
             subjects=(Subject(entry),),
         ),

@@ -60,7 +60,14 @@ def _left_of(found: Run) -> Unfinished:
     """Count what an interrupted run has still to do."""
     if not found.finishable:
         back = tuple(undoing.words(found))
-        return Unfinished(found.id, found.folder, found.state, found.created_s, (), back)
+        return Unfinished(
+            id=found.id,
+            folder=found.folder,
+            state=found.state,
+            created_s=found.created_s,
+            repairs=(),
+            back=back,
+        )
     repairs = []
     for number, repair in enumerate(found.repairs):
         steps = found.left(number)
@@ -84,7 +91,13 @@ def _left_of(found: Run) -> Unfinished:
                 copy_bytes=copy,
             )
         )
-    return Unfinished(found.id, found.folder, found.state, found.created_s, tuple(repairs))
+    return Unfinished(
+        id=found.id,
+        folder=found.folder,
+        state=found.state,
+        created_s=found.created_s,
+        repairs=tuple(repairs),
+    )
 
 
 def _cost(need: Need) -> tuple[int, int]:

@@ -90,9 +90,9 @@ def fetch_entry(finding: Finding) -> Repair | None:
 def fetch_claim(claim: Claim, root: str, size: int) -> Repair:
     """Return a fetch of a whole model, without steps until the hub has said what it holds."""
     return Repair(
-        "fetch-model",
-        Safety.FETCHES,
-        f"fetch {claim.model} from {claim.repository}",
+        kind="fetch-model",
+        safety=Safety.FETCHES,
+        describe=f"fetch {claim.model} from {claim.repository}",
         root=root,
         fetch_bytes=size,
     )

@@ -105,14 +105,14 @@ class Rule:
         """Return a finding about a path that is no artifact, of entries or only of a root."""
         engines = tuple(dict.fromkeys(name for entry in entries for name in entry.engines))
         finding = Finding(
-            self.code,
-            self.slug,
-            self.severity,
-            path,
-            message,
-            tuple(entry.id for entry in entries),
-            engines,
-            entries[0].locator if entries else root.locator if root else None,
+            code=self.code,
+            slug=self.slug,
+            severity=self.severity,
+            path=path,
+            message=message,
+            entries=tuple(entry.id for entry in entries),
+            engines=engines,
+            locator=entries[0].locator if entries else root.locator if root else None,
             shows=self.shows,
             subjects=tuple(Subject(entry) for entry in entries) or (Subject(root=root),),
         )

@@ -75,7 +75,15 @@ def apply(plan: Plan, report: Report, network: Network, *, delete: bool = False)
     left += tuple(f for f in cures.absent_locked(again) if (f.code, f.path) in cured)
     if delete:
         aside = 0
-    return Outcome(tuple(began), again, left, aside, back, deleted, journaled)
+    return Outcome(
+        runs=tuple(began),
+        report=again,
+        left=left,
+        aside_bytes=aside,
+        taken_back=back,
+        deleted_bytes=deleted,
+        journaled=journaled,
+    )
 
 
 def runs(host: Host) -> list[Run]:
