@@ -48,7 +48,7 @@ LIGHTNING_WHISPER_MLX = weights.Wheel(
 OPENAI_WHISPER = "37a91a3921809d9f44748ffc73c0a55c9f366c85a3ef5c2ae0cc09540432eb96"
 
 
-FORMATS = {*formats.names(), "ggml", "gguf", "npz", "shard_index"}
+FORMATS = {*formats.names(), "ggml", "npz", "shard_index"}
 SIZES = ["tiny", "base", "small", "medium", "large"]
 GGML = "https://huggingface.co/ggerganov/whisper.cpp/resolve/main/"
 KEYS = {
@@ -422,3 +422,18 @@ def test_a_mistake_in_a_row_names_the_row_and_the_line(
     table.write_text(SOUND.replace(good, bad))
     with pytest.raises(CacheDoctorError, match=rf"broken\.toml.*{told}"):
         catalog.read("broken")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ("0.13", "0.13.0", True),
+        ("v0.15.5", "0.15.5", True),
+        ("0.9.0", "0.10.0rc1", False),
+        ("0.10.0rc1", "0.10.0", False),
+    ],
+)
+def test_versions_are_in_the_order_of_releases(first: str, second: str, same: bool) -> None:
+    """A zero at the end says nothing, and a candidate comes before its release."""
+    one, other = catalog.ordinal(first), catalog.ordinal(second)
+    assert one == other if same else one < other

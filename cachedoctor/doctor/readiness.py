@@ -80,12 +80,28 @@ def ready(
     if barred is not None:
         hidden_one, finding = barred
         return Readiness(
-            engine.name, size, hidden_one, False, None, finding.path, finding.code, finding.message
+            engine=engine.name,
+            size=size,
+            model=hidden_one,
+            ready=False,
+            entry=None,
+            path=finding.path,
+            code=finding.code,
+            why=finding.message,
         )
     first = models[0].name if models else None
     place = engine.home(models[0], report.host) if models else None
     why = "not there" if revision is None else f"not there at the revision {revision[:40]}"
-    return Readiness(engine.name, size, first, False, None, place, MissingFile.code, why)
+    return Readiness(
+        engine=engine.name,
+        size=size,
+        model=first,
+        ready=False,
+        entry=None,
+        path=place,
+        code=MissingFile.code,
+        why=why,
+    )
 
 
 def at_path(engine: Engine, report: Report, path: str) -> Readiness:
@@ -106,7 +122,17 @@ def at_path(engine: Engine, report: Report, path: str) -> Readiness:
                     by="path",
                 )
     why = f"no model of {engine.name} is at `{path}`"
-    return Readiness(engine.name, None, path, False, None, path, MissingFile.code, why, "path")
+    return Readiness(
+        engine=engine.name,
+        size=None,
+        model=path,
+        ready=False,
+        entry=None,
+        path=path,
+        code=MissingFile.code,
+        why=why,
+        by="path",
+    )
 
 
 def _homes(engine: Engine, model: Model, host: Host) -> tuple[str, ...]:

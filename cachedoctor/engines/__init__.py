@@ -208,7 +208,7 @@ class CdnEngine(CatalogEngine):
         if model is None and locators.of(entry).named_only:
             row = next(iter(self.table.models.values())).sets[0].requirements[0]
             files = FileSet((Requirement((entry.name,), row.formats, most_trailing=0),))
-            return Model(entry.name, (files,), (), known_by="shape")
+            return Model(name=entry.name, sets=(files,), sizes=(), known_by="shape")
         if model is None:
             return None
         if entry.root == os.path.realpath(self._usual(host)):

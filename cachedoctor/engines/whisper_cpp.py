@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cachedoctor.host import Host
     from cachedoctor.vocabulary import Claim, Entry
 
-_NONE = Model("", (), ())
+_NONE = Model(name="", sets=(), sizes=())
 
 
 class WhisperCpp(CatalogEngine):
@@ -46,7 +46,7 @@ class WhisperCpp(CatalogEngine):
         if locators.of(entry).named_only and entry.name not in self.places(known or _NONE):
             row = next(iter(self.table.models.values())).sets[0].requirements[0]
             mine = row._replace(names=(entry.name,), bytes=None, digest=None)
-            return Model(entry.name, (FileSet((mine,)),), (), known_by="shape")
+            return Model(name=entry.name, sets=(FileSet((mine,)),), sizes=(), known_by="shape")
         return known
 
     def claimed(self, model: Model, entry: Entry, host: Host) -> Claim:

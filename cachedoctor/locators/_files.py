@@ -209,7 +209,14 @@ class Links(Files):
         for name, etag, size in zip(self._names, self._etags, self._sizes, strict=True):
             evidence = Evidence.TREE if name in promised else Evidence.BLOB_NAME
             proof = proof_of(etag)
-            yield PlainFile(name, etag, size, evidence, proof > 0, proof == REMEMBERED)
+            yield PlainFile(
+                name=name,
+                file=etag,
+                size_bytes=size,
+                evidence=evidence,
+                proven=proof > 0,
+                remembered=proof == REMEMBERED,
+            )
 
     def path_of(self, file: PlainFile) -> str:
         """Return where the engine looks for a plain file."""
@@ -310,17 +317,17 @@ class Links(Files):
             evidence = Evidence.TREE if listed else Evidence.BLOB_NAME
         stamp = found.stamp
         return Artifact(
-            name,
-            path,
-            found.file,
-            found.state,
-            stamp,
-            stamp.size_bytes if stamp else 0,
-            None,
-            (),
-            size,
-            digest,
-            evidence,
-            found.detail,
+            name=name,
+            path=path,
+            file=found.file,
+            state=found.state,
+            stamp=stamp,
+            size_bytes=stamp.size_bytes if stamp else 0,
+            format=None,
+            required_by=(),
+            expected_bytes=size,
+            digest=digest,
+            evidence=evidence,
+            detail=found.detail,
             outside=found.outside,
         )

@@ -58,10 +58,24 @@ class ApplicationSupport(ModelFolders):
             artifacts, leftovers = contents(folder, path)
             if folder in lost:
                 artifacts = (lost[folder],)
-            entries.append(Entry(key, self.name, path, folder, name, artifacts))
+            entries.append(
+                Entry(
+                    id=key,
+                    locator=self.name,
+                    root=path,
+                    path=folder,
+                    name=name,
+                    artifacts=artifacts,
+                )
+            )
             if leftovers:
                 partials[key] = leftovers
-        return Root(self.name, path, tuple(entries), FolderListing(partials, {}))
+        return Root(
+            locator=self.name,
+            path=path,
+            entries=tuple(entries),
+            listing=FolderListing(partials, {}),
+        )
 
     def place(self, root: str, name: str) -> str:
         """Return where `name` would lie below `root`."""
@@ -70,7 +84,9 @@ class ApplicationSupport(ModelFolders):
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return the artifact of a file or bundle that a folder lacks."""
         path = os.path.join(entry.path, name)
-        return Artifact(name, path, path, State.MISSING, bundle=name.endswith(BUNDLES))
+        return Artifact(
+            name=name, path=path, file=path, state=State.MISSING, bundle=name.endswith(BUNDLES)
+        )
 
 
 LOCATOR = ApplicationSupport()

@@ -100,9 +100,18 @@ class GgmlFolder(ModelFolders):
             mine |= {f".{each}.icloud" for each in mine}
             artifacts, left = contents(path, path, mine)
             place = os.path.join(path, name)
-            entries.append(Entry(key, self.name, path, place, name, artifacts))
+            entries.append(
+                Entry(
+                    id=key, locator=self.name, root=path, path=place, name=name, artifacts=artifacts
+                )
+            )
             partials[key] = left
-        return Root(self.name, path, tuple(entries), FolderListing(partials, {}))
+        return Root(
+            locator=self.name,
+            path=path,
+            entries=tuple(entries),
+            listing=FolderListing(partials, {}),
+        )
 
     def place(self, root: str, name: str) -> str:
         """Return where `name` would lie below `root`."""
@@ -111,7 +120,9 @@ class GgmlFolder(ModelFolders):
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return the artifact of a file that is not there."""
         path = os.path.join(entry.root, name)
-        return Artifact(name, path, path, State.MISSING, bundle=name.endswith(BUNDLES))
+        return Artifact(
+            name=name, path=path, file=path, state=State.MISSING, bundle=name.endswith(BUNDLES)
+        )
 
 
 LOCATOR = GgmlFolder()

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor.locators import (
@@ -29,9 +28,9 @@ from cachedoctor.locators import (
     Look,
     Origin,
     _repository,
+    being_written,
     entry_id,
     evicted,
-    held,
     is_litter,
     look,
     reason,
@@ -51,6 +50,7 @@ if TYPE_CHECKING:
     from cachedoctor.host import Host
     from cachedoctor.locators._files import Blobs
     from cachedoctor.locators._repository import Repository
+    from cachedoctor.system.in_use import Open
 
 BRANCH = _repository.BRANCH
 COMMIT = re.compile(r"[0-9a-f]{40}")  # what a ref holds, and a snapshot is called
@@ -125,7 +125,7 @@ class HubCache(Locator[HubListing]):
         known = HubListing(repositories, unlinked=unlinked)
         if wanted is None:
             known = _with_leavings(path, entries, known)
-        return Root(self.name, path, tuple(found), known)
+        return Root(locator=self.name, path=path, entries=tuple(found), listing=known)
 
     def place(self, root: str, name: str) -> str:
         """Return where the repository `name` would lie below `root`."""
@@ -136,14 +136,14 @@ class HubCache(Locator[HubListing]):
         path = os.path.join(entry.path, name)
         promise = entry.promises.get(name)
         if promise is None:
-            return Artifact(name, path, path, State.MISSING)
+            return Artifact(name=name, path=path, file=path, state=State.MISSING)
         size, digest = promise
         blob = os.path.join(repository_folder(entry), "blobs", digest.hex)
         return Artifact(
-            name,
-            path,
-            blob,
-            State.MISSING,
+            name=name,
+            path=path,
+            file=blob,
+            state=State.MISSING,
             expected_bytes=size,
             digest=digest,
             evidence=Evidence.TREE,
@@ -178,7 +178,7 @@ class HubCache(Locator[HubListing]):
 LOCATOR = HubCache()
 
 
-def holder(repository: Repository) -> str:
+def holder(repository: Repository, opened: Open) -> str:
     """Return the lock or partial that a live client holds in `repository`, or empty.
 
     Opens every lock file of the repository: asked only when something is amiss.
@@ -193,7 +193,7 @@ def holder(repository: Repository) -> str:
             return path
     for partial in repository.partials:
         lock = os.path.join(repository.locks, f"{partial.etag}.lock")
-        if in_use.lock_held(lock) is None and held(partial.path, partial.stamp, time.time()):
+        if in_use.lock_held(lock) is None and being_written(partial.path, partial.stamp, opened):
             return partial.path
     return ""
 
@@ -254,24 +254,24 @@ def _entries(root: str, repository: Repository, snapshots: Mapping[str, Links]) 
     title = prefix + repository.name
     for commit, links in snapshots.items():
         yield Entry(
-            entry_id(HubCache.name, root, f"{title}@{commit}"),
-            HubCache.name,
-            root,
-            f"{repository.path}/snapshots/{commit}",
-            repository.name,
-            links,
-            commit,
-            tuple(ref.name for ref in repository.refs if ref.text.strip() == commit),
+            id=entry_id(HubCache.name, root, f"{title}@{commit}"),
+            locator=HubCache.name,
+            root=root,
+            path=f"{repository.path}/snapshots/{commit}",
+            name=repository.name,
+            artifacts=links,
+            revision=commit,
+            refs=tuple(ref.name for ref in repository.refs if ref.text.strip() == commit),
             promises=repository.promises(commit),
         )
     if not repository.commits:
         yield Entry(
-            entry_id(HubCache.name, root, title),
-            HubCache.name,
-            root,
-            repository.path,
-            repository.name,
-            (),
+            id=entry_id(HubCache.name, root, title),
+            locator=HubCache.name,
+            root=root,
+            path=repository.path,
+            name=repository.name,
+            artifacts=(),
         )
 
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from cachedoctor.host import Host
     from cachedoctor.lockfile import Lock
     from cachedoctor.locking import Locked
-    from cachedoctor.plans.cures import Plan, Unfinished
+    from cachedoctor.plans.cures import Plan
+    from cachedoctor.plans.unfinished import Unfinished
     from cachedoctor.rules import Rule
     from cachedoctor.runs.applying import Outcome
     from cachedoctor.runs.quarantine import Kept

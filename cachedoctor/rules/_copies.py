@@ -60,12 +60,12 @@ def blobs_beside(seen: Examination) -> Iterator[tuple[tuple[Entry, ...], str, Ar
                 if name in unlinked and look.stamp:
                     digest, size = digest_of(name), look.stamp.size_bytes
                     blob = Artifact(
-                        f"blobs/{name[:12]}",
-                        look.file,
-                        look.file,
-                        State.PRESENT,
-                        look.stamp,
-                        size,
+                        name=f"blobs/{name[:12]}",
+                        path=look.file,
+                        file=look.file,
+                        state=State.PRESENT,
+                        stamp=look.stamp,
+                        size_bytes=size,
                         digest=digest,
                         evidence=Evidence.BLOB_NAME,
                     )

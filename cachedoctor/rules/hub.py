@@ -103,9 +103,9 @@ class LinkAbsolute(EntryRule):
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
         """Link to the same file by a relative path."""
-        from cachedoctor.repairs import hub
+        from cachedoctor.repairs import links
 
-        return hub.relink_relative(finding)
+        return links.relink_relative(finding)
 
 
 class SharedStoreBroken(Restores, EntryRule):
