@@ -174,6 +174,13 @@ def test_lightning_whisper_mlx_has_these_repositories() -> None:
         for name, row in models.items()
         for quantisation, repository in row.items()
     }
+    # Its class takes a distilled model's quantisations from folders of the plain one's repository.
+    distilled = [name for name in models if "distil" in name]
+    released |= {f"{n}@{q}": models[n]["base"] for n in distilled for q in ("4bit", "8bit")}
+    rows = catalog.read("lightning-whisper-mlx").models
+    for name in distilled:
+        assert rows[f"{name}@4bit"].prefix == f"mlx_models/{name}-4-bit/"
+        assert rows[f"{name}@8bit"].prefix == f"mlx_models/{name}-8-bit/"
     assert differing(ours(catalog.read("lightning-whisper-mlx")), released) == []
 
 

@@ -172,6 +172,8 @@ class Examination:
     def keys(self, entry: Entry) -> Iterator[tuple[Artifact, FormatError]]:
         """Go through JSON files that lack what their engine cannot do without."""
         needs = [need for claim in entry.claims for need in claim.needs.requirements]
+        if needs and self._superseded(entry):
+            return  # of an old revision nothing is missed
         for artifact in entry.notable if needs else ():
             if not (formats.is_text(artifact.format) and artifact.required_by):
                 continue
@@ -183,6 +185,13 @@ class Examination:
                     if fault is not None:
                         yield artifact, fault
                     break
+
+    def _superseded(self, entry: Entry) -> bool:
+        """Say whether a branch leads to another revision of the same repository."""
+        if entry.revision is None or entry.refs:
+            return False
+        revisions = self.revisions(self.survey.root_of(entry))
+        return any(other.refs for other in revisions[repository_folder(entry)])
 
     def _read(self, artifact: Artifact) -> FormatError | None:
         try:
