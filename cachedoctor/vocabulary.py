@@ -259,6 +259,7 @@ class Claim(NamedTuple):
     by_path: bool = False  # the engine loads it by its path only, wherever it lies
     snapshot: tuple[str, ...] = ()  # patterns of what the hub's client is asked for as a whole
     heeds_absence: bool = False  # it believes a note that the repository lacks a file
+    marker: tuple[str, str] = ("", "")  # a file that says which commit a folder holds, and which
 
 
 class Entry(NamedTuple):

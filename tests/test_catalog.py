@@ -57,7 +57,7 @@ KEYS = {
     "set": "since until folder files",
     "file": "any format tokenizer optional opened keys values beside most_trailing",
     "model": "name set folder file format bytes sha256 url also tokenizer repository former prefix "
-    "revision published source by_path",
+    "revision published source by_path marker",
     "former": "repository until",
     "published": "name bytes sha256",
     "removed": "folder until",

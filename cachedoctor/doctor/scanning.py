@@ -10,7 +10,7 @@ from cachedoctor import engines, locators, rules
 from cachedoctor.doctor import contents as verification
 from cachedoctor.doctor import named
 from cachedoctor.doctor.survey import look
-from cachedoctor.findings import Circumstance, Finding, Severity
+from cachedoctor.findings import CdnFetch, Circumstance, Finding, HubFetch, Safety, Severity
 from cachedoctor.locators import inside
 from cachedoctor.question import Question
 from cachedoctor.rules import precedence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from cachedoctor.doctor.core_ml import Asked
+    from cachedoctor.findings import Repair
     from cachedoctor.host import Host
     from cachedoctor.lockfile import Lock
     from cachedoctor.system.network import Network
@@ -186,7 +187,8 @@ def answer(
         codes=frozenset(question.codes),
     )
     layouts = {name for engine in asked for name in engine.locators}
-    findings = _judge(seen, entries, layouts, names, cure_notes=cure_notes)
+    named_models = bool(question.models) or question.lock is not None
+    findings = _judge(seen, entries, layouts, names, cure_notes=cure_notes, asked=named_models)
     if places:
         findings = [f for f in findings if f.entries or any(_near(f.path, p) for p in places)]
         for place in places:
@@ -271,6 +273,7 @@ def _judge(
     names: Sequence[str],
     *,
     cure_notes: bool,
+    asked: bool,
 ) -> list[Finding]:
     """Apply every rule, keep one code for one fault, and attach the repairs."""
     worth = [entry for entry in entries if entry.notable or entry.claims or entry.retired]
@@ -289,11 +292,26 @@ def _judge(
         return first, finding.severity.rank, finding.code, finding.path
 
     return [
-        finding._replace(repair=rules.find(finding.code).cure(finding, seen))
+        finding._replace(repair=_cure(finding, seen, asked=asked))
         if cure_notes or finding.severity is not Severity.NOTE
         else finding
         for finding in sorted(kept, key=place)
     ]
+
+
+def _cure(finding: Finding, seen: rules.Examination, *, asked: bool) -> Repair | None:
+    """Return what cures a finding; for what is known by its shape, no download unasked."""
+    repair = rules.find(finding.code).cure(finding, seen)
+    claimed = [entry for entry in finding.made_from if entry.claims]
+    if repair is None or asked or not claimed or not all(e.by_shape for e in claimed):
+        return repair
+    if repair.safety is Safety.FETCHES:
+        return None
+    needs = []
+    for need in repair.needs:
+        local = tuple(s for s in need.sources if not isinstance(s, (HubFetch, CdnFetch)))
+        needs.append(need._replace(sources=local))
+    return repair._replace(needs=tuple(needs))
 
 
 _HIDING = (Circumstance.CLOSED, Circumstance.GONE)

@@ -222,6 +222,13 @@ class CdnEngine(CatalogEngine):
         return os.path.join(self._usual(host), f"{model.name}.pt")
 
 
+def bundled(entry: Entry) -> Model | None:
+    """Return the row of a folder of Core ML bundles that no table has: each of them is needed."""
+    found = shapes.bundles(entry)
+    needs = tuple(Requirement((name,), ("coreml",)) for name in found)
+    return Model(entry.name, (FileSet(needs),), (), known_by="shape") if needs else None
+
+
 def names() -> tuple[str, ...]:
     """Name every engine, as its table does."""
     return catalog.names()

@@ -40,6 +40,8 @@ bytes = 78203619                      # about what a download costs
 revision = "d90ca5fe…"                # the commit for which the published digests hold
 published = [{ name = "model.bin", bytes = 75538270, sha256 = "dcb76c65…" }]
 by_path = true                        # no version knows it by name
+marker = { name = ".revision", commit = "df2625ac…", since = "0.17.0" }   # a file that says which
+                                      # commit a folder holds: missed from a version on
 
 [[former_alias]]                      # what a name meant up to a version
 name = "large"
@@ -86,6 +88,7 @@ class Model(NamedTuple):
     tokenizer: str = ""  # the repository that its tokenizer comes from, where that is another
     by_path: bool = False  # the engine has no name for it
     known_by: str = "name"
+    marker: tuple[str, str, str] = ("", "", "")  # name, commit, the first version that misses it
 
     @property
     def download_bytes(self) -> int:
@@ -170,11 +173,16 @@ class Table(NamedTuple):
     def claim(self, model: Model, version: str) -> Claim:
         """Say that an entry is `model`, as `version` of the engine sees it; empty is the newest."""
         current = next((files for files in model.sets if holds(files, version)), model.sets[0])
+        marker, commit, since = model.marker
+        needs = current
+        if marker and version and ordinal(version) >= ordinal(since):
+            also = Requirement((marker,), (None,))
+            needs = current._replace(requirements=(*current.requirements, also))
         return Claim(
             self.engine,
             model.name,
             model.sizes,
-            current,
+            needs,
             tuple(files for files in model.sets if files is not current),
             repository=repository_of(model, version),
             prefix=model.prefix,
@@ -187,6 +195,7 @@ class Table(NamedTuple):
             by_path=model.by_path,
             snapshot=self.snapshot,
             heeds_absence=self.heeds_absence,
+            marker=(marker, commit),
         )
 
 
@@ -376,6 +385,9 @@ def _model(
         published,
         row.get("tokenizer", ""),
         row.get("by_path", False),
+        marker=tuple(row["marker"][key] for key in ("name", "commit", "since"))
+        if "marker" in row
+        else ("", "", ""),
     )
 
 

@@ -8,7 +8,7 @@
 ```
 
 A shape is a folder that only such models have: `argmaxinc/whisperkit-coreml`, files called
-`ggml-….bin`.
+`ggml-….bin`, folders of FluidAudio's names that hold compiled bundles.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import enum
 import os
 import pkgutil
+import re
 import tomllib
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -29,7 +30,12 @@ if TYPE_CHECKING:
 
 _KIT = "argmaxinc/whisperkit-coreml"
 _BELOW = ("", "models", "Models", "whisper", "huggingface")  # where a base lies in an app's folder
-_FILES_BELOW = ("", "models", "WhisperModels")
+_FILES_BELOW = ("", "models", "Models", "WhisperModels", "whisper-models", "models/whisper")
+_BUNDLES_BELOW = ("", "Models", "models", "Models/FluidAudio", "FluidAudio/Models", "FluidAudio")
+_BUNDLES = re.compile(
+    r"(?:parakeet|nemotron|silero-vad|speaker-diarization|sortformer|ls-eend|canary-1b|sensevoice"
+    r"|paraformer|campplus|fsmn-vad|cohere-transcribe|phonon)(?:[-/].*)?$"
+)
 _MOST_APPS = 2000
 
 
@@ -39,6 +45,7 @@ class Shape(enum.Enum):
     NONE = enum.auto()
     BASE = enum.auto()  # a client's base, in which `models` holds repositories
     FILES = enum.auto()
+    BUNDLES = enum.auto()  # folders of compiled bundles
 
 
 class App(NamedTuple):
@@ -80,6 +87,27 @@ def places(host: Host, layout: str, shape: Shape = Shape.NONE) -> Iterator[Place
         if place.path not in seen and os.path.isdir(place.path):
             seen.add(place.path)
             yield place
+
+
+def is_model_folder(name: str) -> bool:
+    """Say whether a folder is called as one of FluidAudio's is."""
+    return _BUNDLES.match(name) is not None
+
+
+def is_shared(host: Host, path: str) -> bool:
+    """Say whether an app keeps other things, too, in a folder that only a shape made a place."""
+    real = os.path.realpath
+    rows = {
+        real(os.path.join(home, r)) for app in known() for _, r in app.roots for home in host.homes
+    }
+    above = [real(parent) for parent in _parents(host)]
+    return path not in rows and any(
+        path == os.path.join(parent, path[len(parent) + 1 :].partition("/")[0], below).rstrip("/")
+        for parent in above
+        if path.startswith(parent + "/")
+        for below in _BUNDLES_BELOW
+        if not below.startswith("FluidAudio/")
+    )
 
 
 def owner(host: Host, path: str) -> str:
@@ -133,16 +161,21 @@ def _shapes(host: Host, layout: str, shape: Shape) -> Iterator[Place]:
                 if os.path.isdir(os.path.join(base, _KIT)):
                     yield Place(layout, base, app)
         else:
-            for below in _FILES_BELOW:
+            below_, holds = _LOOKED_FOR[shape]
+            for below in below_:
                 path = os.path.join(folder, below)
-                if _has_ggml(path):
+                if holds(path):
                     yield Place(layout, path, app)
 
 
-def _folders(host: Host) -> Iterator[str]:
-    library = os.path.join(host.home, "Library")
+def _parents(host: Host) -> tuple[str, ...]:
+    """Name the folders in which apps have theirs."""
     supports = [os.path.join(home, "Library", "Application Support") for home in host.homes]
-    for parent in (*supports, os.path.join(library, "Group Containers")):
+    return (*supports, os.path.join(host.home, "Library", "Group Containers"))
+
+
+def _folders(host: Host) -> Iterator[str]:
+    for parent in _parents(host):
         try:
             names = sorted(quietly.names(parent))[:_MOST_APPS]
         except OSError:
@@ -153,8 +186,28 @@ def _folders(host: Host) -> Iterator[str]:
 
 
 def _has_ggml(path: str) -> bool:
+    return any(name.startswith("ggml-") and name.endswith(".bin") for name in _names(path))
+
+
+def _has_bundles(path: str) -> bool:
+    """Say whether a folder of one of these names, or one in it, holds compiled bundles."""
+    for name in filter(_BUNDLES.match, _names(path)):
+        folder = os.path.join(path, name)
+        inner = _names(folder)
+        below = [f"{one}/{each}" for one in inner for each in _names(os.path.join(folder, one))]
+        if any(each.endswith(".mlmodelc") for each in (*inner, *below)):
+            return True
+    return False
+
+
+def _names(path: str) -> list[str]:
     try:
-        names = quietly.names(path)
-        return any(name.startswith("ggml-") and name.endswith(".bin") for name in names)
+        return sorted(quietly.names(path))
     except OSError:
-        return False
+        return []
+
+
+_LOOKED_FOR = {
+    Shape.FILES: (_FILES_BELOW, _has_ggml),
+    Shape.BUNDLES: (_BUNDLES_BELOW, _has_bundles),
+}
