@@ -151,7 +151,7 @@ PASTED = {
     "parsing failed.": "CD202",
     "Model 'base' is not downloaded": "CD101",
     "Whisper model isn't loaded! Init Whisper model first!": "CD101",
-    "KeyError: 'dims'": "CD303",
+    "KeyError: 'dims'": "CD203",
     "OSError: Unable to load vocabulary from file. Please check that the provided vocabulary is "
     "accessible and not corrupted.": "CD104",
     "httpx.ConnectError: [Errno 8] nodename nor servname provided, or not known": "CD101",

@@ -10,11 +10,20 @@ from cachedoctor import engines, locators, rules
 from cachedoctor.doctor import contents as verification
 from cachedoctor.doctor import named
 from cachedoctor.doctor.survey import look
-from cachedoctor.findings import CdnFetch, Circumstance, Finding, HubFetch, Safety, Severity
+from cachedoctor.findings import (
+    CdnFetch,
+    Circumstance,
+    Finding,
+    HubFetch,
+    LocalCopy,
+    Safety,
+    Severity,
+)
 from cachedoctor.locators import inside
 from cachedoctor.question import Question
 from cachedoctor.rules import precedence
 from cachedoctor.rules.ourselves import RuleCrashed
+from cachedoctor.system import apps
 from cachedoctor.vocabulary import SILENT, State, Status, Survey
 
 if TYPE_CHECKING:
@@ -299,9 +308,27 @@ def _judge(
     ]
 
 
+def _naming_apps(repair: Repair | None, host: Host) -> Repair | None:
+    """Say whose folder a copy is taken from, where it is a program's."""
+    if repair is None or host.platform != "darwin":
+        return repair
+    words, needs = repair.describe, []
+    for need in repair.needs:
+        sources = []
+        for source in need.sources:
+            if isinstance(source, LocalCopy) and source.files:
+                app = apps.owner(host, os.path.realpath(source.files[0][1]))
+                if app and app != apps.owner(host, os.path.realpath(repair.root)):
+                    words = words.replace(f" from {source.why}", f" from {app}'s copy")
+                    source = source._replace(why=f"{app}'s copy")  # noqa: PLW2901
+            sources.append(source)
+        needs.append(need._replace(sources=tuple(sources)))
+    return repair._replace(describe=words, needs=tuple(needs))
+
+
 def _cure(finding: Finding, seen: rules.Examination, *, asked: bool) -> Repair | None:
     """Return what cures a finding; for what is known by its shape, no download unasked."""
-    repair = rules.find(finding.code).cure(finding, seen)
+    repair = _naming_apps(rules.find(finding.code).cure(finding, seen), seen.host)
     claimed = [entry for entry in finding.made_from if entry.claims]
     if repair is None or asked or not claimed or not all(e.by_shape for e in claimed):
         return repair

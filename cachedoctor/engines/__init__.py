@@ -207,7 +207,7 @@ class CdnEngine(CatalogEngine):
         model = self.table.models.get(entry.name.removesuffix(".pt"))
         if model is None and locators.of(entry).named_only:
             row = next(iter(self.table.models.values())).sets[0].requirements[0]
-            files = FileSet((Requirement((entry.name,), row.formats, most_trailing=0),))
+            files = FileSet((Requirement((entry.name,), row.formats),))  # no digest is asked
             return Model(entry.name, (files,), (), known_by="shape")
         if model is None:
             return None

@@ -132,7 +132,7 @@ def _files(holdings: Holdings) -> Iterator[_File]:
             yield _File(
                 artifact.file,
                 one.entry.root,
-                one.entry.title,
+                f"{one.apps[0]}'s copy of {one.entry.title}" if one.apps else one.entry.title,
                 (status.st_dev, status.st_ino),
                 status.st_size,
                 status.st_blocks,

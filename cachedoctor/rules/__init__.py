@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cachedoctor.findings import Circumstance, Repair
     from cachedoctor.host import Host
     from cachedoctor.locators import Layout
-    from cachedoctor.vocabulary import Artifact, Entry, Root, Survey
+    from cachedoctor.vocabulary import Artifact, Entry, Requirement, Root, Survey
 
 
 _AWAY = (State.GONE, State.TEXT, State.EVICTED, State.UNREADABLE)
@@ -175,16 +175,49 @@ class Examination:
         if needs and self._superseded(entry):
             return  # of an old revision nothing is missed
         for artifact in entry.notable if needs else ():
-            if not (formats.is_text(artifact.format) and artifact.required_by):
-                continue
-            if artifact.file in self._small:
+            if not artifact.required_by or artifact.bundle or artifact.state is not State.PRESENT:
                 continue
             for need in needs:
-                if artifact.name in need.names and (need.keys or need.values):
-                    fault = small_files.lacks(artifact, need)
+                if artifact.name in need.names:
+                    fault = self._lacks(artifact, need, entry)
                     if fault is not None:
                         yield artifact, fault
                     break
+
+    def _lacks(self, artifact: Artifact, need: Requirement, entry: Entry) -> FormatError | None:
+        """Say what a small file lacks, or says otherwise than the weights, unless it is proven."""
+        text = formats.is_text(artifact.format)
+        asked = text and (
+            need.keys or need.values or need.needed or need.only or need.among or need.agrees
+        )
+        if not (asked or need.speaks) or self._is_proven(artifact):
+            return None
+        shapes = self._shapes(entry) if need.agrees or need.speaks else {}
+        if need.agrees and not small_files.tells(need, shapes):
+            need = need._replace(needed=(), only=())  # of weights that are not read here
+        fault = small_files.lacks(artifact, need) if asked else None
+        fault = fault or small_files.differs(artifact, need, shapes)
+        if fault is None and need.speaks and small_files.is_mute(artifact, shapes):
+            return FormatError(Fault.MALFORMED, "has none of Whisper's own words")
+        return fault
+
+    def _is_proven(self, artifact: Artifact) -> bool:
+        self._prove(artifact)
+        return artifact.file in self._small
+
+    def _shapes(self, entry: Entry) -> Mapping[str, tuple[int, ...]]:
+        """Return the shapes of an entry's weights, of the first that tell."""
+        for artifact in entry.notable:
+            weighty = artifact.required_by and not formats.is_text(artifact.format)
+            if weighty and artifact.state is State.PRESENT and not artifact.bundle:
+                try:
+                    with untrusted.open_regular(artifact.file, follow=True) as file:
+                        found = formats.shapes(artifact.format, file, artifact.size_bytes)
+                except (FormatError, OSError, ArithmeticError, LookupError, ValueError):
+                    continue  # its own finding speaks
+                if found:
+                    return found
+        return {}
 
     def _superseded(self, entry: Entry) -> bool:
         """Say whether a branch leads to another revision of the same repository."""

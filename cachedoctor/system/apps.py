@@ -101,6 +101,8 @@ def is_shared(host: Host, path: str) -> bool:
         real(os.path.join(home, r)) for app in known() for _, r in app.roots for home in host.homes
     }
     above = [real(parent) for parent in _parents(host)]
+    if path.endswith("/FluidAudio/Models"):
+        return False
     return path not in rows and any(
         path == os.path.join(parent, path[len(parent) + 1 :].partition("/")[0], below).rstrip("/")
         for parent in above
@@ -171,7 +173,9 @@ def _shapes(host: Host, layout: str, shape: Shape) -> Iterator[Place]:
 def _parents(host: Host) -> tuple[str, ...]:
     """Name the folders in which apps have theirs."""
     supports = [os.path.join(home, "Library", "Application Support") for home in host.homes]
-    return (*supports, os.path.join(host.home, "Library", "Group Containers"))
+    groups = os.path.join(host.home, "Library", "Group Containers")
+    inner = (os.path.join(groups, g, "Library", "Application Support") for g in _names(groups))
+    return (*supports, groups, *inner)
 
 
 def _folders(host: Host) -> Iterator[str]:

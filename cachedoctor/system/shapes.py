@@ -33,6 +33,9 @@ _AUDIO_CONTEXT = 1500  # of every Whisper
 _MELS = (80, 128)
 _VARIANT = {"MelSpectrogram.mlmodelc", "AudioEncoder.mlmodelc", "TextDecoder.mlmodelc"}
 _KITS = re.compile(r"(?:^|/)(?:Speaker(?:Segmenter|Embedder\w*)|PldaProjector)\.mlmodelc$")
+_PARTS = re.compile(
+    r"(?:^|/)(Preprocessor|Encoder|Decoder|Projection)\w*\.mlmodelc$", re.IGNORECASE
+)
 _FLUID = re.compile(
     r"(?:^|/)(?:joint|parakeet|nemotron|streaming_encoder|silero|sortformer|ls_eend|wespeaker|canary"
     r"|pyannote|paraformer|sensevoice|campplus|fsmn|cohere|ctchead|kokoro)[\w.-]*\.mlmodelc$",
@@ -97,7 +100,10 @@ def _argmax(files: Mapping[str, Artifact]) -> bool:
 
 
 def _fluidaudio(files: Mapping[str, Artifact]) -> bool:
-    return any(_FLUID.search(name) for name in files)
+    if any(_FLUID.search(name) for name in files):
+        return True
+    parts = {found[1] for name in files if (found := _PARTS.search(name))}
+    return len(parts) > 2  # of an encoder, a decoder and what is before or after them
 
 
 def bundles(entry: Entry) -> tuple[str, ...]:
