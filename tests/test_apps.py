@@ -98,8 +98,8 @@ def test_a_plan_and_a_duplicate_name_the_app(home: Path, mac: Host) -> None:
     (finding,) = [f for f in scanning.scan(mac).findings if f.severity == "error"]
     assert finding.repair is not None
     assert finding.repair.describe == "copy `Decoder.mlmodelc` from Pindrop's copy"
-    folder = os.path.realpath(theirs / "Encoder.mlmodelc")
-    assert place_of(f"{folder}/weights/weight.bin", mac).startswith("Pindrop's copy in `~/")
+    encoder = os.path.realpath(theirs / "Encoder.mlmodelc")
+    assert place_of(f"{encoder}/weights/weight.bin", mac).startswith("Pindrop's copy in `~/")
 
 
 def _build(layout: str, folder: Path) -> None:
@@ -118,6 +118,8 @@ def _build(layout: str, folder: Path) -> None:
         case "openai-cdn":
             folder.mkdir(parents=True)
             (folder / "tiny.pt").write_bytes(b"PK")
+        case _:
+            raise AssertionError(layout)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import os
 import pkgutil
 import re
 import tomllib
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor.looking import quietly
@@ -75,6 +75,17 @@ def known() -> tuple[App, ...]:
     )
 
 
+@lru_cache(maxsize=8)
+def _real_roots(homes: tuple[str, ...]) -> dict[str, str]:
+    """Return by path, without links, whose each root of a row is."""
+    return {
+        os.path.realpath(os.path.join(home, folder)): app.name
+        for home in homes
+        for app in known()
+        for _, folder in app.roots
+    }
+
+
 def places(host: Host, layout: str, shape: Shape = Shape.NONE) -> Iterator[Place]:
     """Go through the roots of one layout that apps have on this host, as far as they exist.
 
@@ -96,14 +107,10 @@ def is_model_folder(name: str) -> bool:
 
 def is_shared(host: Host, path: str) -> bool:
     """Say whether an app keeps other things, too, in a folder that only a shape made a place."""
-    real = os.path.realpath
-    rows = {
-        real(os.path.join(home, r)) for app in known() for _, r in app.roots for home in host.homes
-    }
-    above = [real(parent) for parent in _parents(host)]
+    above = [os.path.realpath(parent) for parent in _parents(host)]
     if path.endswith("/FluidAudio/Models"):
         return False
-    return path not in rows and any(
+    return path not in _real_roots(host.homes) and any(
         path == os.path.join(parent, path[len(parent) + 1 :].partition("/")[0], below).rstrip("/")
         for parent in above
         if path.startswith(parent + "/")
@@ -117,12 +124,9 @@ def owner(host: Host, path: str) -> str:
     if host.platform != "darwin":
         return ""
     best = ("", "")
-    for app in known():
-        for _, folder in app.roots:
-            for home in host.homes:
-                root = os.path.realpath(os.path.join(home, folder))
-                if (path == root or path.startswith(root + "/")) and len(root) > len(best[0]):
-                    best = (root, app.name)
+    for root, name in _real_roots(host.homes).items():
+        if (path == root or path.startswith(root + "/")) and len(root) > len(best[0]):
+            best = (root, name)
     return best[1] or _by_folder(host, path)
 
 
@@ -155,19 +159,15 @@ def _shapes(host: Host, layout: str, shape: Shape) -> Iterator[Place]:
     """Look one level below the folders that apps have, for what only such models are called."""
     if shape is Shape.NONE:
         return
+    below_, holds = _LOOKED_FOR[shape]
     for folder in _folders(host):
-        app = os.path.basename(folder)
-        if shape is Shape.BASE:
-            for below in _BELOW:
-                base = os.path.join(folder, below, "models")
-                if os.path.isdir(os.path.join(base, _KIT)):
-                    yield Place(layout, base, app)
-        else:
-            below_, holds = _LOOKED_FOR[shape]
-            for below in below_:
-                path = os.path.join(folder, below)
-                if holds(path):
-                    yield Place(layout, path, app)
+        there = _listing(folder)
+        for below in below_:
+            if below and below.partition("/")[0] not in there:
+                continue
+            path = os.path.join(folder, below)
+            if (below or there) and holds(path):
+                yield Place(layout, path, os.path.basename(folder))
 
 
 def _parents(host: Host) -> tuple[str, ...]:
@@ -189,13 +189,17 @@ def _folders(host: Host) -> Iterator[str]:
                 yield os.path.join(parent, name)
 
 
+def _has_kit(path: str) -> bool:
+    return os.path.isdir(os.path.join(path, _KIT))
+
+
 def _has_ggml(path: str) -> bool:
-    return any(name.startswith("ggml-") and name.endswith(".bin") for name in _names(path))
+    return any(name.startswith("ggml-") and name.endswith(".bin") for name in _listing(path))
 
 
 def _has_bundles(path: str) -> bool:
     """Say whether a folder of one of these names, or one in it, holds compiled bundles."""
-    for name in filter(_BUNDLES.match, _names(path)):
+    for name in filter(_BUNDLES.match, _listing(path)):
         folder = os.path.join(path, name)
         inner = _names(folder)
         below = [f"{one}/{each}" for one in inner for each in _names(os.path.join(folder, one))]
@@ -211,7 +215,22 @@ def _names(path: str) -> list[str]:
         return []
 
 
+def _listing(path: str) -> tuple[str, ...]:
+    """Return the names in a folder; one that did not change is listed once in a process."""
+    try:
+        status = os.stat(path)
+        return _listed(path, status.st_ino, status.st_mtime_ns)
+    except OSError:
+        return ()
+
+
+@lru_cache(maxsize=8192)
+def _listed(path: str, inode: int, mtime_ns: int) -> tuple[str, ...]:
+    return tuple(sorted(quietly.names(path)))
+
+
 _LOOKED_FOR = {
+    Shape.BASE: (tuple(f"{below}/models".lstrip("/") for below in _BELOW), _has_kit),
     Shape.FILES: (_FILES_BELOW, _has_ggml),
     Shape.BUNDLES: (_BUNDLES_BELOW, _has_bundles),
 }
