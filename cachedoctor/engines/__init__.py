@@ -205,9 +205,12 @@ class CdnEngine(CatalogEngine):
     def model_at(self, entry: Entry, host: Host) -> Model | None:
         """Find the model by the file's name, in the folders that this engine reads."""
         model = self.table.models.get(entry.name.removesuffix(".pt"))
-        if model is None and locators.of(entry).named_only:
-            row = next(iter(self.table.models.values())).sets[0].requirements[0]
-            files = FileSet((Requirement((entry.name,), row.formats),))  # no digest is asked
+        if locators.of(entry).named_only:  # no digest is asked of a path
+            row = (model or next(iter(self.table.models.values()))).sets[0].requirements[0]
+            if model is not None:
+                files = FileSet((row._replace(most_trailing=None),))
+                return model._replace(sets=(files,))
+            files = FileSet((Requirement((entry.name,), row.formats),))
             return Model(entry.name, (files,), (), known_by="shape")
         if model is None:
             return None

@@ -60,6 +60,9 @@ _PROBE = re.compile(r"tmp[a-z0-9_]{8}")  # where the client tried whether links 
 _LEGACY = re.compile(r"[0-9a-f]{64}\.[0-9a-f]{64}(?:\.h5)?(?:\.json|\.lock)?")
 
 
+_OLD = ("TRANSFORMERS_CACHE", "PYTORCH_TRANSFORMERS_CACHE")  # of transformers before 5
+
+
 class HubListing(NamedTuple):
     """What one hub cache holds: repositories by their folders, and what is no repository."""
 
@@ -100,6 +103,9 @@ class HubCache(Locator[HubListing]):
         own = host.environment.get("PARAKEET_CACHE_DIR")  # of parakeet-mlx's command line
         if own:
             yield host.absolute(own)
+        for name in _OLD if "HF_HUB_CACHE" not in host.environment else ():
+            if host.environment.get(name):
+                yield host.absolute(host.expand(host.environment[name]))
         yield from (place.path for place in apps.places(host, self.name))
         if host.project:
             yield os.path.join(host.project, "models")

@@ -7,6 +7,7 @@ engine can read it.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from cachedoctor.errors import Fault, FormatError
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 LARGEST_BYTES = 16 << 20
 _ANY = ("*",)  # an object, whatever its keys
-_FIRST_WORD = b"<|startoftranscript|>"  # that a Whisper says
-_FEWEST_WORDS = 50_000  # of any Whisper
+_WORDS = (b"<|startoftranscript|>", b"<|notimestamps|>")  # that every Whisper says
+_ADDED = re.compile(rb'"content":\s*"<\|notimestamps\|>"')  # among the added tokens
 
 
 def holds(artifact: Artifact, digest: Digest) -> bool:
@@ -71,8 +72,9 @@ def _wants(said: Mapping[str, object], need: Requirement, name: str) -> Iterator
 
 
 def tells(need: Requirement, shapes: Mapping[str, tuple[int, ...]]) -> bool:
-    """Say whether the weights have a tensor that a configuration can be held against."""
-    return any(_axis(shapes, tensor, axis) is not None for _, tensor, axis in need.agrees)
+    """Say whether the weights have every tensor that a configuration can be held against."""
+    found = [_axis(shapes, tensor, axis) for _, tensor, axis in need.agrees]
+    return bool(found) and None not in found
 
 
 def differs(
@@ -116,12 +118,14 @@ def _axis(shapes: Mapping[str, tuple[int, ...]], tensor: str, axis: int) -> int 
     return shape[axis] if shape is not None and axis < len(shape) else None
 
 
-def is_mute(artifact: Artifact, shapes: Mapping[str, tuple[int, ...]]) -> bool:
-    """Say whether a vocabulary lacks Whisper's own words, of weights that have that many."""
-    if not any(shape[:1] > (_FEWEST_WORDS,) for shape in shapes.values()):
-        return False
+def is_mute(artifact: Artifact) -> bool:
+    """Say whether a vocabulary lacks Whisper's own words."""
     content = _content(artifact)
-    return content is not None and _FIRST_WORD not in content
+    if content is None:
+        return False
+    if artifact.name.endswith("tokenizer.json"):
+        return _ADDED.search(content) is None
+    return not all(word in content for word in _WORDS)
 
 
 def _content(artifact: Artifact) -> bytes | None:

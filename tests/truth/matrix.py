@@ -59,6 +59,26 @@ KNOWN = {
         "insanely-fast-whisper",
         "processor_config.json in place of preprocessor_config.json",
     ): "transformers 5 reads it, and 4 does not",
+    (
+        "transformers",
+        "tokenizer_config.json of an unknown class",
+    ): "transformers 4 refuses it, and 5 does not",
+    (
+        "insanely-fast-whisper",
+        "config.json without model_type",
+    ): "transformers 5 refuses it, and 4 takes the repository's name for it",
+    **dict.fromkeys(
+        (
+            ("mlx-whisper", "config.json of more layers"),
+            ("insanely-fast-whisper", "config.json of more layers"),
+        ),
+        "layers without weights are filled at random",
+    ),
+    ("insanely-fast-whisper", "TRANSFORMERS_CACHE"): "transformers 4 looks there, and 5 does not",
+    (
+        "insanely-fast-whisper",
+        "PYTORCH_TRANSFORMERS_CACHE",
+    ): "transformers 4 looks there, and 5 does not",
     ("whisper.cpp", "ggml-tiny.en.bin cut by a byte"): "the last number of the last tensor is cut",
     ("lightning-whisper-mlx", "asked for 4 bits, the plain one there"): (
         "the folder is shared; the plain model is loaded for the other"

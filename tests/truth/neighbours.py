@@ -198,12 +198,6 @@ def _edited() -> Iterator[State]:
         yield state(hub, "config.json without model_type", "config.json", without("model_type"))
         yield state(
             hub,
-            "preprocessor_config.json of 128 bins",
-            "preprocessor_config.json",
-            with_it("feature_size", 128),
-        )
-        yield state(
-            hub,
             "preprocessor_config.json without its type",
             "preprocessor_config.json",
             without("feature_extractor_type"),
