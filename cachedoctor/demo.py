@@ -21,7 +21,7 @@ _PARAKEET = "FluidInference/parakeet-tdt-0.6b-v3-coreml"
 
 
 def build(home: str) -> None:
-    """Write the home: two repositories in a hub cache and a FluidAudio folder, all of them hurt.
+    """Write the home: a hub cache and a FluidAudio folder, both of them hurt.
 
     - the faster-whisper ref has a newline, its tokenizer's blob is gone, a dead download is left;
     - the FluidAudio folder has its old name, a hollow Encoder, a whole Decoder and nothing else,
@@ -35,7 +35,9 @@ def build(home: str) -> None:
         "vocabulary.txt": b'!\n"\n#\n',
     }
     repository = _repository(hub, "Systran/faster-whisper-tiny.en", whisper)
-    _repository(hub, "guillaumekln/faster-whisper-tiny.en", whisper)
+    name = "tokenizer.json"  # which faster-whisper takes from here, where its own is missing
+    alone = _repository(hub, "openai/whisper-tiny.en", {name: whisper[name]})
+    disk.remove_tree(os.path.join(alone, "trees"))  # a single file comes without a manifest
     _write(os.path.join(repository, "refs", "main"), f"{_COMMIT}\n".encode(), again=True)
     tokenizer = os.path.join(repository, "blobs", _git_sha1(whisper["tokenizer.json"]))
     disk.remove_tree(tokenizer)

@@ -630,7 +630,7 @@ def test_a_superseded_revision_is_a_note_with_its_own_bytes(world: World) -> Non
 def test_half_of_a_superseded_revision_is_no_error(world: World) -> None:
     """While `main` is whole, what an old revision lacks is not missed."""
     hub = worlds.hub_of(world.home)
-    half = {"model.bin": b"", "config.json": b"{}"}
+    half = {"model.bin": b"", "config.json": worlds.whisper_files()["config.json"]}
     worlds.repository(hub, worlds.TINY, half, commit="c" * 40, ref=None)
     unlink(world.repository / "snapshots" / ("c" * 40) / "model.bin")
     assert [f.code for f in scanning.scan(world.host).findings if f.severity == "error"] == []

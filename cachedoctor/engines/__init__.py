@@ -183,9 +183,9 @@ def _is_part(entry: Entry, model: Model) -> bool:
         for need in files.requirements
         if not (need.tokenizer or need.optional)
         for name in need.names
-        if name == "config.json" or name.endswith((*WEIGHTS, ".index.json"))
     }
-    return own.isdisjoint(artifact.name for artifact in entry.artifacts)
+    telling = {n for n in own if n == "config.json" or n.endswith((*WEIGHTS, ".index.json"))}
+    return (telling or own).isdisjoint(artifact.name for artifact in entry.artifacts)
 
 
 class CdnEngine(CatalogEngine):

@@ -78,7 +78,7 @@ def make_folder(path: str, mode: int = 0o777, grounds: Sequence[Ground] = ()) ->
 
 def make_folders(path: str) -> None:
     """Make a folder and what is missing above it."""
-    if not os.path.isdir(path):
+    if path and not os.path.isdir(path):
         make_folders(os.path.dirname(path))
         make_folder(path)
 
