@@ -175,7 +175,10 @@ def answer(
         codes=frozenset(question.codes),
     )
     layouts = {name for engine in asked for name in engine.locators}
-    findings = judging.judge(seen, entries, layouts, names, cure_notes=cure_notes)
+    named_models = bool(question.models) or question.lock is not None
+    findings = judging.judge(
+        seen, entries, layouts, names, cure_notes=cure_notes, asked=named_models
+    )
     if places:
         findings = [f for f in findings if f.entries or any(_near(f.path, p) for p in places)]
         for place in places:

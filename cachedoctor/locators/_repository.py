@@ -132,16 +132,6 @@ def opened(path: str, unreadable: list[tuple[str, str]]) -> int | None:
         return None
 
 
-def _try(path: str, unreadable: list[tuple[str, str]]) -> None:
-    """Open a folder of notes whose names do not count; one that is closed is remembered."""
-    if os.path.islink(path):
-        listed(path, unreadable)
-        return
-    descriptor = opened(path, unreadable)
-    if descriptor is not None:
-        os.close(descriptor)
-
-
 class _Reader:
     """What is found on the way through one repository's folders."""
 
@@ -191,7 +181,10 @@ def read(root: str, folder: str) -> Repository:
     for entry in snapshots:
         if entry.name not in commits:
             seen.folder(entry.path)  # says what it is instead
-    _try(locks, seen.notes_closed)
+    if os.path.islink(locks):
+        listed(locks, seen.notes_closed)
+    elif (descriptor := opened(locks, seen.notes_closed)) is not None:
+        os.close(descriptor)  # what it holds is asked only when something is amiss
     linked = os.path.islink(f"{path}/snapshots")
     elsewhere = frozenset(e.name for e in snapshots if (linked or e.link) and e.name in commits)
     seen.outside += [(e.path, os.path.realpath(e.path)) for e in snapshots if e.link]

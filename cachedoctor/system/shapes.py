@@ -1,14 +1,19 @@
 """What nobody's table names and is a speech model all the same: known by a key that only such have.
 
 Read from the first bytes of the weights or a small configuration: `WhisperSpec` in a CTranslate2
-file, `n_mels` in an MLX configuration, `model_type: whisper`, a `target` of NeMo's. A language
-model in the same layout has none of them.
+file, `n_mels` in an MLX configuration, `model_type: whisper`, a `target` of NeMo's, GGML's
+dimensions, the names that Core ML bundles of speech models have. A language model in the same
+layout has none of them.
 Source: OpenNMT/CTranslate2 `model_spec.py`; mlx-whisper 0.4.3 `load_models.py`; parakeet-mlx 0.7.0
-`utils.py` `from_config`; transformers 5.24.0 `models/whisper/configuration_whisper.py`.
+`utils.py` `from_config`; transformers 5.24.0 `models/whisper/configuration_whisper.py`;
+ggml-org/whisper.cpp v1.9.3 `whisper.cpp`; argmaxinc/argmax-oss-swift 1.1.0 `WhisperKit.swift`,
+`PyannoteModelManager.swift`; FluidInference/FluidAudio v0.15.6 `ModelNames.swift`.
 """
 
 from __future__ import annotations
 
+import re
+import struct
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -26,6 +31,19 @@ _HEAD_BYTES = 64
 _SPEECH_KEYS = ("alignment_heads", "lang_ids")  # of CTranslate2's configuration for Whisper
 _NEMO = "nemo.collections.asr."
 _WORDS = (b"whisper", b"n_mels", b"nemo.", b"alignment_heads", b"lang_ids")  # one in each of them
+_GGML = b"lmgg"
+_AUDIO_CONTEXT = 1500  # of every Whisper
+_MELS = (80, 128)
+_VARIANT = {"MelSpectrogram.mlmodelc", "AudioEncoder.mlmodelc", "TextDecoder.mlmodelc"}
+_KITS = re.compile(r"(?:^|/)(?:Speaker(?:Segmenter|Embedder\w*)|PldaProjector)\.mlmodelc$")
+_PARTS = re.compile(
+    r"(?:^|/)(Preprocessor|Encoder|Decoder|Projection)\w*\.mlmodelc$", re.IGNORECASE
+)
+_FLUID = re.compile(
+    r"(?:^|/)(?:joint|parakeet|nemotron|streaming_encoder|silero|sortformer|ls_eend|wespeaker|canary"
+    r"|pyannote|paraformer|sensevoice|campplus|fsmn|cohere|ctchead|kokoro)[\w.-]*\.mlmodelc$",
+    re.IGNORECASE,
+)
 
 
 def fits(kind: str, entry: Entry) -> bool:
@@ -82,11 +100,49 @@ def _transformers(files: Mapping[str, Artifact]) -> bool:
     return weights and config.get("model_type") == "whisper" and "d_model" in config
 
 
+def _ggml(files: Mapping[str, Artifact]) -> bool:
+    """Look at a flat folder's file; beside it may lie an encoder."""
+    return any(name.endswith(".bin") and is_ggml(_head(one)) for name, one in files.items())
+
+
+def is_ggml(head: bytes) -> bool:
+    """Say whether a file that begins so is a model of whisper.cpp's."""
+    if len(head) < 44 or not head.startswith(_GGML):
+        return False
+    _, context, *_, mels = struct.unpack_from("<10i", head, 4)
+    return context == _AUDIO_CONTEXT and mels in _MELS
+
+
+def _whisperkit(files: Mapping[str, Artifact]) -> bool:
+    return len(_VARIANT & files.keys()) > 1
+
+
+def _argmax(files: Mapping[str, Artifact]) -> bool:
+    return any(_KITS.search(name) for name in files) or any("code_decoder/" in n for n in files)
+
+
+def _fluidaudio(files: Mapping[str, Artifact]) -> bool:
+    if any(_FLUID.search(name) for name in files):
+        return True
+    parts = {found[1] for name in files if (found := _PARTS.search(name))}
+    return len(parts) > 2  # of an encoder, a decoder and what is before or after them
+
+
+def bundles(entry: Entry) -> tuple[str, ...]:
+    """Name the compiled bundles that an entry has, down to the one that was met first."""
+    found = sorted(a.name for a in entry.artifacts if a.bundle and a.name.endswith(".mlmodelc"))
+    return tuple(name for name in found if ".mlmodelc/" not in name)
+
+
 _CHECKS: Mapping[str, Callable[[Mapping[str, Artifact]], bool]] = {
     "ctranslate2": _ctranslate2,
     "mlx-whisper": _mlx_whisper,
     "parakeet": _parakeet,
     "transformers": _transformers,
+    "ggml": _ggml,
+    "whisperkit": _whisperkit,
+    "argmax": _argmax,
+    "fluidaudio": _fluidaudio,
 }
 
 
