@@ -101,7 +101,10 @@ def test_each_machine_is_in_one_state(lab: Lab) -> None:
     assert lasted < 8 + 15
     hosts = answer["hosts"]
     assert hosts["hanging"]["why"] == "no answer after 8 s"
-    assert max(host["seconds"] for name, host in hosts.items() if name != "hanging") < 8
+    assert (
+        max(host["seconds"] for name, host in hosts.items() if name != "hanging")
+        < hosts["hanging"]["seconds"]
+    )
     assert next(iter(hosts)) == "gone"
     assert "CD402" in {each["code"] for each in hosts["broken"]["document"]["findings"]}
     assert "boom" in hosts["crashed"]["why"]

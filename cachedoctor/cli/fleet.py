@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 import click
 
 from cachedoctor.cli import offers
-from cachedoctor.cli.options import ci_output_options, output_options
+from cachedoctor.cli.options import CI_FORMATS, answering, output_options
 from cachedoctor.cli.parameters import AGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from cachedoctor.cli.output import Output
     from cachedoctor.fleet.asking import Means
     from cachedoctor.fleet.carrier import Fleet
     from cachedoctor.fleet.judging import Answer
@@ -135,43 +136,43 @@ _words = click.argument("words", metavar="[WORD]...", nargs=-1, type=click.UNPRO
 )
 @_words
 @fleet_options(60)
-@ci_output_options
-def scan(words: tuple[str, ...], fleet: Fleet, means: Means, **output: object) -> None:
+@answering(CI_FORMATS)
+def scan(words: tuple[str, ...], fleet: Fleet, means: Means, out: Output) -> None:
     """Run `cachedoctor scan` on every machine; WORDs are that command's."""
-    _look("scan", words, fleet, means, None, **output)
+    _look("scan", words, fleet, means, None, out)
 
 
 @command.command(name="preflight", short_help="Would it load there?", context_settings=_PASSED_ON)
 @_words
 @_lock_option
 @fleet_options(60)
-@ci_output_options
+@answering(CI_FORMATS)
 def preflight(
-    words: tuple[str, ...], lock: str | None, fleet: Fleet, means: Means, **output: object
+    words: tuple[str, ...], lock: str | None, fleet: Fleet, means: Means, out: Output
 ) -> None:
     """Run `cachedoctor preflight` on every machine; WORDs are that command's."""
-    _look("preflight", words, fleet, means, lock, **output)
+    _look("preflight", words, fleet, means, lock, out)
 
 
 @command.command(name="verify", short_help="Every byte on each.", context_settings=_PASSED_ON)
 @_words
 @_lock_option
 @fleet_options(_HOUR)
-@ci_output_options
+@answering(CI_FORMATS)
 def verify(
-    words: tuple[str, ...], lock: str | None, fleet: Fleet, means: Means, **output: object
+    words: tuple[str, ...], lock: str | None, fleet: Fleet, means: Means, out: Output
 ) -> None:
     """Run `cachedoctor verify` on every machine; WORDs are that command's."""
-    _look("verify", words, fleet, means, lock, **output)
+    _look("verify", words, fleet, means, lock, out)
 
 
 @command.command(name="bench", short_help="How fast each is.", context_settings=_PASSED_ON)
 @_words
 @fleet_options(_HOUR)
 @output_options
-def bench(words: tuple[str, ...], fleet: Fleet, means: Means, **output: object) -> None:
+def bench(words: tuple[str, ...], fleet: Fleet, means: Means, out: Output) -> None:
     """Run `cachedoctor bench` on every machine, all at a time; WORDs are that command's."""
-    _look("bench", words, fleet, means, None, **output)
+    _look("bench", words, fleet, means, None, out)
 
 
 @command.command(name="fix", short_help="All plans, one question.", context_settings=_PASSED_ON)
@@ -188,8 +189,7 @@ def fix(
     yes: bool,
     fleet: Fleet,
     means: Means,
-    format_: str,
-    **output: bool,
+    out: Output,
 ) -> None:
     """Show what `cachedoctor fix` would do on every machine, ask once, and do it there.
 
@@ -205,20 +205,19 @@ def fix(
     text = _text_of(lock)
     planned = asking.ask(fleet, means, "fix", (*words, "--dry-run"), lock=text)
     changing = repairing.changes(planned)
-    heard = format_ == "text" and not output["quiet"]
+    heard = out.shown
     if heard:
         console.say(wording.plan_lines(planned))
     agreed = bool(changing) and not dry_run and (yes or (heard and _agreed(len(changing))))
     if not agreed:
         if not heard:
-            show("fix", planned, format_=format_, **output)
+            show("fix", planned, out)
         elif changing and not dry_run:
             click.echo("nothing was changed; `--yes` applies these plans", err=True)
         code = wording.exit_code(planned)
         context.exit(max(code, 1) if changing and not dry_run else code)
     name, done = repairing.apply(fleet, means, words, planned, Host.look().state, lock=text)
-    more = {"run": name} if format_ == "json" else {}
-    show("fix", done, format_=format_, **output, **more)
+    show("fix", done, out, run=name)
     if heard:
         click.echo(f"take it all back with `cachedoctor fleet undo {name}`")
     context.exit(wording.exit_code(done))
@@ -236,7 +235,7 @@ def fix(
 )
 @click.option("--push", is_flag=True, help="Bring cachedoctor along, and take it away.")
 @output_options
-def undo(run: str, timeout: int, push: bool, format_: str, quiet: bool, verbose: bool) -> None:
+def undo(run: str, timeout: int, push: bool, out: Output) -> None:
     """Bring back on every machine what was there before the fix of a fleet that RUN names."""
     from cachedoctor.cli import console
     from cachedoctor.fleet import asking, repairing, wording
@@ -246,7 +245,7 @@ def undo(run: str, timeout: int, push: bool, format_: str, quiet: bool, verbose:
     with asking.pushed(push) as file:
         means = asking.Means(pushed=file, deadline_s=timeout)
         done, unknown = repairing.undo(run, means, host.state, host.environment, timeout)
-    show("undo", done, format_=format_, quiet=quiet)
+    show("undo", done, out)
     if unknown:
         console.warn(
             f"`{name}` was to be changed and did not say whether it was: "
@@ -270,34 +269,26 @@ def _look(
     fleet: Fleet,
     means: Means,
     lock: str | None,
-    **output: object,
+    out: Output,
 ) -> None:
     from cachedoctor.fleet import asking, wording
 
     answers = asking.ask(fleet, means, asked, words, lock=_text_of(lock))
-    show(asked, answers, **output)
+    show(asked, answers, out)
     click.get_current_context().exit(wording.exit_code(answers))
 
 
-def show(
-    asked: str,
-    answers: Iterable[Answer],
-    *,
-    format_: object,
-    quiet: object,
-    verbose: object = False,
-    **more: object,
-) -> None:
+def show(asked: str, answers: Iterable[Answer], out: Output, **more: object) -> None:
     """Print the answers of all machines."""
     from cachedoctor.cli import console
     from cachedoctor.fleet import wording
     from cachedoctor.report import ci, record
 
-    if format_ == "json":
+    if out.json:
         click.echo(record.dumps(wording.json_of(asked, answers, **more)))
-    elif format_ in ("github", "junit"):
-        click.echo(ci.render(str(format_), f"fleet {asked}", wording.cases(asked, answers)))
-    elif not quiet:
+    elif out.format != "text":
+        click.echo(ci.render(out.format, f"fleet {asked}", wording.cases(asked, answers)))
+    elif not out.quiet:
         console.say(wording.lines(asked, answers))
 
 
