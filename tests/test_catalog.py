@@ -55,9 +55,10 @@ KEYS = {
     "": "engine versions source platforms sizes aliases sets model removed package module bridge "
     "former_alias snapshot heeds_absence shape most_trailing",
     "set": "since until folder files",
-    "file": "any format tokenizer optional opened keys values beside most_trailing",
+    "file": "any format tokenizer optional opened keys values beside most_trailing needed only "
+    "speaks among agrees",
     "model": "name set folder file format bytes sha256 url also tokenizer repository former prefix "
-    "revision published source by_path",
+    "revision published source by_path marker",
     "former": "repository until",
     "published": "name bytes sha256",
     "removed": "folder until",
@@ -174,8 +175,13 @@ def test_lightning_whisper_mlx_has_these_repositories() -> None:
         for name, row in models.items()
         for quantisation, repository in row.items()
     }
-    for name in [name for name in models if "distil" in name]:  # one repository, a folder for each
-        released |= {f"{name}@{quantisation}": released[name] for quantisation in ("4bit", "8bit")}
+    # Its class takes a distilled model's quantisations from folders of the plain one's repository.
+    distilled = [name for name in models if "distil" in name]
+    released |= {f"{n}@{q}": models[n]["base"] for n in distilled for q in ("4bit", "8bit")}
+    rows = catalog.read("lightning-whisper-mlx").models
+    for name in distilled:
+        assert rows[f"{name}@4bit"].prefix == f"mlx_models/{name}-4-bit/"
+        assert rows[f"{name}@8bit"].prefix == f"mlx_models/{name}-8-bit/"
     assert differing(ours(catalog.read("lightning-whisper-mlx")), released) == []
 
 

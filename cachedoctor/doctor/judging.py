@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import engines, locators, rules
-from cachedoctor.findings import Circumstance, Finding, Severity
+from cachedoctor.findings import (
+    CdnFetch,
+    Circumstance,
+    Finding,
+    HubFetch,
+    LocalCopy,
+    Safety,
+    Severity,
+)
 from cachedoctor.locators import inside
 from cachedoctor.rules import precedence
 from cachedoctor.rules.ourselves import RuleCrashed
+from cachedoctor.system import apps
 from cachedoctor.vocabulary import State, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from cachedoctor.findings import Repair
+    from cachedoctor.host import Host
     from cachedoctor.vocabulary import Entry
 
 
@@ -36,8 +48,12 @@ def judge(
     names: Sequence[str],
     *,
     cure_notes: bool,
+    asked: bool,
 ) -> list[Finding]:
-    """Apply every rule, keep one code for one fault, and attach the repairs."""
+    """Apply every rule, keep one code for one fault, and attach the repairs.
+
+    Unless models were `asked` for by name, none that only its shape tells is downloaded.
+    """
     worth = [entry for entry in entries if entry.notable or entry.claims or entry.retired]
     found = [finding for rule in rules.every() for finding in _applied(rule, seen, worth)]
     order = {entry.id: number for number, entry in enumerate(entries)}
@@ -46,7 +62,7 @@ def judge(
         for finding in precedence.settle(found)
         if any(entry in order for entry in finding.entries)
         or (not finding.entries and _asked_for(finding, layouts, names))
-        or (finding.shows in _HIDING and _hides(finding, seen, names))
+        or (finding.shows in HIDING and _hides(finding, seen, names))
     ]
 
     def place(finding: Finding) -> tuple[int, int, str, str]:
@@ -54,14 +70,47 @@ def judge(
         return first, finding.severity.rank, finding.code, finding.path
 
     return [
-        finding._replace(repair=rules.find(finding.code).cure(finding, seen))
+        finding._replace(repair=_cure(finding, seen, asked=asked))
         if cure_notes or finding.severity is not Severity.NOTE
         else finding
         for finding in sorted(kept, key=place)
     ]
 
 
-_HIDING = (Circumstance.CLOSED, Circumstance.GONE)
+def _naming_apps(repair: Repair | None, host: Host) -> Repair | None:
+    """Say whose folder a copy is taken from, where it is a program's."""
+    if repair is None or host.platform != "darwin":
+        return repair
+    words, needs = repair.describe, []
+    for need in repair.needs:
+        sources = []
+        for source in need.sources:
+            if isinstance(source, LocalCopy) and source.files:
+                app = apps.owner(host, os.path.realpath(source.files[0][1]))
+                if app and app != apps.owner(host, os.path.realpath(repair.root)):
+                    words = words.replace(f" from {source.why}", f" from {app}'s copy")
+                    source = source._replace(why=f"{app}'s copy")  # noqa: PLW2901
+            sources.append(source)
+        needs.append(need._replace(sources=tuple(sources)))
+    return repair._replace(describe=words, needs=tuple(needs))
+
+
+def _cure(finding: Finding, seen: rules.Examination, *, asked: bool) -> Repair | None:
+    """Return what cures a finding; for what is known by its shape, no download unasked."""
+    repair = _naming_apps(rules.find(finding.code).cure(finding, seen), seen.host)
+    claimed = [entry for entry in finding.made_from if entry.claims]
+    if repair is None or asked or not claimed or not all(e.by_shape for e in claimed):
+        return repair
+    if repair.safety is Safety.FETCHES:
+        return None
+    needs = []
+    for need in repair.needs:
+        local = tuple(s for s in need.sources if not isinstance(s, (HubFetch, CdnFetch)))
+        needs.append(need._replace(sources=local))
+    return repair._replace(needs=tuple(needs))
+
+
+HIDING = (Circumstance.CLOSED, Circumstance.GONE)
 
 
 def _hides(finding: Finding, seen: rules.Examination, names: Sequence[str]) -> bool:
@@ -112,7 +161,8 @@ def status_of(entry: Entry, mine: Sequence[Finding], *, crashed: bool) -> Status
             return status
     if crashed:
         return Status.UNKNOWN
-    nothing = all(a.state is State.MISSING for a in entry.artifacts)
+    plain = len(entry.artifacts) - len(entry.notable)
+    nothing = not plain and all(a.state is State.MISSING for a in entry.notable)
     if entry.claims and (nothing or (entry.revision is None and entry.nothing_here)):
         return Status.ABSENT  # only asked for, or downloaded to another folder
     files = entry.artifacts

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from cachedoctor import locators
-from cachedoctor.findings import Circumstance, Readiness, Severity
+from cachedoctor.findings import Circumstance, Readiness
 from cachedoctor.rules.consistent import RenamedFolder
 from cachedoctor.rules.present import MissingFile
 from cachedoctor.rules.refs import RefDangling
@@ -155,14 +155,14 @@ def _barred(engine: Engine, model: Model, report: Report) -> tuple[str, Finding]
 
     Apps' own containers, which macOS closes, hide nothing that other programs would load.
     """
+    if not report.hiding:
+        return None
     places = [engine.home(model, report.host)]
     for root in report.survey.roots:
         if root.locator in engine.locators:
             find = locators.find(root.locator)
             places += [find.place(root.path, name) for name in engine.places(model)]
-    for finding in report.findings:
-        if not hidden(finding) or finding.severity is Severity.NOTE:
-            continue
+    for finding in report.hiding:
         ours = engine.name in finding.engines and not finding.entries
         if ours or any(locators.inside(place, finding.path) for place in places):
             return model.name, finding
@@ -173,8 +173,8 @@ def _entries(engine: Engine, report: Report, model: Model) -> list[tuple[Entry, 
     """Return the entries of one model, the ones that the engine looks at first."""
     found = [
         (entry, claim)
-        for entry in report.entries
-        if report.statuses[entry.id] is not Status.ABSENT
+        for entry in report.survey.answering((engine.name, model.name))
+        if report.statuses.get(entry.id, Status.ABSENT) is not Status.ABSENT
         for claim in entry.claims
         if claim.engine == engine.name and claim.model == model.name
     ]

@@ -10,7 +10,7 @@ from cachedoctor import engines, rules
 from cachedoctor.doctor import contents as verification
 from cachedoctor.doctor import judging, named
 from cachedoctor.doctor.survey import look
-from cachedoctor.findings import Finding
+from cachedoctor.findings import Finding, Severity
 from cachedoctor.locators import inside
 from cachedoctor.question import Question
 from cachedoctor.rules.ourselves import RuleCrashed
@@ -41,6 +41,7 @@ class Report(NamedTuple):
     unanswered: tuple[tuple[str, str], ...] = ()  # repositories that the hub said nothing of, why
     by_entry: Mapping[str, tuple[Finding, ...]] = {}
     core_ml: Asked | None = None  # what it said of each bundle, where it was to be asked
+    hiding: tuple[Finding, ...] = ()  # about places in which something may be that cannot be seen
 
     @property
     def host(self) -> Host:
@@ -174,7 +175,10 @@ def answer(
         codes=frozenset(question.codes),
     )
     layouts = {name for engine in asked for name in engine.locators}
-    findings = judging.judge(seen, entries, layouts, names, cure_notes=cure_notes)
+    named_models = bool(question.models) or question.lock is not None
+    findings = judging.judge(
+        seen, entries, layouts, names, cure_notes=cure_notes, asked=named_models
+    )
     if places:
         findings = [f for f in findings if f.entries or any(_near(f.path, p) for p in places)]
         for place in places:
@@ -203,6 +207,9 @@ def answer(
         unanswered=unanswered,
         by_entry=by_entry,
         core_ml=core_ml,
+        hiding=tuple(
+            f for f in findings if f.shows in judging.HIDING and f.severity is not Severity.NOTE
+        ),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor.errors import UsageError
-from cachedoctor.vocabulary import Claim, Digest, FileSet, nearest
+from cachedoctor.vocabulary import Claim, Digest, FileSet, Requirement, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +29,7 @@ class Model(NamedTuple):
     tokenizer: str = ""  # the repository that its tokenizer comes from, where that is another
     by_path: bool = False  # the engine has no name for it
     known_by: str = "name"
+    marker: tuple[str, str, str] = ("", "", "")  # name, commit, the first version that misses it
 
     @property
     def download_bytes(self) -> int:
@@ -115,11 +116,16 @@ class Table(NamedTuple):
     def claim(self, model: Model, version: str) -> Claim:
         """Say that an entry is `model`, as `version` of the engine sees it; empty is the newest."""
         current = next((files for files in model.sets if holds(files, version)), model.sets[0])
+        marker, commit, since = model.marker
+        needs = current
+        if marker and version and ordinal(version) >= ordinal(since):
+            also = Requirement((marker,), (None,))
+            needs = current._replace(requirements=(*current.requirements, also))
         return Claim(
             engine=self.engine,
             model=model.name,
             sizes=model.sizes,
-            needs=current,
+            needs=needs,
             others=tuple(files for files in model.sets if files is not current),
             repository=repository_of(model, version),
             prefix=model.prefix,
@@ -132,6 +138,7 @@ class Table(NamedTuple):
             by_path=model.by_path,
             snapshot=self.snapshot,
             heeds_absence=self.heeds_absence,
+            marker=(marker, commit),
         )
 
 

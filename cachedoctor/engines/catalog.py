@@ -23,6 +23,11 @@ files = [
   { any = ["added.json"], format = "json_text", optional = true, opened = true },   # always read
   { any = ["config.json"], format = "json_text", keys = ["n_mels", "model_type"] },   # one of them
   { any = ["pre.json"], format = "json_text", values = { feature_size = 128 } },      # all of them
+  { any = ["a.json"], needed = { "a.json" = ["a.b|c"] }, only = ["a", "c"] },   # all; no others
+  { any = ["vocabulary.txt"], speaks = true },   # has `<|startoftranscript|>`
+  { any = ["a.json"], among = { tokenizer_class = ["WhisperTokenizer"] } },    # where it says one
+  { any = ["a.json"], agrees = { n_vocab = "decoder.token_embedding.weight 0" } },   # an axis of a
+                                       # tensor in the weights; how many with `decoder.blocks.*`
   { any = ["a.json", "b.json"], beside = { "b.json" = ["b.txt"] } },   # b.json only with b.txt
   { any = ["w.pt"], format = "torch_zip", most_trailing = 0 },   # refused with bytes after its end
 ]
@@ -40,6 +45,8 @@ bytes = 78203619                      # about what a download costs
 revision = "d90ca5fe…"                # the commit for which the published digests hold
 published = [{ name = "model.bin", bytes = 75538270, sha256 = "dcb76c65…" }]
 by_path = true                        # no version knows it by name
+marker = { name = ".revision", commit = "df2625ac…", since = "0.17.0" }   # a file that says which
+                                      # commit a folder holds: missed from a version on
 
 [[former_alias]]                      # what a name meant up to a version
 name = "large"
@@ -248,6 +255,9 @@ def _model(
         published=published,
         tokenizer=row.get("tokenizer", ""),
         by_path=row.get("by_path", False),
+        marker=tuple(row["marker"][key] for key in ("name", "commit", "since"))
+        if "marker" in row
+        else ("", "", ""),
     )
 
 
@@ -268,7 +278,11 @@ def _set(row: dict[str, Any]) -> FileSet:
 def _requirement(row: dict[str, Any]) -> Requirement:
     names = tuple(row["any"])
     format_ = row.get("format")
-    formats = tuple(format_) if isinstance(format_, list) else (format_,) * len(names)
+    formats = (
+        tuple(one or None for one in format_)
+        if isinstance(format_, list)
+        else (format_,) * len(names)
+    )
     if len(formats) != len(names):
         raise ValueError(f"format: {len(formats)} for the {len(names)} of {', '.join(names)}")
     return Requirement(
@@ -280,5 +294,13 @@ def _requirement(row: dict[str, Any]) -> Requirement:
         keys=tuple(row.get("keys", ())),
         values=tuple(row.get("values", {}).items()),
         beside=tuple((name, tuple(with_it)) for name, with_it in row.get("beside", {}).items()),
+        needed=tuple((name, tuple(keys)) for name, keys in row.get("needed", {}).items()),
+        only=tuple(row.get("only", ())),
+        speaks=row.get("speaks", False),
+        among=tuple((key, tuple(words)) for key, words in row.get("among", {}).items()),
+        agrees=tuple(
+            (key, tensor.partition(" ")[0], int(tensor.partition(" ")[2] or 0))
+            for key, tensor in row.get("agrees", {}).items()
+        ),
         most_trailing=row.get("most_trailing"),
     )

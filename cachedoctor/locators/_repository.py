@@ -181,7 +181,10 @@ def read(root: str, folder: str) -> Repository:
     for entry in snapshots:
         if entry.name not in commits:
             seen.folder(entry.path)  # says what it is instead
-    listed(locks, seen.notes_closed)
+    if os.path.islink(locks):
+        listed(locks, seen.notes_closed)
+    elif (descriptor := opened(locks, seen.notes_closed)) is not None:
+        os.close(descriptor)  # what it holds is asked only when something is amiss
     linked = os.path.islink(f"{path}/snapshots")
     elsewhere = frozenset(e.name for e in snapshots if (linked or e.link) and e.name in commits)
     seen.outside += [(e.path, os.path.realpath(e.path)) for e in snapshots if e.link]

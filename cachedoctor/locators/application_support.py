@@ -8,6 +8,8 @@
     │   ├── coremldata.bin  model.mil  metadata.json  analytics/coremldata.bin
     │   └── weights/weight.bin            weight.bin.partial[.etag] while 0.15.5 and later download
     └── parakeet_vocab.json
+~/.cache/fluidaudio/Models/               speech synthesis
+<an app's folder>/Models/                 the same, known by the names of the folders
 ```
 
 Some models lie one folder deeper (`parakeet-eou-streaming/160ms`). No locks in any version.
@@ -45,15 +47,19 @@ class ApplicationSupport(ModelFolders):
         """Name FluidAudio's folder and those of sandboxed apps; there is none but on a Mac."""
         for home in host.homes:
             yield os.path.join(home, "Library", "Application Support", "FluidAudio", "Models")
-        yield from (place.path for place in apps.places(host, self.name))
+            yield os.path.join(home, ".cache", "fluidaudio", "Models")
+        yield from (place.path for place in apps.places(host, self.name, apps.Shape.BUNDLES))
 
     def read(self, path: str, host: Host, wanted: frozenset[str] | None) -> Root:
         """List every model folder, or only the folders `wanted`."""
         entries = []
         partials = {}
         lost: dict[str, Artifact] = {}
+        shared = host.platform == "darwin" and apps.is_shared(host, path)
         for folder in _models(path, wanted, lost):
             name = folder[len(path) + 1 :]
+            if shared and not apps.is_model_folder(name):
+                continue  # the app's own
             key = entry_id(self.name, path, name)
             artifacts, leftovers = contents(folder, path)
             if folder in lost:

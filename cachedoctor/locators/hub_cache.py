@@ -30,16 +30,12 @@ from cachedoctor.locators import (
     _repository,
     being_written,
     entry_id,
-    evicted,
-    is_litter,
-    look,
-    reason,
     regular,
     stamp_of,
     stands_in,
 )
 from cachedoctor.locators._contents import weight
-from cachedoctor.locators._files import Links
+from cachedoctor.locators._snapshot import links
 from cachedoctor.looking import quietly
 from cachedoctor.system import apps, in_use
 from cachedoctor.vocabulary import Artifact, Entry, Evidence, Root, State
@@ -48,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from cachedoctor.host import Host
-    from cachedoctor.locators._files import Blobs
+    from cachedoctor.locators._files import Links
     from cachedoctor.locators._repository import Repository
     from cachedoctor.system.in_use import Open
 
@@ -58,6 +54,9 @@ _HASH = 64  # hex digits of a payload's name
 _DUMMIES = {"dummy_file_src", "dummy_file_dst"}
 _PROBE = re.compile(r"tmp[a-z0-9_]{8}")  # where the client tried whether links can be made
 _LEGACY = re.compile(r"[0-9a-f]{64}\.[0-9a-f]{64}(?:\.h5)?(?:\.json|\.lock)?")
+
+
+_OLD = ("TRANSFORMERS_CACHE", "PYTORCH_TRANSFORMERS_CACHE")  # of transformers before 5
 
 
 class HubListing(NamedTuple):
@@ -100,6 +99,9 @@ class HubCache(Locator[HubListing]):
         own = host.environment.get("PARAKEET_CACHE_DIR")  # of parakeet-mlx's command line
         if own:
             yield host.absolute(own)
+        for name in _OLD if "HF_HUB_CACHE" not in host.environment else ():
+            if host.environment.get(name):
+                yield host.absolute(host.expand(host.environment[name]))
         yield from (place.path for place in apps.places(host, self.name))
         if host.project:
             yield os.path.join(host.project, "models")
@@ -117,7 +119,7 @@ class HubCache(Locator[HubListing]):
         for name in sorted(folders):
             repository = _repository.read(path, name)
             repositories[repository.path] = repository
-            snapshots = {commit: _links(path, repository, commit) for commit in repository.commits}
+            snapshots = {commit: links(path, repository, commit) for commit in repository.commits}
             found.extend(_entries(path, repository, snapshots))
             loose = set(repository.blobs).difference(*(s.linked() for s in snapshots.values()))
             if loose:
@@ -252,14 +254,14 @@ def _is_probe(folder: str) -> bool:
 def _entries(root: str, repository: Repository, snapshots: Mapping[str, Links]) -> Iterator[Entry]:
     prefix = "" if repository.kind == "model" else f"{repository.kind}s/"
     title = prefix + repository.name
-    for commit, links in snapshots.items():
+    for commit, files in snapshots.items():
         yield Entry(
             id=entry_id(HubCache.name, root, f"{title}@{commit}"),
             locator=HubCache.name,
             root=root,
             path=f"{repository.path}/snapshots/{commit}",
             name=repository.name,
-            artifacts=links,
+            artifacts=files,
             revision=commit,
             refs=tuple(ref.name for ref in repository.refs if ref.text.strip() == commit),
             promises=repository.promises(commit),
@@ -273,78 +275,3 @@ def _entries(root: str, repository: Repository, snapshots: Mapping[str, Links]) 
             name=repository.name,
             artifacts=(),
         )
-
-
-def _links(root: str, repository: Repository, commit: str) -> Links:
-    """List a snapshot; a folder below that cannot be read is an artifact of its own."""
-    blobs = repository.blobs
-    snapshot = f"{repository.path}/snapshots/{commit}"
-    found = Links(snapshot, blobs, repository.promises(commit))
-    here = commit not in repository.elsewhere  # by a linked folder, names are not enough
-    stack = [("", "../../blobs/")]
-    while stack:
-        prefix, to_blobs = stack.pop()
-        folder = f"{snapshot}/{prefix}".rstrip("/")
-        unreadable: list[tuple[str, str]] = []
-        descriptor = _repository.opened(folder, unreadable)
-        if descriptor is not None:
-            try:
-                for name in os.listdir(descriptor):
-                    try:
-                        target = os.readlink(name, dir_fd=descriptor)
-                    except OSError:  # no link, which few are not
-                        _add_other(found, root, snapshot, prefix + name, to_blobs, stack)
-                        continue
-                    near = here and target.startswith(to_blobs)
-                    etag = target[len(to_blobs) :] if near else ""
-                    if not (etag and found.add(prefix + name, etag)):
-                        path = f"{snapshot}/{prefix}{name}"
-                        look_of, blob = _follow(path, root, target, etag, blobs)
-                        found.add_notable(prefix + name, path, look_of, blob)
-            except OSError as error:
-                unreadable.append((folder, reason(error)))
-            finally:
-                os.close(descriptor)
-        for path, why in unreadable:
-            unread = Look(State.UNREADABLE, path, None, why)
-            found.add_notable(prefix.rstrip("/"), path, unread, "")
-    return found
-
-
-def _add_other(
-    found: Links, root: str, snapshot: str, name: str, to_blobs: str, stack: list[tuple[str, str]]
-) -> None:
-    """Add what is no link: a folder to those to be listed, anything else to the files."""
-    path = f"{snapshot}/{name}"
-    last = name.rpartition("/")[2]
-    if is_litter(last) and not found.promises(name):
-        return
-    if os.path.isdir(path) and not os.path.islink(path):
-        stack.append((name + "/", "../" + to_blobs))
-    elif evicted(last):
-        whole = name.removesuffix(last) + evicted(last)
-        path = f"{snapshot}/{whole}"
-        found.add_notable(whole, path, Look(State.EVICTED, path), "")
-    elif os.path.lexists(path):
-        look_of = look(path, root)
-        found.add_notable(name, path, look_of, _blob_in(look_of.detail, found.blobs))
-
-
-def _follow(path: str, root: str, target: str, etag: str, blobs: Blobs) -> tuple[Look, str]:
-    """Follow a link by name alone where it leads to a blob that was listed; and name the blob."""
-    if etag in blobs:
-        return blobs[etag], etag
-    found = look(path, root)
-    blob = _blob_in(target, blobs)
-    if found.state in (State.GONE, State.DANGLING) and blob:
-        return Look(State.DANGLING, path, None, target), blob  # what it named lies here
-    folder, name = os.path.split(found.file if found.state is State.PRESENT else target)
-    if target.startswith("/") and found.state is State.PRESENT:
-        found = found._replace(detail=target)
-    return found, name if os.path.basename(folder) == "blobs" else ""
-
-
-def _blob_in(target: str, blobs: Blobs) -> str:
-    """Return the blob of this repository that a link or text means, wherever else it leads."""
-    name = target.replace("\\", "/").rpartition("/")[2]
-    return name if name in blobs else ""

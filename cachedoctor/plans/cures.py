@@ -245,7 +245,7 @@ def _resolved(finding: Finding, report: Report, network: Network) -> Repair:
     claim = entry.claims[0]
     allowed(network)
     locked = report.lock.find(claim.engine, claim.model) if report.lock else None
-    revision = (locked.revision if locked else "") or "main"
+    revision = (locked.revision if locked else "") or claim.marker[1] or "main"
     listing = fetch.hub_listing(claim.repository, revision, network.host, network.mirrors)
     if locked and (why := locking.differs(listing.files, locked, claim.prefix)):
         where = locked.said_by

@@ -139,7 +139,7 @@ def _files(holdings: Holdings) -> Iterator[_File]:
             yield _File(
                 path=artifact.file,
                 root=one.entry.root,
-                title=one.entry.title,
+                title=f"{one.apps[0]}'s copy of {one.entry.title}" if one.apps else one.entry.title,
                 key=(status.st_dev, status.st_ino),
                 bytes=status.st_size,
                 blocks=status.st_blocks,

@@ -13,16 +13,17 @@ from cachedoctor.errors import Fault, FormatError
 from cachedoctor.locators.hub_cache import repository_folder
 from cachedoctor.looking import untrusted
 from cachedoctor.system import in_use, small_files
-from cachedoctor.vocabulary import WEIGHTS, State
+from cachedoctor.vocabulary import WEIGHTS, Evidence, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from cachedoctor.host import Host
-    from cachedoctor.vocabulary import Artifact, Entry, Root, Survey
+    from cachedoctor.vocabulary import Artifact, Entry, Requirement, Root, Survey
 
 
 _AWAY = (State.GONE, State.TEXT, State.EVICTED, State.UNREADABLE)
+_WORDS = ((51_864,), (51_865,), (51_866,))  # of every Whisper
 _SOON_PARSED_BYTES = 1 << 17  # a text that is understood sooner than its digest is made
 
 
@@ -161,17 +162,71 @@ class Examination:
     def keys(self, entry: Entry) -> Iterator[tuple[Artifact, FormatError]]:
         """Go through JSON files that lack what their engine cannot do without."""
         needs = [need for claim in entry.claims for need in claim.needs.requirements]
+        if needs and self._superseded(entry):
+            return  # of an old revision nothing is missed
         for artifact in entry.notable if needs else ():
-            if not (formats.is_text(artifact.format) and artifact.required_by):
-                continue
-            if artifact.file in self._small:
+            if not artifact.required_by or artifact.bundle or artifact.state is not State.PRESENT:
                 continue
             for need in needs:
-                if artifact.name in need.names and (need.keys or need.values):
-                    fault = small_files.lacks(artifact, need)
+                if artifact.name in need.names:
+                    fault = self._lacks(artifact, need, entry)
                     if fault is not None:
                         yield artifact, fault
                     break
+
+    def _lacks(self, artifact: Artifact, need: Requirement, entry: Entry) -> FormatError | None:
+        """Say what a small file lacks, or says otherwise than the weights, unless it is proven."""
+        text = formats.is_text(artifact.format)
+        asked = text and (
+            need.keys or need.values or need.needed or need.only or need.among or need.agrees
+        )
+        fault = self._says_wrong(artifact, need, entry) if asked else None
+        mute = fault is None and need.speaks and small_files.is_mute(artifact)
+        if mute and any(shape[:1] in _WORDS for shape in self._shapes(entry).values()):
+            return FormatError(Fault.MALFORMED, "has none of Whisper's own words")
+        return fault
+
+    def _says_wrong(
+        self, artifact: Artifact, need: Requirement, entry: Entry
+    ) -> FormatError | None:
+        """Compare what a configuration says with what is asked, and with the weights.
+
+        The weights' front is not read where more than its blob's name proves the configuration.
+        """
+        if artifact.file in self._small and artifact.size_bytes > _SOON_PARSED_BYTES:
+            return None
+        proven = self._is_proven(artifact)
+        shapes: Mapping[str, tuple[int, ...]] = {}
+        if need.agrees and not (proven and artifact.evidence not in (None, Evidence.BLOB_NAME)):
+            shapes = self._shapes(entry)
+        if (proven or need.agrees) and not small_files.tells(need, shapes):
+            need = need._replace(needed=(), only=(), among=(), agrees=())  # nothing to compare
+        return small_files.lacks(artifact, need) or small_files.differs(artifact, need, shapes)
+
+    def _is_proven(self, artifact: Artifact) -> bool:
+        self._prove(artifact)
+        return artifact.file in self._small
+
+    def _shapes(self, entry: Entry) -> Mapping[str, tuple[int, ...]]:
+        """Return the shapes of an entry's weights, of the first that tell."""
+        for artifact in entry.notable:
+            weighty = artifact.required_by and not formats.is_text(artifact.format)
+            if weighty and artifact.state is State.PRESENT and not artifact.bundle:
+                try:
+                    with untrusted.open_regular(artifact.file, follow=True) as file:
+                        found = formats.shapes(artifact.format, file, artifact.size_bytes)
+                except (FormatError, OSError, ArithmeticError, LookupError, ValueError):
+                    continue  # its own finding speaks
+                if found:
+                    return found
+        return {}
+
+    def _superseded(self, entry: Entry) -> bool:
+        """Say whether a branch leads to another revision of the same repository."""
+        if entry.revision is None or entry.refs:
+            return False
+        revisions = self.revisions(self.survey.root_of(entry))
+        return any(other.refs for other in revisions[repository_folder(entry)])
 
     def _read(self, artifact: Artifact) -> FormatError | None:
         try:

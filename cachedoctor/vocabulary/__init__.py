@@ -52,6 +52,11 @@ class Requirement(NamedTuple):
     opened: bool = False  # of what is optional: always read where it is there
     keys: tuple[str, ...] = ()  # of a JSON object, which must have one of them
     values: tuple[tuple[str, str | int], ...] = ()  # that it must have
+    needed: tuple[tuple[str, tuple[str, ...]], ...] = ()  # by name, keys that it must have, all
+    only: tuple[str, ...] = ()  # keys beside which none may be
+    among: tuple[tuple[str, tuple[str, ...]], ...] = ()  # by key, what it may say where it is
+    agrees: tuple[tuple[str, str, int], ...] = ()  # key, a tensor of the weights, which axis of it
+    speaks: bool = False  # a vocabulary that must have Whisper's own words
     beside: tuple[tuple[str, tuple[str, ...]], ...] = ()  # by name what must be there with it
     most_trailing: int | None = None  # bytes after the end that the engine bears, `None` for any
 
@@ -106,6 +111,7 @@ class Claim(NamedTuple):
     by_path: bool = False  # the engine loads it by its path only, wherever it lies
     snapshot: tuple[str, ...] = ()  # patterns of what the hub's client is asked for as a whole
     heeds_absence: bool = False  # it believes a note that the repository lacks a file
+    marker: tuple[str, str] = ("", "")  # a file that says which commit a folder holds, and which
 
 
 class Entry(NamedTuple):
@@ -135,6 +141,19 @@ class Entry(NamedTuple):
         if not isinstance(self.artifacts, tuple):
             found.update(self.artifacts.names())
         return found
+
+    @property
+    def names(self) -> Iterator[str]:
+        """Yield the name of every file that is there or ought to be."""
+        yield from (artifact.name for artifact in self.notable)
+        if not isinstance(self.artifacts, tuple):
+            yield from self.artifacts.names()
+
+    def find(self, name: str) -> Artifact | None:
+        """Return the file of this name, or `None`; of many files, no other is made for it."""
+        if isinstance(self.artifacts, tuple):
+            return next((each for each in self.artifacts if each.name == name), None)
+        return self.artifacts.find(name)
 
     @property
     def sizes(self) -> Mapping[str, int]:

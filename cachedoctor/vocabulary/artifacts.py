@@ -152,6 +152,10 @@ class Files(Sequence[Artifact]):
         """Return the names of the plain files."""
         raise NotImplementedError
 
+    def find(self, name: str) -> Artifact | None:
+        """Return the file of this name, or `None`."""
+        raise NotImplementedError
+
     def contents(self) -> Iterable[str]:
         """Return the hex digest that each plain file has, once for each content."""
         raise NotImplementedError
