@@ -22,6 +22,8 @@ MOST_AT_THE_TOP = 16
 MOST_LAYERS = 20
 MANY_FIELDS = 5
 MOST_BY_POSITION = 2
+SAID = frozenset(("message", "describe", "hint", "reason", "why", "title", "litter", "word"))
+ASKED = frozenset(("startswith", "endswith", "find", "index", "count", "partition", "rpartition"))
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -41,6 +43,17 @@ def test_the_layers_fit_on_a_screen() -> None:
     first = contracts["contracts"][0]
     assert first["exhaustive"]
     assert len(first["layers"]) <= MOST_LAYERS
+
+
+def ours() -> dict[str, str]:
+    """Return the texts of the package's modules by their names; runners are programs apart."""
+    return {
+        ".".join(("cachedoctor", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(
+            ".__init__"
+        ): path.read_text()
+        for path in MODULES
+        if path.parent.name != "runners"
+    }
 
 
 def fields(kind: ast.ClassDef) -> int:
@@ -102,11 +115,86 @@ def test_a_value_of_many_fields_is_built_by_their_names() -> None:
         "e": "import x\nclass W(NamedTuple):\n    one: int\nW(1, 2, 3)",
     }
     assert built_by_position(sources) == ["c:2"]
-    ours = {
-        ".".join(("cachedoctor", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(
-            ".__init__"
-        ): path.read_text()
-        for path in MODULES
-        if path.parent.name != "runners"  # programs of their own
+    assert built_by_position(ours()) == []
+
+
+def imported(sources: Mapping[str, str]) -> dict[str, set[str]]:
+    """Return the modules that each imports, also within functions and for types alone."""
+    found: dict[str, set[str]] = {}
+    for module, text in sources.items():
+        lines = [line for line in ast.walk(ast.parse(text)) if isinstance(line, ast.ImportFrom)]
+        names = {(line.module or "", each.name) for line in lines for each in line.names}
+        meant = {f"{room}.{name}" if f"{room}.{name}" in sources else room for room, name in names}
+        found[module] = meant.intersection(sources) - {module}
+    return found
+
+
+def circles(graph: Mapping[str, set[str]]) -> list[str]:
+    """Return the modules that are reached from themselves."""
+
+    def below(module: str) -> set[str]:
+        seen: set[str] = set()
+        ahead = [*graph[module]]
+        while ahead:
+            each = ahead.pop()
+            if each not in seen:
+                seen.add(each)
+                ahead += graph[each]
+        return seen
+
+    return [module for module in graph if module in below(module)]
+
+
+def test_no_module_imports_one_that_imports_it() -> None:
+    """Also not from within a function: a circle is a layer that is missing."""
+    sources = {
+        "x.a": "from x import b",
+        "x.b": "def f():\n    from x.c import g",
+        "x.c": "from x import a",
+        "x.d": "from x import a",
+        "x": "",
     }
-    assert built_by_position(ours) == []
+    assert circles(imported(sources)) == ["x.a", "x.b", "x.c"]
+    assert circles(imported(ours())) == []
+
+
+def decided_by_words(source: str) -> list[int]:
+    """Return the lines on which a text for people is compared with words, or searched for them."""
+
+    def says(node: ast.expr) -> bool:
+        return isinstance(node, ast.Attribute) and node.attr in SAID
+
+    def words(node: ast.expr) -> bool:
+        parts = node.elts if isinstance(node, ast.Tuple | ast.Set | ast.List) else [node]
+        return any(isinstance(p, ast.Constant) and bool(p.value) for p in parts)
+
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            if any(map(says, sides)) and any(map(words, sides)):
+                found.append(node.lineno)
+        elif (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in ASKED
+            and says(node.func.value)
+        ):
+            found.append(node.lineno)
+    return found
+
+
+def test_nothing_is_decided_by_what_is_said() -> None:
+    """Texts are for people, and change; whatever depends on one asks for a code or an attribute."""
+    source = (
+        'if finding.message == "is gone": pass\n'
+        'if "download" in choice.reason: pass\n'
+        'if repair.describe.startswith("set"): pass\n'
+        'if error.hint == "": pass\n'
+        'if one.why in ("a", "b"): pass\n'
+        "if one.why is None: pass\n"
+        'if "x" in one.name: pass\n'
+    )
+    assert sorted(decided_by_words(source)) == [1, 2, 3, 5]
+    found = {module: decided_by_words(text) for module, text in ours().items()}
+    assert {module: lines for module, lines in found.items() if lines} == {}

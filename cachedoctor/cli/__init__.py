@@ -82,8 +82,8 @@ class Commands(click.Group):
 def group() -> None:
     """Find, check and repair the models that speech engines keep on this machine.
 
-    Ten engines, from faster-whisper to WhisperKit, keep gigabytes in as many places and trust what
-    they find there. `scan` says what is there and whether it is right, offline;
+    Engines from faster-whisper to WhisperKit keep gigabytes in as many places and trust what they
+    find there. `scan` says what is there and whether it is right, offline;
     `fix` repairs it and `undo` takes that back; `preflight` answers other tools.
     """
 

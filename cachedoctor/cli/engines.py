@@ -20,7 +20,7 @@ def command(name: str | None, host: Host, out: Output) -> None:
     A size is answered by the first of its models that is ready.
 
     \b
-      cachedoctor engines               all ten
+      cachedoctor engines               all of them
       cachedoctor engines whisper.cpp   its models, with what a download costs
     """
     from cachedoctor import engines

@@ -76,8 +76,8 @@ def command(
         change = unpacking.unpack(pack, host, report.survey, for_engines=for_engines, names=names)
 
         def ready() -> bool:
-            asked = [choice.title.partition("/") for choice in change.choices]
-            return all(verdict.preflight(e, model=m, host=host).ready for e, _, m in asked)
+            brought = [choice.brings for choice in change.choices if choice.brings]
+            return all(verdict.preflight(e, model=m, host=host).ready for e, m in brought)
 
         managing.finish(
             change,

@@ -64,6 +64,7 @@ from __future__ import annotations
 import contextlib
 import pkgutil
 import re
+import sys
 import tomllib
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -96,10 +97,8 @@ _NAMED = re.compile(r'^engine = "(.+)"$', re.MULTILINE)
 @cache
 def names() -> tuple[str, ...]:
     """Name every engine: the modules of this folder that have a table beside them."""
-    import cachedoctor.engines
-
     found = []
-    for module in pkgutil.iter_modules(cachedoctor.engines.__path__):
+    for module in pkgutil.iter_modules(sys.modules[_PACKAGE].__path__):
         with contextlib.suppress(OSError):
             named = _NAMED.search(_source(module.name))
             found += [named[1]] if named else []

@@ -65,7 +65,12 @@ def unpack(
             repair = _from_pack(repair, claim, here, pack, survey)
             choices.append(
                 Choice(
-                    title=title, path=path, reason=f"from {pack.folder}", bytes=size, repair=repair
+                    title=title,
+                    path=path,
+                    reason=f"from {pack.folder}",
+                    bytes=size,
+                    repair=repair,
+                    brings=(engine.name, model.name),
                 )
             )
     return Change(verb="unpack", choices=tuple(choices), spared=tuple(spared))

@@ -29,6 +29,7 @@ class Choice(NamedTuple):
     needed_by: tuple[str, ...] = ()  # who keeps it; only ever of what was named
     refetch_bytes: int | None = None  # `None` where it cannot be had again
     waste: bool = False  # nobody could want it again
+    brings: tuple[str, str] | None = None  # an engine, and its model that is ready afterwards
 
 
 class Spared(NamedTuple):

@@ -103,7 +103,8 @@ def plan(
             by_hand.append(finding)
             continue
         moved = {step for step in repair.steps if isinstance(step, SetAside)}
-        mark = repair.steps or (repair.kind, repair.describe)
+        claims = tuple(claim[:2] for entry in finding.made_from for claim in entry.claims)
+        mark = repair.steps or (repair.kind, repair.root, claims)
         if mark in taken or (moved and all(_gone(step.path, taken) for step in moved)):
             continue
         if report.host.platform == "windows":  # looked at from elsewhere, never changed

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cachedoctor import locators, rules
 from cachedoctor.doctor import readiness
 from cachedoctor.doctor.footprint import held, held_everywhere, reclaimable
-from cachedoctor.findings import Finding, Safety, Severity
+from cachedoctor.findings import Circumstance, Finding, Safety, Severity
 from cachedoctor.report.scan_table import (
     INDENT,
     engines_counted,
@@ -83,7 +83,8 @@ def verdict_line(verdict: Verdict, host: Host) -> str:
         known = verdict.repair.fetch_bytes
         cost = f" fetches {size(known)}" if known else " fetches it"
     code = f"{verdict.code} " if verdict.code else ""
-    cure = "" if word == "busy" or not command else f"; `{command}`{cost}"
+    waits = rule is not None and rule.shows is Circumstance.DOWNLOADING
+    cure = "" if waits or not command else f"; `{command}`{cost}"
     where = f" (`{place}`)" if rule and rule.unseen else ""
     return f"{word:<7} {what}: {code}{printable(verdict.why or '')}{where}{cure}"
 

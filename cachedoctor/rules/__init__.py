@@ -37,6 +37,7 @@ class Rule:
     shows: ClassVar[Circumstance | None] = None
     a_failure: ClassVar[bool] = True  # a fix that leaves it to a person ends with exit code 1
     litter: ClassVar[str] = ""  # what a list calls it, where it lies beside models
+    of_a_download: ClassVar[bool] = False  # that was begun and not ended
     prune_order: ClassVar[int | None] = None  # `prune` takes it; what is lower is missed less
     made_again: ClassVar[bool] = False  # by the system or a client; `prune` takes it when asked
     in_a_model: ClassVar[bool] = False  # its bytes are counted with a model

@@ -123,6 +123,7 @@ class LeftoverPartial(SetsAside, RootRule):
 
     code = "CD502"
     litter = "half a download"
+    of_a_download = True
     prune_order = 20
     slug = "leftover-partial"
     severity = Severity.NOTE
@@ -168,6 +169,7 @@ class OrphanDownload(SetsAside, LeavingsRule):
     leaves = Leaving.DOWNLOADS
     code = "CD503"
     litter = "a download that never arrived"
+    of_a_download = True
     prune_order = 30
     slug = "orphan-download"
     severity = Severity.NOTE

@@ -203,7 +203,7 @@ class Root(NamedTuple):
     locator: str
     path: str
     entries: tuple[Entry, ...]
-    listing: object = None  # typed by the locator; rules ask with isinstance
+    listing: object = None  # of the kind that the locator lists; `locators.listed` tells
     error: str = ""  # why it could not be read, or empty
     closed: str = ""  # the folder on the way to it that cannot be read
     gone: str = ""  # what on the way to it leads to a place that is not there
