@@ -260,8 +260,7 @@ def _expected(artifact: Artifact, claim: Claim, need: Requirement, entry: Entry)
     elif digest is not None and digest.hex in claim.url:
         evidence = Evidence.URL
     if digest is None and claim.revision and claim.revision == entry.revision:
-        known, digest = claim.published.get(artifact.name, (None, None))
-        size = known or None
+        size, digest = claim.published.get(artifact.name, (None, None))
     if artifact.expected_bytes is None and size is not None:
         artifact = artifact._replace(expected_bytes=size, evidence=artifact.evidence or evidence)
     if artifact.digest is None and digest is not None:

@@ -43,7 +43,7 @@ repository = "Systran/faster-whisper-tiny"
 former = { repository = "guillaumekln/faster-whisper-tiny", until = "0.9.0" }
 bytes = 78203619                      # about what a download costs
 revision = "d90ca5fe…"                # the commit for which the published digests hold
-published = [{ name = "model.bin", bytes = 75538270, sha256 = "dcb76c65…" }]   # bytes if known
+published = [{ name = "model.bin", bytes = 75538270, sha256 = "dcb76c65…" }]
 by_path = true                        # no version knows it by name
 marker = { name = ".revision", commit = "df2625ac…", since = "0.17.0" }   # a file that says which
                                       # commit a folder holds: missed from a version on
@@ -374,7 +374,7 @@ def _model(
         if "folder" in row:
             files = tuple(known._replace(folder=row["folder"]) for known in files)
     published = {
-        file["name"]: (file.get("bytes", 0), Digest("sha256", file["sha256"]))
+        file["name"]: (file["bytes"], Digest("sha256", file["sha256"]))
         for file in row.get("published", ())
     }
     return Model(
