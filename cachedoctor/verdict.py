@@ -54,6 +54,8 @@ class Verdict(NamedTuple):
     @property
     def cure(self) -> str:
         """Return the command that makes it ready, or empty where none does."""
+        if (self.by != "name" and not self.ready) or (self.absent and str(self.model)[:1] == "/"):
+            return ""  # whole, and to be given by its path; or a path of which nothing is known
         if self.lock:
             return f"cachedoctor fix --lock {shlex.quote(self.lock)}"
         if self.code and rules.find(self.code).blocks:

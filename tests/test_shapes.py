@@ -182,3 +182,23 @@ def test_nothing_is_fetched_for_a_shape_unless_its_model_is_named(home: Path, ho
     named = found("somebody/faster-whisper-mine").repair
     assert named is not None
     assert named.safety == "fetches"
+
+
+def test_a_repository_of_no_row_and_a_path_are_words_for_a_model(home: Path) -> None:
+    """For `ensure` and `preflight`; what is ready by its path only has no cure by its name."""
+    files = {**worlds.whisper_files(), "config.json": b'{"alignment_heads": [], "lang_ids": []}\n'}
+    worlds.repository(worlds.hub_of(home), "somebody/faster-whisper-mine", files)
+    mine = home / "mine"
+    mine.mkdir()
+    for name, content in files.items():
+        (mine / name).write_bytes(content)
+    for word in ("somebody/faster-whisper-mine", str(mine)):
+        ran = cachedoctor(
+            "ensure", f"faster-whisper:{word}", "--home", str(home), "--", "echo", "ran"
+        )
+        assert (ran.code, ran.output) == (0, "ran\n"), ran.errors
+    asked = ("preflight", "faster-whisper", "--home", str(home), "--model")
+    told = cachedoctor(*asked, str(mine), "--by", "name")
+    assert (told.code, "cachedoctor fix" in told.output) == (1, False)
+    gone = cachedoctor(*asked, str(home / "gone"))
+    assert (gone.code, "cachedoctor fix" in gone.output) == (1, False)

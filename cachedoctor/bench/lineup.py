@@ -72,7 +72,7 @@ def _who_have(model: str, names: Sequence[str], *, named: bool) -> list[str]:
     refused: UsageError | None = None
     for name in names:
         try:
-            engines.find(name).table.model(model)
+            engines.find(name).table.row(model)
         except UsageError as error:
             refused = refused or error
         else:

@@ -5,8 +5,8 @@
 <folder>/ggml-<name without quantisation>-encoder.mlmodelc/    read by builds with Core ML
 <folder>/ggml-<name>.bin.downloading                           while the Ruby binding downloads
 
-~/.local/share/pywhispercpp/models                pywhispercpp; XDG_DATA_HOME moves it, with
-~/Library/Application Support/pywhispercpp/models     platformdirs 4.6 and later also on a Mac
+~/.local/share/pywhispercpp/models                pywhispercpp; an absolute XDG_DATA_HOME moves
+~/Library/Application Support/pywhispercpp/models     it, with platformdirs 4.6 also on a Mac
 ~/AppData/Local/pywhispercpp/pywhispercpp/models  the same on Windows
 ~/whisper.cpp/models                              the download script, beside itself
 ~/.cache/whisper.cpp/huggingface.co/ggerganov/whisper.cpp/resolve/main      the Ruby binding, on a

@@ -102,7 +102,7 @@ def _targets(
     for name in for_engines or (locked.engine,):
         engine = engines.find(name)
         if engine.name == own.name:
-            yield engine, own.table.model(locked.name), locked.files
+            yield engine, own.table.row(locked.name), locked.files
             continue
         by_digest = {file.digests["sha256"]: file for file in locked.files.values()}
         for model in engine.table.models.values():

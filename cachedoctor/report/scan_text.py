@@ -77,7 +77,8 @@ def verdict_line(verdict: Verdict, host: Host) -> str:
     if command.startswith("cachedoctor ") and not command.endswith(host.options):
         command += host.options
     if verdict.absent:
-        return f"absent  {what}: {printable(verdict.why or '')}; `{command}` fetches it"
+        fetch = f"; `{command}` fetches it" if command else ""
+        return f"absent  {what}: {printable(verdict.why or '')}{fetch}"
     cost = ""
     if verdict.repair is not None and verdict.repair.safety is Safety.FETCHES:
         known = verdict.repair.fetch_bytes
