@@ -198,6 +198,17 @@ class Repair(NamedTuple):
     root: str = ""  # the root that the steps change
     locks: tuple[str, ...] = ()  # the client's own lock files, held while the steps are taken
 
+    @property
+    def fetch_bytes_known(self) -> bool:
+        """Return whether `fetch_bytes` is all that it downloads, and not only what is known."""
+        if self.safety is Safety.FETCHES and not self.needs:  # a model that is not looked up yet
+            return self.fetch_bytes > 0
+        return all(
+            need.sources[0].bytes or (need.proofs and all(p.bytes is not None for p in need.proofs))
+            for need in self.needs
+            if isinstance(need.sources[0], (HubFetch, CdnFetch))
+        )
+
 
 class Subject(NamedTuple):
     """What a finding was made from: an entry and one file of it, or a root and no entry."""

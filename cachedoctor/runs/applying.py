@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cachedoctor.system.run import Run
 
 
-_NOT_UNDOABLE = ("undone", "failed", "emptying", "emptied")
+NOT_UNDOABLE = ("undone", "failed", "emptying", "emptied")
 
 
 class Outcome(NamedTuple):
@@ -84,7 +84,7 @@ def runs(host: Host) -> list[Run]:
 
 def undoable(host: Host) -> list[Run]:
     """Return every run that `undo` could take back, the oldest first."""
-    return [found for found in runs(host) if found.state not in _NOT_UNDOABLE]
+    return [found for found in runs(host) if found.state not in NOT_UNDOABLE]
 
 
 def undo(host: Host, name: str | None = None) -> tuple[Run, ...]:
