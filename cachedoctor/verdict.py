@@ -37,16 +37,16 @@ _NOTHING_ELSE = frozenset(("\0",))  # no place lists anything of this name
 class Verdict(NamedTuple):
     """Ready with its path, or why not and what cures it."""
 
-    engine: str
-    size: str | None
-    model: str | None
-    ready: bool
-    path: str | None
-    revision: str | None
-    code: str | None
-    why: str | None
-    repair: Repair | None
-    checked: scanning.Checked | None = None
+    engine: str  # that was asked about
+    size: str | None  # that was asked for, or none
+    model: str | None  # that answers, as the engine names it
+    ready: bool  # whether the engine would load it now, offline; also `bool(verdict)`
+    path: str | None  # where it is, or where it would be
+    revision: str | None  # the commit, in a hub cache
+    code: str | None  # of what is wrong, or none
+    why: str | None  # what is wrong, for people
+    repair: Repair | None  # what cures it, where a repair does
+    checked: scanning.Checked | None = None  # how its files were judged; none without an entry
     lock: str | None = None  # the lock file that was asked for
     warnings: tuple[Finding, ...] = ()  # what the engine will trip over all the same
     by: str = "name"  # or `path`: not by a call that only names it

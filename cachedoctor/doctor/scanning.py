@@ -34,24 +34,24 @@ _GRAVEST = (Status.IN_PROGRESS, Status.CORRUPT, Status.INCOMPLETE, Status.UNKNOW
 class Checked(NamedTuple):
     """How many files of an entry were judged by what."""
 
-    digest: int = 0
-    structure: int = 0
-    none: int = 0
+    digest: int = 0  # every byte was read, now or earlier, and is right
+    structure: int = 0  # the header and the length agree
+    none: int = 0  # nothing is known to judge them by
 
 
 class Report(NamedTuple):
     """What a look at a host found."""
 
-    question: Question
-    survey: Survey
+    question: Question  # what was asked
+    survey: Survey  # all places that were looked at, judged or not
     entries: tuple[Entry, ...]  # those asked for
     findings: tuple[Finding, ...]  # gravest first within an entry
-    statuses: Mapping[str, Status]
-    checked: Mapping[str, Checked]
-    seconds: float
-    contents: verification.Contents = verification.Contents()
+    statuses: Mapping[str, Status]  # by the id of an entry
+    checked: Mapping[str, Checked]  # how its files were judged, by the id of an entry
+    seconds: float  # that the look took
+    contents: verification.Contents = verification.Contents()  # of the files, where read
     unanswered: tuple[tuple[str, str], ...] = ()  # repositories that the hub said nothing of, why
-    by_entry: Mapping[str, tuple[Finding, ...]] = {}
+    by_entry: Mapping[str, tuple[Finding, ...]] = {}  # the findings about it, by the id of an entry
     core_ml: Asked | None = None  # what it said of each bundle, where it was to be asked
 
     @property

@@ -47,10 +47,10 @@ if TYPE_CHECKING:
 class Unfinished(NamedTuple):
     """An interrupted fix, and what is left to do to finish it, or to finish its undo."""
 
-    id: str
-    folder: str
-    state: str
-    created_s: float
+    id: str  # of the run
+    folder: str  # its journal's
+    state: str  # `open`, or `undoing`
+    created_s: float  # when it was begun
     repairs: tuple[Repair, ...]  # each with the steps, needs and bytes that are left
     back: tuple[str, ...] = ()  # what taking it back does, where that is what was begun
 
@@ -58,7 +58,7 @@ class Unfinished(NamedTuple):
 class Plan(NamedTuple):
     """What a fix would do: findings with the repairs that cure them, in the order of doing."""
 
-    cures: tuple[Finding, ...]
+    cures: tuple[Finding, ...]  # in the order of doing
     by_hand: tuple[Finding, ...] = ()  # no repair, or one that only a person can do
     unfinished: tuple[Unfinished, ...] = ()  # earlier fixes without an end, which go first
     free_bytes: int | None = None  # on the fullest file system that would be written to

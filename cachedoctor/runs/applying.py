@@ -31,10 +31,10 @@ class Outcome(NamedTuple):
     runs: tuple[str, ...]  # for `undo`
     report: Report  # a second look at the same engines
     left: tuple[Finding, ...]  # what was to be cured and is still there
-    aside_bytes: int
+    aside_bytes: int  # freed after `quarantine empty`
     taken_back: tuple[tuple[str, str], ...] = ()  # interrupted fixes that could not be finished
     deleted_bytes: int | None = None  # where what was bad was deleted, for good
-    journaled: bool = True
+    journaled: bool = True  # false where there was no room for a journal: no way back
 
 
 def apply(plan: Plan, report: Report, network: Network, *, delete: bool = False) -> Outcome:
