@@ -196,6 +196,7 @@ def test_a_plan_is_applied_listed_and_taken_back(home: Path, tiny: Path) -> None
     before = fingerprint(home)
     plan = cachedoctor.plan(cachedoctor.scan(), offline=True)
     assert (plan.fetch_bytes, plan.fetch_bytes_known) == (0, True)
+    assert repr(plan.report) == f"<Report of {home}: 1 entries, 1 findings>"
     assert not cachedoctor.preflight("faster-whisper", model="tiny.en")
     outcome = cachedoctor.apply(plan)
     assert cachedoctor.preflight("faster-whisper", model="tiny.en")

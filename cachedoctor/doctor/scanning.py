@@ -54,6 +54,11 @@ class Report(NamedTuple):
     by_entry: Mapping[str, tuple[Finding, ...]] = {}  # the findings about it, by the id of an entry
     core_ml: Asked | None = None  # what it said of each bundle, where it was to be asked
 
+    def __repr__(self) -> str:
+        """Return a line: values that hold a report are printed by people who debug."""
+        counted = f"{len(self.entries)} entries, {len(self.findings)} findings"
+        return f"<Report of {self.host.home}: {counted}>"
+
     @property
     def host(self) -> Host:
         """Return the host that was looked at."""

@@ -286,6 +286,7 @@ def plan_json(plan: Plan, host: Host) -> Json:
             "finishes": [_unfinished_json(item) for item in plan.unfinished],
             "free_bytes": plan.free_bytes,
             "fetch_bytes": plan.fetch_bytes,
+            "fetch_bytes_known": plan.fetch_bytes_known,
             "copy_bytes": plan.copy_bytes,
             "aside_bytes": sum(repair.aside_bytes for repair in plan.repairs),
             "steps": [

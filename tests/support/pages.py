@@ -2,7 +2,8 @@
 
 A page is a person's session: one shell, an empty home, one folder; what it needs it makes itself,
 as a reader does. `<!-- world: NAMES -->` says what stands in for what a reader has: a network, or
-the weights that a page about engines begins with (`WORLDS`); `<!-- not run: WHY -->` before a block says why it cannot be run here.
+the weights that a page about engines begins with (`WORLDS`); `<!-- not run: WHY -->` before a block
+says why it cannot be run here.
 In the output that is shown `…` stands for anything, alone on a line for any lines; times, room that
 is free and names of runs match any of their kind.
 
