@@ -45,6 +45,10 @@ class Host(NamedTuple):
     refused: str = ""  # why the user's own configuration was not read
     given: tuple[str, ...] = ()  # options that a printed command has to repeat
 
+    def __repr__(self) -> str:
+        """Return a line without the environment: it may hold secrets, and values end up in logs."""
+        return f"<Host {self.home} on {self.platform}>"
+
     @classmethod
     def look(
         cls,

@@ -252,12 +252,21 @@ def test_a_second_repair_is_refused_with_an_error_of_its_own(home: Path, tiny: P
 
 def test_a_pack_is_written_and_unpacked(tiny: Path, tmp_path: Path) -> None:
     """`pack` with a folder, and `unpack` into another home."""
-    packed = cachedoctor.pack(["faster-whisper:tiny.en"], tmp_path / "stick")
+    packed = cachedoctor.pack("faster-whisper:tiny.en", folder=tmp_path / "stick")
     assert packed.bytes == sum(map(len, worlds.whisper_files().values()))
     (tmp_path / "other").mkdir()
     other = cachedoctor.Host.look(home=str(tmp_path / "other"))
-    cachedoctor.apply(cachedoctor.unpack(str(tmp_path / "stick"), host=other))
+    cachedoctor.apply(cachedoctor.unpack(tmp_path / "stick", host=other))
     assert cachedoctor.preflight("faster-whisper", model="tiny.en", host=other)
+
+
+def test_values_can_be_printed(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a line or two, and without what the environment holds."""
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    report = cachedoctor.scan()
+    for value in (cachedoctor.Host.look(), report, cachedoctor.plan(report), cachedoctor.prune()):
+        assert len(repr(value)) < 1000
+        assert "hf_secret" not in repr(value)
 
 
 def test_a_mirror_that_means_nothing_is_refused() -> None:

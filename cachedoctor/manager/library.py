@@ -52,8 +52,8 @@ def models(host: Host | None = None) -> Holdings:
     return holdings.models(scanning.scan(host or Host.look()))
 
 
-def remove(names: Sequence[str], *, host: Host | None = None, even_kept: bool = False) -> Change:
-    """Return the change that sets named models aside.
+def remove(*names: str, host: Host | None = None, even_kept: bool = False) -> Change:
+    """Return the change that sets named models aside: by `engine:model`, repository, id or path.
 
     Raises `UsageError` for a name that fits several things or none.
     """
@@ -106,9 +106,8 @@ def move(place: str, target: str, *, host: Host | None = None, link: bool = True
 
 
 def pack(
-    names: Sequence[str],
+    *names: str,
     folder: str | os.PathLike[str] | None = None,
-    *,
     host: Host | None = None,
     have: Collection[str] = (),
     progress: Callable[[Moment], None] | None = None,
@@ -129,14 +128,13 @@ def pack(
 
 
 def unpack(
-    folder: str,
-    names: Sequence[str] = (),
-    *,
+    folder: str | os.PathLike[str],
+    *names: str,
     host: Host | None = None,
     for_engines: Sequence[str] = (),
 ) -> Change:
     """Return the change that puts a pack's models where their engines look for them."""
-    pack = packs.read(folder)
+    pack = packs.read(os.fspath(folder))
     report = unpacking.with_source(scanning.scan(_own(host), cure_notes=False), pack)
     change = unpacking.unpack(
         pack, report.host, report.survey, for_engines=for_engines, names=names
