@@ -35,11 +35,11 @@ _TOKEN = re.compile(r"\\.|\[(?:\\.|[^\]])+\]|\(\?(?:P<\w+>|:|!|=)|\{[\d,]+\}|.",
 class Symptom(NamedTuple):
     """One thing that engines say."""
 
-    pattern: str
-    engines: tuple[str, ...]
-    cause: str
-    codes: tuple[str, ...]
-    source: str
+    pattern: str  # a regular expression, searched in each line
+    engines: tuple[str, ...]  # that say so
+    cause: str  # what it means
+    codes: tuple[str, ...]  # that a scan would find for it
+    source: str  # where it is known from
     said: str  # words of the source
     weak: bool = False  # says little: passed over where anything else is known
 
@@ -47,19 +47,19 @@ class Symptom(NamedTuple):
 class Recognised(NamedTuple):
     """One symptom in a text, with the line that it was first seen in, and what that line says."""
 
-    symptom: Symptom
-    line: int
-    text: str
-    cause: str
-    codes: tuple[str, ...]
-    engines: tuple[str, ...]
+    symptom: Symptom  # the row of the table
+    line: int  # its number in the text, from 1
+    text: str  # the line
+    cause: str  # with what the line says besides
+    codes: tuple[str, ...]  # that a scan would find for it
+    engines: tuple[str, ...]  # that may have said it
 
 
 class Diagnosis(NamedTuple):
     """What a text says, and what the caches of its engines have to do with it."""
 
-    recognised: tuple[Recognised, ...]
-    engines: tuple[str, ...]
+    recognised: tuple[Recognised, ...]  # what is known of the text, in its order
+    engines: tuple[str, ...]  # that may have said it
     findings: tuple[Finding, ...]  # errors and warnings of those engines, likely causes first
     models: int  # how many of these engines' models were looked at
     unready: tuple[Readiness, ...] = ()  # models that are there and would not load all the same

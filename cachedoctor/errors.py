@@ -45,6 +45,12 @@ class FetchError(RepairError):
     """Report a download that failed or brought the wrong bytes; nothing of it reached a cache."""
 
 
+class CancelledError(CacheDoctorError):
+    """Report that the caller gave up; what had not begun to change a cache has left nothing."""
+
+    exit_code = 130
+
+
 class Fault(enum.StrEnum):
     """Name what is wrong with a file's bytes; the value is the slug of the rule that reports it."""
 

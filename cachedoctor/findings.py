@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 class Severity(enum.StrEnum):
     """Order findings: an error breaks the engine or makes it lie, a note is hygiene."""
 
-    ERROR = "error"
-    WARNING = "warning"
-    NOTE = "note"
+    ERROR = "error"  # the engine will fail, or lie
+    WARNING = "warning"  # it works, but something is wrong
+    NOTE = "note"  # waste and hygiene
 
     @property
     def rank(self) -> int:
@@ -38,9 +38,9 @@ class Circumstance(enum.Enum):
 class Safety(enum.StrEnum):
     """Say what a repair may cost: nothing, a download, or a person's hands."""
 
-    SAFE = "safe"
-    FETCHES = "fetches"
-    MANUAL = "manual"
+    SAFE = "safe"  # from bytes that are here
+    FETCHES = "fetches"  # may cost a download
+    MANUAL = "manual"  # only a person can do it
 
 
 class Proof(NamedTuple):
@@ -186,17 +186,28 @@ class Guard(NamedTuple):
 class Repair(NamedTuple):
     """How one finding is cured."""
 
-    kind: str
-    safety: Safety
+    kind: str  # a word for programs: `fetch-model`, `relink`, …
+    safety: Safety  # what it may cost
     describe: str  # one imperative line; for a manual one, the exact command
-    needs: tuple[Need, ...] = ()
-    steps: tuple[Step, ...] = ()
-    guards: tuple[Guard, ...] = ()
-    fetch_bytes: int = 0
-    copy_bytes: int = 0
-    aside_bytes: int = 0
+    needs: tuple[Need, ...] = ()  # what is brought and proven first
+    steps: tuple[Step, ...] = ()  # what is then done, each with its inverse
+    guards: tuple[Guard, ...] = ()  # what must still be as it was seen
+    fetch_bytes: int = 0  # to download; see `fetch_bytes_known`
+    copy_bytes: int = 0  # to copy on this machine
+    aside_bytes: int = 0  # that are set aside
     root: str = ""  # the root that the steps change
     locks: tuple[str, ...] = ()  # the client's own lock files, held while the steps are taken
+
+    @property
+    def fetch_bytes_known(self) -> bool:
+        """Return whether `fetch_bytes` is all that it downloads, and not only what is known."""
+        if self.safety is Safety.FETCHES and not self.needs:  # a model that is not looked up yet
+            return self.fetch_bytes > 0
+        return all(
+            need.sources[0].bytes or (need.proofs and all(p.bytes is not None for p in need.proofs))
+            for need in self.needs
+            if isinstance(need.sources[0], (HubFetch, CdnFetch))
+        )
 
 
 class Subject(NamedTuple):
@@ -216,20 +227,20 @@ class Subject(NamedTuple):
 class Finding(NamedTuple):
     """One thing that is wrong, at one physical place."""
 
-    code: str
-    slug: str
-    severity: Severity
-    path: str
-    message: str
-    entries: tuple[str, ...] = ()
-    engines: tuple[str, ...] = ()
-    locator: str | None = None
-    links: tuple[str, ...] = ()
-    measured: int | str | None = None
-    expected: int | str | None = None
-    unit: str | None = None
-    evidence: str | None = None
-    repair: Repair | None = None
+    code: str  # `CD` and three digits; `cachedoctor explain` has its page
+    slug: str  # the code's name
+    severity: Severity  # how grave it is
+    path: str  # the physical file or folder
+    message: str  # what is wrong, for people
+    entries: tuple[str, ...] = ()  # ids of the models that it is about
+    engines: tuple[str, ...] = ()  # that trip over it, where no entry tells
+    locator: str | None = None  # the layout that it lies in
+    links: tuple[str, ...] = ()  # the names that lead to the path
+    measured: int | str | None = None  # what was found: a length, a digest, a text
+    expected: int | str | None = None  # what it must be
+    unit: str | None = None  # of both: `bytes`, or none
+    evidence: str | None = None  # what it was held against
+    repair: Repair | None = None  # how it is cured, or none where nobody knows
     bytes: int = 0  # what setting it aside would free after `quarantine empty`
     leaves: Status | None = None  # what its entries are, where it says anything about that
     shows: Circumstance | None = None  # for other rules, not for people
@@ -253,12 +264,12 @@ class Finding(NamedTuple):
 class Readiness(NamedTuple):
     """Say which model would answer an engine and a size, and whether it can load now."""
 
-    engine: str
-    size: str | None
-    model: str | None
-    ready: bool
-    entry: str | None = None
-    path: str | None = None
-    code: str | None = None
-    why: str | None = None
+    engine: str  # that was asked about
+    size: str | None  # that was asked for
+    model: str | None  # that answers
+    ready: bool  # whether it would load now
+    entry: str | None = None  # its id, where there is one
+    path: str | None = None  # where it is, or where it would be
+    code: str | None = None  # of what is wrong
+    why: str | None = None  # what is wrong, for people
     by: str = "name"  # or `path`: not by a call that only names it

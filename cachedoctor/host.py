@@ -28,14 +28,14 @@ _VARIABLE = re.compile(r"\$(\w+|\{[^}]*\})")
 class Host(NamedTuple):
     """Where to look: home, platform, environment, folders, engine versions and the clock."""
 
-    home: str
-    platform: str
-    environment: Mapping[str, str]
-    cwd: str
-    project: str | None
-    temporary: str
+    home: str  # whose caches are meant
+    platform: str  # `darwin`, `linux` or `windows`
+    environment: Mapping[str, str]  # that the engines would see
+    cwd: str  # the folder that relative paths start from
+    project: str | None  # a folder with models of its own
+    temporary: str  # where engines put what is temporary
     state: str  # of the running user: our journals and remembered digests
-    engine_versions: Mapping[str, str]
+    engine_versions: Mapping[str, str]  # that are assumed, by engine; otherwise the newest
     named: bool = False  # a home that was named, so other people's environment does not apply
     places: tuple[config.Place, ...] = ()  # that `cachedoctor.toml` adds
     pythons: Mapping[str, str] = {}  # the interpreter that has an engine, where it was named
@@ -44,6 +44,10 @@ class Host(NamedTuple):
     passed_over: tuple[tuple[str, str], ...] = ()  # configuration that does not count, and why
     refused: str = ""  # why the user's own configuration was not read
     given: tuple[str, ...] = ()  # options that a printed command has to repeat
+
+    def __repr__(self) -> str:
+        """Return a line without the environment: it may hold secrets, and values end up in logs."""
+        return f"<Host {self.home} on {self.platform}>"
 
     @classmethod
     def look(

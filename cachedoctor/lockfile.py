@@ -45,8 +45,8 @@ _TEXTS = ("engine", "name", "repository", "revision", "url")
 class LockedFile(NamedTuple):
     """One file: its length, and its digests by algorithm."""
 
-    bytes: int
-    digests: Mapping[str, str]
+    bytes: int  # its length
+    digests: Mapping[str, str]  # by algorithm: `sha256`, `git-sha1`
 
     def expect(self, artifact: Artifact, engine: str) -> Artifact:
         """Return `artifact` with what the lock demands of it, in the layout's own algorithm."""
@@ -63,12 +63,12 @@ class LockedFile(NamedTuple):
 class LockedModel(NamedTuple):
     """One model of one engine."""
 
-    engine: str
-    name: str
+    engine: str  # by its name
+    name: str  # of the model, as the engine has it
     files: Mapping[str, LockedFile]  # by path within the entry
-    repository: str = ""
-    revision: str = ""
-    url: str = ""
+    repository: str = ""  # on the hub, or empty
+    revision: str = ""  # the commit, or empty
+    url: str = ""  # of a model that is one file, or empty
     said_by: str = ""  # file and line, for errors
 
     def demanded(self, claim: Claim) -> Claim:
@@ -85,8 +85,8 @@ class LockedModel(NamedTuple):
 class Lock(NamedTuple):
     """What one file demands."""
 
-    path: str
-    models: tuple[LockedModel, ...]
+    path: str  # of the lock file
+    models: tuple[LockedModel, ...]  # in its order
 
     def of(self, entry: Entry) -> LockedModel | None:
         """Return the locked model that `entry` is, at the locked revision."""

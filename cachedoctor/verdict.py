@@ -20,7 +20,7 @@ from cachedoctor.rules.present import MissingFile
 from cachedoctor.system import usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from cachedoctor.doctor.judging import Checked
     from cachedoctor.doctor.scanning import Report
@@ -28,28 +28,33 @@ if TYPE_CHECKING:
     from cachedoctor.findings import Finding, Readiness, Repair
     from cachedoctor.lockfile import Lock
     from cachedoctor.plans.cures import Plan
-    from cachedoctor.system.network import Network
+    from cachedoctor.system.watching import Cancel, Moment
     from cachedoctor.vocabulary import Entry
 
+_AS_TOLD = 1.05  # a download is no surprise as long as it costs no more than this many times
 _NOTHING_ELSE = frozenset(("\0",))  # no place lists anything of this name
 
 
 class Verdict(NamedTuple):
     """Ready with its path, or why not and what cures it."""
 
-    engine: str
-    size: str | None
-    model: str | None
-    ready: bool
-    path: str | None
-    revision: str | None
-    code: str | None
-    why: str | None
-    repair: Repair | None
-    checked: Checked | None = None
+    engine: str  # that was asked about
+    size: str | None  # that was asked for, or none
+    model: str | None  # that answers, as the engine names it
+    ready: bool  # whether the engine would load it now, offline; also `bool(verdict)`
+    path: str | None  # where it is, or where it would be
+    revision: str | None  # the commit, in a hub cache
+    code: str | None  # of what is wrong, or none
+    why: str | None  # what is wrong, for people
+    repair: Repair | None  # what cures it, where a repair does
+    checked: Checked | None = None  # how its files were judged; none without an entry
     lock: str | None = None  # the lock file that was asked for
     warnings: tuple[Finding, ...] = ()  # what the engine will trip over all the same
     by: str = "name"  # or `path`: not by a call that only names it
+
+    def __bool__(self) -> bool:
+        """Return whether the engine would load the model now."""
+        return self.ready
 
     @property
     def cure(self) -> str:
@@ -90,7 +95,7 @@ def preflight(
     *,
     size: str | None = None,
     model: str | None = None,
-    lock: Lock | None = None,
+    lock: Lock | str | os.PathLike[str] | None = None,
     host: Host | None = None,
     revision: str | None = None,
 ) -> Verdict:
@@ -100,14 +105,16 @@ def preflight(
     whether the engine finds it by that name or must be given the path. With a `revision` only that
     commit or branch counts.
 
-    With a `lock` the model must be there at the locked revision, with the locked lengths, and with
-    the locked digests as far as they are remembered: `verify` reads them.
+    With a `lock`, read already or the path of one, the model must be there at the locked revision,
+    with the locked lengths, and with the locked digests as far as they are remembered: `verify`
+    reads them.
     Looks only at that model's places: stat calls, headers and remembered digests, no network and no
     import beyond the standard library's. A verdict, never an exception, for the ordinary "no".
     Raises `UsageError` for an unknown engine, size or model.
     """
     if (size is None) == (model is None):
         raise UsageError("name either a size or a model", hint="`--size small` or `--model tiny`")
+    lock = locked_by(lock)
     here = host or Host.look()
     found = engines.find(engine)
     version = here.engine_versions.get(engine, "")
@@ -225,39 +232,68 @@ def ensure(
     allow: Callable[[Plan], bool],
     size: str | None = None,
     model: str | None = None,
-    lock: Lock | None = None,
+    lock: Lock | str | os.PathLike[str] | None = None,
     host: Host | None = None,
-    network: Network | None = None,
+    offline: bool = False,
+    mirrors: Mapping[str, str] | None = None,
+    progress: Callable[[Moment], None] | None = None,
+    cancel: Cancel | None = None,
 ) -> Verdict:
     """Make a model ready: ask like `preflight`, repair or fetch what is missing, and ask again.
 
-    `allow` is asked once, with the plan, before anything is changed or fetched; what it refuses is
-    not done. On an empty machine the whole model is fetched at a commit that is resolved first, or
-    at the locked one. `network` says what a fetch may use; without it, what the host's environment
-    says. Raises `UsageError` as `preflight` does, and `RepairError`, with the cache as it was, when
-    a repair cannot be made.
+    `allow` is asked with the plan before anything is changed or fetched; what it refuses is not
+    done. Where the tables tell what it costs, `allow` comes before any network, and once more only
+    where it turns out to be a twentieth more; else the hub is asked first what the model has.
+    On an empty machine the whole model is fetched at a commit that is resolved first, or at the
+    locked one. `mirrors` are addresses by `hub` and `openai`, `offline` takes only what is on this
+    disk. `progress` is called with a `Moment`, by one thread at a time, and must not raise; once
+    `cancel` is set, `CancelledError` is raised at the next piece of work and nothing has changed,
+    unless the last steps, which only rename, are being taken: they are finished. Raises
+    `UsageError` as `preflight` does, and `RepairError`, with the cache as it was, when a repair
+    cannot be made: `FetchError` where a download failed, `LockHeldError` where another fix is at
+    work.
     """
     from cachedoctor.plans import cures
     from cachedoctor.runs import applying
     from cachedoctor.system.network import Network
+    from cachedoctor.system.watching import Watched
 
+    lock = locked_by(lock)
     here = host or Host.look()
     here.require_own_configuration()
     verdict = preflight(engine, size=size, model=model, lock=lock, host=here)
     if verdict.ready or verdict.blocked or verdict.unseen:
         return verdict  # no file can help, or nobody knows whether one is needed
-    network = network or Network(here)
+    network = Network.of(here, offline=offline, mirrors=mirrors)
     names = [
         found.name for found in readiness.answers(engines.find(engine), size=size, model=model)
     ]
-    report = scanning.scan(here, [engine], models=names, lock=lock, progress=network.progress)
+    report = scanning.scan(here, [engine], models=names, lock=lock)
     absent = (
         cures.absent_locked(report)
         if lock
         else cures.absent_model(report, engine, size=size, model=model)
     )
-    plan = cures.plan(report, absent=absent, network=network)
-    if (plan.cures or plan.unfinished) and allow(plan):
-        applying.apply(plan, report, network)
-        verdict = preflight(engine, size=size, model=model, lock=lock, host=here)
-    return verdict
+    plan = cures.plan(report, absent=absent, network=network, ask=False)
+    if not (plan.cures or plan.unfinished):
+        return verdict
+    told = plan.fetch_bytes if plan.fetch_bytes_known else None
+    if told is not None and not allow(plan):
+        return verdict
+    Watched(cancel=cancel).advance(0)
+    plan = cures.resolved(plan)
+    if (told is None or plan.fetch_bytes > told * _AS_TOLD) and not allow(plan):
+        return verdict
+    total = plan.fetch_bytes + plan.copy_bytes if plan.fetch_bytes_known else None
+    watched = Watched(progress, cancel, total)
+    applying.apply(plan, report, network._replace(progress=watched))
+    return preflight(engine, size=size, model=model, lock=lock, host=here)
+
+
+def locked_by(lock: Lock | str | os.PathLike[str] | None) -> Lock | None:
+    """Return a lock file that may have been named by its path."""
+    if isinstance(lock, (str, os.PathLike)):
+        from cachedoctor import locking
+
+        return locking.read(os.fspath(lock))
+    return lock

@@ -3,14 +3,21 @@
 Sphinx with MyST and Furo, because all three are kept up; MkDocs and its Material theme are not.
 """
 
+import sys
+from pathlib import Path
+
 from cachedoctor.version import VERSION
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 project = "cachedoctor"
 author = "the cachedoctor authors"
 copyright = author
 release = version = VERSION
-extensions = ["myst_parser", "sphinx_copybutton"]
+extensions = ["myst_parser", "sphinx_copybutton", "_ext"]
 exclude_patterns = ["figures", "man"]
+html_static_path = ["_static"]
+html_css_files = ["wide.css"]
 html_theme = "furo"
 html_title = f"cachedoctor {VERSION}"
 html_show_sphinx = False

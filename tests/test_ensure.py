@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import cachedoctor
-from cachedoctor import locking
 from cachedoctor.errors import FetchError, UsageError
-from cachedoctor.system.fetch import Mirrors
-from cachedoctor.system.network import Network
 from tests.conftest import fingerprint
 from tests.support import worlds
 from tests.support.command import cachedoctor as command
@@ -35,12 +32,12 @@ def hub() -> Iterator[Hub]:
 
 
 @pytest.fixture
-def network(host: Host, hub: Hub) -> Network:
+def mirrors(hub: Hub) -> dict[str, str]:
     """Return the way to that hub."""
-    return Network(host, mirrors=Mirrors(hub=hub.url))
+    return {"hub": hub.url}
 
 
-def test_an_empty_machine_gets_the_whole_model(host: Host, network: Network) -> None:
+def test_an_empty_machine_gets_the_whole_model(host: Host, mirrors: dict[str, str]) -> None:
     """At a commit that was resolved; the plan tells what it costs before."""
     plans: list[Plan] = []
 
@@ -48,7 +45,7 @@ def test_an_empty_machine_gets_the_whole_model(host: Host, network: Network) -> 
         plans.append(plan)
         return True
 
-    ask = {"model": "tiny.en", "host": host, "network": network}
+    ask = {"model": "tiny.en", "host": host, "mirrors": mirrors}
     verdict = cachedoctor.ensure("faster-whisper", allow=allow, **ask)  # type: ignore[arg-type]
     assert verdict.ready
     assert verdict.revision == "d" * 40
@@ -59,14 +56,36 @@ def test_an_empty_machine_gets_the_whole_model(host: Host, network: Network) -> 
     assert len(plans) == 1
 
 
-def test_what_is_refused_is_not_done(home: Path, host: Host, network: Network) -> None:
-    """The verdict says why not, and nothing was fetched."""
+def test_what_is_refused_is_not_done(
+    home: Path, host: Host, hub: Hub, mirrors: dict[str, str]
+) -> None:
+    """The verdict says why not, nothing was fetched, and nobody was asked for anything."""
     before = fingerprint(home)
     verdict = cachedoctor.ensure(
-        "faster-whisper", model="tiny.en", host=host, network=network, allow=lambda _: False
+        "faster-whisper", model="tiny.en", host=host, mirrors=mirrors, allow=lambda _: False
     )
     assert (verdict.ready, verdict.code) == (False, "CD101")
     assert fingerprint(home) == before
+    assert hub.requests == []
+
+
+def test_what_costs_more_than_was_told_is_asked_again(
+    host: Host, hub: Hub, mirrors: dict[str, str]
+) -> None:
+    """The table is the first answer; the hub's listing, where it is dearer, the second."""
+    hub.add(worlds.TINY, {**worlds.whisper_files(), "model.bin": bytes(90 << 20)}, commit="e" * 40)
+    told: list[tuple[int, bool, bool]] = []
+
+    def allow(plan: cachedoctor.Plan) -> bool:
+        told.append((plan.fetch_bytes, plan.fetch_bytes_known, bool(hub.requests)))
+        return len(told) == 1
+
+    verdict = cachedoctor.ensure(
+        "faster-whisper", model="tiny.en", host=host, mirrors=mirrors, allow=allow
+    )
+    assert not verdict
+    assert [(known, asked) for _, known, asked in told] == [(True, False), (True, True)]
+    assert told[0][0] < 90 << 20 < told[1][0]
 
 
 def test_local_bytes_come_before_the_network(home: Path, host: Host, hub: Hub) -> None:
@@ -79,7 +98,7 @@ def test_local_bytes_come_before_the_network(home: Path, host: Host, hub: Hub) -
         "faster-whisper",
         model="tiny.en",
         host=host,
-        network=Network(host, offline=True),
+        offline=True,
         allow=lambda plan: not plan.fetches,
     )
     assert verdict.ready
@@ -87,7 +106,7 @@ def test_local_bytes_come_before_the_network(home: Path, host: Host, hub: Hub) -
 
 
 def test_the_locked_revision_is_brought(
-    home: Path, host: Host, network: Network, tmp_path: Path
+    home: Path, host: Host, mirrors: dict[str, str], tmp_path: Path
 ) -> None:
     """Although the hub's newest is another."""
     path = tmp_path / "models.lock"
@@ -99,20 +118,22 @@ def test_the_locked_revision_is_brought(
     verdict = cachedoctor.ensure(
         "faster-whisper",
         model="tiny.en",
-        lock=locking.read(str(path)),
+        lock=path,
         host=host,
-        network=network,
+        mirrors=mirrors,
         allow=lambda _: True,
     )
     assert (verdict.ready, verdict.revision) == (True, worlds.COMMIT)
 
 
-def test_what_cannot_be_fetched_is_an_error(home: Path, host: Host, network: Network) -> None:
+def test_what_cannot_be_fetched_is_an_error(
+    home: Path, host: Host, mirrors: dict[str, str]
+) -> None:
     """The hub does not have it; nothing was changed. A wrong name is refused before."""
     before = fingerprint(home)
     with pytest.raises(FetchError, match=r"base\.en"):
         cachedoctor.ensure(
-            "faster-whisper", model="base.en", host=host, network=network, allow=lambda _: True
+            "faster-whisper", model="base.en", host=host, mirrors=mirrors, allow=lambda _: True
         )
     assert fingerprint(home) == before
     with pytest.raises(UsageError):

@@ -358,7 +358,6 @@ def test_the_temporary_folder_of_a_mac(
 def test_ensure_does_what_its_plan_says(project: Project, tmp_path: Path) -> None:
     """A journal in the project changes nothing of what `allow` is asked about."""
     import cachedoctor
-    from cachedoctor.system.network import Network
 
     ship(project.folder, attacks(project)["sets uncommitted work aside"])
     before = everything(tmp_path)
@@ -368,7 +367,7 @@ def test_ensure_does_what_its_plan_says(project: Project, tmp_path: Path) -> Non
             "mlx-whisper",
             size="tiny",
             host=host,
-            network=Network(host, offline=True),
+            offline=True,
             allow=lambda plan: not plan.unfinished,
         )
     assert everything(tmp_path) == before

@@ -68,7 +68,7 @@ def act(host: Host, home: Path, chance: random.Random, number: int) -> bool:
     ]
     if there:
         chosen = chance.sample(there, chance.randint(1, min(3, len(there))))
-        verbs += [lambda: cachedoctor.remove(chosen, host=host)] * 4
+        verbs += [lambda: cachedoctor.remove(*chosen, host=host)] * 4
     hub = worlds.hub_of(home)
     if hub.is_dir() and not hub.is_symlink():
         verbs.append(lambda: cachedoctor.move(str(hub), str(home / f"hub{number}"), host=host))
@@ -109,7 +109,7 @@ def test_functions_return_changes_with_their_reasons(home: Path, host: Host) -> 
     worlds.repository(worlds.hub_of(home), worlds.TINY, worlds.whisper_files())
     (one,) = cachedoctor.models(host).models
     assert (one.known_by, one.refetch_bytes) == ("name", one.size_bytes)
-    change = cachedoctor.remove([worlds.TINY], host=host)
+    change = cachedoctor.remove(worlds.TINY, host=host)
     assert change.choices[0].reason == "named"
     before = fingerprint(home)
     cachedoctor.apply(change)
@@ -117,7 +117,7 @@ def test_functions_return_changes_with_their_reasons(home: Path, host: Host) -> 
     applying.undo(host)
     assert fingerprint(home) == before
     with pytest.raises(CacheDoctorError, match="did you mean"):
-        cachedoctor.remove(["Systran/faster-whisper-tiny.em"], host=host)
+        cachedoctor.remove("Systran/faster-whisper-tiny.em", host=host)
     with pytest.raises(CacheDoctorError, match="either"):
         cachedoctor.free(host=host)
 
@@ -125,7 +125,7 @@ def test_functions_return_changes_with_their_reasons(home: Path, host: Host) -> 
 def test_a_file_that_changed_since_is_not_touched(home: Path, host: Host) -> None:
     """Somebody writes between the look and the change: refused, and everything is as it was."""
     repository = worlds.repository(worlds.hub_of(home), worlds.TINY, worlds.whisper_files())
-    change = cachedoctor.remove([worlds.TINY], host=host)
+    change = cachedoctor.remove(worlds.TINY, host=host)
     (repository / "new").touch()
     before = fingerprint(home)
     with pytest.raises(CacheDoctorError, match="somebody changed it since"):
@@ -169,7 +169,7 @@ def test_a_change_killed_at_every_disk_change_loses_nothing(home: Path, verb: st
 
     def work() -> None:
         names = [f"{worlds.TINY}", "Systran/faster-whisper-base"]
-        change = cachedoctor.remove(names) if verb == "remove" else cachedoctor.free(1 << 40)
+        change = cachedoctor.remove(*names) if verb == "remove" else cachedoctor.free(1 << 40)
         cachedoctor.apply(change)
 
     work()

@@ -104,7 +104,7 @@ def test_what_somebody_downloads_is_left_alone(
                 break
             time.sleep(0.05)
         found = holdings.models(scanning.scan(host))
-        change = library.remove([worlds.TINY], host=host)
+        change = library.remove(worlds.TINY, host=host)
         assert not change.choices
         assert "downloading" in change.spared[0].why
         assert not pruning.prune(holdings.models(scanning.scan(host)), keep_revisions=1).choices

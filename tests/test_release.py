@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +41,28 @@ def test_everything_names_one_version() -> None:
     agree = tool("agree")
     assert agree.troubles() == []
     assert f"the tag is `v9.9.9`, the version `{VERSION}`" in agree.troubles("v9.9.9")
+
+
+def test_the_index_gets_links_that_lead_somewhere(tmp_path: Path) -> None:
+    """Absolute ones to the revision that is released, and the addresses beside the package."""
+    for name in ("README.md", "pyproject.toml"):
+        shutil.copy(_ROOT / name, tmp_path / name)
+    address = tool("address")
+    address.main("https://example.org/somebody/cachedoctor/", "v9.9.9", tmp_path)
+    readme = (tmp_path / "README.md").read_text()
+    targets = re.findall(r"\]\(([^)\s]+)\)", readme)
+    assert len(targets) > 10
+    there = "https://example.org/somebody/cachedoctor/(blob|raw)/v9.9.9/"
+    for target in targets:
+        assert re.match(there, target), target
+        assert (_ROOT / re.sub(there, "", target)).exists(), target
+    assert "](https://example.org/somebody/cachedoctor/raw/v9.9.9/docs/figures/" in readme
+    urls = tomllib.loads((tmp_path / "pyproject.toml").read_text())["project"]["urls"]
+    assert urls["Source"] == "https://example.org/somebody/cachedoctor"
+    with pytest.raises(SystemExit, match="addresses already"):
+        address.main("https://example.org/somebody/cachedoctor", "v9.9.9", tmp_path)
+    with pytest.raises(SystemExit, match="no repository"):
+        address.main("OWNER/cachedoctor", "v9.9.9", tmp_path)
 
 
 def test_a_version_that_was_forgotten_is_named(tmp_path: Path) -> None:

@@ -30,17 +30,17 @@ _WRITTEN_AT_ONCE = 1000  # rows of the ledger
 class FileVerdict(NamedTuple):
     """What one file is, by what evidence."""
 
-    path: str
+    path: str  # of the physical file
     links: tuple[str, ...]  # the names that lead to it
-    engines: tuple[str, ...]
-    size_bytes: int
+    engines: tuple[str, ...]  # that open it
+    size_bytes: int  # its length
     verdict: str  # ok, bad, unknown, unreadable
-    evidence: str | None = None
-    algorithm: str | None = None
-    measured: str | None = None
-    expected: str | None = None
+    evidence: str | None = None  # what it was held against: `blob name`, `lock file`, …
+    algorithm: str | None = None  # of the digest: `sha256`, `git-sha1`, `crc32`, …
+    measured: str | None = None  # the digest of what is there
+    expected: str | None = None  # the digest that it must have
     remembered: bool = False  # known without reading it now
-    error: str = ""
+    error: str = ""  # why it could not be read
 
 
 class Throttled:

@@ -36,9 +36,9 @@ _GRAVEST = (Status.IN_PROGRESS, Status.CORRUPT, Status.INCOMPLETE, Status.UNKNOW
 class Checked(NamedTuple):
     """How many files of an entry were judged by what."""
 
-    digest: int = 0
-    structure: int = 0
-    none: int = 0
+    digest: int = 0  # every byte was read, now or earlier, and is right
+    structure: int = 0  # the header and the length agree
+    none: int = 0  # nothing is known to judge them by
 
 
 def judge(

@@ -30,18 +30,23 @@ if TYPE_CHECKING:
 class Report(NamedTuple):
     """What a look at a host found."""
 
-    question: Question
-    survey: Survey
+    question: Question  # what was asked
+    survey: Survey  # all places that were looked at, judged or not
     entries: tuple[Entry, ...]  # those asked for
     findings: tuple[Finding, ...]  # gravest first within an entry
-    statuses: Mapping[str, Status]
-    checked: Mapping[str, judging.Checked]
-    seconds: float
-    contents: verification.Contents = verification.Contents()
+    statuses: Mapping[str, Status]  # by the id of an entry
+    checked: Mapping[str, judging.Checked]  # how its files were judged, by the id of an entry
+    seconds: float  # that the look took
+    contents: verification.Contents = verification.Contents()  # of the files, where read
     unanswered: tuple[tuple[str, str], ...] = ()  # repositories that the hub said nothing of, why
-    by_entry: Mapping[str, tuple[Finding, ...]] = {}
+    by_entry: Mapping[str, tuple[Finding, ...]] = {}  # the findings about it, by the id of an entry
     core_ml: Asked | None = None  # what it said of each bundle, where it was to be asked
     hiding: tuple[Finding, ...] = ()  # about places in which something may be that cannot be seen
+
+    def __repr__(self) -> str:
+        """Return a line: values that hold a report are printed by people who debug."""
+        counted = f"{len(self.entries)} entries, {len(self.findings)} findings"
+        return f"<Report of {self.host.home}: {counted}>"
 
     @property
     def host(self) -> Host:

@@ -1,4 +1,6 @@
-"""The manager's verbs as functions: each returns a change, and `apply` carries it out.
+"""What Python may do: the manager's verbs, a fix, and the way back.
+
+Each verb returns a change, and `apply` carries it out.
 
 A change says what goes and why, what breaks, what it costs to have again, and what is spared. It is
 made from a look of this moment; `apply` refuses when a file is no longer what it was.
@@ -6,8 +8,9 @@ made from a look of this moment; `apply` refuses when a file is no longer what i
 
 from __future__ import annotations
 
+import os
 import time
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 from cachedoctor.doctor import scanning
 from cachedoctor.errors import UsageError
@@ -15,27 +18,33 @@ from cachedoctor.host import Host
 from cachedoctor.manager import unpacking
 from cachedoctor.plans import (
     budget,
+    cures,
     duplicates,
     holdings,
     kept,
     naming,
+    packing,
     packs,
     pruning,
     relocation,
     removal,
 )
 from cachedoctor.plans.changes import Change
-from cachedoctor.runs import applying, carrying
+from cachedoctor.runs import applying, carrying, quarantine
 from cachedoctor.system.network import Network
+from cachedoctor.system.watching import Watched
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from cachedoctor.doctor.scanning import Report
     from cachedoctor.plans.cures import Plan
     from cachedoctor.plans.holdings import Holdings
+    from cachedoctor.plans.packing import Packing
     from cachedoctor.runs.applying import Outcome
     from cachedoctor.runs.carrying import Carried
+    from cachedoctor.system.run import Run
+    from cachedoctor.system.watching import Cancel, Moment
 
 
 def models(host: Host | None = None) -> Holdings:
@@ -43,8 +52,8 @@ def models(host: Host | None = None) -> Holdings:
     return holdings.models(scanning.scan(host or Host.look()))
 
 
-def remove(names: Sequence[str], *, host: Host | None = None, even_kept: bool = False) -> Change:
-    """Return the change that sets named models aside.
+def remove(*names: str, host: Host | None = None, even_kept: bool = False) -> Change:
+    """Return the change that sets named models aside: by `engine:model`, repository, id or path.
 
     Raises `UsageError` for a name that fits several things or none.
     """
@@ -96,15 +105,36 @@ def move(place: str, target: str, *, host: Host | None = None, link: bool = True
     return relocation.switch(relocation.relocate(report, place, target, link=link), report)
 
 
+def pack(
+    *names: str,
+    folder: str | os.PathLike[str] | None = None,
+    host: Host | None = None,
+    have: Collection[str] = (),
+    progress: Callable[[Moment], None] | None = None,
+    cancel: Cancel | None = None,
+) -> Packing:
+    """Return what a pack of these models holds, and write it into `folder` where one is given.
+
+    A name is `engine:size`, `engine:model`, a repository, an id or a path. Every byte is read and
+    proven. `have` are digests of files that are on the other side. A folder that holds a part of it
+    is gone on with. Raises `UsageError` for what no engine known here loads, `CannotLookError` for
+    a model that is not ready, and `RepairError` when there is no room.
+    """
+    watched = Watched(progress, cancel)
+    found = packing.pack(host or Host.look(), names, have=have, progress=watched)
+    if folder is not None:
+        packing.write(found, os.path.abspath(folder), watched)
+    return found
+
+
 def unpack(
-    folder: str,
-    names: Sequence[str] = (),
-    *,
+    folder: str | os.PathLike[str],
+    *names: str,
     host: Host | None = None,
     for_engines: Sequence[str] = (),
 ) -> Change:
     """Return the change that puts a pack's models where their engines look for them."""
-    pack = packs.read(folder)
+    pack = packs.read(os.fspath(folder))
     report = unpacking.with_source(scanning.scan(_own(host), cure_notes=False), pack)
     change = unpacking.unpack(
         pack, report.host, report.survey, for_engines=for_engines, names=names
@@ -112,40 +142,116 @@ def unpack(
     return change._replace(report=report)
 
 
-@overload
-def apply(plan: Change, *, delete: bool = False) -> Carried: ...
+def plan(
+    report: Report,
+    *,
+    codes: Collection[str] = (),
+    waste: bool = False,
+    offline: bool = False,
+    mirrors: Mapping[str, str] | None = None,
+) -> Plan:
+    """Choose what of a `report` to cure: errors and warnings, or just these `codes`.
+
+    Notes only by code, or with `waste`, and never by a download. `offline` and `mirrors`, by `hub`
+    and `openai`, are what `apply` may use; nothing is asked or changed before that.
+    """
+    network = Network.of(report.host, offline=offline, mirrors=mirrors)
+    return cures.plan(report, codes=codes, waste=waste, network=network, ask=False)
 
 
 @overload
-def apply(plan: Plan, report: Report, network: Network, *, delete: bool = False) -> Outcome: ...
+def apply(
+    plan: Change,
+    *,
+    delete: bool = False,
+    progress: Callable[[Moment], None] | None = None,
+    cancel: Cancel | None = None,
+) -> Carried: ...
+
+
+@overload
+def apply(
+    plan: Plan,
+    *,
+    delete: bool = False,
+    progress: Callable[[Moment], None] | None = None,
+    cancel: Cancel | None = None,
+) -> Outcome: ...
 
 
 def apply(
     plan: Plan | Change,
-    report: Report | None = None,
-    network: Network | None = None,
     *,
     delete: bool = False,
+    progress: Callable[[Moment], None] | None = None,
+    cancel: Cancel | None = None,
 ) -> Outcome | Carried:
-    """Carry out a plan of `plan`, or a change of one of the verbs; see `surgery.apply`.
+    """Carry out a plan of `plan`, or a change of one of the verbs, and look again.
 
-    With `delete` what was set aside is gone for good. Raises `RepairError`, with everything as it
-    was, when a file is no longer what it was planned with.
+    Everything is brought and proven first, so that each cache is whole or as it was. With `delete`
+    what was set aside is gone for good. `progress` and `cancel` as in `ensure`. Raises
+    `RepairError`, with everything as it was, when a file is no longer what it was planned with.
     """
+    report = plan.report
+    if report is None:
+        raise UsageError("a plan needs the report that it was made from")
+    report.host.require_own_configuration()
     if isinstance(plan, Change):
-        look = report or plan.report
-        if look is None:
-            raise UsageError("a change needs the report that it was made from")
-        return carrying.carry_out(
-            plan,
-            look,
-            network or Network(look.host, offline=True),
-            delete=delete,
-            measure=plan.verb == "dedupe",
-        )
-    if report is None or network is None:
-        raise UsageError("a plan needs its report and a network")
+        network = Network(report.host, offline=True, progress=Watched(progress, cancel))
+        measure = plan.verb == "dedupe"
+        return carrying.carry_out(plan, report, network, delete=delete, measure=measure)
+    Watched(cancel=cancel).advance(0)
+    plan = cures.resolved(plan)
+    total = plan.fetch_bytes + plan.copy_bytes if plan.fetch_bytes_known else None
+    allowed = plan.network or Network(report.host)
+    network = allowed._replace(progress=Watched(progress, cancel, total))
     return applying.apply(plan, report, network, delete=delete)
+
+
+class PastRun(NamedTuple):
+    """One run that changed something: a fix, or a change of another verb."""
+
+    id: str  # what `undo` takes
+    created_s: float  # when it was begun
+    state: str  # done, undone, failed, emptied; open or undoing where it was interrupted
+    repairs: tuple[str, ...]  # what it did, one imperative line each
+    engines: tuple[str, ...]  # for which it was made
+    aside_bytes: int  # that it set aside and still holds
+    folder: str  # its journal's
+
+    @property
+    def undoable(self) -> bool:
+        """Return whether `undo` may take it back."""
+        return self.state not in applying.NOT_UNDOABLE
+
+
+def history(host: Host | None = None) -> tuple[PastRun, ...]:
+    """Return every run that changed something of a host, the oldest first."""
+    return tuple(_past(found) for found in applying.runs(host or Host.look()))
+
+
+def undo(run: str | None = None, *, host: Host | None = None) -> tuple[PastRun, ...]:
+    """Take a run back, by its id, or the last one that is not taken back yet; returns what was.
+
+    Bytes, modes, times and links are as they were before. Raises `UsageError` for an unknown run,
+    and `RepairError`, with nothing changed, when a file is no longer what the run had left.
+    """
+    here = _own(host)
+    taken = {found.id for found in applying.undo(here, run)}
+    return tuple(one for one in history(here) if one.id in taken)
+
+
+def _past(found: Run) -> PastRun:
+    names = (name for made_for in found.header.engines for name in made_for)
+    return PastRun(
+        id=found.id,
+        created_s=found.created_s,
+        state=found.state,
+        repairs=tuple(repair.describe for repair in found.repairs),
+        engines=tuple(dict.fromkeys(names)),
+        aside_bytes=sum(item.size_bytes for item in quarantine.kept(found)),
+        folder=found.folder,
+    )
 
 
 def _own(host: Host | None) -> Host:

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 class Choice(NamedTuple):
     """One thing that goes or changes, and why it was chosen."""
 
-    title: str
-    path: str
-    reason: str
+    title: str  # `engine/model`, or the name that its layout gives
+    path: str  # where it lies
+    reason: str  # why it was chosen, for people
     bytes: int  # that are free when what is set aside is deleted
-    repair: Repair
-    entries: tuple[str, ...] = ()
+    repair: Repair  # the steps that `apply` takes
+    entries: tuple[str, ...] = ()  # ids of the models that it is or belongs to
     then: tuple[str, ...] = ()  # what will not work any more
     needed_by: tuple[str, ...] = ()  # who keeps it; only ever of what was named
     refetch_bytes: int | None = None  # `None` where it cannot be had again
@@ -35,20 +35,20 @@ class Choice(NamedTuple):
 class Spared(NamedTuple):
     """One thing that stays, and why."""
 
-    title: str
-    path: str
-    why: str
-    bytes: int
-    entries: tuple[str, ...] = ()
+    title: str  # `engine/model`, or the name that its layout gives
+    path: str  # where it lies
+    why: str  # for people
+    bytes: int  # that would be free without it
+    entries: tuple[str, ...] = ()  # ids of the models that it is or belongs to
     named: bool = False  # somebody asked for it by its name
 
 
 class Change(NamedTuple):
     """What a command would do."""
 
-    verb: str
-    choices: tuple[Choice, ...] = ()
-    spared: tuple[Spared, ...] = ()
+    verb: str  # the command that chose it: `remove`, `prune`, `free`, …
+    choices: tuple[Choice, ...] = ()  # what goes or changes, in this order
+    spared: tuple[Spared, ...] = ()  # what stays, and why
     target_bytes: int | None = None  # how much is to go, where that was said
     by_the_way: tuple[str, ...] = ()  # what else is to be known
     copied_bytes: int = 0  # that are copied first

@@ -42,10 +42,12 @@ if TYPE_CHECKING:
 class Plan(NamedTuple):
     """What a fix would do: findings with the repairs that cure them, in the order of doing."""
 
-    cures: tuple[Finding, ...]
+    cures: tuple[Finding, ...]  # in the order of doing
     by_hand: tuple[Finding, ...] = ()  # no repair, or one that only a person can do
     unfinished: tuple[Unfinished, ...] = ()  # earlier fixes without an end, which go first
     free_bytes: int | None = None  # on the fullest file system that would be written to
+    report: Report | None = None  # the look that it was made from
+    network: Network | None = None  # what carrying it out may use
 
     @property
     def repairs(self) -> tuple[Repair, ...]:
@@ -61,6 +63,11 @@ class Plan(NamedTuple):
     def fetch_bytes(self) -> int:
         """Return what a fix would download, as far as that is known."""
         return sum(repair.fetch_bytes for repair in self.everything)
+
+    @property
+    def fetch_bytes_known(self) -> bool:
+        """Return whether `fetch_bytes` is all of it: some lengths are known only afterwards."""
+        return all(repair.fetch_bytes_known for repair in self.everything)
 
     @property
     def copy_bytes(self) -> int:
@@ -81,13 +88,14 @@ def plan(
     faults: bool = True,
     absent: Sequence[Finding] = (),
     network: Network | None = None,
+    ask: bool = True,
 ) -> Plan:
     """Choose what of `report` to cure: errors and warnings, or just these `codes`.
 
     Notes only by code, or with `waste`, and never by a download; without `faults` nothing else.
     `absent` are models that were asked for by name. Asks the hub which commit and files a whole
     model has, if one is to be fetched and `network` allows it; raises `FetchError` when it cannot
-    be asked.
+    be asked. Without `ask` it waits with that: see `resolved`.
     """
     wanted = (f for f in report.findings if _wanted(f, codes, waste=waste, faults=faults))
     chosen = [*absent, *wanted]
@@ -118,12 +126,35 @@ def plan(
             by_hand.append(finding)
             continue
         taken.update((mark, *moved))
-        if repair.kind == "fetch-model" and not repair.steps and network:
+        if network and ask and _is_open(repair):
             repair = _resolved(finding, report, network)
         cures.append(finding._replace(repair=repair))
     unfinished = interrupted(report, cures)
     free = [disk.free_bytes(disk.folder_above(f.repair.root)) for f in cures if f.repair]
-    return Plan(tuple(cures), tuple(by_hand), unfinished, min(free, default=None))
+    lowest = min(free, default=None)
+    return Plan(tuple(cures), tuple(by_hand), unfinished, lowest, report, network)
+
+
+def resolved(plan: Plan) -> Plan:
+    """Return a plan with the commit and files of each whole model, where they were left open.
+
+    Asks the hub, and raises `FetchError` when it cannot be asked.
+    """
+    report, network = plan.report, plan.network
+    if report is None or network is None:
+        return plan
+    cures = tuple(
+        finding._replace(repair=_resolved(finding, report, network))
+        if finding.repair and _is_open(finding.repair)
+        else finding
+        for finding in plan.cures
+    )
+    return plan._replace(cures=cures)
+
+
+def _is_open(repair: Repair) -> bool:
+    """Return whether a repair fetches a whole model whose files the hub has yet to tell."""
+    return repair.kind == "fetch-model" and not repair.steps
 
 
 def _barred(repair: Repair) -> Repair | None:

@@ -34,17 +34,17 @@ _MOST_WATCHED = 4000  # files of which it is asked whether a program has them op
 class Holding(NamedTuple):
     """One model at one place, as a manager sees it."""
 
-    entry: Entry
-    status: Status
+    entry: Entry  # the model itself
+    status: Status  # whether an engine would load it
     size_bytes: int  # each file once
     own_bytes: int  # what goes when it alone goes
     exact: bool  # false where blocks are shared with somebody who is not known: at least so much
     names: int  # under which its largest file is known, hard links and links alike
-    used: Used
+    used: Used  # when it was last used, as far as that is known
     modified_s: float | None  # of its newest file
     needed_by: tuple[tuple[str, tuple[str, ...]], ...]  # engine, and the sizes that it answers
-    apps: tuple[str, ...]
-    kept_by: tuple[str, ...]
+    apps: tuple[str, ...]  # in whose own folders it lies
+    kept_by: tuple[str, ...]  # why nothing chooses it for removal
     programs: tuple[str, ...]  # that have it open now
     refetch_bytes: int | None  # what it costs to have again; `None` where no source is known
     known_by: str | None  # "name" or "shape"; `None` for what no engine loads
@@ -64,12 +64,12 @@ class Holding(NamedTuple):
 class Holdings(NamedTuple):
     """Everything that was found, and what lies there besides models."""
 
-    report: Report
-    models: tuple[Holding, ...]
+    report: Report  # the look that it was made from
+    models: tuple[Holding, ...]  # in the order of the look
     loose: tuple[Finding, ...]  # what is no part of a model, with its bytes
-    roots: kept.Roots
+    roots: kept.Roots  # lock files and `keep` that count here
     total_bytes: int  # of models, each file and each shared block once
-    exact: bool
+    exact: bool  # false where blocks are shared with somebody who is not known
 
     def of(self, entry_id: str) -> Holding:
         """Return one by its id."""

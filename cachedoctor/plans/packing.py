@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Packing(NamedTuple):
     """What a pack will hold."""
 
-    models: tuple[LockedModel, ...]
+    models: tuple[LockedModel, ...]  # as its lock file says
     sources: Mapping[str, str]  # the files here, by their digests
     files: Mapping[str, tuple[Part, ...]]  # all of them, by their digests
     left_out: frozenset[str] = frozenset()  # that the other side has

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 class Unfinished(NamedTuple):
     """An interrupted fix, and what is left to do to finish it, or to finish its undo."""
 
-    id: str
-    folder: str
-    state: str
-    created_s: float
+    id: str  # of the run
+    folder: str  # its journal's
+    state: str  # `open`, or `undoing`
+    created_s: float  # when it was begun
     repairs: tuple[Repair, ...]  # each with the steps, needs and bytes that are left
     back: tuple[str, ...] = ()  # what taking it back does, where that is what was begun
 

@@ -293,6 +293,7 @@ def plan_json(plan: Plan, host: Host) -> Json:
         "unfinished": [item.folder for item in plan.unfinished],
         "finishes": [_unfinished_json(item) for item in plan.unfinished],
         "fetch_bytes": plan.fetch_bytes,
+        "fetch_bytes_known": plan.fetch_bytes_known,
         "copy_bytes": plan.copy_bytes,
         "aside_bytes": sum(repair.aside_bytes for repair in plan.repairs),
         "steps": [

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cachedoctor.system.run import Run
 
 
-_NOT_UNDOABLE = ("undone", "failed", "emptying", "emptied")
+NOT_UNDOABLE = ("undone", "failed", "emptying", "emptied")
 
 
 class Outcome(NamedTuple):
@@ -32,10 +32,10 @@ class Outcome(NamedTuple):
     runs: tuple[str, ...]  # for `undo`
     report: Report  # a second look at the same engines
     left: tuple[Finding, ...]  # what was to be cured and is still there
-    aside_bytes: int
+    aside_bytes: int  # freed after `quarantine empty`
     taken_back: tuple[tuple[str, str], ...] = ()  # interrupted fixes that could not be finished
     deleted_bytes: int | None = None  # where what was bad was deleted, for good
-    journaled: bool = True
+    journaled: bool = True  # false where there was no room for a journal: no way back
 
 
 def apply(plan: Plan, report: Report, network: Network, *, delete: bool = False) -> Outcome:
@@ -93,7 +93,7 @@ def runs(host: Host) -> list[Run]:
 
 def undoable(host: Host) -> list[Run]:
     """Return every run that `undo` could take back, the oldest first."""
-    return [found for found in runs(host) if found.state not in _NOT_UNDOABLE]
+    return [found for found in runs(host) if found.state not in NOT_UNDOABLE]
 
 
 def undo(host: Host, name: str | None = None) -> tuple[Run, ...]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Carried(NamedTuple):
     """What a change came to."""
 
-    outcome: Outcome
+    outcome: Outcome  # the runs, and a second look
     freed_bytes: int | None = None  # measured, where anything was to be freed at once
 
 

@@ -7,7 +7,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from cachedoctor.errors import LockHeldError, RepairError
+from cachedoctor.errors import CancelledError, LockHeldError, RepairError
 from cachedoctor.findings import Put, Repair, SetAside
 from cachedoctor.runs import staging
 from cachedoctor.system import disk, ground, in_use, journal, own, run, undoing
@@ -33,7 +33,7 @@ def operate(found: Run, network: Network) -> None:
                     digests = staging.stage(need, path, network)
                     _like_before(repair, need.name, path)
                     found.note_staged(number, need.name, digests)
-    except (RepairError, OSError):
+    except (RepairError, OSError, CancelledError):
         if not found.begun:
             found.close("failed")
         raise
@@ -62,7 +62,7 @@ def alone(state: str) -> Iterator[None]:
         try:
             held.enter_context(in_use.hold_lock(lock))
         except LockHeldError as error:
-            raise RepairError(
+            raise LockHeldError(
                 "another fix or undo is running", hint="wait until it is done, then try again"
             ) from error
         yield

@@ -80,8 +80,8 @@ def fetch_hub(
     def poll() -> None:
         nonlocal seen, moved_s
         now = _held_bytes(folder)
+        progress.advance(max(0, now - seen))  # also nothing: a caller may have given up
         if now > seen:
-            progress.advance(now - seen)
             seen, moved_s = now, time.monotonic()
         elif time.monotonic() - moved_s > HUB_STALL_S:
             raise FetchError(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor.errors import FetchError
+from cachedoctor.errors import FetchError, UsageError
 from cachedoctor.system import fetch
 from cachedoctor.vocabulary import SILENT
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cachedoctor.host import Host
     from cachedoctor.vocabulary import Progress
 
@@ -20,6 +22,21 @@ class Network(NamedTuple):
     offline: bool = False
     mirrors: fetch.Mirrors = fetch.Mirrors()
     progress: Progress = SILENT
+
+    @classmethod
+    def of(
+        cls,
+        host: Host,
+        *,
+        offline: bool = False,
+        mirrors: Mapping[str, str] | None = None,
+        progress: Progress = SILENT,
+    ) -> Network:
+        """Return what a fetch may use, from words: mirrors by `hub` and `openai`."""
+        for name in mirrors or {}:
+            if name not in fetch.Mirrors._fields:
+                raise UsageError(f"no mirror for `{name}`", hint="there are `hub` and `openai`")
+        return cls(host, offline, fetch.Mirrors(**(mirrors or {})), progress)
 
 
 def allowed(network: Network) -> None:

@@ -33,8 +33,8 @@ _SETTLED_NS = 1_000_000_000  # a client that writes a file also reads some of it
 class Used(NamedTuple):
     """When a model was last used and how that is known; `None` is not known, not long ago."""
 
-    when_s: float | None = None
-    how: str = ""
+    when_s: float | None = None  # in seconds of the clock
+    how: str = ""  # it is known: `ensure`, `bench`, an open file, …
     asked_s: float | None = None  # when a preflight last asked for it
 
 

@@ -32,12 +32,12 @@ WEIGHTY_BYTES = 1 << 20  # of weights: configuration and vocabularies are shorte
 class Status(enum.StrEnum):
     """Say whether an engine would load an entry."""
 
-    READY = "ready"
-    INCOMPLETE = "incomplete"
-    CORRUPT = "corrupt"
-    IN_PROGRESS = "in-progress"
-    UNKNOWN = "unknown"
-    ABSENT = "absent"
+    READY = "ready"  # would load
+    INCOMPLETE = "incomplete"  # something is missing
+    CORRUPT = "corrupt"  # something is there and wrong
+    IN_PROGRESS = "in-progress"  # somebody is downloading it now
+    UNKNOWN = "unknown"  # nothing says whether it is right
+    ABSENT = "absent"  # named, and nothing of it is there
 
 
 class Requirement(NamedTuple):
@@ -93,9 +93,9 @@ class FileSet(NamedTuple):
 class Claim(NamedTuple):
     """Say that an engine would load an entry as one of its models."""
 
-    engine: str
-    model: str
-    sizes: tuple[str, ...]
+    engine: str  # by its name in `cachedoctor engines`
+    model: str  # as the engine names it
+    sizes: tuple[str, ...]  # that the model answers
     needs: FileSet  # for the version of the engine that is assumed
     others: tuple[FileSet, ...] = ()  # of other versions, newest first
     repository: str = ""  # on the hub, where a missing file would come from
@@ -117,15 +117,15 @@ class Claim(NamedTuple):
 class Entry(NamedTuple):
     """One model at one place, with the engines that would load it."""
 
-    id: str
-    locator: str
-    root: str
-    path: str
+    id: str  # the same from run to run
+    locator: str  # the layout that it lies in: `hub-cache`, `documents`, …
+    root: str  # the place that the layout is at
+    path: str  # where the engine is pointed to
     name: str  # the repository or folder as its locator spells it
-    artifacts: tuple[Artifact, ...] | Files
-    revision: str | None = None
-    refs: tuple[str, ...] = ()
-    claims: tuple[Claim, ...] = ()
+    artifacts: tuple[Artifact, ...] | Files  # its files and bundles
+    revision: str | None = None  # the commit, in a hub cache
+    refs: tuple[str, ...] = ()  # branches that lead to the revision
+    claims: tuple[Claim, ...] = ()  # of engines that would load it; none for a file of no engine
     promises: Mapping[str, tuple[int, Digest]] = {}  # what the layout says every file must be
     retired: str = ""  # the engine and the last version of it that read this, where none does now
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import importlib
 import inspect
 import re
 from typing import TYPE_CHECKING, Any
@@ -15,18 +14,8 @@ if TYPE_CHECKING:
 
 MADE = "<!-- made by `python -m docs.generate docs`; do not edit -->"
 WIDTH = 100
-# What the functions return, raise and take, by the module that has it.
-_VALUES = (
-    ("vocabulary", ("Entry", "Claim", "Progress", "Status")),
-    ("findings", ("Finding", "Severity", "Repair", "Safety")),
-    ("doctor.scanning", ("Report",)),
-    ("doctor.judging", ("Checked",)),
-    ("verdict", ("Verdict",)),
-    ("plans.cures", ("Plan",)),
-    ("runs.applying", ("Outcome",)),
-    ("errors", ("CacheDoctorError", "UsageError", "CannotLookError", "RepairError")),
-)
 _FIELD = re.compile(r"^    (\w+): ([^=#\n]+?)(?: = ([^#\n]+?))?(?:  # (.*))?$", re.MULTILINE)
+_MEMBER = re.compile(r'^    ([A-Z_]+) = "([^"]*)"(?:  # (.*))?$', re.MULTILINE)
 
 
 def page() -> str:
@@ -53,13 +42,29 @@ def _lines() -> Iterator[str]:
     yield from ("# Python", "", MADE, "")
     yield from prose(cachedoctor.__doc__)
     yield from ("", "`import cachedoctor` imports nothing else; each name below, when it is used.")
-    for name in sorted(cachedoctor.__all__, key=str.lower):
-        yield from _thing(f"cachedoctor.{name}", getattr(cachedoctor, name))
-    yield from ("", "What they take, return and raise:")
-    for module, names in _VALUES:
-        home = importlib.import_module(f"cachedoctor.{module}")
-        for name in names:
-            yield from _thing(f"cachedoctor.{module}.{name}", getattr(home, name))
+    public = {name: getattr(cachedoctor, name) for name in cachedoctor.__all__}
+    functions = {name: thing for name, thing in public.items() if inspect.isfunction(thing)}
+    errors = {name for name, thing in public.items() if _is_error(thing)}
+    values = {name for name, thing in public.items() if inspect.isclass(thing)} - errors
+    for title, names in (("Functions", functions), ("Values", values), ("Errors", errors)):
+        links = (f"[{name}](#{name.lower()})" for name in sorted(names, key=str.lower))
+        yield from ("", f"{title}: {' · '.join(links)}")
+    for names in (functions, values, errors):
+        for name in sorted(names, key=str.lower):
+            yield from _thing(f"cachedoctor.{name}", public[name])
+
+
+def _is_error(thing: object) -> bool:
+    return inspect.isclass(thing) and issubclass(thing, Exception)
+
+
+def members(kind: type) -> dict[str, str]:
+    """Return a named tuple's fields, or an enumeration's values, and what is said of each."""
+    source = inspect.getsource(kind)
+    if issubclass(kind, enum.Enum):
+        return {value: comment for _, value, comment in _MEMBER.findall(source)}
+    names = getattr(kind, "_fields", ())
+    return {field: said for field, _, _, said in _FIELD.findall(source) if field in names}
 
 
 def _thing(name: str, thing: Any) -> Iterator[str]:
@@ -71,8 +76,8 @@ def _thing(name: str, thing: Any) -> Iterator[str]:
         yield from (f"`{name}`", "")
     yield from prose(thing.__doc__)
     if isinstance(thing, enum.EnumType):
-        members: dict[str, enum.Enum] = dict(thing.__members__)
-        yield from ("", ", ".join(f"`{member.value}`" for member in members.values()))
+        yield from head("value", "")
+        yield from (f"| `{value}` | {said} |" for value, said in members(thing).items())
     elif inspect.isclass(thing) and hasattr(thing, "_fields"):
         yield from head("field", "type", "")
         for field, kind, _, comment in _FIELD.findall(inspect.getsource(thing)):

@@ -1,4 +1,4 @@
-"""The reference in `docs/`, made of the code: rules, caches, commands, Python, manual pages.
+"""The reference in `docs/`, made of the code: rules, caches, commands, Python, messages, a picture.
 
 `python -m docs.generate docs` writes the pages; a test compares them.
 """
@@ -19,7 +19,7 @@ from cachedoctor.cli import options
 from cachedoctor.rules._entries import span
 from cachedoctor.system import disk
 from cachedoctor.text import size
-from docs.generate import api_reference, json_reference, manual
+from docs.generate import api_reference, json_reference, manual, terminal, troubleshooting
 from docs.generate.api_reference import MADE, WIDTH, head, prose
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "caches.md": caches_page,
     "commands.md": commands_page,
     "json.md": json_page,
+    "troubleshooting.md": troubleshooting.page,
+    "figures/terminal.svg": terminal.picture,
     **{f"man/{name}": page for name, page in manual.pages().items()},
 }
 
@@ -74,7 +76,8 @@ def main(arguments: Sequence[str]) -> None:
     """Write every page into the folder that is named."""
     if len(arguments) != 1 or not os.path.isdir(arguments[0]):
         raise SystemExit("Usage: python -m docs.generate FOLDER")
-    disk.make_folders(os.path.join(arguments[0], "man"))
+    for folder in ("man", "figures"):
+        disk.make_folders(os.path.join(arguments[0], folder))
     for name, page in PAGES.items():
         with open(os.path.join(arguments[0], name), "w", encoding="utf-8") as file:
             file.write(page())

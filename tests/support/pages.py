@@ -1,7 +1,9 @@
 """Run what the documentation shows: every `console` and `python` block of a page, in its order.
 
-A page is a person's session: one shell, one home, one folder. `<!-- world: NAMES -->` says what is
-there before it (`WORLDS`); `<!-- not run: WHY -->` before a block says why it cannot be run here.
+A page is a person's session: one shell, an empty home, one folder; what it needs it makes itself,
+as a reader does. `<!-- world: NAMES -->` says what stands in for what a reader has: a network, or
+the weights that a page about engines begins with (`WORLDS`); `<!-- not run: WHY -->` before a block
+says why it cannot be run here.
 In the output that is shown `…` stands for anything, alone on a line for any lines; times, room that
 is free and names of runs match any of their kind.
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 _BLOCK = re.compile(
-    r"(?:<!-- not run: (?P<why>[^>]+?) -->\n+)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$",
+    r"(?:<!-- not run: (?P<why>[^>]+?) -->\n+)?^```(?P<kind>[^\s`]*)[^\n]*\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 _WORLD = re.compile(r"<!-- world: ([\w ]+) -->")
@@ -70,26 +72,12 @@ def blocks(page: str) -> list[Block]:
     return [Block(m["kind"], m["text"], m["why"], m.start("text")) for m in _BLOCK.finditer(page)]
 
 
-def _demo(folder: Path, stack: contextlib.ExitStack) -> dict[str, str]:
-    """Let the home be the demonstration's, examined as what it is: a Mac's."""
-    from cachedoctor import demo
-
-    demo.build(str(folder / "demo"))
-    return {}
-
-
 def _hub(folder: Path, stack: contextlib.ExitStack) -> dict[str, str]:
-    """Put a hub with faster-whisper's tiny.en and base on this machine, and nothing at home."""
+    """Put a hub with faster-whisper's tiny.en and base on this machine, for the real one."""
     hub = stack.enter_context(Hub())
     for name in ("tiny.en", "base"):
         hub.add(f"Systran/faster-whisper-{name}", worlds.whisper_files())
     return {"HF_ENDPOINT": hub.url}
-
-
-def _models(folder: Path, stack: contextlib.ExitStack) -> dict[str, str]:
-    """Give the home a whole model of faster-whisper, and a hub for what is asked online."""
-    worlds.repository(worlds.hub_of(folder / "home"), worlds.TINY, worlds.whisper_files())
-    return _hub(folder, stack)
 
 
 def _engines(folder: Path, stack: contextlib.ExitStack) -> dict[str, str]:
@@ -102,9 +90,7 @@ def _engines(folder: Path, stack: contextlib.ExitStack) -> dict[str, str]:
 
 
 WORLDS: dict[str, Callable[[Path, contextlib.ExitStack], dict[str, str]]] = {
-    "demo": _demo,
     "hub": _hub,
-    "models": _models,
     "engines": _engines,
 }
 
