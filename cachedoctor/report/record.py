@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from cachedoctor.lockfile import Lock
     from cachedoctor.locking import Locked
     from cachedoctor.plans.cures import Plan, Unfinished
+    from cachedoctor.plans.holdings import Bearing, Holding
     from cachedoctor.rules import Rule
     from cachedoctor.runs.applying import Outcome
     from cachedoctor.runs.quarantine import Kept
@@ -60,9 +61,15 @@ def head(host: Host) -> Json:
 
 def scan_json(report: Report, readiness: Iterable[Readiness] = ()) -> Json:
     """Return a scan as data."""
+    from cachedoctor.plans import holdings
+
+    bearings = holdings.bearings(report)
     return {
         **head(report.host),
-        "entries": [entry_json(entry, report) for entry in report.entries],
+        "entries": [
+            {**entry_json(entry, report), **bearing_json(bearings[entry.id])}
+            for entry in report.entries
+        ],
         "findings": [finding_json(finding) for finding in report.findings],
         "readiness": [dict(answer._asdict()) for answer in readiness],
         "core_ml": core_ml_json(report.core_ml),
@@ -248,6 +255,16 @@ def entry_json(entry: Entry, report: Report) -> Json:
         "files": found.files,
         "apps": [app] if (app := apps.owner(report.host, entry.path)) else [],
         "known_by": claims[0].known_by if claims else None,
+    }
+
+
+def bearing_json(one: Bearing | Holding) -> Json:
+    """Return what a manager asks of an entry as data, as far as a scan tells it."""
+    return {
+        "own_bytes": one.own_bytes,
+        "last_used_s": one.used.when_s,
+        "kept_by": [printable(reason) for reason in one.kept_by],
+        "refetch_bytes": one.refetch_bytes,
     }
 
 
