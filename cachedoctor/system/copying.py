@@ -136,7 +136,7 @@ def _carried(root: str, name: str, aim: str) -> str:
     if not within:
         raise RepairError(
             f"the link `{os.path.join(root, name)}` leads out to `{leads}`",
-            hint="make it absolute or remove it; nothing was changed",
+            hint="move the place above, or make it absolute; nothing was changed",
         )
     return aim
 
