@@ -123,12 +123,12 @@ def test_random_worlds_and_verbs_are_taken_back_to_the_last_bit(
     done = 0
     for number in range(5):
         done += act(Host.look(), home, stick, chance, number)
-        found = {
+        grave = {
             (f.code, os.path.basename(f.path))
             for f in scanning.scan(Host.look()).findings
             if f.severity == "error"
         }
-        assert found <= {(code, os.path.basename(path)) for code, path in broken}
+        assert grave <= {(code, os.path.basename(path)) for code, path in broken}
     while applying.undoable(Host.look()):
         applying.undo(Host.look())
     assert fingerprint(home) == before

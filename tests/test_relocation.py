@@ -371,3 +371,34 @@ def test_the_client_works_at_the_moved_place(home: Path, other_disk: Path, versi
         assert (target / f"models--{OTHER.replace('/', '--')}").is_dir()
     assert cachedoctor("scan").code == 0
     assert sys.platform
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_client_works_where_one_repository_moved_and_waste_went(
+    home: Path, other_disk: Path, version: str
+) -> None:
+    """It lists, loads offline and downloads a newer revision through the link; so does undo."""
+    code = (
+        "from huggingface_hub import scan_cache_dir, snapshot_download\n"
+        "snapshot_download(asked['name'])\n"
+        "assert not scan_cache_dir().warnings\n"
+        "assert [r.repo_id for r in scan_cache_dir().repos] == [asked['name']]\n"
+        "snapshot_download(asked['name'], local_files_only=True)\n"
+    )
+    hub = worlds.hub_of(home)
+    repository = hub / f"models--{worlds.TINY.replace('/', '--')}"
+    with Hub() as served:
+        served.add(worlds.TINY, dict(worlds.whisper_files()), commit=worlds.COMMIT)
+        run(version, served.url, home, code, name=worlds.TINY)
+        (repository / "blobs" / f"{'ab' * 32}.0123abcd.incomplete").write_bytes(b"half")
+        os.utime(repository / "blobs" / f"{'ab' * 32}.0123abcd.incomplete", (1, 1))
+        ended = cachedoctor("prune", "--yes")
+        assert (ended.code, "half a download" in ended.output) == (0, True)
+        target = other_disk / repository.name
+        ended = cachedoctor("move", worlds.TINY, str(target), "--yes")
+        assert ended.code == 0, ended.errors
+        served.add(worlds.TINY, {**worlds.whisper_files(), "new.txt": b"new"}, commit="e" * 40)
+        run(version, served.url, home, code, name=worlds.TINY)
+        assert (target / "snapshots" / ("e" * 40) / "new.txt").exists()
+        assert ready()
