@@ -263,6 +263,7 @@ def test_windows_is_refused(runner: Path) -> None:
     assert (done.code, "not at Windows" in done.log) == (2, True)
 
 
+@pytest.mark.heavy
 @pytest.mark.real
 def test_both_steps_from_nothing(tmp_path: Path, model: Path) -> None:
     """The action installs itself, is on the PATH of later steps, and answers."""

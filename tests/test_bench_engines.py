@@ -30,9 +30,9 @@ pytestmark = pytest.mark.real
 _NEEDS = {"faster-whisper": "faster_whisper", "whisper.cpp": "pywhispercpp"}
 MODELS = (
     benches.faster_whisper,
-    benches.faster_whisper_base,
-    benches.whisper_cpp,
-    benches.whisper_cpp_q8_0,
+    pytest.param(benches.faster_whisper_base, marks=pytest.mark.heavy),
+    pytest.param(benches.whisper_cpp, marks=pytest.mark.heavy),
+    pytest.param(benches.whisper_cpp_q8_0, marks=pytest.mark.heavy),
 )
 QUICK = ("--audio", str(speech.CLIP), "--runs", "2", "--warmup", "1")
 
@@ -71,6 +71,7 @@ def test_an_engine_gets_the_words_right(home: Path, build: Callable[[Path], benc
     assert bench["machine"]["memory_bytes"] > 0
 
 
+@pytest.mark.heavy
 def test_two_engines_take_turns(home: Path, tmp_path: Path) -> None:
     """Both in one table, the fastest first; saved in every form; compared with itself."""
     both(home)
@@ -199,6 +200,7 @@ def test_too_little_memory_is_a_result(home: Path, tmp_path: Path) -> None:
     assert "out of memory" in rows["faster-whisper"]["why"]
 
 
+@pytest.mark.heavy
 def test_a_killed_engine_leaves_the_others(home: Path, tmp_path: Path) -> None:
     """The one that something killed has its reason, the other its numbers."""
     both(home)

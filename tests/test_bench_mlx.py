@@ -47,6 +47,7 @@ _PARAKEET = """
 """
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("engine", ["mlx-whisper", "lightning-whisper-mlx"])
 def test_whisper_on_mlx_gets_the_words_right(home: Path, engine: str) -> None:
     """The same tensors as two kinds of file, and the right words from both."""

@@ -128,6 +128,7 @@ def test_what_cannot_be_made_is_one_line(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.heavy
 @pytest.mark.real
 def test_what_does_not_compile_is_never_a_pure_wheel(tmp_path: Path) -> None:
     """The build ends with an error, and the folder stays empty."""

@@ -81,6 +81,21 @@ def test_every_row_of_the_catalogue_is_whole() -> None:
         assert not any(name.endswith(".en") for names in table.sizes.values() for name in names)
 
 
+def test_engines_are_named_and_never_numbered() -> None:
+    """The README names each, and nobody has to count again when one is added."""
+    readme = (ROOT / "README.md").read_text()
+    assert [name for name in engines.names() if name.lower() not in readme.lower()] == []
+    counted = re.compile(
+        r"\b(five|six|seven|eight|nine|ten|eleven|twelve|thirteen|[5-9]|1\d) (speech )?engines\b",
+        re.IGNORECASE,  # two or three are somebody's own
+    )
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    pages += [*(ROOT / "cachedoctor").rglob("*.py"), ROOT / "pyproject.toml"]
+    assert {
+        (page, found[0]) for page in pages for found in counted.finditer(page.read_text())
+    } == set()
+
+
 def test_the_version_is_the_same_everywhere() -> None:
     """The literal in the package is the one in the project file."""
     assert f'version = "{version.VERSION}"' in (ROOT / "pyproject.toml").read_text()

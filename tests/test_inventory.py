@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def test_engines_lists_all_with_their_sizes() -> None:
-    """Ten engines; each size is answered in the order of the catalogue."""
+    """Every engine; each size is answered in the order of the catalogue."""
     text = cachedoctor("engines")
     assert text.code == 0
     assert [line.partition(":")[0] for line in text.output.splitlines() if "; " in line] == list(

@@ -105,7 +105,10 @@ def taken(home: Path) -> int:
     return sum(found.values())
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize(
+    "seed",
+    [pytest.param(seed, marks=[pytest.mark.heavy] if seed > 2 else []) for seed in range(12)],
+)
 def test_random_worlds_and_verbs_are_taken_back_to_the_last_bit(
     home: Path, tmp_path: Path, seed: int
 ) -> None:

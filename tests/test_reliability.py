@@ -29,7 +29,13 @@ ONE_EACH = {
 }
 
 
-@pytest.mark.parametrize("fault", ONE_EACH)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(fault, marks=[pytest.mark.heavy] if number else [])
+        for number, fault in enumerate(ONE_EACH)
+    ],
+)
 def test_each_kind_of_repair_survives_every_kill(fault: str, tmp_path: Path) -> None:
     """Nothing good is gone, the scan tells, and fix or undo goes on."""
     with Hub() as hub:
@@ -39,6 +45,7 @@ def test_each_kind_of_repair_survives_every_kill(fault: str, tmp_path: Path) -> 
     assert survived.kills > 10, "the harness did not reach the steps"
 
 
+@pytest.mark.heavy
 def test_a_whole_fetch_survives_kills(tmp_path: Path) -> None:
     """From the real client, at every fourth change of the disk."""
     with Hub() as hub:
@@ -48,6 +55,7 @@ def test_a_whole_fetch_survives_kills(tmp_path: Path) -> None:
     assert survived.kills > 4
 
 
+@pytest.mark.heavy
 def test_random_kills_of_the_command(tmp_path: Path) -> None:
     """A whole process that is killed by the clock."""
     assert kills.at_random_times(tmp_path / "kills", 6).finished == 3
@@ -70,6 +78,7 @@ def test_damaged_bundles() -> None:
     assert 0 < inputs.fuzz_bundles(500, 7) < 500
 
 
+@pytest.mark.heavy
 def test_an_undo_survives_every_kill(tmp_path: Path) -> None:
     """The next one completes it."""
     with Hub() as hub:

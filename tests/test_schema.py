@@ -11,6 +11,7 @@ import dataclasses
 import json
 import os
 import shutil
+import sys
 import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,7 +85,7 @@ class Machine:
         """Run a command; it is named by its first word, or two where it is below another."""
         ended = cachedoctor(*words, "--json", env=self.env)
         data = json.loads(ended.output)
-        name = "-".join(words[:2]) if words[0] == "quarantine" else words[0]
+        name = "-".join(words[:2]) if words[0] in ("quarantine", "fleet") else words[0]
         return Answer("error" if "error" in data else name, " ".join(words), data)
 
 
@@ -103,6 +104,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> list[Answer]:
         *values(machine("values")),
         *benches(machine("bench")),
         *managed(machine("managed"), tmp_path_factory.mktemp("stick")),
+        *fleets(machine("fleet")),
     ]
 
 
@@ -321,6 +323,31 @@ def managed(here: Machine, folder: Path) -> Iterator[Answer]:
     yield Answer("dedupe", "cloned", json.loads(record.dumps({**body, "run": done})))
 
 
+def fleets(here: Machine) -> Iterator[Answer]:
+    """Go through what a fleet of one machine says, which is this one."""
+    inventory = here.home / "lab.ini"
+    inventory.write_text(f"here ansible_connection=local\ngone ansible_host={os.devnull}\n")
+    given = (
+        "-i",
+        str(inventory),
+        "--limit",
+        "here",
+        "--tool",
+        f"{Path(sys.executable).parent}/cachedoctor",
+    )
+    model = worlds.repository(here.hub, worlds.TINY, worlds.whisper_files())
+    yield here.asks("fleet", "scan", "-i", str(inventory), "--tool", "/no/where")
+    yield here.asks("fleet", "scan", *given)
+    yield here.asks("fleet", "scan", *given, "faster-whispe")
+    yield here.asks("fleet", "preflight", *given, "faster-whisper", "--size", "tiny")
+    yield here.asks("fleet", "verify", *given)
+    yield here.asks("fleet", "bench", *given, "--size", "large", "--runs", "1")
+    (model / "refs" / "main").write_text(worlds.COMMIT + "\n\n")
+    yield here.asks("fleet", "fix", *given, "--offline")
+    yield (done := here.asks("fleet", "fix", *given, "--offline", "--yes"))
+    yield here.asks("fleet", "undo", done.data["run"])
+
+
 def closed(name: str) -> Draft202012Validator:
     """Return an answer's schema without room for anything that it does not name."""
 
@@ -339,6 +366,8 @@ def closed(name: str) -> Draft202012Validator:
     parts = copy.deepcopy(PARTS)
     for each, part in parts.items():
         close(part, inside=each not in WITHIN)
+    for document in parts["machine"]["properties"]["document"]["anyOf"]:
+        document["unevaluatedProperties"] = False  # it is a whole answer
     return Draft202012Validator(
         {"$ref": LEAD + name, "unevaluatedProperties": False, "$defs": parts}
     )

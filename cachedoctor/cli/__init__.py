@@ -37,6 +37,7 @@ COMMANDS = (
     "diagnose",
     "lock",
     "bench",
+    "fleet",
     "info",
     "demo",
     "completion",
@@ -51,7 +52,7 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name the commands in the order of use."""
-        return list(COMMANDS)
+        return [*COMMANDS]  # `list` is a command here, once it was imported
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Find a command in the module of its name."""
@@ -81,8 +82,8 @@ class Commands(click.Group):
 def group() -> None:
     """Find, check and repair the models that speech engines keep on this machine.
 
-    Ten engines, from faster-whisper to WhisperKit, keep gigabytes in as many places and trust what
-    they find there. `scan` says what is there and whether it is right, offline;
+    Engines from faster-whisper to WhisperKit keep gigabytes in as many places and trust what they
+    find there. `scan` says what is there and whether it is right, offline;
     `fix` repairs it and `undo` takes that back; `preflight` answers other tools.
     """
 
@@ -101,20 +102,26 @@ def main() -> None:
         code = group.main(prog_name="cachedoctor", standalone_mode=False)
     except CacheDoctorError as error:
         code = _fail(error.message, error.hint, error.exit_code)
-    except click.exceptions.Abort:
-        code = _fail("interrupted", "", 130)
+    except click.exceptions.Abort:  # what click makes of Ctrl-C
+        code = _fail(_interrupted(), "", 130)
     except click.ClickException as error:
         error.show()
         _tell(error.format_message(), "", error.exit_code)
         code = error.exit_code
     except KeyboardInterrupt:
-        code = _fail("interrupted", "", 130)
+        code = _fail(_interrupted(), "", 130)
     except BrokenPipeError:  # the reader went away: `cachedoctor scan | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except OSError as error:  # a full disk behind a redirected output
         code = _fail(f"the answer could not be written: {error.strerror}", "", 1)
     sys.exit(code or 0)
+
+
+def _interrupted() -> str:
+    from cachedoctor.system import deadline
+
+    return deadline.reason() or "interrupted"
 
 
 def _fail(message: str, hint: str, code: int) -> int:

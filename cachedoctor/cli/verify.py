@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cachedoctor.cli import offers
 from cachedoctor.cli.options import (
     ci_output_options,
-    engines_and_paths,
     lock_option,
     look_options,
-    mirrors,
 )
-from cachedoctor.cli.parameters import AGE, PAIR, RATE
+from cachedoctor.cli.output import Output
+from cachedoctor.cli.parameters import AGE, ENGINE_OR_PATH, MIRROR, RATE, Word
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
@@ -24,9 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command(name="verify", short_help="Every byte against the best evidence there is.")
-@click.argument(
-    "words", metavar="[ENGINE|PATH]...", nargs=-1, shell_complete=offers.engines_or_files
-)
+@click.argument("words", metavar="[ENGINE|PATH]...", nargs=-1, type=ENGINE_OR_PATH)
 @click.option("--fresh", is_flag=True, help="Read everything, also what is remembered as right.")
 @click.option(
     "--max-age",
@@ -40,7 +36,7 @@ if TYPE_CHECKING:
     "mirror",
     metavar="hub=URL",
     multiple=True,
-    type=PAIR,
+    type=MIRROR,
     help="Ask here instead of the hub.",
 )
 @click.option(
@@ -50,7 +46,7 @@ if TYPE_CHECKING:
 @look_options
 @ci_output_options
 def command(
-    words: tuple[str, ...],
+    words: tuple[Word, ...],
     lock: str | None,
     fresh: bool,
     max_age: int | None,
@@ -58,9 +54,7 @@ def command(
     online: bool,
     mirror: Pairs,
     host: Host,
-    verbose: bool,
-    quiet: bool,
-    format_: str,
+    out: Output,
 ) -> None:
     """Read every file and compare it with what it must be; only `--online` needs a network.
 
@@ -84,8 +78,9 @@ def command(
     from cachedoctor.question import Question
     from cachedoctor.report import verify_text
 
-    names, paths = engines_and_paths(words)
-    shown = console.progress(quiet=quiet)
+    names = [word.engine for word in words if word.engine]
+    paths = [word.path for word in words if word.path]
+    shown = console.progress(quiet=out.quiet)
     question = Question(
         host,
         tuple(names),
@@ -98,7 +93,7 @@ def command(
     report = scanning.answer(
         question,
         network=_network(host, mirror) if online else None,
-        cure_notes=verbose or format_ == "json",
+        cure_notes=out.verbose or out.json,
         progress=contents.Throttled(shown, max_rate) if max_rate else shown,
     )
     if lock:
@@ -106,7 +101,7 @@ def command(
 
         report = report._replace(findings=(*cures.absent_locked(report), *report.findings))
     files = contents.verdicts(report.entries, report.contents)
-    if format_ == "json":
+    if out.json:
         from cachedoctor.report import record
 
         listed = sorted(files)
@@ -119,16 +114,16 @@ def command(
         click.echo(record.dumps(body))
     else:
         tally = verify_text.Tally(files)
-        if format_ != "text":
+        if out.format != "text":
             from cachedoctor.report import ci
 
-            click.echo(ci.render(format_, "verify", ci.of_report(report)))
-        elif not quiet:
-            console.say(verify_text.verify_lines(report, tally, verbose=verbose))
+            click.echo(ci.render(out.format, "verify", ci.of_report(report)))
+        elif out.shown:
+            console.say(verify_text.verify_lines(report, tally, verbose=out.verbose))
     errors = any(finding.severity == "error" for finding in report.findings)
     code = 1 if tally.wrong or errors else 0
     asked = names or () if paths else names or engines.names()
-    if verbose:
+    if out.verbose:
         console.moved_times()
     click.get_current_context().exit(console.code_for(host, asked, code))
 
@@ -145,4 +140,4 @@ def _network(host: Host, mirror: Pairs) -> Network:
     from cachedoctor.system.fetch import Mirrors
     from cachedoctor.system.network import Network
 
-    return Network(host, mirrors=Mirrors(**mirrors(mirror)))
+    return Network(host, mirrors=Mirrors(**dict(mirror)))

@@ -47,24 +47,23 @@ class Proposal(NamedTuple):
     plan: Plan | None = None
 
 
-def wanted(questions: Sequence[str], lock: Lock | None = None) -> tuple[Wanted, ...]:
-    """Read `ENGINE:SIZE` or `ENGINE:MODEL`, and what a lock file names.
+_PATH = ("/", "~", "./", "../")  # what a model is called that is named by its path
+
+
+def wanted(questions: Sequence[tuple[str, str]], lock: Lock | None = None) -> tuple[Wanted, ...]:
+    """Return what pairs of an engine and a size or model ask for, and what a lock file names.
 
     Raises `UsageError` for what means nothing, with the nearest name.
     """
     found = []
-    for question in questions:
-        name, colon, what = question.partition(":")
-        if not (colon and what):
-            raise UsageError(
-                f"`{question}` is not ENGINE:SIZE or ENGINE:MODEL",
-                hint="`cachedoctor ensure faster-whisper:small`",
-            )
+    for name, what in questions:
         engine = engines.find(name)
         if what in engine.table.sizes:
             found.append(Wanted(name, size=what))
+        elif what.startswith(_PATH):
+            found.append(Wanted(name, model=what))
         else:
-            found.append(Wanted(name, model=engine.table.model(what).name))
+            found.append(Wanted(name, model=engine.table.row(what).name))
     for locked in lock.models if lock else ():
         alone = lock._replace(models=(locked,)) if lock else None
         found.append(Wanted(locked.engine, model=locked.name, lock=alone))
@@ -108,7 +107,8 @@ def remember(verdicts: Iterable[Verdict], host: Host) -> None:
 def _proposal(one: Wanted, network: Network) -> Proposal:
     host = network.host
     now = one.verdict(host)
-    if now.ready or (now.code or "").startswith("CD6"):  # no file can help
+    path = (one.model or "").startswith(_PATH)  # nobody knows where it is from
+    if now.ready or path or (now.code or "").startswith("CD6"):  # no file can help
         return Proposal(one, now)
     engine = engines.find(one.engine)
     names = [found.name for found in readiness.answers(engine, size=one.size, model=one.model)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cachedoctor import rules
 from cachedoctor.plans import pruning, removal
 from cachedoctor.plans.changes import Change, Choice, Spared
 from cachedoctor.plans.sources import hindrance
@@ -43,7 +44,9 @@ def free(holdings: Holdings, target_bytes: int, now: float, progress: Progress =
         if one.id not in {entry for choice in choices for entry in choice.entries}:
             pruning.take(holdings, one, reason, choices, spared, progress)
     whole = tuple(removal.with_losses(holdings.report, choices))
-    return Change("free", whole, tuple(_first_said(spared)), target_bytes)
+    return Change(
+        verb="free", choices=whole, spared=tuple(_first_said(spared)), target_bytes=target_bytes
+    )
 
 
 def leave(holdings: Holdings, budget_bytes: int, now: float, progress: Progress = SILENT) -> Change:
@@ -58,9 +61,9 @@ def leave(holdings: Holdings, budget_bytes: int, now: float, progress: Progress 
 def without_loss(holdings: Holdings) -> dict[str, int]:
     """Return how much can go without a loss, by kind, from what is known without reading it."""
     found: dict[str, int] = {}
-    for choice in pruning.waste(holdings, pruning.waste_codes()):
-        kind = "half downloads" if "download" in choice.reason else "leftovers"
-        found[kind] = found.get(kind, 0) + choice.bytes
+    for finding, _ in pruning.wasted(holdings, pruning.waste_codes()):
+        kind = "half downloads" if rules.find(finding.code).of_a_download else "leftovers"
+        found[kind] = found.get(kind, 0) + finding.bytes
     old = sum(one.own_bytes for one, _ in pruning.old_revisions(holdings) if not hindrance(one))
     twice = sum(one.own_bytes for one, _ in second_copies(holdings) if not hindrance(one))
     found |= {"superseded": old} if old else {}

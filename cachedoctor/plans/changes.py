@@ -29,6 +29,7 @@ class Choice(NamedTuple):
     needed_by: tuple[str, ...] = ()  # who keeps it; only ever of what was named
     refetch_bytes: int | None = None  # `None` where it cannot be had again
     waste: bool = False  # nobody could want it again
+    brings: tuple[str, str] | None = None  # an engine, and its model that is ready afterwards
 
 
 class Spared(NamedTuple):
@@ -86,12 +87,12 @@ class Change(NamedTuple):
 def _finding(choice: Choice) -> Finding:
     """Return a choice in the form that a plan holds."""
     return Finding(
-        "",
-        "chosen",
-        Severity.NOTE,
-        choice.path,
-        choice.reason,
-        choice.entries,
+        code="",
+        slug="chosen",
+        severity=Severity.NOTE,
+        path=choice.path,
+        message=choice.reason,
+        entries=choice.entries,
         repair=choice.repair,
         bytes=choice.bytes,
     )

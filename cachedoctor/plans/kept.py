@@ -188,7 +188,7 @@ def _wrong(name: str) -> str:
     try:
         table = engines.find(engine).table
         if what not in (*table.sizes, "*"):
-            table.model(what)
+            table.row(what)
     except UsageError as error:
         return error.message
     return ""

@@ -146,6 +146,6 @@ def _questions(names: Sequence[str], report: Report) -> list[tuple[str, str]]:
 def _files_of(model: LockedModel, report: Report) -> dict[str, str]:
     """Return the physical files of the entry that answers for a model, by their names in it."""
     engine = engines.find(model.engine)
-    answer = readiness.ready(engine, report, (engine.table.model(model.name),))
+    answer = readiness.ready(engine, report, (engine.table.row(model.name),))
     entry = next(entry for entry in report.entries if entry.id == answer.entry)
     return {artifact.name: artifact.file for artifact in entry.artifacts}

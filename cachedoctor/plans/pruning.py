@@ -18,7 +18,7 @@ from cachedoctor.vocabulary import SILENT
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cachedoctor.findings import Finding
+    from cachedoctor.findings import Finding, Repair
     from cachedoctor.plans.holdings import Holding, Holdings
     from cachedoctor.vocabulary import Entry, Progress
 
@@ -64,11 +64,25 @@ def prune(
             if young or _rank(one.entry, holdings) < (keep_revisions or 0):
                 continue
             take(holdings, one, reason, choices, spared, progress)
-    return Change("prune", tuple(choices), tuple(spared))
+    return Change(verb="prune", choices=tuple(choices), spared=tuple(spared))
 
 
 def waste(holdings: Holdings, codes: Sequence[str]) -> Iterator[Choice]:
-    """Go through what nobody needs, by kind; each path once."""
+    """Yield what nobody needs, by kind; each path once."""
+    for finding, repair in wasted(holdings, codes):
+        yield Choice(
+            title=_title(finding),
+            path=finding.path,
+            reason=rules.find(finding.code).litter or finding.slug.replace("-", " "),
+            bytes=finding.bytes,
+            repair=repair,
+            entries=(),
+            waste=True,
+        )
+
+
+def wasted(holdings: Holdings, codes: Sequence[str]) -> Iterator[tuple[Finding, Repair]]:
+    """Yield the findings that are cured by letting something go, each with how."""
     found = sorted(
         (f for f in holdings.report.findings if f.code in codes and f.repair),
         key=lambda finding: (codes.index(finding.code), -finding.bytes, finding.path),
@@ -83,15 +97,7 @@ def waste(holdings: Holdings, codes: Sequence[str]) -> Iterator[Choice]:
         if any(inside(finding.path, path) for path in taken):
             continue
         taken.append(finding.path)
-        yield Choice(
-            title=_title(finding),
-            path=finding.path,
-            reason=rules.find(finding.code).litter or finding.slug.replace("-", " "),
-            bytes=finding.bytes,
-            repair=repair,
-            entries=(),
-            waste=True,
-        )
+        yield finding, repair
 
 
 def old_revisions(holdings: Holdings) -> Iterator[tuple[Holding, str]]:

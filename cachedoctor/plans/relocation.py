@@ -169,7 +169,7 @@ def switch(found: Relocation, report: Report) -> Change:
     """Return the change that switches to the copy: everything that is not copying."""
     title = report.host.short(found.place)
     choices = [
-        Choice(title, found.place, f"to {found.target}", 0, repair)
+        Choice(title=title, path=found.place, reason=f"to {found.target}", bytes=0, repair=repair)
         for repair in _repairs(found, report.host)
     ]
     how = "a link stays" if found.linked else _setting(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import re
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
     from cachedoctor.host import Host
     from cachedoctor.lockfile import Lock
     from cachedoctor.locking import Locked
-    from cachedoctor.plans.cures import Plan, Unfinished
+    from cachedoctor.plans.cures import Plan
     from cachedoctor.plans.holdings import Bearing, Holding
+    from cachedoctor.plans.unfinished import Unfinished
     from cachedoctor.rules import Rule
     from cachedoctor.runs.applying import Outcome
     from cachedoctor.runs.quarantine import Kept
@@ -42,12 +44,20 @@ Json = dict[str, object]
 
 
 def dumps(body: Mapping[str, object]) -> str:
-    r"""Return one JSON object on lines of its own; a byte that is no UTF-8 is `\xNN` everywhere."""
-    text = masked(json.dumps(body, indent=2, ensure_ascii=True))
+    r"""Return one JSON object, a line for each row; bytes that are no UTF-8 are `\xNN`."""
+    text = masked("{\n" + ",\n".join(map(_member, body.items())) + "\n}")
     text = text.replace("##[", "##\\u005b")  # a build's log takes it for a command
     if "\\udc" in text:  # half of a pair, which readers of JSON refuse
         text = _ESCAPE.sub(lambda found: rf"\\x{found[1]}" if found[1] else found[0], text)
     return text
+
+
+def _member(member: tuple[str, object]) -> str:
+    """Return one value with its name; a cache has thousands of rows, each of which is one call."""
+    name, value = member
+    if isinstance(value, list) and value:
+        return f'  "{name}": [\n    ' + ",\n    ".join(map(json.dumps, value)) + "\n  ]"
+    return f'  "{name}": {json.dumps(value)}'
 
 
 def head(host: Host) -> Json:
@@ -294,24 +304,23 @@ def _summary(report: Report) -> Json:
 
 def plan_json(plan: Plan, host: Host) -> Json:
     """Return a plan as data."""
-    return {
-        **head(host),
-        "plan": {
-            "cures": [finding_json(finding) for finding in plan.cures],
-            "by_hand": [finding_json(finding) for finding in plan.by_hand],
-            "unfinished": [item.folder for item in plan.unfinished],
-            "finishes": [_unfinished_json(item) for item in plan.unfinished],
-            "free_bytes": plan.free_bytes,
-            "fetch_bytes": plan.fetch_bytes,
-            "copy_bytes": plan.copy_bytes,
-            "aside_bytes": sum(repair.aside_bytes for repair in plan.repairs),
-            "steps": [
-                {"step": type(step).__name__, **step._asdict()}
-                for repair in plan.everything
-                for step in repair.steps
-            ],
-        },
+    body: Json = {
+        "cures": [finding_json(finding) for finding in plan.cures],
+        "by_hand": [finding_json(finding) for finding in plan.by_hand],
+        "unfinished": [item.folder for item in plan.unfinished],
+        "finishes": [_unfinished_json(item) for item in plan.unfinished],
+        "fetch_bytes": plan.fetch_bytes,
+        "copy_bytes": plan.copy_bytes,
+        "aside_bytes": sum(repair.aside_bytes for repair in plan.repairs),
+        "steps": [
+            {"step": type(step).__name__, **step._asdict()}
+            for repair in plan.everything
+            for step in repair.steps
+        ],
     }
+    whole = json.dumps(body, sort_keys=True).encode()
+    body["digest"] = hashlib.sha256(whole).hexdigest()
+    return {**head(host), "plan": {**body, "free_bytes": plan.free_bytes}}
 
 
 def _unfinished_json(item: Unfinished) -> Json:

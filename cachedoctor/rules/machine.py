@@ -61,10 +61,11 @@ class EnvironmentTrap(SurveyRule):
     An empty `HF_HUB_CACHE` or `HF_HOME` is the current folder; `HF_XET_CACHE` keeps a `~` as it is,
     and openai-whisper that of `XDG_CACHE_HOME`, which the hub's client expands;
     `HF_HUB_OFFLINE=y` is not offline, and `HF_HUB_OFFLINE=0` outdoes
-    `TRANSFORMERS_OFFLINE=1`; `TRANSFORMERS_CACHE` moves nothing any more. `HF_HOME` is the folder
-    above the cache, which is called `hub`: named as the cache itself, it looks empty. The same is
-    said of a `cachedoctor.toml`: a project's `[engines]` and `keep` do not count (a note), and one
-    of your own that is a link, a pipe or somebody else's is not read; then nothing is changed.
+    `TRANSFORMERS_OFFLINE=1`; `TRANSFORMERS_CACHE` moves only transformers before 5. `HF_HOME` is
+    the folder above the cache, which is called `hub`: named as the cache itself, it looks empty.
+    The same is said of a `cachedoctor.toml`: a project's `[engines]` and `keep` do not count (a
+    note), and one of your own that is a link, a pipe or somebody else's is not read; then nothing
+    is changed.
 
     Set the variable as the message says, before the program starts: all are read at import.
     Source: huggingface_hub 2.4.0 `constants.py`; openai-whisper 20250625 `__init__.py`;
@@ -274,4 +275,8 @@ def _traps(host: Host) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     if "TRANSFORMERS_CACHE" in env and "HF_HUB_CACHE" not in env:
         where = host.absolute(host.expand(env["TRANSFORMERS_CACHE"]))
         if where != host.hub_cache:
-            yield where, "`TRANSFORMERS_CACHE` moves nothing; write `HF_HUB_CACHE`", hub
+            yield (
+                where,
+                "`TRANSFORMERS_CACHE` moves only transformers before 5; write `HF_HUB_CACHE`",
+                hub,
+            )

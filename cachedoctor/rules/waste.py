@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from cachedoctor.findings import Circumstance, Severity
-from cachedoctor.locators import LIVE_S, Leaving, ModelFolders, held, is_litter, listed, of
+from cachedoctor.locators import LIVE_S, Leaving, ModelFolders, being_written, is_litter, listed, of
 from cachedoctor.locators.hub_cache import HubCache
 from cachedoctor.looking import quietly
 from cachedoctor.rules import EntryRule, RootRule, SetsAside
@@ -123,6 +123,7 @@ class LeftoverPartial(SetsAside, RootRule):
 
     code = "CD502"
     litter = "half a download"
+    of_a_download = True
     prune_order = 20
     slug = "leftover-partial"
     severity = Severity.NOTE
@@ -168,6 +169,7 @@ class OrphanDownload(SetsAside, LeavingsRule):
     leaves = Leaving.DOWNLOADS
     code = "CD503"
     litter = "a download that never arrived"
+    of_a_download = True
     prune_order = 30
     slug = "orphan-download"
     severity = Severity.NOTE
@@ -175,8 +177,9 @@ class OrphanDownload(SetsAside, LeavingsRule):
 
     def within(self, listing: LeavingsListing, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report each that is not being written."""
+        seen.opened.expect(left.path for left in listing.leftovers)
         for left in listing.leftovers:
-            if not held(left.path, left.stamp, time.time()):
+            if not being_written(left.path, left.stamp, seen.opened):
                 name = os.path.basename(left.path)
                 message = f"`{name}` was downloaded and never moved to its place"
                 size = left.stamp.size_bytes

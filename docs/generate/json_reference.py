@@ -80,4 +80,6 @@ def _type(value: schema.Schema) -> str:
 def _link(value: schema.Schema) -> str:
     name = value["$ref"].rpartition("/")[2]
     anchor = f"cachedoctor-{name}" if name in schema.names() else name
+    if name == schema.ERROR:
+        anchor = "an-error"
     return f"[{name}](#{anchor})"
