@@ -199,8 +199,8 @@ def _place(
     )
 
 
-def with_places(text: str, rows: Sequence[tuple[str, str]], *, without: str) -> str:
-    """Return a file's text with these kinds and paths added, and without our own rows of a place.
+def with_places(text: str, rows: Sequence[tuple[str, str]], *, without: Sequence[str]) -> str:
+    """Return a file's text with these kinds and paths added, and without our own rows of places.
 
     What people wrote stays as it is, comments included. Raises `UsageError` where rows cannot be
     added.
@@ -215,7 +215,7 @@ def with_places(text: str, rows: Sequence[tuple[str, str]], *, without: str) -> 
 
     for found in re.findall(rf"{re.escape(_MOVED)}\nkind = .*\npath = (.*)\n", text):
         path = json.loads(found)
-        if path == without or path.startswith(f"{without}/"):
+        if any(path == each or path.startswith(f"{each}/") for each in without):
             mine = rf"\n?{re.escape(_MOVED)}\nkind = .*\npath = {re.escape(found)}\n"
             text = re.sub(mine, "", text)
     if text and not text.endswith("\n"):

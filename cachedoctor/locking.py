@@ -9,8 +9,7 @@ from cachedoctor import engines, locators, lockfile
 from cachedoctor.doctor import readiness, scanning
 from cachedoctor.errors import CannotLookError, FetchError, UsageError
 from cachedoctor.lockfile import LockedFile, LockedModel
-from cachedoctor.system import digest, fetch
-from cachedoctor.system.network import allowed
+from cachedoctor.system import digest
 from cachedoctor.vocabulary import SILENT, State
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from cachedoctor.engines.catalog import Model
     from cachedoctor.host import Host
     from cachedoctor.lockfile import Lock
+    from cachedoctor.system import fetch
     from cachedoctor.system.network import Network
     from cachedoctor.vocabulary import Artifact, Claim, Entry, Progress
 
@@ -158,6 +158,9 @@ def _from_listing(engine: Engine, model: Model, network: Network) -> Locked:
             LockedModel(engine=engine.name, name=model.name, files=files, url=claim.url),
             online=True,
         )
+    from cachedoctor.system import fetch
+    from cachedoctor.system.network import allowed
+
     allowed(network)
     listing = fetch.hub_listing(claim.repository, "main", network.host, network.mirrors)
     rows = {

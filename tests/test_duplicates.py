@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cachedoctor import apply, dedupe
 from cachedoctor.doctor import scanning
 from cachedoctor.errors import RepairError
 from cachedoctor.host import Host
@@ -17,8 +18,10 @@ from cachedoctor.plans import cures, duplicates, holdings
 from cachedoctor.runs import applying, carrying
 from cachedoctor.system import freed
 from cachedoctor.system.network import Network
+from tests.conftest import fingerprint
 from tests.support import worlds
 from tests.support.command import cachedoctor
+from tests.test_managing import killed_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -99,6 +102,26 @@ def test_the_same_bytes_are_stored_once(disk: Path) -> None:
     assert [one.own_bytes < SIZE for one in again.models] == [True] * 3
     assert not all(one.exact for one in again.models)
     applying.undo(host)
+    assert all(path.read_bytes() == content for path in files)
+
+
+def test_sharing_killed_at_every_disk_change_loses_nothing(disk: Path) -> None:
+    """The bytes are the same after each kill, and both ways out work."""
+    content = os.urandom(2 << 20)
+    host, files = build(disk / "home", content)
+    before = fingerprint(disk / "home")
+    number = 0
+    while killed_at(number := number + 1, lambda: apply(dedupe(host=host))):
+        assert fingerprint(disk / "home") == before, f"killed at {number}"
+        report = scanning.scan(host)
+        plan = cures.plan(report, codes=("CD417",))
+        if number % 2 and plan.unfinished:
+            applying.apply(plan, report, Network(host, offline=True))
+        elif applying.undoable(host):
+            applying.undo(host)
+        assert fingerprint(disk / "home") == before, f"killed at {number}"
+    assert number > 5, "the harness did not reach the steps"
+    assert not dedupe(host=host).choices
     assert all(path.read_bytes() == content for path in files)
 
 

@@ -152,6 +152,25 @@ def test_a_stream_carries_a_pack(home: Path, tmp_path: Path) -> None:
     assert list(unpacking.iterdir()) == []
 
 
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.2, 0.35, 0.6])
+def test_a_stream_that_was_cut_puts_nothing_anywhere(
+    home: Path, tmp_path: Path, share: float
+) -> None:
+    """Wherever the line broke: an exit code that says so, and no half model."""
+    worlds.repository(worlds.hub_of(home), worlds.TINY, worlds.whisper_files())
+    far, there = other(tmp_path)
+    me = [sys.executable, "-m", "cachedoctor"]
+    whole = subprocess.run([*me, "pack", TINY, "-o", "-"], capture_output=True, check=True).stdout
+    cut = whole[: int(len(whole) * share)]
+    done = subprocess.run(
+        [*me, "unpack", "-", "--yes", *there], input=cut, capture_output=True, check=False
+    )
+    assert done.returncode in (1, 2, 3)
+    assert done.stdout + done.stderr
+    assert not [path for path in far.rglob("*") if path.is_file()]
+    assert list((tmp_path / "state" / "cachedoctor" / "unpacking").iterdir()) == []
+
+
 def index_of(pack: Path) -> dict[str, dict[str, list[list[object]]]]:
     """Return a pack's list of parts."""
     found: dict[str, dict[str, list[list[object]]]] = json.loads((pack / packs.INDEX).read_text())

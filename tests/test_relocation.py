@@ -10,7 +10,7 @@ import sys
 import tempfile
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,7 +22,7 @@ from cachedoctor.runs import applying, carrying
 from cachedoctor.system import disk, moves
 from cachedoctor.system.network import Network
 from tests.conftest import fingerprint
-from tests.support import worlds
+from tests.support import builders_models, worlds
 from tests.support.clients import VERSIONS, run
 from tests.support.command import cachedoctor
 from tests.support.loopback import Hub
@@ -117,6 +117,95 @@ def test_on_the_same_disk_it_is_renamed(home: Path, hub: Path, tmp_path: Path) -
     cachedoctor("undo")
     assert fingerprint(home) == before
     assert config.read_text() == '# mine\nkeep = ["faster-whisper:tiny.en"]'
+
+
+@pytest.mark.parametrize("another", [True, False])
+def test_one_model_moves_alone_and_comes_back(
+    home: Path, hub: Path, other_disk: Path, tmp_path: Path, another: bool
+) -> None:
+    """A file, or a repository of a hub: ready by its name through a link; the others stay."""
+    models = home / ".local" / "share" / "pywhispercpp" / "models"
+    models.mkdir(parents=True)
+    for name in ("ggml-tiny.bin", "ggml-base.bin"):
+        (models / name).write_bytes(builders_models.ggml_whisper())
+    before, made_ns = fingerprint(home), hub.stat().st_mtime_ns
+    away = (other_disk if another else tmp_path) / "away"
+    repository = hub / f"models--{worlds.TINY.replace('/', '--')}"
+    for name, place in (("whisper.cpp:tiny", models / "ggml-tiny.bin"), (worlds.TINY, repository)):
+        target = away / place.name
+        tree = fingerprint(place)
+        ended = cachedoctor("move", name, str(target), "--yes")
+        assert ended.code == 0, ended.errors
+        assert os.readlink(place) == str(target)
+        assert fingerprint(target) == tree
+        assert str(target) in "".join(row["path"] for row in listing())
+    assert ready()
+    assert cachedoctor("preflight", "whisper.cpp", "--model", "tiny").code == 0
+    assert cachedoctor("scan").code == 0
+    assert sum(row["own_bytes"] for row in listing()) < total() == size_of(home, away)
+    ended = cachedoctor("move", str(repository), str(away / "x"), "--yes")
+    assert (ended.code, "is a link" in ended.errors) == (2, True)
+    ended = cachedoctor("move", str(away / repository.name), str(repository), "--yes")
+    assert ended.code == 0, ended.errors
+    assert not repository.is_symlink()
+    for _ in range(3):
+        assert cachedoctor("undo").code == 0
+    left = repository.with_name(f"{repository.name}.part")
+    assert (left.is_dir(), "stays in" in ended.output) == (another, another)
+    if another:  # a copy to go on with, as was said; it touched the times of one folder
+        shutil.rmtree(left)
+        os.utime(hub, ns=(made_ns, made_ns))
+    assert fingerprint(home) == before
+    assert not (tmp_path / "config" / "cachedoctor" / "cachedoctor.toml").exists()
+
+
+def listing() -> list[dict[str, Any]]:
+    """Return the models that are listed."""
+    rows: list[dict[str, Any]] = cachedoctor("list", "--json").data["entries"]
+    return rows
+
+
+def total() -> int:
+    """Return how much all that is listed takes up."""
+    return int(cachedoctor("list", "--json").data["summary"]["size_bytes"])
+
+
+def size_of(*places: Path) -> int:
+    """Return how much the files of models below some folders hold, each once."""
+    found = {
+        (path.stat().st_ino, path.stat().st_dev): path.stat().st_size
+        for place in places
+        for path in place.rglob("*")
+        if path.is_file() and ("blobs" in path.parts or path.suffix == ".bin")
+    }
+    return sum(found.values())
+
+
+@pytest.mark.parametrize(
+    ("place", "target", "code", "words"),
+    [
+        ("whisper.cpp:tny", "away/ggml-tiny.bin", 2, "did you mean"),
+        ("whisper.cpp:tiny", "away/mine.bin", 2, "does not end with `ggml-tiny.bin`"),
+        ("/nowhere/hub", "away/hub", 3, "is not there"),
+        ("some/twice", "away/models--some--twice", 2, "fits 2 things"),
+    ],
+)
+def test_a_name_that_means_no_one_thing_moves_nothing(
+    home: Path, tmp_path: Path, place: str, target: str, code: int, words: str
+) -> None:
+    """The nearest, the ids, or the path that would do are said."""
+    models = home / ".local" / "share" / "pywhispercpp" / "models"
+    models.mkdir(parents=True)
+    (models / "ggml-tiny.bin").write_bytes(builders_models.ggml_whisper())
+    for hub in (worlds.hub_of(home), home / "second"):
+        worlds.repository(hub, "some/twice", {"w.bin": b"x"})
+    config = tmp_path / "config" / "cachedoctor" / "cachedoctor.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text(f'[[locator]]\nkind = "hub-cache"\npath = "{home / "second"}"\n')
+    before = fingerprint(home)
+    ended = cachedoctor("move", place, str(tmp_path / target), "--yes")
+    assert (ended.code, words in ended.errors) == (code, True), ended.errors
+    assert fingerprint(home) == before
 
 
 def test_a_change_meanwhile_ends_it_and_the_copy_stays(
@@ -282,3 +371,34 @@ def test_the_client_works_at_the_moved_place(home: Path, other_disk: Path, versi
         assert (target / f"models--{OTHER.replace('/', '--')}").is_dir()
     assert cachedoctor("scan").code == 0
     assert sys.platform
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_client_works_where_one_repository_moved_and_waste_went(
+    home: Path, other_disk: Path, version: str
+) -> None:
+    """It lists, loads offline and downloads a newer revision through the link; so does undo."""
+    code = (
+        "from huggingface_hub import scan_cache_dir, snapshot_download\n"
+        "snapshot_download(asked['name'])\n"
+        "assert not scan_cache_dir().warnings\n"
+        "assert [r.repo_id for r in scan_cache_dir().repos] == [asked['name']]\n"
+        "snapshot_download(asked['name'], local_files_only=True)\n"
+    )
+    hub = worlds.hub_of(home)
+    repository = hub / f"models--{worlds.TINY.replace('/', '--')}"
+    with Hub() as served:
+        served.add(worlds.TINY, dict(worlds.whisper_files()), commit=worlds.COMMIT)
+        run(version, served.url, home, code, name=worlds.TINY)
+        (repository / "blobs" / f"{'ab' * 32}.0123abcd.incomplete").write_bytes(b"half")
+        os.utime(repository / "blobs" / f"{'ab' * 32}.0123abcd.incomplete", (1, 1))
+        ended = cachedoctor("prune", "--yes")
+        assert (ended.code, "half a download" in ended.output) == (0, True)
+        target = other_disk / repository.name
+        ended = cachedoctor("move", worlds.TINY, str(target), "--yes")
+        assert ended.code == 0, ended.errors
+        served.add(worlds.TINY, {**worlds.whisper_files(), "new.txt": b"new"}, commit="e" * 40)
+        run(version, served.url, home, code, name=worlds.TINY)
+        assert (target / "snapshots" / ("e" * 40) / "new.txt").exists()
+        assert ready()

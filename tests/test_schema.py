@@ -41,8 +41,7 @@ LEAD = "#/$defs/"
 PARTS: dict[str, Any] = schema.whole()["$defs"]
 NO_JSON = {"demo", "completion", "schema"}
 LISTED = {  # keys of an entry that only `list` answers
-    "own_bytes", "own_exact", "last_used_s", "last_used_by", "asked_s", "needed_by", "apps",
-    "kept_by", "in_use_by", "refetch_bytes", "known_by",
+    "own_exact", "last_used_by", "asked_s", "needed_by", "in_use_by",
 }  # fmt: skip
 OPTIONAL = {"path_bytes", "target", "sha256", "git-sha1", "run", "comparison", "name", "source"}
 OPTIONAL |= LISTED | {"bytes"}  # of a step that clones

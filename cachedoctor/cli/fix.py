@@ -85,7 +85,7 @@ def command(
     from cachedoctor.doctor import scanning
     from cachedoctor.errors import UsageError
     from cachedoctor.plans import cures
-    from cachedoctor.report import plan_text, record
+    from cachedoctor.report import plan_record, plan_text, record
     from cachedoctor.runs import applying
 
     network = _network(host, offline=offline, mirror=mirror, quiet=out.quiet)
@@ -116,21 +116,21 @@ def command(
     context = click.get_current_context()
     if not plan.cures and not plan.unfinished:
         if out.json:
-            click.echo(record.dumps(record.plan_json(plan, host)))
+            click.echo(record.dumps(plan_record.plan_json(plan, host)))
         code = 1 if any(rules.find(f.code).a_failure for f in plan.by_hand) else 0
         context.exit(console.code_for(host, question.engines or engines.names(), code))
     if accept and not dry_run:
-        _require(accept, record.plan_json(plan, host))
+        _require(accept, plan_record.plan_json(plan, host))
         yes = True
     if dry_run or not (yes or _agreed(plan, text=show)):
         if out.json:
-            click.echo(record.dumps(record.plan_json(plan, host)))
+            click.echo(record.dumps(plan_record.plan_json(plan, host)))
         elif show and not dry_run:
             click.echo("nothing was changed; `--yes` applies this plan", err=True)
         context.exit(0 if dry_run else 1)
     outcome = applying.apply(plan, found, network, delete=delete)
     if out.json:
-        click.echo(record.dumps(record.run_json(plan, outcome, host)))
+        click.echo(record.dumps(plan_record.run_json(plan, outcome, host)))
     elif show:
         console.say(plan_text.outcome_lines(plan, outcome))
     undone = any(finding.severity == "error" for finding in plan.by_hand)

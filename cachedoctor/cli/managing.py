@@ -134,12 +134,16 @@ def finish(
         console.say(change_text.change_lines(change, host, verbose=out.verbose))
     context = click.get_current_context()
     short = not change.reached or any(one.named for one in change.spared)
+    refused = False
     agreed = yes or (show and _asked(change_text.question(change, delete=delete)))
     if change.choices and not dry_run and delete and change.lost and agreed:
         agreed = _asked(change_text.last_question(change))
+        refused = not agreed
     if not change.choices or dry_run or not agreed:
         if out.json:
             click.echo(record.dumps(manager_record.change_json(change, host)))
+        if refused:
+            click.echo(change_text.refused(change), err=True)
         elif show and change.choices and not dry_run:
             click.echo("nothing was changed; `--yes` applies this plan", err=True)
         context.exit(int(short if dry_run or not change.choices else True))

@@ -10,7 +10,7 @@ from cachedoctor.cli.output import Output
 from cachedoctor.host import Host
 
 
-@click.command(name="move", short_help="Move a place of models to another disk.")
+@click.command(name="move", short_help="Move a place of models, or one model, to another disk.")
 @click.argument("place", metavar="PLACE", shell_complete=offers.folders)
 @click.argument("target", metavar="TO", shell_complete=offers.folders)
 @click.option("--no-link", is_flag=True, help="Leave no link where the place was.")
@@ -27,7 +27,7 @@ def command(
     host: Host,
     out: Output,
 ) -> None:
-    """Move a hub cache, a store or a folder of models; TO is the new path itself.
+    """Move a hub cache, a store, a folder of models, or one model; TO is the new path itself.
 
     Copied to `TO.part` and proven first; nothing else changes until then, and the same command goes
     on after an interruption. Then the copy gets its name, the old place is set aside, a link is
@@ -35,9 +35,13 @@ def command(
     `cachedoctor.toml`. Exit code 4, with the copy kept, when anything in the place changed
     meanwhile. `cachedoctor undo` switches back; so does moving it back.
 
+    PLACE is a folder, or a model as `cachedoctor list` names it. A model of a hub cache moves as
+    its whole repository. TO then ends with the name by which its engine knows it.
+
     \b
       cachedoctor move ~/.cache/huggingface/hub /Volumes/Big/hub
       cachedoctor move /Volumes/Big/hub ~/.cache/huggingface/hub
+      cachedoctor move whisper.cpp:small /Volumes/Big/ggml-small.bin
     """
     from cachedoctor.doctor import scanning
     from cachedoctor.plans import kept, relocation

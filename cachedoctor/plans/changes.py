@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor.findings import Finding, Severity
-from cachedoctor.plans.cures import Plan
 from cachedoctor.system import disk
 
 if TYPE_CHECKING:
     from cachedoctor.doctor.scanning import Report
     from cachedoctor.findings import Repair
+    from cachedoctor.plans.cures import Plan
 
 
 class Choice(NamedTuple):
@@ -77,6 +77,8 @@ class Change(NamedTuple):
 
     def plan(self) -> Plan:
         """Return the plan that `apply` carries out."""
+        from cachedoctor.plans.cures import Plan
+
         cures = tuple(_finding(choice) for choice in self.choices)
         free = [disk.free_bytes(disk.folder_above(choice.repair.root)) for choice in self.choices]
         return Plan(cures, free_bytes=min(free, default=None))

@@ -6,9 +6,7 @@ last used, who needs it, and what it costs to have again.
 
 from __future__ import annotations
 
-import os
 import time
-from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import engines, rules
@@ -16,17 +14,18 @@ from cachedoctor.doctor import readiness
 from cachedoctor.locators.hub_cache import repository_folder
 from cachedoctor.looking import quietly
 from cachedoctor.plans import kept
-from cachedoctor.system import apps, extents, open_files, usage
+from cachedoctor.plans.shares import Shares, weights
+from cachedoctor.system import apps, open_files, usage
 from cachedoctor.vocabulary import WEIGHTY_BYTES, State, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from cachedoctor.doctor.scanning import Report
     from cachedoctor.findings import Finding
     from cachedoctor.host import Host
     from cachedoctor.system.usage import Used
-    from cachedoctor.vocabulary import Artifact, Entry
+    from cachedoctor.vocabulary import Entry
 
 _MOST_WATCHED = 4000  # files of which it is asked whether a program has them open
 
@@ -76,11 +75,39 @@ class Holdings(NamedTuple):
         return next(one for one in self.models if one.id == entry_id)
 
 
+class Bearing(NamedTuple):
+    """What a manager asks of an entry that costs next to nothing to know."""
+
+    own_bytes: int  # as hard links and links tell; of clones only `models` knows
+    used: Used
+    kept_by: tuple[str, ...]
+    refetch_bytes: int | None
+
+
+def bearings(report: Report) -> Mapping[str, Bearing]:
+    """Return by entry what can be said without opening a file: a `scan` answers it, too.
+
+    Blocks that clones share, and programs that have a file open, are for `models`.
+    """
+    sharing = Shares(report.entries, blocks=False)
+    memory, mounts = usage.recall(report.host.state), usage.Mounts.look()
+    roots = kept.roots(report.host)
+    return {
+        entry.id: Bearing(
+            own_bytes=sharing.own(entry),
+            used=_used(entry, memory, mounts),
+            kept_by=roots.reasons(entry),
+            refetch_bytes=refetch_bytes(entry, sharing.size(entry)),
+        )
+        for entry in report.entries
+    }
+
+
 def models(report: Report) -> Holdings:
     """Return what a look found, as a manager sees it."""
     host = report.host
     entries = [e for e in report.entries if report.statuses[e.id] is not Status.ABSENT]
-    sharing = _Sharing(entries)
+    sharing = Shares(entries, blocks=True)
     memory, mounts = usage.recall(host.state), usage.Mounts.look()
     held_open = _programs(entries)
     if held_open:
@@ -140,12 +167,6 @@ def refetch_bytes(entry: Entry, size_bytes: int) -> int | None:
     if any(a.expected_bytes not in (None, a.size_bytes) for a in weights):
         return None  # somebody's own, under the name of another
     return size_bytes
-
-
-def weights(entry: Entry) -> Artifact | None:
-    """Return the largest file of an entry that can be read."""
-    there = (a for a in entry.notable if a.state is State.PRESENT and not a.bundle)
-    return max(there, key=lambda artifact: artifact.size_bytes, default=None)
 
 
 def apps_of(entry: Entry, host: Host) -> tuple[str, ...]:
@@ -220,78 +241,3 @@ def _programs(entries: Sequence[Entry]) -> Mapping[str, tuple[str, ...]]:
         for key in chosen[path]:
             found.setdefault(key, []).extend(names)
     return {key: tuple(dict.fromkeys(names)) for key, names in found.items()}
-
-
-class _Sharing:
-    """Who shares which files, by inode, and which blocks, where the file system tells."""
-
-    def __init__(self, entries: Sequence[Entry]) -> None:
-        self._files = {e.id: {(d, n): size for d, n, size in e.held} for e in entries}
-        self._owners = Counter(key for files in self._files.values() for key in files)
-        self._paths: dict[tuple[int, int], set[str]] = {}
-        self._links: dict[tuple[int, int], int] = {}
-        self._cloned: set[tuple[int, int]] = set()
-        self._elsewhere = {
-            (a.stamp.device, a.stamp.inode)
-            for entry in entries
-            for a in entry.notable
-            if a.outside and a.stamp
-        }  # behind a link out of the place: a link goes, and its target stays
-        runs: dict[int, list[tuple[int, int]]] = {}
-        for artifact in _large(entries):
-            assert artifact.stamp is not None
-            key = (artifact.stamp.device, artifact.stamp.inode)
-            self._paths.setdefault(key, set()).update((artifact.file, artifact.path))
-            if key in self._links:
-                continue
-            self._links[key] = _links(artifact.file)
-            for extent in extents.of(artifact.file) or ():
-                if extent.shared:
-                    self._cloned.add(key)
-                    runs.setdefault(key[0], []).append((extent.physical, extent.bytes))
-        every = {key: size for files in self._files.values() for key, size in files.items()}
-        again = sum(extents.twice(mine) for mine in runs.values())
-        self.total = sum(every.values()) - again
-        self.all_known = not self._cloned or bool(again)
-
-    def size(self, entry: Entry) -> int:
-        return sum(self._files[entry.id].values())
-
-    def own(self, entry: Entry) -> int:
-        return sum(
-            size
-            for key, size in self._files[entry.id].items()
-            if self._owners[key] == 1 and key not in self._cloned and not self._outside(key)
-        )
-
-    def exact(self, entry: Entry) -> bool:
-        return self._cloned.isdisjoint(self._files[entry.id])
-
-    def names(self, entry: Entry) -> int:
-        largest = weights(entry)
-        if largest is None or largest.stamp is None:
-            return 1
-        key = (largest.stamp.device, largest.stamp.inode)
-        return max(self._links.get(key, 1), self._owners[key])
-
-    def _outside(self, key: tuple[int, int]) -> bool:
-        """Say whether a file has a hard link that we have not met."""
-        if key in self._elsewhere:
-            return True
-        names = {path for path in self._paths.get(key, ()) if not os.path.islink(path)}
-        return self._links.get(key, 1) > max(1, len(names))
-
-
-def _large(entries: Sequence[Entry]) -> Iterator[Artifact]:
-    for entry in entries:
-        for artifact in entry.notable:
-            large = artifact.size_bytes >= WEIGHTY_BYTES
-            if artifact.stamp and artifact.state is State.PRESENT and large and not artifact.bundle:
-                yield artifact
-
-
-def _links(path: str) -> int:
-    try:
-        return os.lstat(path).st_nlink
-    except OSError:
-        return 1

@@ -1,10 +1,13 @@
-"""Move a place of models to another disk: copy, prove, switch, and leave a link where one is known.
+"""Move a place or a model to another disk: copy, prove, switch, leave a link where one is known.
 
 ```
 TO.part      the copy, until it is whole and proven; the same command goes on with it
 TO           the copy, renamed
 PLACE        set aside; a link to TO where the engines are known to follow one
 ```
+
+A place is the folder of a layout, or one above several; a model is a file, a folder, or the whole
+repository of a hub, and TO ends as its path does, so that the layout knows it there.
 
 The new place is written into the user's own `cachedoctor.toml`, so that what lies there is judged
 and managed at its own path; the link is only a second name.
@@ -20,29 +23,33 @@ from cachedoctor.errors import CannotLookError, RepairError, UsageError
 from cachedoctor.findings import Guard, Link, Need, Proof, Put, Rename, SetAside, Text
 from cachedoctor.host import config_folder
 from cachedoctor.locators import inside
+from cachedoctor.locators.hub_cache import repository_folder
+from cachedoctor.plans import naming
 from cachedoctor.plans.changes import Change, Choice
 from cachedoctor.repairs._build import built, folders
 from cachedoctor.system import copying, disk, open_files
 from cachedoctor.vocabulary import SILENT, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from cachedoctor.doctor.scanning import Report
     from cachedoctor.findings import Repair
     from cachedoctor.host import Host
     from cachedoctor.system.copying import Tree
-    from cachedoctor.vocabulary import Digest, Progress, Root
+    from cachedoctor.vocabulary import Digest, Entry, Progress
 
 
-# Layouts whose engines open what a path leads to, link or not. FluidAudio's and WhisperKit's apps
-# may be sandboxed and then cannot; what they do is not known by version.
 class Relocation(NamedTuple):
     """A place, where it is to lie, and what is in it."""
 
     place: str
     target: str
-    roots: tuple[Root, ...]
+    rows: tuple[
+        tuple[str, str], ...
+    ]  # the layouts that it makes or takes along, where they will be
+    left: tuple[str, ...]  # places of the configuration in which nothing will lie any more
+    entries: tuple[Entry, ...]
     tree: Tree
     same_disk: bool
     linked: bool
@@ -60,42 +67,72 @@ def relocate(report: Report, place: str, target: str, *, link: bool = True) -> R
     Raises `UsageError` for a place that holds no known layout, a target that is taken or lies in
     the place, `CannotLookError` for one that cannot be read, and `RepairError` for what is in use.
     """
-    here = os.path.realpath(os.path.join(report.host.cwd, place))
+    here, entries = _meant(report, place)
     to = os.path.normpath(os.path.join(report.host.cwd, os.path.expanduser(target)))
     to = os.path.join(os.path.realpath(os.path.dirname(to)), os.path.basename(to))
-    roots = tuple(root for root in report.survey.roots if inside(root.path, here))
-    if not os.path.isdir(here):
-        raise CannotLookError(f"`{place}` is no folder")
-    if not roots:
-        raise UsageError(
-            f"`{place}` is no place of models",
-            hint="`cachedoctor list --by place` names them; single models go by `pack`",
-        )
     if inside(to, here):
         raise UsageError(f"`{target}` lies in `{place}`")
     back = os.path.islink(to) and os.path.realpath(to) == here
     if os.path.lexists(to) and not back:
         raise UsageError(f"`{target}` is there already", hint="TO is the new path itself")
+    rows, left = _rows(report, here, to, entries)
     above = disk.folder_above(os.path.dirname(to))
-    _free(report, here, roots)
+    _free(report, here, entries)
     try:
         tree = copying.listed(here)
     except OSError as error:
         raise CannotLookError(f"`{error.filename}` cannot be read: {error.strerror}") from error
+    # FluidAudio's and WhisperKit's apps may be sandboxed and then follow no link
     sandboxed = "/Library/Containers/" in here
-    followed = (
-        link and not sandboxed and all(locators.find(root.locator).followed for root in roots)
-    )
-    same = disk.same_file_system(here, above)
+    followed = link and not sandboxed and all(locators.find(kind).followed for kind, _ in rows)
     return Relocation(
         place=here,
         target=to,
-        roots=roots,
+        rows=rows,
+        left=left,
+        entries=entries,
         tree=tree,
-        same_disk=same,
+        same_disk=disk.same_file_system(here, above),
         linked=followed and not back,
         back=back,
     )
+
+
+def _meant(report: Report, place: str) -> tuple[str, tuple[Entry, ...]]:
+    """Return the path that is to move, and the entries in it: a place, or a model by any name."""
+    here = os.path.realpath(os.path.join(report.host.cwd, os.path.expanduser(place)))
+    roots = [root for root in report.survey.roots if inside(root.path, here)]
+    if roots:
+        return here, tuple(entry for root in roots for entry in root.entries)
+    path = os.path.join(report.host.cwd, os.path.expanduser(place))
+    if not os.path.lexists(path) and place.startswith(("/", "./", "../", "~")):
+        raise CannotLookError(f"`{place}` is not there")
+    if os.path.islink(path):
+        raise UsageError(
+            f"`{place}` is a link", hint=f"move what it leads to: `{os.path.realpath(path)}`"
+        )
+    name = os.path.normpath(path) if os.path.lexists(path) else place
+    path = repository_folder(naming.resolve((name,), report)[0])
+    return path, tuple(one for one in report.survey.entries if repository_folder(one) == path)
+
+
+def _rows(
+    report: Report, here: str, to: str, entries: Sequence[Entry]
+) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+    """Return the layouts at the new path, each with its folder, and folders that will be empty."""
+    roots = [root for root in report.survey.roots if inside(root.path, here)]
+    if roots:
+        return tuple((root.locator, to + root.path[len(here) :]) for root in roots), (here,)
+    root = next(each for each in report.survey.roots if entries[0] in each.entries)
+    within = os.path.relpath(here, root.path)
+    if not to.endswith(f"/{within}"):
+        raise UsageError(
+            f"`{to}` does not end with `{within}`, the name by which its engine knows it",
+            hint=f"`{report.host.command('move', here, os.path.join(to, within))}`",
+        )
+    alone = all(entry in entries for entry in root.entries)
+    row = (root.locator, to.removesuffix(f"/{within}") or "/")
+    return (row,), ((root.path,) if alone else ())
 
 
 def bring(found: Relocation, report: Report, progress: Progress = SILENT) -> None:
@@ -125,7 +162,7 @@ def bring(found: Relocation, report: Report, progress: Progress = SILENT) -> Non
         progress.finish()
     if now.stamps != found.tree.stamps:
         raise RepairError(f"`{found.place}` changed while it was copied", hint=hint)
-    _free(report, found.place, found.roots)
+    _free(report, found.place, found.entries)
 
 
 def switch(found: Relocation, report: Report) -> Change:
@@ -188,12 +225,9 @@ def _registered(found: Relocation, host: Host) -> list[Repair]:
         with open(path, encoding="utf-8") as file:
             before = file.read()
     rows = [
-        (root.locator, target)
-        for root in found.roots
-        for target in (found.target + root.path[len(found.place) :],)
-        if target not in locators.find(root.locator).roots(host)
+        (kind, path) for kind, path in found.rows if path not in locators.find(kind).roots(host)
     ]
-    text = config.with_places(before, rows, without=found.place)
+    text = config.with_places(before, rows, without=found.left)
     if text == before:
         return []
     need = Need("configuration", (Text(text),), (Proof("", len(text.encode()), None),))
@@ -211,15 +245,14 @@ def _registered(found: Relocation, host: Host) -> list[Repair]:
 
 
 def _setting(found: Relocation) -> str:
-    kinds = dict.fromkeys(root.locator for root in found.roots)
+    kinds = dict.fromkeys(kind for kind, _ in found.rows)
     settings = [locators.find(kind).moved_by for kind in kinds]
     words = [each.format(to=found.target) for each in settings if each]
     return "no link stays" + (f"; {'; '.join(words)}" if words and not found.back else "")
 
 
-def _free(report: Report, place: str, roots: tuple[Root, ...]) -> None:
+def _free(report: Report, place: str, mine: Sequence[Entry]) -> None:
     """Refuse a place in which somebody downloads, or has a file open."""
-    mine = [entry for root in roots for entry in root.entries]
     for entry in mine:
         if report.statuses.get(entry.id) is Status.IN_PROGRESS:
             raise RepairError(f"somebody is downloading {entry.title} to `{place}` right now")

@@ -221,7 +221,8 @@ def _linked(report: Report, mine: Sequence[Entry], going: set[str]) -> str:
         if other.id in going or repository_folder(other) == place or other.path in own:
             continue
         for artifact in other.notable:
-            if any(inside(artifact.file, path) for path in own) and _is_apart(artifact, mine):
+            there = artifact.outside or artifact.file
+            if any(inside(there, path) for path in own) and _is_apart(artifact, mine):
                 return f"`{report.host.short(artifact.path)}` leads to it"
     return ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cachedoctor.plans.relocation import Relocation
 from cachedoctor.plans.removal import cost
 from cachedoctor.text import plural, printable, size
 
@@ -59,6 +60,15 @@ def last_question(change: Change) -> str:
     return f"No source is known for {printable(names)}: delete it for good all the same?"
 
 
+def refused(change: Change) -> str:
+    """Return why nothing was deleted: nobody said yes to a loss that cannot be made good."""
+    names = ", ".join(choice.title for choice in change.lost)
+    return (
+        f"nothing was changed: no source is known for {printable(names)}; "
+        "without `--delete` it is set aside, and `undo` brings it back"
+    )
+
+
 def outcome_lines(
     change: Change, host: Host, freed_bytes: int | None, *, deleted: bool
 ) -> Iterator[str]:
@@ -76,6 +86,8 @@ def outcome_lines(
         if change.copied_bytes:
             freed = f"`cachedoctor quarantine empty{host.options}` frees the old place"
             yield f"✓ moved and proven; {freed} · {back}"
+            if isinstance(change.copies, Relocation):
+                yield f"  taken back, the copy stays in `{printable(change.copies.part)}`"
         else:
             yield f"✓ moved · {back}"
         return

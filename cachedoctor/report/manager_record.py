@@ -55,17 +55,12 @@ def holding_json(one: Holding, holdings: Holdings) -> Json:
     """Return one model as data."""
     return {
         **record.entry_json(one.entry, holdings.report),
-        "own_bytes": one.own_bytes,
+        **record.bearing_json(one),
         "own_exact": one.exact,
-        "last_used_s": one.used.when_s,
         "last_used_by": one.used.how or None,
         "asked_s": one.used.asked_s,
         "needed_by": [{"engine": name, "sizes": list(sizes)} for name, sizes in one.needed_by],
-        "apps": list(one.apps),
-        "kept_by": [printable(reason) for reason in one.kept_by],
         "in_use_by": list(one.programs),
-        "refetch_bytes": one.refetch_bytes,
-        "known_by": one.known_by,
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import os
 import re
@@ -26,10 +25,8 @@ if TYPE_CHECKING:
     from cachedoctor.host import Host
     from cachedoctor.lockfile import Lock
     from cachedoctor.locking import Locked
-    from cachedoctor.plans.cures import Plan
-    from cachedoctor.plans.unfinished import Unfinished
+    from cachedoctor.plans.holdings import Bearing, Holding
     from cachedoctor.rules import Rule
-    from cachedoctor.runs.applying import Outcome
     from cachedoctor.runs.quarantine import Kept
     from cachedoctor.verdict import Verdict
     from cachedoctor.vocabulary import Entry
@@ -70,9 +67,15 @@ def head(host: Host) -> Json:
 
 def scan_json(report: Report, readiness: Iterable[Readiness] = ()) -> Json:
     """Return a scan as data."""
+    from cachedoctor.plans import holdings
+
+    bearings = holdings.bearings(report)
     return {
         **head(report.host),
-        "entries": [entry_json(entry, report) for entry in report.entries],
+        "entries": [
+            {**entry_json(entry, report), **bearing_json(bearings[entry.id])}
+            for entry in report.entries
+        ],
         "findings": [finding_json(finding) for finding in report.findings],
         "readiness": [dict(answer._asdict()) for answer in readiness],
         "core_ml": core_ml_json(report.core_ml),
@@ -261,6 +264,16 @@ def entry_json(entry: Entry, report: Report) -> Json:
     }
 
 
+def bearing_json(one: Bearing | Holding) -> Json:
+    """Return what a manager asks of an entry as data, as far as a scan tells it."""
+    return {
+        "own_bytes": one.own_bytes,
+        "last_used_s": one.used.when_s,
+        "kept_by": [printable(reason) for reason in one.kept_by],
+        "refetch_bytes": one.refetch_bytes,
+    }
+
+
 def _path_json(path: str) -> Json:
     shown = printable(path)
     try:
@@ -282,54 +295,6 @@ def _summary(report: Report) -> Json:
         "size_bytes": held(report.entries).bytes,
         "reclaimable_bytes": reclaimable(report.findings, report.survey.entries),
         "seconds": round(report.seconds, 4),
-    }
-
-
-def plan_json(plan: Plan, host: Host) -> Json:
-    """Return a plan as data."""
-    body: Json = {
-        "cures": [finding_json(finding) for finding in plan.cures],
-        "by_hand": [finding_json(finding) for finding in plan.by_hand],
-        "unfinished": [item.folder for item in plan.unfinished],
-        "finishes": [_unfinished_json(item) for item in plan.unfinished],
-        "fetch_bytes": plan.fetch_bytes,
-        "fetch_bytes_known": plan.fetch_bytes_known,
-        "copy_bytes": plan.copy_bytes,
-        "aside_bytes": sum(repair.aside_bytes for repair in plan.repairs),
-        "steps": [
-            {"step": type(step).__name__, **step._asdict()}
-            for repair in plan.everything
-            for step in repair.steps
-        ],
-    }
-    whole = json.dumps(body, sort_keys=True).encode()
-    body["digest"] = hashlib.sha256(whole).hexdigest()
-    return {**head(host), "plan": {**body, "free_bytes": plan.free_bytes}}
-
-
-def _unfinished_json(item: Unfinished) -> Json:
-    return {
-        "id": item.id,
-        "state": item.state,
-        "folder": printable(item.folder),
-        "repairs": [repair_json(repair) for repair in item.repairs],
-        "steps": sum(len(repair.steps) for repair in item.repairs) + len(item.back),
-        "back": [printable(words) for words in item.back],
-    }
-
-
-def run_json(plan: Plan, outcome: Outcome, host: Host) -> Json:
-    """Return an applied plan as data."""
-    return {
-        **plan_json(plan, host),
-        "run": {
-            "ids": list(outcome.runs),
-            "left": [finding_json(finding) for finding in outcome.left],
-            "aside_bytes": outcome.aside_bytes,
-            "taken_back": [{"id": name, "why": printable(why)} for name, why in outcome.taken_back],
-            "deleted_bytes": outcome.deleted_bytes,
-            "journaled": outcome.journaled,
-        },
     }
 
 

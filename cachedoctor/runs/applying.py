@@ -114,7 +114,8 @@ def undo(host: Host, name: str | None = None) -> tuple[Run, ...]:
     chosen = [r for r in known if r.id == name or (name is None and r.created_s == last)]
     for each in chosen:
         with operating.alone(host.state):
-            undoing.undo(each, [later for later in known if later.created_s > each.created_s])
+            later = [later for later in known if later.created_s > each.created_s]
+            undoing.undo(each, later, command=host.command)
     return tuple(chosen)
 
 
@@ -128,7 +129,7 @@ def adopt(host: Host, found: Run) -> Run:
     """Take back a run whose journal was named: it becomes one of ours, and then ends as any."""
     with operating.alone(host.state):
         adopted = adoption.adopt(found, host.home)
-        undoing.undo(adopted)
+        undoing.undo(adopted, command=host.command)
     return adopted
 
 
@@ -207,17 +208,17 @@ def _finish(item: Unfinished, network: Network) -> str:
         why = "it was begun by a version before this one"
         try:
             if found.state == "undoing":
-                undoing.undo(found)
+                undoing.undo(found, command=network.host.command)
                 return ""
             if found.finishable:
                 operating.operate(found, network)
                 return ""
-            undoing.undo(found)
+            undoing.undo(found, command=network.host.command)
         except (RepairError, OSError) as error:
             why = getattr(error, "message", str(error))
         if found.state in OPEN:
             try:
-                undoing.undo(found)
+                undoing.undo(found, command=network.host.command)
             except (RepairError, OSError) as error:
                 return f"{why}; nor can it be taken back: {getattr(error, 'message', error)}"
         return why
@@ -226,10 +227,10 @@ def _finish(item: Unfinished, network: Network) -> str:
 def _carry_out(plan: Plan, report: Report, network: Network) -> str:
     """Apply repairs as one run, on however many file systems."""
     state = network.host.state
-    operating.require_room(plan.repairs, state)
+    operating.require_room(plan.repairs, network.host)
     own.make_folder(journal.runs_of(state))
     with operating.alone(state):
-        operating.apart_from_others(plan.repairs, state)
+        operating.apart_from_others(plan.repairs, network.host)
         made = run.Run.create(
             state,
             plan.repairs,

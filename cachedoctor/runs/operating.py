@@ -16,6 +16,7 @@ from cachedoctor.system.logbook import OPEN
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from cachedoctor.host import Host
     from cachedoctor.system.network import Network
     from cachedoctor.system.run import Run
 
@@ -46,7 +47,7 @@ def operate(found: Run, network: Network) -> None:
                 found.take(number)
         found.close("done")
     except (RepairError, OSError):
-        undoing.undo(found)
+        undoing.undo(found, command=network.host.command)
         raise
 
 
@@ -68,24 +69,24 @@ def alone(state: str) -> Iterator[None]:
         yield
 
 
-def apart_from_others(repairs_: Sequence[Repair], state: str) -> None:
+def apart_from_others(repairs_: Sequence[Repair], host: Host) -> None:
     """Refuse what an interrupted fix has its hands on that could neither be finished nor undone."""
     mine = {step.path for repair in repairs_ for step in repair.steps}
-    for other in run.runs(state):
+    for other in run.runs(host.state):
         touched = other.paths() if other.state in OPEN else ()
         for path in touched:
             if any(ground.below(path, each) or ground.below(each, path) for each in mine):
                 raise RepairError(
                     f"the interrupted fix {other.id} holds `{path}`",
-                    hint=f"`cachedoctor undo {other.id}` says what is in its way",
+                    hint=f"`{host.command('undo', other.id)}` says what is in its way",
                 )
 
 
-def require_room(repairs_: Sequence[Repair], state: str) -> None:
+def require_room(repairs_: Sequence[Repair], host: Host) -> None:
     """Refuse before anything is fetched when it would not fit; renaming alone needs no room."""
     groups: dict[str, list[Repair]] = {}
     for repair in repairs_:
-        place = os.path.dirname(run.place_of(repair.root, state, ""))
+        place = os.path.dirname(run.place_of(repair.root, host.state, ""))
         groups.setdefault(place, []).append(repair)
     for folder, group in groups.items():
         above = disk.folder_above(folder)
@@ -95,7 +96,7 @@ def require_room(repairs_: Sequence[Repair], state: str) -> None:
             raise RepairError(
                 f"no room: {needed + _MARGIN_BYTES} bytes are needed beside `{above}` "
                 f"and {free} are free",
-                hint="`cachedoctor quarantine empty` frees what earlier fixes set aside",
+                hint=f"`{host.command('quarantine', 'empty')}` frees what earlier fixes set aside",
             )
 
 

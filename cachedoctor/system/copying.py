@@ -55,23 +55,24 @@ def listed(root: str) -> Tree:
 
 
 def copy(root: str, target: str, tree: Tree, progress: Progress = SILENT) -> None:
-    """Copy a tree to `target`, where nothing or a copy that was begun may be.
+    """Copy a tree or a file to `target`, where nothing or a copy that was begun may be.
 
     A file that was copied whole has the length and time of its source, and is not copied again.
     """
+    disk.make_folders(os.path.dirname(target))
     for name in tree.folders:
-        disk.make_folders(os.path.join(target, name) if name else target)
+        disk.make_folders(_at(target, name))
     first: dict[tuple[int, int], str] = {}
     for name, status in tree.files:
-        made, key = os.path.join(target, name), (status.st_dev, status.st_ino)
+        made, key = _at(target, name), (status.st_dev, status.st_ino)
         if not _is_copied(made, status):
             disk.remove_tree(made)
             if key in first:
                 disk.hard_link(made, os.path.join(target, first[key]))
             else:
-                disk.copy(os.path.join(root, name), made, progress)
+                disk.copy(_at(root, name), made, progress)
         first.setdefault(key, name)
-        disk.like(os.path.join(root, name), made)
+        disk.like(_at(root, name), made)
     for name, aim in tree.links:
         made = os.path.join(target, name)
         if not (os.path.islink(made) and os.readlink(made) == aim):
@@ -79,7 +80,7 @@ def copy(root: str, target: str, tree: Tree, progress: Progress = SILENT) -> Non
             disk.link(made, aim)
         disk.like(os.path.join(root, name), made)
     for name in reversed(tree.folders):
-        disk.like(os.path.join(root, name) if name else root, os.path.join(target, name))
+        disk.like(_at(root, name), _at(target, name))
 
 
 def prove(
@@ -94,7 +95,7 @@ def prove(
     `known` are digests by the path of the source. Raises `RepairError` for the first that differs.
     """
     for name, _ in tree.files:
-        source, made = os.path.join(root, name), os.path.join(target, name)
+        source, made = _at(root, name), _at(target, name)
         wanted = known.get(source)
         kind = wanted.algorithm if wanted else digest.SHA256
         found = digest.of_file(made, frozenset((kind,)), progress)[kind]
@@ -107,8 +108,9 @@ def prove(
 
 def _walk(root: str) -> Iterator[tuple[str, os.stat_result]]:
     """Go through a tree by name, each folder before what is in it."""
-    yield "", os.lstat(root)
-    stack = [""]
+    top = os.lstat(root)
+    yield "", top
+    stack = [""] if stat.S_ISDIR(top.st_mode) else []
     while stack:
         folder = stack.pop()
         for name in quietly.names(os.path.join(root, folder)):
@@ -117,6 +119,11 @@ def _walk(root: str) -> Iterator[tuple[str, os.stat_result]]:
             yield below, status
             if stat.S_ISDIR(status.st_mode):
                 stack.append(below)
+
+
+def _at(root: str, name: str) -> str:
+    """Return the path of something in a tree; the empty name is the tree itself."""
+    return os.path.join(root, name) if name else root
 
 
 def _carried(root: str, name: str, aim: str) -> str:
@@ -129,7 +136,7 @@ def _carried(root: str, name: str, aim: str) -> str:
     if not within:
         raise RepairError(
             f"the link `{os.path.join(root, name)}` leads out to `{leads}`",
-            hint="make it absolute or remove it; nothing was changed",
+            hint="move the place above, or make it absolute; nothing was changed",
         )
     return aim
 

@@ -26,10 +26,9 @@ def programs(paths: Collection[str]) -> Mapping[str, tuple[str, ...]] | None:
         return _lsof(paths)
     wanted: dict[tuple[int, int], list[str]] = {}  # hard links are several names of one file
     for path in paths:
-        with contextlib.suppress(OSError):
-            status = os.stat(path)
-            wanted.setdefault((status.st_dev, status.st_ino), []).append(path)
-    by_path = {os.path.realpath(path): path for path in paths}
+        if key := _identity(path):
+            wanted.setdefault(key, []).append(path)
+    mapped: dict[str, tuple[int, int] | None] = {}  # asked once: libraries are mapped by many
     try:
         processes = [name for name in os.listdir("/proc") if name.isdigit()]
     except OSError:
@@ -39,10 +38,20 @@ def programs(paths: Collection[str]) -> Mapping[str, tuple[str, ...]] | None:
         if int(process) == os.getpid():
             continue
         used = {path for key in _opened(process) for path in wanted.get(key, ())}
-        used |= {by_path[path] for path in _mapped(process) if path in by_path}
+        for name in _mapped(process):
+            if name not in mapped:
+                mapped[name] = _identity(name)
+            used.update(wanted.get(mapped[name] or (0, 0), ()))
         for path in used:
             found.setdefault(path, set()).add(_named(process))
     return {path: tuple(sorted(names)) for path, names in found.items()}
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    with contextlib.suppress(OSError):
+        status = os.stat(path)
+        return status.st_dev, status.st_ino
+    return None
 
 
 def _opened(process: str) -> Iterator[tuple[int, int]]:

@@ -13,18 +13,24 @@ from cachedoctor.system.ground import below
 from cachedoctor.system.run import explained
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from cachedoctor.system.logbook import Key
     from cachedoctor.system.run import Run
 
 
-def undo(run: Run, later: Sequence[Run] = ()) -> None:
+def plain(*words: str) -> str:
+    """Return a command for this user's own home, without options."""
+    return " ".join(("cachedoctor", *words))
+
+
+def undo(run: Run, later: Sequence[Run] = (), *, command: Callable[..., str] = plain) -> None:
     """Go backwards through the steps of a run until everything is as it was before.
 
     What the run had placed is set aside, not deleted; a folder that it made stays when others
     have put something in. Raises `RepairError`, before anything is changed, when what it placed
-    is no longer what it was or a run of `later` touched the same path, or one above or below.
+    is no longer what it was or a run of `later` touched the same path, or one above or below; what
+    to do then is said with `command`, which makes a command of its words.
     """
     if run.state == "undone":
         return
@@ -39,12 +45,12 @@ def undo(run: Run, later: Sequence[Run] = ()) -> None:
         if shared:
             raise RepairError(
                 f"the later fix {other.id} changed `{min(shared)}` as well",
-                hint=f"take that one back first: `cachedoctor undo {other.id}`",
+                hint=f"take that one back first: `{command('undo', other.id)}`",
             )
     with explained("nothing was changed"):
         for key in order:
             _unchanged(run, key, order)
-    with explained(f"correct that, then `cachedoctor undo {run.id}` goes on"):
+    with explained(f"correct that, then `{command('undo', run.id)}` goes on"):
         run.log({"undoing": True})
         for key in reversed(order):
             _invert(run, key)

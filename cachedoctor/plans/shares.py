@@ -1,0 +1,105 @@
+"""Who shares which files, by inode, and which blocks, where that is asked and the system tells."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from cachedoctor.system import extents
+from cachedoctor.vocabulary import WEIGHTY_BYTES, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cachedoctor.vocabulary import Artifact, Entry
+
+
+class Shares:
+    """What some entries hold together and alone.
+
+    With `blocks` every large file is opened and asked for its extents; without, a clone counts as
+    a file of its own.
+    """
+
+    def __init__(self, entries: Sequence[Entry], *, blocks: bool) -> None:
+        """Count the files of `entries`."""
+        self._files = {e.id: {(d, n): size for d, n, size in e.held} for e in entries}
+        self._owners = Counter(key for files in self._files.values() for key in files)
+        self._paths: dict[tuple[int, int], set[str]] = {}
+        self._links: dict[tuple[int, int], int] = {}
+        self._cloned: set[tuple[int, int]] = set()
+        self._elsewhere = {
+            (a.stamp.device, a.stamp.inode)
+            for entry in entries
+            for a in entry.notable
+            if a.outside and a.stamp
+        }  # behind a link out of the place: a link goes, and its target stays
+        runs: dict[int, list[tuple[int, int]]] = {}
+        for artifact in _large(entries):
+            assert artifact.stamp is not None
+            key = (artifact.stamp.device, artifact.stamp.inode)
+            self._paths.setdefault(key, set()).update((artifact.file, artifact.path))
+            if key in self._links:
+                continue
+            self._links[key] = _links(artifact.file)
+            for extent in (extents.of(artifact.file) if blocks else None) or ():
+                if extent.shared:
+                    self._cloned.add(key)
+                    runs.setdefault(key[0], []).append((extent.physical, extent.bytes))
+        every = {key: size for files in self._files.values() for key, size in files.items()}
+        again = sum(extents.twice(mine) for mine in runs.values())
+        self.total = sum(every.values()) - again
+        self.all_known = not self._cloned or bool(again)
+
+    def size(self, entry: Entry) -> int:
+        """Return how much an entry holds, each file once."""
+        return sum(self._files[entry.id].values())
+
+    def own(self, entry: Entry) -> int:
+        """Return how much goes when an entry alone goes."""
+        return sum(
+            size
+            for key, size in self._files[entry.id].items()
+            if self._owners[key] == 1 and key not in self._cloned and not self._outside(key)
+        )
+
+    def exact(self, entry: Entry) -> bool:
+        """Say whether no block of an entry is known to be shared."""
+        return self._cloned.isdisjoint(self._files[entry.id])
+
+    def names(self, entry: Entry) -> int:
+        """Count the names of an entry's largest file."""
+        largest = weights(entry)
+        if largest is None or largest.stamp is None:
+            return 1
+        key = (largest.stamp.device, largest.stamp.inode)
+        return max(self._links.get(key, 1), self._owners[key])
+
+    def _outside(self, key: tuple[int, int]) -> bool:
+        """Say whether a file has a hard link that we have not met."""
+        if key in self._elsewhere:
+            return True
+        names = {path for path in self._paths.get(key, ()) if not os.path.islink(path)}
+        return self._links.get(key, 1) > max(1, len(names))
+
+
+def weights(entry: Entry) -> Artifact | None:
+    """Return the largest file of an entry that can be read."""
+    there = (a for a in entry.notable if a.state is State.PRESENT and not a.bundle)
+    return max(there, key=lambda artifact: artifact.size_bytes, default=None)
+
+
+def _large(entries: Sequence[Entry]) -> Iterator[Artifact]:
+    for entry in entries:
+        for artifact in entry.notable:
+            large = artifact.size_bytes >= WEIGHTY_BYTES
+            if artifact.stamp and artifact.state is State.PRESENT and large and not artifact.bundle:
+                yield artifact
+
+
+def _links(path: str) -> int:
+    try:
+        return os.lstat(path).st_nlink
+    except OSError:
+        return 1
