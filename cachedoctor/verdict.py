@@ -50,10 +50,18 @@ class Verdict(NamedTuple):
     lock: str | None = None  # the lock file that was asked for
     warnings: tuple[Finding, ...] = ()  # what the engine will trip over all the same
     by: str = "name"  # or `path`: not by a call that only names it
+    options: str = ""  # that a command repeats to be about the same home
 
     @property
     def cure(self) -> str:
         """Return the command that makes it ready, or empty where none does."""
+        found = self._cure()
+        ours = found.startswith("cachedoctor ") and not found.endswith(self.options)
+        return found + self.options if ours else found
+
+    def _cure(self) -> str:
+        if self.by == "path":  # it loads, and no file makes it load by its name
+            return ""
         if self.lock:
             return f"cachedoctor fix --lock {shlex.quote(self.lock)}"
         if self.code and rules.find(self.code).blocks:
@@ -62,10 +70,10 @@ class Verdict(NamedTuple):
             return " ".join(words).replace("{package}", package)
         if self.repair is not None and self.repair.safety is Safety.MANUAL:
             return self.repair.describe
-        question = f"--size {self.size}" if self.size else f"--model {self.model}"
         if self.unseen:  # nothing is fetched for it
             return ""
-        return f"cachedoctor fix {self.engine} {question}"
+        question = ("--size", self.size) if self.size else ("--model", str(self.model))
+        return f"cachedoctor fix {shlex.join((self.engine, *question))}"
 
     @property
     def absent(self) -> bool:
@@ -164,6 +172,7 @@ def preflight(
         lock=lock.path if lock else None,
         warnings=tuple(f for f in report.findings if _concerns(f, found)),
         by=answer.by if answer.ready else "name",
+        options=here.options,
     )
 
 
@@ -203,6 +212,7 @@ def _at_path(engine: Engine, path: str, host: Host, size: str | None, model: str
         repair=None,
         checked=report.checked[entry.id] if entry else None,
         by="path" if answer.ready else "name",
+        options=host.options,
     )
 
 

@@ -13,6 +13,7 @@ import click
 
 from cachedoctor import text
 from cachedoctor.errors import CannotLookError
+from cachedoctor.report import folding
 from cachedoctor.vocabulary import SILENT
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from cachedoctor.host import Host
     from cachedoctor.vocabulary import Progress
 
+_WIDEST = 120  # of what is still read with ease
+_NARROWEST = 40
+_CODE = re.compile(r"\bCD\d{3}\b")
 _COLORS = {"error": "red", "warning": "yellow", "✗": "red", "!": "yellow", "✓": "green"}
 _WORD = re.compile(r"^( *)(error|warning|✗|!|✓|ready|broken|absent|busy|unreadable|gone)(?= )")
 _VERDICTS = {
@@ -35,10 +39,18 @@ _VERDICTS = {
 }
 
 
-def say(lines: Iterable[str]) -> None:
-    """Print lines to stdout; colour repeats their first word where the terminal has any."""
+def say(lines: Iterable[str], *, err: bool = False) -> None:
+    """Print lines; colour repeats their first word where the terminal has any.
+
+    Only a terminal breaks long lines, and leads from a code to its page.
+    """
+    stream = sys.stderr if err else sys.stdout
+    width = _width() if stream.isatty() else None
+    links = width is not None and _color() is not False and os.environ.get("TERM") != "dumb"
     for line in lines:
-        click.echo(_WORD.sub(_paint, text.line(line)), color=_color())
+        for shown in folding.folded(line, width):
+            painted = _WORD.sub(_paint, text.line(shown))
+            click.echo(_linked(painted) if links else painted, err=err, color=_color())
 
 
 def warn(lines: Iterable[str]) -> None:
@@ -105,6 +117,31 @@ def code_for(host: Host, engines: Iterable[str], code: int) -> int:
     path, why = closed
     warn((f"a place that was named cannot be read: `{printable(path)}`: {why}",))
     return CannotLookError.exit_code
+
+
+def _width() -> int:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # this one is no terminal
+            return max(_NARROWEST, min(os.get_terminal_size(stream.fileno()).columns, _WIDEST))
+    return text.WIDTH
+
+
+def _linked(line: str) -> str:
+    """Lead from each code to its page, but not within a command.
+
+    Source: "Hyperlinks in terminal emulators", OSC 8; a terminal that knows none shows the code.
+    """
+    parts = line.split("`")
+    for number in range(0, len(parts), 2):
+        parts[number] = _CODE.sub(_link, parts[number])
+    return "`".join(parts)
+
+
+def _link(match: re.Match[str]) -> str:
+    from cachedoctor.report import pages
+
+    address = pages.of_code(match[0])
+    return f"\x1b]8;;{address}\x1b\\{match[0]}\x1b]8;;\x1b\\" if address else match[0]
 
 
 def _paint(match: re.Match[str]) -> str:

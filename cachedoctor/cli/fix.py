@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -20,7 +19,6 @@ from cachedoctor.host import Host
 
 if TYPE_CHECKING:
     from cachedoctor.cli.options import Pairs
-    from cachedoctor.plans.cures import Plan
     from cachedoctor.question import Question
     from cachedoctor.system.network import Network
 
@@ -73,7 +71,7 @@ def command(
       cachedoctor fix --lock models.lock       fetches exactly these revisions
     """
     from cachedoctor import engines, rules
-    from cachedoctor.cli import console
+    from cachedoctor.cli import choosing, console
     from cachedoctor.doctor import scanning
     from cachedoctor.errors import UsageError
     from cachedoctor.plans import cures
@@ -111,12 +109,14 @@ def command(
             click.echo(record.dumps(record.plan_json(plan, host)))
         code = 1 if any(rules.find(f.code).a_failure for f in plan.by_hand) else 0
         context.exit(console.code_for(host, question.engines or engines.names(), code))
-    if dry_run or not (yes or _agreed(plan, text=show)):
+    wanted = plan if yes else None if dry_run else choosing.chosen(plan, text=show)
+    if dry_run or wanted is None:
         if out.json:
             click.echo(record.dumps(record.plan_json(plan, host)))
         elif show and not dry_run:
             click.echo("nothing was changed; `--yes` applies this plan", err=True)
         context.exit(0 if dry_run else 1)
+    plan = wanted
     outcome = applying.apply(plan, found, network, delete=delete)
     if out.json:
         click.echo(record.dumps(record.run_json(plan, outcome, host)))
@@ -161,13 +161,3 @@ def _question(
     engine = engines.find(names[0])
     models = (found.name for found in readiness.answers(engine, size=size, model=model))
     return question._replace(size=size, models=tuple(models))
-
-
-def _agreed(plan: Plan, *, text: bool) -> bool:
-    """Ask once, where there is somebody to answer."""
-    if not text or not sys.stdin.isatty():
-        return False
-    finishing = sum(len(item.repairs) or 1 for item in plan.unfinished)
-    count = len(plan.cures) + finishing
-    which = "this repair" if count == 1 else f"these {count} repairs"
-    return click.confirm(f"Apply {which}?", default=False)
