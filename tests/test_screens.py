@@ -1,4 +1,4 @@
-"""What a person sees: what is broken across lines and where, links, choices, Ctrl-C, wrong words."""
+"""What a person sees: what is broken across lines and where, links, choices, wrong words."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -163,7 +164,7 @@ def test_help_says_what_is_particular_first_and_the_rest_once() -> None:
     assert shown.index("--deep") < shown.index("--home, --platform")
     assert "owner's variables" not in shown
     whole = cachedoctor("--help").output
-    for option in ("--home DIR", "--platform", "--env", "--project", "--json", "--color"):
+    for option in ("--home DIR", "--platform [", "--env NAME", "--project DIR", "--color ["):
         assert whole.count(option) == 1, option
 
 
@@ -210,3 +211,25 @@ def test_a_merge_conflict_is_named(home: Path, tmp_path: Path) -> None:
     assert "holds a merge conflict in lines 2 to 6: `HEAD` against `feature/new`" in ended.errors
     lock.write_text("version = [\n")
     assert "merge conflict" not in cachedoctor("lock", "--check", str(lock)).errors
+
+
+def test_ctrl_c_says_what_is_safe_and_what_goes_on(home: Path) -> None:
+    """Of a look: nothing was changed. Of a fix that fetches: how it goes on."""
+    from tests.support.loopback import Hub
+
+    model = worlds.repository(worlds.hub_of(home), worlds.TINY, worlds.whisper_files())
+    worlds.blob_of(model / "snapshots" / worlds.COMMIT / "model.bin").unlink()
+    with Hub() as hub:
+        hub.add(worlds.TINY, worlds.whisper_files(), commit=worlds.COMMIT)
+        held = hub.hold("model.bin", 10)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cachedoctor", "fix", "--yes", "--mirror", f"hub={hub.url}"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        assert held.reached.wait(60)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+        hub.heal()
+    assert process.returncode == 130
+    assert b"`cachedoctor fix` goes on" in errors
+    assert b"`cachedoctor undo` takes it back" in errors

@@ -46,7 +46,9 @@ def say(lines: Iterable[str], *, err: bool = False) -> None:
     """
     stream = sys.stderr if err else sys.stdout
     width = _width() if stream.isatty() else None
-    links = width is not None and _color() is not False and os.environ.get("TERM") != "dumb"
+    context = click.get_current_context(silent=True)
+    plain = os.environ.get("TERM") == "dumb" or (context is not None and context.color is False)
+    links = width is not None and not plain
     for line in lines:
         for shown in folding.folded(line, width):
             painted = _WORD.sub(_paint, text.line(shown))
@@ -156,6 +158,32 @@ def _color() -> bool | None:
     return False if os.environ.get("NO_COLOR") else None
 
 
+def _bar(label: str, total_bytes: int | None) -> tqdm[NoReturn]:
+    """Return a bar that says sizes as everything else here does: `1.1 of 2.9 GiB, 41 s`."""
+    from tqdm import tqdm
+
+    class Bar(tqdm):  # type: ignore[type-arg]
+        @property
+        def format_dict(self) -> dict[str, object]:
+            known = dict(super().format_dict)
+            done, seconds = int(known["n"]), float(known["elapsed"])
+            left = ""
+            if self.total and 0 < done < self.total and seconds:
+                left = f", {seconds * (self.total - done) / done:.0f} s"
+            whole = text.of_size(done, int(self.total)) if self.total else text.size(done)
+            return {**known, "amount": f"{whole}{left}"}
+
+    return Bar(
+        total=total_bytes,
+        desc=f"  {label}",
+        bar_format="{desc}  {bar:20}  {amount}" if total_bytes else "{desc}  {amount}",
+        leave=False,
+        delay=0.5,
+        file=sys.stderr,
+        dynamic_ncols=True,
+    )
+
+
 class Bars:
     """A progress bar for each piece of work that lasts longer than a moment."""
 
@@ -165,20 +193,8 @@ class Bars:
 
     def start(self, label: str, total_bytes: int | None) -> None:
         """Show a bar; it appears after half a second, so that short work stays quiet."""
-        from tqdm import tqdm
-
         self.finish()
-        self._bar = tqdm(
-            total=total_bytes,
-            desc=f"  {label}",
-            unit="B",
-            unit_scale=True,
-            unit_divisor=1024,
-            leave=False,
-            delay=0.5,
-            file=sys.stderr,
-            dynamic_ncols=True,
-        )
+        self._bar = _bar(label, total_bytes)
 
     def advance(self, done_bytes: int) -> None:
         """Move the bar; reads come from several threads, and a bar locks itself."""

@@ -81,9 +81,7 @@ def command(
     network = _network(host, offline=offline, mirror=mirror, quiet=out.quiet)
     question = _question(host, words, size, model, lock)
     if delete and not (question.codes or waste):
-        raise UsageError(
-            "--delete needs a CODE or --waste", hint="`cachedoctor fix CD502 --delete`"
-        )
+        raise UsageError("--delete needs a CODE or --waste", hint="`cachedoctor fix CODE --delete`")
     read_all = any(rules.find(code).deep for code in question.codes)
     question = question._replace(deep=deep or lock is not None or read_all)
     found = scanning.answer(question, progress=network.progress)
