@@ -75,7 +75,6 @@ MEANT = {
     "benchmark": "bench",
     "help": "--help",
 }
-OF_NO_HOME = ("engines", "explain", "demo", "completion", "schema")
 
 
 class Commands(click.Group):

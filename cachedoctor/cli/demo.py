@@ -16,13 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _STORY = (
-    ("A Mac's home with two engines' models, both hurt. What is wrong with them?", ["scan"]),
-    ("Repair them; nothing here needs the network.", ["fix", "--yes", "--offline"]),
-    (
-        "Would a program load it now?",
-        ["preflight", "faster-whisper", "--model", "tiny.en"],
-    ),
-    ("And everything as it was before.", ["undo"]),
+    ("A Mac's home with two engines' models, both hurt. What is wrong with them?", "scan"),
+    ("Repair them; nothing here needs the network.", "fix --yes --offline"),
+    ("Would a program load it now?", "preflight faster-whisper --model tiny.en"),
+    ("And everything as it was before.", "undo"),
 )
 
 
@@ -77,7 +74,8 @@ def _tour(home: str, variables: Mapping[str, str]) -> None:
 
     where = ["--home", home, "--platform", "darwin"]
     plain = {} if sys.stdout.isatty() else {"NO_COLOR": "1"}
-    for number, (words, arguments) in enumerate(_STORY):
+    for number, (words, command_) in enumerate(_STORY):
+        arguments = command_.split()
         click.secho(("\n" if number else "") + f"# {words}", bold=True)
         click.echo(f"$ {shlex.join(['cachedoctor', *arguments, *where])}")
         sys.stdout.flush()

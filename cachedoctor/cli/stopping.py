@@ -10,6 +10,7 @@ from cachedoctor.errors import CacheDoctorError
 if TYPE_CHECKING:
     from cachedoctor.host import Host
 
+_OF_NO_HOME = ("engines", "explain", "demo", "completion", "schema")
 _COMMAND = re.compile(r"`cachedoctor ([a-z]+)([^`]*)`")
 
 
@@ -38,12 +39,10 @@ def stopped(host: Host, command: str, *, changes: bool) -> CacheDoctorError:
 
 def repeated(error: CacheDoctorError, host: Host) -> None:
     """Let the commands of an error's hint ask about the home that was asked about (law 13)."""
-    from cachedoctor import cli
 
     def again(match: re.Match[str]) -> str:
         name, rest = match.groups()
-        about_a_home = name in cli.COMMANDS and name not in cli.OF_NO_HOME
-        if not about_a_home or not host.options or host.options in rest:
+        if name in _OF_NO_HOME or not host.options or host.options in rest:
             return match[0]
         return f"`cachedoctor {name}{rest}{host.options}`"
 
