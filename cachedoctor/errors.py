@@ -25,6 +25,10 @@ class UsageError(CacheDoctorError):
     exit_code = 2
 
 
+class NotReadyError(CacheDoctorError):
+    """Report a model that would have to be ready and is not."""
+
+
 class CannotLookError(CacheDoctorError):
     """Report a home, root or path that was named and cannot be read."""
 

@@ -109,7 +109,7 @@ class Host(NamedTuple):
             keep=tuple(row for one in said for row in one.keep),
             passed_over=tuple(row for one in said for row in one.passed_over),
             refused="".join(one.refused for one in said),
-            given=_given(named_project, added, engine_versions or {}),
+            given=_given(named_project, added, engine_versions or {}, pythons or {}),
         )
 
     def require_own_configuration(self) -> None:
@@ -212,6 +212,11 @@ class Host(NamedTuple):
         """Return a command that can be pasted: it asks about this host again (law 13)."""
         return " ".join(("cachedoctor", *(shlex.quote(word) for word in words))) + self.options
 
+    def again(self, command: str) -> str:
+        """Return a command of ours as one that asks about this host; another stays as it is."""
+        ours = command.startswith("cachedoctor ") and not command.endswith(self.options)
+        return command + self.options if ours else command
+
     def short(self, path: str) -> str:
         """Return `path` with this home as `~`."""
         if path == self.home or path.startswith(self.home.rstrip("/") + "/"):
@@ -220,7 +225,10 @@ class Host(NamedTuple):
 
 
 def _given(
-    project: str | None, environment: Mapping[str, str], versions: Mapping[str, str]
+    project: str | None,
+    environment: Mapping[str, str],
+    versions: Mapping[str, str],
+    pythons: Mapping[str, str],
 ) -> tuple[str, ...]:
     words = ["--project", project] if project is not None else []
     for name, value in environment.items():
@@ -228,6 +236,8 @@ def _given(
             words += ["--env", f"{name}={value}"]
     for name, value in versions.items():
         words += ["--engine-version", f"{name}={value}"]
+    for name, value in pythons.items():
+        words += ["--python", f"{name}={value}"]
     return tuple(words)
 
 

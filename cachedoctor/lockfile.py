@@ -112,6 +112,11 @@ def read(path: str) -> Lock:
     except OSError as error:
         raise CannotLookError(f"`{path}` cannot be read: {error.strerror}") from error
     except ValueError as error:  # a syntax error says its line
+        if merged := _conflict(untrusted.read(path, _LIMIT_BYTES)):
+            raise UsageError(
+                f"`{path}` holds a merge conflict in {merged}",
+                hint="keep one side of each model, or write the file anew with `cachedoctor lock`",
+            ) from error
         raise UsageError(f"`{path}` is no lock file: {error}") from error
     said = Lines(path, text)
     version = raw.pop("version", None)
@@ -132,6 +137,19 @@ def read(path: str) -> Lock:
             )
         models[model.engine, model.name] = model
     return Lock(path, tuple(models.values()))
+
+
+def _conflict(data: bytes) -> str:
+    """Return the lines of what git left where two branches changed a file, and their names."""
+    rows = data.decode(errors="replace").splitlines()
+    begun = next((n for n, row in enumerate(rows, 1) if row.startswith("<<<<<<< ")), 0)
+    ended = next(
+        (n for n, row in enumerate(rows, 1) if row.startswith(">>>>>>> ") and n > begun), 0
+    )
+    if not (begun and ended):
+        return ""
+    mine, theirs = rows[begun - 1][8:].strip(), rows[ended - 1][8:].strip()
+    return f"lines {begun} to {ended}: `{mine}` against `{theirs}`"
 
 
 def text(models: Iterable[LockedModel], tool: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import engines, locators, lockfile
 from cachedoctor.doctor import readiness, scanning
-from cachedoctor.errors import CannotLookError, FetchError, UsageError
+from cachedoctor.errors import CannotLookError, FetchError, NotReadyError, UsageError
 from cachedoctor.lockfile import LockedFile, LockedModel
 from cachedoctor.system import digest
 from cachedoctor.vocabulary import SILENT, State
@@ -69,7 +69,7 @@ def lock(
     """Return the exact bytes of a model that is ready here; reads every byte and proves it.
 
     `question` is a size or a model's name. Where the model is not ready and there is a `network`,
-    the hub's listing of the newest commit serves. Raises `CannotLookError` when it is not ready and
+    the hub's listing of the newest commit serves. Raises `NotReadyError` when it is not ready and
     `FetchError` when the hub cannot be asked.
     """
     engine = engines.find(engine_name)
@@ -87,7 +87,7 @@ def lock(
         return _from_files(entry, claim, report, progress)
     if network is not None:
         return _from_listing(engine, models[0], network)
-    raise CannotLookError(
+    raise NotReadyError(
         f"{engine.name} {answer.model or question} is not ready: {answer.why}",
         hint=f"`cachedoctor fix {engine.name} --{'size' if sized else 'model'} {question}"
         f"{host.options}`, "

@@ -6,8 +6,9 @@ def test_a_transcription() -> None: ...
 ```
 
 `--needs-model=fail`, or `needs_model = fail` in pytest's configuration, is for machines that must
-have the models. pytest loads this module wherever cachedoctor is installed, so nothing else of the
-package is imported until a marked test is about to run.
+have the models; `fetch` makes them ready, downloads included, and fails where that cannot be done.
+pytest loads this module wherever cachedoctor is installed, so nothing else of the package is
+imported until a marked test is about to run.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-_CHOICES = ("skip", "fail")
+_CHOICES = ("skip", "fail", "fetch")
+_PATIENCE_S = 1800  # while another worker of the same run fetches
 
 
 class _Question(NamedTuple):
@@ -45,7 +47,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="What becomes of a test marked `needs_model` whose model is not ready; "
         "without it what `needs_model` in the configuration says, which is skip.",
     )
-    parser.addini("needs_model", "Without --needs-model: skip or fail.", default="skip")
+    parser.addini("needs_model", "Without --needs-model: skip, fail or fetch.", default="skip")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -53,11 +55,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
         "needs_model(engine, *, size=None, model=None): skip the test, or with --needs-model=fail "
-        "fail it, where the engine would not load this model now, without the network",
+        "fail it, where the engine would not load this model now, without the network; with "
+        "--needs-model=fetch make it ready first",
     )
     said = config.getini("needs_model")
     if said not in _CHOICES:
-        raise pytest.UsageError(f"`needs_model` in the configuration is `{said}`, not skip or fail")
+        raise pytest.UsageError(
+            f"`needs_model` in the configuration is `{said}`, not skip, fail or fetch"
+        )
     config.stash[_answers] = {}
 
 
@@ -67,8 +72,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
     """Ask for the models that a test is marked with; each question once in a run."""
     said = [_answer(item, mark) for mark in item.iter_markers("needs_model")]
     if reason := "; ".join(filter(None, dict.fromkeys(said))):
-        config = item.config
-        if (config.getoption("--needs-model") or config.getini("needs_model")) == "fail":
+        if _mode(item) != "skip":
             pytest.fail(reason, pytrace=False)
         item.add_marker(pytest.mark.skip(reason=reason))  # pytest then names the test's own place
     return (yield)
@@ -101,11 +105,44 @@ def _asked(item: pytest.Item, words: str, question: _Question) -> str:
     try:
         host = Host.look()
         found = verdict.preflight(engine, size=size, model=model, host=host)
+        if not found.ready and _mode(item) == "fetch":
+            return _fetched(question)
     except CacheDoctorError as error:
         why = f"{error.message}; {error.hint}" if error.hint else error.message
     if why:  # outside, so that the failure has no other exception in its tale
         _refuse(item, words, why)
     return "" if found.ready else scan_text.verdict_line(found, host)
+
+
+def _fetched(question: _Question) -> str:
+    """Make a model ready; return why it is not, where that fails."""
+    import time
+
+    from cachedoctor import verdict
+    from cachedoctor.errors import CacheDoctorError, LockHeldError
+    from cachedoctor.host import Host
+    from cachedoctor.report import scan_text
+
+    engine, size, model = question
+    host = Host.look()
+    began = time.monotonic()
+    while True:
+        try:
+            found = verdict.ensure(
+                engine, size=size, model=model, host=host, allow=lambda plan: True
+            )
+        except CacheDoctorError as error:
+            held = isinstance(error, LockHeldError) or isinstance(error.__cause__, LockHeldError)
+            if held and time.monotonic() - began < _PATIENCE_S:
+                time.sleep(1)  # another worker is at it
+                continue
+            return f"{error.message}; {error.hint}" if error.hint else error.message
+        return "" if found.ready else scan_text.verdict_line(found, host)
+
+
+def _mode(item: pytest.Item) -> str:
+    """Return what becomes of a test whose model is not ready."""
+    return str(item.config.getoption("--needs-model") or item.config.getini("needs_model"))
 
 
 def _refuse(item: pytest.Item, words: str, why: str) -> NoReturn:

@@ -23,6 +23,13 @@ def size(count: int) -> str:
     return f"{amount:.1f} TiB"
 
 
+def of_size(done: int, whole: int) -> str:
+    """Return how much of a number of bytes is done, in the unit of the whole."""
+    number, unit = size(whole).split(" ")
+    scale = whole / float(number) if float(number) else 1.0
+    return f"{done / scale:.{0 if unit == 'B' else 1}f} of {number} {unit}"
+
+
 def masked(text: str) -> str:
     """Return `text` without user names, passwords and tokens, as they are in addresses."""
     if "://" in text:

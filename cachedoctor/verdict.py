@@ -51,6 +51,7 @@ class Verdict(NamedTuple):
     lock: str | None = None  # the lock file that was asked for
     warnings: tuple[Finding, ...] = ()  # what the engine will trip over all the same
     by: str = "name"  # or `path`: not by a call that only names it
+    options: str = ""  # that a command repeats to be about the same home
 
     def __bool__(self) -> bool:
         """Return whether the engine would load the model now."""
@@ -59,7 +60,12 @@ class Verdict(NamedTuple):
     @property
     def cure(self) -> str:
         """Return the command that makes it ready, or empty where none does."""
-        if (self.by != "name" and not self.ready) or (self.absent and str(self.model)[:1] == "/"):
+        found = self._cure()
+        ours = found.startswith("cachedoctor ") and not found.endswith(self.options)
+        return found + self.options if ours else found
+
+    def _cure(self) -> str:
+        if self.by == "path" or (self.absent and str(self.model)[:1] == "/"):
             return ""  # whole, and to be given by its path; or a path of which nothing is known
         if self.lock:
             return f"cachedoctor fix --lock {shlex.quote(self.lock)}"
@@ -69,10 +75,10 @@ class Verdict(NamedTuple):
             return " ".join(words).replace("{package}", package)
         if self.repair is not None and self.repair.safety is Safety.MANUAL:
             return self.repair.describe
-        question = f"--size {self.size}" if self.size else f"--model {self.model}"
         if self.unseen:  # nothing is fetched for it
             return ""
-        return f"cachedoctor fix {self.engine} {question}"
+        question = ("--size", self.size) if self.size else ("--model", str(self.model))
+        return f"cachedoctor fix {shlex.join((self.engine, *question))}"
 
     @property
     def absent(self) -> bool:
@@ -173,6 +179,7 @@ def preflight(
         lock=lock.path if lock else None,
         warnings=tuple(f for f in report.findings if _concerns(f, found)),
         by=answer.by if answer.ready else "name",
+        options=here.options,
     )
 
 
@@ -212,6 +219,7 @@ def _at_path(engine: Engine, path: str, host: Host, size: str | None, model: str
         repair=None,
         checked=report.checked[entry.id] if entry else None,
         by="path" if answer.ready else "name",
+        options=host.options,
     )
 
 

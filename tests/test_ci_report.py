@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as Tree
 
@@ -77,3 +78,40 @@ def test_junit_counts_models_and_failures(model: Path) -> None:
 def test_other_commands_have_no_such_form(home: Path) -> None:
     """Only what finds something."""
     assert cachedoctor("where", "faster-whisper", "--size", "tiny", "--format", "junit").code == 2
+
+
+def test_names_in_junit_are_unique(home: Path) -> None:
+    """One model at two places is two test cases that are told apart."""
+    for hub in (worlds.hub_of(home), home / "cwd-models"):
+        worlds.repository(hub, worlds.TINY, worlds.whisper_files())
+    other = worlds.hub_of(home) / f"models--{worlds.TINY.replace('/', '--')}" / "snapshots"
+    shutil.copytree(other / worlds.COMMIT, other / ("0" * 40), symlinks=True)
+    shown = cachedoctor("scan", "--format", "junit").output
+    names = [(c.get("classname"), c.get("name")) for c in Tree.fromstring(shown).iter("testcase")]
+    assert len(names) > 1
+    assert len(set(names)) == len(names)
+
+
+def test_an_annotation_names_its_file_and_errors_come_first(home: Path, tmp_path: Path) -> None:
+    """A lock file, or what lies in the checkout; one line for what several models share."""
+    project = tmp_path / "cwd" / "models"
+    model = worlds.repository(project, worlds.TINY, worlds.whisper_files())
+    (model / "blobs" / f"{'ab' * 32}.0123abcd.incomplete").write_bytes(b"half")
+    snapshots = model / "snapshots"
+    worlds.cut(worlds.blob_of(snapshots / worlds.COMMIT / "model.bin"), 100)
+    shutil.copytree(snapshots / worlds.COMMIT, snapshots / ("0" * 40), symlinks=True)
+    lines = cachedoctor("scan", "--format", "github").output.splitlines()
+    assert lines == sorted(lines, key=lambda line: line.split(" ")[0])
+    (cut,) = [line for line in lines if "CD201" in line]
+    assert cut.startswith("::error file=models/models--")
+    assert "and 1 more" in cut
+    lock = tmp_path / "cwd" / "models.lock"
+    lock.write_text(
+        'version = 1\n[[model]]\nengine = "faster-whisper"\nname = "base"\n'
+        f'repository = "Systran/faster-whisper-base"\nrevision = "{"1" * 40}"\n'
+        f'files."model.bin" = {{bytes = 3, sha256 = "{"2" * 64}"}}\n'
+    )
+    (line,) = cachedoctor(
+        "preflight", "--lock", "models.lock", "--format", "github"
+    ).output.splitlines()
+    assert line.startswith("::error file=models.lock,title=")

@@ -205,7 +205,7 @@ def test_the_marker_explains_itself(
         in run("--markers").stdout.str()
     )
     told = run("--help").stdout.str()
-    assert "--needs-model={skip,fail}" in told
+    assert "--needs-model={skip,fail,fetch}" in told
     assert "needs_model (string)" in told
 
 

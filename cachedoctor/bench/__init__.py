@@ -115,7 +115,7 @@ def measure(
         settings=settings,
         machine=_machine(),
         rows=tuple(sorted(rows, key=lambda row: row.median_s)),
-        left_out=(*failed, *left),
+        left_out=tuple(each._replace(cure=host.again(each.cure)) for each in (*failed, *left)),
         began_s=began_s,
         interrupted=interrupted,
     )

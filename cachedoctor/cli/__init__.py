@@ -7,6 +7,7 @@ import importlib
 import io
 import os
 import re
+import shlex
 import sys
 
 import click
@@ -45,6 +46,36 @@ COMMANDS = (
 )
 
 SHORT = {"ls": "list"}
+# What people type who come from other tools, and what it is called here.
+MEANT = {
+    "clean": "prune",
+    "cleanup": "prune",
+    "gc": "prune",
+    "rm": "remove",
+    "delete": "remove",
+    "uninstall": "remove",
+    "status": "scan",
+    "doctor": "scan",
+    "check": "scan",
+    "health": "scan",
+    "du": "list",
+    "df": "list",
+    "models": "list",
+    "cache": "list",
+    "repair": "fix",
+    "heal": "fix",
+    "revert": "undo",
+    "rollback": "undo",
+    "download": "pull",
+    "fetch": "pull",
+    "install": "pull",
+    "path": "where",
+    "which": "where",
+    "export": "pack",
+    "import": "unpack",
+    "benchmark": "bench",
+    "help": "--help",
+}
 
 
 class Commands(click.Group):
@@ -62,6 +93,16 @@ class Commands(click.Group):
         command: click.Command = importlib.import_module(f"{__name__}.{cmd_name}").command
         return command
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, the commands, and once what many commands share."""
+        super().format_options(ctx, formatter)
+        from cachedoctor.cli.options import Shared
+
+        shared = [p for p in _scan().get_params(ctx) if isinstance(p, Shared)]
+        rows = [record for option in shared if (record := option.record(ctx))]
+        with formatter.section("Options of many commands"):
+            formatter.write_dl(rows)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -69,6 +110,10 @@ class Commands(click.Group):
         from cachedoctor.vocabulary import nearest
 
         if args and args[0] not in (*COMMANDS, *SHORT) and not args[0].startswith("-"):
+            meant = MEANT.get(args[0])
+            if meant:
+                again = " ".join(("cachedoctor", meant, *map(shlex.quote, args[1:])))
+                ctx.fail(f"no command `{args[0]}`; here it is `{again}`")
             ctx.fail(f"no command `{args[0]}`{nearest(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)
 
@@ -86,6 +131,12 @@ def group() -> None:
     find there. `scan` says what is there and whether it is right, offline;
     `fix` repairs it and `undo` takes that back; `preflight` answers other tools.
     """
+
+
+def _scan() -> click.Command:
+    """Return the command that takes every option that others share."""
+    command: click.Command = importlib.import_module(f"{__name__}.scan").command
+    return command
 
 
 def main() -> None:

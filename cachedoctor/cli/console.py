@@ -13,6 +13,7 @@ import click
 
 from cachedoctor import text
 from cachedoctor.errors import CannotLookError
+from cachedoctor.report import folding
 from cachedoctor.vocabulary import SILENT
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from cachedoctor.host import Host
     from cachedoctor.vocabulary import Progress
 
+_WIDEST = 120  # of what is still read with ease
+_NARROWEST = 40
+_CODE = re.compile(r"\bCD\d{3}\b")
 _COLORS = {"error": "red", "warning": "yellow", "✗": "red", "!": "yellow", "✓": "green"}
 _WORD = re.compile(r"^( *)(error|warning|✗|!|✓|ready|broken|absent|busy|unreadable|gone)(?= )")
 _VERDICTS = {
@@ -35,10 +39,20 @@ _VERDICTS = {
 }
 
 
-def say(lines: Iterable[str]) -> None:
-    """Print lines to stdout; colour repeats their first word where the terminal has any."""
+def say(lines: Iterable[str], *, err: bool = False) -> None:
+    """Print lines; colour repeats their first word where the terminal has any.
+
+    Only a terminal breaks long lines, and leads from a code to its page.
+    """
+    stream = sys.stderr if err else sys.stdout
+    width = _width() if stream.isatty() else None
+    context = click.get_current_context(silent=True)
+    plain = os.environ.get("TERM") == "dumb" or (context is not None and context.color is False)
+    links = width is not None and not plain
     for line in lines:
-        click.echo(_WORD.sub(_paint, text.line(line)), color=_color())
+        for shown in folding.folded(line, width):
+            painted = _WORD.sub(_paint, text.line(shown))
+            click.echo(_linked(painted) if links else painted, err=err, color=_color())
 
 
 def warn(lines: Iterable[str]) -> None:
@@ -107,6 +121,31 @@ def code_for(host: Host, engines: Iterable[str], code: int) -> int:
     return CannotLookError.exit_code
 
 
+def _width() -> int:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # this one is no terminal
+            return max(_NARROWEST, min(os.get_terminal_size(stream.fileno()).columns, _WIDEST))
+    return text.WIDTH
+
+
+def _linked(line: str) -> str:
+    """Lead from each code to its page, but not within a command.
+
+    Source: "Hyperlinks in terminal emulators", OSC 8; a terminal that knows none shows the code.
+    """
+    parts = line.split("`")
+    for number in range(0, len(parts), 2):
+        parts[number] = _CODE.sub(_link, parts[number])
+    return "`".join(parts)
+
+
+def _link(match: re.Match[str]) -> str:
+    from cachedoctor.report import pages
+
+    address = pages.of_code(match[0])
+    return f"\x1b]8;;{address}\x1b\\{match[0]}\x1b]8;;\x1b\\" if address else match[0]
+
+
 def _paint(match: re.Match[str]) -> str:
     word = match[2]
     return match[1] + click.style(word, fg=_COLORS.get(word) or _VERDICTS[word])
@@ -119,6 +158,32 @@ def _color() -> bool | None:
     return False if os.environ.get("NO_COLOR") else None
 
 
+def _bar(label: str, total_bytes: int | None) -> tqdm[NoReturn]:
+    """Return a bar that says sizes as everything else here does: `1.1 of 2.9 GiB, 41 s`."""
+    from tqdm import tqdm
+
+    class Bar(tqdm):  # type: ignore[type-arg]
+        @property
+        def format_dict(self) -> dict[str, object]:
+            known = dict(super().format_dict)
+            done, seconds = int(known["n"]), float(known["elapsed"])
+            left = ""
+            if self.total and 0 < done < self.total and seconds:
+                left = f", {seconds * (self.total - done) / done:.0f} s"
+            whole = text.of_size(done, int(self.total)) if self.total else text.size(done)
+            return {**known, "amount": f"{whole}{left}"}
+
+    return Bar(
+        total=total_bytes,
+        desc=f"  {label}",
+        bar_format="{desc}  {bar:20}  {amount}" if total_bytes else "{desc}  {amount}",
+        leave=False,
+        delay=0.5,
+        file=sys.stderr,
+        dynamic_ncols=True,
+    )
+
+
 class Bars:
     """A progress bar for each piece of work that lasts longer than a moment."""
 
@@ -128,20 +193,8 @@ class Bars:
 
     def start(self, label: str, total_bytes: int | None) -> None:
         """Show a bar; it appears after half a second, so that short work stays quiet."""
-        from tqdm import tqdm
-
         self.finish()
-        self._bar = tqdm(
-            total=total_bytes,
-            desc=f"  {label}",
-            unit="B",
-            unit_scale=True,
-            unit_divisor=1024,
-            leave=False,
-            delay=0.5,
-            file=sys.stderr,
-            dynamic_ncols=True,
-        )
+        self._bar = _bar(label, total_bytes)
 
     def advance(self, done_bytes: int) -> None:
         """Move the bar; reads come from several threads, and a bar locks itself."""

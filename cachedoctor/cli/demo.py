@@ -2,54 +2,82 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shlex
+from typing import TYPE_CHECKING
+
 import click
 
 from cachedoctor.cli import offers
 from cachedoctor.system import shipped
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_STORY = (
+    ("A Mac's home with two engines' models, both hurt. What is wrong with them?", "scan"),
+    ("Repair them; nothing here needs the network.", "fix --yes --offline"),
+    ("Would a program load it now?", "preflight faster-whisper --model tiny.en"),
+    ("And everything as it was before.", "undo"),
+)
+
 
 @click.command(name="demo", short_help="Try everything on a small broken home.")
 @click.argument("folder", metavar="[DIR]", required=False, shell_complete=offers.folders)
-def command(folder: str | None) -> None:
-    """Make a small home with broken caches and go through scan, fix, scan and undo on it.
+@click.option("--only-make", is_flag=True, help="Make the home, and leave the tour to you.")
+def command(folder: str | None, only_make: bool) -> None:
+    """Make a small home with broken caches and go through scan, fix, preflight and undo on it.
 
-    The home is made in DIR, which must not exist yet, or in a new temporary folder. It is kept, so
-    that you can go on trying; nothing outside it is looked at.
+    Without DIR it is made in a temporary folder and gone at the end. In DIR, which must not exist
+    yet, it is kept, so that you can go on trying; nothing outside it is looked at.
+
+    \b
+      cachedoctor demo                    the tour; nothing is left
+      cachedoctor demo demo --only-make   a home to try commands on
     """
-    import os
-    import subprocess
-    import sys
-    import tempfile
-
     from cachedoctor import demo
     from cachedoctor.errors import UsageError
 
+    if only_make and folder is None:
+        raise UsageError("--only-make needs a DIR", hint="`cachedoctor demo demo --only-make`")
+    if folder is not None and os.path.lexists(folder):
+        taken = f"`{os.path.abspath(folder)}` exists already"
+        raise UsageError(taken, hint="name a folder that does not")
+    with _place(folder) as (home, variables):
+        demo.build(home)
+        if not only_make:
+            _tour(home, variables)
     if folder is None:
-        home = os.path.join(tempfile.mkdtemp(prefix="cachedoctor-demo-"), "home")
-    else:
-        home = os.path.abspath(folder)
-        if os.path.lexists(home):
-            raise UsageError(f"`{home}` exists already", hint="name a folder that does not")
-    demo.build(home)
+        click.echo("\nThe demo's home is gone. Your own caches: `cachedoctor scan`")
+        return
+    again = f"cachedoctor scan --home {shlex.quote(folder)} --platform darwin"
+    click.echo(f"{'' if only_make else chr(10)}The home is `{home}`; go on with `{again}`")
+
+
+@contextlib.contextmanager
+def _place(folder: str | None) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """Give a home to make, and variables that keep what is remembered of a passing one with it."""
+    import tempfile
+
+    if folder is not None:
+        yield os.path.abspath(folder), {}
+        return
+    with tempfile.TemporaryDirectory(prefix="cachedoctor-demo-") as place:
+        yield os.path.join(place, "home"), {"XDG_STATE_HOME": os.path.join(place, "state")}
+
+
+def _tour(home: str, variables: Mapping[str, str]) -> None:
+    """Run each command as a person would, and say what for."""
+    import subprocess
+    import sys
+
     where = ["--home", home, "--platform", "darwin"]
-    story = (
-        ("A Mac's home with two engines' models, all hurt. What is wrong with them?", ["scan"]),
-        (
-            "What can be done? Nothing here needs the network.",
-            ["fix", "--dry-run"],
-        ),
-        ("Do it.", ["fix", "--yes", "--offline"]),
-        ("And set aside what only takes up room.", ["fix", "--waste", "--yes", "--offline"]),
-        ("Look again.", ["scan"]),
-        ("And now as it was before: one fix after the other.", ["undo"]),
-        ("The other one.", ["undo"]),
-    )
-    environment = {**os.environ, "NO_COLOR": "1"} if not sys.stdout.isatty() else dict(os.environ)
-    for words, arguments in story:
-        click.secho(f"\n# {words}", bold=True)
-        click.echo(f"$ cachedoctor {' '.join(arguments)} --home {home} --platform darwin\n")
+    plain = {} if sys.stdout.isatty() else {"NO_COLOR": "1"}
+    for number, (words, command_) in enumerate(_STORY):
+        arguments = command_.split()
+        click.secho(("\n" if number else "") + f"# {words}", bold=True)
+        click.echo(f"$ {shlex.join(['cachedoctor', *arguments, *where])}")
         sys.stdout.flush()
-        command_ = [*shipped.command("cachedoctor"), *arguments, *where]
-        subprocess.run(command_, env=environment, check=False)
-    click.echo(f"\nThe home stays at {home}; delete it when you have seen enough.")
-    click.echo("Your own caches: `cachedoctor scan`")
+        ran = [*shipped.command("cachedoctor"), *arguments, *where]
+        subprocess.run(ran, env={**os.environ, **variables, **plain}, check=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cachedoctor.cli.options import Pairs
-    from cachedoctor.plans.cures import Plan
     from cachedoctor.question import Question
     from cachedoctor.system.network import Network
 
@@ -81,7 +79,7 @@ def command(
       cachedoctor fix --lock models.lock       fetches exactly these revisions
     """
     from cachedoctor import engines, rules
-    from cachedoctor.cli import console
+    from cachedoctor.cli import choosing, console
     from cachedoctor.doctor import scanning
     from cachedoctor.errors import UsageError
     from cachedoctor.plans import cures
@@ -91,9 +89,7 @@ def command(
     network = _network(host, offline=offline, mirror=mirror, quiet=out.quiet)
     question = _question(host, words, size, model, lock)
     if delete and not (question.codes or waste):
-        raise UsageError(
-            "--delete needs a CODE or --waste", hint="`cachedoctor fix CD502 --delete`"
-        )
+        raise UsageError("--delete needs a CODE or --waste", hint="`cachedoctor fix CODE --delete`")
     read_all = any(rules.find(code).deep for code in question.codes)
     question = question._replace(deep=deep or lock is not None or read_all)
     found = scanning.answer(question, progress=network.progress)
@@ -122,12 +118,14 @@ def command(
     if accept and not dry_run:
         _require(accept, plan_record.plan_json(plan, host))
         yes = True
-    if dry_run or not (yes or _agreed(plan, text=show)):
+    wanted = plan if yes else None if dry_run else choosing.chosen(plan, text=show)
+    if dry_run or wanted is None:
         if out.json:
             click.echo(record.dumps(plan_record.plan_json(plan, host)))
         elif show and not dry_run:
             click.echo("nothing was changed; `--yes` applies this plan", err=True)
         context.exit(0 if dry_run else 1)
+    plan = wanted
     outcome = applying.apply(plan, found, network, delete=delete)
     if out.json:
         click.echo(record.dumps(plan_record.run_json(plan, outcome, host)))
@@ -183,13 +181,3 @@ def _require(accepted: str, plan: Mapping[str, Any]) -> None:
             f"the plan is another one than `{accepted[:12]}`, so nothing was changed",
             hint="look at it again, with `--dry-run`",
         )
-
-
-def _agreed(plan: Plan, *, text: bool) -> bool:
-    """Ask once, where there is somebody to answer."""
-    if not text or not sys.stdin.isatty():
-        return False
-    finishing = sum(len(item.repairs) or 1 for item in plan.unfinished)
-    count = len(plan.cures) + finishing
-    which = "this repair" if count == 1 else f"these {count} repairs"
-    return click.confirm(f"Apply {which}?", default=False)

@@ -81,8 +81,7 @@ def bring(
     show = out.shown
     if show:
         for plan, found in plans:
-            for line in plan_text.plan_lines(plan, found):
-                click.echo(line, err=err)
+            console.say(plan_text.plan_lines(plan, found), err=err)
     cost = sum(plan.fetch_bytes for plan, _ in plans)
     known = all(plan.fetch_bytes or not plan.fetches for plan, _ in plans)
     within = most is not None and known and cost <= most
@@ -100,8 +99,7 @@ def bring(
         body = record.verdicts_json(verdicts, host, many=True)
         click.echo(record.dumps(body), err=err)
     elif show:
-        for verdict in verdicts:
-            click.echo(scan_text.verdict_line(verdict, host), err=err)
+        console.say((scan_text.verdict_line(verdict, host) for verdict in verdicts), err=err)
     if not dry_run and not all(verdict.ready for verdict in verdicts):
         context.exit(1)
     return verdicts

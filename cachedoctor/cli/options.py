@@ -11,12 +11,43 @@ import click
 from cachedoctor.cli import offers
 from cachedoctor.cli.output import Output
 from cachedoctor.cli.parameters import AGE, MIRROR, PAIR, PROGRAM_OF, SIZE, VERSION_OF
+from cachedoctor.errors import CacheDoctorError
 from cachedoctor.host import PLATFORMS, Host
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-CI_FORMATS = ("text", "json", "github", "junit")
+
+class Shared(click.Option):
+    """An option of many commands: explained once, in the help of the whole, and here only named."""
+
+    row: tuple[str, str] | None = None  # what stands for all of them in a command's help
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return one row for all options of a kind."""
+        return self.row
+
+    def record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return the option's own row."""
+        return super().get_help_record(ctx)
+
+
+class LookOption(Shared):
+    """An option about where to look, the first of them."""
+
+    row = (
+        "--home, --platform, --env, --project, --engine-version, --python",
+        "Where to look: `cachedoctor --help`.",
+    )
+
+
+class AnswerOption(Shared):
+    """An option about how to answer, the first of them."""
+
+    row = ("--json, --format, --color, -q", "How to answer: `cachedoctor --help`.")
+
+
+CI_FORMATS = ("text", "json", "github", "junit", "sarif")
 Pairs = tuple[tuple[str, str], ...]
 
 
@@ -33,14 +64,21 @@ def host_options(command: Callable[P, R], *, changes: bool = True) -> Callable[.
 
     @click.option(
         "--home",
+        cls=LookOption,
         metavar="DIR",
         help="Look at this home; its owner's variables are not used.",
         shell_complete=offers.folders,
     )
-    @click.option("--platform", type=click.Choice(PLATFORMS), help="The system that home is of.")
+    @click.option(
+        "--platform",
+        cls=Shared,
+        type=click.Choice(PLATFORMS),
+        help="The system that home is of.",
+    )
     @click.option(
         "--env",
         "env",
+        cls=Shared,
         metavar="NAME=VALUE",
         multiple=True,
         type=PAIR,
@@ -48,6 +86,7 @@ def host_options(command: Callable[P, R], *, changes: bool = True) -> Callable[.
     )
     @click.option(
         "--project",
+        cls=Shared,
         metavar="DIR",
         help="A project whose `models/` counts.  [default: here]",
         shell_complete=offers.folders,
@@ -55,6 +94,7 @@ def host_options(command: Callable[P, R], *, changes: bool = True) -> Callable[.
     @click.option(
         "--engine-version",
         "versions",
+        cls=Shared,
         metavar="ENGINE=VERSION",
         multiple=True,
         type=VERSION_OF,
@@ -63,6 +103,7 @@ def host_options(command: Callable[P, R], *, changes: bool = True) -> Callable[.
     @click.option(
         "--python",
         "pythons",
+        cls=Shared,
         metavar="ENGINE=PATH",
         multiple=True,
         type=PROGRAM_OF,
@@ -98,9 +139,20 @@ def host_options(command: Callable[P, R], *, changes: bool = True) -> Callable[.
             engine_versions=dict(versions),
             pythons=dict(pythons),
         )
-        if changes:
-            host.require_own_configuration()
-        return command(*args, host=host, **more)  # type: ignore[arg-type]
+        try:
+            if changes:
+                host.require_own_configuration()
+            return command(*args, host=host, **more)  # type: ignore[arg-type]
+        except CacheDoctorError as error:
+            from cachedoctor.cli import stopping
+
+            stopping.repeated(error, host)
+            raise
+        except (KeyboardInterrupt, click.Abort):
+            from cachedoctor.cli import stopping
+
+            name = click.get_current_context().info_name or ""
+            raise stopping.stopped(host, name, changes=changes) from None
 
     return wrapped
 
@@ -123,13 +175,20 @@ def answering(
 ) -> Callable[[Callable[P, R]], Callable[..., R]]:
     """Give a command the forms it can answer in; `-q` and `-v` only with what they do there."""
     offered = [
-        click.option(f"-{word[0]}", f"--{word}", is_flag=True, help=does)
+        click.option(
+            f"-{word[0]}",
+            f"--{word}",
+            is_flag=True,
+            help=does,
+            cls=Shared if word == "quiet" else click.Option,
+        )
         for word, does in (("verbose", verbose), ("quiet", quiet))
         if does
     ]
     offered += [
         click.option(
             "--color",
+            cls=Shared,
             type=click.Choice(("auto", "always", "never")),
             default="auto",
             help="Colour; it only repeats what a word says.",
@@ -140,11 +199,18 @@ def answering(
         click.option(
             "--format",
             "format_",
+            cls=Shared,
             type=click.Choice(formats),
             default="text",
             help="How to answer.",
         ),
-        click.option("--json", "format_", flag_value="json", help="The same as `--format json`."),
+        click.option(
+            "--json",
+            "format_",
+            flag_value="json",
+            help="The same as `--format json`.",
+            cls=AnswerOption,
+        ),
     ]
 
     def decorate(command: Callable[P, R]) -> Callable[..., R]:

@@ -68,7 +68,7 @@ def command(
     elif out.format != "text":
         from cachedoctor.report import ci
 
-        click.echo(ci.render(out.format, "preflight", ci.of_verdicts(verdicts)))
+        click.echo(ci.render(out.format, "preflight", ci.of_verdicts(verdicts), folder=host.cwd))
     elif out.shown:
         console.say([scan_text.verdict_line(verdict, host) for verdict in verdicts])
         warnings = dict.fromkeys(f for verdict in verdicts for f in verdict.warnings)

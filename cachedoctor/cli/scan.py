@@ -24,7 +24,7 @@ from cachedoctor.host import Host
 )
 @click.option(
     "--fail-on",
-    type=click.Choice(("error", "warning", "note")),
+    type=click.Choice(("error", "warning", "note", "never")),
     default="error",
     help="The mildest finding that makes the exit code 1.",
 )
@@ -61,12 +61,15 @@ def command(
     names = [word.engine for word in words if word.engine]
     paths = [word.path for word in words if word.path]
     chosen = [engines.find(name) for name in names or engines.names()]
+    if model and not names:
+        chosen = readiness.engines_with(model)
     models = [
         found.name
         for engine in chosen
         if size or model
         for found in readiness.answers(engine, size=size, model=model)
     ]
+    fails = fail_on != "never"
     bridges = None
     if deep:
         from cachedoctor.doctor import core_ml
@@ -98,7 +101,8 @@ def command(
     elif out.format != "text":
         from cachedoctor.report import ci
 
-        click.echo(ci.render(out.format, "scan", ci.of_report(result)))
+        cases = ci.of_report(result)
+        click.echo(ci.render(out.format, "scan", cases, folder=host.cwd, fails=fails))
     elif out.shown:
         console.say(
             scan_text.scan_lines(
@@ -106,7 +110,7 @@ def command(
             )
         )
         console.say(scan_text.summary_lines(result))
-    limit = Severity(fail_on).rank
+    limit = Severity(fail_on).rank if fails else -1
     code = 1 if any(finding.severity.rank <= limit for finding in result.findings) else 0
     asked = names if paths else [engine.name for engine in chosen]
     if out.verbose:

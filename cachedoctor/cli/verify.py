@@ -117,9 +117,12 @@ def command(
         if out.format != "text":
             from cachedoctor.report import ci
 
-            click.echo(ci.render(out.format, "verify", ci.of_report(report)))
+            click.echo(ci.render(out.format, "verify", ci.of_report(report), folder=host.cwd))
         elif out.shown:
             console.say(verify_text.verify_lines(report, tally, verbose=out.verbose))
+    if not out.quiet and tally.files() and not tally.files("proven") and not tally.wrong:
+        ask = "" if online else f"; `{host.command('verify', *names, *paths, '--online')}`"
+        console.warn((f"nothing could be checked: nothing says what these files must be{ask}",))
     errors = any(finding.severity == "error" for finding in report.findings)
     code = 1 if tally.wrong or errors else 0
     asked = names or () if paths else names or engines.names()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor import locators
+from cachedoctor import engines, locators
+from cachedoctor.errors import UsageError
 from cachedoctor.findings import Circumstance, Readiness
 from cachedoctor.rules.consistent import RenamedFolder
 from cachedoctor.rules.present import MissingFile
@@ -36,6 +38,21 @@ def answers(
     if size is not None:
         return engine.table.answers(size)
     return tuple(engine.table.models.values())
+
+
+def engines_with(model: str) -> list[Engine]:
+    """Return the engines that have a model of this name; raises `UsageError` where none has."""
+    found = []
+    for name in engines.names():
+        engine = engines.find(name)
+        with contextlib.suppress(UsageError):
+            engine.table.row(model)
+            found.append(engine)
+    if not found:
+        raise UsageError(
+            f"no engine has a model `{model}`", hint="`cachedoctor engines ENGINE` lists them"
+        )
+    return found
 
 
 def ready(

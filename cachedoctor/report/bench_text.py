@@ -7,7 +7,8 @@ import io
 import textwrap
 from typing import TYPE_CHECKING
 
-from cachedoctor.text import WIDTH, plural, printable, size
+from cachedoctor.report.folding import Folding, joined
+from cachedoctor.text import plural, printable, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -148,10 +149,8 @@ def _remarks(result: Result) -> Iterator[str]:
     """Go through what the table cannot say."""
     if cold := [row for row in result.rows if row.load_cold_s is not None]:
         yield ""
-        told = ", ".join(f"{row.engine} {row.load_cold_s:.2f}\u00a0s" for row in cold)
-        words = f"load from disk, with a cold file cache: {told}"
-        for line in textwrap.wrap(words, WIDTH, break_on_hyphens=False):
-            yield line.replace("\u00a0", " ")  # a number and its unit stay together
+        told = ", ".join(joined(f"{row.engine} {row.load_cold_s:.2f} s") for row in cold)
+        yield Folding(f"load from disk, with a cold file cache: {told}")
     for row in result.rows:
         if not row.same_text:
             yield f"{row.engine} did not say the same in every run"
@@ -182,14 +181,7 @@ def _left_out(left: Sequence[LeftOut]) -> Iterator[str]:
     for each in left:
         code = f"{each.code} " if each.code else ""
         lead = f"  {each.engine:<{width}}  "
-        yield from textwrap.wrap(
-            code + printable(each.why),
-            WIDTH,
-            initial_indent=lead,
-            subsequent_indent=" " * len(lead),
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+        yield Folding(lead + code + printable(each.why), len(lead))
         if each.cure:
             yield " " * len(lead) + each.cure
         if each.text:

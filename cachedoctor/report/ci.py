@@ -1,7 +1,8 @@
-"""Findings and verdicts in the two forms that continuous integration shows; pure."""
+"""Findings and verdicts in the forms that continuous integration shows; pure."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor.findings import Severity
@@ -11,17 +12,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cachedoctor.doctor.scanning import Report
+    from cachedoctor.findings import Finding
     from cachedoctor.verdict import Verdict
 
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
 
 
 class Problem(NamedTuple):
-    """One thing that is wrong."""
+    """One thing that is wrong; one that concerns several models is the same value in each."""
 
     severity: Severity
     title: str
     message: str
+    code: str = ""  # where it has one
+    path: str = ""  # the file or folder that it is about
 
 
 class Case(NamedTuple):
@@ -40,16 +44,39 @@ def of_report(report: Report) -> tuple[Case, ...]:
         mine = report.of(entry)
         told.update(map(id, mine))
         if entry.claims or mine:
-            found = tuple(
-                Problem(f.severity, f"{f.code} {f.slug}", f"{f.message} ({f.path})") for f in mine
-            )
-            cases.append(Case(", ".join(entry.engines) or "other", entry.title, found))
-    rest = tuple(
-        Problem(f.severity, f"{f.code} {f.slug}", f"{f.message} ({f.path})")
-        for f in report.findings
-        if id(f) not in told
+            group = ", ".join(entry.engines) or "other"
+            place = report.host.short(entry.path)
+            found = tuple(_problem(finding) for finding in mine)
+            cases.append((Case(group, entry.title, found), place, entry.id))
+    rest = tuple(_problem(finding) for finding in report.findings if id(finding) not in told)
+    alone = (Case("caches", "the places themselves", rest),) if rest else ()
+    return (*_told_apart(cases), *alone)
+
+
+def _problem(finding: Finding) -> Problem:
+    return Problem(
+        severity=finding.severity,
+        title=f"{finding.code} {finding.slug}",
+        message=f"{finding.message} ({finding.path})",
+        code=finding.code,
+        path=finding.path,
     )
-    return (*cases, *((Case("caches", "the places themselves", rest),) if rest else ()))
+
+
+def _told_apart(cases: Sequence[tuple[Case, str, str]]) -> Iterator[Case]:
+    """Add the place to a name that several models have, and the id where that is not enough.
+
+    Services that show JUnit files keep one result for a name.
+    """
+    names = [(case.group, case.name) for case, _, _ in cases]
+    placed = [(case.group, case.name, place) for case, place, _ in cases]
+    for case, place, known in cases:
+        if names.count((case.group, case.name)) == 1:
+            yield case
+        elif placed.count((case.group, case.name, place)) == 1:
+            yield case._replace(name=f"{case.name} ({place})")
+        else:
+            yield case._replace(name=f"{case.name} ({known})")
 
 
 def of_verdicts(verdicts: Sequence[Verdict]) -> tuple[Case, ...]:
@@ -60,7 +87,10 @@ def of_verdicts(verdicts: Sequence[Verdict]) -> tuple[Case, ...]:
             verdict.model or verdict.size or "",
             (
                 *(() if verdict.ready else (_refusal(verdict),)),
-                *(Problem(Severity.NOTE, f.code, f.message) for f in verdict.warnings),
+                *(
+                    Problem(Severity.NOTE, f.code, f.message, f.code, f.path)
+                    for f in verdict.warnings
+                ),
             ),
         )
         for verdict in verdicts
@@ -69,24 +99,73 @@ def of_verdicts(verdicts: Sequence[Verdict]) -> tuple[Case, ...]:
 
 def _refusal(verdict: Verdict) -> Problem:
     cure = f"; `{verdict.cure}`" if verdict.cure else ""
-    return Problem(Severity.ERROR, verdict.code or "not ready", f"{verdict.why}{cure}")
+    return Problem(
+        severity=Severity.ERROR,
+        title=verdict.code or "not ready",
+        message=f"{verdict.why}{cure}",
+        code=verdict.code or "",
+        path=os.path.abspath(verdict.lock) if verdict.lock else verdict.path or "",
+    )
 
 
-def render(format_: str, command: str, cases: Sequence[Case]) -> str:
-    """Return the cases as `github` annotations or as a `junit` file."""
-    return "\n".join(_github(cases)) if format_ == "github" else _junit(command, cases)
+def render(
+    format_: str, command: str, cases: Sequence[Case], *, folder: str = "", fails: bool = True
+) -> str:
+    """Return the cases as `github` annotations, as a `junit` file or as `sarif`.
+
+    `folder` is what a build has checked out: a file in it is named from there. Where nothing
+    `fails`, errors are said as warnings.
+    """
+    if not fails:
+        cases = [case._replace(problems=tuple(map(_mild, case.problems))) for case in cases]
+    if format_ == "github":
+        return "\n".join(_github(cases, folder))
+    if format_ == "sarif":
+        from cachedoctor.report import sarif
+
+        return sarif.render(distinct(cases), folder)
+    return _junit(command, cases, fails=fails)
 
 
-def _github(cases: Sequence[Case]) -> Iterator[str]:
+def _mild(problem: Problem) -> Problem:
+    grave = problem.severity is Severity.ERROR
+    return problem._replace(severity=Severity.WARNING) if grave else problem
+
+
+def distinct(cases: Sequence[Case]) -> list[tuple[Problem, str]]:
+    """Return each problem once, errors first, with the names of the models that it concerns."""
+    names: dict[Problem, list[str]] = {}
+    for case in cases:
+        for problem in case.problems:
+            names.setdefault(problem, []).append(case.name)
+    found = [
+        (problem, mine[0] if len(mine) == 1 else f"{mine[0]} and {len(mine) - 1} more")
+        for problem, mine in names.items()
+    ]
+    return sorted(found, key=lambda row: row[0].severity.rank)
+
+
+def within(path: str, folder: str) -> str:
+    """Return a path as seen from `folder`, or nothing where it lies outside or is no path."""
+    below = os.path.relpath(path, folder) if path and folder else ".."
+    return "" if below.split("/", 1)[0] in ("..", ".") else below
+
+
+def _github(cases: Sequence[Case], folder: str) -> Iterator[str]:
     """Go through workflow commands.
 
     Source: GitHub's documentation, "Workflow commands for GitHub Actions".
     """
-    for case in cases:
-        for problem in case.problems:
-            title = _escaped(f"{problem.title}: {case.name}").replace(":", "%3A")
-            title = title.replace(",", "%2C")
-            yield f"::{_LEVELS[problem.severity]} title={title}::{_escaped(problem.message)}"
+    for problem, name in distinct(cases):
+        file = within(problem.path, folder)
+        given = {"file": file} if file else {}
+        given["title"] = f"{problem.title}: {name}"
+        said = ",".join(f"{key}={_property(value)}" for key, value in given.items())
+        yield f"::{_LEVELS[problem.severity]} {said}::{_escaped(problem.message)}"
+
+
+def _property(text: str) -> str:
+    return _escaped(text).replace(":", "%3A").replace(",", "%2C")
 
 
 def _escaped(text: str) -> str:
@@ -94,7 +173,7 @@ def _escaped(text: str) -> str:
     return printable(shown).replace("##[", "##%5B")
 
 
-def _junit(command: str, cases: Sequence[Case]) -> str:
+def _junit(command: str, cases: Sequence[Case], *, fails: bool) -> str:
     """Return a test suite in which errors and warnings are failures and notes are output."""
     from xml.etree import ElementTree as Tree
 
@@ -104,12 +183,12 @@ def _junit(command: str, cases: Sequence[Case]) -> str:
         element = Tree.SubElement(
             suite, "testcase", classname=printable(case.group), name=printable(case.name)
         )
-        grave = [p for p in case.problems if p.severity is not Severity.NOTE]
+        grave = [p for p in case.problems if fails and p.severity is not Severity.NOTE]
         failed += bool(grave)
         for problem in grave:
             failure = Tree.SubElement(element, "failure", type=problem.title.split(" ")[0])
             failure.set("message", printable(f"{problem.title}: {problem.message}"))
-        notes = [p for p in case.problems if p.severity is Severity.NOTE]
+        notes = [p for p in case.problems if p not in grave]
         if notes:
             said = Tree.SubElement(element, "system-out")
             said.text = "\n".join(printable(f"{p.title}: {p.message}") for p in notes)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING
 
+from cachedoctor.report.folding import Folding
 from cachedoctor.report.scan_text import repairable
 from cachedoctor.text import WIDTH, printable
 
@@ -58,7 +58,4 @@ def diagnosis_lines(found: Diagnosis, host: Host) -> Iterator[str]:
 
 
 def _wrapped(label: str, text: str) -> list[str]:
-    first = f"  {label:<9}" if label else _INDENT
-    return textwrap.wrap(
-        text, WIDTH, initial_indent=first, subsequent_indent=_INDENT, break_on_hyphens=False
-    )
+    return [Folding((f"  {label:<9}" if label else _INDENT) + text, len(_INDENT))]

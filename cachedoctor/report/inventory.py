@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import sys
-import textwrap
 from typing import TYPE_CHECKING
 
 from cachedoctor import locators
 from cachedoctor.config import NAME
 from cachedoctor.doctor import bridge
 from cachedoctor.host import config_folder
+from cachedoctor.report.folding import Folding
 from cachedoctor.system import disk
 from cachedoctor.text import plural, printable, size
 from cachedoctor.version import VERSION
@@ -67,7 +67,7 @@ def models_lines(engine: Engine, host: Host) -> Iterator[str]:
                 yield f"  {'':<{width}}  {'':>10}  {_span(files)}{folder}"
     for alias, name in table.aliases.items():
         yield f"  {alias:<{width}}  = {name}"
-    yield from textwrap.wrap(f"source: {table.source}", 80, break_on_hyphens=False)
+    yield Folding(f"source: {table.source}")
 
 
 def engines_json(chosen: Sequence[Engine], host: Host) -> list[Json]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import textwrap
 import time
 from typing import TYPE_CHECKING
 
 from cachedoctor.findings import CdnFetch, Finding, HubFetch, LocalCopy, Parts, Safety, Text
+from cachedoctor.report.folding import Folding, joined
 from cachedoctor.report.scan_text import counting
 from cachedoctor.text import WIDTH, plural, printable, size
 
@@ -55,7 +55,7 @@ def plan_lines(plan: Plan, report: Report) -> Iterator[str]:
         yield ""
     for finding in plan.by_hand:
         what = f"  by hand {finding.code} {finding.slug}: {printable(finding.message)}"
-        yield what
+        yield Folding(what, 10)
         if finding.repair and finding.repair.safety is Safety.FETCHES:
             yield f"          needs the network: {printable(finding.repair.describe)}"
         elif finding.repair:
@@ -93,16 +93,8 @@ def _row(number: int, finding: Finding, repair: Repair) -> Iterator[str]:
     told = ", ".join(f"{size(count)} {what}" for count, what in costs if count)
     words = f"  {number:>2}  {finding.code}  {printable(repair.describe)}"
     gap = " " * max(2, WIDTH - len(words) - len(told))
-    if told and len(words) + len(told) + 2 > WIDTH:
-        gap = "\n" + " " * max(2, WIDTH - len(told))
-    yield from f"{words}{gap}{told}".rstrip().split("\n")
-    yield from textwrap.wrap(
-        f"why: {printable(finding.message)}",
-        WIDTH,
-        initial_indent=_INDENT,
-        subsequent_indent=_INDENT + "     ",
-        break_on_hyphens=False,
-    )
+    yield Folding(f"{words}{gap}{joined(told)}".rstrip(), max(2, WIDTH - len(told)))
+    yield Folding(f"{_INDENT}why: {printable(finding.message)}", len(_INDENT) + 5)
     for need in repair.needs:
         for source in need.sources[1:]:
             yield f"{_INDENT}if that fails: {source_words(source)}"

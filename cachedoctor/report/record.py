@@ -148,6 +148,7 @@ def verdict_json(verdict: Verdict, host: Host) -> Json:
     """Return a preflight's verdict as data."""
     body = verdict._asdict()
     repair = body.pop("repair")
+    del body["options"]  # they are in the cure
     body["checked"] = dict(verdict.checked._asdict()) if verdict.checked else None
     body["repair"] = repair_json(repair) if repair else None
     body["cure"] = None if verdict.ready else verdict.cure

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import textwrap
 from typing import TYPE_CHECKING
 
 from cachedoctor import locators
 from cachedoctor.doctor.footprint import held
 from cachedoctor.findings import Severity
+from cachedoctor.report.folding import Folding
 from cachedoctor.system import apps
-from cachedoctor.text import WIDTH, plural, printable, size
+from cachedoctor.text import plural, printable, size
 from cachedoctor.vocabulary import SIZES, Status
 
 if TYPE_CHECKING:
@@ -47,21 +47,18 @@ def engines_counted(report: Report) -> str:
     return f"{', '.join(words)}; " if words else ""
 
 
-def table(report: Report, engines: Sequence[str]) -> Iterator[str]:
-    """Go through one line an engine and place, then what several engines share, then the rest."""
+def table(report: Report, engines: Sequence[str], *, verbose: bool = False) -> Iterator[str]:
+    """Go through one line an engine and place, then what several engines share, then the rest.
+
+    With `verbose` the repositories of other programs are named.
+    """
     rows = _rows(report)
     marks = {key: _marks(entries, report) for key, entries in rows.items()}
     names = {", ".join(users) for users, _ in rows}
     width = max((len(name) for name in names), default=0)
-    listed = {
-        key: textwrap.wrap(
-            "  ".join(_marked(marks[key])),
-            _MODELS_WIDTH,
-            break_on_hyphens=False,
-        )
-        for key, entries in rows.items()
-    }
-    column = max((len(line) for lines in listed.values() for line in lines), default=0)
+    listed = {key: "  ".join(_marked(marks[key])) for key in rows}
+    short = (len(models) for models in listed.values() if len(models) <= _MODELS_WIDTH)
+    column = max(short, default=0)
     for (users, root), entries in sorted(rows.items(), key=lambda row: (len(row[0][0]), row[0])):
         amount = size(held(entries).bytes)
         place = locators.of(entries[0]).title or entries[0].locator
@@ -69,20 +66,15 @@ def table(report: Report, engines: Sequence[str]) -> Iterator[str]:
             app = apps.owner(report.host, root)
             place = f"{app}'s copy, " if app else ""
             place += report.host.short(root)
-        first, *more = listed[users, root]
         name = f"{', '.join(users):<{width}}"
         mark, shown = _of_all(marks[users, root]), printable(place)
-        yield f"{mark} {name}  {first:<{column}}  {amount:>10}  {shown}"
-        yield from (f"  {'':<{width}}  {line}" for line in more)
+        lead = f"{mark} {name}  "
+        line = f"{lead}{listed[users, root]:<{column}}  {amount:>10}  {shown}"
+        yield Folding(line, len(lead)) if len(listed[users, root]) > _MODELS_WIDTH else line
     there = {user for users, _ in rows for user in users}
     absent = [engine for engine in engines if engine not in there]
     if absent and there:
-        yield from textwrap.wrap(
-            f"– {', '.join(absent)}: nothing found",
-            WIDTH,
-            subsequent_indent="  ",
-            break_on_hyphens=False,
-        )
+        yield Folding(f"– {', '.join(absent)}: nothing found", 2)
     used = held(entry for entries in rows.values() for entry in entries)
     others = [
         entry
@@ -93,6 +85,18 @@ def table(report: Report, engines: Sequence[str]) -> Iterator[str]:
         amount = size(held(others).bytes)
         repositories = len({(entry.root, entry.name) for entry in others})
         yield f"– {plural(repositories, 'repository')} of other programs, {amount}"
+        yield from _named(others, report.host) if verbose else ()
+
+
+def _named(others: Sequence[Entry], host: Host) -> Iterator[str]:
+    """Go through what no engine known here loads: name, size, place."""
+    by_name: dict[tuple[str, str], list[Entry]] = {}
+    for entry in others:
+        by_name.setdefault((entry.root, entry.name), []).append(entry)
+    width = max(len(printable(name)) for _, name in by_name)
+    for (root, name), mine in sorted(by_name.items()):
+        place = printable(host.short(root))
+        yield f"    {printable(name):<{width}}  {size(held(mine).bytes):>10}  {place}"
 
 
 def readiness_table(answers: Sequence[Readiness]) -> Iterator[str]:
@@ -116,7 +120,7 @@ def readiness_table(answers: Sequence[Readiness]) -> Iterator[str]:
         if answer.entry and not answer.ready
     }
     for (name, model), why in reasons.items():
-        yield from wrapped(f"{name} {model}: {why}")
+        yield Folding(f"{INDENT}{name} {model}: {why}", len(INDENT))
 
 
 def _mark(answer: Readiness | None) -> str:
@@ -181,15 +185,3 @@ def _of_all(marks: Mapping[str, str]) -> str:
     """Return the mark of a line: its models', where they are the same."""
     kinds = set(marks.values())
     return kinds.pop() if len(kinds) == 1 else "!"
-
-
-def wrapped(text: str) -> list[str]:
-    """Break a message between words, never inside a path."""
-    return textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent=INDENT,
-        subsequent_indent=INDENT,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING
 
 from cachedoctor import locators, rules
 from cachedoctor.doctor import readiness
 from cachedoctor.doctor.footprint import held, held_everywhere, reclaimable
 from cachedoctor.findings import Circumstance, Finding, Safety, Severity
+from cachedoctor.report.folding import Folding, joined
 from cachedoctor.report.scan_table import (
     INDENT,
     engines_counted,
     readiness_table,
     table,
-    wrapped,
 )
-from cachedoctor.text import WIDTH, plural, printable, size
+from cachedoctor.text import plural, printable, size
 from cachedoctor.version import VERSION
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def scan_lines(
         f"{report.host.platform} · {plural(places, 'place')}, {plural(found.files, 'file')}, "
         f"{size(found.bytes)}, {took}"
     )
-    tables = [*table(report, engines), *readiness_table(readiness)]
+    tables = [*table(report, engines, verbose=verbose), *readiness_table(readiness)]
     if tables:
         yield from ("", *tables)
     yield from findings_lines(report, verbose=verbose)
@@ -74,8 +73,6 @@ def verdict_line(verdict: Verdict, host: Host) -> str:
     rule = rules.find(verdict.code) if verdict.code else None
     word = rule.word if rule else "broken"
     command = verdict.cure
-    if command.startswith("cachedoctor ") and not command.endswith(host.options):
-        command += host.options
     if verdict.absent:
         fetch = f"; `{command}` fetches it" if command else ""
         return f"absent  {what}: {printable(verdict.why or '')}{fetch}"
@@ -94,17 +91,23 @@ def summary_lines(report: Report) -> Iterator[str]:
     """Go through the closing lines: what was not checked, and the count."""
     if not report.entries and not any(map(readiness.hidden, report.findings)):
         yield from ("", "no cache of a known engine is here")
+        if report.host.platform != "windows" and not report.engines:
+            fetch = report.host.command("pull", "faster-whisper:small")
+            yield Folding(
+                f"next: `{fetch}` fetches a model; `cachedoctor demo` shows how all works"
+            )
     yield ""
     if report.question.deep:
         unknown = sum(checked.none for checked in report.checked.values())
         rest = f"; no evidence for {plural(unknown, 'file')}" if unknown else ""
         yield f"Checked: layout, sizes, headers, contents{rest}"
     else:
-        deeper = f"`{report.host.command('verify')}`"
+        asked = report.question
+        deeper = f"`{report.host.command('verify', *asked.engines, *asked.paths)}`"
         yield f"Checked: layout, sizes, headers. Not checked: contents ({deeper})"
     for line in report.core_ml.lines(report.host) if report.core_ml else ():
-        yield from textwrap.wrap(printable(line), WIDTH, subsequent_indent="  ")
-    yield from textwrap.wrap(engines_counted(report) + counting(report.findings), WIDTH)
+        yield Folding(printable(line), 2)
+    yield Folding(engines_counted(report) + counting(report.findings))
 
 
 def counting(findings: Sequence[Finding]) -> str:
@@ -142,30 +145,51 @@ def findings_lines(report: Report, *, verbose: bool) -> Iterator[str]:
             place = report.host.short(entry.path)
             if entry.revision:
                 place = place.replace(entry.revision, entry.revision[:7])
-            whole = f"{printable(entry.title)}  {printable(place)}"
-            yield from [whole] if len(whole) <= WIDTH else whole.split("  ", 1)
+            yield Folding(f"{printable(entry.title)}  {joined(printable(place))}")
         else:
             yield "besides the models"
         for finding in findings:
             yield from finding_lines(finding)
-        engine = next(iter(findings[0].engines), "")
         if entry is not None and _by_path(entry, report.host):
             yield f"{INDENT}hint: `fix` works on places that `cachedoctor.toml` names"
-        elif any(repairable(finding) for finding in findings):
-            command = report.host.command("fix", *([engine] if engine else []))
-            yield f"{INDENT}hint: `{command}`{_cost(findings)}"
+        else:
+            yield from _hints(findings, report.host)
     notes = [f for f in report.findings if f.severity is Severity.NOTE and not _at_once(f)]
-    waste = [note for note in notes if rules.find(note.code).waste]
+    waste = [note for note in notes if rules.find(note.code).waste and _curable(note, report)]
+    asked = report.question
     if waste and not verbose:
         total = size(reclaimable(waste, report.survey.entries))
+        command = f": `{report.host.command('fix', *asked.engines, '--waste')}`"
         yield ""
         yield from _by_code("waste", waste)
-        yield f"{INDENT}{total} in all: `{report.host.command('fix', '--waste')}`"
-    others = [note for note in notes if not rules.find(note.code).waste]
+        yield f"{INDENT}{total} in all{'' if asked.paths else command}"
+    others = [note for note in notes if note not in waste]
     if others and not verbose:
         yield ""
         yield from _by_code("notes", others)
-        yield f"{INDENT}`{report.host.command('scan', '-v')}` lists them"
+        command = report.host.command("scan", *asked.engines, *asked.paths, "-v")
+        yield f"{INDENT}`{command}` lists them"
+
+
+def _hints(findings: Sequence[Finding], host: Host) -> Iterator[str]:
+    """Go through the commands that cure these: faults by their engine, notes by their codes."""
+    cured = [finding for finding in findings if repairable(finding)]
+    faults = [finding for finding in cured if finding.severity is not Severity.NOTE]
+    if faults:
+        engine = next(iter(faults[0].engines), "")
+        words = [engine] if engine else dict.fromkeys(finding.code for finding in faults)
+        yield f"{INDENT}hint: `{host.command('fix', *words)}`{_cost(faults)}"
+    notes = dict.fromkeys(f.code for f in cured if f.severity is Severity.NOTE)
+    if notes:
+        yield f"{INDENT}hint: `{host.command('fix', *notes)}` takes what is noted"
+
+
+def _curable(note: Finding, report: Report) -> bool:
+    """Say whether a fix could set a note's subject aside; to look, nobody asked for its repair."""
+    if note.repair is None:
+        seen = rules.Examination(report.survey, report.host)
+        note = note._replace(repair=rules.find(note.code).cure(note, seen))
+    return repairable(note)
 
 
 def _by_path(entry: Entry, host: Host) -> bool:
@@ -183,11 +207,7 @@ def finding_lines(finding: Finding) -> Iterator[str]:
     """Go through the lines of one finding: what, then how much against how much."""
     lead = f"  {finding.severity.value:<7} {finding.code} {finding.slug:<16} "
     message = printable(finding.message)
-    if len(lead) + len(message) <= WIDTH:
-        yield lead + message
-    else:
-        yield lead.rstrip()
-        yield from wrapped(message)
+    yield Folding(lead + message, len(INDENT))
     measured, expected = finding.measured, finding.expected
     if finding.unit == "bytes" and isinstance(expected, int):
         found = f"{size(measured)}, " if isinstance(measured, int) else ""

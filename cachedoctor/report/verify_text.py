@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING
 
+from cachedoctor.report.folding import Folding
 from cachedoctor.report.scan_text import counting, findings_lines
-from cachedoctor.text import WIDTH, plural, printable, size
+from cachedoctor.text import plural, printable, size
 from cachedoctor.version import VERSION
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def verify_lines(report: Report, tally: Tally, *, verbose: bool = False) -> Iter
         yield f"  {_WORDS[file.verdict]}  {printable(report.host.short(file.path))}{why}"
     counted = [f"{tally.files(word)} {word}" for word in _WORDS.values() if tally.files(word)]
     said = ", ".join(counted) or "no files"
-    yield from textwrap.wrap(f"{said}; {counting(report.findings)}", WIDTH)
+    yield Folding(f"{said}; {counting(report.findings)}")
 
 
 def files_json(files: Sequence[FileVerdict]) -> list[Json]:

@@ -58,7 +58,8 @@ def apply(plan: Plan, report: Report, network: Network, *, delete: bool = False)
                 raise
             deleted, began, back = operating.delete_unjournaled(plan.repairs), [], ()
     except OSError as error:
-        where = error.filename2 or error.filename or report.host.home
+        where = str(error.filename2 or error.filename or report.host.home)
+        where = where.partition("/.cachedoctor")[0]  # the cache's own folder, not ours beside it
         full = own.is_full(error)
         raise RepairError(
             f"`{where}` cannot be changed: {error.strerror or error}",

@@ -19,21 +19,40 @@ if TYPE_CHECKING:
     from cachedoctor.host import Host
     from cachedoctor.system.network import Network
     from cachedoctor.system.run import Run
+    from cachedoctor.vocabulary import Progress
 
 _MARGIN_BYTES = 1 << 20  # for what small files round up to
 
 
+class _Counted:
+    """Progress of one need of several: its place goes before what is said of it."""
+
+    def __init__(self, inner: Progress, place: str) -> None:
+        self._inner, self._place = inner, place
+        self.advance, self.finish = inner.advance, inner.finish
+
+    def start(self, label: str, total_bytes: int | None) -> None:
+        """Begin a piece of work."""
+        self._inner.start(self._place + label, total_bytes)
+
+
 def operate(found: Run, network: Network) -> None:
     """Stage what a run still needs, then take its steps; on failure leave everything as it was."""
+    needed = [
+        (number, repair, need)
+        for number, repair in enumerate(found.repairs)
+        for need in repair.needs
+        if not found.placed(number, need.name) and not found.ready(number, need.name)
+    ]
     try:
-        for number, repair in enumerate(found.repairs):
-            for need in repair.needs:
-                if not found.placed(number, need.name) and not found.ready(number, need.name):
-                    path = found.staged_path(number, need.name)
-                    found.make_own(number, "staged", str(number))
-                    digests = staging.stage(need, path, network)
-                    _like_before(repair, need.name, path)
-                    found.note_staged(number, need.name, digests)
+        for place, (number, repair, need) in enumerate(needed, 1):
+            path = found.staged_path(number, need.name)
+            found.make_own(number, "staged", str(number))
+            counted = _Counted(network.progress, f"{place} of {len(needed)}  ")
+            shown = network._replace(progress=counted) if len(needed) > 1 else network
+            digests = staging.stage(need, path, shown)
+            _like_before(repair, need.name, path)
+            found.note_staged(number, need.name, digests)
     except (RepairError, OSError, CancelledError):
         if not found.begun:
             found.close("failed")

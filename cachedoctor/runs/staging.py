@@ -54,7 +54,7 @@ def _bring(source: Source, need: Need, path: str, network: Network) -> None:
             disk.write(path, text.encode("utf-8", "surrogateescape"))
         case LocalCopy(files=files):
             total = sum(os.stat(origin).st_size for _, origin in files)
-            network.progress.start("copying", total)
+            network.progress.start(f"copying {os.path.basename(need.name)}", total)
             try:
                 for name, origin in files:
                     target = os.path.join(path, name) if name else path

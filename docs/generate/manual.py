@@ -114,7 +114,7 @@ def _prose(text: str) -> Iterator[str]:
 
 def _options(command: click.Command, context: click.Context) -> Iterator[str]:
     for option in command.get_params(context):
-        record = option.get_help_record(context)
+        record = getattr(option, "record", option.get_help_record)(context)
         if record is not None and isinstance(option, click.Option):
             yield from (".TP", _FLAG.sub(_flag, record[0]), _text(record[1]))
 

@@ -278,7 +278,8 @@ def _help(text: str) -> Iterator[str]:
 
 
 def _option(option: click.Parameter, context: click.Context) -> str:
-    flags, words = option.get_help_record(context) or ("", "")
+    record = getattr(option, "record", option.get_help_record)(context)
+    flags, words = record or ("", "")
     return "| `{}` | {} |".format(*(text.replace("|", "\\|") for text in (flags, words)))
 
 

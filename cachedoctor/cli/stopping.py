@@ -1,0 +1,49 @@
+"""What is said when a command ends before its time: what is safe, and what goes on next time."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from cachedoctor.errors import CacheDoctorError
+
+if TYPE_CHECKING:
+    from cachedoctor.host import Host
+
+_OF_NO_HOME = ("engines", "explain", "demo", "completion", "schema")
+_COMMAND = re.compile(r"`cachedoctor ([a-z]+)([^`]*)`")
+
+
+class StoppedError(CacheDoctorError):
+    """Report that somebody pressed Ctrl-C."""
+
+    exit_code = 130
+
+
+def stopped(host: Host, command: str, *, changes: bool) -> CacheDoctorError:
+    """Return what Ctrl-C left: nothing, what is remembered, or a fix that can go on."""
+    if not changes:
+        kept = "; what was read whole is remembered" if command == "verify" else ""
+        return StoppedError("interrupted", hint=f"nothing was changed{kept}")
+    from cachedoctor.runs import applying
+    from cachedoctor.system.logbook import OPEN
+
+    if not any(found.state in OPEN for found in applying.runs(host)):
+        return StoppedError("interrupted", hint="nothing was changed")
+    return StoppedError(
+        "interrupted",
+        hint=f"every file is whole, as it was or as it will be; `{host.command('fix')}` goes on "
+        f"with what was begun, `{host.command('undo')}` takes it back",
+    )
+
+
+def repeated(error: CacheDoctorError, host: Host) -> None:
+    """Let the commands of an error's hint ask about the home that was asked about (law 13)."""
+
+    def again(match: re.Match[str]) -> str:
+        name, rest = match.groups()
+        if name in _OF_NO_HOME or not host.options or host.options in rest:
+            return match[0]
+        return f"`cachedoctor {name}{rest}{host.options}`"
+
+    error.hint = _COMMAND.sub(again, error.hint)

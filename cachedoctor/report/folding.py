@@ -1,0 +1,46 @@
+"""Lines that a terminal may break between words; in a pipe nothing is broken.
+
+What is pasted or searched for stays whole: what is in backticks, a number with its unit, a mark
+with its model.
+"""
+
+from __future__ import annotations
+
+import re
+
+_JOINED = "\u00a0"  # a space at which nothing is broken
+_TOKEN = re.compile(
+    r" *(?:[✓✗!–] [^ ]+|\d[\d.]* (?:B|[KMGT]iB)\b[^ ]*|(?:[^ `]*`[^`]*`)+[^ `]*|[^ `]+|`)"
+)
+
+
+class Folding(str):
+    """A line that may be broken; `hang` is how far what follows is indented."""
+
+    hang: int
+
+    def __new__(cls, text: str, hang: int = 0) -> Folding:
+        """Take one line."""
+        made = super().__new__(cls, text)
+        made.hang = hang
+        return made
+
+
+def joined(text: str) -> str:
+    """Return a text that stays in one piece within a `Folding`."""
+    return text.replace(" ", _JOINED)
+
+
+def folded(line: str, width: int | None) -> list[str]:
+    """Return a line as a terminal of this width shows it, or a pipe; only a `Folding` is broken."""
+    if not isinstance(line, Folding):
+        return [line]
+    lines: list[str] = []
+    current = ""
+    for token in [line] if width is None or len(line) <= width else _TOKEN.findall(line):
+        if width is not None and current.strip() and len(current) + len(token) > width:
+            lines.append(current)
+            current = " " * line.hang + token.lstrip(" ")
+        else:
+            current += token
+    return [each.replace(_JOINED, " ") for each in (*lines, current)]

@@ -1,0 +1,235 @@
+"""What a person sees: what is broken across lines and where, links, choices, wrong words."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import sys
+import termios
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cachedoctor import cli, demo
+from cachedoctor.report.folding import Folding, folded, joined
+from tests.support import worlds
+from tests.support.command import cachedoctor
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LINK = re.compile(r"\x1b\]8;;([^\x1b]*)\x1b\\")
+
+
+def at_terminal(
+    *arguments: str, columns: int = 80, said: str = "", env: dict[str, str] | None = None
+) -> tuple[int, str]:
+    """Run a command at a terminal of its own, type an answer, and return what was shown."""
+    parent, child = pty.openpty()
+    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cachedoctor", *arguments],
+        stdin=child,
+        stdout=child,
+        stderr=child,
+        env={**os.environ, "TERM": "xterm", **(env or {})},
+    )
+    os.close(child)
+    os.write(parent, said.encode())
+    shown = b""
+    while True:
+        try:
+            read = os.read(parent, 65536)
+        except OSError:  # Linux says so when the other side is closed
+            break
+        if not read:
+            break
+        shown += read
+    os.close(parent)
+    return process.wait(60), shown.decode().replace("\r\n", "\n")
+
+
+@pytest.fixture
+def mac(home: Path) -> tuple[str, ...]:
+    """Make the demo's home; returns the options that name it."""
+    demo.build(str(home / "mac"))
+    return ("--home", str(home / "mac"), "--platform", "darwin")
+
+
+def test_a_folding_line_breaks_between_words_only() -> None:
+    """What is in backticks, a number with its unit, and a mark with its model stay whole."""
+    line = Folding("  error   `a b c d e f` is 12.5 MiB, ! small  and `cachedoctor fix x`", 10)
+    for width in range(8, 90):
+        lines = folded(line, width)
+        assert " ".join("".join(f"{each} " for each in lines).split()) == " ".join(line.split())
+        for whole in ("`a b c d e f`", "12.5 MiB,", "! small", "`cachedoctor fix x`"):
+            assert any(whole in each for each in lines), (width, whole, lines)
+        assert all(each.startswith(" " * 10) for each in lines[1:])
+    assert folded(line, None) == [line]
+    assert folded("never " * 30, 20) == ["never " * 30]
+    assert folded(Folding(f"x {joined('a path with blanks')}"), 10)[-1] == "a path with blanks"
+
+
+def test_a_pipe_breaks_nothing_and_a_terminal_no_command(mac: tuple[str, ...]) -> None:
+    """The same words in both; each command is on one line."""
+    piped = cachedoctor("scan", *mac).output
+    code, shown = at_terminal("scan", *mac, "--color", "never")
+    assert code == 1
+    assert not any(line.startswith(" " * 10 + "there") for line in piped.splitlines())
+    said = [re.sub(r"\d+ ms", "", " ".join(text.split())) for text in (piped, shown)]
+    assert said[0] == said[1]
+    for text in (piped, shown):
+        for command in re.findall(r"`[^`]*`", text):
+            assert "\n" not in command
+    longest = [line for line in shown.splitlines() if len(line) > 80]
+    assert all("`cachedoctor " in line or "~/" in line for line in longest)
+
+
+def test_a_code_leads_to_its_page_at_a_terminal_only(mac: tuple[str, ...], tmp_path: Path) -> None:
+    """To the site that the installed package names; nowhere where it names none."""
+    named = tmp_path / "named"
+    info = named / "model_cache_doctor-9.9.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: model-cache-doctor\nVersion: 9.9\n"
+        "Project-URL: Documentation, https://docs.example/en/\n"
+    )
+    env = {"PYTHONPATH": str(named)}
+    _, shown = at_terminal("scan", *mac, env=env)
+    links = {found for found in LINK.findall(shown) if found}
+    assert "https://docs.example/en/rules.html#cd102-hollow-bundle" in links
+    assert not LINK.search(cachedoctor("scan", *mac, "--color", "always", env=env).output)
+    assert not LINK.search(at_terminal("scan", *mac, "--color", "never", env=env)[1])
+    assert not LINK.search(at_terminal("scan", *mac, env={**env, "TERM": "dumb"})[1])
+
+
+def test_a_fix_asks_which(mac: tuple[str, ...], home: Path) -> None:
+    """None, some by number, what means nothing asks again, and all."""
+    code, shown = at_terminal("fix", *mac, said="n\n")
+    assert (code, "Apply these 7 repairs? [y, numbers such as 1,3-5, N]" in shown) == (1, True)
+    code, shown = at_terminal("fix", *mac, said="9\n1-2\n")
+    assert "answer y, numbers such as 1,3-5, n" in shown
+    assert "2 repairs made" in shown
+    left = cachedoctor("scan", *mac, "--json").codes
+    assert "CD103" not in left
+    assert "CD102" in left
+    code, shown = at_terminal("fix", *mac, said="y\n")
+    assert (code, "5 repairs made" in shown) == (0, True)
+
+
+def test_a_fix_can_leave_downloads_out(mac: tuple[str, ...], home: Path) -> None:
+    """Where some of a plan needs the network and some does not."""
+    other = worlds.repository(
+        worlds.hub_of(home / "mac"), "Systran/faster-whisper-base", worlds.whisper_files()
+    )
+    worlds.cut(worlds.blob_of(other / "snapshots" / worlds.COMMIT / "model.bin"), 60)
+    code, shown = at_terminal("fix", *mac, said="l\n")
+    assert "l = the 7 without a download" in shown
+    assert "7 repairs made" in shown
+    assert (code, cachedoctor("scan", *mac, "--json").codes.count("CD201")) == (0, 1)
+
+
+def test_an_empty_home_has_a_next_step(home: Path) -> None:
+    """Said with the options of the question; not where only one engine was asked about."""
+    shown = cachedoctor("scan", "--home", str(home)).output
+    assert f"`cachedoctor pull faster-whisper:small --home {home}" in shown
+    assert "`cachedoctor demo`" in shown
+
+
+@pytest.mark.parametrize("word", cli.MEANT)
+def test_a_word_of_another_tool_leads_to_ours(word: str) -> None:
+    """With what was said after it; the command that is named is there."""
+    ended = cachedoctor(word, "my model")
+    assert ended.code == 2
+    assert f"`cachedoctor {cli.MEANT[word]} 'my model'`" in ended.errors
+    assert cli.MEANT[word] in (*cli.COMMANDS, "--help")
+    assert word not in (*cli.COMMANDS, *cli.SHORT)
+
+
+def test_other_programs_repositories_are_named_when_asked(mac: tuple[str, ...]) -> None:
+    """By name, size and place with `-v`; else counted."""
+    name = "FluidInference/parakeet-tdt-0.6b-v3-coreml"
+    assert f"    {name}" in cachedoctor("scan", *mac, "-v").output
+    assert f"    {name}" not in cachedoctor("scan", *mac).output
+
+
+def test_help_says_what_is_particular_first_and_the_rest_once() -> None:
+    """A command's own options before one row for those of all; these are in the whole's help."""
+    shown = cachedoctor("scan", "--help").output
+    assert shown.index("--deep") < shown.index("--home, --platform")
+    assert "owner's variables" not in shown
+    whole = cachedoctor("--help").output
+    for option in ("--home DIR", "--platform [", "--env NAME", "--project DIR", "--color ["):
+        assert whole.count(option) == 1, option
+
+
+def test_the_demo_leaves_nothing_and_is_short(tmp_path: Path) -> None:
+    """Without a folder it is gone at the end; with one it can be made alone."""
+    env = {"TMPDIR": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state")}
+    shown = cachedoctor("demo", env=env)
+    assert (shown.code, shown.output.count("\n") < 80) == (0, True)
+    assert not list(tmp_path.glob("cachedoctor-demo-*"))
+    assert not (tmp_path / "state").exists()
+    made = cachedoctor("demo", str(tmp_path / "mine"), "--only-make")
+    assert (made.code, made.output.count("\n")) == (0, 1)
+    assert (tmp_path / "mine" / ".cache").is_dir()
+    assert cachedoctor("demo", "--only-make").code == 2
+    assert cachedoctor("demo", str(tmp_path / "mine")).code == 2
+
+
+def test_a_model_is_looked_for_in_the_engines_that_have_it(home: Path) -> None:
+    """Without an engine; a name that none has is refused."""
+    worlds.repository(worlds.hub_of(home), worlds.TINY, worlds.whisper_files())
+    found = cachedoctor("scan", "--model", "tiny.en", "--json")
+    assert [entry["model"] for entry in found.data["entries"]] == ["tiny.en"]
+    refused = cachedoctor("scan", "--model", "tinny.en")
+    assert (refused.code, "no engine has a model `tinny.en`" in refused.errors) == (2, True)
+
+
+def test_a_verify_that_could_check_nothing_says_so(home: Path) -> None:
+    """And is silent where something was proven."""
+    worlds.repository(worlds.hub_of(home), worlds.TINY, worlds.whisper_files())
+    assert "nothing could be checked" not in cachedoctor("verify").errors
+    folder = home / "models"
+    folder.mkdir()
+    (folder / "config.json").write_bytes(b'{"model_type": "whisper", "d_model": 4}')
+    warned = cachedoctor("verify", str(folder))
+    assert ("nothing could be checked" in warned.errors) == (warned.code == 0)
+
+
+def test_a_merge_conflict_is_named(home: Path, tmp_path: Path) -> None:
+    """With its lines and both sides."""
+    lock = tmp_path / "models.lock"
+    lock.write_text("version = 1\n<<<<<<< HEAD\na = 1\n=======\na = 2\n>>>>>>> feature/new\n")
+    ended = cachedoctor("lock", "--check", str(lock))
+    assert ended.code == 2
+    assert "holds a merge conflict in lines 2 to 6: `HEAD` against `feature/new`" in ended.errors
+    lock.write_text("version = [\n")
+    assert "merge conflict" not in cachedoctor("lock", "--check", str(lock)).errors
+
+
+def test_ctrl_c_says_what_is_safe_and_what_goes_on(home: Path) -> None:
+    """Of a look: nothing was changed. Of a fix that fetches: how it goes on."""
+    from tests.support.loopback import Hub
+
+    model = worlds.repository(worlds.hub_of(home), worlds.TINY, worlds.whisper_files())
+    worlds.blob_of(model / "snapshots" / worlds.COMMIT / "model.bin").unlink()
+    with Hub() as hub:
+        hub.add(worlds.TINY, worlds.whisper_files(), commit=worlds.COMMIT)
+        held = hub.hold("model.bin", 10)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cachedoctor", "fix", "--yes", "--mirror", f"hub={hub.url}"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        assert held.reached.wait(60)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+        hub.heal()
+    assert process.returncode == 130
+    assert b"`cachedoctor fix` goes on" in errors
+    assert b"`cachedoctor undo` takes it back" in errors
