@@ -17,7 +17,7 @@ from cachedoctor.doctor import contents, scanning
 from cachedoctor.errors import FetchError
 from cachedoctor.findings import HubFetch, Severity
 from cachedoctor.host import Host
-from cachedoctor.report import ci, record
+from cachedoctor.report import cases, ci, record
 from cachedoctor.system import fetch, listed
 from cachedoctor.vocabulary import SILENT
 from tests.support import clients, loopback, worlds
@@ -171,10 +171,10 @@ def test_no_text_is_taken_for_a_command(first: str, second: str) -> None:
         assert shown.isprintable()
         assert not shown.lstrip().startswith("::")
         assert "##[" not in shown + record.dumps({"name": name})
-        problem = ci.Problem(Severity.ERROR, first, name)
-        (annotation,) = ci.render("github", "scan", [ci.Case("group", second, (problem,))]).split(
-            "\n"
-        )
+        problem = cases.Problem(Severity.ERROR, first, name)
+        (annotation,) = ci.render(
+            "github", "scan", [cases.Case("group", second, (problem,))]
+        ).split("\n")
         assert annotation.startswith("::error title=")
         assert annotation.isprintable()
         assert re.fullmatch(r"::error title=[^:,]*::.*", annotation)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,7 +16,6 @@ from tests.support.command import cachedoctor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 TINY = "faster-whisper:tiny.en"
 NEWER = "ab" * 20
@@ -41,7 +42,9 @@ QUIET = {
     "diagnose": ("LOG",),
     "lock": (TINY, "-o", "FILE"),
     "bench": ("--engine", "mlx-whisper"),
+    "fleet scan": ("-i", "LAB", "--tool", "TOOL"),
 }
+LIKE_SCAN = {f"fleet {one}" for one in ("preflight", "verify", "bench", "fix", "undo")}
 VERBOSE = {
     "scan": (),
     "verify": (),
@@ -76,7 +79,7 @@ def offering(option: str) -> set[str]:
 
 def test_every_command_that_offers_them_is_tried_below() -> None:
     """A new command says here what they do, or does not offer them."""
-    assert offering("-q") == set(QUIET)
+    assert offering("-q") == set(QUIET) | LIKE_SCAN  # all of a fleet's answer in one function
     assert offering("-v") == set(VERBOSE)
 
 
@@ -97,7 +100,11 @@ def place(home: Path, tmp_path: Path) -> dict[str, str]:
     (tmp_path / "crash.log").write_text("nothing that is known\n")
     pack = str(tmp_path / "pack")
     assert cachedoctor("pack", TINY, "-o", pack).code == 0
+    lab = tmp_path / "lab.ini"
+    lab.write_text("here ansible_connection=local\n")
     return {
+        "LAB": str(lab),
+        "TOOL": f"{Path(sys.executable).parent}/cachedoctor",
         "HUB": str(hub),
         "ELSEWHERE": str(tmp_path / "elsewhere"),
         "PACK": pack,

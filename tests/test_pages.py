@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import tomllib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -77,6 +78,12 @@ def parse(words: list[str]) -> None:
         command = group.get_command(context, words[0])
         assert command is not None, words
         group, words = command, words[1:]
+    for word in words:  # what is named has to be there
+        name, given, value = word.partition("=")
+        path = Path(value if given else name)
+        if len(path.parts) > 1 and not path.is_absolute() and name.isidentifier() == bool(given):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
     group.make_context(group.name, list(words), parent=context)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.truth import matrix, states
+from tests.truth import matrix, neighbours, states
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,5 +43,6 @@ def test_the_table_has_enough_states() -> None:
 
 def test_what_is_known_to_differ_is_a_state() -> None:
     """So that nothing stays excused that is gone."""
-    names = {(state.engine, state.name) for state in states.every()}
+    both = (*states.every(), *neighbours.every())
+    names = {(state.engine, state.name) for state in both}
     assert names >= matrix.KNOWN.keys()

@@ -109,7 +109,14 @@ def fleet_options(timeout_s: int) -> Callable[[Callable[P, R]], Callable[..., R]
             from cachedoctor.host import Host
 
             host = Host.look()
-            fleet = Fleet(inventory, limit, forks, timeout, options, host.environment)
+            fleet = Fleet(
+                inventory=inventory,
+                limit=limit,
+                forks=forks,
+                timeout_s=timeout,
+                options=options,
+                environment=host.environment,
+            )
             with pushed(push) as file:
                 means = Means(tool, file, deadline or timeout)
                 return command(*args, fleet=fleet, means=means, **more)  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cachedoctor.findings import Severity
 from cachedoctor.fleet.judging import State
-from cachedoctor.report.ci import Case, Problem
+from cachedoctor.report.cases import Case, Problem
 from cachedoctor.report.record import SCHEMA
 from cachedoctor.text import plural, printable, size
 from cachedoctor.version import VERSION

@@ -132,7 +132,14 @@ def plan(
     unfinished = interrupted(report, cures)
     free = [disk.free_bytes(disk.folder_above(f.repair.root)) for f in cures if f.repair]
     lowest = min(free, default=None)
-    return Plan(tuple(cures), tuple(by_hand), unfinished, lowest, report, network)
+    return Plan(
+        cures=tuple(cures),
+        by_hand=tuple(by_hand),
+        unfinished=unfinished,
+        free_bytes=lowest,
+        report=report,
+        network=network,
+    )
 
 
 def resolved(plan: Plan) -> Plan:

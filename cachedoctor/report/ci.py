@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cachedoctor.findings import Severity
+from cachedoctor.report.cases import Case, Problem
 from cachedoctor.text import printable
 
 if TYPE_CHECKING:
@@ -16,24 +17,6 @@ if TYPE_CHECKING:
     from cachedoctor.verdict import Verdict
 
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
-
-
-class Problem(NamedTuple):
-    """One thing that is wrong; one that concerns several models is the same value in each."""
-
-    severity: Severity
-    title: str
-    message: str
-    code: str = ""  # where it has one
-    path: str = ""  # the file or folder that it is about
-
-
-class Case(NamedTuple):
-    """One model, or what belongs to none, and what is wrong with it."""
-
-    group: str
-    name: str
-    problems: tuple[Problem, ...]
 
 
 def of_report(report: Report) -> tuple[Case, ...]:
@@ -123,7 +106,7 @@ def render(
     if format_ == "sarif":
         from cachedoctor.report import sarif
 
-        return sarif.render(distinct(cases), folder)
+        return sarif.render(distinct(cases), lambda path: within(path, folder))
     return _junit(command, cases, fails=fails)
 
 

@@ -53,7 +53,7 @@ def _member(member: tuple[str, object]) -> str:
     name, value = member
     if isinstance(value, list) and value:
         return f'  "{name}": [\n    ' + ",\n    ".join(map(json.dumps, value)) + "\n  ]"
-    return f'  "{name}": {json.dumps(value)}'
+    return f'  "{name}": ' + json.dumps(value, indent=2).replace("\n", "\n  ")
 
 
 def head(host: Host) -> Json:

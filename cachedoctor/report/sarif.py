@@ -13,14 +13,14 @@ from urllib.parse import quote
 
 from cachedoctor import rules
 from cachedoctor.findings import Severity
-from cachedoctor.report import ci, pages
+from cachedoctor.report import pages
 from cachedoctor.text import printable
 from cachedoctor.version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from cachedoctor.report.ci import Problem
+    from cachedoctor.report.cases import Problem
 
 Json = dict[str, object]
 
@@ -29,8 +29,11 @@ _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: 
 _NO_CODE = "not-ready"  # of a model that is absent or is loaded by its path only
 
 
-def render(problems: Sequence[tuple[Problem, str]], folder: str) -> str:
-    """Return one run of the tool, with the rules that were met and a result for each problem."""
+def render(problems: Sequence[tuple[Problem, str]], below: Callable[[str], str]) -> str:
+    """Return one run of the tool, with the rules that were met and a result for each problem.
+
+    `below` names a file from the folder that a build has checked out; empty for one elsewhere.
+    """
     met = sorted({problem.code or _NO_CODE for problem, _ in problems})
     driver: Json = {
         "name": "cachedoctor",
@@ -42,7 +45,7 @@ def render(problems: Sequence[tuple[Problem, str]], folder: str) -> str:
     run: Json = {
         "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",
-        "results": [_result(problem, name, met, folder) for problem, name in problems],
+        "results": [_result(problem, name, met, below) for problem, name in problems],
     }
     said = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
     return json.dumps(said, indent=2, ensure_ascii=False)
@@ -64,7 +67,7 @@ def _rule(code: str) -> Json:
     return {**said, "helpUri": address} if address else said
 
 
-def _result(problem: Problem, name: str, met: Sequence[str], folder: str) -> Json:
+def _result(problem: Problem, name: str, met: Sequence[str], below: Callable[[str], str]) -> Json:
     code = problem.code or _NO_CODE
     mark = f"{code}\0{problem.path}".encode(errors="surrogateescape")
     said: Json = {
@@ -75,13 +78,12 @@ def _result(problem: Problem, name: str, met: Sequence[str], folder: str) -> Jso
         "partialFingerprints": {"codeAndPath/v1": hashlib.sha256(mark).hexdigest()},
     }
     if problem.path:
-        where = {"artifactLocation": {"uri": _address(problem.path, folder)}}
+        where = {"artifactLocation": {"uri": _address(problem.path, below(problem.path))}}
         said["locations"] = [{"physicalLocation": where}]
     return said
 
 
-def _address(path: str, folder: str) -> str:
+def _address(path: str, below: str) -> str:
     """Return a file's address: from the folder that a build has checked out, or whole."""
-    below = ci.within(path, folder)
     address = quote(os.fsencode(below or os.path.abspath(path)))
     return address if below else f"file://{address}"
