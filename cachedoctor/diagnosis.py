@@ -224,7 +224,7 @@ def literals(pattern: str) -> list[str]:
 
 
 def _batches(lines: Iterable[bytes]) -> Iterator[tuple[int, list[bytes]]]:
-    """Go through lines by the hundred thousand bytes, with the number of each batch's first."""
+    """Yield lines by the hundred thousand bytes, with the number of each batch's first."""
     first, batch, size = 1, list[bytes](), 0
     for number, line in enumerate(lines, 1):
         batch.append(line)
@@ -236,7 +236,7 @@ def _batches(lines: Iterable[bytes]) -> Iterator[tuple[int, list[bytes]]]:
 
 
 def pieces(data: Iterable[bytes]) -> Iterable[bytes]:
-    """Go through the lines of `data`, long ones in overlapping pieces."""
+    """Yield the lines of `data`, long ones in overlapping pieces."""
     rest = b""
     for block in data:
         *lines, rest = (rest + block).split(b"\n")
@@ -262,7 +262,7 @@ def diagnose(host: Host, recognised: Sequence[Recognised]) -> Diagnosis:
 
 
 def _unready(report: Report, names: Sequence[str]) -> Iterator[Readiness]:
-    """Go through the models that are there without a fault and would not load all the same."""
+    """Yield the models that are there without a fault and would not load all the same."""
     for engine in map(engines.find, names):
         here = {c.model for e in report.entries for c in e.claims if c.engine == engine.name}
         for model in engine.table.models.values():

@@ -129,7 +129,7 @@ def _from_files(entry: Entry, claim: Claim, report: Report, progress: Progress) 
 
 
 def _needed(entry: Entry, claim: Claim) -> Iterator[Artifact]:
-    """Go through the files that one engine opens, those of its bundles one by one."""
+    """Yield the files that one engine opens, those of its bundles one by one."""
     names = {name for need in claim.needs.requirements for name in need.names}
     bundles = tuple(f"{a.name}/" for a in entry.artifacts if a.bundle and a.name in names)
     for artifact in entry.artifacts:

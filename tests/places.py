@@ -60,7 +60,7 @@ class Laid(NamedTuple):
         return preflight(self.engine, model=self.model, host=self.host)
 
     def folders(self) -> Iterator[Path]:
-        """Go through the folders from the home, which is left out, down to the last."""
+        """Yield the folders from the home, which is left out, down to the last."""
         for above in (self.root, *self.root.parents):
             if above == self.home:
                 break

@@ -101,7 +101,7 @@ def raw(engine: str) -> dict[str, Any]:
 
 
 def file_sets(table: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Go through the file sets of a table, each with the name of its owner."""
+    """Yield the file sets of a table, each with the name of its owner."""
     for name, rows in table.get("sets", {}).items():
         yield from ((name, row) for row in rows)
     for model in table["model"]:

@@ -60,7 +60,7 @@ SCREENS = (
 
 
 def printed(ended: Ended) -> Iterator[tuple[str, str]]:
-    """Go through the commands of a screen, each with what is said of it on its line."""
+    """Yield the commands of a screen, each with what is said of it on its line."""
     for match in _PRINTED.finditer(f"{ended.output}\n{ended.errors}"):
         command = (match[1] or match[3]).strip()
         if not _TO_FILL_IN.search(re.sub(r"'[^']*'|/\S*", "", command)):

@@ -109,7 +109,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> list[Answer]:
 
 
 def broken(here: Machine) -> Iterator[Answer]:
-    """Go through scan, fix, undo and the rest on the home of the demo."""
+    """Yield scan, fix, undo and the rest on the home of the demo."""
     home = here.home / "mac"
     cachedoctor("demo", str(home))
     mac = ("--home", str(home), "--platform", "darwin", "--project", str(here.home))
@@ -140,7 +140,7 @@ def broken(here: Machine) -> Iterator[Answer]:
 
 
 def interrupted(here: Machine, mac: tuple[str, ...]) -> Iterator[Answer]:
-    """Go through fixes that were killed: one that cannot be finished, and one being taken back."""
+    """Yield fixes that were killed: one that cannot be finished, and one being taken back."""
     runs = here.home.parent / "state" / "cachedoctor" / "runs"
     for undoing in (False, True):
         origin = here.home / "origin"
@@ -163,7 +163,7 @@ def interrupted(here: Machine, mac: tuple[str, ...]) -> Iterator[Answer]:
 
 
 def healthy(here: Machine, folder: Path) -> Iterator[Answer]:
-    """Go through what asks for a model that is there, then for one whose bytes are wrong."""
+    """Yield what asks for a model that is there, then for one whose bytes are wrong."""
     asked = ("faster-whisper", "--model", "tiny.en")
     lock = str(folder / "models.lock")
     model = worlds.repository(here.hub, worlds.TINY, worlds.whisper_files())
@@ -190,7 +190,7 @@ def healthy(here: Machine, folder: Path) -> Iterator[Answer]:
 
 
 def odd(here: Machine) -> Iterator[Answer]:
-    """Go through what has names that are no UTF-8, and references that say nothing."""
+    """Yield what has names that are no UTF-8, and references that say nothing."""
     here = Machine(Path(os.fsdecode(bytes(here.home) + b"/\xff")))
     worlds.repository(here.hub, os.fsdecode(b"some/\xff"), {"model.bin": b"x"})
     model = worlds.repository(here.hub, worlds.TINY, worlds.whisper_files())
@@ -211,7 +211,7 @@ def odd(here: Machine) -> Iterator[Answer]:
 
 
 def empty(here: Machine) -> Iterator[Answer]:
-    """Go through what says no, or nothing, and what is refused."""
+    """Yield what says no, or nothing, and what is refused."""
     for words in (
         ("scan", "faster-whisper", "--size", "tiny"),
         ("verify",),
@@ -259,7 +259,7 @@ def values(here: Machine) -> Iterator[Answer]:
 
 
 def benches(here: Machine) -> Iterator[Answer]:
-    """Go through a benchmark in which nothing was ready, and what is made of numbers."""
+    """Yield a benchmark in which nothing was ready, and what is made of numbers."""
     yield here.asks("bench", "--runs", "1")
     left = LeftOut("whisperkit", None, None, "what it said is wrong", "", "garbage")
     found = result(
@@ -280,7 +280,7 @@ def benches(here: Machine) -> Iterator[Answer]:
 
 
 def managed(here: Machine, folder: Path) -> Iterator[Answer]:
-    """Go through what lists, chooses, removes, carries and moves."""
+    """Yield what lists, chooses, removes, carries and moves."""
     model, name = "faster-whisper:tiny", worlds.TINY.removesuffix(".en")
     repository = worlds.repository(here.hub, name, worlds.whisper_files())
     worlds.repository(here.hub, "some/one", {"model.bin": b"x"})
@@ -324,7 +324,7 @@ def managed(here: Machine, folder: Path) -> Iterator[Answer]:
 
 
 def fleets(here: Machine) -> Iterator[Answer]:
-    """Go through what a fleet of one machine says, which is this one."""
+    """Yield what a fleet of one machine says, which is this one."""
     inventory = here.home / "lab.ini"
     inventory.write_text(f"here ansible_connection=local\ngone ansible_host={os.devnull}\n")
     given = (
@@ -499,7 +499,7 @@ def test_schemas_are_printed() -> None:
 
 
 def references(part: Any) -> Iterator[str]:
-    """Go through the definitions that a part refers to."""
+    """Yield the definitions that a part refers to."""
     if isinstance(part, dict):
         if "$ref" in part:
             yield part["$ref"].removeprefix(LEAD)
@@ -509,7 +509,7 @@ def references(part: Any) -> Iterator[str]:
 
 
 def properties(part: Any) -> Iterator[tuple[str, Any]]:
-    """Go through the keys that a part names, those of its own parts too."""
+    """Yield the keys that a part names, those of its own parts too."""
     if isinstance(part, dict):
         named = part.get("properties", {})
         yield from named.items() if "examples" not in named else ()
@@ -568,7 +568,7 @@ def shortened(value: Any) -> Any:
 
 
 def altered(value: Any, part: dict[str, Any]) -> Iterator[Any]:
-    """Go through copies of an answer, in each of which one named key is gone, odd or another's."""
+    """Yield copies of an answer, in each of which one named key is gone, odd or another's."""
     keys: set[str] = set()
     collect(part, keys)
 

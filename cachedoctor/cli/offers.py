@@ -178,7 +178,7 @@ def _codes(incomplete: str, *, slugs: bool) -> Offers:
 
 
 def _tables(ctx: click.Context) -> Iterator[Table]:
-    """Go through the tables of the engines that the line names."""
+    """Yield the tables of the engines that the line names."""
     from cachedoctor.engines import catalog
 
     known = catalog.names()
@@ -195,7 +195,7 @@ def _words(ctx: click.Context) -> list[str]:
 
 
 def _costs(table: Table) -> Iterator[tuple[str, str]]:
-    """Go through an engine's models, each with about what a download costs."""
+    """Yield an engine's models, each with about what a download costs."""
     from cachedoctor.text import size
 
     for name, model in table.models.items():

@@ -146,7 +146,7 @@ def _part(claim: Claim, name: str) -> Requirement:
 
 
 def _asked_for(claim: Claim, entry: Entry) -> Iterator[str]:
-    """Go through what the manifest lists and the engine asks the hub's client for.
+    """Yield what the manifest lists and the engine asks the hub's client for.
 
     Since huggingface_hub 1.22 the client refuses a revision offline of which one of these is
     missing, whether the engine reads it or not.

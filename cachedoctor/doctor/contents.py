@@ -189,7 +189,7 @@ def _is_named(
 def _all_of(
     work: Sequence[Work], again: list[Work], progress: Progress
 ) -> Iterator[tuple[Work, dict[str, str] | OSError]]:
-    """Go through the digests of `work`, then of what was put into `again` meanwhile."""
+    """Yield the digests of `work`, then of what was put into `again` meanwhile."""
     from cachedoctor.system import digest
 
     yield from digest.of_many(work, progress)
@@ -197,7 +197,7 @@ def _all_of(
 
 
 def verdicts(entries: Sequence[Entry], contents: Contents) -> Iterator[FileVerdict]:
-    """Go through what each physical file is."""
+    """Yield what each physical file is."""
     notable = _notable(entries)
     links: dict[str, list[str]] = {}  # of notable files the plain names
     plain: dict[str, tuple[PlainFile, list[str]]] = {}
@@ -301,7 +301,7 @@ def _mark(lists: Sequence[Files], file: str, *, right: bool, remembered: bool) -
 def _plain_work(
     by_folder: Mapping[str, Sequence[Files]], notable: Collection[str]
 ) -> Iterator[Work]:
-    """Go through the plain files that are not proven, each once."""
+    """Yield the plain files that are not proven, each once."""
     from cachedoctor.system.digest import Work
 
     wanted: dict[str, frozenset[str]] = {}

@@ -117,7 +117,7 @@ def _of_file(path: str) -> Iterator[Found]:
 
 
 def _of_folder(path: str) -> Iterator[Found]:
-    """Go through what a folder is, or what those below it are."""
+    """Yield what a folder is, or what those below it are."""
     for cache in (path, f"{path}/hub", f"{path}/huggingface/hub", f"{path}/.cache/huggingface/hub"):
         if any(map(hub_cache.is_repository, _names(cache))):
             yield "hub-cache", cache, None

@@ -119,7 +119,7 @@ def _known_engine(name: str, said_by: str) -> None:
 
 
 def _places(locator: Layout, host: Host, ways: Ways) -> Iterator[tuple[str, Way]]:
-    """Go through the roots that exist or may, each once however many names lead to it.
+    """Yield the roots that exist or may, each once however many names lead to it.
 
     A place that was named and lies on a volume which is not there counts as gone, too.
     """

@@ -138,7 +138,7 @@ class _Contents:
 
 
 def _files(path: str, depth: int) -> Iterator[tuple[str, int]]:
-    """Go through the names and sizes of the files below `path`; linked folders are not entered."""
+    """Yield the names and sizes of the files below `path`; linked folders are not entered."""
     for entry in quietly.listed(path):
         if entry.folder:
             if depth < _DEEPEST:

@@ -52,7 +52,7 @@ def is_folder(entry: quietly.Listed) -> bool:
 
 
 def folders(path: str) -> Iterator[quietly.Listed]:
-    """Go through the folders in `path` that are not hidden, and nobody's litter; raises `OSError`.
+    """Yield the folders in `path` that are not hidden, and nobody's litter; raises `OSError`.
 
     Links to folders count.
     """
@@ -64,7 +64,7 @@ def folders(path: str) -> Iterator[quietly.Listed]:
 
 
 def lost_folders(path: str) -> Iterator[Artifact]:
-    """Go through what stands in `path` where a folder was: a link to nowhere, an alias, a text.
+    """Yield what stands in `path` where a folder was: a link to nowhere, an alias, a text.
 
     Raises `OSError`.
     """
@@ -192,7 +192,7 @@ class _Contents:
             self._sizes[name] = 0
 
     def bundles(self) -> Iterator[Artifact]:
-        """Go through the bundles, each with the length of its files."""
+        """Yield the bundles, each with the length of its files."""
         for name, (stamp, outside) in self._bundles.items():
             path = os.path.join(self._folder, name)
             yield Artifact(

@@ -93,7 +93,7 @@ class Blobs(Mapping[str, Look]):
         return name in self.packed or name in self._odd
 
     def __iter__(self) -> Iterator[str]:
-        """Go through the names."""
+        """Yield the names."""
         yield from self.packed
         yield from self._odd
 
@@ -124,7 +124,7 @@ class Promises(Mapping[str, tuple[int, Digest]]):
         return name in self.rows
 
     def __iter__(self) -> Iterator[str]:
-        """Go through the paths."""
+        """Yield the paths."""
         return iter(self.rows)
 
     def __len__(self) -> int:
@@ -204,7 +204,7 @@ class Links(Files):
         self.notable.append(self._artifact(name, path, found, etag))
 
     def plain(self) -> Iterator[PlainFile]:
-        """Go through the plain files."""
+        """Yield the plain files."""
         promised, proof_of = self._promises.rows, self._blobs.proof_of
         for name, etag, size in zip(self._names, self._etags, self._sizes, strict=True):
             evidence = Evidence.TREE if name in promised else Evidence.BLOB_NAME
@@ -277,12 +277,12 @@ class Links(Files):
         return found
 
     def held(self) -> Iterator[tuple[int, int, int]]:
-        """Go through device, inode and length of all physical files that can be read."""
+        """Yield device, inode and length of all physical files that can be read."""
         yield from held(self.notable)
         yield from map(self._blobs.held, self._etags)
 
     def linked(self) -> Iterator[str]:
-        """Go through the names of the blobs that files lead to."""
+        """Yield the names of the blobs that files lead to."""
         yield from self._etags
         start = self.folder + "/"
         for artifact in self.notable:
@@ -300,7 +300,7 @@ class Links(Files):
         return tuple(self)[index]
 
     def __iter__(self) -> Iterator[Artifact]:
-        """Go through the files by name, the notable ones first."""
+        """Yield the files by name, the notable ones first."""
         yield from sorted(self.notable)
         for name, etag in sorted(zip(self._names, self._etags, strict=True)):
             yield self._artifact(name, f"{self._snapshot}/{name}", self._blobs[etag], etag)

@@ -267,7 +267,7 @@ def _blobs(
 
 
 def _refs(folder: str, seen: _Reader) -> Iterator[Ref]:
-    """Go through the branches; names that git would refuse are none.
+    """Yield the branches; names that git would refuse are none.
 
     A folder called like the branch that engines ask for is that branch, and a broken one.
     """

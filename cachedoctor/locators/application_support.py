@@ -99,7 +99,7 @@ LOCATOR = ApplicationSupport()
 
 
 def _models(root: str, wanted: frozenset[str] | None, lost: dict[str, Artifact]) -> Iterator[str]:
-    """Go through the folders that hold bundles or files, the first one met on the way down.
+    """Yield the folders that hold bundles or files, the first one met on the way down.
 
     What stands where a folder was is one too, and noted in `lost`.
     """

@@ -167,7 +167,7 @@ def _books(
 
 
 def _lost(root: str, folder: str) -> Iterator[Entry]:
-    """Go through the entries of what stands in `folder` where a folder was."""
+    """Yield the entries of what stands in `folder` where a folder was."""
     for artifact in lost_folders(folder):
         title = artifact.path[len(root) + 1 :]
         key = entry_id("documents", root, title)

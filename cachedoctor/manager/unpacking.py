@@ -94,7 +94,7 @@ def _chosen(lock: Lock, names: Sequence[str]) -> Iterator[LockedModel]:
 def _targets(
     locked: LockedModel, for_engines: Sequence[str]
 ) -> Iterator[tuple[Engine, Model, Mapping[str, LockedFile]]]:
-    """Go through the engines and their models that a packed model is, with its files as they need.
+    """Yield the engines and their models that a packed model is, with its files as they need.
 
     Of another engine a model is the same when each file that it needs is there by its digest.
     """

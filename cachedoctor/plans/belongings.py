@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def of(root: Root, mine: Sequence[Entry], gone: Collection[str]) -> Iterator[str]:
-    """Go through everything that is only of the entries `mine`; what is not there is left out."""
+    """Yield everything that is only of the entries `mine`; what is not there is left out."""
     hub = listed(HubCache, root)
     if hub is not None:
         named = _in_hub(hub, mine, gone)
@@ -30,7 +30,7 @@ def of(root: Root, mine: Sequence[Entry], gone: Collection[str]) -> Iterator[str
 def _in_hub(
     listing: HubListing, mine: Sequence[Entry], gone_before: Collection[str]
 ) -> Iterator[str]:
-    """Go through the parts of a hub's revisions, or the whole of a repository.
+    """Yield the parts of a hub's revisions, or the whole of a repository.
 
     A payload of the shared store goes with the last repository that leads to it.
     """
@@ -81,7 +81,7 @@ def _blobs(repository: Repository, commit: str | None) -> set[str]:
 
 
 def _in_folder(root: Root, entry: Entry) -> Iterator[str]:
-    """Go through a model that is a file or a folder, and what its client wrote down of it."""
+    """Yield a model that is a file or a folder, and what its client wrote down of it."""
     if not os.path.isdir(entry.path) or os.path.islink(entry.path):
         yield entry.path
         encoder = encoder_of(entry.name)
@@ -103,7 +103,7 @@ def _in_folder(root: Root, entry: Entry) -> Iterator[str]:
 
 
 def _notes(entry: Entry) -> Iterator[str]:
-    """Go through the folders in which a client wrote down what it downloaded, above the model."""
+    """Yield the folders in which a client wrote down what it downloaded, above the model."""
     folder = os.path.dirname(entry.path)
     while inside(folder, entry.root) or folder == os.path.dirname(entry.root):
         yield os.path.join(folder, BOOKS, os.path.relpath(entry.path, folder))

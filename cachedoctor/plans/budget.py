@@ -71,7 +71,7 @@ def without_loss(holdings: Holdings) -> dict[str, int]:
 
 
 def second_copies(holdings: Holdings) -> Iterator[tuple[Holding, str]]:
-    """Go through models that an engine has whole in another place, where it looks first."""
+    """Yield models that an engine has whole in another place, where it looks first."""
     kept: dict[tuple[str, str, frozenset[str]], Holding] = {}
     ready = [one for one in holdings.models if one.status is Status.READY and one.entry.claims]
     for one in sorted(ready, key=lambda one: (not one.needed_by, -len(one.entry.refs), one.id)):

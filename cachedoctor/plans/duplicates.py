@@ -64,7 +64,7 @@ def dedupe(holdings: Holdings, progress: Progress = SILENT) -> Change:
 
 
 def _clones(files: Sequence[_File]) -> Iterator[Choice]:
-    """Go through what shares its blocks with the file of fewest blocks: holes stay holes."""
+    """Yield what shares its blocks with the file of fewest blocks: holes stay holes."""
     first, *others = sorted(files, key=lambda file: (file.blocks, file.path))
     known = extents.of(first.path) or ()
     mine = {(extent.logical, extent.physical) for extent in known}
@@ -98,7 +98,7 @@ def _saved(found: tuple[Extent, ...] | None, known: set[tuple[int, int]], size: 
 
 
 def _groups(holdings: Holdings, progress: Progress) -> Iterator[list[_File]]:
-    """Go through the files that hold the same, each inode once."""
+    """Yield the files that hold the same, each inode once."""
     by_size: dict[int, dict[tuple[int, int], _File]] = {}
     for file in _files(holdings):
         by_size.setdefault(file.bytes, {}).setdefault(file.key, file)

@@ -135,7 +135,7 @@ def _copy_of(host: Host, origin: str) -> str:
 
 
 def _registered_files(host: Host) -> Iterator[tuple[str, str]]:
-    """Go through the stored copies, each with the path that it is of."""
+    """Yield the stored copies, each with the path that it is of."""
     folder = os.path.join(host.state, "locks")
     try:
         names = sorted(os.listdir(folder))
@@ -157,7 +157,7 @@ def _origin_of(path: str) -> str:
 
 
 def _project_files(host: Host) -> Iterator[tuple[str, str]]:
-    """Go through the lock files of models in the project and the current folder."""
+    """Yield the lock files of models in the project and the current folder."""
     for folder in dict.fromkeys(filter(None, (host.project, host.cwd))):
         try:
             names = sorted(name for name in os.listdir(folder) if name.endswith(".lock"))

@@ -231,7 +231,7 @@ def from_stream(stream: IO[bytes], folder: str, progress: Progress = SILENT) -> 
 
 
 def _each(files: Mapping[str, Sequence[Part]]) -> Iterator[tuple[str, Part]]:
-    """Go through the parts of files, each once."""
+    """Yield the parts of files, each once."""
     seen: set[str] = set()
     for digest, parts in sorted(files.items()):
         for part in parts:

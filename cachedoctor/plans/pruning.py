@@ -101,7 +101,7 @@ def wasted(holdings: Holdings, codes: Sequence[str]) -> Iterator[tuple[Finding, 
 
 
 def old_revisions(holdings: Holdings) -> Iterator[tuple[Holding, str]]:
-    """Go through the revisions that a newer download took the place of, the largest first."""
+    """Yield the revisions that a newer download took the place of, the largest first."""
     for one in sorted(holdings.models, key=lambda one: -one.own_bytes):
         if one.superseded_by:
             yield one, f"superseded by {one.superseded_by[:12]}"

@@ -91,7 +91,7 @@ def relink_snapshot(commit: str, entries: Sequence[Entry], survey: Survey) -> Re
 
 
 def _told(entries: Sequence[Entry], commit: str) -> Iterator[tuple[str, tuple[int, Digest]]]:
-    """Go through what else than a manifest says of a revision's files."""
+    """Yield what else than a manifest says of a revision's files."""
     for entry in entries:
         for claim in entry.claims:
             if claim.revision == commit:

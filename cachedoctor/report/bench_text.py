@@ -72,7 +72,7 @@ def bench_csv(result: Result) -> str:
 def bench_lines(
     result: Result, comparison: Comparison | None = None, *, bars: bool = False
 ) -> Iterator[str]:
-    """Go through the lines of a benchmark: how, the table, what did not run, the count."""
+    """Yield the lines of a benchmark: how, the table, what did not run, the count."""
     settings, machine = result.settings, result.machine
     order = ", engines in turn" if settings.in_turn else ", one engine after another"
     runs = f"{plural(settings.runs, 'run')} after {plural(settings.warmup, 'warm-up')}"
@@ -113,7 +113,7 @@ def _row_json(row: Row, result: Result) -> Json:
 
 
 def _table(result: Result, *, bars: bool) -> Iterator[str]:
-    """Go through the table, the fastest first; a bar is as long as its time."""
+    """Yield the table, the fastest first; a bar is as long as its time."""
     slowest = max(row.median_s for row in result.rows)
     lines = [_HEADS, *(_cells(row, result) for row in result.rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADS))]
@@ -146,7 +146,7 @@ def _cells(row: Row, result: Result) -> tuple[str, ...]:
 
 
 def _remarks(result: Result) -> Iterator[str]:
-    """Go through what the table cannot say."""
+    """Yield what the table cannot say."""
     if cold := [row for row in result.rows if row.load_cold_s is not None]:
         yield ""
         told = ", ".join(joined(f"{row.engine} {row.load_cold_s:.2f} s") for row in cold)
@@ -176,7 +176,7 @@ def _comparison(comparison: Comparison) -> Iterator[str]:
 
 
 def _left_out(left: Sequence[LeftOut]) -> Iterator[str]:
-    """Go through the engines without numbers; those that fail alike share a line."""
+    """Yield the engines without numbers; those that fail alike share a line."""
     width = max(len(each.engine) for each in left)
     for each in left:
         code = f"{each.code} " if each.code else ""

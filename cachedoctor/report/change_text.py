@@ -18,7 +18,7 @@ _MOST_SPARED = 10
 
 
 def change_lines(change: Change, host: Host, *, verbose: bool = False) -> Iterator[str]:
-    """Go through a change: what goes and why, what it breaks and costs, and what stays."""
+    """Yield a change: what goes and why, what it breaks and costs, and what stays."""
     running = 0
     yield from change.by_the_way
     for choice in change.choices:
@@ -72,7 +72,7 @@ def refused(change: Change) -> str:
 def outcome_lines(
     change: Change, host: Host, freed_bytes: int | None, *, deleted: bool
 ) -> Iterator[str]:
-    """Go through what an applied change came to, and how it is taken back."""
+    """Yield what an applied change came to, and how it is taken back."""
     if deleted:
         did = f", {size(freed_bytes)} measured" if freed_bytes is not None else ""
         yield f"✓ deleted; {size(change.bytes)} should be free{did}"

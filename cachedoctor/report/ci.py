@@ -135,7 +135,7 @@ def within(path: str, folder: str) -> str:
 
 
 def _github(cases: Sequence[Case], folder: str) -> Iterator[str]:
-    """Go through workflow commands.
+    """Yield workflow commands.
 
     Source: GitHub's documentation, "Workflow commands for GitHub Actions".
     """

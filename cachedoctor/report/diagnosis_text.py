@@ -18,7 +18,7 @@ _INDENT = " " * 11
 
 
 def diagnosis_lines(found: Diagnosis, host: Host) -> Iterator[str]:
-    """Go through what was recognised, what the caches say of it, and the command that cures it."""
+    """Yield what was recognised, what the caches say of it, and the command that cures it."""
     if not found.recognised:
         command = f"`{host.command('scan')}`"
         yield f"nothing in this text is known; {command} looks at every cache"

@@ -44,7 +44,7 @@ def list_lines(
     *,
     by: str = "",
 ) -> Iterator[str]:
-    """Go through a table of models and what lies beside them, then the count.
+    """Yield a table of models and what lies beside them, then the count.
 
     `freed` is what can go without a loss, by kind; `by` groups by engine, app or place.
     """

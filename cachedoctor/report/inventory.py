@@ -39,7 +39,7 @@ _MOVES_HUB = ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOM
 
 
 def engines_lines(chosen: Sequence[Engine], host: Host) -> Iterator[str]:
-    """Go through the engines: where each looks first, and the models that answer each size."""
+    """Yield the engines: where each looks first, and the models that answer each size."""
     for engine in chosen:
         table = engine.table
         where = f"{', '.join(engine.locators)}; {' and '.join(table.platforms)}"
@@ -51,7 +51,7 @@ def engines_lines(chosen: Sequence[Engine], host: Host) -> Iterator[str]:
 
 
 def models_lines(engine: Engine, host: Host) -> Iterator[str]:
-    """Go through one engine's models: name, about how much, and where it comes from."""
+    """Yield one engine's models: name, about how much, and where it comes from."""
     table = engine.table
     yield f"{engine.name}: versions {', '.join(table.versions)}"
     yield f"in {printable(host.short(_place(engine, host)))}"
@@ -144,7 +144,7 @@ def health_json(health: bridge.Health) -> Json:
 
 
 def info_lines(host: Host) -> Iterator[str]:
-    """Go through the same as text, of the places those that exist."""
+    """Yield the same as text, of the places those that exist."""
     moved = _hub_moved_by(host)
     yield f"cachedoctor {VERSION}, Python {sys.version.split()[0]} at {sys.executable}"
     for name, value in (

@@ -25,7 +25,7 @@ _INDENT = " " * 13
 
 
 def plan_lines(plan: Plan, report: Report) -> Iterator[str]:
-    """Go through a plan: by entry what is done, why and from where; then what it costs."""
+    """Yield a plan: by entry what is done, why and from where; then what it costs."""
     titles = {entry.id: entry.title for entry in report.entries}
     grouped: dict[str, list[Finding]] = {}
     for finding in plan.cures:
@@ -65,7 +65,7 @@ def plan_lines(plan: Plan, report: Report) -> Iterator[str]:
 
 
 def _finish_lines(item: Unfinished, number: int) -> Iterator[str]:
-    """Go through what is left of an interrupted fix."""
+    """Yield what is left of an interrupted fix."""
     since = time.strftime("%Y-%m-%d %H:%M", time.localtime(item.created_s))
     steps = sum(len(repair.steps) for repair in item.repairs) + len(item.back)
     fetch = sum(repair.fetch_bytes for repair in item.repairs)
@@ -84,7 +84,7 @@ def _finish_lines(item: Unfinished, number: int) -> Iterator[str]:
 
 
 def _row(number: int, finding: Finding, repair: Repair) -> Iterator[str]:
-    """Go through one repair: what is done and from where, what it costs, and why."""
+    """Yield one repair: what is done and from where, what it costs, and why."""
     costs = (
         (repair.fetch_bytes, "to download"),
         (repair.copy_bytes, "to copy"),
@@ -117,7 +117,7 @@ def source_words(source: Source) -> str:
 
 
 def outcome_lines(plan: Plan, outcome: Outcome) -> Iterator[str]:
-    """Go through what an applied plan came to, and how it is taken back."""
+    """Yield what an applied plan came to, and how it is taken back."""
     for finding in outcome.left:
         yield f"✗ still there: {finding.code} {finding.slug}: {printable(finding.message)}"
     options = outcome.report.host.options
@@ -140,7 +140,7 @@ def outcome_lines(plan: Plan, outcome: Outcome) -> Iterator[str]:
 
 
 def kept_lines(kept: Sequence[Kept], host: Host) -> Iterator[str]:
-    """Go through what is set aside: when, how much, from where and why."""
+    """Yield what is set aside: when, how much, from where and why."""
     if not kept:
         yield "nothing is set aside"
         return

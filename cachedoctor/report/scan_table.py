@@ -48,7 +48,7 @@ def engines_counted(report: Report) -> str:
 
 
 def table(report: Report, engines: Sequence[str], *, verbose: bool = False) -> Iterator[str]:
-    """Go through one line an engine and place, then what several engines share, then the rest.
+    """Yield one line an engine and place, then what several engines share, then the rest.
 
     With `verbose` the repositories of other programs are named.
     """
@@ -89,7 +89,7 @@ def table(report: Report, engines: Sequence[str], *, verbose: bool = False) -> I
 
 
 def _named(others: Sequence[Entry], host: Host) -> Iterator[str]:
-    """Go through what no engine known here loads: name, size, place."""
+    """Yield what no engine known here loads: name, size, place."""
     by_name: dict[tuple[str, str], list[Entry]] = {}
     for entry in others:
         by_name.setdefault((entry.root, entry.name), []).append(entry)
@@ -100,7 +100,7 @@ def _named(others: Sequence[Entry], host: Host) -> Iterator[str]:
 
 
 def readiness_table(answers: Sequence[Readiness]) -> Iterator[str]:
-    """Go through a table of what each engine could load now, without the network, for each size."""
+    """Yield a table of what each engine could load now, without the network, for each size."""
     by_engine: dict[str, dict[str, Readiness]] = {}
     for answer in answers:
         by_engine.setdefault(answer.engine, {})[answer.size or ""] = answer

@@ -45,7 +45,7 @@ def scan_lines(
     *,
     verbose: bool = False,
 ) -> Iterator[str]:
-    """Go through the lines of a scan: a table by engine, what is ready, the findings.
+    """Yield the lines of a scan: a table by engine, what is ready, the findings.
 
     `engines` are those that were looked for; with `verbose` every note is listed.
     """
@@ -88,7 +88,7 @@ def verdict_line(verdict: Verdict, host: Host) -> str:
 
 
 def summary_lines(report: Report) -> Iterator[str]:
-    """Go through the closing lines: what was not checked, and the count."""
+    """Yield the closing lines: what was not checked, and the count."""
     if not report.entries and not any(map(readiness.hidden, report.findings)):
         yield from ("", "no cache of a known engine is here")
         if report.host.platform != "windows" and not report.engines:
@@ -131,7 +131,7 @@ def counting(findings: Sequence[Finding]) -> str:
 
 
 def findings_lines(report: Report, *, verbose: bool) -> Iterator[str]:
-    """Go through the findings by entry, each with its hint, then waste in one line."""
+    """Yield the findings by entry, each with its hint, then waste in one line."""
     by_entry: dict[str, list[Finding]] = {}
     titles = {entry.id: entry for entry in report.entries}
     for finding in report.findings:
@@ -172,7 +172,7 @@ def findings_lines(report: Report, *, verbose: bool) -> Iterator[str]:
 
 
 def _hints(findings: Sequence[Finding], host: Host) -> Iterator[str]:
-    """Go through the commands that cure these: faults by their engine, notes by their codes."""
+    """Yield the commands that cure these: faults by their engine, notes by their codes."""
     cured = [finding for finding in findings if repairable(finding)]
     faults = [finding for finding in cured if finding.severity is not Severity.NOTE]
     if faults:
@@ -204,7 +204,7 @@ def _at_once(finding: Finding) -> bool:
 
 
 def finding_lines(finding: Finding) -> Iterator[str]:
-    """Go through the lines of one finding: what, then how much against how much."""
+    """Yield the lines of one finding: what, then how much against how much."""
     lead = f"  {finding.severity.value:<7} {finding.code} {finding.slug:<16} "
     message = printable(finding.message)
     yield Folding(lead + message, len(INDENT))
@@ -227,7 +227,7 @@ def _cost(findings: Sequence[Finding]) -> str:
 
 
 def _by_code(title: str, notes: Sequence[Finding]) -> Iterator[str]:
-    """Go through one line for each code: how many findings, and how much they take up."""
+    """Yield one line for each code: how many findings, and how much they take up."""
     by_code: dict[str, list[Finding]] = {}
     for note in notes:
         by_code.setdefault(note.code, []).append(note)

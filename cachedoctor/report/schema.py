@@ -61,7 +61,7 @@ def of(name: str) -> Schema:
 
 
 def _references(part: object) -> Iterator[str]:
-    """Go through the names of the definitions that a part of a schema refers to."""
+    """Yield the names of the definitions that a part of a schema refers to."""
     if isinstance(part, dict):
         if isinstance(name := part.get("$ref"), str):
             yield name.removeprefix(_LEAD)

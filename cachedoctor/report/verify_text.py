@@ -57,7 +57,7 @@ class Row:
 
 
 def verify_lines(report: Report, tally: Tally, *, verbose: bool = False) -> Iterator[str]:
-    """Go through a verify: what is wrong, what proved the rest, and what nothing is known of."""
+    """Yield a verify: what is wrong, what proved the rest, and what nothing is known of."""
     total = sum(row.bytes for row in tally.rows.values())
     rate = f", {size(int(tally.read_bytes / report.seconds))}/s" if report.seconds >= 1 else ""
     yield (

@@ -158,7 +158,7 @@ class EntryRule(Rule):
         return isinstance(layout, self.applies_to)
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
-        """Go through what is wrong with `entry`."""
+        """Yield what is wrong with `entry`."""
         raise NotImplementedError
 
 
@@ -166,7 +166,7 @@ class RootRule(Rule):
     """A rule that checks one root."""
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
-        """Go through what is wrong with `root`."""
+        """Yield what is wrong with `root`."""
         raise NotImplementedError
 
 
@@ -174,7 +174,7 @@ class SurveyRule(Rule):
     """A rule that checks everything together."""
 
     def check(self, seen: Examination) -> Iterator[Finding]:
-        """Go through what is wrong between the roots."""
+        """Yield what is wrong between the roots."""
         raise NotImplementedError
 
 

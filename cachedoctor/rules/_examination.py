@@ -93,7 +93,7 @@ class Examination:
         return self._measured.get(artifact.file, {}).get(artifact.digest.algorithm)
 
     def altered(self, entry: Entry) -> Iterator[tuple[Artifact, str]]:
-        """Go through the files whose measured digest is not the expected one, each with it."""
+        """Yield the files whose measured digest is not the expected one, each with it."""
         for artifact in entry.notable if self._measured else ():
             measured = self.measured(artifact) if artifact.state is State.PRESENT else None
             if measured is not None and self._judged(artifact) is False:
@@ -160,7 +160,7 @@ class Examination:
             self._small.add(artifact.file)
 
     def keys(self, entry: Entry) -> Iterator[tuple[Artifact, FormatError]]:
-        """Go through JSON files that lack what their engine cannot do without."""
+        """Yield JSON files that lack what their engine cannot do without."""
         needs = [need for claim in entry.claims for need in claim.needs.requirements]
         if needs and self._superseded(entry):
             return  # of an old revision nothing is missed

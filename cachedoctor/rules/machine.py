@@ -217,7 +217,7 @@ def _has_store(hub: str) -> bool:
 
 
 def _misplaced(host: Host) -> Iterator[tuple[str, str]]:
-    """Go through variables that name the right folder for another variable.
+    """Yield variables that name the right folder for another variable.
 
     The cache is `HF_HOME/hub`: who names a cache itself has it looked for one folder too deep, and
     who names the folder above it one too high.

@@ -262,7 +262,7 @@ def _resumed(leftover: Leftover, entry: Entry) -> bool:
 
 
 def _soft_locks(folder: str) -> Iterator[str]:
-    """Go through the old locks that hold their owner's name and that nobody holds."""
+    """Yield the old locks that hold their owner's name and that nobody holds."""
     try:
         entries = quietly.listed(folder)
     except OSError:

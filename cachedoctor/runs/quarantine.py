@@ -33,7 +33,7 @@ class Kept(NamedTuple):
 
 
 def kept(run: Run) -> Iterator[Kept]:
-    """Go through what a run, or its undo, set aside and still holds."""
+    """Yield what a run, or its undo, set aside and still holds."""
     for key in run.numbers():
         move = run.at(key)
         why = run.repairs[key[0]].describe

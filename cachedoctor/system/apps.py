@@ -87,7 +87,7 @@ def _real_roots(homes: tuple[str, ...]) -> dict[str, str]:
 
 
 def places(host: Host, layout: str, shape: Shape = Shape.NONE) -> Iterator[Place]:
-    """Go through the roots of one layout that apps have on this host, as far as they exist.
+    """Yield the roots of one layout that apps have on this host, as far as they exist.
 
     None but on a Mac, where these programs run.
     """

@@ -107,7 +107,7 @@ def prove(
 
 
 def _walk(root: str) -> Iterator[tuple[str, os.stat_result]]:
-    """Go through a tree by name, each folder before what is in it."""
+    """Yield a tree by name, each folder before what is in it."""
     top = os.lstat(root)
     yield "", top
     stack = [""] if stat.S_ISDIR(top.st_mode) else []

@@ -181,7 +181,7 @@ def _first_wrong(file: _Measured, size_bytes: int, progress: Progress) -> str:
 def of_many(
     work: Sequence[Work], progress: Progress
 ) -> Iterator[tuple[Work, dict[str, str] | OSError]]:
-    """Go through the digests of many files as they are done, largest first, one thread a core."""
+    """Yield the digests of many files as they are done, largest first, one thread a core."""
     if not work:
         return
     from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait

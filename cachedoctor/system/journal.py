@@ -56,7 +56,7 @@ def lock_file(state: str) -> str:
 
 
 def each(state: str) -> Iterator[tuple[str, list[Line]]]:
-    """Go through the folder and the lines of every journal that can be believed.
+    """Yield the folder and the lines of every journal that can be believed.
 
     What somebody else could have written, what is no regular file and what cannot be read is passed
     over.

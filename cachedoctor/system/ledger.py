@@ -56,7 +56,7 @@ class Ledger:
         return os.path.exists(self._path) and mounts.is_local(self._path)
 
     def recall(self, folders: Iterable[str], *, since_s: int = 0) -> Iterator[Remembered]:
-        """Go through what is remembered of the files in each folder, measured since `since_s`.
+        """Yield what is remembered of the files in each folder, measured since `since_s`.
 
         The caller compares the stamps. An unreadable ledger remembers nothing.
         """

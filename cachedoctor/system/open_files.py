@@ -63,7 +63,7 @@ def _opened(process: str) -> Iterator[tuple[int, int]]:
 
 
 def _mapped(process: str) -> Iterator[str]:
-    """Go through the paths of what is mapped; by path, for btrfs shows another device here."""
+    """Yield the paths of what is mapped; by path, for btrfs shows another device here."""
     with (
         contextlib.suppress(OSError),
         open(f"/proc/{process}/maps", encoding="utf-8", errors="surrogateescape") as file,

@@ -53,7 +53,7 @@ def lacks(artifact: Artifact, need: Requirement) -> FormatError | None:
 
 
 def _wants(said: Mapping[str, object], need: Requirement, name: str) -> Iterator[str]:
-    """Go through what an object lacks, has too much, or says wrongly."""
+    """Yield what an object lacks, has too much, or says wrongly."""
     if need.keys and need.keys != _ANY and not any(key in said for key in need.keys):
         yield f"holds no {' or '.join(f'`{key}`' for key in need.keys[:2])}"
     for key in (key for file, keys in need.needed if file == name for key in keys):

@@ -178,7 +178,7 @@ class Entry(NamedTuple):
 
     @property
     def held(self) -> Iterator[tuple[int, int, int]]:
-        """Go through device, inode and length of the physical files that can be read."""
+        """Yield device, inode and length of the physical files that can be read."""
         return held(self.artifacts) if isinstance(self.artifacts, tuple) else self.artifacts.held()
 
     @property

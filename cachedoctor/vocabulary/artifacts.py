@@ -121,7 +121,7 @@ class Files(Sequence[Artifact]):
     promised: int  # how many of the plain ones a manifest speaks of
 
     def plain(self) -> Iterator[PlainFile]:
-        """Go through the plain files."""
+        """Yield the plain files."""
         raise NotImplementedError
 
     def path_of(self, file: PlainFile) -> str:
@@ -129,7 +129,7 @@ class Files(Sequence[Artifact]):
         raise NotImplementedError
 
     def held(self) -> Iterator[tuple[int, int, int]]:
-        """Go through device, inode and length of all physical files that can be read."""
+        """Yield device, inode and length of all physical files that can be read."""
         raise NotImplementedError
 
     def sizes(self) -> Mapping[str, int]:
@@ -170,7 +170,7 @@ class Files(Sequence[Artifact]):
 
 
 def held(artifacts: Iterable[Artifact]) -> Iterator[tuple[int, int, int]]:
-    """Go through device, inode and length of the files that can be read."""
+    """Yield device, inode and length of the files that can be read."""
     for artifact in artifacts:
         if artifact.stamp and artifact.state is State.PRESENT and not artifact.bundle:
             yield artifact.stamp[:3]

@@ -24,7 +24,7 @@ def page() -> str:
 
 
 def prose(docstring: str | None) -> Iterator[str]:
-    """Go through a docstring as Markdown; its source is a paragraph of its own."""
+    """Yield a docstring as Markdown; its source is a paragraph of its own."""
     last = ""
     for line in inspect.cleandoc(docstring or "").splitlines():
         if line.startswith("Source: ") and last:
@@ -68,7 +68,7 @@ def members(kind: type) -> dict[str, str]:
 
 
 def _thing(name: str, thing: Any) -> Iterator[str]:
-    """Go through the section of a function, an enumeration or a class."""
+    """Yield the section of a function, an enumeration or a class."""
     yield from ("", f"## {name.rpartition('.')[2]}", "")
     if inspect.isfunction(thing):
         yield from ("```python", *_signature(name, thing), "```", "")

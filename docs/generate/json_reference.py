@@ -22,7 +22,7 @@ JSON Schema (2020-12) of one answer, `cachedoctor schema` that of all.
 
 
 def lines() -> Iterator[str]:
-    """Go through the page: the answers, then the parts that they share."""
+    """Yield the page: the answers, then the parts that they share."""
     parts = schema.whole()["$defs"]
     answers = schema.names()
     yield from _INTRODUCTION.splitlines()
@@ -46,7 +46,7 @@ def _section(title: str, part: schema.Schema) -> Iterator[str]:
 
 
 def _rows(part: schema.Schema, lead: str) -> Iterator[str]:
-    """Go through the keys of an object, and those of objects that have no name of their own."""
+    """Yield the keys of an object, and those of objects that have no name of their own."""
     for key, value in part.get("properties", {}).items():
         known = ", ".join(f"*{each}*" for each in value.get("examples", ()))
         optional = "" if key in part.get("required", ()) else "may be missing"

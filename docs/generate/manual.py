@@ -102,7 +102,7 @@ def _synopsis(context: click.Context, command: click.Command) -> Iterator[str]:
 
 
 def _prose(text: str) -> Iterator[str]:
-    """Go through a help text; what click is told to leave as it is becomes an example."""
+    """Yield a help text; what click is told to leave as it is becomes an example."""
     for number, paragraph in enumerate(inspect.cleandoc(text).split("\n\n")):
         first, *rest = paragraph.splitlines()
         if first == "\b":

@@ -175,7 +175,7 @@ def _origin(model: Model) -> str:
 
 
 def _file_sets(table: Table) -> Iterator[str]:
-    """Go through the files that models need, models that need the same together."""
+    """Yield the files that models need, models that need the same together."""
     if all(model.url for model in table.models.values()):
         yield from _single_files(table)
         return
@@ -194,7 +194,7 @@ def _file_sets(table: Table) -> Iterator[str]:
 
 
 def _single_files(table: Table) -> Iterator[str]:
-    """Go through what lies beside models that are one file each."""
+    """Yield what lies beside models that are one file each."""
     rows: dict[str, list[str]] = {}
     for model in table.models.values():
         for need in model.sets[0].requirements[1:]:
@@ -241,7 +241,7 @@ def _commands() -> Iterator[str]:
 
 
 def _command(command: click.Command, context: click.Context, level: int) -> Iterator[str]:
-    """Go through one command, and those below it."""
+    """Yield one command, and those below it."""
     usage = " ".join((context.command_path, *command.collect_usage_pieces(context)))
     yield from ("", f"{'#' * level} {context.command_path}", "", "```", usage, "```", "")
     yield from _help(command.help or "")
@@ -267,7 +267,7 @@ def _below(command: click.Command, context: click.Context, name: str) -> click.C
 
 
 def _help(text: str) -> Iterator[str]:
-    """Go through a help text; what click is told to leave as it is becomes a block of code."""
+    """Yield a help text; what click is told to leave as it is becomes a block of code."""
     for number, paragraph in enumerate(inspect.cleandoc(text).split("\n\n")):
         lines = paragraph.splitlines()
         if number:

@@ -165,7 +165,7 @@ def partial_scene(fault: str, folder: Path) -> Scene:
 
 
 def scenes(hub: Hub) -> Iterator[tuple[str, Callable[[str, Path], Scene]]]:
-    """Go through every fault that can be cured, with what builds it."""
+    """Yield every fault that can be cured, with what builds it."""
     for fault, (_, codes, _, curable) in test_faults.FAULTS.items():
         if codes and curable:
             yield fault, hub_scene

@@ -149,7 +149,7 @@ def _links() -> Iterator[State]:
 
 
 def _edited() -> Iterator[State]:
-    """Go through JSON that is well-formed and says something else."""
+    """Yield JSON that is well-formed and says something else."""
 
     def state(hub: Hub, what: str, name: str, how: Callable[[dict[str, object]], object]) -> State:
         return hub.state("small file", what, _edit(hub, name, how))
@@ -222,7 +222,7 @@ def _edited() -> Iterator[State]:
 
 
 def _words() -> Iterator[State]:
-    """Go through ways to name a model."""
+    """Yield ways to name a model."""
 
     def given(hub: Hub, word: str, model: str = "", *, folder: str = "work/mine") -> State:
         def build(place: Place) -> Asked:
@@ -309,7 +309,7 @@ def _variables() -> Iterator[State]:
 
 
 def _files() -> Iterator[State]:
-    """Go through engines whose models are files."""
+    """Yield engines whose models are files."""
 
     def ggml(cause: str, name: str, build: Build) -> State:
         return GGML.state(cause, name, build)
@@ -379,7 +379,7 @@ def _files() -> Iterator[State]:
 
 
 def _folders() -> Iterator[State]:
-    """Go through two kinds of weights in one folder, and vocabularies."""
+    """Yield two kinds of weights in one folder, and vocabularies."""
     files = FASTER.files()
 
     def vocabularies(**more: bytes) -> Build:

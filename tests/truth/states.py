@@ -145,7 +145,7 @@ def _without(hub: Hub, *names: str) -> dict[str, Content]:
 
 
 def _of_hub(hub: Hub) -> Iterator[State]:
-    """Go through a whole model, each file missing, each file's content."""
+    """Yield a whole model, each file missing, each file's content."""
 
     def whole(trees: bool) -> Build:
         return lambda place: hub.put(place, trees=trees)
@@ -182,7 +182,7 @@ def _of_hub(hub: Hub) -> Iterator[State]:
 
 
 def _refs() -> Iterator[State]:
-    """Go through branches and revisions."""
+    """Yield branches and revisions."""
 
     def ref(hub: Hub, text: bytes | None) -> Build:
         def build(place: Place) -> None:
@@ -245,7 +245,7 @@ def _refs() -> Iterator[State]:
 
 
 def _links() -> Iterator[State]:
-    """Go through links that are made otherwise than by the client."""
+    """Yield links that are made otherwise than by the client."""
 
     def copies(hub: Hub) -> Build:
         def build(place: Place) -> None:
@@ -319,7 +319,7 @@ def _links() -> Iterator[State]:
 
 
 def _alternatives() -> Iterator[State]:  # noqa: PLR0915 - a table
-    """Go through files of which others take the place."""
+    """Yield files of which others take the place."""
 
     def having(hub: Hub, *names: str, **more: Content) -> Build:
         def build(place: Place) -> None:
@@ -436,7 +436,7 @@ def _alternatives() -> Iterator[State]:  # noqa: PLR0915 - a table
 
 
 def _manifests() -> Iterator[State]:
-    """Go through what a manifest lists, and manifests that are not right."""
+    """Yield what a manifest lists, and manifests that are not right."""
 
     def listing(hub: Hub, *names: str) -> Build:
         def build(place: Place) -> None:
@@ -508,7 +508,7 @@ def _manifests() -> Iterator[State]:
 
 
 def _shadows() -> Iterator[State]:
-    """Go through what lies in the current folder and is called like a model."""
+    """Yield what lies in the current folder and is called like a model."""
 
     def beside(hub: Hub, name: str, what: str) -> State:
         def build(place: Place) -> None:
@@ -534,7 +534,7 @@ def _shadows() -> Iterator[State]:
 
 
 def _names() -> Iterator[State]:
-    """Go through an engine's own words for a model, and repositories of other people."""
+    """Yield an engine's own words for a model, and repositories of other people."""
 
     def called(hub: Hub, asked: str, repository: str = "") -> State:
         def build(place: Place) -> Asked:
@@ -593,7 +593,7 @@ def _names() -> Iterator[State]:
 
 
 def _variables() -> Iterator[State]:
-    """Go through variables that move the caches."""
+    """Yield variables that move the caches."""
 
     def moved(hub: Hub, what: str, env: Mapping[str, str], there: str) -> State:
         def build(place: Place) -> Asked:
@@ -654,7 +654,7 @@ MPS = OPENAI._replace(engine="whisper-mps")
 
 
 def _flat() -> Iterator[State]:
-    """Go through engines whose models are files."""
+    """Yield engines whose models are files."""
     for flat in (GGML, OPENAI, MPS):
         yield flat.state("whole", "whole", lambda place, f=flat: f.put(place))  # type: ignore[misc]
         yield flat.state("missing", "nothing there", lambda place: None)
@@ -819,7 +819,7 @@ def _whisper_cpp() -> Iterator[State]:
 
 
 def _folders() -> Iterator[State]:
-    """Go through lightning-whisper-mlx's folders in the current one."""
+    """Yield lightning-whisper-mlx's folders in the current one."""
     engine = "lightning-whisper-mlx"
 
     def files() -> dict[str, Content]:
