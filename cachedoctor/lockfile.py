@@ -112,7 +112,7 @@ def read(path: str) -> Lock:
     except OSError as error:
         raise CannotLookError(f"`{path}` cannot be read: {error.strerror}") from error
     except ValueError as error:  # a syntax error says its line
-        if merged := _conflict(untrusted.read(path, _LIMIT_BYTES)):
+        if merged := _conflict(path):
             raise UsageError(
                 f"`{path}` holds a merge conflict in {merged}",
                 hint="keep one side of each model, or write the file anew with `cachedoctor lock`",
@@ -139,9 +139,12 @@ def read(path: str) -> Lock:
     return Lock(path, tuple(models.values()))
 
 
-def _conflict(data: bytes) -> str:
+def _conflict(path: str) -> str:
     """Return the lines of what git left where two branches changed a file, and their names."""
-    rows = data.decode(errors="replace").splitlines()
+    try:
+        rows = untrusted.read(path, _LIMIT_BYTES).decode(errors="replace").splitlines()
+    except (OSError, ValueError):  # which was said
+        return ""
     begun = next((n for n, row in enumerate(rows, 1) if row.startswith("<<<<<<< ")), 0)
     ended = next(
         (n for n, row in enumerate(rows, 1) if row.startswith(">>>>>>> ") and n > begun), 0

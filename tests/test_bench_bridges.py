@@ -94,7 +94,8 @@ def test_a_broken_bundle_never_reaches_the_bridge(home: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:-2])
     (left,) = bench(home).data["bench"]["left_out"]
     assert left["code"] == "CD201"
-    assert left["cure"] == "cachedoctor fix whisperkit --size tiny"
+    assert left["cure"].startswith(f"cachedoctor fix whisperkit --size tiny --home {home} ")
+    assert " --python whisperkit=" in left["cure"]
 
 
 def test_a_bridge_that_is_not_installed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,5 +85,5 @@ def test_a_parakeet_that_learned_nothing(home: Path, tmp_path: Path) -> None:
     (left,) = known.data["bench"]["left_out"]
     assert known.code == 1
     assert left["why"].startswith("its words are wrong: ")
-    assert left["cure"] == "cachedoctor verify parakeet-mlx --fresh"
+    assert left["cure"] == f"cachedoctor verify parakeet-mlx --fresh --python parakeet-mlx={python}"
     assert left["text"]

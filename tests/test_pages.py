@@ -79,9 +79,9 @@ def parse(words: list[str]) -> None:
         assert command is not None, words
         group, words = command, words[1:]
     for word in words:  # what is named has to be there
-        name, given, value = word.partition("=")
-        path = Path(value if given else name)
-        if len(path.parts) > 1 and not path.is_absolute() and name.isidentifier() == bool(given):
+        named = word.rpartition("=")[2]
+        path = Path(named).expanduser()
+        if len(path.parts) > 1 and not named.startswith("/") and "://" not in named:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
     group.make_context(group.name, list(words), parent=context)
