@@ -71,12 +71,12 @@ def command(
     is then as it was.
 
     \b
-      cachedoctor fix                          every error and warning
-      cachedoctor fix fluidaudio --yes         one engine, without a question
-      cachedoctor fix whisper-mps --size tiny  also fetches the model when it is not there
-      cachedoctor fix CD502                    one kind of finding, notes too
-      cachedoctor fix CD502 --delete           frees room in one step, with no way back
-      cachedoctor fix --lock models.lock       fetches exactly these revisions
+      cachedoctor fix                           every error and warning
+      cachedoctor fix fluidaudio --yes          one engine, without a question
+      cachedoctor fix whisper-mps --size tiny   also fetches the model when it is not there
+      cachedoctor fix CD502                     one kind of finding, notes too
+      cachedoctor fix CD502 --delete            frees room in one step, with no way back
+      cachedoctor fix --lock models.lock        fetches exactly these revisions
     """
     from cachedoctor import engines, rules
     from cachedoctor.cli import choosing, console
