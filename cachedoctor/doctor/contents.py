@@ -17,7 +17,7 @@ from cachedoctor.system.ledger import Ledger, Measured
 from cachedoctor.vocabulary import SILENT, Evidence, Files, State
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from cachedoctor.host import Host
     from cachedoctor.system.digest import Work
@@ -111,8 +111,12 @@ def read(
     fresh: bool = False,
     max_age_s: int | None = None,
     progress: Progress = SILENT,
+    mine: Callable[[str], bool] | None = None,
+    threads: int | None = None,
 ) -> Contents:
     """Read every file of which something is known, and remember what it held.
+
+    With `mine` only the files whose paths it takes: others are another process's.
 
     What is remembered as right is not read again, unless it is older than `max_age_s` or `fresh` is
     asked for; what was wrong always is. Interrupted, what was read stays remembered.
@@ -133,6 +137,8 @@ def read(
             size = artifacts[0].size_bytes
             work.append(digest.Work(*os.path.split(path), size, algorithms))
     remembered = frozenset(digests)
+    if mine is not None:
+        work = [item for item in work if mine(item.path)]
     errors: dict[str, str] = {}
     done: list[Measured] = []
     again: list[Work] = []
@@ -140,7 +146,7 @@ def read(
     began_ns = time.time_ns()
     progress.start("reading", sum(item.size_bytes for item in work))
     try:
-        for item, found in _all_of(work, again, progress):
+        for item, found in _all_of(work, again, progress, threads):
             if isinstance(found, OSError):
                 errors[item.path] = found.strerror or str(found)
                 continue
@@ -161,7 +167,8 @@ def read(
     finally:  # Ctrl-C keeps what was read
         progress.finish()
         ledger.remember(done)
-        ledger.forget_gone()
+        if mine is None:  # a look at the folder of each row
+            ledger.forget_gone()
     return Contents(digests, remembered, errors)
 
 
@@ -187,13 +194,63 @@ def _is_named(
 
 
 def _all_of(
-    work: Sequence[Work], again: list[Work], progress: Progress
+    work: Sequence[Work], again: list[Work], progress: Progress, threads: int | None
 ) -> Iterator[tuple[Work, dict[str, str] | OSError]]:
     """Go through the digests of `work`, then of what was put into `again` meanwhile."""
     from cachedoctor.system import digest
 
-    yield from digest.of_many(work, progress)
-    yield from digest.of_many(again, progress)
+    yield from digest.of_many(work, progress, threads)
+    yield from digest.of_many(again, progress, threads)
+
+
+Proofs = dict[str, tuple[list[str], list[str]]]  # by folder plain files that were read, remembered
+
+
+def only(contents: Contents, mine: Callable[[str], bool]) -> Contents:
+    """Return what is known of the files whose paths `mine` takes."""
+    return Contents(
+        {path: held for path, held in contents.digests.items() if mine(path)},
+        frozenset(filter(mine, contents.remembered)),
+        {path: why for path, why in contents.errors.items() if mine(path)},
+    )
+
+
+def proofs(entries: Sequence[Entry], mine: Callable[[str], bool]) -> Proofs:
+    """Return the plain files whose content was proven and whose paths `mine` takes."""
+    found: Proofs = {}
+    for folder, lists in _by_folder(entries).items():
+        proven = {
+            file.file: file.remembered
+            for files in lists
+            for file in files.plain()
+            if file.proven and mine(f"{folder}/{file.file}")
+        }
+        if proven:
+            read_now = [name for name, remembered in proven.items() if not remembered]
+            found[folder] = read_now, [name for name, remembered in proven.items() if remembered]
+    return found
+
+
+def joined(entries: Sequence[Entry], parts: Iterable[tuple[Contents, Proofs]]) -> Contents:
+    """Put together what several processes read of these entries, and mark the plain files."""
+    digests: dict[str, Mapping[str, str]] = {}
+    remembered: set[str] = set()
+    errors: dict[str, str] = {}
+    by_folder = _by_folder(entries)
+    notable = _notable(entries)
+    for contents, proven in parts:
+        digests.update(contents.digests)
+        remembered.update(contents.remembered)
+        errors.update(contents.errors)
+        for folder, names in proven.items():
+            for again, mine in enumerate(names):
+                for name in mine if folder in by_folder else ():
+                    _mark(by_folder[folder], name, right=True, remembered=bool(again))
+    for path in digests:
+        folder, _, name = path.rpartition("/")
+        if path not in notable and folder in by_folder:
+            _mark(by_folder[folder], name, right=False, remembered=False)
+    return Contents(digests, frozenset(remembered), errors)
 
 
 def verdicts(entries: Sequence[Entry], contents: Contents) -> Iterator[FileVerdict]:

@@ -81,6 +81,28 @@ class Blobs(Mapping[str, Look]):
         self.proofs += not self.proof_of(name)
         self.packed[name] = self.packed[name][:-1] + bytes((proof,))
 
+    def columns(self) -> tuple[object, ...]:
+        """Return what another process makes the same value of."""
+        names, packed = list(self.packed), b"".join(self.packed.values())
+        return self.folder, names, packed, self._odd, self.manifests
+
+    @classmethod
+    def of_columns(
+        cls,
+        folder: str,
+        names: list[str],
+        packed: bytes,
+        odd: dict[str, Look],
+        manifests: tuple[Promises, ...],
+    ) -> Blobs:
+        """Make the value of which these are the columns."""
+        found = cls(folder)
+        for at, name in enumerate(names):
+            found.packed[name] = packed[at * _PACKED.size : (at + 1) * _PACKED.size]
+        found._odd = odd
+        found.manifests = manifests
+        return found
+
     def __getitem__(self, name: str) -> Look:
         """Return the look at one file."""
         stamp = self.stamp_of(name)
@@ -110,6 +132,17 @@ class Promises(Mapping[str, tuple[int, Digest]]):
     def __init__(self, rows: dict[str, tuple[int, str, str]]) -> None:
         """Take by path sizes, the hex of digests, and the path again, to have it once."""
         self.rows = rows
+
+    def columns(self) -> tuple[object, ...]:
+        """Return what another process makes the same value of."""
+        rows = self.rows.values()
+        return list(self.rows), [row[0] for row in rows], [row[1] for row in rows]
+
+    @classmethod
+    def of_columns(cls, names: list[str], sizes: list[int], etags: list[str]) -> Promises:
+        """Make the value of which these are the columns."""
+        rows = zip(names, sizes, etags, strict=True)
+        return cls({name: (size, etag, name) for name, size, etag in rows})
 
     def __getitem__(self, name: str) -> tuple[int, Digest]:
         """Return what is said of one file."""
@@ -199,6 +232,29 @@ class Links(Files):
     def add_notable(self, name: str, path: str, found: Look, etag: str) -> None:
         """Remember whatever else there is; `etag` is the name of its blob, where it has one."""
         self.notable.append(self._artifact(name, path, found, etag))
+
+    def columns(self) -> tuple[object, ...]:
+        """Return what another process makes the same value of."""
+        names, etags = self._names, self._etags
+        return self._snapshot, self._blobs, self._promises, names, etags, self.notable, self.promised
+
+    @classmethod
+    def of_columns(
+        cls,
+        snapshot: str,
+        blobs: Blobs,
+        promises: Promises,
+        names: list[str],
+        etags: list[str],
+        notable: list[Artifact],
+        promised: int,
+    ) -> Links:
+        """Make the value of which these are the columns."""
+        found = cls(snapshot, blobs, promises)
+        found._names, found._etags = names, etags
+        found._sizes = [_SIZE(blobs.packed[etag])[0] for etag in etags]
+        found.notable, found.promised = notable, promised
+        return found
 
     def plain(self) -> Iterator[PlainFile]:
         """Go through the plain files."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -13,6 +14,7 @@ from cachedoctor.locators import (
     Leftover,
     Look,
     Stand,
+    Unit,
     evicted,
     is_litter,
     is_ref,
@@ -27,7 +29,7 @@ from cachedoctor.looking import quietly, untrusted
 from cachedoctor.vocabulary import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from cachedoctor.vocabulary import Stamp
 
@@ -206,6 +208,50 @@ def read(root: str, folder: str) -> Repository:
         tuple(seen.outside),
         elsewhere,
     )
+
+
+def units(root: str, folders: Sequence[str]) -> Iterator[Unit]:
+    """Go through repositories, those together whose large blobs lead to one payload of the store.
+
+    What is weighed are the large files, which are named by SHA-256: one look each.
+    """
+    weighed = {name: _weighed(f"{root}/{name}/blobs") for name in folders}
+    first: dict[str, str] = {}  # the repository that was met first with a payload
+    leads = {name: name for name in folders}
+
+    def leader(name: str) -> str:
+        while leads[name] != name:
+            name = leads[name]
+        return name
+
+    for name, (_, _, payloads) in weighed.items():
+        for payload in payloads:
+            leads[leader(name)] = leader(first.setdefault(payload, name))
+    groups: dict[str, list[str]] = {}
+    for name in folders:
+        groups.setdefault(leader(name), []).append(name)
+    for names in groups.values():
+        payloads = {p: size for name in names for p, size in weighed[name][2].items()}
+        own = sum(weighed[name][0] for name in names)
+        files = sum(weighed[name][1] for name in names)
+        yield Unit(tuple(names), own + sum(payloads.values()), files)
+
+
+def _weighed(folder: str) -> tuple[int, int, Mapping[str, int]]:
+    """Return the bytes of the large blobs, how many blobs there are, and payloads of the store."""
+    bytes_ = files = 0
+    payloads: dict[str, int] = {}
+    for entry in listed(folder, []):
+        files += 1
+        if len(entry.name) != _ETAG_LENGTHS[1]:
+            continue
+        with contextlib.suppress(OSError):
+            size = os.stat(entry.path).st_size
+            if entry.link:
+                payloads[os.readlink(entry.path).rpartition("/")[2]] = size
+            else:
+                bytes_ += size
+    return bytes_, files, payloads
 
 
 def _stands_for_blobs(path: str, seen: _Reader) -> None:
