@@ -17,6 +17,7 @@ from cachedoctor.version import VERSION
 COMMANDS = (
     "scan",
     "verify",
+    "merge",
     "fix",
     "undo",
     "quarantine",

@@ -175,6 +175,15 @@ def lock_option(command: Callable[P, R]) -> Callable[P, R]:
     )(command)
 
 
+def scheduler_option(command: Callable[P, R]) -> Callable[P, R]:
+    """Give a command `--scheduler`."""
+    return click.option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="Let the workers of this Dask cluster look.",
+    )(command)
+
+
 def codes_and_engines(words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Tell rule codes from engine names among the arguments."""
     codes = tuple(word.upper() for word in words if _CODE.fullmatch(word))

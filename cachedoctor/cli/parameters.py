@@ -107,6 +107,20 @@ class _Rate(_Type):
         return int(found[1]) << {"K": 10, "M": 20, "G": 30}[found[2]]
 
 
+class _Subset(_Type):
+    """One of several parts, such as `3/8`."""
+
+    name = "subset"
+
+    def read(self, text: str, param: click.Parameter | None) -> tuple[int, int]:
+        """Return which part, and of how many."""
+        found = re.fullmatch(r"(\d{1,5})/(\d{1,5})", text)
+        number, of = map(int, found.groups()) if found else (0, 0)
+        if not 1 <= number <= of:
+            raise UsageError(f"no part: `{text}`", hint="write 1/8 for the first of eight")
+        return number, of
+
+
 class _Pair(_Type):
     """`NAME=VALUE`, as a pair."""
 
@@ -145,5 +159,6 @@ ENGINE = _Engine()
 CODE = _Code()
 AGE = _Age()
 RATE = _Rate()
+SUBSET = _Subset()
 PAIR = _Pair()
 OF_ENGINE = _OfEngine()

@@ -10,6 +10,7 @@ from cachedoctor.cli.options import (
     engines_and_paths,
     look_options,
     model_options,
+    scheduler_option,
 )
 from cachedoctor.host import Host
 
@@ -30,6 +31,7 @@ from cachedoctor.host import Host
     default="error",
     help="The mildest finding that makes the exit code 1.",
 )
+@scheduler_option
 @look_options
 @ci_output_options
 def command(
@@ -38,6 +40,7 @@ def command(
     model: str | None,
     deep: bool,
     fail_on: str,
+    scheduler: str | None,
     host: Host,
     verbose: bool,
     quiet: bool,
@@ -83,11 +86,18 @@ def command(
         paths=tuple(paths),
         deep=deep,
     )
+    shown = console.progress(quiet=quiet)
+    gathered = None
+    if scheduler is not None:
+        from cachedoctor.fleet import cluster
+
+        question, gathered = cluster.gather(question, scheduler, progress=shown)
     result = scanning.answer(
         question,
         cure_notes=verbose or format_ == "json",
         bridges=bridges,
-        progress=console.progress(quiet=quiet),
+        progress=shown,
+        gathered=gathered,
     )
     ready = [
         readiness.ready(engine, result, engine.table.answers(each), each)

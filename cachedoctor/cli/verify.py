@@ -13,14 +13,18 @@ from cachedoctor.cli.options import (
     lock_option,
     look_options,
     mirrors,
+    scheduler_option,
 )
-from cachedoctor.cli.parameters import AGE, PAIR, RATE
+from cachedoctor.cli.parameters import AGE, PAIR, RATE, SUBSET
+from cachedoctor.errors import UsageError
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
     from cachedoctor.cli.options import Pairs
     from cachedoctor.lockfile import Lock
+    from cachedoctor.question import Question
     from cachedoctor.system.network import Network
+    from cachedoctor.vocabulary import Progress
 
 
 @click.command(name="verify", short_help="Every byte against the best evidence there is.")
@@ -46,6 +50,14 @@ if TYPE_CHECKING:
 @click.option(
     "--max-rate", metavar="RATE", type=RATE, help="Read no faster: 50M or 1G bytes a second."
 )
+@click.option(
+    "--subset",
+    metavar="K/N",
+    type=SUBSET,
+    help="Only the K-th of N parts, for any scheduler; `merge` puts them together.",
+)
+@click.option("--save", metavar="FILE", help="Where the part goes.", shell_complete=offers.files)
+@scheduler_option
 @lock_option
 @look_options
 @ci_output_options
@@ -55,6 +67,9 @@ def command(
     fresh: bool,
     max_age: int | None,
     max_rate: int | None,
+    subset: tuple[int, int] | None,
+    save: str | None,
+    scheduler: str | None,
     online: bool,
     mirror: Pairs,
     host: Host,
@@ -77,13 +92,14 @@ def command(
       cachedoctor verify whisper-mps --fresh   one engine, every byte again
       cachedoctor verify ~/models --max-age 30d   whatever lies there
       cachedoctor verify --lock models.lock    exactly these bytes
+      cachedoctor verify ~/hub --subset 3/8 --save part3.json   one of eight jobs
+      cachedoctor verify ~/hub --scheduler tcp://head:8786      a Dask cluster
     """
-    from cachedoctor import engines
-    from cachedoctor.cli import console
+    from cachedoctor.cli import console, verified
     from cachedoctor.doctor import contents, scanning
     from cachedoctor.question import Question
-    from cachedoctor.report import verify_text
 
+    _together(subset, save, scheduler, lock, format_, online=online)
     names, paths = engines_and_paths(words)
     shown = console.progress(quiet=quiet)
     question = Question(
@@ -95,42 +111,68 @@ def command(
         fresh=fresh,
         max_age_s=max_age,
     )
+    if subset is not None and save is not None:
+        # the rate is that of all parts, which run at once
+        rate = max(max_rate // subset[1], 1) if max_rate else None
+        progress = contents.Throttled(shown, rate) if rate else shown
+        _write_part(question, subset, save, progress, quiet=quiet)
+        return
+    gathered = None
+    if scheduler is not None:
+        from cachedoctor.fleet import cluster
+
+        question, gathered = cluster.gather(question, scheduler, rate=max_rate, progress=shown)
     report = scanning.answer(
         question,
         network=_network(host, mirror) if online else None,
         cure_notes=verbose or format_ == "json",
         progress=contents.Throttled(shown, max_rate) if max_rate else shown,
+        gathered=gathered,
     )
     if lock:
         from cachedoctor.plans import cures
 
         report = report._replace(findings=(*cures.absent_locked(report), *report.findings))
-    files = contents.verdicts(report.entries, report.contents)
-    if format_ == "json":
-        from cachedoctor.report import record
+    code = verified.show(report, verbose=verbose, quiet=quiet, format_=format_)
+    click.get_current_context().exit(code)
 
-        listed = sorted(files)
-        tally = verify_text.Tally(listed)
-        body = {
-            **record.scan_json(report),
-            "files": verify_text.files_json(listed),
-            "unanswered": dict(report.unanswered),
-        }
-        click.echo(record.dumps(body))
-    else:
-        tally = verify_text.Tally(files)
-        if format_ != "text":
-            from cachedoctor.report import ci
 
-            click.echo(ci.render(format_, "verify", ci.of_report(report)))
-        elif not quiet:
-            console.say(verify_text.verify_lines(report, tally, verbose=verbose))
-    errors = any(finding.severity == "error" for finding in report.findings)
-    code = 1 if tally.wrong or errors else 0
-    asked = names or () if paths else names or engines.names()
-    if verbose:
-        console.moved_times()
-    click.get_current_context().exit(console.code_for(host, asked, code))
+def _together(
+    subset: tuple[int, int] | None,
+    save: str | None,
+    scheduler: str | None,
+    lock: str | None,
+    format_: str,
+    *,
+    online: bool,
+) -> None:
+    """Refuse what cannot be asked for at once."""
+    if (subset is None) != (save is None):
+        raise UsageError(
+            "--subset and --save belong together", hint="`--subset 1/8 --save part1.json`"
+        )
+    divided = "--subset" if subset else "--scheduler" if scheduler else ""
+    others = {"--lock": lock, "--online": online, "--scheduler": scheduler if subset else None}
+    for other, given in others.items():
+        if divided and given:
+            raise UsageError(f"{divided} and {other} cannot be asked for at once")
+    if subset and format_ != "text":
+        raise UsageError("a part is no answer, so --format is for `merge`")
+
+
+def _write_part(
+    question: Question, subset: tuple[int, int], save: str, progress: Progress, *, quiet: bool
+) -> None:
+    from cachedoctor.cli import console
+    from cachedoctor.doctor import parts, shares
+    from cachedoctor.text import printable
+
+    number, of = subset
+    plan = shares.plan(question, of)
+    content = parts.look_at(question, plan.parts[number - 1], plan.mark, progress=progress)
+    console.write_whole(save, content)
+    if not quiet:
+        console.say([f"part {number}/{of}: {printable(save)}; `cachedoctor merge` judges all"])
 
 
 def _lock(path: str | None) -> Lock | None:

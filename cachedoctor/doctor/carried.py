@@ -1,8 +1,8 @@
 """What one process saw, as JSON that another makes the same values of.
 
-A value is a scalar, or a list that begins with its kind: `t`uple, `l`ist, `f`rozenset, `d`ictionary,
-`b`ytes, `=` for what was written before, else the name of one of our own types. Nothing else can be
-named, so a file from elsewhere makes values and runs nothing.
+A value is a scalar, or a list that begins with its kind: `t`uple, `l`ist, `f`rozenset,
+`d`ictionary, `b`ytes, `=` for what was written before, else the name of one of our own types.
+Nothing else can be named, so a file from elsewhere makes values and runs nothing.
 """
 
 from __future__ import annotations
@@ -94,6 +94,8 @@ class Reader:
                 return dict(zip(read, read, strict=True))
             case "=":
                 return self._made[parts[0]]
+            case _:
+                pass
         made = self._type(kind)
         if issubclass(made, enum.Enum):
             return made[parts[0]]

@@ -129,6 +129,7 @@ def read(
     notable = _notable(entries)
     digests: dict[str, Mapping[str, str]] = {}
     work = list(_plain_work(by_folder, notable))
+    mine = mine or _all_are
     for path, artifacts in notable.items():
         held = known.digests.get(path, {})
         if held and _is_right(artifacts, held):
@@ -137,8 +138,7 @@ def read(
             size = artifacts[0].size_bytes
             work.append(digest.Work(*os.path.split(path), size, algorithms))
     remembered = frozenset(digests)
-    if mine is not None:
-        work = [item for item in work if mine(item.path)]
+    work = [item for item in work if mine(item.path)]
     errors: dict[str, str] = {}
     done: list[Measured] = []
     again: list[Work] = []
@@ -155,10 +155,7 @@ def read(
                 stamp = notable[item.path][0].stamp
             else:
                 stamp = by_folder[item.folder][0].stamp_of(item.name)
-                if not _is_named(item, found, digests, again):
-                    _mark(by_folder[item.folder], item.name, right=False, remembered=False)
-                elif item.path not in digests:
-                    _mark(by_folder[item.folder], item.name, right=True, remembered=False)
+                _judge_plain(by_folder[item.folder], item, found, digests, again)
             if stamp:
                 done.append(Measured(item.path, stamp, digests.get(item.path, found), began_ns))
             if len(done) >= _WRITTEN_AT_ONCE:
@@ -167,9 +164,27 @@ def read(
     finally:  # Ctrl-C keeps what was read
         progress.finish()
         ledger.remember(done)
-        if mine is None:  # a look at the folder of each row
+        if mine is _all_are:  # it looks at the folder of each row
             ledger.forget_gone()
     return Contents(digests, remembered, errors)
+
+
+def _all_are(_path: str) -> bool:
+    return True
+
+
+def _judge_plain(
+    lists: Sequence[Files],
+    item: Work,
+    found: Mapping[str, str],
+    digests: dict[str, Mapping[str, str]],
+    again: list[Work],
+) -> None:
+    """Mark a plain file by what was read of it."""
+    if not _is_named(item, found, digests, again):
+        _mark(lists, item.name, right=False, remembered=False)
+    elif item.path not in digests:
+        _mark(lists, item.name, right=True, remembered=False)
 
 
 def _is_named(

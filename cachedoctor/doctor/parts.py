@@ -71,9 +71,7 @@ def look_at(
     asked = _asked(question)
     question = scanning.placed(question)
     host = question.host
-    found = survey.look(
-        host, scanning.looked_for(question), None, question.lock, share=part.share
-    )
+    found = survey.look(host, scanning.looked_for(question), None, question.lock, share=part.share)
     writer = Writer()
     seen = writer.write(list(found.roots))  # before what is read changes it
     entries = scanning.chosen(question, found)
@@ -122,7 +120,8 @@ def read(path: str) -> Told:
 def told(content: bytes, path: str) -> Told:
     """Return what the content of a part's file says; raises `UsageError` where it is none."""
     wrong = UsageError(
-        f"this is no part of a verify: `{path}`", hint="`verify --subset K/N --save FILE` writes one"
+        f"this is no part of a verify: `{path}`",
+        hint="`verify --subset K/N --save FILE` writes one",
     )
     try:
         if content.startswith(_MAGIC):
@@ -196,6 +195,11 @@ def join(parts: Iterable[Told], host: Host) -> Joined:
     for part in ordered:
         roots.append(Reader().read(part.seen))
         held.append((Reader().read(part.contents), part.proofs))
+    for root in (root for mine in roots for root in mine if root.entries):
+        if not os.path.isdir(root.path):
+            raise CannotLookError(
+                f"the cache is not here: `{root.path}`", hint="merge where it can be read"
+            )
     whole = survey.joined(roots, question.host)
     entries = scanning.chosen(question, whole)
     return Joined(question, scanning.Gathered(whole, verification.joined(entries, held)))

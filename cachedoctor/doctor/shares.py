@@ -32,7 +32,9 @@ class Part(NamedTuple):
     number: int  # from 1
     of: int
     share: Share
-    cut: Mapping[str, tuple[int, int]] = NO_CUTS  # by the folder of a unit: which piece, of how many
+    cut: Mapping[str, tuple[int, int]] = (
+        NO_CUTS  # by the folder of a unit: which piece, of how many
+    )
     weight: int = 0
 
     def reads(self, entries: Iterable[Entry]) -> Callable[[str], bool]:
@@ -65,7 +67,6 @@ class Plan(NamedTuple):
 
     parts: tuple[Part, ...]
     mark: str
-    bytes: int  # of what is large
 
 
 class _Piece(NamedTuple):
@@ -85,7 +86,13 @@ def plan(question: Question, of: int) -> Plan:
             units += [(root, unit) for unit in locator.units(root)]
         except OSError:  # who has the rest says so
             continue
+    parts = divide(units, of)
     mark = hashlib.sha256(repr((of, units)).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return Plan(parts, mark)
+
+
+def divide(units: Sequence[tuple[str, Unit]], of: int) -> tuple[Part, ...]:
+    """Divide units, each with its root, into parts of about the same weight."""
     folders: list[dict[str, set[str]]] = [{} for _ in range(of)]
     cuts: list[dict[str, tuple[int, int]]] = [{} for _ in range(of)]
     weights = [0] * of
@@ -98,7 +105,7 @@ def plan(question: Question, of: int) -> Plan:
             cuts[at].update(
                 (f"{piece.root}/{folder}", (piece.number, piece.of)) for folder in piece.folders
             )
-    parts = tuple(
+    return tuple(
         Part(
             number=at + 1,
             of=of,
@@ -108,7 +115,6 @@ def plan(question: Question, of: int) -> Plan:
         )
         for at in range(of)
     )
-    return Plan(parts, mark, sum(unit.bytes for _, unit in units))
 
 
 def _pieces(units: Sequence[tuple[str, Unit]], of: int) -> list[_Piece]:

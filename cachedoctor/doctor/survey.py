@@ -113,9 +113,7 @@ def _shared(
     return with_siblings([*told, *found])[len(told) :]
 
 
-def _kinds(
-    host: Host, chosen: Sequence[Engine], only: frozenset[str] | None
-) -> list[Layout]:
+def _kinds(host: Host, chosen: Sequence[Engine], only: frozenset[str] | None) -> list[Layout]:
     layouts = dict.fromkeys(name for engine in chosen for name in engine.locators)
     for name in (*host.engine_versions, *host.said_by):
         _known_engine(name, host.said_by.get(name, "--engine-version"))

@@ -236,7 +236,15 @@ class Links(Files):
     def columns(self) -> tuple[object, ...]:
         """Return what another process makes the same value of."""
         names, etags = self._names, self._etags
-        return self._snapshot, self._blobs, self._promises, names, etags, self.notable, self.promised
+        return (
+            self._snapshot,
+            self._blobs,
+            self._promises,
+            names,
+            etags,
+            self.notable,
+            self.promised,
+        )
 
     @classmethod
     def of_columns(

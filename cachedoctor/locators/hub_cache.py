@@ -254,8 +254,7 @@ def _with_leavings(
             locks += [
                 Leftover(lock.path, stamp_of(lock.stat()))
                 for lock in _repository.listed(entry.path, [])
-                if is_repository(lock.name)
-                and lock.name not in repositories
+                if is_repository(lock.name) and lock.name not in repositories
             ]
         elif folder and entry.name == "blobs":
             for shard in _repository.listed(entry.path, []):
