@@ -70,8 +70,8 @@ def ready_model(home: Path, weights: bytes) -> None:
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text(commit)
     (snapshot / "model.bin").write_bytes(weights)
-    for name in ("config.json", "tokenizer.json"):
-        (snapshot / name).write_text("{}")
+    (snapshot / "config.json").write_text('{"alignment_heads": []}')
+    (snapshot / "tokenizer.json").write_text('{"model": {}}')
     (snapshot / "vocabulary.txt").write_text("a\n")
 
 

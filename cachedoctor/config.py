@@ -102,10 +102,20 @@ def read(folder: str, *, home: str, confined: bool) -> Config:
     versions = _versions(raw.get("engines", {}), said)
     lines = {name: said.at(name, 0, "engines") for name in versions}
     if not confined:
-        return Config(places, versions, lines, _names(raw.get("keep", []), said))
+        return Config(
+            places=places,
+            engine_versions=versions,
+            said_by=lines,
+            keep=_names(raw.get("keep", []), said),
+        )
     given = [key for key, value in (("`[engines]`", versions), ("`keep`", keep)) if value]
     why = f"{' and '.join(given)} of a project: not counted; write it into your own `{NAME}`"
-    return Config(places, {}, lines, passed_over=((path, why),) if given else ())
+    return Config(
+        places=places,
+        engine_versions={},
+        said_by=lines,
+        passed_over=((path, why),) if given else (),
+    )
 
 
 def _names(keep: object, said: Lines) -> tuple[tuple[str, str], ...]:
@@ -184,7 +194,9 @@ def _place(
         inside, real = os.path.realpath(folder), os.path.realpath(path)
         if real != inside and not real.startswith(inside.rstrip("/") + "/"):
             raise said.wrong("path", f"leads out of the project, to `{real}`", number)
-    return Place(row["kind"], path, row.get("engine", ""), said.at("kind", number))
+    return Place(
+        kind=row["kind"], path=path, engine=row.get("engine", ""), said_by=said.at("kind", number)
+    )
 
 
 def with_places(text: str, rows: Sequence[tuple[str, str]], *, without: str) -> str:

@@ -85,13 +85,13 @@ def symptoms() -> tuple[Symptom, ...]:
     groups = {**table["engines"], "any": engines.names()}
     return tuple(
         Symptom(
-            row["pattern"],
-            tuple(name for word in row["engines"] for name in groups.get(word, (word,))),
-            row["cause"],
-            tuple(row["codes"]),
-            row["source"],
-            row["said"],
-            row.get("weak", False),
+            pattern=row["pattern"],
+            engines=tuple(name for word in row["engines"] for name in groups.get(word, (word,))),
+            cause=row["cause"],
+            codes=tuple(row["codes"]),
+            source=row["source"],
+            said=row["said"],
+            weak=row.get("weak", False),
         )
         for row in table["symptom"]
     )
@@ -189,7 +189,14 @@ def _read(
     """Read what a line says besides, and whose words they are."""
     cause, codes = wording.read(symptom.cause, symptom.codes, match.groupdict())
     mine = tuple(name for name in symptom.engines if name in hints)
-    return Recognised(symptom, line, text, cause, codes, mine or symptom.engines)
+    return Recognised(
+        symptom=symptom,
+        line=line,
+        text=text,
+        cause=cause,
+        codes=codes,
+        engines=mine or symptom.engines,
+    )
 
 
 def literals(pattern: str) -> list[str]:

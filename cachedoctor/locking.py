@@ -118,7 +118,12 @@ def _from_files(entry: Entry, claim: Claim, report: Report, progress: Progress) 
     }
     revision = entry.revision or _commit_of(entry, report) or ""
     model = LockedModel(
-        claim.engine, claim.model, files, claim.repository, revision, "" if revision else claim.url
+        engine=claim.engine,
+        name=claim.model,
+        files=files,
+        repository=claim.repository,
+        revision=revision,
+        url="" if revision else claim.url,
     )
     return Locked(model, tuple(a.name for a in mine if a.digest is None))
 
@@ -149,7 +154,10 @@ def _from_listing(engine: Engine, model: Model, network: Network) -> Locked:
             for need in claim.needs.requirements
             if need.bytes is not None and need.digest is not None
         }
-        return Locked(LockedModel(engine.name, model.name, files, url=claim.url), online=True)
+        return Locked(
+            LockedModel(engine=engine.name, name=model.name, files=files, url=claim.url),
+            online=True,
+        )
     allowed(network)
     listing = fetch.hub_listing(claim.repository, "main", network.host, network.mirrors)
     rows = {
@@ -163,7 +171,13 @@ def _from_listing(engine: Engine, model: Model, network: Network) -> Locked:
     if not chosen:
         raise FetchError(f"{claim.repository} has nothing that {engine.name} reads")
     files = {name: row for name, row in rows.items() if name in chosen}
-    locked = LockedModel(engine.name, model.name, files, claim.repository, listing.commit)
+    locked = LockedModel(
+        engine=engine.name,
+        name=model.name,
+        files=files,
+        repository=claim.repository,
+        revision=listing.commit,
+    )
     return Locked(locked, online=True)
 
 

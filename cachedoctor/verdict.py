@@ -22,6 +22,7 @@ from cachedoctor.system import usage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cachedoctor.doctor.judging import Checked
     from cachedoctor.doctor.scanning import Report
     from cachedoctor.engines import Engine
     from cachedoctor.findings import Finding, Readiness, Repair
@@ -45,7 +46,7 @@ class Verdict(NamedTuple):
     code: str | None
     why: str | None
     repair: Repair | None
-    checked: scanning.Checked | None = None
+    checked: Checked | None = None
     lock: str | None = None  # the lock file that was asked for
     warnings: tuple[Finding, ...] = ()  # what the engine will trip over all the same
     by: str = "name"  # or `path`: not by a call that only names it
@@ -150,19 +151,19 @@ def preflight(
         code, why = in_the_way
         answer = answer._replace(ready=False, code=code, why=why)
     return Verdict(
-        engine,
-        size,
-        answer.model,
-        answer.ready,
-        answer.path,
-        entry.revision if entry else None,
-        answer.code,
-        answer.why,
-        repair,
-        report.checked[entry.id] if entry else None,
-        lock.path if lock else None,
-        tuple(f for f in report.findings if _concerns(f, found)),
-        answer.by if answer.ready else "name",
+        engine=engine,
+        size=size,
+        model=answer.model,
+        ready=answer.ready,
+        path=answer.path,
+        revision=entry.revision if entry else None,
+        code=answer.code,
+        why=answer.why,
+        repair=repair,
+        checked=report.checked[entry.id] if entry else None,
+        lock=lock.path if lock else None,
+        warnings=tuple(f for f in report.findings if _concerns(f, found)),
+        by=answer.by if answer.ready else "name",
     )
 
 
@@ -181,7 +182,7 @@ def _at_path(engine: Engine, path: str, host: Host, size: str | None, model: str
     real = os.path.realpath(path)
     if os.path.basename(os.path.dirname(path)) == "snapshots":
         real = path  # the links of a revision lead to its own repository
-    place = Place(named_path.LOCATOR.name, real, engine.name, "--model")
+    place = Place(kind=named_path.LOCATOR.name, path=real, engine=engine.name, said_by="--model")
     look = host._replace(places=(*host.places, place))
     report = scanning.scan(look, [engine.name], only=_NOTHING_ELSE, cure_notes=False)
     answer = readiness.at_path(engine, report, path)

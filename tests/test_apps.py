@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cachedoctor import locators
 from cachedoctor.doctor import scanning
+from cachedoctor.rules._copies import place_of
 from cachedoctor.system import apps
-from tests.support import builders_models
+from tests.support import builders_models, coreml_bundles, worlds
 from tests.support.command import cachedoctor
 from tests.test_places import tokenizer, whisperkit
 
@@ -84,3 +86,52 @@ def test_a_base_in_a_base_makes_no_ghosts(home: Path, mac: Host) -> None:
     assert [entry.engines for entry in report.entries if "openai/" not in entry.name] == [
         ("whisperkit",)
     ]
+
+
+def test_a_plan_and_a_duplicate_name_the_app(home: Path, mac: Host) -> None:
+    """Half a copy in the framework's folder, a whole one in Pindrop's."""
+    mine = home / SUPPORT / "FluidAudio" / "Models" / "parakeet-tdt-0.6b-v3"
+    theirs = home / SUPPORT / "Pindrop/FluidInference/parakeet-coreml/parakeet-tdt-0.6b-v3"
+    for folder in (mine, theirs):
+        coreml_bundles.fluidaudio_v3(folder)
+    shutil.rmtree(mine / "Decoder.mlmodelc")
+    (finding,) = [f for f in scanning.scan(mac).findings if f.severity == "error"]
+    assert finding.repair is not None
+    assert finding.repair.describe == "copy `Decoder.mlmodelc` from Pindrop's copy"
+    encoder = os.path.realpath(theirs / "Encoder.mlmodelc")
+    assert place_of(f"{encoder}/weights/weight.bin", mac).startswith("Pindrop's copy in `~/")
+
+
+def _build(layout: str, folder: Path) -> None:
+    """Put a model of a layout into the folder of a row."""
+    match layout:
+        case "documents":
+            whisperkit(folder / "models")
+            tokenizer(folder / "models" / "openai" / "whisper-tiny")
+        case "application-support":
+            coreml_bundles.fluidaudio_v3(folder / "parakeet-tdt-0.6b-v3")
+        case "ggml-folder":
+            folder.mkdir(parents=True)
+            (folder / "ggml-mine.bin").write_bytes(builders_models.ggml_whisper())
+        case "hub-cache":
+            worlds.repository(folder, worlds.TINY, worlds.whisper_files())
+        case "openai-cdn":
+            folder.mkdir(parents=True)
+            (folder / "tiny.pt").write_bytes(b"PK")
+        case _:
+            raise AssertionError(layout)
+
+
+@pytest.mark.parametrize(
+    ("app", "layout", "folder"),
+    [(app.name, *root) for app in apps.known() for root in app.roots],
+)
+def test_what_lies_in_the_folder_of_each_row_is_of_its_app(
+    app: str, layout: str, folder: str, home: Path, mac: Host
+) -> None:
+    """At home, and in a container of whatever name."""
+    _build(layout, home / folder)
+    _build(layout, home / "Library/Containers/a.b.c/Data" / folder)
+    entries = [e for e in scanning.scan(mac).entries if e.claims or layout == "openai-cdn"]
+    assert len(entries) == 2
+    assert {apps.owner(mac, entry.path) for entry in entries} == {app}

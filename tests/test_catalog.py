@@ -48,16 +48,17 @@ LIGHTNING_WHISPER_MLX = weights.Wheel(
 OPENAI_WHISPER = "37a91a3921809d9f44748ffc73c0a55c9f366c85a3ef5c2ae0cc09540432eb96"
 
 
-FORMATS = {*formats.names(), "ggml", "gguf", "npz", "shard_index"}
+FORMATS = {*formats.names(), "ggml", "npz", "shard_index"}
 SIZES = ["tiny", "base", "small", "medium", "large"]
 GGML = "https://huggingface.co/ggerganov/whisper.cpp/resolve/main/"
 KEYS = {
     "": "engine versions source platforms sizes aliases sets model removed package module bridge "
     "former_alias snapshot heeds_absence shape most_trailing",
     "set": "since until folder files",
-    "file": "any format tokenizer optional opened keys values beside most_trailing",
+    "file": "any format tokenizer optional opened keys values beside most_trailing needed only "
+    "speaks among agrees",
     "model": "name set folder file format bytes sha256 url also tokenizer repository former prefix "
-    "revision published source by_path",
+    "revision published source by_path marker",
     "former": "repository until",
     "published": "name bytes sha256",
     "removed": "folder until",
@@ -174,8 +175,13 @@ def test_lightning_whisper_mlx_has_these_repositories() -> None:
         for name, row in models.items()
         for quantisation, repository in row.items()
     }
-    for name in [name for name in models if "distil" in name]:  # one repository, a folder for each
-        released |= {f"{name}@{quantisation}": released[name] for quantisation in ("4bit", "8bit")}
+    # Its class takes a distilled model's quantisations from folders of the plain one's repository.
+    distilled = [name for name in models if "distil" in name]
+    released |= {f"{n}@{q}": models[n]["base"] for n in distilled for q in ("4bit", "8bit")}
+    rows = catalog.read("lightning-whisper-mlx").models
+    for name in distilled:
+        assert rows[f"{name}@4bit"].prefix == f"mlx_models/{name}-4-bit/"
+        assert rows[f"{name}@8bit"].prefix == f"mlx_models/{name}-8-bit/"
     assert differing(ours(catalog.read("lightning-whisper-mlx")), released) == []
 
 
@@ -422,3 +428,18 @@ def test_a_mistake_in_a_row_names_the_row_and_the_line(
     table.write_text(SOUND.replace(good, bad))
     with pytest.raises(CacheDoctorError, match=rf"broken\.toml.*{told}"):
         catalog.read("broken")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ("0.13", "0.13.0", True),
+        ("v0.15.5", "0.15.5", True),
+        ("0.9.0", "0.10.0rc1", False),
+        ("0.10.0rc1", "0.10.0", False),
+    ],
+)
+def test_versions_are_in_the_order_of_releases(first: str, second: str, same: bool) -> None:
+    """A zero at the end says nothing, and a candidate comes before its release."""
+    one, other = catalog.ordinal(first), catalog.ordinal(second)
+    assert one == other if same else one < other

@@ -455,6 +455,16 @@ def test_errors_are_data_where_data_was_asked_for(
         (("scan", "--engine-version", "fluid=1.0"), "no engine `fluid`; did you mean `fluidaudio`"),
         (("preflight", "wisperkit", "--size", "tiny"), "no engine `wisperkit`"),
         (("explain", "CD99"), "no code `CD99`"),
+        (("free", "plenty"), "no size: `plenty`"),
+        (("free", "--budget", "plenty"), "no size: `plenty`"),
+        (("pack", "x", "-o", "y", "--part-size", "big"), "no size: `big`"),
+        (("pull", "x:small", "--max-download", "some"), "no size: `some`"),
+        (("pull", "whisper.cpp"), "`whisper.cpp` is not ENGINE:SIZE or ENGINE:MODEL"),
+        (("ensure", "wisperkit:tiny"), "no engine `wisperkit`; did you mean `whisperkit`"),
+        (("prune", "--older-than", "soon"), "no age: `soon`"),
+        (("unpack", "x", "--for", "wisperkit"), "no engine `wisperkit`"),
+        (("where", "whisperkit", "--size", "smal"), "no size `smal`; did you mean `small`"),
+        (("verify", "--mirror", "hf=http://x"), "no source `hf`"),
     ],
 )
 def test_what_is_no_value_is_refused_before_anything_is_done(

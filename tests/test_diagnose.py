@@ -70,7 +70,7 @@ SAID = {
 # What looks alike and means something else.
 NEAR = (
     "Unable to load model: the file is not there",
-    "Model file not found at /Users/a/ggml-tiny.bin",
+    "Model file written to /Users/a/ggml-tiny.bin",
     "No models found",
     "Hash mismatch for the password",
     "ASR model loaded",
@@ -140,6 +140,18 @@ def test_every_symptom_is_recognised_in_the_words_of_its_source(
 
 # Words that are in no table: what people pasted, by families, and one of the codes to be named.
 PASTED = {
+    "Model file not found at /Users/a/ggml-tiny.bin": "CD101",
+    'sona load_model failed: {"error":{"message":"failed to load model: whisper: failed to load '
+    'model from /Users/a/Library/Application Support/b/ggml-medium.bin"}}': "CD201",
+    'Error: Could not locate file: "https://h.co/X/whisper-tiny/resolve/main/onnx/model.onnx".': (
+        "CD101"
+    ),
+    "requests.exceptions.HTTPError: 404 Client Error: Not Found for url: https://h.co/a/b": "CD101",
+    "Failed to initialize model a/whisper-base: Error: Failed to load model because protobuf "
+    "parsing failed.": "CD202",
+    "Model 'base' is not downloaded": "CD101",
+    "Whisper model isn't loaded! Init Whisper model first!": "CD101",
+    "KeyError: 'dims'": "CD203",
     "OSError: Unable to load vocabulary from file. Please check that the provided vocabulary is "
     "accessible and not corrupted.": "CD104",
     "httpx.ConnectError: [Errno 8] nodename nor servname provided, or not known": "CD101",

@@ -28,6 +28,7 @@ from cachedoctor.verdict import preflight
 from cachedoctor.vocabulary import Files, State
 from tests.conftest import fingerprint
 from tests.support import builders, worlds
+from tests.support.environments import install
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -700,14 +701,14 @@ def test_an_older_client_beside_a_shared_store_is_a_hazard(world: World, tmp_pat
     """Only a named interpreter with an older release, and only where there is such a store."""
     for version, codes in (("1.28.0", ["CD409"]), ("1.32.0", []), ("0.36.2", ["CD409"])):
         packages = tmp_path / version / "lib" / "python3.11" / "site-packages"
-        (packages / f"huggingface_hub-{version}.dist-info").mkdir(parents=True)
+        install(packages, "huggingface_hub", version)
         python = tmp_path / version / "bin" / "python3"
         host = Host.look(pythons={"faster-whisper": str(python)})
         if not (worlds.hub_of(world.home) / "blobs").exists():
             assert scanning.scan(host).findings == ()
             share(world, "model.bin")
         assert [f.code for f in scanning.scan(host).findings] == codes
-        (packages / "faster_whisper-1.2.1.dist-info").mkdir()
+        install(packages, "faster_whisper", "1.2.1")
         verdict = preflight("faster-whisper", model="tiny.en", host=host)
         assert verdict.ready
         assert [f.code for f in verdict.warnings] == codes

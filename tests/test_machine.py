@@ -15,6 +15,7 @@ from cachedoctor.rules import machine
 from cachedoctor.system import disk, installed
 from tests.support import worlds
 from tests.support.command import Ended, cachedoctor
+from tests.support.environments import install
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +25,7 @@ def environment(folder: Path, **releases: str) -> Path:
     """Make a folder that looks like an environment with these releases, and return its Python."""
     packages = folder / "lib" / "python3.12" / "site-packages"
     for name, release in releases.items():
-        (packages / f"{name}-{release}.dist-info").mkdir(parents=True)
+        install(packages, name, release)
     python = folder / "bin" / "python3"
     python.parent.mkdir(parents=True, exist_ok=True)
     python.touch()
@@ -181,11 +182,11 @@ def test_the_interpreters_own_packages_count(tmp_path: Path) -> None:
     link.parent.mkdir(parents=True)
     link.symlink_to(python)
     added = tmp_path / "other" / "lib" / "python3.11" / "site-packages"
-    (added / "mlx_whisper-0.4.3.dist-info").mkdir(parents=True)
+    install(added, "mlx_whisper", "0.4.3")
     assert installed.release(str(link), "mlx-whisper") == "0.4.3"
     assert installed.release(str(link), "faster-whisper") is None
     debian = tmp_path / "local" / "lib" / "python3.11" / "dist-packages"
-    (debian / "faster_whisper-1.1.0.dist-info").mkdir(parents=True)
+    install(debian, "faster_whisper", "1.1.0")
     assert installed.release(str(python), "faster-whisper") == "1.1.0"
 
 

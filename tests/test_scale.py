@@ -152,6 +152,37 @@ def test_what_is_wrong_costs_its_own_time_only(home: Path, host: Host) -> None:
     assert min(cpu_s() for _ in range(3)) < 3 * healthy_s
 
 
+def test_who_has_files_open_is_asked_once(home: Path, tmp_path: Path) -> None:
+    """Twenty partials and three files of a wrong length are one look at the running programs."""
+    assert walks(tmp_path) == 0
+    many(worlds.hub_of(home), 20)
+    for repository in worlds.hub_of(home).glob("models--*"):
+        (repository / "blobs" / f"{'ab' * 32}.0123abcd.incomplete").write_bytes(b"half")
+    (home / ".cache/whisper").mkdir(parents=True)
+    for size in ("tiny", "base", "small"):
+        (home / f".cache/whisper/{size}.pt").write_bytes(b"short")
+    codes = cachedoctor("scan", "--json").codes
+    assert codes.count("CD502") == 20
+    assert codes.count("CD202") == 3
+    assert walks(tmp_path) == 1
+
+
+def walks(place: Path) -> int:
+    """Count how often a scan lists the processes of the machine."""
+    code = (
+        "import sys; from cachedoctor.__main__ import main\n"
+        "seen = []\n"
+        "def hook(event, given):\n"
+        "    if event in ('os.listdir', 'os.scandir') and given[0] == '/proc': seen.append(1)\n"
+        "sys.addaudithook(hook); sys.argv[1:] = ['scan', '--quiet']\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        f"open({str(place / 'walks')!r}, 'w').write(str(len(seen)))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    return int((place / "walks").read_text())
+
+
 def many(hub: Path, repositories: int) -> None:
     """Put repositories of a hundred empty files, each as promised, into a hub cache."""
     for number in range(repositories):

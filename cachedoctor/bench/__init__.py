@@ -95,12 +95,12 @@ def measure(
         needed = sum(each.size_bytes for each in ready) * _MEMORY_FOR_EACH_BYTE
         in_turn = len(ready) > 1 and needed < memory.available_bytes()
         settings = Settings(
-            wish.runs,
-            wish.warmup,
-            wish.threads or _cores(),
-            wish.language or ("en" if audio is None else None),
-            wish.timeout_s,
-            in_turn,
+            runs=wish.runs,
+            warmup=wish.warmup,
+            threads=wish.threads or _cores(),
+            language=wish.language or ("en" if audio is None else None),
+            timeout_s=wish.timeout_s,
+            in_turn=in_turn,
         )
         race = _Race(host, clip, settings, scratch, watcher or Unwatched())
         interrupted = False
@@ -111,13 +111,13 @@ def measure(
             interrupted = True
         rows, failed = race.results(ready)
     return Result(
-        clip,
-        settings,
-        _machine(),
-        tuple(sorted(rows, key=lambda row: row.median_s)),
-        (*failed, *left),
-        began_s,
-        interrupted,
+        clip=clip,
+        settings=settings,
+        machine=_machine(),
+        rows=tuple(sorted(rows, key=lambda row: row.median_s)),
+        left_out=(*failed, *left),
+        began_s=began_s,
+        interrupted=interrupted,
     )
 
 
@@ -263,42 +263,42 @@ class _Race:
                 for each in set(lane.texts)
             )
         return Row(
-            contender.engine,
-            contender.model,
-            contender.path,
-            contender.revision,
-            contender.size_bytes,
-            contender.digests,
-            contender.program,
-            lane.versions,
-            lane.settings,
-            lane.import_s,
-            lane.load_cold_s,
-            lane.load_warm_s,
-            (lane.warm_s + lane.runs_s)[0],
-            tuple(lane.runs_s),
-            lane.peak_bytes,
-            text,
-            wrong,
-            len(set(lane.texts)) == 1,
+            engine=contender.engine,
+            model=contender.model,
+            path=contender.path,
+            revision=contender.revision,
+            size_bytes=contender.size_bytes,
+            digests=contender.digests,
+            program=contender.program,
+            versions=lane.versions,
+            settings=lane.settings,
+            import_s=lane.import_s,
+            load_cold_s=lane.load_cold_s,
+            load_warm_s=lane.load_warm_s,
+            first_s=(lane.warm_s + lane.runs_s)[0],
+            runs_s=tuple(lane.runs_s),
+            peak_bytes=lane.peak_bytes,
+            text=text,
+            word_error_rate=wrong,
+            same_text=len(set(lane.texts)) == 1,
         )
 
 
 def _left_out(
     contender: Contender, why: str, *, code: str | None = None, cure: str = ""
 ) -> LeftOut:
-    return LeftOut(contender.engine, contender.model, code, why, cure)
+    return LeftOut(engine=contender.engine, model=contender.model, code=code, why=why, cure=cure)
 
 
 def _garbled(row: Row) -> LeftOut:
     wrong = row.word_error_rate
     return LeftOut(
-        row.engine,
-        row.model,
-        None,
-        "its words are wrong" + ("" if wrong is None else f": {wrong:.2f} errors a word"),
-        f"cachedoctor verify {row.engine} --fresh",
-        row.text,
+        engine=row.engine,
+        model=row.model,
+        code=None,
+        why="its words are wrong" + ("" if wrong is None else f": {wrong:.2f} errors a word"),
+        cure=f"cachedoctor verify {row.engine} --fresh",
+        text=row.text,
     )
 
 

@@ -98,13 +98,23 @@ def _contender(
         program = program or bridge.find(name)
         if program is None:
             why = bridge.absence(name)
-            return LeftOut(name, verdict.model, EngineNotInstalled.code, why, bridge.INSTALL)
+            return LeftOut(
+                engine=name,
+                model=verdict.model,
+                code=EngineNotInstalled.code,
+                why=why,
+                cure=bridge.INSTALL,
+            )
     elif program is None:
         program = sys.executable
         if importlib.util.find_spec(catalog.read(name).module) is None:
             why = f"not installed here; `--python {name}=PATH` names where it is"
             return LeftOut(
-                name, verdict.model, EngineNotInstalled.code, why, f"pip install {package}"
+                engine=name,
+                model=verdict.model,
+                code=EngineNotInstalled.code,
+                why=why,
+                cure=f"pip install {package}",
             )
     return _proven(verdict, program, package, host, progress)
 
@@ -130,15 +140,15 @@ def _proven(
         for name in (known.links or (known.path,))[:1]
     }
     return Contender(
-        verdict.engine,
-        program,
-        package,
-        str(verdict.model),
-        str(verdict.path),
-        verdict.revision,
-        tuple(files.values()),
-        sum(os.path.getsize(file) for file in files.values()),
-        digests,
+        engine=verdict.engine,
+        program=program,
+        package=package,
+        model=str(verdict.model),
+        path=str(verdict.path),
+        revision=verdict.revision,
+        files=tuple(files.values()),
+        size_bytes=sum(os.path.getsize(file) for file in files.values()),
+        digests=digests,
     )
 
 
@@ -159,6 +169,14 @@ def _files(entry: Entry) -> dict[str, str]:
 
 def _refused(verdict: Verdict) -> LeftOut:
     if verdict.absent:
-        return LeftOut(verdict.engine, verdict.model, MissingFile.code, "no model", verdict.cure)
+        return LeftOut(
+            engine=verdict.engine,
+            model=verdict.model,
+            code=MissingFile.code,
+            why="no model",
+            cure=verdict.cure,
+        )
     why = verdict.why or "not ready"
-    return LeftOut(verdict.engine, verdict.model, verdict.code, why, verdict.cure)
+    return LeftOut(
+        engine=verdict.engine, model=verdict.model, code=verdict.code, why=why, cure=verdict.cure
+    )

@@ -52,7 +52,7 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name the commands in the order of use."""
-        return list(COMMANDS)
+        return [*COMMANDS]  # `list` is a command here, once it was imported
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Find a command in the module of its name."""

@@ -10,6 +10,7 @@ import click
 
 from cachedoctor.cli import offers
 from cachedoctor.cli.options import look_options, model_options, output_options
+from cachedoctor.cli.output import Output
 from cachedoctor.cli.parameters import ENGINE
 from cachedoctor.host import Host
 
@@ -86,9 +87,7 @@ def command(
     save: tuple[str, ...],
     compare: str | None,
     host: Host,
-    verbose: bool,
-    quiet: bool,
-    format_: str,
+    out: Output,
 ) -> None:
     """Run every engine that is ready on one clip, and measure it.
 
@@ -121,13 +120,13 @@ def command(
         model=model,
         audio=audio,
         wish=bench.Wish(runs, warmup, timeout, threads, language),
-        progress=console.progress(quiet=quiet),
-        watcher=_watcher(quiet=quiet),
+        progress=console.progress(quiet=out.quiet),
+        watcher=_watcher(quiet=out.quiet),
     )
     changes = comparison.compare(result, earlier) if earlier else None
-    if format_ == "json":
+    if out.json:
         click.echo(_json(host, result, changes))
-    elif not quiet:
+    elif out.shown:
         bars = sys.stdout.isatty()
         console.say(bench_text.bench_lines(result, changes, bars=bars))
     for path in save:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from cachedoctor.cli import managing
-from cachedoctor.cli.options import host_options, output_options
+from cachedoctor.cli.options import answering, host_options
+from cachedoctor.cli.output import Output
 from cachedoctor.host import Host
 
 
@@ -13,8 +14,8 @@ from cachedoctor.host import Host
 @click.option("--yes", is_flag=True, help="Apply the plan that is printed.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
 @host_options
-@output_options
-def command(yes: bool, dry_run: bool, host: Host, verbose: bool, quiet: bool, format_: str) -> None:
+@answering(verbose="List everything that stays.")
+def command(yes: bool, dry_run: bool, host: Host, out: Output) -> None:
     """Let files of the same bytes share their blocks, on disks that can: btrfs and XFS.
 
     Across engines and apps. Every file stays where it is, with its times; the kernel compares both
@@ -29,15 +30,13 @@ def command(yes: bool, dry_run: bool, host: Host, verbose: bool, quiet: bool, fo
     from cachedoctor.plans import duplicates, holdings
 
     report = scanning.scan(host, cure_notes=False)
-    change = duplicates.dedupe(holdings.models(report), console.progress(quiet=quiet))
+    change = duplicates.dedupe(holdings.models(report), console.progress(quiet=out.quiet))
     managing.finish(
         change,
         report,
         dry_run=dry_run,
         yes=yes,
         delete=False,
-        verbose=verbose,
-        quiet=quiet,
-        format_=format_,
+        out=out,
         measure=True,
     )

@@ -8,6 +8,7 @@ import click
 
 from cachedoctor.cli import offers
 from cachedoctor.cli.options import look_options, output_options
+from cachedoctor.cli.output import Output
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _BLOCK_BYTES = 1 << 20
 @click.argument("file", metavar="[FILE|-]", default="-", shell_complete=offers.files)
 @look_options
 @output_options
-def command(file: str, host: Host, verbose: bool, quiet: bool, format_: str) -> None:
+def command(file: str, host: Host, out: Output) -> None:
     """Read an engine's error text or log, and name the engine, the cause and the cure.
 
     Then looks whether the caches of these engines have what it speaks of. Exit code 0 when the
@@ -41,11 +42,11 @@ def command(file: str, host: Host, verbose: bool, quiet: bool, format_: str) -> 
     except OSError as error:
         raise CannotLookError(f"`{file}` cannot be read: {error.strerror}") from error
     found = diagnosis.diagnose(host, known)
-    if format_ == "json":
+    if out.json:
         from cachedoctor.report import record
 
         click.echo(record.dumps(record.diagnosis_json(found, host)))
-    elif not quiet:
+    elif out.shown:
         from cachedoctor.report import diagnosis_text
 
         console.say(diagnosis_text.diagnosis_lines(found, host))

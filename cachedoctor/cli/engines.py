@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from cachedoctor.cli.options import look_options, output_options
+from cachedoctor.cli.options import answering, look_options
+from cachedoctor.cli.output import Output
 from cachedoctor.cli.parameters import ENGINE
 from cachedoctor.host import Host
 
@@ -12,8 +13,8 @@ from cachedoctor.host import Host
 @click.command(name="engines", short_help="The catalogue: engines, models, sizes.")
 @click.argument("name", metavar="[ENGINE]", required=False, type=ENGINE)
 @look_options
-@output_options
-def command(name: str | None, host: Host, verbose: bool, quiet: bool, format_: str) -> None:
+@answering(quiet="")
+def command(name: str | None, host: Host, out: Output) -> None:
     """List the engines that are known, or the models of one.
 
     A size is answered by the first of its models that is ready.
@@ -27,9 +28,9 @@ def command(name: str | None, host: Host, verbose: bool, quiet: bool, format_: s
     from cachedoctor.report import inventory, record
 
     chosen = [engines.find(each) for each in ([name] if name else engines.names())]
-    if format_ == "json":
+    if out.json:
         body = {**record.head(host), "engines": inventory.engines_json(chosen, host)}
         click.echo(record.dumps(body))
-    elif not quiet:
+    else:
         one = inventory.models_lines(chosen[0], host)
         console.say(one if name else inventory.engines_lines(chosen, host))

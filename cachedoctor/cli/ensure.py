@@ -9,8 +9,10 @@ from typing import NoReturn
 
 import click
 
-from cachedoctor.cli import managing, offers
+from cachedoctor.cli import managing
 from cachedoctor.cli.options import Pairs, fetch_options, host_options, lock_option, output_options
+from cachedoctor.cli.output import Output
+from cachedoctor.cli.parameters import QUESTION
 from cachedoctor.host import Host
 
 
@@ -26,26 +28,22 @@ class Ensure(click.Command):
 
 
 @click.command(name="ensure", cls=Ensure, short_help="Make models ready, then run a command.")
-@click.argument(
-    "questions", metavar="[ENGINE:SIZE|MODEL]...", nargs=-1, shell_complete=offers.questions
-)
+@click.argument("questions", metavar="[ENGINE:SIZE|MODEL]...", nargs=-1, type=QUESTION)
 @lock_option
 @managing.bring_options
 @fetch_options
 @host_options
 @output_options
 def command(
-    questions: tuple[str, ...],
+    questions: Pairs,
     lock: str | None,
-    max_download: str | None,
+    max_download: int | None,
     dry_run: bool,
     yes: bool,
     offline: bool,
     mirror: Pairs,
     host: Host,
-    verbose: bool,
-    quiet: bool,
-    format_: str,
+    out: Output,
 ) -> None:
     """Make models ready, repaired or fetched, and then run the command behind `--` in this place.
 
@@ -65,13 +63,12 @@ def command(
         questions,
         host,
         lock=lock,
-        limit=max_download,
+        most=max_download,
         dry_run=dry_run,
         yes=yes,
         offline=offline,
         mirror=mirror,
-        quiet=quiet,
-        format_=format_,
+        out=out,
         err=bool(run),
     )
     if run and not dry_run:

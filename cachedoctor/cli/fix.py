@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cachedoctor.cli import offers
 from cachedoctor.cli.options import (
-    codes_and_engines,
     fetch_options,
     host_options,
     lock_option,
-    mirrors,
     model_options,
     output_options,
 )
+from cachedoctor.cli.output import Output
+from cachedoctor.cli.parameters import ENGINE_OR_CODE, Word
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
@@ -27,9 +26,7 @@ if TYPE_CHECKING:
 
 
 @click.command(name="fix", short_help="Plan, show, ask, repair, look again.")
-@click.argument(
-    "words", metavar="[ENGINE|CODE]...", nargs=-1, shell_complete=offers.engines_or_codes
-)
+@click.argument("words", metavar="[ENGINE|CODE]...", nargs=-1, type=ENGINE_OR_CODE)
 @model_options
 @lock_option
 @click.option(
@@ -45,7 +42,7 @@ if TYPE_CHECKING:
 @host_options
 @output_options
 def command(
-    words: tuple[str, ...],
+    words: tuple[Word, ...],
     size: str | None,
     model: str | None,
     lock: str | None,
@@ -57,9 +54,7 @@ def command(
     offline: bool,
     mirror: Pairs,
     host: Host,
-    verbose: bool,
-    quiet: bool,
-    format_: str,
+    out: Output,
 ) -> None:
     """Repair what `scan` found: every error and warning, or only those of an ENGINE or a CODE.
 
@@ -85,7 +80,7 @@ def command(
     from cachedoctor.report import plan_text, record
     from cachedoctor.runs import applying
 
-    network = _network(host, offline=offline, mirror=mirror, quiet=quiet)
+    network = _network(host, offline=offline, mirror=mirror, quiet=out.quiet)
     question = _question(host, words, size, model, lock)
     if delete and not (question.codes or waste):
         raise UsageError(
@@ -105,25 +100,25 @@ def command(
         absent=absent,
         network=network,
     )
-    show = not quiet and format_ == "text"
+    show = out.shown
     if show:
         console.say(plan_text.plan_lines(plan, found))
         if delete and plan.cures:
             click.echo("what is set aside is deleted for good; there is no way back")
     context = click.get_current_context()
     if not plan.cures and not plan.unfinished:
-        if format_ == "json":
+        if out.json:
             click.echo(record.dumps(record.plan_json(plan, host)))
         code = 1 if any(rules.find(f.code).a_failure for f in plan.by_hand) else 0
         context.exit(console.code_for(host, question.engines or engines.names(), code))
     if dry_run or not (yes or _agreed(plan, text=show)):
-        if format_ == "json":
+        if out.json:
             click.echo(record.dumps(record.plan_json(plan, host)))
         elif show and not dry_run:
             click.echo("nothing was changed; `--yes` applies this plan", err=True)
         context.exit(0 if dry_run else 1)
     outcome = applying.apply(plan, found, network, delete=delete)
-    if format_ == "json":
+    if out.json:
         click.echo(record.dumps(record.run_json(plan, outcome, host)))
     elif show:
         console.say(plan_text.outcome_lines(plan, outcome))
@@ -136,35 +131,19 @@ def _network(host: Host, *, offline: bool, mirror: Pairs, quiet: bool) -> Networ
     from cachedoctor.system.fetch import Mirrors
     from cachedoctor.system.network import Network
 
-    given = mirrors(mirror)
-    chosen = Mirrors(hub=given.get("hub", ""), openai=given.get("openai", ""))
-    return Network(host, offline, chosen, console.progress(quiet=quiet))
-
-
-def _known(codes: tuple[str, ...]) -> None:
-    from cachedoctor import rules
-    from cachedoctor.errors import UsageError
-    from cachedoctor.vocabulary import nearest
-
-    known = [rule.code for rule in rules.every()] if codes else []
-    for code in codes:
-        if code not in known:
-            raise UsageError(
-                f"no code `{code}`{nearest(code, known)}",
-                hint="`cachedoctor explain` lists all codes",
-            )
+    return Network(host, offline, Mirrors(**dict(mirror)), console.progress(quiet=quiet))
 
 
 def _question(
-    host: Host, words: tuple[str, ...], size: str | None, model: str | None, lock: str | None
+    host: Host, words: tuple[Word, ...], size: str | None, model: str | None, lock: str | None
 ) -> Question:
     from cachedoctor import engines
     from cachedoctor.doctor import readiness
     from cachedoctor.errors import UsageError
     from cachedoctor.question import Question
 
-    codes, names = codes_and_engines(words)
-    _known(codes)
+    codes = tuple(word.code for word in words if word.code)
+    names = tuple(word.engine for word in words if word.engine)
     question = Question(host, names, codes=codes)
     if lock is not None:
         from cachedoctor import locking

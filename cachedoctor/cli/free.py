@@ -5,26 +5,28 @@ from __future__ import annotations
 import click
 
 from cachedoctor.cli import managing
-from cachedoctor.cli.options import host_options, output_options
+from cachedoctor.cli.options import answering, host_options
+from cachedoctor.cli.output import Output
+from cachedoctor.cli.parameters import BYTES
 from cachedoctor.host import Host
 
 
 @click.command(name="free", short_help="Choose what goes until so much is free.")
-@click.argument("amount", metavar="[SIZE]", required=False)
-@click.option("--budget", metavar="SIZE", help="Leave at most so much in place of freeing SIZE.")
+@click.argument("amount", metavar="[SIZE]", required=False, type=BYTES)
+@click.option(
+    "--budget", metavar="SIZE", type=BYTES, help="Leave at most so much in place of freeing SIZE."
+)
 @managing.change_options
 @host_options
-@output_options
+@answering(verbose="List everything that stays.")
 def command(
-    amount: str | None,
-    budget: str | None,
+    amount: int | None,
+    budget: int | None,
     dry_run: bool,
     yes: bool,
     delete: bool,
     host: Host,
-    verbose: bool,
-    quiet: bool,
-    format_: str,
+    out: Output,
 ) -> None:
     """Set aside what is missed least until SIZE is free, and stop there.
 
@@ -45,22 +47,19 @@ def command(
     from cachedoctor.errors import UsageError
     from cachedoctor.plans import budget as choosing
     from cachedoctor.plans import holdings
-    from cachedoctor.system import amounts
 
     if (amount is None) == (budget is None):
         raise UsageError("name either a SIZE or a --budget", hint="`cachedoctor free 20G`")
     choose = choosing.free if budget is None else choosing.leave
-    limit = amounts.size_of(amount or budget or "")
+    limit = (amount if budget is None else budget) or 0
     report = scanning.scan(host)
     found = holdings.models(report)
-    change = choose(found, limit, time.time(), console.progress(quiet=quiet))
+    change = choose(found, limit, time.time(), console.progress(quiet=out.quiet))
     managing.finish(
         change,
         report,
         dry_run=dry_run,
         yes=yes,
         delete=delete,
-        verbose=verbose,
-        quiet=quiet,
-        format_=format_,
+        out=out,
     )

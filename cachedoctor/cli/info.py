@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import click
 
-from cachedoctor.cli.options import look_options, output_options
+from cachedoctor.cli.options import answering, look_options
+from cachedoctor.cli.output import Output
 from cachedoctor.host import Host
 
 
 @click.command(name="info", short_help="Facts about this machine for a bug report.")
 @look_options
-@output_options
-def command(host: Host, verbose: bool, quiet: bool, format_: str) -> None:
+@answering(quiet="")
+def command(host: Host, out: Output) -> None:
     """Say where things are looked for and what moved them; no token is shown.
 
     \b
@@ -21,7 +22,7 @@ def command(host: Host, verbose: bool, quiet: bool, format_: str) -> None:
     from cachedoctor.cli import console
     from cachedoctor.report import inventory, record
 
-    if format_ == "json":
+    if out.json:
         click.echo(record.dumps({**record.head(host), "info": inventory.info_json(host)}))
-    elif not quiet:
+    else:
         console.say(inventory.info_lines(host))

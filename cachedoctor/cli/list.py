@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from cachedoctor.cli import offers
-from cachedoctor.cli.options import look_options, output_options
+from cachedoctor.cli.options import answering, look_options
+from cachedoctor.cli.output import Output
 from cachedoctor.host import Host
 
 
@@ -23,16 +24,14 @@ from cachedoctor.host import Host
 )
 @click.option("--by", type=click.Choice(("engine", "app", "place")), help="Group the lines.")
 @look_options
-@output_options
+@answering(quiet="One id a line, for scripts.")
 def command(
     names: tuple[str, ...],
     sort: str,
     filters: tuple[str, ...],
     by: str | None,
     host: Host,
-    verbose: bool,
-    quiet: bool,
-    format_: str,
+    out: Output,
 ) -> None:
     """List every model on this machine, also of programs that are not known here.
 
@@ -68,9 +67,9 @@ def command(
     freed = {} if names or filters else budget.without_loss(found)
     if by:
         chosen = holdings_text.grouped(chosen, by, host)
-    if format_ == "json":
+    if out.json:
         click.echo(record.dumps(manager_record.list_json(found, chosen, loose, freed)))
-    elif quiet:
+    elif out.quiet:
         for one in chosen:
             click.echo(one.id)
     else:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from cachedoctor.cli import offers
-from cachedoctor.cli.options import look_options, mirrors, output_options
-from cachedoctor.cli.parameters import PAIR
+from cachedoctor.cli.options import look_options, output_options
+from cachedoctor.cli.output import Output
+from cachedoctor.cli.parameters import MIRROR, QUESTION
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     "mirror",
     metavar="hub=URL",
     multiple=True,
-    type=PAIR,
+    type=MIRROR,
     help="Ask here instead of the hub.",
 )
 @click.option(
@@ -60,9 +61,7 @@ def command(
     register: bool,
     unregister: bool,
     host: Host,
-    verbose: bool,
-    quiet: bool,
-    format_: str,
+    out: Output,
 ) -> None:
     """Write a lock file: repository, revision, and every file's length and digests.
 
@@ -90,32 +89,29 @@ def command(
         if output or online or mirror or check + register + unregister > 1:
             raise UsageError("--check, --register and --unregister stand alone")
         say = _check if check else functools.partial(_registered, register=register)
-        say(questions, host, quiet=quiet, format_=format_)
+        say(questions, host, out=out)
         return
     network = _network(host, mirror) if online else None
     found = []
     for question in questions:
-        engine, colon, what = question.partition(":")
-        if not (colon and what):
-            hint = "`cachedoctor lock faster-whisper:small`"
-            raise UsageError(f"`{question}` is not ENGINE:SIZE or ENGINE:MODEL", hint=hint)
-        progress = console.progress(quiet=quiet)
+        engine, what = QUESTION.read(question, None)  # not its type: with --check, these are files
+        progress = console.progress(quiet=out.quiet)
         found.append(locking.lock(host, engine, what, network=network, progress=progress))
     models = {(one.model.engine, one.model.name): one.model for one in found}.values()
     text = lockfile.text(models, f"cachedoctor {VERSION}")
     if output is not None:
         _write(output, text)
-    if format_ == "json":
+    if out.json:
         from cachedoctor.report import record
 
         click.echo(record.dumps(record.lock_json(found, host)))
     elif output is None:
         click.echo(text, nl=False)
-    elif not quiet:
+    elif out.shown:
         files = sum(len(model.files) for model in models)
         counted = f"{plural(len(models), 'model')}, {plural(files, 'file')}"
         click.echo(line(f"{counted}: {os.path.abspath(output)}"))
-    for one in () if quiet else found:
+    for one in () if out.quiet else found:
         name = f"{one.model.engine} {one.model.name}"
         if one.online:
             click.echo(f"{name}: from the hub's listing; nothing was read", err=True)
@@ -125,34 +121,32 @@ def command(
             click.echo(line(told), err=True)
 
 
-def _check(paths: tuple[str, ...], host: Host, *, quiet: bool, format_: str) -> None:
+def _check(paths: tuple[str, ...], host: Host, *, out: Output) -> None:
     from cachedoctor import locking
     from cachedoctor.text import line, plural
 
     locks = [locking.read(path) for path in paths]
-    if format_ == "json":
+    if out.json:
         from cachedoctor.report import record
 
         click.echo(record.dumps(record.locks_json(locks, host)))
-    for lock in () if quiet or format_ == "json" else locks:
+    for lock in locks if out.shown else ():
         files = sum(len(model.files) for model in lock.models)
         counted = f"{plural(len(lock.models), 'model')}, {plural(files, 'file')}"
         click.echo(line(f"{lock.path}: {counted}"))
 
 
-def _registered(
-    paths: tuple[str, ...], host: Host, *, register: bool, quiet: bool, format_: str
-) -> None:
+def _registered(paths: tuple[str, ...], host: Host, *, register: bool, out: Output) -> None:
     from cachedoctor.plans import kept
     from cachedoctor.text import printable
 
     change = kept.register if register else kept.unregister
     found = [change(host, path) for path in paths]
-    if format_ == "json":
+    if out.json:
         from cachedoctor.report import manager_record, record
 
         click.echo(record.dumps(manager_record.registered_json(kept.registered(host), host)))
-    for one in () if quiet or format_ == "json" else found:
+    for one in found if out.shown else ():
         word = "keeps its models" if register else "keeps nothing any more"
         click.echo(f"{printable(one.origin)} {word}")
 
@@ -171,4 +165,4 @@ def _network(host: Host, mirror: Pairs) -> Network:
     from cachedoctor.system.fetch import Mirrors
     from cachedoctor.system.network import Network
 
-    return Network(host, mirrors=Mirrors(**mirrors(mirror)))
+    return Network(host, mirrors=Mirrors(**dict(mirror)))

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
 
 import click
 
-from cachedoctor.cli.options import Pairs, mirrors
+from cachedoctor.cli.options import Pairs
+from cachedoctor.cli.parameters import BYTES
 from cachedoctor.text import size
 
 if TYPE_CHECKING:
+    from cachedoctor.cli.output import Output
     from cachedoctor.doctor.scanning import Report
     from cachedoctor.host import Host
     from cachedoctor.plans.changes import Change
@@ -40,7 +42,10 @@ def bring_options(command: Callable[P, R]) -> Callable[P, R]:
         click.option("--yes", is_flag=True, help="Apply the plan, downloads included."),
         click.option("--dry-run", is_flag=True, help="Show the plan and stop."),
         click.option(
-            "--max-download", metavar="SIZE", help="Without a question, where it is no more."
+            "--max-download",
+            metavar="SIZE",
+            type=BYTES,
+            help="Without a question, where it is no more.",
         ),
     ):
         command = option(command)
@@ -48,17 +53,16 @@ def bring_options(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def bring(
-    questions: tuple[str, ...],
+    questions: Pairs,
     host: Host,
     *,
     lock: str | None,
-    limit: str | None,
+    most: int | None,
     dry_run: bool,
     yes: bool,
     offline: bool,
     mirror: Pairs,
-    quiet: bool,
-    format_: str,
+    out: Output,
     err: bool,
 ) -> tuple[Verdict, ...]:
     """Make models ready, asked once, and return the verdicts; ends with 1 where one is not."""
@@ -66,17 +70,15 @@ def bring(
     from cachedoctor.cli import console
     from cachedoctor.manager import bringing
     from cachedoctor.report import plan_text, record, scan_text
-    from cachedoctor.system import amounts
     from cachedoctor.system.fetch import Mirrors
     from cachedoctor.system.network import Network
 
-    most = amounts.size_of(limit) if limit else None
     wanted = bringing.wanted(questions, locking.read(lock) if lock else None)
-    given = Mirrors(**mirrors(mirror))
-    network = Network(host, offline, given, console.progress(quiet=quiet))
+    given = Mirrors(**dict(mirror))
+    network = Network(host, offline, given, console.progress(quiet=out.quiet))
     proposals = bringing.propose(wanted, network)
     plans = [(one.plan, one.report) for one in proposals if one.plan and one.report]
-    show = not quiet and format_ == "text"
+    show = out.shown
     if show:
         for plan, found in plans:
             for line in plan_text.plan_lines(plan, found):
@@ -92,9 +94,9 @@ def bring(
     if agreed and not dry_run:
         verdicts = bringing.carry_out(proposals, network) if plans else verdicts
     elif plans and not dry_run and show:
-        over = f"more than {limit}; " if most is not None else ""
+        over = f"more than {size(most)}; " if most is not None else ""
         click.echo(f"{over}nothing was changed; `--yes` applies this plan", err=True)
-    if format_ == "json":
+    if out.json:
         body = record.verdicts_json(verdicts, host, many=True)
         click.echo(record.dumps(body), err=err)
     elif show:
@@ -112,9 +114,7 @@ def finish(
     dry_run: bool,
     yes: bool,
     delete: bool,
-    verbose: bool,
-    quiet: bool,
-    format_: str,
+    out: Output,
     check: Callable[[], bool] | None = None,
     measure: bool = False,
 ) -> NoReturn:
@@ -129,23 +129,23 @@ def finish(
     from cachedoctor.system.network import Network
 
     host = report.host
-    show = not quiet and format_ == "text"
+    show = out.shown
     if show:
-        console.say(change_text.change_lines(change, host, verbose=verbose))
+        console.say(change_text.change_lines(change, host, verbose=out.verbose))
     context = click.get_current_context()
     short = not change.reached or any(one.named for one in change.spared)
     agreed = yes or (show and _asked(change_text.question(change, delete=delete)))
     if change.choices and not dry_run and delete and change.lost and agreed:
         agreed = _asked(change_text.last_question(change))
     if not change.choices or dry_run or not agreed:
-        if format_ == "json":
+        if out.json:
             click.echo(record.dumps(manager_record.change_json(change, host)))
         elif show and change.choices and not dry_run:
             click.echo("nothing was changed; `--yes` applies this plan", err=True)
         context.exit(int(short if dry_run or not change.choices else True))
-    network = Network(host, offline=True, progress=console.progress(quiet=quiet))
+    network = Network(host, offline=True, progress=console.progress(quiet=out.quiet))
     carried = carrying.carry_out(change, report, network, delete=delete, measure=measure)
-    if format_ == "json":
+    if out.json:
         body = manager_record.changed_json(
             change, carried.outcome, host, carried.freed_bytes, deleted=delete
         )

@@ -6,6 +6,7 @@ import click
 
 from cachedoctor.cli import offers
 from cachedoctor.cli.options import ci_output_options, look_options
+from cachedoctor.cli.output import Output
 from cachedoctor.errors import CacheDoctorError
 from cachedoctor.host import Host
 
@@ -17,9 +18,7 @@ from cachedoctor.host import Host
 def command(
     files: tuple[str, ...],
     host: Host,
-    verbose: bool,
-    quiet: bool,
-    format_: str,
+    out: Output,
 ) -> None:
     """Put together what `verify --subset K/N --save FILE` wrote, and judge the whole.
 
@@ -41,7 +40,7 @@ def command(
             "; ".join(wrong), hint="run what is missing with the same options, and merge again"
         )
     question, gathered = parts.join(told, host)
-    report = scanning.answer(question, cure_notes=verbose or format_ == "json", gathered=gathered)
+    report = scanning.answer(question, cure_notes=out.verbose or out.json, gathered=gathered)
     report = report._replace(seconds=report.seconds + max(part.seconds for part in told))
-    code = verified.show(report, verbose=verbose, quiet=quiet, format_=format_)
+    code = verified.show(report, out)
     click.get_current_context().exit(code)

@@ -6,6 +6,7 @@ import click
 
 from cachedoctor.cli import managing, offers
 from cachedoctor.cli.options import host_options, output_options
+from cachedoctor.cli.output import Output
 from cachedoctor.host import Host
 
 
@@ -24,9 +25,7 @@ def command(
     yes: bool,
     dry_run: bool,
     host: Host,
-    verbose: bool,
-    quiet: bool,
-    format_: str,
+    out: Output,
 ) -> None:
     """Move a hub cache, a store or a folder of models; TO is the new path itself.
 
@@ -52,7 +51,5 @@ def command(
         dry_run=dry_run,
         yes=yes,
         delete=False,
-        verbose=verbose,
-        quiet=quiet,
-        format_=format_,
+        out=out,
     )

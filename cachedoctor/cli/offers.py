@@ -15,7 +15,7 @@ from click.shell_completion import CompletionItem
 from cachedoctor.vocabulary import SIZES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from cachedoctor.engines.catalog import Table
 
@@ -137,6 +137,17 @@ def schemas(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> Of
         for name in schema.names()
         if name.startswith(incomplete)
     ]
+
+
+def amounts(incomplete: str, units: tuple[str, ...]) -> Offers:
+    """Offer a number that was typed with each of the units."""
+    number = incomplete.rstrip("".join(set("".join(units))))
+    return beginnings(incomplete, [f"{number}{unit}" for unit in units] if number.isdigit() else [])
+
+
+def beginnings(incomplete: str, known: Iterable[str]) -> Offers:
+    """Offer what begins with what was typed."""
+    return [CompletionItem(word) for word in known if word.startswith(incomplete)]
 
 
 def files(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> Offers:

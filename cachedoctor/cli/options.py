@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import functools
-import os
-import re
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 import click
 
 from cachedoctor.cli import offers
-from cachedoctor.cli.parameters import OF_ENGINE, PAIR
-from cachedoctor.errors import UsageError
+from cachedoctor.cli.output import Output
+from cachedoctor.cli.parameters import MIRROR, PAIR, PROGRAM_OF, SIZE, VERSION_OF
 from cachedoctor.host import PLATFORMS, Host
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
+CI_FORMATS = ("text", "json", "github", "junit")
 Pairs = tuple[tuple[str, str], ...]
-_CODE = re.compile(r"CD\d{3}", re.IGNORECASE)
 
 
 def look_options(command: Callable[P, R]) -> Callable[..., R]:
@@ -59,7 +57,7 @@ def host_options(command: Callable[P, R], *, changes: bool = True) -> Callable[.
         "versions",
         metavar="ENGINE=VERSION",
         multiple=True,
-        type=OF_ENGINE,
+        type=VERSION_OF,
         help="The version that is used; the newest is assumed.",
     )
     @click.option(
@@ -67,7 +65,7 @@ def host_options(command: Callable[P, R], *, changes: bool = True) -> Callable[.
         "pythons",
         metavar="ENGINE=PATH",
         multiple=True,
-        type=OF_ENGINE,
+        type=PROGRAM_OF,
         help="The Python that has an engine, or its bridge; only `bench` runs it.",
     )
     @functools.wraps(command)
@@ -86,8 +84,8 @@ def host_options(command: Callable[P, R], *, changes: bool = True) -> Callable[.
             platform=platform,
             environment=dict(env),
             project=project,
-            engine_versions=_versions(versions),
-            pythons=_interpreters(pythons),
+            engine_versions=dict(versions),
+            pythons=dict(pythons),
         )
         if changes:
             host.require_own_configuration()
@@ -96,20 +94,29 @@ def host_options(command: Callable[P, R], *, changes: bool = True) -> Callable[.
     return wrapped
 
 
-def output_options(command: Callable[P, R]) -> Callable[P, R]:
-    """Give a command the options that say how to answer."""
-    return _output(command, ("text", "json"))
+def output_options(command: Callable[P, R]) -> Callable[..., R]:
+    """Give a command the options that say how to answer; it gets an `Output` called `out`."""
+    return answering()(command)
 
 
-def ci_output_options(command: Callable[P, R]) -> Callable[P, R]:
-    """Give a command these options, and the forms that continuous integration shows."""
-    return _output(command, ("text", "json", "github", "junit"))
+def ci_output_options(command: Callable[P, R]) -> Callable[..., R]:
+    """Give a command these options, `-v`, and the forms that continuous integration shows."""
+    return answering(CI_FORMATS, verbose="List every note.")(command)
 
 
-def _output(command: Callable[P, R], formats: tuple[str, ...]) -> Callable[P, R]:
-    for option in (
-        click.option("-v", "--verbose", is_flag=True, help="List every note."),
-        click.option("-q", "--quiet", is_flag=True, help="Only the exit code and errors."),
+def answering(
+    formats: tuple[str, ...] = ("text", "json"),
+    *,
+    quiet: str = "Only the exit code and errors.",
+    verbose: str = "",
+) -> Callable[[Callable[P, R]], Callable[..., R]]:
+    """Give a command the forms it can answer in; `-q` and `-v` only with what they do there."""
+    offered = [
+        click.option(f"-{word[0]}", f"--{word}", is_flag=True, help=does)
+        for word, does in (("verbose", verbose), ("quiet", quiet))
+        if does
+    ]
+    offered += [
         click.option(
             "--color",
             type=click.Choice(("auto", "always", "never")),
@@ -127,9 +134,25 @@ def _output(command: Callable[P, R], formats: tuple[str, ...]) -> Callable[P, R]
             help="How to answer.",
         ),
         click.option("--json", "format_", flag_value="json", help="The same as `--format json`."),
-    ):
-        command = option(command)
-    return command
+    ]
+
+    def decorate(command: Callable[P, R]) -> Callable[..., R]:
+        @functools.wraps(command)
+        def wrapped(
+            *args: object,
+            format_: str,
+            quiet: bool = False,
+            verbose: bool = False,
+            **more: object,
+        ) -> R:
+            out = Output(format_, quiet, verbose)
+            return command(*args, out=out, **more)  # type: ignore[arg-type]
+
+        for option in offered:
+            wrapped = option(wrapped)
+        return wrapped
+
+    return decorate
 
 
 def fetch_options(command: Callable[P, R]) -> Callable[P, R]:
@@ -141,7 +164,7 @@ def fetch_options(command: Callable[P, R]) -> Callable[P, R]:
             "mirror",
             metavar="hub=URL|openai=URL",
             multiple=True,
-            type=PAIR,
+            type=MIRROR,
             help="Fetch from here instead.",
         ),
     ):
@@ -160,8 +183,8 @@ def model_options(command: Callable[P, R]) -> Callable[P, R]:
     return click.option(
         "--size",
         metavar="S",
+        type=SIZE,
         help="tiny, base, small, medium or large: the engine's first choice.",
-        shell_complete=offers.sizes,
     )(command)
 
 
@@ -182,59 +205,6 @@ def scheduler_option(command: Callable[P, R]) -> Callable[P, R]:
         metavar="ADDRESS",
         help="Let the workers of this Dask cluster look.",
     )(command)
-
-
-def codes_and_engines(words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Tell rule codes from engine names among the arguments."""
-    codes = tuple(word.upper() for word in words if _CODE.fullmatch(word))
-    return codes, tuple(word for word in words if not _CODE.fullmatch(word))
-
-
-def engines_and_paths(words: tuple[str, ...]) -> tuple[list[str], list[str]]:
-    """Tell engines from paths: a path has a slash, or is there.
-
-    Raises `CannotLookError` for a path at which nothing is.
-    """
-    from cachedoctor import engines
-    from cachedoctor.doctor import named
-
-    names, paths = [], []
-    for word in words:
-        if word not in engines.names() and (os.sep in word or os.path.lexists(word)):
-            path = os.path.expanduser(word)
-            named.require_readable(os.path.abspath(path))
-            paths.append(path)
-        else:
-            names.append(engines.find(word).name)
-    return names, paths
-
-
-def mirrors(values: Pairs) -> dict[str, str]:
-    """Check what `--mirror` names; raises `UsageError` for a source that is not known."""
-    for name, _ in values:
-        if name not in ("hub", "openai"):
-            raise UsageError(
-                f"no source `{name}` for --mirror", hint="use `hub=URL` or `openai=URL`"
-            )
-    return dict(values)
-
-
-def _interpreters(values: Pairs) -> dict[str, str]:
-    for _, path in values:
-        if not os.path.isfile(path):
-            raise UsageError(
-                f"no program at `{path}`", hint="name the file, such as `…/bin/python`"
-            )
-    return dict(values)
-
-
-def _versions(values: Pairs) -> dict[str, str]:
-    if values:
-        from cachedoctor.engines import catalog
-
-        for _, version in values:
-            catalog.ordinal(version)
-    return dict(values)
 
 
 def _set_color(ctx: click.Context, _param: click.Parameter, value: str) -> None:

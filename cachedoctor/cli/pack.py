@@ -10,6 +10,8 @@ import click
 
 from cachedoctor.cli import offers
 from cachedoctor.cli.options import look_options, output_options
+from cachedoctor.cli.output import Output
+from cachedoctor.cli.parameters import BYTES
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     help="Leave out what `unpack --have` listed on the other side.",
     shell_complete=offers.files,
 )
-@click.option("--part-size", default="4GB", metavar="SIZE", help="The longest part.")
+@click.option("--part-size", default="4GB", metavar="SIZE", type=BYTES, help="The longest part.")
 @click.option("--dry-run", is_flag=True, help="Say what would be packed and stop.")
 @look_options
 @output_options
@@ -42,12 +44,10 @@ def command(
     names: tuple[str, ...],
     output: str,
     have: str | None,
-    part_size: str,
+    part_size: int,
     dry_run: bool,
     host: Host,
-    verbose: bool,
-    quiet: bool,
-    format_: str,
+    out: Output,
 ) -> None:
     """Pack models that are ready, with their lock file, for a machine without a network.
 
@@ -61,14 +61,13 @@ def command(
     """
     from cachedoctor.cli import console
     from cachedoctor.plans import packing
-    from cachedoctor.system import amounts
 
-    progress = console.progress(quiet=quiet)
+    progress = console.progress(quiet=out.quiet)
     found = packing.pack(
         host,
         names,
         have=_listed(have) if have else (),
-        part_bytes=amounts.size_of(part_size),
+        part_bytes=part_size,
         progress=progress,
     )
     written = 0
@@ -77,19 +76,17 @@ def command(
         written = found.bytes
     elif not dry_run:
         written = packing.write(found, os.path.abspath(output), progress)
-    _say(found, written, output, host, quiet=quiet, format_=format_, err=output == "-")
+    _say(found, written, output, host, out=out, err=output == "-")
 
 
-def _say(
-    found: Packing, written: int, output: str, host: Host, *, quiet: bool, format_: str, err: bool
-) -> None:
+def _say(found: Packing, written: int, output: str, host: Host, *, out: Output, err: bool) -> None:
     from cachedoctor.text import plural, printable, size
 
-    if format_ == "json":
+    if out.json:
         from cachedoctor.report import manager_record, record
 
         click.echo(record.dumps(manager_record.pack_json(found, written, output, host)), err=err)
-    elif not quiet:
+    elif out.shown:
         counted = f"{plural(len(found.models), 'model')}, {plural(len(found.files), 'file')}"
         more = f", {len(found.left_out)} left out" if found.left_out else ""
         here = f"; {size(written)} written" if written != found.bytes else ""

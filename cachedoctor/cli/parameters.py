@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from cachedoctor.cli import offers
 from cachedoctor.errors import UsageError
+from cachedoctor.vocabulary import SIZES, nearest
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
 else:  # generic since click 8.2
     _Base = click.ParamType
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_CODE = re.compile(r"CD\d{3}", re.IGNORECASE)
+_SOURCES = ("hub", "openai")
 
 
 class _Type(_Base):
@@ -62,7 +65,6 @@ class _Code(_Type):
     def read(self, text: str, param: click.Parameter | None) -> str:
         """Return the code that a code or a slug means."""
         from cachedoctor import rules
-        from cachedoctor.vocabulary import nearest
 
         known = {rule.slug: rule.code for rule in rules.every()}
         code = known.get(text, text.upper())
@@ -81,23 +83,49 @@ class _Code(_Type):
         return offers.codes(ctx, param, incomplete)
 
 
-class _Age(_Type):
+class _Amount(_Type):
+    """A number with a unit; TAB offers the units once there is a number."""
+
+    units: tuple[str, ...]
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Offer the number with each unit."""
+        return offers.amounts(incomplete, self.units)
+
+
+class _Age(_Amount):
     """An age such as `30d`, in seconds."""
 
     name = "age"
+    units = ("s", "m", "h", "d", "w", "mo", "y")
 
     def read(self, text: str, param: click.Parameter | None) -> int:
         """Return seconds."""
-        found = re.fullmatch(r"(\d+)([smhd])", text)
-        if found is None:
-            raise UsageError(f"no age: `{text}`", hint="write 30d, 12h, 45m or 90s")
-        return int(found[1]) * _UNITS[found[2]]
+        from cachedoctor.system import amounts
+
+        return int(amounts.seconds_of(text))
 
 
-class _Rate(_Type):
+class _Bytes(_Amount):
+    """An amount such as `20G`, in bytes."""
+
+    name = "bytes"
+    units = ("M", "MB", "G", "GB", "T", "TB")
+
+    def read(self, text: str, param: click.Parameter | None) -> int:
+        """Return bytes."""
+        from cachedoctor.system import amounts
+
+        return amounts.size_of(text)
+
+
+class _Rate(_Amount):
     """A rate such as `50M`, in bytes a second."""
 
     name = "rate"
+    units = ("K", "M", "G")
 
     def read(self, text: str, param: click.Parameter | None) -> int:
         """Return bytes a second."""
@@ -119,6 +147,98 @@ class _Subset(_Type):
         if not 1 <= number <= of:
             raise UsageError(f"no part: `{text}`", hint="write 1/8 for the first of eight")
         return number, of
+
+
+class _Size(_Type):
+    """A size of models, tiny to large."""
+
+    name = "size"
+
+    def read(self, text: str, param: click.Parameter | None) -> str:
+        """Return a size that some engine may have."""
+        if text not in SIZES:
+            raise UsageError(
+                f"no size `{text}`{nearest(text, SIZES)}", hint=f"the sizes are {', '.join(SIZES)}"
+            )
+        return text
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Offer the sizes, with the models that answer each."""
+        return offers.sizes(ctx, param, incomplete)
+
+
+class _Question(_Type):
+    """`ENGINE:SIZE` or `ENGINE:MODEL`, as a pair."""
+
+    name = "question"
+
+    def read(self, text: str, param: click.Parameter | None) -> tuple[str, str]:
+        """Return the engine, and the size or model that is asked for."""
+        engine, colon, what = text.partition(":")
+        if not (colon and what):
+            command = click.get_current_context().command.name
+            raise UsageError(
+                f"`{text}` is not ENGINE:SIZE or ENGINE:MODEL",
+                hint=f"`cachedoctor {command} faster-whisper:small`",
+            )
+        return str(ENGINE.read(engine, param)), what
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Offer engines with their sizes, then their models."""
+        return offers.questions(ctx, param, incomplete)
+
+
+class Word(NamedTuple):
+    """One word of a line, as the one thing that it is."""
+
+    engine: str = ""
+    code: str = ""
+    path: str = ""
+
+
+class _EngineOrCode(_Type):
+    """An engine, or the code of a finding."""
+
+    name = "engine or code"
+
+    def read(self, text: str, param: click.Parameter | None) -> Word:
+        """Return which it is."""
+        if _CODE.fullmatch(text):
+            return Word(code=CODE.read(text, param))
+        return Word(ENGINE.read(text, param))
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Offer both."""
+        return offers.engines_or_codes(ctx, param, incomplete)
+
+
+class _EngineOrPath(_Type):
+    """An engine, or a path: that has a slash, or something is there."""
+
+    name = "engine or path"
+
+    def read(self, text: str, param: click.Parameter | None) -> Word:
+        """Return which it is; raises `CannotLookError` for a path at which nothing is."""
+        from cachedoctor import engines
+        from cachedoctor.doctor import named
+
+        if text in engines.names() or not (os.sep in text or os.path.lexists(text)):
+            return Word(ENGINE.read(text, param))
+        path = os.path.expanduser(text)
+        named.require_readable(os.path.abspath(path))
+        return Word(path=path)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Offer engines, and files where no engine begins like this."""
+        return offers.engines_or_files(ctx, param, incomplete)
 
 
 class _Pair(_Type):
@@ -155,10 +275,61 @@ class _OfEngine(_Pair):
         return found
 
 
+class _VersionOf(_OfEngine):
+    """`ENGINE=VERSION`."""
+
+    def read(self, text: str, param: click.Parameter | None) -> tuple[str, str]:
+        """Return the engine and a version that can be compared."""
+        from cachedoctor.engines import catalog
+
+        name, version = super().read(text, param)
+        catalog.ordinal(version)
+        return name, version
+
+
+class _ProgramOf(_OfEngine):
+    """`ENGINE=PATH`, of a Python or a bridge."""
+
+    def read(self, text: str, param: click.Parameter | None) -> tuple[str, str]:
+        """Return the engine and a program that is there."""
+        name, path = super().read(text, param)
+        if not os.path.isfile(path):
+            raise UsageError(
+                f"no program at `{path}`", hint="name the file, such as `…/bin/python`"
+            )
+        return name, path
+
+
+class _Mirror(_Pair):
+    """`hub=URL` or `openai=URL`."""
+
+    def read(self, text: str, param: click.Parameter | None) -> tuple[str, str]:
+        """Return what is fetched elsewhere, and from where."""
+        name, url = super().read(text, param)
+        if name not in _SOURCES:
+            raise UsageError(
+                f"no source `{name}` for --mirror", hint="use `hub=URL` or `openai=URL`"
+            )
+        return name, url
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Offer the sources, up to the equals sign."""
+        return offers.beginnings(incomplete, [f"{name}=" for name in _SOURCES])
+
+
 ENGINE = _Engine()
 CODE = _Code()
+ENGINE_OR_CODE = _EngineOrCode()
+ENGINE_OR_PATH = _EngineOrPath()
+QUESTION = _Question()
+SIZE = _Size()
 AGE = _Age()
+BYTES = _Bytes()
 RATE = _Rate()
 SUBSET = _Subset()
 PAIR = _Pair()
-OF_ENGINE = _OfEngine()
+VERSION_OF = _VersionOf()
+PROGRAM_OF = _ProgramOf()
+MIRROR = _Mirror()

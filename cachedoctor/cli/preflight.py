@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cachedoctor.cli.options import ci_output_options, lock_option, look_options, model_options
+from cachedoctor.cli.options import CI_FORMATS, answering, lock_option, look_options, model_options
+from cachedoctor.cli.output import Output
 from cachedoctor.cli.parameters import ENGINE
 from cachedoctor.host import Host
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 )
 @click.option("--revision", metavar="R", help="Exactly this commit, branch or tag.")
 @look_options
-@ci_output_options
+@answering(CI_FORMATS)
 def command(
     engine: str | None,
     size: str | None,
@@ -34,9 +35,7 @@ def command(
     by: str | None,
     revision: str | None,
     host: Host,
-    verbose: bool,
-    quiet: bool,
-    format_: str,
+    out: Output,
 ) -> None:
     """Answer in one line whether ENGINE would load a model now, without the network.
 
@@ -62,15 +61,15 @@ def command(
     verdicts = _verdicts(engine, size, model, lock, host, revision)
     if by is not None:
         verdicts = [_by_name(verdict) for verdict in verdicts]
-    if format_ == "json":
+    if out.json:
         from cachedoctor.report import record
 
         click.echo(record.dumps(record.verdicts_json(verdicts, host, many=lock is not None)))
-    elif format_ != "text":
+    elif out.format != "text":
         from cachedoctor.report import ci
 
-        click.echo(ci.render(format_, "preflight", ci.of_verdicts(verdicts)))
-    elif not quiet:
+        click.echo(ci.render(out.format, "preflight", ci.of_verdicts(verdicts)))
+    elif out.shown:
         console.say([scan_text.verdict_line(verdict, host) for verdict in verdicts])
         warnings = dict.fromkeys(f for verdict in verdicts for f in verdict.warnings)
         console.warn(f"{found.code} {text.printable(found.message)}" for found in warnings)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import click
 
 from cachedoctor.cli import managing
-from cachedoctor.cli.options import host_options, output_options
+from cachedoctor.cli.options import answering, host_options
+from cachedoctor.cli.output import Output
+from cachedoctor.cli.parameters import AGE
 from cachedoctor.host import Host
 
 
@@ -17,23 +19,24 @@ from cachedoctor.host import Host
     help="Also superseded revisions, but for the newest N of a repository.",
 )
 @click.option(
-    "--older-than", metavar="AGE", help="Also superseded revisions downloaded longer ago: 30d."
+    "--older-than",
+    metavar="AGE",
+    type=AGE,
+    help="Also superseded revisions downloaded longer ago: 30d.",
 )
 @click.option("--compile-caches", is_flag=True, help="Also what Core ML and hf_xet make again.")
 @managing.change_options
 @host_options
-@output_options
+@answering(verbose="List everything that stays.")
 def command(
     keep_revisions: int | None,
-    older_than: str | None,
+    older_than: int | None,
     compile_caches: bool,
     dry_run: bool,
     yes: bool,
     delete: bool,
     host: Host,
-    verbose: bool,
-    quiet: bool,
-    format_: str,
+    out: Output,
 ) -> None:
     """Set half downloads, orphans, leftovers and variants that nobody reads aside.
 
@@ -48,16 +51,14 @@ def command(
     from cachedoctor.cli import console
     from cachedoctor.doctor import scanning
     from cachedoctor.plans import holdings, pruning
-    from cachedoctor.system import amounts
 
-    age = amounts.seconds_of(older_than) if older_than else None
     report = scanning.scan(host)
     change = pruning.prune(
         holdings.models(report),
         keep_revisions=keep_revisions,
-        older_than_s=age,
+        older_than_s=older_than,
         caches=compile_caches,
-        progress=console.progress(quiet=quiet),
+        progress=console.progress(quiet=out.quiet),
     )
     managing.finish(
         change,
@@ -65,7 +66,5 @@ def command(
         dry_run=dry_run,
         yes=yes,
         delete=delete,
-        verbose=verbose,
-        quiet=quiet,
-        format_=format_,
+        out=out,
     )

@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import click
 
-from cachedoctor.cli import managing, offers
+from cachedoctor.cli import managing
 from cachedoctor.cli.options import Pairs, fetch_options, host_options, lock_option, output_options
+from cachedoctor.cli.output import Output
+from cachedoctor.cli.parameters import QUESTION
 from cachedoctor.host import Host
 
 
 @click.command(name="pull", short_help="Fetch whole models.")
-@click.argument(
-    "questions", metavar="[ENGINE:SIZE|MODEL]...", nargs=-1, shell_complete=offers.questions
-)
+@click.argument("questions", metavar="[ENGINE:SIZE|MODEL]...", nargs=-1, type=QUESTION)
 @lock_option
 @managing.bring_options
 @fetch_options
 @host_options
 @output_options
 def command(
-    questions: tuple[str, ...],
+    questions: Pairs,
     lock: str | None,
-    max_download: str | None,
+    max_download: int | None,
     dry_run: bool,
     yes: bool,
     offline: bool,
     mirror: Pairs,
     host: Host,
-    verbose: bool,
-    quiet: bool,
-    format_: str,
+    out: Output,
 ) -> None:
     """Fetch models to where their engines look for them, each at one commit and proven.
 
@@ -44,12 +42,11 @@ def command(
         questions,
         host,
         lock=lock,
-        limit=max_download,
+        most=max_download,
         dry_run=dry_run,
         yes=yes,
         offline=offline,
         mirror=mirror,
-        quiet=quiet,
-        format_=format_,
+        out=out,
         err=False,
     )

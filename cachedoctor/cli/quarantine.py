@@ -6,7 +6,8 @@ import sys
 
 import click
 
-from cachedoctor.cli.options import host_options, output_options
+from cachedoctor.cli.options import answering, host_options, output_options
+from cachedoctor.cli.output import Output
 from cachedoctor.cli.parameters import AGE
 from cachedoctor.host import Host
 
@@ -18,16 +19,16 @@ def command() -> None:
 
 @command.command(name="list", short_help="What is set aside, and since when.")
 @host_options
-@output_options
-def listing(host: Host, verbose: bool, quiet: bool, format_: str) -> None:
+@answering(quiet="")
+def listing(host: Host, out: Output) -> None:
     """List what fixes have set aside."""
     from cachedoctor.report import plan_text, record
     from cachedoctor.runs import applying
 
     kept = applying.kept(host)
-    if format_ == "json":
+    if out.json:
         click.echo(record.dumps(record.kept_json(kept, host)))
-    elif not quiet:
+    else:
         for line in plan_text.kept_lines(kept, host):
             click.echo(line)
 
@@ -39,9 +40,7 @@ def listing(host: Host, verbose: bool, quiet: bool, format_: str) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @host_options
 @output_options
-def empty(
-    older_than: int | None, yes: bool, host: Host, verbose: bool, quiet: bool, format_: str
-) -> None:
+def empty(older_than: int | None, yes: bool, host: Host, out: Output) -> None:
     """Delete for good what finished fixes have set aside; they can no longer be taken back."""
     import time
 
@@ -58,7 +57,7 @@ def empty(
             click.echo("nothing was deleted; `--yes` deletes it", err=True)
             click.get_current_context().exit(1)
     total = applying.empty(host, before_s)
-    if format_ == "json":
+    if out.json:
         click.echo(record.dumps({**record.head(host), "freed_bytes": total}))
-    elif not quiet:
+    elif out.shown:
         click.echo(f"freed {text.size(total)}" if kept else "nothing is set aside")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from cachedoctor.cli import managing, offers
-from cachedoctor.cli.options import host_options, output_options
+from cachedoctor.cli.options import answering, host_options
+from cachedoctor.cli.output import Output
 from cachedoctor.host import Host
 
 
@@ -16,7 +17,7 @@ from cachedoctor.host import Host
 @click.option("--kept", is_flag=True, help="Also what a lock file or `keep` asks for.")
 @managing.change_options
 @host_options
-@output_options
+@answering(verbose="List everything that stays.")
 def command(
     names: tuple[str, ...],
     kept: bool,
@@ -24,9 +25,7 @@ def command(
     yes: bool,
     delete: bool,
     host: Host,
-    verbose: bool,
-    quiet: bool,
-    format_: str,
+    out: Output,
 ) -> None:
     """Set a model aside, with everything that is only its own.
 
@@ -52,7 +51,5 @@ def command(
         dry_run=dry_run,
         yes=yes,
         delete=delete,
-        verbose=verbose,
-        quiet=quiet,
-        format_=format_,
+        out=out,
     )

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import click
 
-from cachedoctor.cli import offers
 from cachedoctor.cli.options import (
     ci_output_options,
-    engines_and_paths,
     look_options,
     model_options,
     scheduler_option,
 )
+from cachedoctor.cli.output import Output
+from cachedoctor.cli.parameters import ENGINE_OR_PATH, Word
 from cachedoctor.host import Host
 
 
 @click.command(name="scan", short_help="What is there and what is wrong.")
-@click.argument(
-    "words", metavar="[ENGINE|PATH]...", nargs=-1, shell_complete=offers.engines_or_files
-)
+@click.argument("words", metavar="[ENGINE|PATH]...", nargs=-1, type=ENGINE_OR_PATH)
 @model_options
 @click.option(
     "--deep",
@@ -35,16 +33,14 @@ from cachedoctor.host import Host
 @look_options
 @ci_output_options
 def command(
-    words: tuple[str, ...],
+    words: tuple[Word, ...],
     size: str | None,
     model: str | None,
     deep: bool,
     fail_on: str,
     scheduler: str | None,
     host: Host,
-    verbose: bool,
-    quiet: bool,
-    format_: str,
+    out: Output,
 ) -> None:
     """Say what every engine has on this machine and what is wrong with it.
 
@@ -65,7 +61,8 @@ def command(
     from cachedoctor.question import Question
     from cachedoctor.report import scan_text
 
-    names, paths = engines_and_paths(words)
+    names = [word.engine for word in words if word.engine]
+    paths = [word.path for word in words if word.path]
     chosen = [engines.find(name) for name in names or engines.names()]
     models = [
         found.name
@@ -86,7 +83,7 @@ def command(
         paths=tuple(paths),
         deep=deep,
     )
-    shown = console.progress(quiet=quiet)
+    shown = console.progress(quiet=out.quiet)
     gathered = None
     if scheduler is not None:
         from cachedoctor.fleet import cluster
@@ -94,32 +91,34 @@ def command(
         question, gathered = cluster.gather(question, scheduler, progress=shown)
     result = scanning.answer(
         question,
-        cure_notes=verbose or format_ == "json",
+        cure_notes=out.verbose or out.json,
         bridges=bridges,
         progress=shown,
         gathered=gathered,
     )
     ready = [
         readiness.ready(engine, result, engine.table.answers(each), each)
-        for engine in (chosen if verbose or format_ == "json" else ())
+        for engine in (chosen if out.verbose or out.json else ())
         for each in ([size] if size else engine.table.sizes)
     ]
-    if format_ == "json":
+    if out.json:
         from cachedoctor.report import record
 
         click.echo(record.dumps(record.scan_json(result, ready)))
-    elif format_ != "text":
+    elif out.format != "text":
         from cachedoctor.report import ci
 
-        click.echo(ci.render(format_, "scan", ci.of_report(result)))
-    elif not quiet:
+        click.echo(ci.render(out.format, "scan", ci.of_report(result)))
+    elif out.shown:
         console.say(
-            scan_text.scan_lines(result, [engine.name for engine in chosen], ready, verbose=verbose)
+            scan_text.scan_lines(
+                result, [engine.name for engine in chosen], ready, verbose=out.verbose
+            )
         )
         console.say(scan_text.summary_lines(result))
     limit = Severity(fail_on).rank
     code = 1 if any(finding.severity.rank <= limit for finding in result.findings) else 0
     asked = names if paths else [engine.name for engine in chosen]
-    if verbose:
+    if out.verbose:
         console.moved_times()
     click.get_current_context().exit(console.code_for(host, asked, code))

@@ -9,6 +9,7 @@ import click
 
 from cachedoctor.cli import offers
 from cachedoctor.cli.options import host_options, output_options
+from cachedoctor.cli.output import Output
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
@@ -31,9 +32,7 @@ def command(
     journal: str | None,
     yes: bool,
     host: Host,
-    verbose: bool,
-    quiet: bool,
-    format_: str,
+    out: Output,
 ) -> None:
     """Bring back exactly what was there before a fix: the last one, or the RUN that is named.
 
@@ -48,13 +47,13 @@ def command(
     if journal is not None:
         if run is not None:
             raise UsageError("--journal names the run itself; leave RUN out")
-        taken = _named(host, journal, yes=yes, show=not quiet and format_ == "text")
+        taken = _named(host, journal, yes=yes, show=out.shown)
     else:
         taken = applying.undo(host, run)
-    if format_ == "json":
+    if out.json:
         bodies = [{"id": r.id, "state": r.state, "folder": r.folder} for r in taken]
         click.echo(record.dumps({**record.head(host), "runs": bodies}))
-    elif not quiet:
+    elif out.shown:
         names = " and ".join(r.id for r in taken)
         click.echo(
             f"✓ {names} {'is' if len(taken) == 1 else 'are'} taken back; "

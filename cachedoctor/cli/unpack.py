@@ -12,6 +12,8 @@ import click
 
 from cachedoctor.cli import managing, offers
 from cachedoctor.cli.options import host_options, output_options
+from cachedoctor.cli.output import Output
+from cachedoctor.cli.parameters import ENGINE
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
     "for_engines",
     metavar="ENGINE",
     multiple=True,
+    type=ENGINE,
     help="Put them where this engine looks, if its files are the same.",
-    shell_complete=offers.engines,
 )
 @click.option("--have", is_flag=True, help="Only list what is here, for `pack --have`.")
 @click.option("--yes", is_flag=True, help="Apply the plan that is printed.")
@@ -42,9 +44,7 @@ def command(
     yes: bool,
     dry_run: bool,
     host: Host,
-    verbose: bool,
-    quiet: bool,
-    format_: str,
+    out: Output,
 ) -> None:
     """Unpack models: each part is proven, then the model is put into its layout as a whole.
 
@@ -70,8 +70,8 @@ def command(
         return
     if source is None:
         raise UsageError("name a folder, or `-` for a stream", hint="`cachedoctor unpack DIR`")
-    with _opened(source, host, quiet=quiet) as pack:
-        report = scanning.scan(host, cure_notes=False, progress=console.progress(quiet=quiet))
+    with _opened(source, host, quiet=out.quiet) as pack:
+        report = scanning.scan(host, cure_notes=False, progress=console.progress(quiet=out.quiet))
         report = unpacking.with_source(report, pack)
         change = unpacking.unpack(pack, host, report.survey, for_engines=for_engines, names=names)
 
@@ -85,9 +85,7 @@ def command(
             dry_run=dry_run,
             yes=yes,
             delete=False,
-            verbose=verbose,
-            quiet=quiet,
-            format_=format_,
+            out=out._replace(verbose=True),  # what stays was named, and is few
             check=ready,
         )
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from cachedoctor.cli.output import Output
     from cachedoctor.doctor.scanning import Report
 
 
-def show(report: Report, *, verbose: bool, quiet: bool, format_: str) -> int:
+def show(report: Report, out: Output) -> int:
     """Answer in the form that was asked for, and return the exit code."""
     from cachedoctor import engines
     from cachedoctor.cli import console
@@ -18,7 +19,7 @@ def show(report: Report, *, verbose: bool, quiet: bool, format_: str) -> int:
     from cachedoctor.report import verify_text
 
     files = contents.verdicts(report.entries, report.contents)
-    if format_ == "json":
+    if out.json:
         from cachedoctor.report import record
 
         listed = sorted(files)
@@ -31,15 +32,15 @@ def show(report: Report, *, verbose: bool, quiet: bool, format_: str) -> int:
         click.echo(record.dumps(body))
     else:
         tally = verify_text.Tally(files)
-        if format_ != "text":
+        if out.format != "text":
             from cachedoctor.report import ci
 
-            click.echo(ci.render(format_, "verify", ci.of_report(report)))
-        elif not quiet:
-            console.say(verify_text.verify_lines(report, tally, verbose=verbose))
+            click.echo(ci.render(out.format, "verify", ci.of_report(report)))
+        elif out.shown:
+            console.say(verify_text.verify_lines(report, tally, verbose=out.verbose))
     errors = any(finding.severity == "error" for finding in report.findings)
     names = report.question.engines
     asked = names or () if report.question.paths else names or engines.names()
-    if verbose:
+    if out.verbose:
         console.moved_times()
     return console.code_for(report.host, asked, 1 if tally.wrong or errors else 0)

@@ -9,13 +9,12 @@ import click
 from cachedoctor.cli import offers
 from cachedoctor.cli.options import (
     ci_output_options,
-    engines_and_paths,
     lock_option,
     look_options,
-    mirrors,
     scheduler_option,
 )
-from cachedoctor.cli.parameters import AGE, PAIR, RATE, SUBSET
+from cachedoctor.cli.output import Output
+from cachedoctor.cli.parameters import AGE, ENGINE_OR_PATH, MIRROR, RATE, SUBSET, Word
 from cachedoctor.errors import UsageError
 from cachedoctor.host import Host
 
@@ -28,9 +27,7 @@ if TYPE_CHECKING:
 
 
 @click.command(name="verify", short_help="Every byte against the best evidence there is.")
-@click.argument(
-    "words", metavar="[ENGINE|PATH]...", nargs=-1, shell_complete=offers.engines_or_files
-)
+@click.argument("words", metavar="[ENGINE|PATH]...", nargs=-1, type=ENGINE_OR_PATH)
 @click.option("--fresh", is_flag=True, help="Read everything, also what is remembered as right.")
 @click.option(
     "--max-age",
@@ -44,7 +41,7 @@ if TYPE_CHECKING:
     "mirror",
     metavar="hub=URL",
     multiple=True,
-    type=PAIR,
+    type=MIRROR,
     help="Ask here instead of the hub.",
 )
 @click.option(
@@ -62,7 +59,7 @@ if TYPE_CHECKING:
 @look_options
 @ci_output_options
 def command(
-    words: tuple[str, ...],
+    words: tuple[Word, ...],
     lock: str | None,
     fresh: bool,
     max_age: int | None,
@@ -73,9 +70,7 @@ def command(
     online: bool,
     mirror: Pairs,
     host: Host,
-    verbose: bool,
-    quiet: bool,
-    format_: str,
+    out: Output,
 ) -> None:
     """Read every file and compare it with what it must be; only `--online` needs a network.
 
@@ -99,9 +94,10 @@ def command(
     from cachedoctor.doctor import contents, scanning
     from cachedoctor.question import Question
 
-    _together(subset, save, scheduler, lock, format_, online=online)
-    names, paths = engines_and_paths(words)
-    shown = console.progress(quiet=quiet)
+    _together(subset, save, scheduler, lock, out, online=online)
+    names = [word.engine for word in words if word.engine]
+    paths = [word.path for word in words if word.path]
+    shown = console.progress(quiet=out.quiet)
     question = Question(
         host,
         tuple(names),
@@ -115,7 +111,7 @@ def command(
         # the rate is that of all parts, which run at once
         rate = max(max_rate // subset[1], 1) if max_rate else None
         progress = contents.Throttled(shown, rate) if rate else shown
-        _write_part(question, subset, save, progress, quiet=quiet)
+        _write_part(question, subset, save, progress, out)
         return
     gathered = None
     if scheduler is not None:
@@ -125,7 +121,7 @@ def command(
     report = scanning.answer(
         question,
         network=_network(host, mirror) if online else None,
-        cure_notes=verbose or format_ == "json",
+        cure_notes=out.verbose or out.json,
         progress=contents.Throttled(shown, max_rate) if max_rate else shown,
         gathered=gathered,
     )
@@ -133,7 +129,7 @@ def command(
         from cachedoctor.plans import cures
 
         report = report._replace(findings=(*cures.absent_locked(report), *report.findings))
-    code = verified.show(report, verbose=verbose, quiet=quiet, format_=format_)
+    code = verified.show(report, out)
     click.get_current_context().exit(code)
 
 
@@ -142,7 +138,7 @@ def _together(
     save: str | None,
     scheduler: str | None,
     lock: str | None,
-    format_: str,
+    out: Output,
     *,
     online: bool,
 ) -> None:
@@ -156,12 +152,12 @@ def _together(
     for other, given in others.items():
         if divided and given:
             raise UsageError(f"{divided} and {other} cannot be asked for at once")
-    if subset and format_ != "text":
+    if subset and out.format != "text":
         raise UsageError("a part is no answer, so --format is for `merge`")
 
 
 def _write_part(
-    question: Question, subset: tuple[int, int], save: str, progress: Progress, *, quiet: bool
+    question: Question, subset: tuple[int, int], save: str, progress: Progress, out: Output
 ) -> None:
     from cachedoctor.cli import console
     from cachedoctor.doctor import parts, shares
@@ -171,7 +167,7 @@ def _write_part(
     plan = shares.plan(question, of)
     content = parts.look_at(question, plan.parts[number - 1], plan.mark, progress=progress)
     console.write_whole(save, content)
-    if not quiet:
+    if out.shown:
         console.say([f"part {number}/{of}: {printable(save)}; `cachedoctor merge` judges all"])
 
 
@@ -187,4 +183,4 @@ def _network(host: Host, mirror: Pairs) -> Network:
     from cachedoctor.system.fetch import Mirrors
     from cachedoctor.system.network import Network
 
-    return Network(host, mirrors=Mirrors(**mirrors(mirror)))
+    return Network(host, mirrors=Mirrors(**dict(mirror)))

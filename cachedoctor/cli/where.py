@@ -8,6 +8,7 @@ import re
 import click
 
 from cachedoctor.cli.options import look_options, model_options, output_options
+from cachedoctor.cli.output import Output
 from cachedoctor.cli.parameters import ENGINE
 from cachedoctor.host import Host
 
@@ -24,9 +25,7 @@ def command(
     size: str | None,
     model: str | None,
     host: Host,
-    verbose: bool,
-    quiet: bool,
-    format_: str,
+    out: Output,
 ) -> None:
     """Print where an engine's model is, or where the engine keeps its models.
 
@@ -79,9 +78,9 @@ def command(
             if name in entry.engines
         ]
         paths = list(dict.fromkeys(there)) or [usual]
-    if format_ == "json":
+    if out.json:
         shown = [printable(path) for path in paths]
         click.echo(record.dumps({**record.head(host), "where": {"engine": name, "paths": shown}}))
-    elif not quiet:
+    elif out.shown:
         for path in paths:
             click.echo(os.fsencode(printable(path) if _CONTROL.search(path) else path))

@@ -112,12 +112,12 @@ def examine(program: str, *, environment: Mapping[str, str]) -> Health:
         said = ask(program, ["info"], environment=environment, timeout_s=_TEST_S)
         engine = said["engine"]
         return Health(
-            "",
-            said["bridge"],
-            engine["version"],
-            bool(engine["linked"]),
-            engine["why"] or "",
-            frozenset(known["name"] for known in engine["models"]),
+            why="",
+            version=said["bridge"],
+            engine_version=engine["version"],
+            linked=bool(engine["linked"]),
+            unlinked=engine["why"] or "",
+            models=frozenset(known["name"] for known in engine["models"]),
         )
     except BridgeError as error:
         return Health(error.message)

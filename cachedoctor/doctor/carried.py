@@ -16,7 +16,7 @@ from typing import Any, Protocol, cast
 
 from cachedoctor.errors import UsageError
 
-_OURS = re.compile(r"(vocabulary|locators|locators\.\w+|doctor\.contents):(\w+)")
+_OURS = re.compile(r"((?:vocabulary|locators)(?:\.\w+)?|doctor\.contents):(\w+)")
 _SCALARS = (str, int, float, bool, type(None))
 
 

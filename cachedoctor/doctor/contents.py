@@ -295,30 +295,37 @@ def _plain_verdict(
     if not file.proven:
         error = contents.errors.get(path, "")
         word = "unreadable" if error else "unknown"
-        return FileVerdict(path, links, (), file.size_bytes, word, error=error)
+        return FileVerdict(
+            path=path,
+            links=links,
+            engines=(),
+            size_bytes=file.size_bytes,
+            verdict=word,
+            error=error,
+        )
     digest = digest_of(file.file)
     return FileVerdict(
-        path,
-        links,
-        (),
-        file.size_bytes,
-        "ok",
-        file.evidence.value,
-        digest.algorithm if digest else None,
-        file.file,
-        file.file,
-        file.remembered,
+        path=path,
+        links=links,
+        engines=(),
+        size_bytes=file.size_bytes,
+        verdict="ok",
+        evidence=file.evidence.value,
+        algorithm=digest.algorithm if digest else None,
+        measured=file.file,
+        expected=file.file,
+        remembered=file.remembered,
     )
 
 
 def _verdict(path: str, artifacts: Sequence[Artifact], contents: Contents) -> FileVerdict:
     told = next((a for a in artifacts if a.digest is not None), artifacts[0])
     found = FileVerdict(
-        path,
-        tuple(dict.fromkeys(a.path for a in artifacts if a.path != path)),
-        tuple(dict.fromkeys(name for a in artifacts for name in a.required_by)),
-        told.size_bytes,
-        "unknown",
+        path=path,
+        links=tuple(dict.fromkeys(a.path for a in artifacts if a.path != path)),
+        engines=tuple(dict.fromkeys(name for a in artifacts for name in a.required_by)),
+        size_bytes=told.size_bytes,
+        verdict="unknown",
         remembered=path in contents.remembered,
     )
     held = contents.digests.get(path, {})

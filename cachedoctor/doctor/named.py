@@ -40,7 +40,7 @@ def with_paths(host: Host, paths: Sequence[str]) -> Host:
         require_readable(full)
         real = os.path.realpath(full)
         added += [
-            Place(kind, root, "", _SAID_BY, only, by_path=True)
+            Place(kind=kind, path=root, engine="", said_by=_SAID_BY, only=only, by_path=True)
             for kind, root, only in layouts_at(real)
         ]
     return host._replace(places=(*host.places, *dict.fromkeys(added)))

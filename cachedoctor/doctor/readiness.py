@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from cachedoctor import locators
-from cachedoctor.findings import Circumstance, Readiness, Severity
+from cachedoctor.findings import Circumstance, Readiness
 from cachedoctor.rules.consistent import RenamedFolder
 from cachedoctor.rules.present import MissingFile
 from cachedoctor.rules.refs import RefDangling
@@ -80,12 +80,28 @@ def ready(
     if barred is not None:
         hidden_one, finding = barred
         return Readiness(
-            engine.name, size, hidden_one, False, None, finding.path, finding.code, finding.message
+            engine=engine.name,
+            size=size,
+            model=hidden_one,
+            ready=False,
+            entry=None,
+            path=finding.path,
+            code=finding.code,
+            why=finding.message,
         )
     first = models[0].name if models else None
     place = engine.home(models[0], report.host) if models else None
     why = "not there" if revision is None else f"not there at the revision {revision[:40]}"
-    return Readiness(engine.name, size, first, False, None, place, MissingFile.code, why)
+    return Readiness(
+        engine=engine.name,
+        size=size,
+        model=first,
+        ready=False,
+        entry=None,
+        path=place,
+        code=MissingFile.code,
+        why=why,
+    )
 
 
 def at_path(engine: Engine, report: Report, path: str) -> Readiness:
@@ -106,7 +122,17 @@ def at_path(engine: Engine, report: Report, path: str) -> Readiness:
                     by="path",
                 )
     why = f"no model of {engine.name} is at `{path}`"
-    return Readiness(engine.name, None, path, False, None, path, MissingFile.code, why, "path")
+    return Readiness(
+        engine=engine.name,
+        size=None,
+        model=path,
+        ready=False,
+        entry=None,
+        path=path,
+        code=MissingFile.code,
+        why=why,
+        by="path",
+    )
 
 
 def _homes(engine: Engine, model: Model, host: Host) -> tuple[str, ...]:
@@ -129,14 +155,14 @@ def _barred(engine: Engine, model: Model, report: Report) -> tuple[str, Finding]
 
     Apps' own containers, which macOS closes, hide nothing that other programs would load.
     """
+    if not report.hiding:
+        return None
     places = [engine.home(model, report.host)]
     for root in report.survey.roots:
         if root.locator in engine.locators:
             find = locators.find(root.locator)
             places += [find.place(root.path, name) for name in engine.places(model)]
-    for finding in report.findings:
-        if not hidden(finding) or finding.severity is Severity.NOTE:
-            continue
+    for finding in report.hiding:
         ours = engine.name in finding.engines and not finding.entries
         if ours or any(locators.inside(place, finding.path) for place in places):
             return model.name, finding
@@ -147,8 +173,8 @@ def _entries(engine: Engine, report: Report, model: Model) -> list[tuple[Entry, 
     """Return the entries of one model, the ones that the engine looks at first."""
     found = [
         (entry, claim)
-        for entry in report.entries
-        if report.statuses[entry.id] is not Status.ABSENT
+        for entry in report.survey.answering((engine.name, model.name))
+        if report.statuses.get(entry.id, Status.ABSENT) is not Status.ABSENT
         for claim in entry.claims
         if claim.engine == engine.name and claim.model == model.name
     ]

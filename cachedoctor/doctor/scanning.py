@@ -1,4 +1,4 @@
-"""Look at a host, plan what cures it, apply the plan: `scan`, `plan`, `apply`."""
+"""Answer a question: look at a host, have it judged, and return the `Report`."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import engines, locators, rules
+from cachedoctor import engines, rules
 from cachedoctor.doctor import contents as verification
-from cachedoctor.doctor import named
+from cachedoctor.doctor import judging, named
 from cachedoctor.doctor.survey import look
-from cachedoctor.findings import Circumstance, Finding, Severity
+from cachedoctor.findings import Finding, Severity
 from cachedoctor.locators import inside
 from cachedoctor.question import Question
-from cachedoctor.rules import precedence
 from cachedoctor.rules.ourselves import RuleCrashed
-from cachedoctor.vocabulary import SILENT, State, Status, Survey
+from cachedoctor.vocabulary import SILENT, Status, Survey
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from cachedoctor.doctor.core_ml import Asked
     from cachedoctor.engines import Engine
@@ -27,17 +26,6 @@ if TYPE_CHECKING:
     from cachedoctor.system.network import Network
     from cachedoctor.system.run import Run
     from cachedoctor.vocabulary import Entry, Progress
-
-# What an engine would meet first.
-_GRAVEST = (Status.IN_PROGRESS, Status.CORRUPT, Status.INCOMPLETE, Status.UNKNOWN)
-
-
-class Checked(NamedTuple):
-    """How many files of an entry were judged by what."""
-
-    digest: int = 0
-    structure: int = 0
-    none: int = 0
 
 
 class Gathered(NamedTuple):
@@ -55,12 +43,13 @@ class Report(NamedTuple):
     entries: tuple[Entry, ...]  # those asked for
     findings: tuple[Finding, ...]  # gravest first within an entry
     statuses: Mapping[str, Status]
-    checked: Mapping[str, Checked]
+    checked: Mapping[str, judging.Checked]
     seconds: float
     contents: verification.Contents = verification.Contents()
     unanswered: tuple[tuple[str, str], ...] = ()  # repositories that the hub said nothing of, why
     by_entry: Mapping[str, tuple[Finding, ...]] = {}
     core_ml: Asked | None = None  # what it said of each bundle, where it was to be asked
+    hiding: tuple[Finding, ...] = ()  # about places in which something may be that cannot be seen
 
     @property
     def host(self) -> Host:
@@ -189,7 +178,10 @@ def answer(
         codes=frozenset(question.codes),
     )
     layouts = {name for engine in asked for name in engine.locators}
-    findings = _judge(seen, entries, layouts, names, cure_notes=cure_notes)
+    named_models = bool(question.models) or question.lock is not None
+    findings = judging.judge(
+        seen, entries, layouts, names, cure_notes=cure_notes, asked=named_models
+    )
     if places:
         findings = [f for f in findings if f.entries or any(_near(f.path, p) for p in places)]
         for place in places:
@@ -201,8 +193,10 @@ def answer(
             about.setdefault(key, []).append(finding)
     crashed = any(finding.code == RuleCrashed.code for finding in findings)
     by_entry = {key: tuple(mine) for key, mine in about.items()}
-    statuses = {e.id: _status(e, by_entry.get(e.id, ()), crashed=crashed) for e in entries}
-    checked = {entry.id: _checked(entry, seen) for entry in entries}
+    statuses = {
+        e.id: judging.status_of(e, by_entry.get(e.id, ()), crashed=crashed) for e in entries
+    }
+    checked = {entry.id: judging.checked(entry, seen) for entry in entries}
     seconds = time.perf_counter() - began
     return Report(
         question=question,
@@ -216,6 +210,9 @@ def answer(
         unanswered=unanswered,
         by_entry=by_entry,
         core_ml=core_ml,
+        hiding=tuple(
+            f for f in findings if f.shows in judging.HIDING and f.severity is not Severity.NOTE
+        ),
     )
 
 
@@ -293,121 +290,6 @@ def concerns(run: Run, host: Host, survey: Survey | None = None) -> bool:
     roots = {root.path for root in survey.roots} if survey else set()
     changed = (os.path.realpath(repair.root) for repair in run.repairs if repair.root)
     return any(root in roots or inside(root, home) for root in changed)
-
-
-def _judge(
-    seen: rules.Examination,
-    entries: Sequence[Entry],
-    layouts: set[str],
-    names: Sequence[str],
-    *,
-    cure_notes: bool,
-) -> list[Finding]:
-    """Apply every rule, keep one code for one fault, and attach the repairs."""
-    worth = [entry for entry in entries if entry.notable or entry.claims or entry.retired]
-    found = [finding for rule in rules.every() for finding in _applied(rule, seen, worth)]
-    order = {entry.id: number for number, entry in enumerate(entries)}
-    kept = [
-        finding
-        for finding in precedence.settle(found)
-        if any(entry in order for entry in finding.entries)
-        or (not finding.entries and _asked_for(finding, layouts, names))
-        or (finding.shows in _HIDING and _hides(finding, seen, names))
-    ]
-
-    def place(finding: Finding) -> tuple[int, int, str, str]:
-        first = min((order.get(e, len(order)) for e in finding.entries), default=len(order))
-        return first, finding.severity.rank, finding.code, finding.path
-
-    return [
-        finding._replace(repair=rules.find(finding.code).cure(finding, seen))
-        if cure_notes or finding.severity is not Severity.NOTE
-        else finding
-        for finding in sorted(kept, key=place)
-    ]
-
-
-_HIDING = (Circumstance.CLOSED, Circumstance.GONE)
-
-
-def _hides(finding: Finding, seen: rules.Examination, names: Sequence[str]) -> bool:
-    """Say whether a model of the engines that were asked for may lie below a hidden folder."""
-    for engine in map(engines.find, names):
-        models = engine.table.models.values()
-        places = {place for model in models for place in engine.places(model)}
-        for root in seen.survey.roots:
-            if root.locator in engine.locators and inside(finding.path, root.path):
-                find = locators.find(root.locator)
-                if any(inside(find.place(root.path, name), finding.path) for name in places):
-                    return True
-    return False
-
-
-def _asked_for(finding: Finding, layouts: set[str], names: Sequence[str]) -> bool:
-    """Say whether a finding about a place is about the engines that were asked for."""
-    if not layouts or set(names).intersection(finding.engines):
-        return True
-    return finding.locator in (None, *layouts)
-
-
-def _applied(
-    rule: rules.Rule, seen: rules.Examination, entries: Sequence[Entry]
-) -> Iterator[Finding]:
-    """Apply one rule to all that it is about; one that crashes becomes a finding of its own."""
-    try:
-        if isinstance(rule, rules.EntryRule):
-            layouts = {entry.locator for entry in entries}
-            meant = {name for name in layouts if rule.applies(locators.find(name))}
-            for entry in entries:
-                if entry.locator in meant:
-                    yield from rule.check(entry, seen)
-        elif isinstance(rule, rules.RootRule):
-            for root in seen.survey.roots:
-                yield from rule.check(root, seen)
-        elif isinstance(rule, rules.SurveyRule):
-            yield from rule.check(seen)
-    except Exception as error:  # noqa: BLE001 - the one broad except: a bug in a rule is a finding
-        yield RuleCrashed.report(rule.code, error, seen.host.home)
-
-
-def _status(entry: Entry, mine: Sequence[Finding], *, crashed: bool) -> Status:
-    """Return what an engine would meet; the gravest finding decides."""
-    left = {finding.leaves for finding in mine}
-    for status in _GRAVEST:
-        if status in left:
-            return status
-    if crashed:
-        return Status.UNKNOWN
-    nothing = all(a.state is State.MISSING for a in entry.artifacts)
-    if entry.claims and (nothing or (entry.revision is None and entry.nothing_here)):
-        return Status.ABSENT  # only asked for, or downloaded to another folder
-    files = entry.artifacts
-    known = (
-        entry.claims
-        or (not isinstance(files, tuple) and files.promised)
-        or any(artifact.name in entry.promises for artifact in entry.notable)
-    )
-    return Status.READY if known and entry.artifacts else Status.UNKNOWN
-
-
-def _checked(entry: Entry, seen: rules.Examination) -> Checked:
-    """Count by what each file was judged: a digest, its form or length, or nothing."""
-    digest = structure = none = 0
-    if not isinstance(entry.artifacts, tuple):
-        digest = entry.artifacts.proven()
-        rest = len(entry.artifacts) - len(entry.notable) - digest
-        structure = min(rest, entry.artifacts.promised)
-        none = rest - structure
-    for artifact in entry.notable:
-        if artifact.state is not State.PRESENT:
-            continue
-        if seen.judged(artifact):
-            digest += 1
-        elif artifact.format or artifact.expected_bytes is not None:
-            structure += 1
-        else:
-            none += 1
-    return Checked(digest, structure, none)
 
 
 def _unfinished(runs: Sequence[Run], host: Host) -> tuple[tuple[str, str], ...]:

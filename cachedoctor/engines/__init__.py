@@ -205,10 +205,13 @@ class CdnEngine(CatalogEngine):
     def model_at(self, entry: Entry, host: Host) -> Model | None:
         """Find the model by the file's name, in the folders that this engine reads."""
         model = self.table.models.get(entry.name.removesuffix(".pt"))
-        if model is None and locators.of(entry).named_only:
-            row = next(iter(self.table.models.values())).sets[0].requirements[0]
-            files = FileSet((Requirement((entry.name,), row.formats, most_trailing=0),))
-            return Model(entry.name, (files,), (), known_by="shape")
+        if locators.of(entry).named_only:  # no digest is asked of a path
+            row = (model or next(iter(self.table.models.values()))).sets[0].requirements[0]
+            if model is not None:
+                files = FileSet((row._replace(most_trailing=None),))
+                return model._replace(sets=(files,))
+            files = FileSet((Requirement((entry.name,), row.formats),))
+            return Model(name=entry.name, sets=(files,), sizes=(), known_by="shape")
         if model is None:
             return None
         if entry.root == os.path.realpath(self._usual(host)):
@@ -220,6 +223,15 @@ class CdnEngine(CatalogEngine):
     def home(self, model: Model, host: Host) -> str:
         """Return the file's place in the usual folder."""
         return os.path.join(self._usual(host), f"{model.name}.pt")
+
+
+def bundled(entry: Entry) -> Model | None:
+    """Return the row of a folder of Core ML bundles that no table has: each of them is needed."""
+    found = shapes.bundles(entry)
+    needs = tuple(Requirement((name,), ("coreml",)) for name in found)
+    if not needs:
+        return None
+    return Model(name=entry.name, sets=(FileSet(needs),), sizes=(), known_by="shape")
 
 
 def names() -> tuple[str, ...]:

@@ -23,6 +23,11 @@ files = [
   { any = ["added.json"], format = "json_text", optional = true, opened = true },   # always read
   { any = ["config.json"], format = "json_text", keys = ["n_mels", "model_type"] },   # one of them
   { any = ["pre.json"], format = "json_text", values = { feature_size = 128 } },      # all of them
+  { any = ["a.json"], needed = { "a.json" = ["a.b|c"] }, only = ["a", "c"] },   # all; no others
+  { any = ["vocabulary.txt"], speaks = true },   # has `<|startoftranscript|>`
+  { any = ["a.json"], among = { tokenizer_class = ["WhisperTokenizer"] } },    # where it says one
+  { any = ["a.json"], agrees = { n_vocab = "decoder.token_embedding.weight 0" } },   # an axis of a
+                                       # tensor in the weights; how many with `decoder.blocks.*`
   { any = ["a.json", "b.json"], beside = { "b.json" = ["b.txt"] } },   # b.json only with b.txt
   { any = ["w.pt"], format = "torch_zip", most_trailing = 0 },   # refused with bytes after its end
 ]
@@ -40,6 +45,8 @@ bytes = 78203619                      # about what a download costs
 revision = "d90ca5fe…"                # the commit for which the published digests hold
 published = [{ name = "model.bin", bytes = 75538270, sha256 = "dcb76c65…" }]
 by_path = true                        # no version knows it by name
+marker = { name = ".revision", commit = "df2625ac…", since = "0.17.0" }   # a file that says which
+                                      # commit a folder holds: missed from a version on
 
 [[former_alias]]                      # what a name meant up to a version
 name = "large"
@@ -59,158 +66,27 @@ import pkgutil
 import re
 import tomllib
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from cachedoctor.errors import CacheDoctorError, UsageError
-from cachedoctor.vocabulary import Claim, Digest, FileSet, Requirement, nearest
+from cachedoctor.engines._tables import Model, Table, holds, ordinal, repository_of
+from cachedoctor.errors import CacheDoctorError
+from cachedoctor.vocabulary import Digest, FileSet, Requirement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+__all__ = [
+    "Model",
+    "Table",
+    "holds",
+    "module_of",
+    "names",
+    "ordinal",
+    "read",
+    "repository_of",
+]
+
 _Made = TypeVar("_Made")
-
-
-class Model(NamedTuple):
-    """One row: a model in its engine's own language."""
-
-    name: str
-    sets: tuple[FileSet, ...]  # newest first
-    sizes: tuple[str, ...]
-    repository: str = ""
-    former: tuple[str, str] = ("", "")  # the repository of versions up to this one
-    prefix: str = ""
-    url: str = ""
-    bytes: int = 0  # about what a download costs
-    revision: str = ""  # of the repository, for which `published` holds
-    published: Mapping[str, tuple[int, Digest]] = {}
-    tokenizer: str = ""  # the repository that its tokenizer comes from, where that is another
-    by_path: bool = False  # the engine has no name for it
-    known_by: str = "name"
-
-    @property
-    def download_bytes(self) -> int:
-        """Return about what a download costs, or 0 where that is not known."""
-        return self.bytes or sum(length for length, _ in self.published.values())
-
-
-class Table(NamedTuple):
-    """One engine's models."""
-
-    engine: str
-    models: Mapping[str, Model]
-    aliases: Mapping[str, str]
-    sizes: Mapping[str, tuple[str, ...]]
-    versions: tuple[str, ...]
-    source: str
-    platforms: tuple[str, ...] = ("darwin", "linux", "windows")
-    removed: Mapping[str, str] = {}  # folder to the last version that read it
-    package: str = ""  # that brings the engine into a Python, empty where programs are linked
-    module: str = ""  # that is imported
-    bridge: str = ""  # the program that loads models for us where the engine is linked
-    former_aliases: Mapping[str, tuple[str, str]] = {}  # name to model, and the last version
-    snapshot: tuple[str, ...] = ()  # patterns of what is asked of the hub's client as a whole
-    heeds_absence: bool = False
-    shape: tuple[str, tuple[FileSet, ...]] = ("", ())  # kind, and the files of such a model
-
-    def model(self, name: str, version: str = "") -> Model:
-        """Return the model that the engine calls `name`; raises `UsageError` with the nearest.
-
-        A repository's name is one too.
-        """
-        former, until = self.former_aliases.get(name, ("", ""))
-        if former and version and ordinal(version) <= ordinal(until):
-            name = former
-        known = self.aliases.get(name, name)
-        if known not in self.models and "/" in known:
-            known = self.by_repository.get(known, known)
-        if known not in self.models:
-            names = (*self.models, *self.aliases)
-            raise UsageError(
-                f"no model `{name}` for {self.engine}{nearest(name, names)}",
-                hint=f"it has {', '.join(self.models)}",
-            )
-        return self.models[known]
-
-    def row(self, word: str, version: str = "") -> Model:
-        """Return the model that a word means: a name, a repository, also one that no row has.
-
-        Raises `UsageError` for any other word.
-        """
-        organisation, slash, name = word.partition("/")
-        try:
-            return self.model(word, version)
-        except UsageError:
-            repository = bool(organisation and slash and name) and "/" not in name
-            if repository and self.shape[0] and not word.startswith((".", "~", "/")):
-                return self.shaped(word, word)
-            raise
-
-    @property
-    def by_repository(self) -> Mapping[str, str]:
-        """Return the name of the model by each repository that is its own alone."""
-        named: dict[str, str] = {}
-        for model in self.models.values():
-            if model.repository and not model.prefix:
-                named.setdefault(model.repository, model.name)
-        return named
-
-    def shaped(self, name: str, repository: str = "") -> Model:
-        """Return the row of a model that no table has, known by its shape."""
-        return Model(name, self.shape[1], (), repository, known_by="shape")
-
-    def answers(self, size: str) -> tuple[Model, ...]:
-        """Return the models that answer `size`, in order; raises `UsageError` with the nearest."""
-        if size not in self.sizes:
-            raise UsageError(
-                f"no size `{size}`{nearest(size, tuple(self.sizes))}",
-                hint=f"the sizes are {', '.join(self.sizes)}",
-            )
-        return tuple(self.models[name] for name in self.sizes[size])
-
-    def claim(self, model: Model, version: str) -> Claim:
-        """Say that an entry is `model`, as `version` of the engine sees it; empty is the newest."""
-        current = next((files for files in model.sets if holds(files, version)), model.sets[0])
-        return Claim(
-            self.engine,
-            model.name,
-            model.sizes,
-            current,
-            tuple(files for files in model.sets if files is not current),
-            repository=repository_of(model, version),
-            prefix=model.prefix,
-            url=model.url,
-            version=version,
-            revision=model.revision,
-            published=model.published,
-            tokenizer=model.tokenizer,
-            known_by=model.known_by,
-            by_path=model.by_path,
-            snapshot=self.snapshot,
-            heeds_absence=self.heeds_absence,
-        )
-
-
-def repository_of(model: Model, version: str) -> str:
-    """Return the repository that a model's name means to `version`; empty is the newest."""
-    former, until = model.former
-    return former if former and version and ordinal(version) <= ordinal(until) else model.repository
-
-
-def holds(files: FileSet, version: str) -> bool:
-    """Say whether `version` is in the range of a file set; the empty version is the newest."""
-    if not version:
-        return not files.until
-    here = ordinal(version)
-    after = not files.since or here >= ordinal(files.since)
-    return after and (not files.until or here <= ordinal(files.until))
-
-
-def ordinal(version: str) -> tuple[int, ...]:
-    """Return a version in the order of its numbers; raises `UsageError` for another word."""
-    try:
-        return tuple(int(part) for part in version.removeprefix("v").split("."))
-    except ValueError as error:
-        raise UsageError(f"no version number: `{version}`", hint="write it as `0.15.5`") from error
 
 
 _PACKAGE = "cachedoctor.engines"
@@ -315,24 +191,26 @@ def _table(raw: dict[str, Any]) -> Table:
             if name not in models:
                 raise ValueError(f"sizes: `{size}` names `{name}`, and no model is called so")
     return Table(
-        raw["engine"],
-        models,
-        raw.get("aliases", {}),
-        sizes,
-        tuple(raw["versions"]),
-        raw["source"],
-        tuple(raw.get("platforms", ("darwin", "linux", "windows"))),
-        dict(_each("removed", raw.get("removed", []), lambda row: (row["folder"], row["until"]))),
-        raw.get("package", ""),
-        raw.get("module", ""),
-        raw.get("bridge", ""),
-        {
+        engine=raw["engine"],
+        models=models,
+        aliases=raw.get("aliases", {}),
+        sizes=sizes,
+        versions=tuple(raw["versions"]),
+        source=raw["source"],
+        platforms=tuple(raw.get("platforms", ("darwin", "linux", "windows"))),
+        removed=dict(
+            _each("removed", raw.get("removed", []), lambda row: (row["folder"], row["until"]))
+        ),
+        package=raw.get("package", ""),
+        module=raw.get("module", ""),
+        bridge=raw.get("bridge", ""),
+        former_aliases={
             row["name"]: (row["model"], row["until"])
             for row in _each("former_alias", raw.get("former_alias", []), dict)
         },
-        tuple(raw.get("snapshot", ())),
-        raw.get("heeds_absence", False),
-        (raw["shape"]["kind"], sets[raw["shape"]["set"]]) if "shape" in raw else ("", ()),
+        snapshot=tuple(raw.get("snapshot", ())),
+        heeds_absence=raw.get("heeds_absence", False),
+        shape=(raw["shape"]["kind"], sets[raw["shape"]["set"]]) if "shape" in raw else ("", ()),
     )
 
 
@@ -345,10 +223,10 @@ def _model(
     digest = Digest("sha256", row["sha256"]) if "sha256" in row else None
     if "file" in row:  # a CDN file is its model's whole set
         whole = Requirement(
-            (row["file"],),
-            (row["format"],),
-            row["bytes"],
-            digest,
+            names=(row["file"],),
+            formats=(row["format"],),
+            bytes=row["bytes"],
+            digest=digest,
             most_trailing=most_trailing,
         )
         also = tuple(_requirement(file) for file in row.get("also", ()))
@@ -364,18 +242,23 @@ def _model(
         for file in row.get("published", ())
     }
     return Model(
-        row["name"],
-        files,
-        tuple(size for size, names in sizes.items() if row["name"] in names),
-        row.get("repository", ""),
-        (row["former"]["repository"], row["former"]["until"]) if "former" in row else ("", ""),
-        row.get("prefix", ""),
-        row.get("url", ""),
-        row.get("bytes", 0),
-        row.get("revision", ""),
-        published,
-        row.get("tokenizer", ""),
-        row.get("by_path", False),
+        name=row["name"],
+        sets=files,
+        sizes=tuple(size for size, names in sizes.items() if row["name"] in names),
+        repository=row.get("repository", ""),
+        former=(row["former"]["repository"], row["former"]["until"])
+        if "former" in row
+        else ("", ""),
+        prefix=row.get("prefix", ""),
+        url=row.get("url", ""),
+        bytes=row.get("bytes", 0),
+        revision=row.get("revision", ""),
+        published=published,
+        tokenizer=row.get("tokenizer", ""),
+        by_path=row.get("by_path", False),
+        marker=tuple(row["marker"][key] for key in ("name", "commit", "since"))
+        if "marker" in row
+        else ("", "", ""),
     )
 
 
@@ -396,7 +279,11 @@ def _set(row: dict[str, Any]) -> FileSet:
 def _requirement(row: dict[str, Any]) -> Requirement:
     names = tuple(row["any"])
     format_ = row.get("format")
-    formats = tuple(format_) if isinstance(format_, list) else (format_,) * len(names)
+    formats = (
+        tuple(one or None for one in format_)
+        if isinstance(format_, list)
+        else (format_,) * len(names)
+    )
     if len(formats) != len(names):
         raise ValueError(f"format: {len(formats)} for the {len(names)} of {', '.join(names)}")
     return Requirement(
@@ -408,5 +295,13 @@ def _requirement(row: dict[str, Any]) -> Requirement:
         keys=tuple(row.get("keys", ())),
         values=tuple(row.get("values", {}).items()),
         beside=tuple((name, tuple(with_it)) for name, with_it in row.get("beside", {}).items()),
+        needed=tuple((name, tuple(keys)) for name, keys in row.get("needed", {}).items()),
+        only=tuple(row.get("only", ())),
+        speaks=row.get("speaks", False),
+        among=tuple((key, tuple(words)) for key, words in row.get("among", {}).items()),
+        agrees=tuple(
+            (key, tensor.partition(" ")[0], int(tensor.partition(" ")[2] or 0))
+            for key, tensor in row.get("agrees", {}).items()
+        ),
         most_trailing=row.get("most_trailing"),
     )

@@ -10,12 +10,15 @@ import os
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from cachedoctor.engines import CatalogEngine
+from cachedoctor.engines import CatalogEngine, bundled
+from cachedoctor.system import shapes
 
 if TYPE_CHECKING:
     from cachedoctor.engines.catalog import Model
     from cachedoctor.host import Host
     from cachedoctor.vocabulary import Entry
+
+_OWN = ("/FluidAudio/Models", "/.cache/fluidaudio/Models")  # the second is of speech synthesis
 
 
 class FluidAudio(CatalogEngine):
@@ -56,7 +59,21 @@ class FluidAudio(CatalogEngine):
                 for files in model.sets
             )
 
-        return max(rows, key=present, default=None)
+        return max(rows, key=present, default=None) or self._shaped(entry)
+
+    def _shaped(self, entry: Entry) -> Model | None:
+        """Return the row of a folder that no table has: in the framework's own, all are its."""
+        if entry.name in self._by_folder or self.retired(entry):
+            return None
+        own = entry.root.endswith(_OWN)
+        if not (own or shapes.fits("fluidaudio", entry)):
+            return None
+        there = {artifact.name for artifact in entry.artifacts}
+        for files in self.table.shape[1]:
+            needs = files.requirements
+            if sum(bool(there.intersection(need.names)) for need in needs) >= len(needs) - 1:
+                return self.table.shaped(entry.name)
+        return bundled(entry)
 
     def retired(self, entry: Entry) -> str:
         """Return the last version that had a folder of this name."""
@@ -69,7 +86,7 @@ class FluidAudio(CatalogEngine):
         """Return the folder that the assumed version looks in."""
         files = self.table.claim(model, host.engine_versions.get(self.name, "")).needs
         folder = "Library/Application Support/FluidAudio/Models"
-        return os.path.join(host.home, folder, files.folder)
+        return os.path.join(host.home, folder, files.folder or model.name)
 
 
 ENGINE = FluidAudio()

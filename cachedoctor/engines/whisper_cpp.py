@@ -13,13 +13,14 @@ from cachedoctor import locators
 from cachedoctor.engines import CatalogEngine
 from cachedoctor.engines.catalog import Model
 from cachedoctor.locators.ggml_folder import pywhispercpp_folder
+from cachedoctor.system import shapes
 from cachedoctor.vocabulary import FileSet
 
 if TYPE_CHECKING:
     from cachedoctor.host import Host
     from cachedoctor.vocabulary import Claim, Entry
 
-_NONE = Model("", (), ())
+_NONE = Model(name="", sets=(), sizes=())
 
 
 class WhisperCpp(CatalogEngine):
@@ -43,10 +44,11 @@ class WhisperCpp(CatalogEngine):
     def model_at(self, entry: Entry, host: Host) -> Model | None:
         """Find the model by the file's name."""
         known = self.table.models.get(entry.name.removeprefix("ggml-").removesuffix(".bin"))
-        if locators.of(entry).named_only and entry.name not in self.places(known or _NONE):
+        named = locators.of(entry).named_only and entry.name not in self.places(known or _NONE)
+        if named or (known is None and shapes.fits("ggml", entry)):
             row = next(iter(self.table.models.values())).sets[0].requirements[0]
             mine = row._replace(names=(entry.name,), bytes=None, digest=None)
-            return Model(entry.name, (FileSet((mine,)),), (), known_by="shape")
+            return Model(name=entry.name, sets=(FileSet((mine,)),), sizes=(), known_by="shape")
         return known
 
     def claimed(self, model: Model, entry: Entry, host: Host) -> Claim:

@@ -8,18 +8,30 @@ Source: argmaxinc/argmax-oss-swift 1.0.0 `Sources/WhisperKit/Core/WhisperKit.swi
 from __future__ import annotations
 
 import os
+import re
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from cachedoctor.engines import CatalogEngine, catalog
+from cachedoctor.engines import CatalogEngine, bundled, catalog
+from cachedoctor.system import shapes
 
 if TYPE_CHECKING:
     from cachedoctor.engines.catalog import Model
     from cachedoctor.host import Host
-    from cachedoctor.vocabulary import Claim, Entry
+    from cachedoctor.vocabulary import Claim, Entry, FileSet
 
 _IN_THE_MODEL = "0.13.1"  # the one version that kept the tokenizer below the model's folder
 _BESIDE_THE_BASE = "0.13.0"  # up to here always in Documents, wherever the models were
+# of SpeakerKit and TTSKit, which are in the same package
+_KITS = ("argmaxinc/speakerkit-coreml", "argmaxinc/ttskit-coreml")
+_SIZE = re.compile(r"(?:tiny|base|small|medium)(?:\.en)?|large-v[23]")
+
+
+def _without_tokenizer(files: FileSet) -> FileSet:
+    """Ask for no tokenizer where a name does not tell whose it is."""
+    return files._replace(
+        requirements=tuple(need for need in files.requirements if not need.tokenizer)
+    )
 
 
 class WhisperKit(CatalogEngine):
@@ -41,7 +53,23 @@ class WhisperKit(CatalogEngine):
         """Find the model by the folder's name."""
         repository, _, folder = entry.name.rpartition("/")
         model = self._by_folder.get(folder)
-        return model if model and repository in ("", model.repository) else None
+        if model and repository in ("", model.repository):
+            return model
+        return self._shaped(entry)
+
+    def _shaped(self, entry: Entry) -> Model | None:
+        """Return the row of a variant, or of another of Argmax's models, that no table has."""
+        above, _, folder = entry.name.rpartition("/")
+        repository = above if "/" in above else ""
+        if shapes.fits("whisperkit", entry):
+            size = _SIZE.search(folder)
+            files = self.table.shaped(folder, repository)
+            if size:
+                return files._replace(tokenizer=f"openai/whisper-{size[0]}")
+            return files._replace(sets=tuple(map(_without_tokenizer, files.sets)))
+        if entry.name.startswith(_KITS) or shapes.fits("argmax", entry):
+            return bundled(entry)
+        return None
 
     def claimed(self, model: Model, entry: Entry, host: Host) -> Claim:
         """Add the folders in which the assumed version looks for the tokenizer."""

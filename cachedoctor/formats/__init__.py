@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from cachedoctor.errors import Fault, FormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import ModuleType
     from typing import BinaryIO
 
@@ -112,6 +112,13 @@ def is_text(name: str | None) -> bool:
 def has_checksums(name: str | None) -> bool:
     """Return whether a file of this format can be compared with checksums of its own."""
     return name is not None and bool(getattr(_module(name), "CHECKSUMS", False))
+
+
+def shapes(name: str | None, file: BinaryIO, size_bytes: int) -> Mapping[str, tuple[int, ...]]:
+    """Return the shape of each tensor, where the format's front tells; raises `FormatError`."""
+    read = getattr(_module(name), "shapes", None) if name else None
+    found: Mapping[str, tuple[int, ...]] = read(file, size_bytes) if read else {}
+    return found
 
 
 def parser(name: str) -> Callable[[BinaryIO, int], None] | None:

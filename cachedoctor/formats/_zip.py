@@ -159,7 +159,14 @@ def _listed(listing: bytes) -> Iterator[Member]:
             (size_bytes, packed_bytes, values[16]), listing[extra_at : extra_at + extra_bytes]
         )
         name = listing[name_at:extra_at]
-        yield Member(name, wide[2], wide[1], wide[0], method, bool(flags & 1))
+        yield Member(
+            name=name,
+            offset=wide[2],
+            packed_bytes=wide[1],
+            size_bytes=wide[0],
+            method=method,
+            encrypted=bool(flags & 1),
+        )
 
 
 def _wide(values: tuple[int, int, int], extra: bytes) -> tuple[int, ...]:

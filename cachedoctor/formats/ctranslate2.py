@@ -77,8 +77,21 @@ class CTranslate2:
         return Reading(size_bytes, details)
 
 
+def shapes(file: BinaryIO, size_bytes: int) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each variable; raises `FormatError`."""
+    window = Window(file, size_bytes)
+    version = _version(window)
+    walk = _Walk(window, at=4)
+    if version >= 2:
+        walk.text("its specification")
+        walk.number("I")
+    return {walk.variable(version): walk.shape for _ in range(walk.count("variables"))}
+
+
 class _Walk(Walk):
     """Goes past names and variables."""
+
+    shape: tuple[int, ...] = ()  # of the last variable
 
     def text(self, what: str) -> str:
         """Return the next string."""
@@ -107,7 +120,8 @@ class _Walk(Walk):
         if rank > _HIGHEST_RANK:
             raise self.malformed(f"claims {rank} dimensions for `{name}`")
         items = 1
-        for dimension in struct.unpack(f"<{rank}I", self.take(4 * rank)):
+        self.shape = struct.unpack(f"<{rank}I", self.take(4 * rank))
+        for dimension in self.shape:
             items *= dimension
         payload_bytes = self._payload_bytes(name, items, version)
         self.skip(payload_bytes)

@@ -58,6 +58,21 @@ class Npz:
         return Reading(size_bytes, {"members": len(found), "quantized": int(quantized)})
 
 
+def shapes(file: BinaryIO, size_bytes: int) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each array that is stored as it is; raises `FormatError`."""
+    window = Window(file, size_bytes)
+    found = {}
+    for member in members(file, size_bytes):
+        if member.method:
+            continue
+        count = min(_LONGEST_HEADER_BYTES, member.size_bytes)
+        shape = _SHAPE.search(window.read(data_offset(window, member), count))
+        if shape is not None:
+            axes = tuple(int(a) for a in shape[1].replace(b" ", b"").split(b",") if a)
+            found[member.name.decode("utf-8", "replace").removesuffix(".npy")] = axes
+    return found
+
+
 def _check(window: Window, member: Member) -> None:
     name = shown(member.name)
     if not member.name.endswith(b".npy"):

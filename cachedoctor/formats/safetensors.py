@@ -61,6 +61,8 @@ class Safetensors:
         header = _parsed(window.read(8, header_bytes))
         metadata = _metadata(header)
         spans = sorted(_span(name, value) for name, value in header.items() if name != _METADATA)
+        if not spans:
+            raise FormatError(Fault.STUB, "holds no tensors", measured=size_bytes)
         length_bytes = 8 + header_bytes + _contiguous_bytes(spans)
         if size_bytes < length_bytes:
             message = f"ends before its {len(spans)} tensors do"
@@ -72,6 +74,17 @@ class Safetensors:
         if "format" in metadata:
             details["format"] = metadata["format"]
         return Reading(length_bytes, details)
+
+
+def shapes(file: BinaryIO, size_bytes: int) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each tensor; raises `FormatError`."""
+    window = Window(file, size_bytes, HEAD_BYTES)
+    header = _parsed(window.read(8, _header_bytes(window)))
+    return {
+        name: tuple(value["shape"])
+        for name, value in header.items()
+        if name != _METADATA and isinstance(value, dict) and _are_sizes(value.get("shape"))
+    }
 
 
 def _header_bytes(window: Window) -> int:

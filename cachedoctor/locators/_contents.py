@@ -80,13 +80,22 @@ def _lost(entry: quietly.Listed) -> Artifact | None:
     """Return what stands where a folder was, or `None` for what is anything else."""
     path = entry.path
     if entry.link and not os.path.exists(path):
-        return Artifact(entry.name, path, path, State.GONE, detail=os.readlink(path))
+        return Artifact(
+            name=entry.name, path=path, file=path, state=State.GONE, detail=os.readlink(path)
+        )
     stand = stands_in(path) if entry.file else None
     if stand is None:
         return None
     state = State.TEXT if stand.kind == "text" else State.GONE
     detail = stand.target or "an alias of the Finder's"
-    return Artifact(entry.name, path, path, state, stamp_of(entry.stat()), detail=detail)
+    return Artifact(
+        name=entry.name,
+        path=path,
+        file=path,
+        state=state,
+        stamp=stamp_of(entry.stat()),
+        detail=detail,
+    )
 
 
 def contents(
@@ -108,7 +117,9 @@ def contents(
             continue
         except OSError as error:
             name = here[len(folder) + 1 :]
-            closed = Artifact(name, here, here, State.UNREADABLE, detail=reason(error))
+            closed = Artifact(
+                name=name, path=here, file=here, state=State.UNREADABLE, detail=reason(error)
+            )
             found.artifacts.append(closed)
             continue
         for entry in entries:
@@ -142,7 +153,7 @@ class _Contents:
         if away:
             path = entry.path.removesuffix(entry.name) + away
             name = path[len(self._folder) + 1 :]
-            self.artifacts.append(Artifact(name, path, path, State.EVICTED))
+            self.artifacts.append(Artifact(name=name, path=path, file=path, state=State.EVICTED))
             return
         found = look(entry.path, self._root)
         size = found.stamp.size_bytes if found.stamp else 0
@@ -156,12 +167,12 @@ class _Contents:
             self._sizes[owner] += size
         self.artifacts.append(
             Artifact(
-                name,
-                entry.path,
-                found.file,
-                found.state,
-                found.stamp,
-                size,
+                name=name,
+                path=entry.path,
+                file=found.file,
+                state=found.state,
+                stamp=found.stamp,
+                size_bytes=size,
                 detail=found.detail,
                 outside=found.outside,
             )
@@ -185,12 +196,12 @@ class _Contents:
         for name, (stamp, outside) in self._bundles.items():
             path = os.path.join(self._folder, name)
             yield Artifact(
-                name,
-                path,
-                path,
-                State.PRESENT,
-                stamp,
-                self._sizes[name],
+                name=name,
+                path=path,
+                file=path,
+                state=State.PRESENT,
+                stamp=stamp,
+                size_bytes=self._sizes[name],
                 bundle=True,
                 outside=outside,
             )

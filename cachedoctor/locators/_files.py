@@ -172,6 +172,7 @@ class Links(Files):
     """The files of one snapshot, which are links to blobs."""
 
     __slots__ = (
+        "_asked",
         "_blobs",
         "_etags",
         "_names",
@@ -194,6 +195,7 @@ class Links(Files):
         self._names: list[str] = []
         self._etags: list[str] = []
         self._sizes: list[int] = []
+        self._asked: dict[str, Artifact | None] = {}
         self.notable: list[Artifact] = []
         self.promised = 0
 
@@ -231,6 +233,7 @@ class Links(Files):
 
     def add_notable(self, name: str, path: str, found: Look, etag: str) -> None:
         """Remember whatever else there is; `etag` is the name of its blob, where it has one."""
+        self._asked.clear()
         self.notable.append(self._artifact(name, path, found, etag))
 
     def columns(self) -> tuple[object, ...]:
@@ -270,7 +273,14 @@ class Links(Files):
         for name, etag, size in zip(self._names, self._etags, self._sizes, strict=True):
             evidence = Evidence.TREE if name in promised else Evidence.BLOB_NAME
             proof = proof_of(etag)
-            yield PlainFile(name, etag, size, evidence, proof > 0, proof == REMEMBERED)
+            yield PlainFile(
+                name=name,
+                file=etag,
+                size_bytes=size,
+                evidence=evidence,
+                proven=proof > 0,
+                remembered=proof == REMEMBERED,
+            )
 
     def path_of(self, file: PlainFile) -> str:
         """Return where the engine looks for a plain file."""
@@ -292,6 +302,17 @@ class Links(Files):
         """Return the names of the plain files."""
         return self._names
 
+    def find(self, name: str) -> Artifact | None:
+        """Return the file of this name, or `None`."""
+        if name in self._asked:  # by one engine after the other
+            return self._asked[name]
+        found = next((each for each in self.notable if each.name == name), None)
+        if found is None and name in self._names:
+            etag = self._etags[self._names.index(name)]
+            found = self._artifact(name, f"{self._snapshot}/{name}", self._blobs[etag], etag)
+        self._asked[name] = found
+        return found
+
     def contents(self) -> set[str]:
         """Return the hex digest that each plain file has, once for each content."""
         return set(self._etags)  # whatever else they are called by is not plain
@@ -304,6 +325,7 @@ class Links(Files):
 
     def doubt(self, file: str) -> None:
         """Make those notable whose blob has this name."""
+        self._asked.clear()
         for at in reversed([at for at, etag in enumerate(self._etags) if etag == file]):
             name = self._names.pop(at)
             self.promised -= name in self._promises
@@ -359,17 +381,17 @@ class Links(Files):
             evidence = Evidence.TREE if listed else Evidence.BLOB_NAME
         stamp = found.stamp
         return Artifact(
-            name,
-            path,
-            found.file,
-            found.state,
-            stamp,
-            stamp.size_bytes if stamp else 0,
-            None,
-            (),
-            size,
-            digest,
-            evidence,
-            found.detail,
+            name=name,
+            path=path,
+            file=found.file,
+            state=found.state,
+            stamp=stamp,
+            size_bytes=stamp.size_bytes if stamp else 0,
+            format=None,
+            required_by=(),
+            expected_bytes=size,
+            digest=digest,
+            evidence=evidence,
+            detail=found.detail,
             outside=found.outside,
         )

@@ -183,30 +183,33 @@ def read(root: str, folder: str) -> Repository:
     for entry in snapshots:
         if entry.name not in commits:
             seen.folder(entry.path)  # says what it is instead
-    listed(locks, seen.notes_closed)
+    if os.path.islink(locks):
+        listed(locks, seen.notes_closed)
+    elif (descriptor := opened(locks, seen.notes_closed)) is not None:
+        os.close(descriptor)  # what it holds is asked only when something is amiss
     linked = os.path.islink(f"{path}/snapshots")
     elsewhere = frozenset(e.name for e in snapshots if (linked or e.link) and e.name in commits)
     seen.outside += [(e.path, os.path.realpath(e.path)) for e in snapshots if e.link]
     trees = _trees(f"{path}/trees", blobs, seen) if "trees" in parts else {}
     no_exist = tuple(_markers(f"{path}/.no_exist", seen)) if ".no_exist" in parts else ()
     return Repository(
-        path,
-        kind.removesuffix("s"),
-        rest.replace("--", "/", 1),
-        tuple(_refs(f"{path}/refs", seen)) if "refs" in parts else (),
-        tuple(sorted(commits)),
-        blobs,
-        partials,
-        trees,
-        locks,
-        tuple(seen.unreadable),
-        tuple(seen.bad_trees),
-        no_exist,
-        tuple(seen.probes),
-        tuple(seen.notes_closed),
-        tuple(seen.lost),
-        tuple(seen.outside),
-        elsewhere,
+        path=path,
+        kind=kind.removesuffix("s"),
+        name=rest.replace("--", "/", 1),
+        refs=tuple(_refs(f"{path}/refs", seen)) if "refs" in parts else (),
+        commits=tuple(sorted(commits)),
+        blobs=blobs,
+        partials=partials,
+        trees=trees,
+        locks=locks,
+        unreadable=tuple(seen.unreadable),
+        bad_trees=tuple(seen.bad_trees),
+        no_exist=no_exist,
+        probes=tuple(seen.probes),
+        notes_closed=tuple(seen.notes_closed),
+        lost=tuple(seen.lost),
+        outside=tuple(seen.outside),
+        elsewhere=elsewhere,
     )
 
 

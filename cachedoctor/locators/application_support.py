@@ -8,6 +8,8 @@
     │   ├── coremldata.bin  model.mil  metadata.json  analytics/coremldata.bin
     │   └── weights/weight.bin            weight.bin.partial[.etag] while 0.15.5 and later download
     └── parakeet_vocab.json
+~/.cache/fluidaudio/Models/               speech synthesis
+<an app's folder>/Models/                 the same, known by the names of the folders
 ```
 
 Some models lie one folder deeper (`parakeet-eou-streaming/160ms`). No locks in any version.
@@ -45,23 +47,41 @@ class ApplicationSupport(ModelFolders):
         """Name FluidAudio's folder and those of sandboxed apps; there is none but on a Mac."""
         for home in host.homes:
             yield os.path.join(home, "Library", "Application Support", "FluidAudio", "Models")
-        yield from (place.path for place in apps.places(host, self.name))
+            yield os.path.join(home, ".cache", "fluidaudio", "Models")
+        yield from (place.path for place in apps.places(host, self.name, apps.Shape.BUNDLES))
 
     def read(self, path: str, host: Host, wanted: frozenset[str] | None) -> Root:
         """List every model folder, or only the folders `wanted`."""
         entries = []
         partials = {}
         lost: dict[str, Artifact] = {}
+        shared = host.platform == "darwin" and apps.is_shared(host, path)
         for folder in _models(path, wanted, lost):
             name = folder[len(path) + 1 :]
+            if shared and not apps.is_model_folder(name):
+                continue  # the app's own
             key = entry_id(self.name, path, name)
             artifacts, leftovers = contents(folder, path)
             if folder in lost:
                 artifacts = (lost[folder],)
-            entries.append(Entry(key, self.name, path, folder, name, artifacts))
+            entries.append(
+                Entry(
+                    id=key,
+                    locator=self.name,
+                    root=path,
+                    path=folder,
+                    name=name,
+                    artifacts=artifacts,
+                )
+            )
             if leftovers:
                 partials[key] = leftovers
-        return Root(self.name, path, tuple(entries), FolderListing(partials, {}))
+        return Root(
+            locator=self.name,
+            path=path,
+            entries=tuple(entries),
+            listing=FolderListing(partials, {}),
+        )
 
     def place(self, root: str, name: str) -> str:
         """Return where `name` would lie below `root`."""
@@ -70,7 +90,9 @@ class ApplicationSupport(ModelFolders):
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return the artifact of a file or bundle that a folder lacks."""
         path = os.path.join(entry.path, name)
-        return Artifact(name, path, path, State.MISSING, bundle=name.endswith(BUNDLES))
+        return Artifact(
+            name=name, path=path, file=path, state=State.MISSING, bundle=name.endswith(BUNDLES)
+        )
 
 
 LOCATOR = ApplicationSupport()

@@ -49,7 +49,7 @@ class CompileCache(Leavings):
                 if os.path.isdir(cache) and not os.path.islink(cache):
                     stamp = stamp_of(os.stat(cache))
                     found.append(Leftover(cache, stamp, bytes=weight(cache)))
-        return Root(self.name, path, (), LeavingsListing(tuple(found)))
+        return Root(locator=self.name, path=path, entries=(), listing=LeavingsListing(tuple(found)))
 
     def place(self, root: str, name: str) -> str:
         """Return where `name` would lie below `root`."""
@@ -57,7 +57,7 @@ class CompileCache(Leavings):
 
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return an artifact that is not there: nothing is expected here."""
-        return Artifact(name, entry.path, entry.path, State.MISSING)
+        return Artifact(name=name, path=entry.path, file=entry.path, state=State.MISSING)
 
 
 LOCATOR = CompileCache()

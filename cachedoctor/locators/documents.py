@@ -88,13 +88,22 @@ class Documents(ModelFolders):
                     lost = [a for a in lost_folders(repository.path) if a.path == folder]
                     written, downloads, shut = _books(repository.path, name, only)
                     artifacts = tuple(lost) or promised(artifacts, written)
-                    entries.append(Entry(key, self.name, path, folder, title, artifacts))
+                    entries.append(
+                        Entry(
+                            id=key,
+                            locator=self.name,
+                            root=path,
+                            path=folder,
+                            name=title,
+                            artifacts=artifacts,
+                        )
+                    )
                     partials[key] = (*left, *downloads)
                     metadata[key] = written
                     closed[key] = shut
         entries.extend(_lost(path, path))
         listing = FolderListing(partials, metadata, closed=closed)
-        return Root(self.name, path, tuple(entries), listing)
+        return Root(locator=self.name, path=path, entries=tuple(entries), listing=listing)
 
     def place(self, root: str, name: str) -> str:
         """Return where `name` would lie below `root`."""
@@ -103,7 +112,9 @@ class Documents(ModelFolders):
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return the artifact of a file or bundle that a folder lacks."""
         path = os.path.join(entry.path, name)
-        return Artifact(name, path, path, State.MISSING, bundle=name.endswith(BUNDLES))
+        return Artifact(
+            name=name, path=path, file=path, state=State.MISSING, bundle=name.endswith(BUNDLES)
+        )
 
 
 LOCATOR = Documents()
@@ -160,11 +171,27 @@ def _lost(root: str, folder: str) -> Iterator[Entry]:
     for artifact in lost_folders(folder):
         title = artifact.path[len(root) + 1 :]
         key = entry_id("documents", root, title)
-        yield Entry(key, "documents", root, artifact.path, title, (artifact,))
+        yield Entry(
+            id=key,
+            locator="documents",
+            root=root,
+            path=artifact.path,
+            name=title,
+            artifacts=(artifact,),
+        )
 
 
 def _closed(root: str, folder: quietly.Listed, why: str) -> Entry:
     """Return the entry of a folder that cannot be listed."""
-    blind = Artifact("", folder.path, folder.path, State.UNREADABLE, detail=why)
+    blind = Artifact(
+        name="", path=folder.path, file=folder.path, state=State.UNREADABLE, detail=why
+    )
     key = entry_id("documents", root, folder.name)
-    return Entry(key, "documents", root, folder.path, folder.name, (blind,))
+    return Entry(
+        id=key,
+        locator="documents",
+        root=root,
+        path=folder.path,
+        name=folder.name,
+        artifacts=(blind,),
+    )

@@ -1,7 +1,7 @@
 """Flat folders of GGML files, which whisper.cpp and its bindings load.
 
 ```
-<folder>/ggml-<name>.bin
+<folder>/ggml-<name>.bin                          also <name>.bin with the header of such a file
 <folder>/ggml-<name without quantisation>-encoder.mlmodelc/    read by builds with Core ML
 <folder>/ggml-<name>.bin.downloading                           while the Ruby binding downloads
 
@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING
 
 from cachedoctor.locators import FolderListing, ModelFolders, entry_id, evicted, is_litter
 from cachedoctor.locators._contents import BUNDLES, contents
-from cachedoctor.looking import quietly
-from cachedoctor.system import apps
+from cachedoctor.looking import quietly, untrusted
+from cachedoctor.system import apps, shapes
 from cachedoctor.vocabulary import Artifact, Entry, Root, State
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 _MAC_DATA = ("Library", "Application Support")
 _ENCODER = "-encoder.mlmodelc"
 _SUFFIX = len("-q5_1")
+_STUBS = "for-tests-"  # of whisper.cpp's own tests, beside the script that downloads models
+_HEAD_BYTES = 64
 
 
 def pywhispercpp_folder(host: Host) -> str:
@@ -91,7 +93,9 @@ class GgmlFolder(ModelFolders):
         names = [evicted(name) or name for name in quietly.names(path) if not is_litter(name)]
         encoders = {name for name in names if name.endswith(_ENCODER)}
         begun = {n.removesuffix(".downloading") for n in names if n.endswith(".bin.downloading")}
-        files = {name for name in names if name.startswith("ggml-") and name.endswith(".bin")}
+        files = {
+            n for n in names if n.endswith(".bin") and (n.startswith("ggml-") or _fits(path, n))
+        }
         for name in sorted(files | begun):
             if wanted is not None and name not in wanted:
                 continue
@@ -100,9 +104,18 @@ class GgmlFolder(ModelFolders):
             mine |= {f".{each}.icloud" for each in mine}
             artifacts, left = contents(path, path, mine)
             place = os.path.join(path, name)
-            entries.append(Entry(key, self.name, path, place, name, artifacts))
+            entries.append(
+                Entry(
+                    id=key, locator=self.name, root=path, path=place, name=name, artifacts=artifacts
+                )
+            )
             partials[key] = left
-        return Root(self.name, path, tuple(entries), FolderListing(partials, {}))
+        return Root(
+            locator=self.name,
+            path=path,
+            entries=tuple(entries),
+            listing=FolderListing(partials, {}),
+        )
 
     def place(self, root: str, name: str) -> str:
         """Return where `name` would lie below `root`."""
@@ -111,10 +124,23 @@ class GgmlFolder(ModelFolders):
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return the artifact of a file that is not there."""
         path = os.path.join(entry.root, name)
-        return Artifact(name, path, path, State.MISSING, bundle=name.endswith(BUNDLES))
+        return Artifact(
+            name=name, path=path, file=path, state=State.MISSING, bundle=name.endswith(BUNDLES)
+        )
 
 
 LOCATOR = GgmlFolder()
+
+
+def _fits(folder: str, name: str) -> bool:
+    """Say whether a file of any other name is a model of whisper.cpp's, by its first bytes."""
+    if name.startswith(_STUBS):
+        return False
+    try:
+        with untrusted.open_regular(os.path.join(folder, name), follow=True) as file:
+            return shapes.is_ggml(file.read(_HEAD_BYTES) or b"")
+    except OSError:
+        return False
 
 
 def encoder_of(name: str) -> str:

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor.locators import (
@@ -29,18 +28,14 @@ from cachedoctor.locators import (
     Look,
     Origin,
     _repository,
+    being_written,
     entry_id,
-    evicted,
-    held,
-    is_litter,
-    look,
-    reason,
     regular,
     stamp_of,
     stands_in,
 )
 from cachedoctor.locators._contents import weight
-from cachedoctor.locators._files import Links
+from cachedoctor.locators._snapshot import links
 from cachedoctor.looking import quietly
 from cachedoctor.system import apps, in_use
 from cachedoctor.vocabulary import Artifact, Entry, Evidence, Root, State
@@ -50,8 +45,9 @@ if TYPE_CHECKING:
 
     from cachedoctor.host import Host
     from cachedoctor.locators import Unit
-    from cachedoctor.locators._files import Blobs
+    from cachedoctor.locators._files import Links
     from cachedoctor.locators._repository import Repository
+    from cachedoctor.system.in_use import Open
 
 BRANCH = _repository.BRANCH
 COMMIT = re.compile(r"[0-9a-f]{40}")  # what a ref holds, and a snapshot is called
@@ -59,6 +55,9 @@ _HASH = 64  # hex digits of a payload's name
 _DUMMIES = {"dummy_file_src", "dummy_file_dst"}
 _PROBE = re.compile(r"tmp[a-z0-9_]{8}")  # where the client tried whether links can be made
 _LEGACY = re.compile(r"[0-9a-f]{64}\.[0-9a-f]{64}(?:\.h5)?(?:\.json|\.lock)?")
+
+
+_OLD = ("TRANSFORMERS_CACHE", "PYTORCH_TRANSFORMERS_CACHE")  # of transformers before 5
 
 
 class HubListing(NamedTuple):
@@ -102,6 +101,9 @@ class HubCache(Locator[HubListing]):
         own = host.environment.get("PARAKEET_CACHE_DIR")  # of parakeet-mlx's command line
         if own:
             yield host.absolute(own)
+        for name in _OLD if "HF_HUB_CACHE" not in host.environment else ():
+            if host.environment.get(name):
+                yield host.absolute(host.expand(host.environment[name]))
         yield from (place.path for place in apps.places(host, self.name))
         if host.project:
             yield os.path.join(host.project, "models")
@@ -142,7 +144,7 @@ class HubCache(Locator[HubListing]):
         for name in folders:
             repository = _repository.read(path, name)
             repositories[repository.path] = repository
-            snapshots = {commit: _links(path, repository, commit) for commit in repository.commits}
+            snapshots = {commit: links(path, repository, commit) for commit in repository.commits}
             found.extend(_entries(path, repository, snapshots))
             loose = set(repository.blobs).difference(*(s.linked() for s in snapshots.values()))
             if loose:
@@ -150,7 +152,7 @@ class HubCache(Locator[HubListing]):
         known = HubListing(repositories, unlinked=unlinked)
         if leavings:
             known = _with_leavings(path, entries, known, frozenset(every))
-        return Root(self.name, path, tuple(found), known)
+        return Root(locator=self.name, path=path, entries=tuple(found), listing=known)
 
     def place(self, root: str, name: str) -> str:
         """Return where the repository `name` would lie below `root`."""
@@ -161,14 +163,14 @@ class HubCache(Locator[HubListing]):
         path = os.path.join(entry.path, name)
         promise = entry.promises.get(name)
         if promise is None:
-            return Artifact(name, path, path, State.MISSING)
+            return Artifact(name=name, path=path, file=path, state=State.MISSING)
         size, digest = promise
         blob = os.path.join(repository_folder(entry), "blobs", digest.hex)
         return Artifact(
-            name,
-            path,
-            blob,
-            State.MISSING,
+            name=name,
+            path=path,
+            file=blob,
+            state=State.MISSING,
             expected_bytes=size,
             digest=digest,
             evidence=Evidence.TREE,
@@ -203,7 +205,7 @@ class HubCache(Locator[HubListing]):
 LOCATOR = HubCache()
 
 
-def holder(repository: Repository) -> str:
+def holder(repository: Repository, opened: Open) -> str:
     """Return the lock or partial that a live client holds in `repository`, or empty.
 
     Opens every lock file of the repository: asked only when something is amiss.
@@ -218,7 +220,7 @@ def holder(repository: Repository) -> str:
             return path
     for partial in repository.partials:
         lock = os.path.join(repository.locks, f"{partial.etag}.lock")
-        if in_use.lock_held(lock) is None and held(partial.path, partial.stamp, time.time()):
+        if in_use.lock_held(lock) is None and being_written(partial.path, partial.stamp, opened):
             return partial.path
     return ""
 
@@ -282,99 +284,24 @@ def _is_probe(folder: str) -> bool:
 def _entries(root: str, repository: Repository, snapshots: Mapping[str, Links]) -> Iterator[Entry]:
     prefix = "" if repository.kind == "model" else f"{repository.kind}s/"
     title = prefix + repository.name
-    for commit, links in snapshots.items():
+    for commit, files in snapshots.items():
         yield Entry(
-            entry_id(HubCache.name, root, f"{title}@{commit}"),
-            HubCache.name,
-            root,
-            f"{repository.path}/snapshots/{commit}",
-            repository.name,
-            links,
-            commit,
-            tuple(ref.name for ref in repository.refs if ref.text.strip() == commit),
+            id=entry_id(HubCache.name, root, f"{title}@{commit}"),
+            locator=HubCache.name,
+            root=root,
+            path=f"{repository.path}/snapshots/{commit}",
+            name=repository.name,
+            artifacts=files,
+            revision=commit,
+            refs=tuple(ref.name for ref in repository.refs if ref.text.strip() == commit),
             promises=repository.promises(commit),
         )
     if not repository.commits:
         yield Entry(
-            entry_id(HubCache.name, root, title),
-            HubCache.name,
-            root,
-            repository.path,
-            repository.name,
-            (),
+            id=entry_id(HubCache.name, root, title),
+            locator=HubCache.name,
+            root=root,
+            path=repository.path,
+            name=repository.name,
+            artifacts=(),
         )
-
-
-def _links(root: str, repository: Repository, commit: str) -> Links:
-    """List a snapshot; a folder below that cannot be read is an artifact of its own."""
-    blobs = repository.blobs
-    snapshot = f"{repository.path}/snapshots/{commit}"
-    found = Links(snapshot, blobs, repository.promises(commit))
-    here = commit not in repository.elsewhere  # by a linked folder, names are not enough
-    stack = [("", "../../blobs/")]
-    while stack:
-        prefix, to_blobs = stack.pop()
-        folder = f"{snapshot}/{prefix}".rstrip("/")
-        unreadable: list[tuple[str, str]] = []
-        descriptor = _repository.opened(folder, unreadable)
-        if descriptor is not None:
-            try:
-                for name in os.listdir(descriptor):
-                    try:
-                        target = os.readlink(name, dir_fd=descriptor)
-                    except OSError:  # no link, which few are not
-                        _add_other(found, root, snapshot, prefix + name, to_blobs, stack)
-                        continue
-                    near = here and target.startswith(to_blobs)
-                    etag = target[len(to_blobs) :] if near else ""
-                    if not (etag and found.add(prefix + name, etag)):
-                        path = f"{snapshot}/{prefix}{name}"
-                        look_of, blob = _follow(path, root, target, etag, blobs)
-                        found.add_notable(prefix + name, path, look_of, blob)
-            except OSError as error:
-                unreadable.append((folder, reason(error)))
-            finally:
-                os.close(descriptor)
-        for path, why in unreadable:
-            unread = Look(State.UNREADABLE, path, None, why)
-            found.add_notable(prefix.rstrip("/"), path, unread, "")
-    return found
-
-
-def _add_other(
-    found: Links, root: str, snapshot: str, name: str, to_blobs: str, stack: list[tuple[str, str]]
-) -> None:
-    """Add what is no link: a folder to those to be listed, anything else to the files."""
-    path = f"{snapshot}/{name}"
-    last = name.rpartition("/")[2]
-    if is_litter(last) and not found.promises(name):
-        return
-    if os.path.isdir(path) and not os.path.islink(path):
-        stack.append((name + "/", "../" + to_blobs))
-    elif evicted(last):
-        whole = name.removesuffix(last) + evicted(last)
-        path = f"{snapshot}/{whole}"
-        found.add_notable(whole, path, Look(State.EVICTED, path), "")
-    elif os.path.lexists(path):
-        look_of = look(path, root)
-        found.add_notable(name, path, look_of, _blob_in(look_of.detail, found.blobs))
-
-
-def _follow(path: str, root: str, target: str, etag: str, blobs: Blobs) -> tuple[Look, str]:
-    """Follow a link by name alone where it leads to a blob that was listed; and name the blob."""
-    if etag in blobs:
-        return blobs[etag], etag
-    found = look(path, root)
-    blob = _blob_in(target, blobs)
-    if found.state in (State.GONE, State.DANGLING) and blob:
-        return Look(State.DANGLING, path, None, target), blob  # what it named lies here
-    folder, name = os.path.split(found.file if found.state is State.PRESENT else target)
-    if target.startswith("/") and found.state is State.PRESENT:
-        found = found._replace(detail=target)
-    return found, name if os.path.basename(folder) == "blobs" else ""
-
-
-def _blob_in(target: str, blobs: Blobs) -> str:
-    """Return the blob of this repository that a link or text means, wherever else it leads."""
-    name = target.replace("\\", "/").rpartition("/")[2]
-    return name if name in blobs else ""

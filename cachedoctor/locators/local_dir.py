@@ -77,13 +77,22 @@ class LocalDir(ModelFolders):
             artifacts = (lost[name],) if name in lost else artifacts
             own, above = books(folder), _above(path, name)
             written = {**above.metadata, **own.metadata}
-            entries.append(Entry(key, self.name, path, folder, title, promised(artifacts, written)))
+            entries.append(
+                Entry(
+                    id=key,
+                    locator=self.name,
+                    root=path,
+                    path=folder,
+                    name=title,
+                    artifacts=promised(artifacts, written),
+                )
+            )
             partials[key] = (*left, *own.partials, *above.partials)
             locks[key] = (*own.locks, *above.locks)
             closed[key] = (*own.closed, *above.closed)
             metadata[key] = written
         listing = FolderListing(partials, metadata, locks, closed)
-        return Root(self.name, path, tuple(entries), listing)
+        return Root(locator=self.name, path=path, entries=tuple(entries), listing=listing)
 
     def place(self, root: str, name: str) -> str:
         """Return where `name` would lie below `root`."""
@@ -92,7 +101,9 @@ class LocalDir(ModelFolders):
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return the artifact of a file that a folder lacks."""
         path = os.path.join(entry.path, name)
-        return Artifact(name, path, path, State.MISSING, bundle=name.endswith(BUNDLES))
+        return Artifact(
+            name=name, path=path, file=path, state=State.MISSING, bundle=name.endswith(BUNDLES)
+        )
 
 
 LOCATOR = LocalDir()

@@ -42,13 +42,29 @@ class NamedPath(ModelFolders):
         root = path.split("/snapshots/", maxsplit=1)[0] if "/snapshots/" in path else path
         if os.path.isdir(path):
             artifacts, left = contents(path, root)
-            entry = Entry(key, self.name, path, path, title, artifacts)
-            return Root(self.name, path, (entry,), FolderListing({key: left}, {}))
+            entry = Entry(
+                id=key, locator=self.name, root=path, path=path, name=title, artifacts=artifacts
+            )
+            return Root(
+                locator=self.name,
+                path=path,
+                entries=(entry,),
+                listing=FolderListing({key: left}, {}),
+            )
         found = look(path, root)
         size = found.stamp.size_bytes if found.stamp else 0
-        file = Artifact(title, path, found.file, found.state, found.stamp, size)
-        entry = Entry(key, self.name, path, path, title, (file,))
-        return Root(self.name, path, (entry,), FolderListing({}, {}))
+        file = Artifact(
+            name=title,
+            path=path,
+            file=found.file,
+            state=found.state,
+            stamp=found.stamp,
+            size_bytes=size,
+        )
+        entry = Entry(
+            id=key, locator=self.name, root=path, path=path, name=title, artifacts=(file,)
+        )
+        return Root(locator=self.name, path=path, entries=(entry,), listing=FolderListing({}, {}))
 
     def place(self, root: str, name: str) -> str:
         """Return the path itself, which is the model."""
@@ -57,7 +73,9 @@ class NamedPath(ModelFolders):
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return the artifact of a file that the folder lacks."""
         path = os.path.join(entry.path, name)
-        return Artifact(name, path, path, State.MISSING, bundle=name.endswith(BUNDLES))
+        return Artifact(
+            name=name, path=path, file=path, state=State.MISSING, bundle=name.endswith(BUNDLES)
+        )
 
 
 LOCATOR = NamedPath()

@@ -95,26 +95,26 @@ class OpenAICdn(Locator[None]):
                 if away:
                     found = found._replace(state=State.EVICTED)
                 artifact = Artifact(
-                    name,
-                    os.path.join(path, name),
-                    found.file,
-                    found.state,
-                    found.stamp,
-                    found.stamp.size_bytes if found.stamp else 0,
+                    name=name,
+                    path=os.path.join(path, name),
+                    file=found.file,
+                    state=found.state,
+                    stamp=found.stamp,
+                    size_bytes=found.stamp.size_bytes if found.stamp else 0,
                     detail=found.detail,
                     outside=found.outside,
                 )
                 entries.append(
                     Entry(
-                        entry_id(self.name, path, name),
-                        self.name,
-                        path,
-                        artifact.path,
-                        name,
-                        (artifact,),
+                        id=entry_id(self.name, path, name),
+                        locator=self.name,
+                        root=path,
+                        path=artifact.path,
+                        name=name,
+                        artifacts=(artifact,),
                     )
                 )
-        return Root(self.name, path, tuple(entries))
+        return Root(locator=self.name, path=path, entries=tuple(entries))
 
     def place(self, root: str, name: str) -> str:
         """Return where `name` would lie below `root`."""
@@ -123,7 +123,7 @@ class OpenAICdn(Locator[None]):
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return the artifact of a file that is not there."""
         path = os.path.join(entry.root, name)
-        return Artifact(name, path, path, State.MISSING)
+        return Artifact(name=name, path=path, file=path, state=State.MISSING)
 
 
 LOCATOR = OpenAICdn()

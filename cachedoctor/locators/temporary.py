@@ -46,7 +46,7 @@ class Temporary(Leavings):
                     stamp = stamp_of(entry.stat())
                     if entry.file:
                         found.append(Leftover(entry.path, stamp, bytes=stamp.size_bytes))
-        return Root(self.name, path, (), LeavingsListing(tuple(found)))
+        return Root(locator=self.name, path=path, entries=(), listing=LeavingsListing(tuple(found)))
 
     def place(self, root: str, name: str) -> str:
         """Return where `name` would lie below `root`."""
@@ -54,7 +54,7 @@ class Temporary(Leavings):
 
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return an artifact that is not there: nothing is expected here."""
-        return Artifact(name, entry.path, entry.path, State.MISSING)
+        return Artifact(name=name, path=entry.path, file=entry.path, state=State.MISSING)
 
 
 LOCATOR = Temporary()

@@ -13,6 +13,7 @@ import io
 import os
 import re
 import stat
+from functools import lru_cache
 from typing import Any
 
 from cachedoctor.looking import quietly
@@ -153,6 +154,11 @@ def text(value: object, longest: int = 4096) -> str | None:
 
 def below(name: object) -> bool:
     """Say whether a name from elsewhere is a path that leads to a place below its folder."""
+    return isinstance(name, str) and _below(name)
+
+
+@lru_cache(maxsize=4096)  # a cache has the same few names in every manifest
+def _below(name: str) -> bool:
     checked = text(name)
     if not checked:
         return False

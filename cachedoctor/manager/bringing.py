@@ -47,19 +47,13 @@ class Proposal(NamedTuple):
     plan: Plan | None = None
 
 
-def wanted(questions: Sequence[str], lock: Lock | None = None) -> tuple[Wanted, ...]:
-    """Read `ENGINE:SIZE` or `ENGINE:MODEL`, and what a lock file names.
+def wanted(questions: Sequence[tuple[str, str]], lock: Lock | None = None) -> tuple[Wanted, ...]:
+    """Return what pairs of an engine and a size or model ask for, and what a lock file names.
 
     Raises `UsageError` for what means nothing, with the nearest name.
     """
     found = []
-    for question in questions:
-        name, colon, what = question.partition(":")
-        if not (colon and what):
-            raise UsageError(
-                f"`{question}` is not ENGINE:SIZE or ENGINE:MODEL",
-                hint="`cachedoctor ensure faster-whisper:small`",
-            )
+    for name, what in questions:
         engine = engines.find(name)
         if what in engine.table.sizes:
             found.append(Wanted(name, size=what))

@@ -55,17 +55,25 @@ def unpack(
             lacking = "" if why else _lacking(pack, here, survey)
             size = sum(file.bytes for file in here.values())
             if why or lacking:
-                spared.append(Spared(title, path, why or lacking, size, named=bool(lacking)))
+                spared.append(
+                    Spared(
+                        title=title, path=path, why=why or lacking, bytes=size, named=bool(lacking)
+                    )
+                )
                 continue
             repair = _repair(engine, claim, path, root, locked, here, survey)
             repair = _from_pack(repair, claim, here, pack, survey)
-            choices.append(Choice(title, path, f"from {pack.folder}", size, repair))
-    return Change("unpack", tuple(choices), tuple(spared))
+            choices.append(
+                Choice(
+                    title=title, path=path, reason=f"from {pack.folder}", bytes=size, repair=repair
+                )
+            )
+    return Change(verb="unpack", choices=tuple(choices), spared=tuple(spared))
 
 
 def with_source(report: Report, pack: Pack) -> Report:
     """Return a look that knows the pack's folder, too: what is applied reads only what was seen."""
-    seen = Root("pack", os.path.abspath(pack.folder), ())
+    seen = Root(locator="pack", path=os.path.abspath(pack.folder), entries=())
     survey = Survey((*report.survey.roots, seen), report.survey.around)
     return report._replace(survey=survey)
 

@@ -43,7 +43,9 @@ def free(holdings: Holdings, target_bytes: int, now: float, progress: Progress =
         if one.id not in {entry for choice in choices for entry in choice.entries}:
             pruning.take(holdings, one, reason, choices, spared, progress)
     whole = tuple(removal.with_losses(holdings.report, choices))
-    return Change("free", whole, tuple(_first_said(spared)), target_bytes)
+    return Change(
+        verb="free", choices=whole, spared=tuple(_first_said(spared)), target_bytes=target_bytes
+    )
 
 
 def leave(holdings: Holdings, budget_bytes: int, now: float, progress: Progress = SILENT) -> Change:

@@ -84,12 +84,12 @@ class Change(NamedTuple):
 def _finding(choice: Choice) -> Finding:
     """Return a choice in the form that a plan holds."""
     return Finding(
-        "",
-        "chosen",
-        Severity.NOTE,
-        choice.path,
-        choice.reason,
-        choice.entries,
+        code="",
+        slug="chosen",
+        severity=Severity.NOTE,
+        path=choice.path,
+        message=choice.reason,
+        entries=choice.entries,
         repair=choice.repair,
         bytes=choice.bytes,
     )

@@ -9,10 +9,7 @@ from cachedoctor import engines, locators, locking, repairs, rules
 from cachedoctor.doctor import readiness
 from cachedoctor.errors import RepairError
 from cachedoctor.findings import (
-    CdnFetch,
     Finding,
-    HubFetch,
-    LocalCopy,
     Proof,
     Rename,
     Repair,
@@ -22,12 +19,12 @@ from cachedoctor.findings import (
     Subject,
 )
 from cachedoctor.looking import quietly
+from cachedoctor.plans.unfinished import Unfinished, interrupted
 from cachedoctor.repairs import folder, hub, single
 from cachedoctor.rules.ourselves import UnfinishedFix
 from cachedoctor.rules.present import MissingFile
 from cachedoctor.rules.refs import RefDangling
-from cachedoctor.system import disk, fetch, run, undoing
-from cachedoctor.system.ground import below
+from cachedoctor.system import disk, fetch
 from cachedoctor.system.network import allowed
 from cachedoctor.vocabulary import Entry
 
@@ -37,22 +34,9 @@ if TYPE_CHECKING:
     from cachedoctor.doctor.scanning import Report
     from cachedoctor.engines import Engine
     from cachedoctor.engines.catalog import Model
-    from cachedoctor.findings import Need
     from cachedoctor.host import Host
     from cachedoctor.system.network import Network
-    from cachedoctor.system.run import Run
     from cachedoctor.vocabulary import Claim
-
-
-class Unfinished(NamedTuple):
-    """An interrupted fix, and what is left to do to finish it, or to finish its undo."""
-
-    id: str
-    folder: str
-    state: str
-    created_s: float
-    repairs: tuple[Repair, ...]  # each with the steps, needs and bytes that are left
-    back: tuple[str, ...] = ()  # what taking it back does, where that is what was begun
 
 
 class Plan(NamedTuple):
@@ -136,7 +120,7 @@ def plan(
         if repair.kind == "fetch-model" and not repair.steps and network:
             repair = _resolved(finding, report, network)
         cures.append(finding._replace(repair=repair))
-    unfinished = _interrupted(report, cures)
+    unfinished = interrupted(report, cures)
     free = [disk.free_bytes(disk.folder_above(f.repair.root)) for f in cures if f.repair]
     return Plan(tuple(cures), tuple(by_hand), unfinished, min(free, default=None))
 
@@ -210,81 +194,29 @@ def _absence(engine: Engine, model: Model, report: Report) -> Finding:
         repair = copied or hub.fetch_claim(claim, root, model.bytes)
     at = f" at {locked.revision[:12]}" if locked and locked.revision else ""
     return Finding(
-        MissingFile.code,
-        MissingFile.slug,
-        MissingFile.severity,
-        path,
-        f"{engine.name} {model.name}{at} is not there",
-        (),
-        (engine.name,),
-        layout,
+        code=MissingFile.code,
+        slug=MissingFile.slug,
+        severity=MissingFile.severity,
+        path=path,
+        message=f"{engine.name} {model.name}{at} is not there",
+        entries=(),
+        engines=(engine.name,),
+        locator=layout,
         repair=repair,
-        subjects=(Subject(Entry("", layout, root, path, "", (), claims=(claim,))),),
+        subjects=(
+            Subject(
+                Entry(
+                    id="",
+                    locator=layout,
+                    root=root,
+                    path=path,
+                    name="",
+                    artifacts=(),
+                    claims=(claim,),
+                )
+            ),
+        ),
     )
-
-
-def _interrupted(report: Report, cures: Sequence[Finding]) -> tuple[Unfinished, ...]:
-    """Return the interrupted fixes that have to do with what was asked."""
-    folders = {finding.path for finding in report.findings if finding.code == UnfinishedFix.code}
-    if not folders:
-        return ()
-    mine = {step.path for f in cures if f.repair for step in f.repair.steps}
-    return tuple(
-        _left_of(found)
-        for found in run.unfinished(report.host.state)
-        if found.folder in folders and _related(found, report.engines, mine)
-    )
-
-
-def _related(found: Run, names: Sequence[str], paths: Collection[str]) -> bool:
-    """Say whether a run was for one of the engines that were asked for, or is in the way."""
-    engines_ = {name for made_for in found.header.engines for name in made_for}
-    if not names or not engines_ or engines_.intersection(names):
-        return True
-    return any(below(one, two) or below(two, one) for one in found.paths() for two in paths)
-
-
-def _left_of(found: Run) -> Unfinished:
-    """Count what an interrupted run has still to do."""
-    if not found.finishable:
-        back = tuple(undoing.words(found))
-        return Unfinished(found.id, found.folder, found.state, found.created_s, (), back)
-    repairs = []
-    for number, repair in enumerate(found.repairs):
-        steps = found.left(number)
-        if found.taken(number):
-            continue
-        needs = tuple(
-            need
-            for need in repair.needs
-            if not found.placed(number, need.name) and not found.ready(number, need.name)
-        )
-        fetch, copy = (
-            (sum(cost) for cost in zip(*map(_cost, needs), strict=True)) if needs else (0, 0)
-        )
-        fetches = any(isinstance(need.sources[0], (HubFetch, CdnFetch)) for need in needs)
-        repairs.append(
-            repair._replace(
-                safety=Safety.FETCHES if fetches else Safety.SAFE,
-                needs=needs,
-                steps=steps,
-                fetch_bytes=fetch,
-                copy_bytes=copy,
-            )
-        )
-    return Unfinished(found.id, found.folder, found.state, found.created_s, tuple(repairs))
-
-
-def _cost(need: Need) -> tuple[int, int]:
-    """Return what a need's first source downloads and copies."""
-    match need.sources[0]:
-        case HubFetch(bytes=known) | CdnFetch(bytes=known):
-            return known, 0
-        case LocalCopy(files=files):
-            stamps = (disk.stamp(path) for _, path in files)
-            return 0, sum(found.size_bytes for found in stamps if found)
-        case _:
-            return 0, 0
 
 
 def _gone(path: str, taken: Collection[object]) -> bool:
@@ -312,7 +244,7 @@ def _resolved(finding: Finding, report: Report, network: Network) -> Repair:
     claim = entry.claims[0]
     allowed(network)
     locked = report.lock.find(claim.engine, claim.model) if report.lock else None
-    revision = (locked.revision if locked else "") or "main"
+    revision = (locked.revision if locked else "") or claim.marker[1] or "main"
     listing = fetch.hub_listing(claim.repository, revision, network.host, network.mirrors)
     if locked and (why := locking.differs(listing.files, locked, claim.prefix)):
         where = locked.said_by
@@ -340,7 +272,7 @@ def wanted_model(engine: Engine, model: Model, host: Host) -> tuple[str, str, Cl
     name = next((n for n in engine.places(model) if path.endswith(f"/{n}")), "")
     name = name or os.path.basename(path)
     root = path[: -len(name) - 1]
-    entry = Entry("", engine.locators[0], root, path, name, ())
+    entry = Entry(id="", locator=engine.locators[0], root=root, path=path, name=name, artifacts=())
     return path, root, engine.claimed(model, entry, host)
 
 
@@ -353,14 +285,14 @@ def _unbranched(key: str, report: Report) -> tuple[Finding, ...]:
     message = f"no branch `main` leads to {(entry.revision or '')[:12]}"
     return (
         Finding(
-            RefDangling.code,
-            RefDangling.slug,
-            RefDangling.severity,
-            ref,
-            message,
-            (key,),
-            entry.engines,
-            entry.locator,
+            code=RefDangling.code,
+            slug=RefDangling.slug,
+            severity=RefDangling.severity,
+            path=ref,
+            message=message,
+            entries=(key,),
+            engines=entry.engines,
+            locator=entry.locator,
             repair=hub.write_main(entry),
             subjects=(Subject(entry),),
         ),

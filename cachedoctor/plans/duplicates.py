@@ -57,10 +57,10 @@ def dedupe(holdings: Holdings, progress: Progress = SILENT) -> Change:
             if len(files) > 1 and unable[device]:
                 size = sum(file.bytes for file in files[1:])
                 why = "its disk cannot share blocks; one copy can be removed by its name"
-                spared.append(Spared(files[1].title, files[1].path, why, size))
+                spared.append(Spared(title=files[1].title, path=files[1].path, why=why, bytes=size))
             elif len(files) > 1:
                 choices += _clones(files)
-    return Change("dedupe", tuple(choices), tuple(spared))
+    return Change(verb="dedupe", choices=tuple(choices), spared=tuple(spared))
 
 
 def _clones(files: Sequence[_File]) -> Iterator[Choice]:
@@ -76,7 +76,14 @@ def _clones(files: Sequence[_File]) -> Iterator[Choice]:
             describe = f"let `{name}` share the blocks of `{os.path.basename(first.path)[:16]}`"
             repair = built("share-blocks", describe, file.root, (), (step,))
             reason = f"the same bytes as {first.title}"
-            yield Choice(file.title, file.path, reason, saved, repair, waste=True)
+            yield Choice(
+                title=file.title,
+                path=file.path,
+                reason=reason,
+                bytes=saved,
+                repair=repair,
+                waste=True,
+            )
 
 
 def _saved(found: tuple[Extent, ...] | None, known: set[tuple[int, int]], size: int) -> int:
@@ -130,11 +137,11 @@ def _files(holdings: Holdings) -> Iterator[_File]:
                 continue
             known = artifact.digest
             yield _File(
-                artifact.file,
-                one.entry.root,
-                one.entry.title,
-                (status.st_dev, status.st_ino),
-                status.st_size,
-                status.st_blocks,
-                known.hex if known and known.algorithm == digest.SHA256 else "",
+                path=artifact.file,
+                root=one.entry.root,
+                title=f"{one.apps[0]}'s copy of {one.entry.title}" if one.apps else one.entry.title,
+                key=(status.st_dev, status.st_ino),
+                bytes=status.st_size,
+                blocks=status.st_blocks,
+                hex=known.hex if known and known.algorithm == digest.SHA256 else "",
             )

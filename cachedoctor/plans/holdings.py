@@ -111,7 +111,14 @@ def models(report: Report) -> Holdings:
         for entry in entries
     )
     loose = tuple(f for f in report.findings if f.bytes and _loose(rules.find(f.code)))
-    return Holdings(report, found, loose, roots, sharing.total, sharing.all_known)
+    return Holdings(
+        report=report,
+        models=found,
+        loose=loose,
+        roots=roots,
+        total_bytes=sharing.total,
+        exact=sharing.all_known,
+    )
 
 
 def _loose(rule: rules.Rule) -> bool:

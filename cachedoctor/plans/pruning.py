@@ -64,7 +64,7 @@ def prune(
             if young or _rank(one.entry, holdings) < (keep_revisions or 0):
                 continue
             take(holdings, one, reason, choices, spared, progress)
-    return Change("prune", tuple(choices), tuple(spared))
+    return Change(verb="prune", choices=tuple(choices), spared=tuple(spared))
 
 
 def waste(holdings: Holdings, codes: Sequence[str]) -> Iterator[Choice]:

@@ -87,7 +87,15 @@ def relocate(report: Report, place: str, target: str, *, link: bool = True) -> R
         link and not sandboxed and all(locators.find(root.locator).followed for root in roots)
     )
     same = disk.same_file_system(here, above)
-    return Relocation(here, to, roots, tree, same, followed and not back, back)
+    return Relocation(
+        place=here,
+        target=to,
+        roots=roots,
+        tree=tree,
+        same_disk=same,
+        linked=followed and not back,
+        back=back,
+    )
 
 
 def bring(found: Relocation, report: Report, progress: Progress = SILENT) -> None:
@@ -124,7 +132,7 @@ def switch(found: Relocation, report: Report) -> Change:
     """Return the change that switches to the copy: everything that is not copying."""
     title = report.host.short(found.place)
     choices = [
-        Choice(title, found.place, f"to {found.target}", 0, repair)
+        Choice(title=title, path=found.place, reason=f"to {found.target}", bytes=0, repair=repair)
         for repair in _repairs(found, report.host)
     ]
     how = "a link stays" if found.linked else _setting(found)

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from cachedoctor import engines
 from cachedoctor.doctor import readiness
 from cachedoctor.findings import SetAside
-from cachedoctor.locators import BOOKS, ModelFolders, inside, is_litter, listed
-from cachedoctor.locators.ggml_folder import encoder_of
-from cachedoctor.locators.hub_cache import HubCache, HubListing, repository_folder
+from cachedoctor.locators import inside, is_litter
+from cachedoctor.locators.hub_cache import repository_folder
 from cachedoctor.looking import quietly
+from cachedoctor.plans import belongings
 from cachedoctor.plans.changes import Change, Choice, Spared
 from cachedoctor.repairs._build import built
 from cachedoctor.rules.access import Unreadable
@@ -24,12 +24,11 @@ from cachedoctor.text import size
 from cachedoctor.vocabulary import State, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from cachedoctor.doctor.scanning import Report
-    from cachedoctor.locators._repository import Repository
     from cachedoctor.plans.holdings import Holdings
-    from cachedoctor.vocabulary import Artifact, Entry, Root
+    from cachedoctor.vocabulary import Artifact, Entry
 
 _MARKS = frozenset((".gitignore", "CACHEDIR.TAG"))  # that a client puts beside its notes
 _CLOSED = (State.UNREADABLE, State.EVICTED)
@@ -58,7 +57,9 @@ def remove(holdings: Holdings, entries: Sequence[Entry], *, even_kept: bool = Fa
         else:
             chosen = choose(holdings, mine, "named", choices)
             choices.append(chosen._replace(needed_by=keepers))
-    return Change("remove", tuple(with_losses(holdings.report, choices)), tuple(spared))
+    return Change(
+        verb="remove", choices=tuple(with_losses(holdings.report, choices)), spared=tuple(spared)
+    )
 
 
 def choose(
@@ -69,7 +70,7 @@ def choose(
     gone = {step.path for choice in before for step in choice.repair.steps}
     where = (mine[0].locator, mine[0].root)
     root = next(root for root in report.survey.roots if (root.locator, root.path) == where)
-    paths = folded(tuple(dict.fromkeys(_paths(root, mine, gone))), root.path)
+    paths = folded(tuple(dict.fromkeys(belongings.of(root, mine, gone))), root.path)
     held = _freed(holdings, mine, paths)
     above = root.path if all(path != root.path for path in paths) else os.path.dirname(root.path)
     above = next((path for path in _above(above) if all(inside(p, path) for p in paths)), above)
@@ -93,7 +94,14 @@ def spare(holdings: Holdings, mine: Sequence[Entry], why: str, *, named: bool = 
     """Return that the entries `mine` of one place stay, and why."""
     total = sum(holdings.of(entry.id).own_bytes for entry in mine)
     ids = tuple(entry.id for entry in mine)
-    return Spared(_title(mine), repository_folder(mine[0]), why, total, ids, named)
+    return Spared(
+        title=_title(mine),
+        path=repository_folder(mine[0]),
+        why=why,
+        bytes=total,
+        entries=ids,
+        named=named,
+    )
 
 
 def obstacle(holdings: Holdings, mine: Sequence[Entry], going: Iterable[str]) -> str:
@@ -172,101 +180,6 @@ def _title(mine: Sequence[Entry]) -> str:
         return f"{first.title} ({len(mine)} revisions)"
     detached = first.revision and not first.refs
     return f"{first.title}@{(first.revision or '')[:12]}" if detached else first.title
-
-
-def _paths(root: Root, mine: Sequence[Entry], gone: Collection[str]) -> Iterator[str]:
-    """Go through everything that is only of the entries `mine`; what is not there is left out."""
-    hub = listed(HubCache, root)
-    if hub is not None:
-        named = _in_hub(hub, mine, gone)
-    else:
-        named = (path for entry in mine for path in _in_folder(root, entry))
-    return (path for path in named if os.path.lexists(path))
-
-
-def _in_hub(
-    listing: HubListing, mine: Sequence[Entry], gone_before: Collection[str]
-) -> Iterator[str]:
-    """Go through the parts of a hub's revisions, or the whole of a repository.
-
-    A payload of the shared store goes with the last repository that leads to it.
-    """
-    repository = listing.of(mine[0])
-    commits = {entry.revision for entry in mine}
-    left = [commit for commit in repository.commits if commit not in commits]
-    used = {
-        look.file
-        for other in listing.repositories.values()
-        if other.path != repository.path and other.path not in gone_before
-        for name, look in other.blobs.items()
-        if f"{other.blobs.folder}/{name}" not in gone_before
-    }
-    if not left:
-        yield repository.path
-        yield repository.locks
-        gone = {look.file for look in repository.blobs.values()}
-    else:
-        needed = {blob for commit in left for blob in _blobs(repository, commit)}
-        names: set[str] = set()
-        for commit in sorted(filter(None, commits)):
-            yield f"{repository.path}/snapshots/{commit}"
-            yield f"{repository.path}/trees/{commit}.json"
-            yield f"{repository.path}/.no_exist/{commit}"
-            yield from (ref.path for ref in repository.refs if ref.text.strip() == commit)
-            names |= _blobs(repository, commit) - needed
-        for name in sorted(names):
-            yield f"{repository.blobs.folder}/{name}"
-            yield f"{repository.locks}/{name}.lock"
-        gone = {repository.blobs[name].file for name in names if name in repository.blobs}
-        used |= {repository.blobs[name].file for name in needed if name in repository.blobs}
-    for payload in sorted((gone - used) & set(listing.store)):
-        yield payload
-        yield f"{payload}.refs"
-        yield f"{payload}.lock"
-
-
-def _blobs(repository: Repository, commit: str | None) -> set[str]:
-    """Return the names of the blobs that a revision's links lead to, at the first hop."""
-    found = set()
-    folder = f"{repository.path}/snapshots/{commit}"
-    for path in quietly.files(folder):
-        if os.path.islink(path):
-            aim = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))
-            if os.path.dirname(aim) == repository.blobs.folder:
-                found.add(os.path.basename(aim))
-    return found
-
-
-def _in_folder(root: Root, entry: Entry) -> Iterator[str]:
-    """Go through a model that is a file or a folder, and what its client wrote down of it."""
-    if not os.path.isdir(entry.path) or os.path.islink(entry.path):
-        yield entry.path
-        encoder = encoder_of(entry.name)
-        shared = any(encoder_of(e.name) == encoder for e in root.entries if e.id != entry.id)
-        for artifact in entry.notable:
-            top = os.path.join(root.path, artifact.name.partition("/")[0])
-            if top != entry.path and not (shared and artifact.name.startswith(encoder)):
-                yield top
-    else:
-        alone = [e for e in root.entries if e.id != entry.id and inside(e.path, entry.path)]
-        if alone:  # the loose files of a repository that holds other models, too
-            yield from (a.path for a in entry.notable if not a.bundle and "/" not in a.name)
-            return
-        yield entry.path
-        yield from _notes(entry)
-    folders = listed(ModelFolders, root)
-    if folders is not None:
-        yield from (left.path for left in folders.partials.get(entry.id, ()))
-
-
-def _notes(entry: Entry) -> Iterator[str]:
-    """Go through the folders in which a client wrote down what it downloaded, above the model."""
-    folder = os.path.dirname(entry.path)
-    while inside(folder, entry.root) or folder == os.path.dirname(entry.root):
-        yield os.path.join(folder, BOOKS, os.path.relpath(entry.path, folder))
-        if folder == os.path.dirname(folder):
-            return
-        folder = os.path.dirname(folder)
 
 
 def _freed(holdings: Holdings, mine: Sequence[Entry], paths: Sequence[str]) -> int:

@@ -62,4 +62,4 @@ def set_aside(finding: Finding) -> Repair | None:
 def manual(kind: str, *command: str) -> Repair:
     """Return a repair that only a person can do, with the exact command."""
     words = [word if word in (">", "%s", "&&") else shlex.quote(word) for word in command]
-    return Repair(kind, Safety.MANUAL, " ".join(words))
+    return Repair(kind=kind, safety=Safety.MANUAL, describe=" ".join(words))

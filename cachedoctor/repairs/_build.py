@@ -82,7 +82,16 @@ def built(
                 pass
     safety = Safety.FETCHES if fetches else Safety.SAFE
     return Repair(
-        kind, safety, describe, needs, steps, tuple(guards), fetch, copy, aside_bytes, root
+        kind=kind,
+        safety=safety,
+        describe=describe,
+        needs=needs,
+        steps=steps,
+        guards=tuple(guards),
+        fetch_bytes=fetch,
+        copy_bytes=copy,
+        aside_bytes=aside_bytes,
+        root=root,
     )
 
 

@@ -44,6 +44,10 @@ def restore_in_folder(survey: Survey, entry: Entry, artifact: Artifact) -> Repai
     if not entry.claims:
         return _copied(entry, owner, near) if near else None
     claim = entry.claims[0]
+    if owner.name == claim.marker[0]:
+        need, steps = _marked(claim, entry.path)
+        words = sentence(need.sources[0], owner.name)
+        return built("restore-file", words, entry.root, (need,), tuple(steps), 0)
     sources: list[Source] = [*near]
     if digest and not owner.bundle:
         sources += copies(survey.holding(digest.hex), owner.file, size)
@@ -62,7 +66,7 @@ def restore_in_folder(survey: Survey, entry: Entry, artifact: Artifact) -> Repai
         whole and locators.of(entry).packs_bundles
     ):  # encoders are published packed
         remote = owner.name if tokenizer else remote
-        revision = "main" if tokenizer else _commit_of(survey, entry)
+        revision = "main" if tokenizer else claim.marker[1] or _commit_of(survey, entry)
         sources.append(HubFetch(repository, revision, remote, owner.expected_bytes or 0))
     if not sources:
         return None
@@ -152,8 +156,21 @@ def whole_folder(
             need, placed = _note(above, file, remote.commit, proof)
             needs.append(need)
             steps += placed
+    if claim.marker[1] == model.commit:
+        need, placed = _marked(claim, path)
+        needs.append(need)
+        steps += placed
     words = f"fetch {claim.model} from {claim.repository} at {model.commit[:12]}"
     return built("fetch-model", words, root, tuple(needs), tuple(dict.fromkeys(steps)))
+
+
+def _marked(claim: Claim, path: str) -> tuple[Need, list[Step]]:
+    """Return what says which commit the folder at `path` holds; without it, it is fetched anew."""
+    name, commit = claim.marker
+    text = f"{commit}\n"
+    place = os.path.join(path, name)
+    need = Need(name, (Text(text),), (Proof("", len(text), None),))
+    return need, [*folders(path), *out_of_the_way(place), Put(name, place)]
 
 
 def _note(base: str, file: str, commit: str, proof: Proof) -> tuple[Need, list[Step]]:

@@ -47,7 +47,7 @@ def whole_file(claim: Claim, path: str, root: str, survey: Survey) -> Repair:
     requirement = claim.needs.requirements[0]
     name, digest = requirement.names[0], requirement.digest
     known = survey.holding(digest.hex) if digest else ()
-    missing = Artifact(name, path, path, State.MISSING)
+    missing = Artifact(name=name, path=path, file=path, state=State.MISSING)
     near = nearby(missing, survey, requirement.bytes, digest)
     sources = [*copies(known, path), *near, _download(claim, name, requirement.bytes or 0)]
     proof = Proof("", requirement.bytes, requirement.digest, requirement.formats[0])

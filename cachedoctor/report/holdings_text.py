@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import locators, rules
 from cachedoctor.plans.sieve import title
-from cachedoctor.report.scan_text import is_usual
+from cachedoctor.report.scan_table import is_usual
 from cachedoctor.text import plural, printable, size
 
 if TYPE_CHECKING:
@@ -131,7 +131,15 @@ def _row(one: Holding, host: Host, now: float) -> Row:
         where += f" ({one.names} names, 1 copy)"
     own = size(one.own_bytes) if one.exact else f"≥ {size(one.own_bytes)}"
     again = size(one.refetch_bytes) if one.refetch_bytes is not None else "no known source"
-    return Row(size(one.size_bytes), own, used, printable(name), needed(one), where, again)
+    return Row(
+        size=size(one.size_bytes),
+        own=own,
+        used=used,
+        model=printable(name),
+        needed_by=needed(one),
+        where=where,
+        again=again,
+    )
 
 
 def _loose_row(finding: Finding, host: Host) -> Row:
@@ -140,7 +148,15 @@ def _loose_row(finding: Finding, host: Host) -> Row:
     owner = finding.path.rpartition("/models--")[2].partition("/")[0].replace("--", "/")
     mine = f" ({owner})" if owner and owner != finding.path else ""
     name = f"{rules.find(finding.code).litter}{mine}"
-    return Row(amount, amount, _NONE, printable(name), "nothing", where, _NONE)
+    return Row(
+        size=amount,
+        own=amount,
+        used=_NONE,
+        model=printable(name),
+        needed_by="nothing",
+        where=where,
+        again=_NONE,
+    )
 
 
 def _table(rows: Sequence[tuple[str, Row]]) -> Iterator[str]:

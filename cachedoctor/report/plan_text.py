@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from cachedoctor.doctor.scanning import Report
     from cachedoctor.findings import Repair, Source
     from cachedoctor.host import Host
-    from cachedoctor.plans.cures import Plan, Unfinished
+    from cachedoctor.plans.cures import Plan
+    from cachedoctor.plans.unfinished import Unfinished
     from cachedoctor.runs.applying import Outcome
     from cachedoctor.runs.quarantine import Kept
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from cachedoctor.host import Host
     from cachedoctor.lockfile import Lock
     from cachedoctor.locking import Locked
-    from cachedoctor.plans.cures import Plan, Unfinished
+    from cachedoctor.plans.cures import Plan
+    from cachedoctor.plans.unfinished import Unfinished
     from cachedoctor.rules import Rule
     from cachedoctor.runs.applying import Outcome
     from cachedoctor.runs.quarantine import Kept
@@ -41,12 +42,20 @@ Json = dict[str, object]
 
 
 def dumps(body: Mapping[str, object]) -> str:
-    r"""Return one JSON object on lines of its own; a byte that is no UTF-8 is `\xNN` everywhere."""
-    text = masked(json.dumps(body, indent=2, ensure_ascii=True))
+    r"""Return one JSON object, a line for each row; bytes that are no UTF-8 are `\xNN`."""
+    text = masked("{\n" + ",\n".join(map(_member, body.items())) + "\n}")
     text = text.replace("##[", "##\\u005b")  # a build's log takes it for a command
     if "\\udc" in text:  # half of a pair, which readers of JSON refuse
         text = _ESCAPE.sub(lambda found: rf"\\x{found[1]}" if found[1] else found[0], text)
     return text
+
+
+def _member(member: tuple[str, object]) -> str:
+    """Return one value with its name; a cache has thousands of rows, each of which is one call."""
+    name, value = member
+    if isinstance(value, list) and value:
+        return f'  "{name}": [\n    ' + ",\n    ".join(map(json.dumps, value)) + "\n  ]"
+    return f'  "{name}": {json.dumps(value)}'
 
 
 def head(host: Host) -> Json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -10,22 +9,24 @@ from cachedoctor import locators, rules
 from cachedoctor.doctor import readiness
 from cachedoctor.doctor.footprint import held, held_everywhere, reclaimable
 from cachedoctor.findings import Finding, Safety, Severity
-from cachedoctor.system import apps
+from cachedoctor.report.scan_table import (
+    INDENT,
+    engines_counted,
+    readiness_table,
+    table,
+    wrapped,
+)
 from cachedoctor.text import WIDTH, plural, printable, size
 from cachedoctor.version import VERSION
-from cachedoctor.vocabulary import SIZES, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from cachedoctor.doctor.scanning import Report
     from cachedoctor.findings import Readiness
     from cachedoctor.host import Host
     from cachedoctor.verdict import Verdict
     from cachedoctor.vocabulary import Entry
-
-_INDENT = " " * 10
-_MODELS_WIDTH = 40
 
 
 def counts(findings: Sequence[Finding]) -> dict[Severity, int]:
@@ -57,9 +58,9 @@ def scan_lines(
         f"{report.host.platform} · {plural(places, 'place')}, {plural(found.files, 'file')}, "
         f"{size(found.bytes)}, {took}"
     )
-    table = [*_table(report, engines), *_readiness(readiness)]
-    if table:
-        yield from ("", *table)
+    tables = [*table(report, engines), *readiness_table(readiness)]
+    if tables:
+        yield from ("", *tables)
     yield from findings_lines(report, verbose=verbose)
 
 
@@ -101,28 +102,7 @@ def summary_lines(report: Report) -> Iterator[str]:
         yield f"Checked: layout, sizes, headers. Not checked: contents ({deeper})"
     for line in report.core_ml.lines(report.host) if report.core_ml else ():
         yield from textwrap.wrap(printable(line), WIDTH, subsequent_indent="  ")
-    yield from textwrap.wrap(_engines_counted(report) + counting(report.findings), WIDTH)
-
-
-def _engines_counted(report: Report) -> str:
-    """Return how many engines have a model that is ready, and how many only broken ones."""
-    by_engine: dict[str, set[Status]] = {}
-    for (users, _), entries in _rows(report).items():
-        for asked in _models(entries).values():
-            for engine in users:
-                met = by_engine.setdefault(engine, set())
-                met.update(report.statuses[entry.id] for entry in asked)
-    ready = sum(Status.READY in met for met in by_engine.values())
-    rest = [met for met in by_engine.values() if Status.READY not in met]
-    broken = sum(not met.isdisjoint(_BROKEN) for met in rest)
-    unseen = sum(met == {Status.UNKNOWN} for met in rest)
-    words = [
-        f"{plural(count, 'engine')} {word}"
-        for count, word in ((ready, "ready"), (broken, "broken"), (unseen, "not to be seen"))
-        if count
-    ]
-    words[1:] = [word.replace("engines ", "").replace("engine ", "") for word in words[1:]]
-    return f"{', '.join(words)}; " if words else ""
+    yield from textwrap.wrap(engines_counted(report) + counting(report.findings), WIDTH)
 
 
 def counting(findings: Sequence[Finding]) -> str:
@@ -143,142 +123,6 @@ def counting(findings: Sequence[Finding]) -> str:
         else:
             line += " without a download"
     return line
-
-
-def _table(report: Report, engines: Sequence[str]) -> Iterator[str]:
-    """Go through one line an engine and place, then what several engines share, then the rest."""
-    rows = _rows(report)
-    marks = {key: _marks(entries, report) for key, entries in rows.items()}
-    names = {", ".join(users) for users, _ in rows}
-    width = max((len(name) for name in names), default=0)
-    listed = {
-        key: textwrap.wrap(
-            "  ".join(_marked(marks[key])),
-            _MODELS_WIDTH,
-            break_on_hyphens=False,
-        )
-        for key, entries in rows.items()
-    }
-    column = max((len(line) for lines in listed.values() for line in lines), default=0)
-    for (users, root), entries in sorted(rows.items(), key=lambda row: (len(row[0][0]), row[0])):
-        amount = size(held(entries).bytes)
-        place = locators.of(entries[0]).title or entries[0].locator
-        if not is_usual(root, report.host):
-            app = apps.owner(report.host, root)
-            place = f"{app}'s copy, " if app else ""
-            place += report.host.short(root)
-        first, *more = listed[users, root]
-        name = f"{', '.join(users):<{width}}"
-        mark, shown = _of_all(marks[users, root]), printable(place)
-        yield f"{mark} {name}  {first:<{column}}  {amount:>10}  {shown}"
-        yield from (f"  {'':<{width}}  {line}" for line in more)
-    there = {user for users, _ in rows for user in users}
-    absent = [engine for engine in engines if engine not in there]
-    if absent and there:
-        yield from textwrap.wrap(
-            f"– {', '.join(absent)}: nothing found",
-            WIDTH,
-            subsequent_indent="  ",
-            break_on_hyphens=False,
-        )
-    used = held(entry for entries in rows.values() for entry in entries)
-    others = [
-        entry
-        for entry in report.entries
-        if not entry.claims and not all(used.holds(device, node) for device, node, _ in entry.held)
-    ]
-    if others:
-        amount = size(held(others).bytes)
-        repositories = len({(entry.root, entry.name) for entry in others})
-        yield f"– {plural(repositories, 'repository')} of other programs, {amount}"
-
-
-def _readiness(answers: Sequence[Readiness]) -> Iterator[str]:
-    """Go through a table of what each engine could load now, without the network, for each size."""
-    by_engine: dict[str, dict[str, Readiness]] = {}
-    for answer in answers:
-        by_engine.setdefault(answer.engine, {})[answer.size or ""] = answer
-    shown = {name: row for name, row in by_engine.items() if any(a.entry for a in row.values())}
-    if not shown:
-        return
-    width = max(map(len, shown))
-    yield ""
-    yield f"{'ready offline':<{width}}  " + "".join(f"{name:<8}" for name in SIZES).rstrip()
-    for name, row in sorted(shown.items()):
-        marks = [_mark(row.get(each)) for each in SIZES]
-        yield f"{name:<{width}}  " + "".join(f"{mark:<8}" for mark in marks).rstrip()
-    reasons = {
-        (name, answer.model): f"{answer.code or ''} {printable(answer.why or '')}".strip()
-        for name, row in sorted(shown.items())
-        for answer in row.values()
-        if answer.entry and not answer.ready
-    }
-    for (name, model), why in reasons.items():
-        yield from _wrapped(f"{name} {model}: {why}")
-
-
-def _mark(answer: Readiness | None) -> str:
-    if answer is None or not answer.entry:
-        return "–"
-    return "✓" if answer.ready else "✗"
-
-
-def is_usual(root: str, host: Host) -> bool:
-    """Say whether an engine's own defaults lead to `root`, so that its kind says enough."""
-    usual = (
-        host.hub_cache,
-        f"{host.home}/.cache/whisper",
-        f"{host.home}/Documents/huggingface/models",
-        f"{host.home}/Library/Application Support/FluidAudio/Models",
-    )
-    return any(os.path.realpath(path) == root for path in usual)
-
-
-def _rows(report: Report) -> dict[tuple[tuple[str, ...], str], list[Entry]]:
-    """Return the entries of models by who loads them and where they lie."""
-    rows: dict[tuple[tuple[str, ...], str], list[Entry]] = {}
-    for entry in report.entries:
-        if entry.claims and report.statuses[entry.id] is not Status.ABSENT:
-            rows.setdefault((entry.engines, entry.root), []).append(entry)
-    return rows
-
-
-def _models(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
-    """Return what is asked for by the name of each model: of revisions the one with a branch."""
-    by_model: dict[str, list[Entry]] = {}
-    for entry in entries:
-        by_model.setdefault(entry.model or entry.name, []).append(entry)
-    return {
-        model: [entry for entry in mine if "main" in entry.refs] or mine
-        for model, mine in by_model.items()
-    }
-
-
-def _marks(entries: Sequence[Entry], report: Report) -> dict[str, str]:
-    """Return a mark for each model: ✓ it loads, ! with a warning, ✗ it does not."""
-    found = {}
-    for model, asked in _models(entries).items():
-        levels = {finding.severity for entry in asked for finding in report.of(entry)}
-        loads = any(report.statuses[entry.id] in _LOADS for entry in asked)
-        found[model] = "✗" if not loads else "✓" if levels <= {Severity.NOTE} else "!"
-    return found
-
-
-_LOADS = (Status.READY, Status.IN_PROGRESS)
-_BROKEN = (Status.CORRUPT, Status.INCOMPLETE)
-
-
-def _marked(marks: Mapping[str, str]) -> list[str]:
-    """Return the models' names, with the mark of each where they differ."""
-    if len(set(marks.values())) < 2:
-        return [printable(model) for model in marks]
-    return [printable(model if mark == "✓" else f"{mark} {model}") for model, mark in marks.items()]
-
-
-def _of_all(marks: Mapping[str, str]) -> str:
-    """Return the mark of a line: its models', where they are the same."""
-    kinds = set(marks.values())
-    return kinds.pop() if len(kinds) == 1 else "!"
 
 
 def findings_lines(report: Report, *, verbose: bool) -> Iterator[str]:
@@ -304,22 +148,22 @@ def findings_lines(report: Report, *, verbose: bool) -> Iterator[str]:
             yield from finding_lines(finding)
         engine = next(iter(findings[0].engines), "")
         if entry is not None and _by_path(entry, report.host):
-            yield f"{_INDENT}hint: `fix` works on places that `cachedoctor.toml` names"
+            yield f"{INDENT}hint: `fix` works on places that `cachedoctor.toml` names"
         elif any(repairable(finding) for finding in findings):
             command = report.host.command("fix", *([engine] if engine else []))
-            yield f"{_INDENT}hint: `{command}`{_cost(findings)}"
+            yield f"{INDENT}hint: `{command}`{_cost(findings)}"
     notes = [f for f in report.findings if f.severity is Severity.NOTE and not _at_once(f)]
     waste = [note for note in notes if rules.find(note.code).waste]
     if waste and not verbose:
         total = size(reclaimable(waste, report.survey.entries))
         yield ""
         yield from _by_code("waste", waste)
-        yield f"{_INDENT}{total} in all: `{report.host.command('fix', '--waste')}`"
+        yield f"{INDENT}{total} in all: `{report.host.command('fix', '--waste')}`"
     others = [note for note in notes if not rules.find(note.code).waste]
     if others and not verbose:
         yield ""
         yield from _by_code("notes", others)
-        yield f"{_INDENT}`{report.host.command('scan', '-v')}` lists them"
+        yield f"{INDENT}`{report.host.command('scan', '-v')}` lists them"
 
 
 def _by_path(entry: Entry, host: Host) -> bool:
@@ -341,27 +185,15 @@ def finding_lines(finding: Finding) -> Iterator[str]:
         yield lead + message
     else:
         yield lead.rstrip()
-        yield from _wrapped(message)
+        yield from wrapped(message)
     measured, expected = finding.measured, finding.expected
     if finding.unit == "bytes" and isinstance(expected, int):
         found = f"{size(measured)}, " if isinstance(measured, int) else ""
-        yield f"{_INDENT}{found}expected {size(expected)}"
+        yield f"{INDENT}{found}expected {size(expected)}"
     elif finding.unit == "bytes" and isinstance(measured, int) and size(measured) not in message:
-        yield f"{_INDENT}{size(measured)}"
+        yield f"{INDENT}{size(measured)}"
     if not finding.entries:
-        yield f"{_INDENT}`{printable(finding.path)}`"
-
-
-def _wrapped(text: str) -> list[str]:
-    """Break a message between words, never inside a path."""
-    return textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent=_INDENT,
-        subsequent_indent=_INDENT,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+        yield f"{INDENT}`{printable(finding.path)}`"
 
 
 def _cost(findings: Sequence[Finding]) -> str:

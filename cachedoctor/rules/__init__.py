@@ -7,231 +7,21 @@ consistent, 5xx waste, 6xx the machine. A rule only looks; the repair it names i
 from __future__ import annotations
 
 import importlib
-import os
 import pkgutil
-import struct
-from collections import Counter
 from functools import cache
-from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cachedoctor import formats
-from cachedoctor.errors import Fault, FormatError
 from cachedoctor.findings import Finding, Severity, Subject
 from cachedoctor.locators import Locator
-from cachedoctor.locators.hub_cache import repository_folder
-from cachedoctor.looking import untrusted
-from cachedoctor.system import small_files
-from cachedoctor.vocabulary import WEIGHTS, State, Status
+from cachedoctor.rules._examination import Examination as Examination
+from cachedoctor.vocabulary import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator
 
     from cachedoctor.findings import Circumstance, Repair
-    from cachedoctor.host import Host
     from cachedoctor.locators import Layout
-    from cachedoctor.vocabulary import Artifact, Entry, Root, Survey
-
-
-_AWAY = (State.GONE, State.TEXT, State.EVICTED, State.UNREADABLE)
-
-_SOON_PARSED_BYTES = 1 << 17  # a text that is understood sooner than its digest is made
-
-
-class Examination:
-    """What rules may ask: the survey, the host, and what the bytes said, each file read once."""
-
-    def __init__(
-        self,
-        survey: Survey,
-        host: Host,
-        measured: Mapping[str, Mapping[str, str]] | None = None,
-        *,
-        deep: bool = False,
-        unloadable: Mapping[str, str] | None = None,
-        unfinished: tuple[tuple[str, str], ...] = (),
-        beside: tuple[str, ...] = (),
-        published: Callable[[], Mapping[str, str]] = dict,
-        codes: frozenset[str] = frozenset(),
-    ) -> None:
-        """Take `measured` digests by file and algorithm; `deep` also parses whole JSON files.
-
-        `unloadable` says why Core ML refused it, by the path of a bundle or folder.
-        `unfinished` names the folder of each fix without an end, and says what it was doing;
-        `beside` the folders beside roots in which fixes may have left bytes.
-        `published` returns the model's name by digest, of every file that a table knows.
-        `codes` were asked for by name: of these even little is worth a word.
-        """
-        self.survey = survey
-        self.codes = codes
-        self.unfinished = unfinished
-        self.beside = beside
-        self.host = host
-        self.deep = deep
-        self.unloadable = unloadable or {}
-        self.published = published
-        self._measured = measured or {}
-        self._small: set[str] = set()  # files that were proven in passing
-        self._faults: dict[tuple[str, str | None], FormatError | OSError | None] = {}
-        self._by_entry: dict[str, tuple[tuple[Artifact, FormatError], ...]] = {}
-        self._revisions: dict[str, Mapping[str, tuple[Entry, ...]]] = {}
-        self._users: dict[str, Mapping[str, int]] = {}
-        self.unreadable: dict[str, OSError] = {}
-
-    def revisions(self, root: Root) -> Mapping[str, tuple[Entry, ...]]:
-        """Return the revisions of each repository of a hub cache by its folder."""
-        known = self._revisions.get(root.path)
-        if known is None:
-            found: dict[str, list[Entry]] = {}
-            for entry in root.entries:
-                found.setdefault(repository_folder(entry), []).append(entry)
-            known = {folder: tuple(entries) for folder, entries in found.items()}
-            self._revisions[root.path] = known
-        return known
-
-    def users(self, root: Root, folder: str) -> Mapping[str, int]:
-        """Count by physical file the revisions that a repository in `folder` has of it."""
-        if folder not in self._users:
-            mine = self.revisions(root).get(folder, ())
-            self._users[folder] = Counter(chain.from_iterable(entry.sizes for entry in mine))
-        return self._users[folder]
-
-    def measured(self, artifact: Artifact) -> str | None:
-        """Return the digest that the file really has, where it was read or is remembered."""
-        if artifact.digest is None:
-            return None
-        return self._measured.get(artifact.file, {}).get(artifact.digest.algorithm)
-
-    def altered(self, entry: Entry) -> Iterator[tuple[Artifact, str]]:
-        """Go through the files whose measured digest is not the expected one, each with it."""
-        for artifact in entry.notable if self._measured else ():
-            measured = self.measured(artifact) if artifact.state is State.PRESENT else None
-            if measured is not None and self._judged(artifact) is False:
-                yield artifact, measured
-            elif artifact.digest is None:
-                wrong = self._measured.get(artifact.file, {}).get("crc32", "ok")
-                if wrong != "ok":
-                    yield artifact, wrong
-
-    def proven(self, artifact: Artifact) -> bool:
-        """Say whether the whole content is known to be what is expected."""
-        return bool(self._judged(artifact))
-
-    def judged(self, artifact: Artifact) -> bool:
-        """Say whether the content was read and told something."""
-        return self._judged(artifact) is not None
-
-    def _judged(self, artifact: Artifact) -> bool | None:
-        return artifact.judge(self._measured.get(artifact.file, {}))
-
-    def faults(self, entry: Entry) -> tuple[tuple[Artifact, FormatError], ...]:
-        """Return what the headers of an entry's files are wrong in, and remember it."""
-        if entry.id not in self._by_entry:
-            found = []
-            away = [artifact.name for artifact in entry.notable if artifact.state in _AWAY]
-            for artifact in entry.notable:
-                inner = f"{artifact.name}/"  # what is said of a part of it says enough
-                if artifact.bundle and any(name.startswith(inner) for name in away):
-                    continue
-                if artifact.state is State.PRESENT:
-                    fault = self._fault(artifact)
-                    if isinstance(fault, FormatError):
-                        found.append((artifact, fault))
-                    elif fault is not None:
-                        self.unreadable[artifact.file] = fault
-            faulty = {artifact.name for artifact, _ in found}
-            found += [pair for pair in self.keys(entry) if pair[0].name not in faulty]
-            self._by_entry[entry.id] = tuple(found)
-        return self._by_entry[entry.id]
-
-    def _fault(self, artifact: Artifact) -> FormatError | OSError | None:
-        if not artifact.size_bytes and artifact.required_by and not artifact.bundle:
-            return FormatError(Fault.TRUNCATED, "is empty", measured=0)
-        if artifact.format is None and (artifact.bundle or not _worth_a_sniff(artifact)):
-            return None
-        text = formats.is_text(artifact.format) and artifact.required_by
-        long = artifact.size_bytes > _SOON_PARSED_BYTES
-        if text and long and self.measured(artifact) is None:
-            self._prove(artifact)
-        if artifact.file in self._small or (self.proven(artifact) and (long or not text)):
-            return None  # a proven digest outranks structure
-        key = (artifact.file, artifact.format)
-        if key not in self._faults:
-            try:
-                self._faults[key] = self._read(artifact)
-            except OSError as error:
-                self._faults[key] = error
-        return self._faults[key]
-
-    def _prove(self, artifact: Artifact) -> None:
-        """Compare a small file with its digest, which costs less than to understand it."""
-        digest = artifact.digest
-        if digest is not None and small_files.holds(artifact, digest):
-            self._small.add(artifact.file)
-
-    def keys(self, entry: Entry) -> Iterator[tuple[Artifact, FormatError]]:
-        """Go through JSON files that lack what their engine cannot do without."""
-        needs = [need for claim in entry.claims for need in claim.needs.requirements]
-        for artifact in entry.notable if needs else ():
-            if not (formats.is_text(artifact.format) and artifact.required_by):
-                continue
-            if artifact.file in self._small:
-                continue
-            for need in needs:
-                if artifact.name in need.names and (need.keys or need.values):
-                    fault = small_files.lacks(artifact, need)
-                    if fault is not None:
-                        yield artifact, fault
-                    break
-
-    def _read(self, artifact: Artifact) -> FormatError | None:
-        try:
-            if artifact.format and formats.is_bundle(artifact.format):
-                if not artifact.bundle:
-                    return FormatError(Fault.HOLLOW, "is a file where a bundle belongs")
-                formats.find_bundle(artifact.format).inspect(artifact.file)
-                return None
-            with untrusted.open_regular(artifact.file, follow=True) as file:
-                if os.fstat(file.fileno()).st_size != artifact.size_bytes:
-                    raise untrusted.changed(artifact.file)
-                if artifact.format is None:
-                    what = formats.foreign(file.read(512))
-                    if what:
-                        message = f"holds {what}"
-                        return FormatError(Fault.WRONG_MAGIC, message, measured=artifact.size_bytes)
-                    return None
-                reader = formats.find(artifact.format)
-                reader.read(file, artifact.size_bytes)
-                asked = artifact.required_by or self.deep
-                parse = formats.parser(artifact.format) if asked else None
-                if parse is not None:
-                    file.seek(0)
-                    parse(file, artifact.size_bytes)
-        except FormatError as error:
-            return error
-        except (ArithmeticError, LookupError, MemoryError, ValueError, struct.error) as error:
-            if _length(artifact.file) != artifact.size_bytes:  # it was cut under the reader
-                raise untrusted.changed(artifact.file) from error
-            return FormatError(Fault.MALFORMED, "has a header that makes no sense")
-        return None
-
-
-def _length(path: str) -> int:
-    """Return how long a file is now, -1 when it is gone."""
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return -1
-
-
-def _worth_a_sniff(artifact: Artifact) -> bool:
-    """Sniff a file of no known engine only where its size proves nothing and it looks like weights.
-
-    Files in bundles are read with their bundle.
-    """
-    if artifact.size_bytes == artifact.expected_bytes or not artifact.name.endswith(WEIGHTS):
-        return False
-    return ".mlmodelc/" not in artifact.name and ".mlpackage/" not in artifact.name
+    from cachedoctor.vocabulary import Artifact, Entry, Root
 
 
 class Rule:
@@ -315,14 +105,14 @@ class Rule:
         """Return a finding about a path that is no artifact, of entries or only of a root."""
         engines = tuple(dict.fromkeys(name for entry in entries for name in entry.engines))
         finding = Finding(
-            self.code,
-            self.slug,
-            self.severity,
-            path,
-            message,
-            tuple(entry.id for entry in entries),
-            engines,
-            entries[0].locator if entries else root.locator if root else None,
+            code=self.code,
+            slug=self.slug,
+            severity=self.severity,
+            path=path,
+            message=message,
+            entries=tuple(entry.id for entry in entries),
+            engines=engines,
+            locator=entries[0].locator if entries else root.locator if root else None,
             shows=self.shows,
             subjects=tuple(Subject(entry) for entry in entries) or (Subject(root=root),),
         )

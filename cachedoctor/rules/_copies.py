@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import TYPE_CHECKING
 
 from cachedoctor.locators import digest_of, listed
 from cachedoctor.locators.hub_cache import HubCache
+from cachedoctor.system import apps
 from cachedoctor.vocabulary import Artifact, Evidence, State
 
 if TYPE_CHECKING:
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from cachedoctor.locators._repository import Repository
     from cachedoctor.rules import Examination
     from cachedoctor.vocabulary import Entry
-
-_CONTAINER = re.compile(r"/Library/(?:Group )?Containers/([^/]+)/")
-_SUPPORT = re.compile(r"/Library/(?:Application Support|Caches)/([^/]+)/")
 
 
 def repeated(repository: Repository, revisions: Sequence[Entry]) -> dict[str, Artifact]:
@@ -60,12 +57,12 @@ def blobs_beside(seen: Examination) -> Iterator[tuple[tuple[Entry, ...], str, Ar
                 if name in unlinked and look.stamp:
                     digest, size = digest_of(name), look.stamp.size_bytes
                     blob = Artifact(
-                        f"blobs/{name[:12]}",
-                        look.file,
-                        look.file,
-                        State.PRESENT,
-                        look.stamp,
-                        size,
+                        name=f"blobs/{name[:12]}",
+                        path=look.file,
+                        file=look.file,
+                        state=State.PRESENT,
+                        stamp=look.stamp,
+                        size_bytes=size,
                         digest=digest,
                         evidence=Evidence.BLOB_NAME,
                     )
@@ -77,5 +74,5 @@ def place_of(path: str, host: Host) -> str:
     folder = host.short(os.path.dirname(path))
     if "/models--" in path:
         folder = host.short(path.partition("/models--")[0])
-    app = _CONTAINER.search(path) or _SUPPORT.search(path)
-    return f"`{folder}`" + (f" ({app[1]})" if app else "")
+    app = apps.owner(host, os.path.realpath(path))
+    return f"{app}'s copy in `{folder}`" if app else f"`{folder}`"

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import TYPE_CHECKING
 
 from cachedoctor.findings import Circumstance, Severity
-from cachedoctor.locators import ModelFolders, held, inside, listed, of
+from cachedoctor.locators import ModelFolders, being_written, inside, listed, of
 from cachedoctor.locators.hub_cache import HubCache, holder
 from cachedoctor.rules import EntryRule, RootRule
 from cachedoctor.rules._entries import missing, nothing_in
@@ -84,6 +83,7 @@ class Unreadable(RootRule):
                 for path, why in closed:
                     yield self._notes(path, why, (by_id[key],))
         if hub := listed(HubCache, root):
+            seen.opened.expect(p.path for r in hub.repositories.values() for p in r.partials)
             revisions = seen.revisions(root)
             for repository in hub.repositories.values():
                 mine = revisions.get(repository.path, ())
@@ -168,20 +168,22 @@ class InProgress(RootRule):
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Ask for a holder only where something is amiss: that opens files."""
         if hub := listed(HubCache, root):
+            seen.opened.expect(p.path for r in hub.repositories.values() for p in r.partials)
             revisions = seen.revisions(root)
             for repository in hub.repositories.values():
                 mine = revisions.get(repository.path, ())
                 amiss = any(missing(entry) or nothing_in(entry) for entry in mine)
                 broken = any(ref.text not in repository.commits for ref in repository.refs)
                 if amiss or broken or repository.partials:
-                    path = holder(repository)
+                    path = holder(repository, seen.opened)
                     if path:
                         yield self.about(path, mine, "a download is running: its lock is held")
         elif folders := listed(ModelFolders, root):
             by_id = {entry.id: entry for entry in root.entries}
+            seen.opened.expect(p.path for found in folders.partials.values() for p in found)
             for key, partials in folders.partials.items():
                 for partial in partials:
-                    if held(partial.path, partial.stamp, time.time()):
+                    if being_written(partial.path, partial.stamp, seen.opened):
                         message = "a download is running: its partial is being written"
                         yield self.about(partial.path, (by_id[key],), message)
             for key, locks in folders.locks.items():
@@ -191,13 +193,16 @@ class InProgress(RootRule):
                         message = "a download is running: its lock is held"
                         yield self.about(lock, (by_id[key],), message)
         if of(root).written_in_place:
-            yield from self._in_place(root)
+            yield from self._in_place(root, seen)
 
-    def _in_place(self, root: Root) -> Iterator[Finding]:
-        for entry in root.entries:
-            for artifact in entry.notable:
-                stamp, expected = artifact.stamp, artifact.expected_bytes
-                if stamp is None or expected is None or artifact.size_bytes == expected:
-                    continue
-                if held(artifact.file, stamp, time.time()):
-                    yield self.of(artifact, entry, f"`{artifact.name}` is being written")
+    def _in_place(self, root: Root, seen: Examination) -> Iterator[Finding]:
+        unlike = [
+            (entry, artifact, artifact.stamp)
+            for entry in root.entries
+            for artifact in entry.notable
+            if artifact.stamp and artifact.expected_bytes not in (None, artifact.size_bytes)
+        ]
+        seen.opened.expect(artifact.file for _, artifact, _ in unlike)
+        for entry, artifact, stamp in unlike:
+            if being_written(artifact.file, stamp, seen.opened):
+                yield self.of(artifact, entry, f"`{artifact.name}` is being written")

@@ -40,14 +40,11 @@ class StaleNoExist(SetsAside, HubRule):
     def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
         """Compare each marker with the revision's files."""
         for entry in root.entries:
-            markers = listing.of(entry).no_exist
-            if not markers:
-                continue
-            there = {a.name: a for a in entry.artifacts if a.state is State.PRESENT}
-            for marker in markers:
-                if marker.commit == entry.revision and marker.name in there:
+            for marker in listing.of(entry).no_exist:
+                there = entry.find(marker.name) if marker.commit == entry.revision else None
+                if there is not None and there.state is State.PRESENT:
                     heeds = any(claim.heeds_absence for claim in entry.claims)
-                    needed = heeds and there[marker.name].required_by
+                    needed = heeds and there.required_by
                     yield self.about(
                         marker.path,
                         (entry,),
@@ -106,9 +103,9 @@ class LinkAbsolute(EntryRule):
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
         """Link to the same file by a relative path."""
-        from cachedoctor.repairs import hub
+        from cachedoctor.repairs import links
 
-        return hub.relink_relative(finding)
+        return links.relink_relative(finding)
 
 
 class SharedStoreBroken(Restores, EntryRule):

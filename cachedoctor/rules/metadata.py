@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cachedoctor.vocabulary import Entry, Root
 
 _GRAIN_S = 1  # the client's own tolerance
+_BY_FILE = "1.1.0"  # since then the client asks for the notes of what it was asked for alone
 
 
 def stuck(partial: Leftover, entry: Entry, seen: Examination) -> bool:
@@ -107,13 +108,14 @@ class StuckPartial(SetsAside, FolderRule):
 class MetadataMissing(FolderRule):
     """A file has no download metadata where its neighbours have.
 
-    Offline, WhisperKit's hub client demands the metadata of every file in the repository's folder
-    that is not hidden, and refuses all variants for one file that has none. With `modelFolder` set
-    it does not ask.
+    Offline, WhisperKit's hub client demands the metadata of files that are not hidden: up to 1.0.0
+    of every one in the repository's folder, so that it refuses all variants for one file that has
+    none; since 1.1.0 of those that were asked for, so that it refuses this variant. With
+    `modelFolder` set it does not ask.
 
     Download the variant again while online, or give the app the model's folder itself.
-    Source: argmaxinc/argmax-oss-swift 1.0.0 `HubApi.swift` `verifyOfflineFiles`;
-    huggingface/swift-transformers issue 294.
+    Source: argmaxinc/argmax-oss-swift 1.0.0 `HubApi.swift` `verifyOfflineFiles`, 1.1.0 (pull
+    request 495); huggingface/swift-transformers issue 294.
     """
 
     code = "CD419"
@@ -126,6 +128,7 @@ class MetadataMissing(FolderRule):
 
     def within(self, listing: FolderListing, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report one finding for each model that was downloaded with metadata and lost some."""
+        old = self._is_old(root)
         for entry in root.entries:
             notes = listing.metadata.get(entry.id, {})
             bare = [
@@ -138,10 +141,18 @@ class MetadataMissing(FolderRule):
                 and not artifact.name.startswith("models/")  # a tokenizer of 0.13.1
                 and not any(part.startswith(".") for part in artifact.name.split("/"))
             ]
-            if notes and bare:
+            if notes and bare and (old or entry.claims):
                 more = f" and {len(bare) - 1} more" if len(bare) > 1 else ""
-                yield self._of(entry, bare[0].path, f"`{bare[0].name}`{more}")
+                yield self._of(entry, bare[0].path, f"`{bare[0].name}`{more}", old=old)
 
-    def _of(self, entry: Entry, path: str, what: str) -> Finding:
-        message = f"no download metadata for {what}: offline, the whole repository is refused"
+    def _is_old(self, root: Root) -> bool:
+        """Say whether the assumed version refuses the whole repository."""
+        from cachedoctor.engines import catalog
+
+        assumed = next((c.version for entry in root.entries for c in entry.claims), "")
+        return bool(assumed) and catalog.ordinal(assumed) < catalog.ordinal(_BY_FILE)
+
+    def _of(self, entry: Entry, path: str, what: str, *, old: bool) -> Finding:
+        refused = "the whole repository" if old else "this model"
+        message = f"no download metadata for {what}: offline, {refused} is refused by its name"
         return self.about(entry.path, (entry,), message, links=(path,))

@@ -39,7 +39,9 @@ class RuleCrashed(SurveyRule):
     def report(cls, code: str, error: Exception, place: str) -> Finding:
         """Turn an exception out of the rule `code` into a finding."""
         message = f"the rule {code} crashed: {type(error).__name__}: {error}"
-        return Finding(cls.code, cls.slug, cls.severity, place, message)
+        return Finding(
+            code=cls.code, slug=cls.slug, severity=cls.severity, path=place, message=message
+        )
 
 
 class UnfinishedFix(SurveyRule):

@@ -128,9 +128,9 @@ class LinkAsText(RootRule):
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
         """Make a link of it again, or bring the file that it led to."""
         from cachedoctor import repairs
-        from cachedoctor.repairs import hub
+        from cachedoctor.repairs import links
 
-        return hub.relink_text(finding, seen.survey) or repairs.restore(finding, seen.survey)
+        return links.relink_text(finding, seen.survey) or repairs.restore(finding, seen.survey)
 
 
 class SyncedFolder(RootRule):

@@ -236,9 +236,9 @@ class EmptySnapshot(EntryRule):
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
         """Link the files to their blobs again, or fetch the model where those are not all here."""
-        from cachedoctor.repairs import hub
+        from cachedoctor.repairs import hub, links
 
-        relinked = hub.relink_entry(finding, seen.survey)
+        relinked = links.relink_entry(finding, seen.survey)
         return relinked or hub.fetch_entry(finding)
 
 

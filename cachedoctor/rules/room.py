@@ -15,7 +15,6 @@ from cachedoctor.rules import EntryRule, SetsAside, SurveyRule
 from cachedoctor.rules._copies import blobs_beside, place_of, repeated
 from cachedoctor.rules._entries import missing, span
 from cachedoctor.rules._kinds import HubRule, LeavingsRule
-from cachedoctor.system import in_use
 from cachedoctor.vocabulary import State
 
 if TYPE_CHECKING:
@@ -212,7 +211,7 @@ class CompileCache(SetsAside, LeavingsRule):
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
         """Set it aside unless a program has something in it open."""
         files = list(islice(quietly.files(finding.path), _MOST_ASKED))
-        users = in_use.open_elsewhere(files)
+        users = seen.opened.of(files)
         return super().cure(finding, seen) if users == set() else None
 
 
@@ -332,8 +331,8 @@ def _older_use(entry: Entry, artifact: Artifact) -> FileSet | None:
     """Return the newest older file set that reads an artifact, where the assumed one does not."""
     for claim in entry.claims:
         for files in claim.others:
-            older = files.until and claim.needs.since
-            if older and ordinal(files.until) >= ordinal(claim.needs.since):
+            older = files.until and claim.needs.since  # all others are, of the newest version
+            if older and claim.version and ordinal(files.until) >= ordinal(claim.needs.since):
                 continue
             if older and any(artifact.name in need.names for need in files.requirements):
                 return files

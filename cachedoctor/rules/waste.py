@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from cachedoctor.findings import Circumstance, Severity
-from cachedoctor.locators import LIVE_S, Leaving, ModelFolders, held, is_litter, listed, of
+from cachedoctor.locators import LIVE_S, Leaving, ModelFolders, being_written, is_litter, listed, of
 from cachedoctor.locators.hub_cache import HubCache
 from cachedoctor.looking import quietly
 from cachedoctor.rules import EntryRule, RootRule, SetsAside
@@ -175,8 +175,9 @@ class OrphanDownload(SetsAside, LeavingsRule):
 
     def within(self, listing: LeavingsListing, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report each that is not being written."""
+        seen.opened.expect(left.path for left in listing.leftovers)
         for left in listing.leftovers:
-            if not held(left.path, left.stamp, time.time()):
+            if not being_written(left.path, left.stamp, seen.opened):
                 name = os.path.basename(left.path)
                 message = f"`{name}` was downloaded and never moved to its place"
                 size = left.stamp.size_bytes

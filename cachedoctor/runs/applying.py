@@ -18,6 +18,7 @@ from cachedoctor.vocabulary import nearest
 if TYPE_CHECKING:
     from cachedoctor.doctor.scanning import Report
     from cachedoctor.host import Host
+    from cachedoctor.plans.unfinished import Unfinished
     from cachedoctor.system.network import Network
     from cachedoctor.system.run import Run
 
@@ -74,7 +75,15 @@ def apply(plan: Plan, report: Report, network: Network, *, delete: bool = False)
     left += tuple(f for f in cures.absent_locked(again) if (f.code, f.path) in cured)
     if delete:
         aside = 0
-    return Outcome(tuple(began), again, left, aside, back, deleted, journaled)
+    return Outcome(
+        runs=tuple(began),
+        report=again,
+        left=left,
+        aside_bytes=aside,
+        taken_back=back,
+        deleted_bytes=deleted,
+        journaled=journaled,
+    )
 
 
 def runs(host: Host) -> list[Run]:
@@ -185,7 +194,7 @@ def _as_agreed(accepted: Repair, found: Repair | None) -> bool:
     return found.safety is not Safety.FETCHES or accepted.safety is Safety.FETCHES
 
 
-def _finish(item: cures.Unfinished, network: Network) -> str:
+def _finish(item: Unfinished, network: Network) -> str:
     """Take an interrupted fix, or an interrupted undo, to its end.
 
     Returns why it could not be finished, and was taken back or is left as it is, or nothing.

@@ -40,7 +40,15 @@ def kept(run: Run) -> Iterator[Kept]:
         for path, origin in ((move.target, move.source), (undoing.back(run, key), move.target)):
             if run.own(path) and os.path.lexists(path):
                 size = _size(path)
-                yield Kept(run.id, run.state, path, origin, size, run.created_s, why)
+                yield Kept(
+                    run=run.id,
+                    state=run.state,
+                    path=path,
+                    origin=origin,
+                    size_bytes=size,
+                    when_s=run.created_s,
+                    why=why,
+                )
 
 
 def empty(run: Run) -> int:

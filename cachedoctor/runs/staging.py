@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cachedoctor import formats
 from cachedoctor.errors import CacheDoctorError, FormatError, RepairError
 from cachedoctor.findings import CdnFetch, HubFetch, LocalCopy, Parts, Text
-from cachedoctor.system import digest, disk, fetch, moves
+from cachedoctor.system import cdn, digest, disk, fetch, moves
 from cachedoctor.system.network import Network, allowed
 from cachedoctor.vocabulary import SILENT, Digest
 
@@ -75,7 +75,7 @@ def _bring(source: Source, need: Need, path: str, network: Network) -> None:
             if source.resume and not os.path.lexists(path):
                 with contextlib.suppress(OSError):
                     disk.copy(source.resume, path, SILENT)
-            fetch.fetch_cdn(
+            cdn.fetch_cdn(
                 source, path, proof.digest, network.host, network.mirrors, network.progress
             )
 

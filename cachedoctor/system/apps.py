@@ -8,7 +8,7 @@
 ```
 
 A shape is a folder that only such models have: `argmaxinc/whisperkit-coreml`, files called
-`ggml-….bin`.
+`ggml-….bin`, folders of FluidAudio's names that hold compiled bundles.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from __future__ import annotations
 import enum
 import os
 import pkgutil
+import re
 import tomllib
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor.looking import quietly
@@ -29,7 +30,12 @@ if TYPE_CHECKING:
 
 _KIT = "argmaxinc/whisperkit-coreml"
 _BELOW = ("", "models", "Models", "whisper", "huggingface")  # where a base lies in an app's folder
-_FILES_BELOW = ("", "models", "WhisperModels")
+_FILES_BELOW = ("", "models", "Models", "WhisperModels", "whisper-models", "models/whisper")
+_BUNDLES_BELOW = ("", "Models", "models", "Models/FluidAudio", "FluidAudio/Models", "FluidAudio")
+_BUNDLES = re.compile(
+    r"(?:parakeet|nemotron|silero-vad|speaker-diarization|sortformer|ls-eend|canary-1b|sensevoice"
+    r"|paraformer|campplus|fsmn-vad|cohere-transcribe|phonon)(?:[-/].*)?$"
+)
 _MOST_APPS = 2000
 
 
@@ -39,6 +45,7 @@ class Shape(enum.Enum):
     NONE = enum.auto()
     BASE = enum.auto()  # a client's base, in which `models` holds repositories
     FILES = enum.auto()
+    BUNDLES = enum.auto()  # folders of compiled bundles
 
 
 class App(NamedTuple):
@@ -68,6 +75,17 @@ def known() -> tuple[App, ...]:
     )
 
 
+@lru_cache(maxsize=8)
+def _real_roots(homes: tuple[str, ...]) -> dict[str, str]:
+    """Return by path, without links, whose each root of a row is."""
+    return {
+        os.path.realpath(os.path.join(home, folder)): app.name
+        for home in homes
+        for app in known()
+        for _, folder in app.roots
+    }
+
+
 def places(host: Host, layout: str, shape: Shape = Shape.NONE) -> Iterator[Place]:
     """Go through the roots of one layout that apps have on this host, as far as they exist.
 
@@ -82,17 +100,33 @@ def places(host: Host, layout: str, shape: Shape = Shape.NONE) -> Iterator[Place
             yield place
 
 
+def is_model_folder(name: str) -> bool:
+    """Say whether a folder is called as one of FluidAudio's is."""
+    return _BUNDLES.match(name) is not None
+
+
+def is_shared(host: Host, path: str) -> bool:
+    """Say whether an app keeps other things, too, in a folder that only a shape made a place."""
+    above = [os.path.realpath(parent) for parent in _parents(host)]
+    if path.endswith("/FluidAudio/Models"):
+        return False
+    return path not in _real_roots(host.homes) and any(
+        path == os.path.join(parent, path[len(parent) + 1 :].partition("/")[0], below).rstrip("/")
+        for parent in above
+        if path.startswith(parent + "/")
+        for below in _BUNDLES_BELOW
+        if not below.startswith("FluidAudio/")
+    )
+
+
 def owner(host: Host, path: str) -> str:
     """Name the app in whose folder a path lies, or return nothing."""
     if host.platform != "darwin":
         return ""
     best = ("", "")
-    for app in known():
-        for _, folder in app.roots:
-            for home in host.homes:
-                root = os.path.realpath(os.path.join(home, folder))
-                if (path == root or path.startswith(root + "/")) and len(root) > len(best[0]):
-                    best = (root, app.name)
+    for root, name in _real_roots(host.homes).items():
+        if (path == root or path.startswith(root + "/")) and len(root) > len(best[0]):
+            best = (root, name)
     return best[1] or _by_folder(host, path)
 
 
@@ -125,24 +159,27 @@ def _shapes(host: Host, layout: str, shape: Shape) -> Iterator[Place]:
     """Look one level below the folders that apps have, for what only such models are called."""
     if shape is Shape.NONE:
         return
+    below_, holds = _LOOKED_FOR[shape]
     for folder in _folders(host):
-        app = os.path.basename(folder)
-        if shape is Shape.BASE:
-            for below in _BELOW:
-                base = os.path.join(folder, below, "models")
-                if os.path.isdir(os.path.join(base, _KIT)):
-                    yield Place(layout, base, app)
-        else:
-            for below in _FILES_BELOW:
-                path = os.path.join(folder, below)
-                if _has_ggml(path):
-                    yield Place(layout, path, app)
+        there = _listing(folder)
+        for below in below_:
+            if below and below.partition("/")[0] not in there:
+                continue
+            path = os.path.join(folder, below)
+            if (below or there) and holds(path):
+                yield Place(layout, path, os.path.basename(folder))
+
+
+def _parents(host: Host) -> tuple[str, ...]:
+    """Name the folders in which apps have theirs."""
+    supports = [os.path.join(home, "Library", "Application Support") for home in host.homes]
+    groups = os.path.join(host.home, "Library", "Group Containers")
+    inner = (os.path.join(groups, g, "Library", "Application Support") for g in _names(groups))
+    return (*supports, groups, *inner)
 
 
 def _folders(host: Host) -> Iterator[str]:
-    library = os.path.join(host.home, "Library")
-    supports = [os.path.join(home, "Library", "Application Support") for home in host.homes]
-    for parent in (*supports, os.path.join(library, "Group Containers")):
+    for parent in _parents(host):
         try:
             names = sorted(quietly.names(parent))[:_MOST_APPS]
         except OSError:
@@ -152,9 +189,48 @@ def _folders(host: Host) -> Iterator[str]:
                 yield os.path.join(parent, name)
 
 
+def _has_kit(path: str) -> bool:
+    return os.path.isdir(os.path.join(path, _KIT))
+
+
 def _has_ggml(path: str) -> bool:
+    return any(name.startswith("ggml-") and name.endswith(".bin") for name in _listing(path))
+
+
+def _has_bundles(path: str) -> bool:
+    """Say whether a folder of one of these names, or one in it, holds compiled bundles."""
+    for name in filter(_BUNDLES.match, _listing(path)):
+        folder = os.path.join(path, name)
+        inner = _names(folder)
+        below = [f"{one}/{each}" for one in inner for each in _names(os.path.join(folder, one))]
+        if any(each.endswith(".mlmodelc") for each in (*inner, *below)):
+            return True
+    return False
+
+
+def _names(path: str) -> list[str]:
     try:
-        names = quietly.names(path)
-        return any(name.startswith("ggml-") and name.endswith(".bin") for name in names)
+        return sorted(quietly.names(path))
     except OSError:
-        return False
+        return []
+
+
+def _listing(path: str) -> tuple[str, ...]:
+    """Return the names in a folder; one that did not change is listed once in a process."""
+    try:
+        status = os.stat(path)
+        return _listed(path, status.st_ino, status.st_mtime_ns)
+    except OSError:
+        return ()
+
+
+@lru_cache(maxsize=8192)
+def _listed(path: str, inode: int, mtime_ns: int) -> tuple[str, ...]:
+    return tuple(sorted(quietly.names(path)))
+
+
+_LOOKED_FOR = {
+    Shape.BASE: (tuple(f"{below}/models".lstrip("/") for below in _BELOW), _has_kit),
+    Shape.FILES: (_FILES_BELOW, _has_ggml),
+    Shape.BUNDLES: (_BUNDLES_BELOW, _has_bundles),
+}

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import stat
 import sys
 from typing import TYPE_CHECKING
 
 from cachedoctor.system import ground
+from cachedoctor.system.transfer import CHUNK_BYTES, transfer, write_all
 from cachedoctor.vocabulary import SILENT, Stamp
 
 if TYPE_CHECKING:
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
     from cachedoctor.system.ground import Ground
     from cachedoctor.vocabulary import Progress
-
-_CHUNK_BYTES = 8 << 20
-_FICLONE = 0x40049409  # linux/fs.h
 
 
 def _nothing(operation: str) -> None:
@@ -98,7 +95,7 @@ def write(path: str, data: bytes, mode: int = 0o644) -> None:
     """
     boundary("write")
     with _new_file(path, mode) as created:
-        _write_all(created, data)
+        write_all(created, data)
     fsync_folder(os.path.dirname(path))
 
 
@@ -110,7 +107,7 @@ def append(path: str, data: bytes) -> None:
         size = os.fstat(opened).st_size
         if size and os.pread(opened, 1, size - 1) != b"\n":
             data = b"\n" + data  # the line before was torn by a crash
-        _write_all(opened, data)
+        write_all(opened, data)
         os.fsync(opened)
     finally:
         os.close(opened)
@@ -123,7 +120,7 @@ def reserve(path: str, size: int) -> None:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(created, 0, size)
         else:
-            _write_all(created, bytes(size))
+            write_all(created, bytes(size))
 
 
 def copy(source: str, target: str, progress: Progress = SILENT) -> None:
@@ -139,7 +136,7 @@ def copy(source: str, target: str, progress: Progress = SILENT) -> None:
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "not a regular file", source)
         with _new_file(target) as created:
-            _transfer(opened, created, status.st_size, progress)
+            transfer(opened, created, status.st_size, progress)
             os.utime(created, ns=(status.st_atime_ns, status.st_mtime_ns))
     finally:
         os.close(opened)
@@ -173,8 +170,8 @@ def join(sources: Sequence[str], target: str, progress: Progress = SILENT) -> No
         for source in sources:
             opened = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
-                while chunk := os.read(opened, _CHUNK_BYTES):
-                    _write_all(created, chunk)
+                while chunk := os.read(opened, CHUNK_BYTES):
+                    write_all(created, chunk)
                     progress.advance(len(chunk))
             finally:
                 os.close(opened)
@@ -302,13 +299,6 @@ def _remove(folder: int, name: str, path: str) -> None:
         os.rmdir(name, dir_fd=folder)
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
-    """Write every byte: on a full disk the kernel takes a part and complains the next time."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
-
-
 def _mount(path: str) -> str:
     """Name the mount that `path` is on, empty where Linux does not tell."""
     descriptor = os.open(path, os.O_PATH)
@@ -319,38 +309,3 @@ def _mount(path: str) -> str:
         return ""
     finally:
         os.close(descriptor)
-
-
-def _transfer(source: int, target: int, size: int, progress: Progress) -> None:
-    if sys.platform == "linux":
-        try:
-            fcntl.ioctl(target, _FICLONE, source)
-        except OSError:
-            pass
-        else:
-            progress.advance(size)
-            return
-    done = 0
-    while done < size:
-        count = _kernel_copy(source, target)
-        if count is None:
-            break
-        if count == 0:
-            return
-        done += count
-        progress.advance(count)
-    while chunk := os.read(source, _CHUNK_BYTES):
-        _write_all(target, chunk)
-        progress.advance(len(chunk))
-
-
-def _kernel_copy(source: int, target: int) -> int | None:
-    """Copy some bytes inside the kernel; `None` where it cannot."""
-    if sys.platform != "linux":
-        return None
-    try:
-        return os.copy_file_range(source, target, _CHUNK_BYTES)
-    except OSError as error:
-        if error.errno in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
-            return None
-        raise

@@ -17,7 +17,7 @@ from cachedoctor.looking import mounts, quietly
 from cachedoctor.system import disk
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
 
 @contextlib.contextmanager
@@ -66,25 +66,60 @@ def lock_held(path: str) -> bool | None:
     return False if mounts.is_local(path) else None
 
 
-def open_elsewhere(paths: Collection[str]) -> set[str] | None:
-    """Return which of these files another process has open, or `None` where that is not shown.
+class Open:
+    """Which files other processes have open, found out once: it costs a look at every process.
 
     Linux: one pass over `/proc/*/fd`, which shows our own processes, and everybody's to root.
     macOS: `lsof`.
     """
-    if sys.platform == "darwin":
-        return _lsof(paths)
-    wanted: dict[tuple[int, int], list[str]] = {}  # hard links are several names of one file
-    for path in paths:
-        found = disk.stamp(path)
-        if found is not None:
-            wanted.setdefault((found.device, found.inode), []).append(path)
+
+    def __init__(self) -> None:
+        """Ask nothing yet."""
+        self._keys: frozenset[tuple[int, int]] | None = None
+        self._expected: set[str] = set()
+        self._answers: dict[str, bool] = {}
+
+    def expect(self, paths: Iterable[str]) -> None:
+        """Note what will be asked about, so that it is asked together with the first."""
+        self._expected.update(paths)
+
+    def of(self, paths: Collection[str]) -> set[str] | None:
+        """Return which of these files are open elsewhere, or `None` where that is not shown."""
+        if not paths:
+            return set()
+        if sys.platform == "darwin":
+            return self._from_lsof(paths)
+        if self._keys is None:
+            self._keys = _opened()
+        if self._keys is None:
+            return None
+        found = ((path, disk.stamp(path)) for path in paths)
+        return {path for path, stamp in found if stamp and stamp[:2] in self._keys}
+
+    def _from_lsof(self, paths: Collection[str]) -> set[str] | None:
+        fresh = {*paths, *self._expected} - self._answers.keys()
+        if fresh:
+            seen = _lsof(fresh)
+            if seen is None:
+                return None
+            self._answers.update((path, path in seen) for path in fresh)
+            self._expected.clear()
+        return {path for path in paths if self._answers[path]}
+
+
+def open_elsewhere(paths: Collection[str]) -> set[str] | None:
+    """Return which of these files another process has open now; `None` where that is not shown."""
+    return Open().of(paths)
+
+
+def _opened() -> frozenset[tuple[int, int]] | None:
+    """Return device and inode of every file that other processes have open."""
     try:
         processes = [name for name in os.listdir("/proc") if name.isdigit()]
     except OSError:
         return None
     own = str(os.getpid())
-    seen: set[str] = set()
+    seen: set[tuple[int, int]] = set()
     for process in processes:
         if process == own:
             continue
@@ -93,8 +128,8 @@ def open_elsewhere(paths: Collection[str]) -> set[str] | None:
             for name in os.listdir(folder):
                 with contextlib.suppress(OSError):
                     status = os.stat(f"{folder}/{name}")
-                    seen.update(wanted.get((status.st_dev, status.st_ino), ()))
-    return seen
+                    seen.add((status.st_dev, status.st_ino))
+    return frozenset(seen)
 
 
 def _lsof(paths: Collection[str]) -> set[str] | None:

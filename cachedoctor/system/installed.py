@@ -1,4 +1,4 @@
-"""What is installed beside an interpreter, from names of folders: nothing is imported or run."""
+"""What is installed beside an interpreter, from its folders: nothing of it is imported or run."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ def release(python: str, package: str) -> str | None:
     Looks in `site-packages` of the environment that the interpreter's own path lies in; Debian's
     own interpreter has a second one below `local`. What is linked in from elsewhere does not count.
     """
+    from importlib import metadata  # slow to import, and needed only where a Python was named
+
     prefix = os.path.dirname(os.path.dirname(os.path.abspath(python)))
-    wanted = _normal(package)
     for folder in _folders(python):
         for kind in ("site-packages", "dist-packages"):
-            pattern = os.path.join(glob.escape(prefix), folder, kind, "*-info")
+            pattern = os.path.join(glob.escape(prefix), folder, kind)
             for path in sorted(glob.glob(pattern), reverse=True):
-                name, _, version = os.path.basename(path).rpartition(".")[0].partition("-")
-                if _normal(name) == wanted:
-                    return version
+                for found in metadata.distributions(name=package, path=[path]):
+                    if "Version" in found.metadata:
+                        return found.metadata["Version"]
     return None
 
 
@@ -44,7 +45,3 @@ def _folders(python: str) -> tuple[str, ...]:
     release = next((m[1] for n in names if (m := re.fullmatch(r"python(3\.\d+t?)", n))), "3*")
     own = f"lib/python{release}"
     return f"local/{own}", own, f"lib64/python{release}", "lib/python3", "Lib"
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()

@@ -228,14 +228,14 @@ def _header(line: Line, folder: str) -> Header:
         line = {**line, "home": "", "roots": (*near, *sources), "engines": ()}
         line["places"] = [spelled] * len(repairs)
     header = Header(
-        line["journal"],
-        line["id"],
-        float(line["created_s"]),
-        line["home"],
-        tuple(line["roots"]),
-        tuple(repairs),
-        tuple(line["places"]),
-        tuple(tuple(names) for names in line["engines"]),
+        journal=line["journal"],
+        id=line["id"],
+        created_s=float(line["created_s"]),
+        home=line["home"],
+        roots=tuple(line["roots"]),
+        repairs=tuple(repairs),
+        places=tuple(line["places"]),
+        engines=tuple(tuple(names) for names in line["engines"]),
     )
     _want(0 <= header.created_s < _LATEST_S and type(line["created_s"]) in (int, float), "time")
     _want(fits(header, Header), "header")

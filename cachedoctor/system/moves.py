@@ -91,13 +91,13 @@ def inventory(path: str, digests: Mapping[str, Digest] | None = None) -> tuple[R
         folder = stat.S_ISDIR(status.st_mode)
         found.append(
             Row(
-                name,
-                folder,
-                status.st_ino,
-                0 if folder else status.st_size,
-                0 if folder else status.st_mtime_ns,
-                0 if folder else status.st_ctime_ns,
-                known.get(name),
+                name=name,
+                folder=folder,
+                inode=status.st_ino,
+                size_bytes=0 if folder else status.st_size,
+                mtime_ns=0 if folder else status.st_mtime_ns,
+                ctime_ns=0 if folder else status.st_ctime_ns,
+                digest=known.get(name),
             )
         )
     return tuple(found)

@@ -7,16 +7,21 @@ engine can read it.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from cachedoctor.errors import Fault, FormatError
 from cachedoctor.looking import untrusted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from cachedoctor.vocabulary import Artifact, Digest, Requirement
 
 LARGEST_BYTES = 16 << 20
 _ANY = ("*",)  # an object, whatever its keys
+_WORDS = (b"<|startoftranscript|>", b"<|notimestamps|>")  # that every Whisper says
+_ADDED = re.compile(rb'"content":\s*"<\|notimestamps\|>"')  # among the added tokens
 
 
 def holds(artifact: Artifact, digest: Digest) -> bool:
@@ -43,14 +48,84 @@ def lacks(artifact: Artifact, need: Requirement) -> FormatError | None:
         return None
     if not isinstance(said, dict):
         return FormatError(Fault.MALFORMED, "is a list where an object belongs")
+    name = artifact.name.rpartition("/")[2]
+    return next((FormatError(Fault.MALFORMED, why) for why in _wants(said, need, name)), None)
+
+
+def _wants(said: Mapping[str, object], need: Requirement, name: str) -> Iterator[str]:
+    """Go through what an object lacks, has too much, or says wrongly."""
     if need.keys and need.keys != _ANY and not any(key in said for key in need.keys):
-        wanted = " or ".join(f"`{key}`" for key in need.keys[:2])
-        return FormatError(Fault.MALFORMED, f"holds no {wanted}")
+        yield f"holds no {' or '.join(f'`{key}`' for key in need.keys[:2])}"
+    for key in (key for file, keys in need.needed if file == name for key in keys):
+        if all(_said(said, each) is None for each in key.split("|")):
+            yield f"holds no `{key.split('|')[0]}`"
+    for key in said if need.only else ():
+        if key not in need.only:
+            yield f"holds `{key[:20]}`, which the engine refuses"
+    for key, words in need.among:
+        if key in said and said[key] not in words:
+            yield f"says `{str(said[key])[:30]}` for `{key}`, which is unknown"
     for key, value in need.values:
         if said.get(key) != value:
             found = f"`{str(said[key])[:20]}`" if key in said else "nothing"
-            return FormatError(Fault.MALFORMED, f"says {found} for `{key}`, not `{value}`")
+            yield f"says {found} for `{key}`, not `{value}`"
+
+
+def tells(need: Requirement, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Say whether the weights have every tensor that a configuration can be held against."""
+    found = [_axis(shapes, tensor, axis) for _, tensor, axis in need.agrees]
+    return bool(found) and None not in found
+
+
+def differs(
+    artifact: Artifact, need: Requirement, shapes: Mapping[str, tuple[int, ...]]
+) -> FormatError | None:
+    """Say what a configuration says otherwise than the weights do; `None` where they agree.
+
+    What the weights do not have, or the configuration does not say, is passed over.
+    """
+    content = _content(artifact)
+    if content is None:
+        return None
+    try:
+        said = untrusted.parse_json(content)
+    except ValueError:
+        return None
+    for key, tensor, axis in need.agrees if isinstance(said, dict) else ():
+        told = _said(said, key)
+        found = _axis(shapes, tensor, axis)
+        if isinstance(told, int) and found is not None and told != found:
+            return FormatError(Fault.MALFORMED, f"says {told} for `{key}`, and the weights {found}")
     return None
+
+
+def _said(said: Mapping[str, object], key: str) -> object:
+    """Return what a configuration says at `a.b`; `None` where it says nothing."""
+    here: object = said
+    for part in key.split("."):
+        here = here.get(part) if isinstance(here, dict) else None
+    return here
+
+
+def _axis(shapes: Mapping[str, tuple[int, ...]], tensor: str, axis: int) -> int | None:
+    """Return how long an axis of a tensor is, or for `blocks.*` how many blocks there are."""
+    if tensor.endswith(".*"):
+        start = tensor[:-1]
+        inner = {name[len(start) :].partition(".")[0] for name in shapes if name.startswith(start)}
+        numbers = [int(one) for one in inner if one.isdecimal()]
+        return max(numbers) + 1 if numbers else None
+    shape = shapes.get(tensor)
+    return shape[axis] if shape is not None and axis < len(shape) else None
+
+
+def is_mute(artifact: Artifact) -> bool:
+    """Say whether a vocabulary lacks Whisper's own words."""
+    content = _content(artifact)
+    if content is None:
+        return False
+    if artifact.name.endswith("tokenizer.json"):
+        return _ADDED.search(content) is None
+    return not all(word in content for word in _WORDS)
 
 
 def _content(artifact: Artifact) -> bytes | None:

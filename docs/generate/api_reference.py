@@ -19,7 +19,8 @@ WIDTH = 100
 _VALUES = (
     ("vocabulary", ("Entry", "Claim", "Progress", "Status")),
     ("findings", ("Finding", "Severity", "Repair", "Safety")),
-    ("doctor.scanning", ("Report", "Checked")),
+    ("doctor.scanning", ("Report",)),
+    ("doctor.judging", ("Checked",)),
     ("verdict", ("Verdict",)),
     ("plans.cures", ("Plan",)),
     ("runs.applying", ("Outcome",)),

@@ -26,7 +26,7 @@ EXITS = (
     ("3", "a home, project or path that was named cannot be read"),
     (
         "4",
-        "a repair failed, and the cache is as it was or the fix can be undone; a cluster gave no answer",
+        "a repair failed: the cache is as it was, or undo the fix; or a cluster gave no answer",
     ),
     ("130", "interrupted"),
 )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tests.support import weights, worlds
+from tests.support.environments import install
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -139,7 +140,7 @@ def environment(folder: Path, package: str, script: str = "") -> Path:
     `script` is what a shell does before it becomes this process's own interpreter.
     """
     site = folder / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
-    (site / f"{package.replace('-', '_')}-1.0.0.dist-info").mkdir(parents=True)
+    install(site, package, "1.0.0")
     python = folder / "bin" / "python"
     python.parent.mkdir()
     python.write_text(f'#!/bin/sh\n{script}\nexec "{sys.executable}" "$@"\n')

@@ -47,21 +47,6 @@ def ggml_parakeet() -> bytes:
     return struct.pack("<I15i", _MAGIC, *values) + pattern(200)
 
 
-def gguf_file(*, tensors: int = 2, version: int = 3) -> bytes:
-    """Return a GGUF file of F32 tensors of 32 numbers."""
-    pairs: list[tuple[str, int, bytes]] = [
-        ("general.architecture", 8, _text("whisper")),
-        ("general.alignment", 4, struct.pack("<I", 32)),
-        ("tokenizer.tokens", 9, struct.pack("<IQ", 8, 2) + _text("a") + _text("b")),
-        ("numbers", 9, struct.pack("<IQ3f", 6, 3, 1, 2, 3)),
-    ]
-    head = b"GGUF" + struct.pack("<IQQ", version, tensors, len(pairs))
-    head += b"".join(_text(key) + struct.pack("<I", kind) + value for key, kind, value in pairs)
-    for number in range(tensors):
-        head += _text(f"tensor.{number}") + struct.pack("<IQIQ", 1, 32, 0, 128 * number)
-    return head + bytes(-len(head) % 32) + pattern(128 * tensors)
-
-
 def npz_file(*, quantized: bool = False, packed: bool = False) -> bytes:
     """Return an archive of arrays as MLX writes it; `packed` as NumPy may."""
     arrays: dict[str, tuple[str, tuple[int, ...]]] = {
@@ -114,7 +99,3 @@ def _tensor(name: str, shape: tuple[int, ...], kind: int, seed: int) -> bytes:
         items *= axis
     head = struct.pack(f"<3i{len(shape)}i", len(shape), len(name), kind, *shape)
     return head + name.encode() + pattern(items // block * block_bytes, seed)
-
-
-def _text(text: str) -> bytes:
-    return struct.pack("<Q", len(text)) + text.encode()

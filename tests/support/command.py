@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import subprocess
 import sys
 from typing import Any, NamedTuple
+
+from tests.support import forking
 
 
 class Ended(NamedTuple):
@@ -30,18 +33,28 @@ class Ended(NamedTuple):
 
 def cachedoctor(*arguments: str, env: dict[str, str] | None = None) -> Ended:
     """Run `cachedoctor` with the test's environment and `env` added."""
-    done = subprocess.run(
-        [sys.executable, "-m", "cachedoctor", *arguments],
-        env={**os.environ, **(env or {})},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="backslashreplace",
-        timeout=300,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return Ended(done.returncode, done.stdout, done.stderr)
+    environment = {**os.environ, **(env or {})}
+    server = forking.server(os.getpid())
+    if server.fits(environment):
+        synced = inspect.isbuiltin(os.fsync)
+        code, output, errors = server.run(arguments, environment, synced=synced, timeout_s=300)
+    else:
+        done = subprocess.run(
+            [sys.executable, "-m", "cachedoctor", *arguments],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=300,
+            check=False,
+        )
+        code, output, errors = done.returncode, done.stdout, done.stderr
+    ended = Ended(code, _text(output), _text(errors))
+    assert "Traceback" not in ended.errors, ended.errors
+    return ended
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="backslashreplace").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def scan(*arguments: str) -> Ended:

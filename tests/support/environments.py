@@ -103,3 +103,10 @@ def _made(
                 return f"no environment with {name}: {reason}"
         (folder / "whole").touch()
     return python
+
+
+def install(packages: Path, name: str, version: str) -> None:
+    """Put what says that a release is installed into a folder of packages, and nothing of it."""
+    about = packages / f"{name.replace('-', '_')}-{version}.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.truth import engines, matrix, states
+from tests.truth import engines, matrix, neighbours, states
 
 _HEAD = """# Predictions and real loads
 
@@ -46,12 +46,13 @@ def main() -> int:
     parser.add_argument("--engine", action="append", help="only these engines")
     parser.add_argument("--cause", action="append", help="only these causes")
     parser.add_argument("--name", help="only states with this in their names")
+    parser.add_argument("--beside", action="store_true", help="only the states beside the table")
     parser.add_argument("-v", action="store_true", help="tell every state")
     given = parser.parse_args()
     there = available(given.engine or list(engines.PYTHONS))
     chosen = [
         state
-        for state in states.every()
+        for state in (*(() if given.beside else states.every()), *neighbours.every())
         if state.engine in there
         and (not given.cause or state.cause in given.cause)
         and (not given.name or given.name in state.name)

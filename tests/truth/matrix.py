@@ -18,20 +18,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _AS = {"transformers": "insanely-fast-whisper"}  # whose preflight speaks for it
-# Whose loads are so much work that one of the two processes does nothing else.
-_GROUPS = (
-    ("mlx-whisper", "lightning-whisper-mlx", "whisper-mps"),
-    (
-        "faster-whisper",
-        "whisper.cpp",
-        "insanely-fast-whisper",
-        "transformers",
-        "openai-whisper",
-        "parakeet-mlx",
-    ),
+# The engines with the most work first: two are asked at the same time.
+_ORDER = (
+    "mlx-whisper",
+    "insanely-fast-whisper",
+    "faster-whisper",
+    "whisper.cpp",
+    "transformers",
+    "parakeet-mlx",
+    "openai-whisper",
+    "lightning-whisper-mlx",
+    "whisper-mps",
 )
 
 
+_AT_ONCE = 2
 _HOME = re.compile(r"/[^\s']*?/home(?=/|\b)")
 _NOT_READ = "no byte of the weights is read without being asked: `scan --deep`"
 # Where the two may differ, and why; `docs/limits.md` says so.
@@ -58,6 +59,26 @@ KNOWN = {
         "insanely-fast-whisper",
         "processor_config.json in place of preprocessor_config.json",
     ): "transformers 5 reads it, and 4 does not",
+    (
+        "transformers",
+        "tokenizer_config.json of an unknown class",
+    ): "transformers 4 refuses it, and 5 does not",
+    (
+        "insanely-fast-whisper",
+        "config.json without model_type",
+    ): "transformers 5 refuses it, and 4 takes the repository's name for it",
+    **dict.fromkeys(
+        (
+            ("mlx-whisper", "config.json of more layers"),
+            ("insanely-fast-whisper", "config.json of more layers"),
+        ),
+        "layers without weights are filled at random",
+    ),
+    ("insanely-fast-whisper", "TRANSFORMERS_CACHE"): "transformers 4 looks there, and 5 does not",
+    (
+        "insanely-fast-whisper",
+        "PYTORCH_TRANSFORMERS_CACHE",
+    ): "transformers 4 looks there, and 5 does not",
     ("whisper.cpp", "ggml-tiny.en.bin cut by a byte"): "the last number of the last tensor is cut",
     ("lightning-whisper-mlx", "asked for 4 bits, the plain one there"): (
         "the folder is shared; the plain model is loaded for the other"
@@ -100,26 +121,25 @@ def run(
 ) -> list[Cell]:
     """Build every state in turn and ask; two engines work at the same time."""
 
-    def one(group: tuple[str, ...]) -> list[Cell]:
+    def one(name: str) -> list[Cell]:
+        mine = [state for state in chosen if state.engine == name]
+        if not mine:
+            return []
         cells = []
-        for name in group:
-            mine = [state for state in chosen if state.engine == name]
-            if not mine:
-                continue
-            place = Place(folder / name / "home")
-            place.home.parent.mkdir(parents=True, exist_ok=True)
-            engine = engines.Engine(name, place.home)
-            try:
-                for state in mine:
-                    cells.append(_cell(state, place, engine))
-                    tell(cells[-1])
-            finally:
-                engine.close()
-                place.begin()
+        place = Place(folder / name / "home")
+        place.home.parent.mkdir(parents=True, exist_ok=True)
+        engine = engines.Engine(name, place.home)
+        try:
+            for state in mine:
+                cells.append(_cell(state, place, engine))
+                tell(cells[-1])
+        finally:
+            engine.close()
+            place.begin()
         return cells
 
-    with ThreadPoolExecutor(len(_GROUPS)) as pool:
-        return [cell for cells in pool.map(one, _GROUPS) for cell in cells]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return [cell for cells in pool.map(one, _ORDER) for cell in cells]
 
 
 def _cell(state: states.State, place: Place, engine: engines.Engine) -> Cell:

@@ -17,6 +17,10 @@ import traceback
 import wave
 from typing import Any
 
+# Damaged weights babble on, at every temperature that they are tried at, for minutes.
+_MOST_TOKENS = 32
+_GREEDY: dict[str, Any] = {"language": "en", "temperature": 0.0, "sample_len": _MOST_TOKENS}
+
 
 def samples_of(clip: str) -> Any:
     """Return the samples of a clip as numpy's float32."""
@@ -52,7 +56,9 @@ class FasterWhisper:
 
     def transcribe(self, model: Any, samples: Any) -> Any:
         """Return the words."""
-        segments, _ = model.transcribe(samples, language="en", beam_size=1)
+        segments, _ = model.transcribe(
+            samples, language="en", beam_size=1, temperature=0.0, max_new_tokens=_MOST_TOKENS
+        )
         return "".join(segment.text for segment in segments)
 
 
@@ -73,7 +79,10 @@ class WhisperCpp:
 
     def transcribe(self, model: Any, samples: Any) -> Any:
         """Return the words."""
-        return " ".join(segment.text for segment in model.transcribe(samples, audio_ctx=256))
+        segments = model.transcribe(
+            samples, audio_ctx=256, temperature_inc=0.0, max_tokens=_MOST_TOKENS
+        )
+        return " ".join(segment.text for segment in segments)
 
 
 class MlxWhisper:
@@ -97,7 +106,7 @@ class MlxWhisper:
 
     def transcribe(self, model: Any, samples: Any) -> Any:
         """Return the words."""
-        found = self.engine.transcribe(samples, path_or_hf_repo=model, language="en", fp16=False)
+        found = self.engine.transcribe(samples, path_or_hf_repo=model, fp16=False, **_GREEDY)
         return str(found["text"])
 
 
@@ -123,7 +132,7 @@ class Lightning:
             path_or_hf_repo="./mlx_models/" + model,
             batch_size=1,
             fp16=False,
-            language="en",
+            **_GREEDY,
         )
         return str(found["text"])
 
@@ -170,7 +179,7 @@ class OpenaiWhisper:
 
     def transcribe(self, model: Any, samples: Any) -> Any:
         """Return the words."""
-        return model.transcribe(samples, fp16=False, language="en")["text"]
+        return model.transcribe(samples, fp16=False, **_GREEDY)["text"]
 
 
 class WhisperMps:
@@ -197,7 +206,7 @@ class WhisperMps:
     def transcribe(self, model: Any, samples: Any) -> Any:
         """Return the words."""
         module = sys.modules["whisper_mps.whisper.transcribe"]
-        return module.transcribe(samples, model=model, language="en", fp16=False)["text"]
+        return module.transcribe(samples, model=model, fp16=False, **_GREEDY)["text"]
 
 
 class Transformers:
@@ -218,7 +227,10 @@ class Transformers:
     def transcribe(self, model: Any, samples: Any) -> Any:
         """Return the words."""
         found = model(
-            {"raw": samples, "sampling_rate": 16000}, chunk_length_s=30, return_timestamps=True
+            {"raw": samples, "sampling_rate": 16000},
+            chunk_length_s=30,
+            return_timestamps=True,
+            generate_kwargs={"max_new_tokens": _MOST_TOKENS},
         )
         return str(found["text"])
 

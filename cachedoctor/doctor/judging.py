@@ -1,0 +1,194 @@
+"""Apply the rules to a survey, keep one code for one fault, and say what each entry is worth."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from cachedoctor import engines, locators, rules
+from cachedoctor.findings import (
+    CdnFetch,
+    Circumstance,
+    Finding,
+    HubFetch,
+    LocalCopy,
+    Safety,
+    Severity,
+)
+from cachedoctor.locators import inside
+from cachedoctor.rules import precedence
+from cachedoctor.rules.ourselves import RuleCrashed
+from cachedoctor.system import apps
+from cachedoctor.vocabulary import State, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cachedoctor.findings import Repair
+    from cachedoctor.host import Host
+    from cachedoctor.vocabulary import Entry
+
+
+# What an engine would meet first.
+_GRAVEST = (Status.IN_PROGRESS, Status.CORRUPT, Status.INCOMPLETE, Status.UNKNOWN)
+
+
+class Checked(NamedTuple):
+    """How many files of an entry were judged by what."""
+
+    digest: int = 0
+    structure: int = 0
+    none: int = 0
+
+
+def judge(
+    seen: rules.Examination,
+    entries: Sequence[Entry],
+    layouts: set[str],
+    names: Sequence[str],
+    *,
+    cure_notes: bool,
+    asked: bool,
+) -> list[Finding]:
+    """Apply every rule, keep one code for one fault, and attach the repairs.
+
+    Unless models were `asked` for by name, none that only its shape tells is downloaded.
+    """
+    worth = [entry for entry in entries if entry.notable or entry.claims or entry.retired]
+    found = [finding for rule in rules.every() for finding in _applied(rule, seen, worth)]
+    order = {entry.id: number for number, entry in enumerate(entries)}
+    kept = [
+        finding
+        for finding in precedence.settle(found)
+        if any(entry in order for entry in finding.entries)
+        or (not finding.entries and _asked_for(finding, layouts, names))
+        or (finding.shows in HIDING and _hides(finding, seen, names))
+    ]
+
+    def place(finding: Finding) -> tuple[int, int, str, str]:
+        first = min((order.get(e, len(order)) for e in finding.entries), default=len(order))
+        return first, finding.severity.rank, finding.code, finding.path
+
+    return [
+        finding._replace(repair=_cure(finding, seen, asked=asked))
+        if cure_notes or finding.severity is not Severity.NOTE
+        else finding
+        for finding in sorted(kept, key=place)
+    ]
+
+
+def _naming_apps(repair: Repair | None, host: Host) -> Repair | None:
+    """Say whose folder a copy is taken from, where it is a program's."""
+    if repair is None or host.platform != "darwin":
+        return repair
+    words, needs = repair.describe, []
+    for need in repair.needs:
+        sources = []
+        for source in need.sources:
+            if isinstance(source, LocalCopy) and source.files:
+                app = apps.owner(host, os.path.realpath(source.files[0][1]))
+                if app and app != apps.owner(host, os.path.realpath(repair.root)):
+                    words = words.replace(f" from {source.why}", f" from {app}'s copy")
+                    source = source._replace(why=f"{app}'s copy")  # noqa: PLW2901
+            sources.append(source)
+        needs.append(need._replace(sources=tuple(sources)))
+    return repair._replace(describe=words, needs=tuple(needs))
+
+
+def _cure(finding: Finding, seen: rules.Examination, *, asked: bool) -> Repair | None:
+    """Return what cures a finding; for what is known by its shape, no download unasked."""
+    repair = _naming_apps(rules.find(finding.code).cure(finding, seen), seen.host)
+    claimed = [entry for entry in finding.made_from if entry.claims]
+    if repair is None or asked or not claimed or not all(e.by_shape for e in claimed):
+        return repair
+    if repair.safety is Safety.FETCHES:
+        return None
+    needs = []
+    for need in repair.needs:
+        local = tuple(s for s in need.sources if not isinstance(s, (HubFetch, CdnFetch)))
+        needs.append(need._replace(sources=local))
+    return repair._replace(needs=tuple(needs))
+
+
+HIDING = (Circumstance.CLOSED, Circumstance.GONE)
+
+
+def _hides(finding: Finding, seen: rules.Examination, names: Sequence[str]) -> bool:
+    """Say whether a model of the engines that were asked for may lie below a hidden folder."""
+    for engine in map(engines.find, names):
+        models = engine.table.models.values()
+        places = {place for model in models for place in engine.places(model)}
+        for root in seen.survey.roots:
+            if root.locator in engine.locators and inside(finding.path, root.path):
+                find = locators.find(root.locator)
+                if any(inside(find.place(root.path, name), finding.path) for name in places):
+                    return True
+    return False
+
+
+def _asked_for(finding: Finding, layouts: set[str], names: Sequence[str]) -> bool:
+    """Say whether a finding about a place is about the engines that were asked for."""
+    if not layouts or set(names).intersection(finding.engines):
+        return True
+    return finding.locator in (None, *layouts)
+
+
+def _applied(
+    rule: rules.Rule, seen: rules.Examination, entries: Sequence[Entry]
+) -> Iterator[Finding]:
+    """Apply one rule to all that it is about; one that crashes becomes a finding of its own."""
+    try:
+        if isinstance(rule, rules.EntryRule):
+            layouts = {entry.locator for entry in entries}
+            meant = {name for name in layouts if rule.applies(locators.find(name))}
+            for entry in entries:
+                if entry.locator in meant:
+                    yield from rule.check(entry, seen)
+        elif isinstance(rule, rules.RootRule):
+            for root in seen.survey.roots:
+                yield from rule.check(root, seen)
+        elif isinstance(rule, rules.SurveyRule):
+            yield from rule.check(seen)
+    except Exception as error:  # noqa: BLE001 - the one broad except: a bug in a rule is a finding
+        yield RuleCrashed.report(rule.code, error, seen.host.home)
+
+
+def status_of(entry: Entry, mine: Sequence[Finding], *, crashed: bool) -> Status:
+    """Return what an engine would meet; the gravest finding decides."""
+    left = {finding.leaves for finding in mine}
+    for status in _GRAVEST:
+        if status in left:
+            return status
+    if crashed:
+        return Status.UNKNOWN
+    plain = len(entry.artifacts) - len(entry.notable)
+    nothing = not plain and all(a.state is State.MISSING for a in entry.notable)
+    if entry.claims and (nothing or (entry.revision is None and entry.nothing_here)):
+        return Status.ABSENT  # only asked for, or downloaded to another folder
+    files = entry.artifacts
+    known = (
+        entry.claims
+        or (not isinstance(files, tuple) and files.promised)
+        or any(artifact.name in entry.promises for artifact in entry.notable)
+    )
+    return Status.READY if known and entry.artifacts else Status.UNKNOWN
+
+
+def checked(entry: Entry, seen: rules.Examination) -> Checked:
+    """Count by what each file was judged: a digest, its form or length, or nothing."""
+    digest = structure = none = 0
+    if not isinstance(entry.artifacts, tuple):
+        digest = entry.artifacts.proven()
+        rest = len(entry.artifacts) - len(entry.notable) - digest
+        structure = min(rest, entry.artifacts.promised)
+        none = rest - structure
+    for artifact in entry.notable:
+        if artifact.state is not State.PRESENT:
+            continue
+        if seen.judged(artifact):
+            digest += 1
+        elif artifact.format or artifact.expected_bytes is not None:
+            structure += 1
+        else:
+            none += 1
+    return Checked(digest, structure, none)

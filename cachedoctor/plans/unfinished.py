@@ -1,0 +1,112 @@
+"""What is left to do of a fix that was interrupted, counted like any other's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from cachedoctor.findings import (
+    CdnFetch,
+    Finding,
+    HubFetch,
+    LocalCopy,
+    Repair,
+    Safety,
+)
+from cachedoctor.rules.ourselves import UnfinishedFix
+from cachedoctor.system import disk, run, undoing
+from cachedoctor.system.ground import below
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from cachedoctor.doctor.scanning import Report
+    from cachedoctor.findings import Need
+    from cachedoctor.system.run import Run
+
+
+class Unfinished(NamedTuple):
+    """An interrupted fix, and what is left to do to finish it, or to finish its undo."""
+
+    id: str
+    folder: str
+    state: str
+    created_s: float
+    repairs: tuple[Repair, ...]  # each with the steps, needs and bytes that are left
+    back: tuple[str, ...] = ()  # what taking it back does, where that is what was begun
+
+
+def interrupted(report: Report, cures: Sequence[Finding]) -> tuple[Unfinished, ...]:
+    """Return the interrupted fixes that have to do with what was asked."""
+    folders = {finding.path for finding in report.findings if finding.code == UnfinishedFix.code}
+    if not folders:
+        return ()
+    mine = {step.path for f in cures if f.repair for step in f.repair.steps}
+    return tuple(
+        _left_of(found)
+        for found in run.unfinished(report.host.state)
+        if found.folder in folders and _related(found, report.engines, mine)
+    )
+
+
+def _related(found: Run, names: Sequence[str], paths: Collection[str]) -> bool:
+    """Say whether a run was for one of the engines that were asked for, or is in the way."""
+    engines_ = {name for made_for in found.header.engines for name in made_for}
+    if not names or not engines_ or engines_.intersection(names):
+        return True
+    return any(below(one, two) or below(two, one) for one in found.paths() for two in paths)
+
+
+def _left_of(found: Run) -> Unfinished:
+    """Count what an interrupted run has still to do."""
+    if not found.finishable:
+        back = tuple(undoing.words(found))
+        return Unfinished(
+            id=found.id,
+            folder=found.folder,
+            state=found.state,
+            created_s=found.created_s,
+            repairs=(),
+            back=back,
+        )
+    repairs = []
+    for number, repair in enumerate(found.repairs):
+        steps = found.left(number)
+        if found.taken(number):
+            continue
+        needs = tuple(
+            need
+            for need in repair.needs
+            if not found.placed(number, need.name) and not found.ready(number, need.name)
+        )
+        fetch, copy = (
+            (sum(cost) for cost in zip(*map(_cost, needs), strict=True)) if needs else (0, 0)
+        )
+        fetches = any(isinstance(need.sources[0], (HubFetch, CdnFetch)) for need in needs)
+        repairs.append(
+            repair._replace(
+                safety=Safety.FETCHES if fetches else Safety.SAFE,
+                needs=needs,
+                steps=steps,
+                fetch_bytes=fetch,
+                copy_bytes=copy,
+            )
+        )
+    return Unfinished(
+        id=found.id,
+        folder=found.folder,
+        state=found.state,
+        created_s=found.created_s,
+        repairs=tuple(repairs),
+    )
+
+
+def _cost(need: Need) -> tuple[int, int]:
+    """Return what a need's first source downloads and copies."""
+    match need.sources[0]:
+        case HubFetch(bytes=known) | CdnFetch(bytes=known):
+            return known, 0
+        case LocalCopy(files=files):
+            stamps = (disk.stamp(path) for _, path in files)
+            return 0, sum(found.size_bytes for found in stamps if found)
+        case _:
+            return 0, 0

@@ -1,0 +1,195 @@
+"""The tables of a scan: a line for each engine and place, and what would load now."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from typing import TYPE_CHECKING
+
+from cachedoctor import locators
+from cachedoctor.doctor.footprint import held
+from cachedoctor.findings import Severity
+from cachedoctor.system import apps
+from cachedoctor.text import WIDTH, plural, printable, size
+from cachedoctor.vocabulary import SIZES, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from cachedoctor.doctor.scanning import Report
+    from cachedoctor.findings import Readiness
+    from cachedoctor.host import Host
+    from cachedoctor.vocabulary import Entry
+
+
+INDENT = " " * 10
+_MODELS_WIDTH = 40
+
+
+def engines_counted(report: Report) -> str:
+    """Return how many engines have a model that is ready, and how many only broken ones."""
+    by_engine: dict[str, set[Status]] = {}
+    for (users, _), entries in _rows(report).items():
+        for asked in _models(entries).values():
+            for engine in users:
+                met = by_engine.setdefault(engine, set())
+                met.update(report.statuses[entry.id] for entry in asked)
+    ready = sum(Status.READY in met for met in by_engine.values())
+    rest = [met for met in by_engine.values() if Status.READY not in met]
+    broken = sum(not met.isdisjoint(_BROKEN) for met in rest)
+    unseen = sum(met == {Status.UNKNOWN} for met in rest)
+    words = [
+        f"{plural(count, 'engine')} {word}"
+        for count, word in ((ready, "ready"), (broken, "broken"), (unseen, "not to be seen"))
+        if count
+    ]
+    words[1:] = [word.replace("engines ", "").replace("engine ", "") for word in words[1:]]
+    return f"{', '.join(words)}; " if words else ""
+
+
+def table(report: Report, engines: Sequence[str]) -> Iterator[str]:
+    """Go through one line an engine and place, then what several engines share, then the rest."""
+    rows = _rows(report)
+    marks = {key: _marks(entries, report) for key, entries in rows.items()}
+    names = {", ".join(users) for users, _ in rows}
+    width = max((len(name) for name in names), default=0)
+    listed = {
+        key: textwrap.wrap(
+            "  ".join(_marked(marks[key])),
+            _MODELS_WIDTH,
+            break_on_hyphens=False,
+        )
+        for key, entries in rows.items()
+    }
+    column = max((len(line) for lines in listed.values() for line in lines), default=0)
+    for (users, root), entries in sorted(rows.items(), key=lambda row: (len(row[0][0]), row[0])):
+        amount = size(held(entries).bytes)
+        place = locators.of(entries[0]).title or entries[0].locator
+        if not is_usual(root, report.host):
+            app = apps.owner(report.host, root)
+            place = f"{app}'s copy, " if app else ""
+            place += report.host.short(root)
+        first, *more = listed[users, root]
+        name = f"{', '.join(users):<{width}}"
+        mark, shown = _of_all(marks[users, root]), printable(place)
+        yield f"{mark} {name}  {first:<{column}}  {amount:>10}  {shown}"
+        yield from (f"  {'':<{width}}  {line}" for line in more)
+    there = {user for users, _ in rows for user in users}
+    absent = [engine for engine in engines if engine not in there]
+    if absent and there:
+        yield from textwrap.wrap(
+            f"– {', '.join(absent)}: nothing found",
+            WIDTH,
+            subsequent_indent="  ",
+            break_on_hyphens=False,
+        )
+    used = held(entry for entries in rows.values() for entry in entries)
+    others = [
+        entry
+        for entry in report.entries
+        if not entry.claims and not all(used.holds(device, node) for device, node, _ in entry.held)
+    ]
+    if others:
+        amount = size(held(others).bytes)
+        repositories = len({(entry.root, entry.name) for entry in others})
+        yield f"– {plural(repositories, 'repository')} of other programs, {amount}"
+
+
+def readiness_table(answers: Sequence[Readiness]) -> Iterator[str]:
+    """Go through a table of what each engine could load now, without the network, for each size."""
+    by_engine: dict[str, dict[str, Readiness]] = {}
+    for answer in answers:
+        by_engine.setdefault(answer.engine, {})[answer.size or ""] = answer
+    shown = {name: row for name, row in by_engine.items() if any(a.entry for a in row.values())}
+    if not shown:
+        return
+    width = max(map(len, shown))
+    yield ""
+    yield f"{'ready offline':<{width}}  " + "".join(f"{name:<8}" for name in SIZES).rstrip()
+    for name, row in sorted(shown.items()):
+        marks = [_mark(row.get(each)) for each in SIZES]
+        yield f"{name:<{width}}  " + "".join(f"{mark:<8}" for mark in marks).rstrip()
+    reasons = {
+        (name, answer.model): f"{answer.code or ''} {printable(answer.why or '')}".strip()
+        for name, row in sorted(shown.items())
+        for answer in row.values()
+        if answer.entry and not answer.ready
+    }
+    for (name, model), why in reasons.items():
+        yield from wrapped(f"{name} {model}: {why}")
+
+
+def _mark(answer: Readiness | None) -> str:
+    if answer is None or not answer.entry:
+        return "–"
+    return "✓" if answer.ready else "✗"
+
+
+def is_usual(root: str, host: Host) -> bool:
+    """Say whether an engine's own defaults lead to `root`, so that its kind says enough."""
+    usual = (
+        host.hub_cache,
+        f"{host.home}/.cache/whisper",
+        f"{host.home}/Documents/huggingface/models",
+        f"{host.home}/Library/Application Support/FluidAudio/Models",
+    )
+    return any(os.path.realpath(path) == root for path in usual)
+
+
+def _rows(report: Report) -> dict[tuple[tuple[str, ...], str], list[Entry]]:
+    """Return the entries of models by who loads them and where they lie."""
+    rows: dict[tuple[tuple[str, ...], str], list[Entry]] = {}
+    for entry in report.entries:
+        if entry.claims and report.statuses[entry.id] is not Status.ABSENT:
+            rows.setdefault((entry.engines, entry.root), []).append(entry)
+    return rows
+
+
+def _models(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+    """Return what is asked for by the name of each model: of revisions the one with a branch."""
+    by_model: dict[str, list[Entry]] = {}
+    for entry in entries:
+        by_model.setdefault(entry.model or entry.name, []).append(entry)
+    return {
+        model: [entry for entry in mine if "main" in entry.refs] or mine
+        for model, mine in by_model.items()
+    }
+
+
+def _marks(entries: Sequence[Entry], report: Report) -> dict[str, str]:
+    """Return a mark for each model: ✓ it loads, ! with a warning, ✗ it does not."""
+    found = {}
+    for model, asked in _models(entries).items():
+        levels = {finding.severity for entry in asked for finding in report.of(entry)}
+        loads = any(report.statuses[entry.id] in _LOADS for entry in asked)
+        found[model] = "✗" if not loads else "✓" if levels <= {Severity.NOTE} else "!"
+    return found
+
+
+_LOADS = (Status.READY, Status.IN_PROGRESS)
+_BROKEN = (Status.CORRUPT, Status.INCOMPLETE)
+
+
+def _marked(marks: Mapping[str, str]) -> list[str]:
+    """Return the models' names, with the mark of each where they differ."""
+    if len(set(marks.values())) < 2:
+        return [printable(model) for model in marks]
+    return [printable(model if mark == "✓" else f"{mark} {model}") for model, mark in marks.items()]
+
+
+def _of_all(marks: Mapping[str, str]) -> str:
+    """Return the mark of a line: its models', where they are the same."""
+    kinds = set(marks.values())
+    return kinds.pop() if len(kinds) == 1 else "!"
+
+
+def wrapped(text: str) -> list[str]:
+    """Break a message between words, never inside a path."""
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=INDENT,
+        subsequent_indent=INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

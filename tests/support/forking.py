@@ -1,0 +1,193 @@
+"""Run many commands, each in a process of its own, without starting Python for each.
+
+One server has imported the package once. For every command it forks: the child has its own
+environment, folder, arguments and streams, and ends as a process does, by exit code or signal.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import importlib
+import io
+import json
+import os
+import pkgutil
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_REQUEST_BYTES = 1 << 20
+_OWN = ("PYTHON", "LC_", "LANG", "LD_")  # what Python itself heeds when it starts
+
+
+class Server(NamedTuple):
+    """The process that forks, as its client sees it."""
+
+    channel: socket.socket
+    started: dict[str, str]  # what Python heeded
+
+    def fits(self, environment: Mapping[str, str]) -> bool:
+        """Return whether Python would start in the same way with this environment."""
+        return _heeded(environment) == self.started
+
+    def run(
+        self,
+        arguments: tuple[str, ...],
+        environment: Mapping[str, str],
+        *,
+        synced: bool,
+        timeout_s: float,
+    ) -> tuple[int, bytes, bytes]:
+        """Run a command; return its code, negative for a signal, and what it wrote."""
+        pipes = [os.pipe() for _ in range(3)]
+        request = {
+            "arguments": arguments,
+            "environment": dict(environment),
+            "cwd": os.getcwd(),
+            "synced": synced,
+        }
+        socket.send_fds(self.channel, [json.dumps(request).encode()], [end for _, end in pipes])
+        for _, end in pipes:
+            os.close(end)
+        output, errors, status = _read_all([end for end, _ in pipes], timeout_s)
+        return int(status), output, errors
+
+
+@functools.cache
+def server(parent: int) -> Server:
+    """Return this process's server."""
+    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    for each in (ours, its):
+        each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _REQUEST_BYTES)
+    subprocess.Popen(
+        [sys.executable, "-m", "tests.support.forking", str(its.fileno())],
+        pass_fds=[its.fileno()],
+        cwd=os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    ).returncode = 0  # it ends by itself, with its client
+    its.close()
+    atexit.register(ours.close)
+    return Server(ours, _heeded(os.environ))
+
+
+def _heeded(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name.startswith(_OWN)}
+
+
+def _read_all(ends: list[int], timeout_s: float) -> list[bytes]:
+    """Read pipes to their ends."""
+    found = dict.fromkeys(ends, b"")
+    limit = time.monotonic() + timeout_s
+    with selectors.DefaultSelector() as waiting:
+        for end in ends:
+            waiting.register(end, selectors.EVENT_READ)
+        while waiting.get_map():
+            ready = waiting.select(max(0.0, limit - time.monotonic()))
+            if not ready:
+                raise TimeoutError(f"no end after {timeout_s} s")
+            for key, _ in ready:
+                chunk = os.read(key.fd, 1 << 16)
+                found[key.fd] += chunk
+                if not chunk:
+                    waiting.unregister(key.fd)
+                    os.close(key.fd)
+    return [found[end] for end in ends]
+
+
+def _serve(channel: socket.socket) -> None:
+    """Fork for every request, until the client is gone."""
+    import cachedoctor
+    from cachedoctor import engines, rules
+
+    for module in pkgutil.walk_packages(cachedoctor.__path__, "cachedoctor."):
+        if not module.name.endswith(("__main__", ".hub_client")) and ".runners" not in module.name:
+            importlib.import_module(module.name)
+    rules.every()
+    for engine in engines.names():
+        assert engines.find(engine).table
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while True:
+        data, fds, _, _ = socket.recv_fds(channel, _REQUEST_BYTES, 3)
+        if not data:
+            return
+        if os.fork() == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            channel.close()
+            _watch(json.loads(data), *fds)
+        for fd in fds:
+            os.close(fd)
+
+
+def _watch(request: dict[str, object], output: int, errors: int, status: int) -> None:
+    """Fork once more, wait for the command, and tell how it ended."""
+    child = os.fork()
+    if child == 0:
+        os.close(status)
+        _become(request, output, errors)
+    os.close(output)
+    os.close(errors)
+    _, ended = os.waitpid(child, 0)
+    os.write(status, str(os.waitstatus_to_exitcode(ended)).encode())
+    os._exit(0)
+
+
+def _become(request: dict[str, object], output: int, errors: int) -> None:
+    """Be the command."""
+    from cachedoctor import cli
+
+    code = 1
+    try:
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for fd, place in ((nothing, 0), (output, 1), (errors, 2)):
+            os.dup2(fd, place)
+            os.close(fd)
+        sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)))
+        sys.stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w", closefd=False)))
+        sys.stderr = io.TextIOWrapper(
+            io.BufferedWriter(io.FileIO(2, "w", closefd=False)),
+            errors="backslashreplace",
+            line_buffering=True,
+        )
+        environment = request["environment"]
+        assert isinstance(environment, dict)
+        os.environ.clear()
+        os.environ.update(environment)
+        tempfile.tempdir = None
+        time.tzset()
+        os.chdir(str(request["cwd"]))
+        if not request["synced"]:
+            os.fsync = lambda fd: None
+        arguments = request["arguments"]
+        assert isinstance(arguments, list)
+        sys.argv = ["cachedoctor", *arguments]
+        cli.main()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
+    except BaseException:  # noqa: BLE001 - as the interpreter does
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(BaseException):
+            threading._shutdown()  # type: ignore[attr-defined]
+            atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    _serve(socket.socket(fileno=int(sys.argv[1])))
