@@ -7,8 +7,9 @@ import os
 from typing import TYPE_CHECKING
 
 from cachedoctor import engines, locators
+from cachedoctor.doctor.judging import HIDING
 from cachedoctor.errors import UsageError
-from cachedoctor.findings import Circumstance, Readiness
+from cachedoctor.findings import Readiness
 from cachedoctor.rules.consistent import RenamedFolder
 from cachedoctor.rules.present import MissingFile
 from cachedoctor.rules.refs import RefDangling
@@ -69,10 +70,9 @@ def ready(
     """
     excuse: Readiness | None = None
     for model in models:
-        for entry, claim in _entries(engine, report, model):
+        for entry, claim, usual in _entries(engine, report, model):
             if revision and revision not in (entry.revision, *entry.refs):
                 continue
-            usual = entry.path.startswith(_homes(engine, model, report.host))
             named = usual and engine.named_offline and not model.by_path
             code, why = _obstacle(entry, claim, report, revision)
             answer = Readiness(
@@ -164,7 +164,7 @@ def _homes(engine: Engine, model: Model, host: Host) -> tuple[str, ...]:
 
 def hidden(finding: Finding) -> bool:
     """Say whether a finding is about a place in which something may be that cannot be seen."""
-    return finding.shows in (Circumstance.CLOSED, Circumstance.GONE)
+    return finding.shows in HIDING
 
 
 def _barred(engine: Engine, model: Model, report: Report) -> tuple[str, Finding] | None:
@@ -186,8 +186,8 @@ def _barred(engine: Engine, model: Model, report: Report) -> tuple[str, Finding]
     return None
 
 
-def _entries(engine: Engine, report: Report, model: Model) -> list[tuple[Entry, Claim]]:
-    """Return the entries of one model, the ones that the engine looks at first."""
+def _entries(engine: Engine, report: Report, model: Model) -> list[tuple[Entry, Claim, bool]]:
+    """Return the entries of one model, first those in the usual place, and whether they are."""
     found = [
         (entry, claim)
         for entry in report.survey.answering((engine.name, model.name))
@@ -195,16 +195,18 @@ def _entries(engine: Engine, report: Report, model: Model) -> list[tuple[Entry, 
         for claim in entry.claims
         if claim.engine == engine.name and claim.model == model.name
     ]
+    if not found:
+        return []
     places = engine.places(model)
     homes = _homes(engine, model, report.host)
 
-    def rank(pair: tuple[Entry, Claim]) -> tuple[bool, bool, int]:
-        entry = pair[0]
-        usual = entry.path.startswith(homes)
+    def rank(row: tuple[Entry, Claim, bool]) -> tuple[bool, bool, int]:
+        entry, _, usual = row
         place = places.index(entry.name) if entry.name in places else len(places)
         return "main" not in entry.refs, not usual, place
 
-    return sorted(found, key=rank)
+    rows = ((entry, claim, entry.path.startswith(homes)) for entry, claim in found)
+    return sorted(rows, key=rank)
 
 
 def _obstacle(
