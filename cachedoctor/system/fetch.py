@@ -91,6 +91,7 @@ def fetch_hub(
 
     try:
         listing = _listing(_ask_child(request, host, mirrors, poll))
+        poll()  # what came after the last look at the folder: a bar ends at the whole
     finally:
         progress.finish()
     for file in listing.files:
