@@ -237,6 +237,18 @@ def test_what_is_missing_twice_or_of_another_look_is_named(
     assert "another `fresh` was asked for" in cachedoctor("merge", one, other, three).errors
 
 
+def test_another_home_than_the_one_that_was_looked_at(saved: list[str], tmp_path: Path) -> None:
+    """It is named, with the options that mean it; what was looked at by a path has no home."""
+    (other := tmp_path / "other").mkdir()
+    ended = cachedoctor("merge", *saved, "--home", str(other))
+    assert (ended.code, "the parts are of another home" in ended.errors) == (2, True)
+    assert f"--home {os.environ['HOME']} --platform linux" in ended.errors
+    hub = str(worlds.hub_of(Path(os.environ["HOME"])))
+    for number, path in enumerate(saved, 1):
+        cachedoctor("verify", hub, "--subset", f"{number}/3", "--save", path)
+    assert cachedoctor("merge", *saved, "--home", str(other), "--json").codes == ["CD301"]
+
+
 def test_what_is_no_part_is_said(tmp_path: Path, saved: list[str], home: Path) -> None:
     """Other JSON, cut bytes, a type that is not ours; and a cache that is not here."""
     odd = tmp_path / "odd.json"

@@ -91,7 +91,7 @@ def look_at(
     body = {
         "schema": 1,
         "tool": {"name": "cachedoctor", "version": VERSION},
-        "host": {"home": host.home, "platform": host.platform, "project": host.project},
+        "host": _of_host(host),
         "part": {
             "format": FORMAT,
             "number": part.number,
@@ -177,7 +177,13 @@ def amiss(parts: Sequence[Told]) -> tuple[str, ...]:
 def join(parts: Iterable[Told], host: Host) -> Joined:
     """Make one whole of parts of which nothing is amiss, as `host` sees it."""
     ordered = sorted(parts, key=lambda part: part.number)
-    asked = ordered[0].asked
+    asked, looked_at = ordered[0].asked, ordered[0].host
+    if not asked["paths"] and looked_at != _of_host(host):
+        home, platform = looked_at.get("home"), looked_at.get("platform")
+        raise UsageError(
+            f"the parts are of another home: `{home}` on {platform}",
+            hint=f"`--home {home} --platform {platform}`",
+        )
     question = scanning.placed(
         Question(
             host,
@@ -203,6 +209,10 @@ def join(parts: Iterable[Told], host: Host) -> Joined:
     whole = survey.joined(roots, question.host)
     entries = scanning.chosen(question, whole)
     return Joined(question, scanning.Gathered(whole, proven.joined(entries, held)))
+
+
+def _of_host(host: Host) -> dict[str, Any]:
+    return {"home": host.home, "platform": host.platform, "project": host.project}
 
 
 def _asked(question: Question) -> dict[str, Any]:

@@ -127,12 +127,12 @@ class HubCache(Locator[HubListing]):
         repositories = {k: v for each in listings for k, v in each.repositories.items()}
         unlinked = {k: v for each in listings for k, v in each.unlinked.items()}
         return HubListing(
-            {path: repositories[path] for path in sorted(repositories)},
-            {k: v for each in listings for k, v in each.store.items()},
-            tuple(left for each in listings for left in each.probes),
-            tuple(left for each in listings for left in each.legacy),
-            tuple(left for each in listings for left in each.locks),
-            {path: unlinked[path] for path in sorted(unlinked)},
+            repositories={path: repositories[path] for path in sorted(repositories)},
+            store={k: v for each in listings for k, v in each.store.items()},
+            probes=tuple(left for each in listings for left in each.probes),
+            legacy=tuple(left for each in listings for left in each.legacy),
+            locks=tuple(left for each in listings for left in each.locks),
+            unlinked={path: unlinked[path] for path in sorted(unlinked)},
         )
 
     def _read(self, path: str, keep: frozenset[str] | None, *, leavings: bool) -> Root:
