@@ -194,6 +194,15 @@ class Host(NamedTuple):
         data = (os.path.join(containers, name, "Data") for name in names)
         return (self.home, *(path for path in data if _may_be_there(path)))
 
+    def without_secrets(self) -> Host:
+        """Return this host as it may be told to other machines."""
+        kept = {
+            name: value
+            for name, value in self.environment.items()
+            if not any(part in name.upper() for part in _SECRETS)
+        }
+        return self._replace(environment=kept)
+
     @property
     def options(self) -> str:
         """Return what a command has to end with to mean this question again, a space before it.

@@ -115,6 +115,9 @@ def broken(here: Machine) -> Iterator[Answer]:
     mac = ("--home", str(home), "--platform", "darwin", "--project", str(here.home))
     yield here.asks("scan", *mac)
     yield here.asks("verify", *mac)
+    part = str(here.home / "part.json")
+    cachedoctor("verify", *mac, "--subset", "1/1", "--save", part, env=here.env)
+    yield here.asks("merge", part, *mac)
     yield here.asks("preflight", "faster-whisper", "--model", "tiny.en", *mac)
     yield here.asks("preflight", "fluidaudio", "--size", "small", *mac)
     log = here.home / "log"

@@ -18,6 +18,7 @@ from cachedoctor.version import VERSION
 COMMANDS = (
     "scan",
     "verify",
+    "merge",
     "fix",
     "undo",
     "quarantine",

@@ -275,6 +275,15 @@ def lock_option(command: Callable[P, R]) -> Callable[P, R]:
     )(command)
 
 
+def scheduler_option(command: Callable[P, R]) -> Callable[P, R]:
+    """Give a command `--scheduler`."""
+    return click.option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="Let the workers of this Dask cluster look.",
+    )(command)
+
+
 def _set_color(ctx: click.Context, _param: click.Parameter, value: str) -> None:
     if value != "auto":
         ctx.color = value == "always"

@@ -135,6 +135,20 @@ class _Rate(_Amount):
         return int(found[1]) << {"K": 10, "M": 20, "G": 30}[found[2]]
 
 
+class _Subset(_Type):
+    """One of several parts, such as `3/8`."""
+
+    name = "subset"
+
+    def read(self, text: str, param: click.Parameter | None) -> tuple[int, int]:
+        """Return which part, and of how many."""
+        found = re.fullmatch(r"(\d{1,5})/(\d{1,5})", text)
+        number, of = map(int, found.groups()) if found else (0, 0)
+        if not 1 <= number <= of:
+            raise UsageError(f"no part: `{text}`", hint="write 1/8 for the first of eight")
+        return number, of
+
+
 class _Size(_Type):
     """A size of models, tiny to large."""
 
@@ -314,6 +328,7 @@ SIZE = _Size()
 AGE = _Age()
 BYTES = _Bytes()
 RATE = _Rate()
+SUBSET = _Subset()
 PAIR = _Pair()
 VERSION_OF = _VersionOf()
 PROGRAM_OF = _ProgramOf()

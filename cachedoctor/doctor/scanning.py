@@ -20,11 +20,19 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from cachedoctor.doctor.core_ml import Asked
+    from cachedoctor.engines import Engine
     from cachedoctor.host import Host
     from cachedoctor.lockfile import Lock
     from cachedoctor.system.network import Network
     from cachedoctor.system.run import Run
     from cachedoctor.vocabulary import Entry, Progress
+
+
+class Gathered(NamedTuple):
+    """What several processes have seen and read, put together."""
+
+    survey: Survey
+    contents: verification.Contents
 
 
 class Report(NamedTuple):
@@ -124,36 +132,31 @@ def answer(
     cure_notes: bool = True,
     bridges: Mapping[str, str] | None = None,
     progress: Progress = SILENT,
+    gathered: Gathered | None = None,
 ) -> Report:
-    """Look, and judge what is there: `scan` for a question that is made already."""
-    host, names, models, lock = question.host, question.engines, question.models, question.lock
+    """Look, and judge what is there: `scan` for a question that is made already.
+
+    What others have `gathered` is judged as if it had been looked at here.
+    """
     began = time.perf_counter()
+    question = placed(question)
+    host, names, lock = question.host, question.engines, question.lock
     asked = [engines.find(name) for name in names]
-    if question.paths:
-        host = named.with_paths(host, question.paths)
-        question = question._replace(host=host)
-    survey = look(
-        host, [engines.find(name) for name in names or engines.names()], question.only, lock
-    )
-    places = [os.path.realpath(host.absolute(path)) for path in question.paths]
-
-    def chosen(survey: Survey) -> tuple[Entry, ...]:
-        return tuple(
-            entry
-            for entry in survey.entries
-            if (not asked or _asked(entry, names, models))
-            and _within(entry, places)
-            and (lock is None or lock.of(entry) is not None)
-        )
-
-    entries = chosen(survey)
+    if gathered is None:
+        survey = look(host, looked_for(question), question.only, lock)
+    else:
+        survey = gathered.survey
+    places = _places(question)
+    entries = chosen(question, survey)
     unanswered: tuple[tuple[str, str], ...] = ()
     if network is not None:
         from cachedoctor.doctor import hub_digests
 
         survey, unanswered = hub_digests.ask(survey, {entry.id for entry in entries}, network)
-        entries = chosen(survey)
-    if question.deep:
+        entries = chosen(question, survey)
+    if gathered is not None:
+        contents = gathered.contents
+    elif question.deep:
         contents = verification.read(
             host,
             entries,
@@ -216,6 +219,34 @@ def answer(
             f for f in findings if f.shows in judging.HIDING and f.severity is not Severity.NOTE
         ),
     )
+
+
+def placed(question: Question) -> Question:
+    """Return a question whose host has the places in which the named paths lie."""
+    if not question.paths:
+        return question
+    return question._replace(host=named.with_paths(question.host, question.paths))
+
+
+def looked_for(question: Question) -> list[Engine]:
+    """Return the engines of a question, all where it names none."""
+    return [engines.find(name) for name in question.engines or engines.names()]
+
+
+def chosen(question: Question, survey: Survey) -> tuple[Entry, ...]:
+    """Return the entries that are asked for."""
+    places = _places(question)
+    return tuple(
+        entry
+        for entry in survey.entries
+        if (not question.engines or _asked(entry, question.engines, question.models))
+        and _within(entry, places)
+        and (question.lock is None or question.lock.of(entry) is not None)
+    )
+
+
+def _places(question: Question) -> list[str]:
+    return [os.path.realpath(question.host.absolute(path)) for path in question.paths]
 
 
 def published() -> dict[str, str]:

@@ -28,6 +28,7 @@ from cachedoctor.locators import (
     Look,
     Origin,
     _repository,
+    _units,
     being_written,
     entry_id,
     regular,
@@ -41,9 +42,10 @@ from cachedoctor.system import apps, in_use
 from cachedoctor.vocabulary import Artifact, Entry, Evidence, Root, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from cachedoctor.host import Host
+    from cachedoctor.locators import Unit
     from cachedoctor.locators._files import Links
     from cachedoctor.locators._repository import Repository
     from cachedoctor.system.in_use import Open
@@ -92,6 +94,7 @@ class HubCache(Locator[HubListing]):
     moved_by = "set HF_HUB_CACHE={to}"
     title = "hub cache"
     has_revisions = True
+    divided = True
 
     def roots(self, host: Host) -> Iterator[str]:
         """Name the hub cache, and the project's `models/` that serves as a `download_root`."""
@@ -108,15 +111,38 @@ class HubCache(Locator[HubListing]):
 
     def read(self, path: str, host: Host, wanted: frozenset[str] | None) -> Root:
         """List every repository, or only the model repositories `wanted`."""
+        keep = None if wanted is None else frozenset(map(folder_name, wanted))
+        return self._read(path, keep, leavings=wanted is None)
+
+    def share(self, path: str, host: Host, folders: frozenset[str], *, rest: bool) -> Root:
+        """List these repositories, and with the `rest` what clients left."""
+        return self._read(path, folders, leavings=rest)
+
+    def units(self, path: str) -> Iterator[Unit]:
+        """Go through the repositories, those together that share payloads of the store."""
+        return _units.of(path, _folders(quietly.listed(path)))
+
+    def joined(self, listings: Sequence[HubListing]) -> HubListing:
+        """Put the repositories of all shares together; one share has what clients left."""
+        repositories = {k: v for each in listings for k, v in each.repositories.items()}
+        unlinked = {k: v for each in listings for k, v in each.unlinked.items()}
+        return HubListing(
+            repositories={path: repositories[path] for path in sorted(repositories)},
+            store={k: v for each in listings for k, v in each.store.items()},
+            probes=tuple(left for each in listings for left in each.probes),
+            legacy=tuple(left for each in listings for left in each.legacy),
+            locks=tuple(left for each in listings for left in each.locks),
+            unlinked={path: unlinked[path] for path in sorted(unlinked)},
+        )
+
+    def _read(self, path: str, keep: frozenset[str] | None, *, leavings: bool) -> Root:
         entries = quietly.listed(path)
-        folders = [e.name for e in entries if is_repository(e.name) and _may_be_one(e)]
-        if wanted is not None:
-            keep = {folder_name(name) for name in wanted}
-            folders = [name for name in folders if name in keep]
+        every = _folders(entries)
+        folders = every if keep is None else [name for name in every if name in keep]
         repositories: dict[str, Repository] = {}
         found: list[Entry] = []
         unlinked: dict[str, frozenset[str]] = {}
-        for name in sorted(folders):
+        for name in folders:
             repository = _repository.read(path, name)
             repositories[repository.path] = repository
             snapshots = {commit: links(path, repository, commit) for commit in repository.commits}
@@ -125,8 +151,8 @@ class HubCache(Locator[HubListing]):
             if loose:
                 unlinked[repository.path] = frozenset(loose)
         known = HubListing(repositories, unlinked=unlinked)
-        if wanted is None:
-            known = _with_leavings(path, entries, known)
+        if leavings:
+            known = _with_leavings(path, entries, known, frozenset(every))
         return Root(locator=self.name, path=path, entries=tuple(found), listing=known)
 
     def place(self, root: str, name: str) -> str:
@@ -211,7 +237,13 @@ def _may_be_one(entry: quietly.Listed) -> bool:
     return entry.folder or entry.link or stands_in(entry.path) is not None
 
 
-def _with_leavings(root: str, entries: list[quietly.Listed], known: HubListing) -> HubListing:
+def _folders(entries: list[quietly.Listed]) -> list[str]:
+    return sorted(e.name for e in entries if is_repository(e.name) and _may_be_one(e))
+
+
+def _with_leavings(
+    root: str, entries: list[quietly.Listed], known: HubListing, repositories: frozenset[str]
+) -> HubListing:
     """Add what lies in the cache besides repositories."""
     probes: list[Leftover] = []
     legacy: list[Leftover] = []
@@ -225,8 +257,7 @@ def _with_leavings(root: str, entries: list[quietly.Listed], known: HubListing) 
             locks += [
                 Leftover(lock.path, stamp_of(lock.stat()))
                 for lock in _repository.listed(entry.path, [])
-                if is_repository(lock.name)
-                and os.path.join(root, lock.name) not in known.repositories
+                if is_repository(lock.name) and lock.name not in repositories
             ]
         elif folder and entry.name == "blobs":
             for shard in _repository.listed(entry.path, []):

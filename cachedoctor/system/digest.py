@@ -179,7 +179,7 @@ def _first_wrong(file: _Measured, size_bytes: int, progress: Progress) -> str:
 
 
 def of_many(
-    work: Sequence[Work], progress: Progress
+    work: Sequence[Work], progress: Progress, threads: int | None = None
 ) -> Iterator[tuple[Work, dict[str, str] | OSError]]:
     """Yield the digests of many files as they are done, largest first, one thread a core."""
     if not work:
@@ -194,7 +194,7 @@ def of_many(
         except OSError as error:
             return error
 
-    cores = os.cpu_count() or 1
+    cores = threads or os.cpu_count() or 1
     pool = ThreadPoolExecutor(cores)
     waiting: dict[Future[dict[str, str] | OSError], Work] = {}
     rest = iter(sorted(work, key=lambda item: -item.size_bytes))
