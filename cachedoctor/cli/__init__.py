@@ -38,6 +38,7 @@ COMMANDS = (
     "diagnose",
     "lock",
     "bench",
+    "report",
     "fleet",
     "info",
     "demo",
@@ -74,6 +75,7 @@ MEANT = {
     "export": "pack",
     "import": "unpack",
     "benchmark": "bench",
+    "html": "report",
     "help": "--help",
 }
 
