@@ -11,10 +11,11 @@ from cachedoctor.report.page.wording import moment, place, short
 from cachedoctor.text import plural, size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from cachedoctor.report.page.machines import Machine
     from cachedoctor.report.page.readings import Found, Model
+    from cachedoctor.report.page.wording import Ask
 
 _NOTHING = Look(None, (), (), (), ())
 
@@ -28,10 +29,10 @@ class Evidence(NamedTuple):
     counts: tuple[tuple[str, str], ...]
     places: tuple[tuple[str, str, str], ...]  # what, where, how much
     not_checked: tuple[str, ...]
-    command: str
+    command: wrong.Command
 
 
-def evidence(machine: Machine, ask: Callable[..., str]) -> Evidence:
+def evidence(machine: Machine, ask: Ask) -> Evidence:
     """Return what was checked on one machine."""
     look = machine.last or _NOTHING
     tools = {readings.text(readings.part(body, "tool"), "version") for body in look.bodies}
@@ -49,7 +50,7 @@ def evidence(machine: Machine, ask: Callable[..., str]) -> Evidence:
             for (what, root), mine in sorted(roots.items())
         ),
         not_checked=(*problems, *_not_checked(look.findings)),
-        command=ask(machine.name, "verify"),
+        command=wrong.Command(ask(machine.name, "verify"), "reads every byte"),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor.report.holdings_text import ago
@@ -17,7 +16,7 @@ from cachedoctor.report.page import (
     wrong,
 )
 from cachedoctor.report.page.machines import Machine, machines
-from cachedoctor.report.page.wording import moment, place, short
+from cachedoctor.report.page.wording import Ask, moment, place, short
 from cachedoctor.text import plural, size
 from cachedoctor.version import VERSION
 from cachedoctor.vocabulary import SIZES, Status
@@ -88,9 +87,9 @@ class Page(NamedTuple):
     models: tuple[ModelRow, ...]
     engine_names: tuple[str, ...]
     waste: tuple[wrong.Waste, ...]
-    waste_command: str
+    waste_command: wrong.Command | None
     copies: tuple[wrong.Copies, ...]
-    copies_command: str
+    copies_command: wrong.Command | None
     plots: tuple[measured.Plot, ...]
     evidence: tuple[evidence.Evidence, ...]
     explained: Mapping[str, wrong.Explained]
@@ -102,13 +101,7 @@ def gather(
 ) -> Page:
     """Return what documents say; `command` makes the commands about the home of this moment."""
     met = machines(documents)
-    live = {machine.name for machine in met if machine.live}
-
-    def ask(machine: str, *words: str) -> str:
-        if command is not None and machine in live:
-            return command(*words)
-        return shlex.join(("cachedoctor", *words))
-
+    ask = Ask(command, frozenset(machine.name for machine in met if machine.live))
     looks = [machine.last for machine in met if machine.last]
     models = [model for look in looks for model in look.models]
     found = [one for look in looks for one in look.findings]
@@ -140,7 +133,7 @@ def gather(
         waste=tuple(notes),
         waste_command=_waste_command(met, ask),
         copies=tuple(twins),
-        copies_command=ask(twins[0].machine, "dedupe") if twins else "",
+        copies_command=_copies_command(twins, ask),
         plots=tuple(plots),
         evidence=tuple(evidence.evidence(machine, ask) for machine in met),
         explained={each.code: each for each in wrong.explained(one.code for one in found)},
@@ -148,10 +141,19 @@ def gather(
     )
 
 
-def _waste_command(met: Sequence[Machine], ask: Callable[..., str]) -> str:
-    """Return what sets aside all waste, where one machine has some."""
+def _waste_command(met: Sequence[Machine], ask: Ask) -> wrong.Command | None:
     names = [each.name for each in met if each.last and wrong.wasted(each.last.findings)]
-    return ask(names[0], "fix", "--waste") if len(names) == 1 else ""
+    if len(names) != 1:
+        return None
+    about = "sets aside what nobody would miss; asks first"
+    return wrong.Command(ask(names[0], "fix", "--waste"), about)
+
+
+def _copies_command(twins: Sequence[wrong.Copies], ask: Ask) -> wrong.Command | None:
+    if len({each.machine for each in twins}) != 1:
+        return None
+    about = "lets them share their blocks, where the disk can"
+    return wrong.Command(ask(twins[0].machine, "dedupe"), about)
 
 
 def _title(met: Sequence[Machine]) -> str:

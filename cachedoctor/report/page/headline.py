@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from cachedoctor.report.page.machines import Look, Machine
     from cachedoctor.report.page.measured import Plot
-    from cachedoctor.report.page.wrong import Ask
+    from cachedoctor.report.page.wording import Ask
 
 _NAMED = 4  # what is more is counted
 

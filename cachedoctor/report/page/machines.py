@@ -53,11 +53,21 @@ class Machine(NamedTuple):
 
 def machines(documents: Sequence[Document]) -> list[Machine]:
     """Return the machines that documents tell of, in the order in which they are met."""
+    named: dict[str, set[str]] = {}
+    for document in documents:
+        if document.machine:
+            named.setdefault(_home(document), set()).add(document.machine)
     met: dict[str, list[Document]] = {}
     for document in documents:
-        home = readings.text(readings.part(document.body, "host"), "home")
-        met.setdefault(document.machine or home or "this machine", []).append(document)
+        home = _home(document)
+        known = named.get(home, set())  # one without a name is of the only machine with this home
+        name = document.machine or (next(iter(known)) if len(known) == 1 else home)
+        met.setdefault(name or "this machine", []).append(document)
     return [_machine(name, mine) for name, mine in met.items()]
+
+
+def _home(document: Document) -> str:
+    return readings.text(readings.part(document.body, "host"), "home")
 
 
 def _machine(name: str, documents: Sequence[Document]) -> Machine:

@@ -29,7 +29,6 @@ class Bar(NamedTuple):
     width: str
     low: str
     high: str
-    runs: tuple[str, ...]  # where each run ends
     load: str
     wrong: str
     memory: str
@@ -93,7 +92,7 @@ def _plot(bench: Bench, before: Bench | None) -> Plot:
 def _how(body: Body, seconds: float) -> str:
     machine, settings = readings.part(body, "machine"), readings.part(body, "settings")
     clip = os.path.basename(readings.text(readings.part(body, "clip"), "path"))
-    words = [f"clip {clip} of {seconds:.1f} s" if clip else f"clip of {seconds:.1f} s"]
+    words = [f"{clip or 'clip'}, {seconds:.1f} s"]
     words.append(readings.text(machine, "chip"))
     if cores := readings.count(machine, "cores"):
         words.append(f"{readings.count(settings, 'threads') or cores} of {plural(cores, 'core')}")
@@ -131,7 +130,6 @@ def _bar(
         width=_share(middle / longest),
         low=_share(min(runs) / longest),
         high=_share(max(runs) / longest),
-        runs=tuple(_share(each / longest) for each in runs) if len(runs) <= 50 else (),
         load=_NONE if load is None else f"{load:.2f} s",
         wrong=_NONE if wrong is None else f"{wrong * 100:.1f} %",
         memory=_NONE if memory is None else size(memory),

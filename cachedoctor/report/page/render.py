@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 GENERATOR = b'<meta name="generator" content="cachedoctor'
 _LONGEST = 160  # letters of a name; the whole of it is in its `title`
+_LONGEST_TEXT = 600  # of a sentence, the same
 
 
 def render(page: Page) -> bytes:
@@ -72,11 +73,14 @@ def _coded(text: str) -> Markup:
     """Return a text as HTML in which what is in backticks is code."""
     from markupsafe import Markup, escape
 
-    parts = cut(text, 2000).split("`")
+    parts = cut(text, _LONGEST_TEXT).split("`")
     if len(parts) % 2 == 0:  # one of them has no end
         parts[-2:] = [f"{parts[-2]}`{parts[-1]}"]
     made = [
         Markup("<code>{}</code>").format(part) if number % 2 else escape(part)
         for number, part in enumerate(parts)
     ]
-    return Markup("").join(made)
+    whole = Markup("").join(made)
+    if len(text) <= _LONGEST_TEXT:
+        return whole
+    return Markup('<span title="{}">{}</span>').format(text, whole)

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import rules
+from cachedoctor import engines, rules
 from cachedoctor.findings import Severity
 from cachedoctor.text import plural, size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from cachedoctor.report.page.readings import Found, Model
-
-    Ask = Callable[..., str]  # a machine's name and words → the command to paste
+    from cachedoctor.report.page.wording import Ask
 
 Key = tuple[str, str]  # a machine and an entry's id, or a code where no entry is meant
 
 
 class Command(NamedTuple):
-    """A command to copy, and what it does or costs."""
+    """A command, and what it does or costs."""
 
     text: str
     about: str
+    own: bool = True  # made here; what a saved answer says is nothing to copy without reading
 
 
 class Line(NamedTuple):
@@ -63,7 +64,7 @@ class Waste(NamedTuple):
     code: str
     slug: str
     title: str
-    count: str
+    counted: str
     bytes: int
     lines: tuple[tuple[str, Line, int], ...]  # machine, what, and how much
     commands: tuple[Command, ...]
@@ -113,15 +114,15 @@ def _gravity(found: Sequence[Found]) -> tuple[int, int]:
 
 def _group(number: int, found: Sequence[Found], model: Model | None, ask: Ask) -> Group:
     first = found[0]
-    engines = model.engines if model else first.engines
+    users = model.engines if model else first.engines
     by_code: dict[tuple[int, str], list[Found]] = {}
     for one in found:
         by_code.setdefault((one.severity.rank, one.code), []).append(one)
     return Group(
         anchor=f"w{number}",
         machine=first.machine,
-        title=model.title if model else ", ".join(engines) or "besides the models",
-        engines=", ".join(engines) if model else "",
+        title=model.title if model else ", ".join(users) or "besides the models",
+        engines=", ".join(users) if model else "",
         path=model.path if model else "",
         severity=min((one.severity for one in found), key=lambda each: each.rank).value,
         model=model,
@@ -164,12 +165,13 @@ def _amount(value: int | str, unit: str) -> str:
 def _commands(found: Sequence[Found], ask: Ask) -> Iterator[Command]:
     """Yield the command that cures what `fix` can, then those of cures by hand."""
     cured = [one for one in found if one.repairable]
-    if cured:
-        engine = next(iter(cured[0].engines), "")
-        words = [engine] if engine else list(dict.fromkeys(one.code for one in cured))
+    known = [each for one in cured for each in one.engines if each in engines.names()][:1]
+    words = known or list(dict.fromkeys(one.code for one in cured if _known(one.code)))
+    if words:
         yield Command(ask(found[0].machine, "fix", *words), cost(cured))
     by_hand = dict.fromkeys(one.describe for one in found if one.safety and not one.repairable)
-    yield from (Command(text, "by hand") for text in by_hand if text)
+    own = ask.here(found[0].machine)
+    yield from (Command(text, "by hand", own) for text in by_hand if text)
 
 
 def cost(cured: Sequence[Found]) -> str:
@@ -197,13 +199,14 @@ def waste(found: Iterable[Found], ask: Ask) -> list[Waste]:
 def _waste(found: Sequence[Found], ask: Ask) -> Waste:
     first = found[0]
     machines = dict.fromkeys(one.machine for one in found if one.repairable)
-    commands = dict.fromkeys(ask(machine, "fix", first.code) for machine in machines)
+    asked = machines if _known(first.code) else ()
+    commands = dict.fromkeys(ask(machine, "fix", first.code) for machine in asked)
     lines = [(one.machine, Line(one.message, tuple(_facts(one))), taken(one)) for one in found]
     return Waste(
         code=first.code,
         slug=first.slug,
         title=_title(first.code),
-        count=plural(len(found), first.slug.replace("-", " ")),
+        counted=plural(len(found), first.slug.replace("-", " ")),
         bytes=sum(map(taken, found)),
         lines=tuple(sorted(lines, key=lambda line: -line[2])),
         commands=tuple(Command(text, "asks first, can be undone") for text in commands),
@@ -269,11 +272,17 @@ def _explained(rule: rules.Rule) -> Explained:
 
 
 def _title(code: str) -> str:
-    rule = next((each for each in rules.every() if each.code == code), None)
+    rule = _known(code)
     return rule.title() if rule else ""
 
 
 def _rule(code: str, attribute: str) -> bool:
     """Return a yes or no of a code's rule; no of one that only a newer version knows."""
-    rule = next((each for each in rules.every() if each.code == code), None)
+    rule = _known(code)
     return bool(rule and getattr(rule, attribute))
+
+
+def _known(code: str) -> rules.Rule | None:
+    with contextlib.suppress(KeyError):  # a code that only a newer version knows
+        return rules.find(code)
+    return None
