@@ -115,6 +115,7 @@ def broken(here: Machine) -> Iterator[Answer]:
     mac = ("--home", str(home), "--platform", "darwin", "--project", str(here.home))
     yield here.asks("scan", *mac)
     yield here.asks("verify", *mac)
+    yield here.asks("report", "-o", str(here.home / "page.html"), *mac)
     yield here.asks("preflight", "faster-whisper", "--model", "tiny.en", *mac)
     yield here.asks("preflight", "fluidaudio", "--size", "small", *mac)
     log = here.home / "log"

@@ -15,6 +15,7 @@ from cachedoctor.host import Host
 
 if TYPE_CHECKING:
     from cachedoctor.report.page.documents import Document
+    from cachedoctor.report.page.gathered import Page
 
 
 @click.command(name="report", short_help="One page of HTML for people, to look at and to send.")
@@ -57,23 +58,31 @@ def command(files: tuple[str, ...], output: str, host: Host, out: Output) -> Non
         sys.stdout.buffer.write(data)
         return
     _write(output, data)
+    _say(page, output, len(data), host, out)
+
+
+def _say(page: Page, output: str, length: int, host: Host, out: Output) -> None:
+    """Say what was written, with the sentence that it begins with."""
+    from cachedoctor.text import plural, printable, size
+
+    path = printable(os.path.abspath(output))
     if out.json:
         from cachedoctor.report import record
 
-        counted = {
-            "path": os.path.abspath(output),
-            "bytes": len(data),
-            "machines": len({document.machine for document in told}),
-            "models": len(page.models),
+        made = {
+            "path": path,
+            "bytes": length,
             "sentence": page.headline.sentence,
+            "machines": page.machines,
+            "models": len(page.models),
+            "findings": page.grave,
         }
-        click.echo(record.dumps({**record.head(host), "report": counted}))
+        click.echo(record.dumps({**record.head(host), "report": made}))
     elif out.shown:
         from cachedoctor.cli import console
-        from cachedoctor.text import plural, size
 
-        counted_text = f"{plural(len(page.models), 'model')}, {size(len(data))}"
-        console.say((page.headline.sentence, f"{output}: {counted_text}"))
+        counted = f"{plural(len(page.models), 'model')}, {size(length)}"
+        console.say((page.headline.sentence, f"{counted}: {path}"))
 
 
 def _look(host: Host, now: float) -> Document:

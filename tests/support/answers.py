@@ -15,16 +15,17 @@ if TYPE_CHECKING:
 Body = dict[str, Any]
 
 GIB = 1 << 30
+HUB = ".cache/huggingface/hub"
 MODELS = (  # engine, model, layout, place below the home, bytes, sizes
-    ("faster-whisper", "large-v3-turbo", "hub-cache", ".cache/hf/hub", 1617 << 20, "large"),
-    ("faster-whisper", "small", "hub-cache", ".cache/huggingface/hub", 484 << 20, "small"),
-    ("mlx-whisper", "large-v3-turbo", "hub-cache", ".cache/huggingface/hub", 1614 << 20, "large"),
+    ("faster-whisper", "large-v3-turbo", "hub-cache", HUB, 1617 << 20, "large"),
+    ("faster-whisper", "small", "hub-cache", HUB, 484 << 20, "small"),
+    ("mlx-whisper", "large-v3-turbo", "hub-cache", HUB, 1614 << 20, "large"),
     ("whisper.cpp", "small", "ggml-folder", "dev/app/models", 466 << 20, "small"),
     ("whisper.cpp", "base", "ggml-folder", "dev/app/models", 142 << 20, "base"),
     ("openai-whisper", "large-v3", "openai-cdn", ".cache/whisper", 2944 << 20, "large"),
-    ("whisperkit", "openai_whisper-large-v3", "documents", "Documents/hf/models", 3 * GIB, "large"),
-    ("fluidaudio", "parakeet-tdt-0.6b-v3", "application-support", "Library/M", 463 << 20, "small"),
-    ("", "meta-llama/Llama-3.1-8B", "hub-cache", ".cache/huggingface/hub", 15 * GIB, ""),
+    ("whisperkit", "openai_whisper-large-v3", "documents", "Documents/models", 3 * GIB, "large"),
+    ("fluidaudio", "parakeet-tdt-0.6b-v3", "application-support", "Library/F", 463 << 20, "small"),
+    ("", "meta-llama/Llama-3.1-8B", "hub-cache", HUB, 15 * GIB, ""),
 )  # fmt: skip
 
 
@@ -231,13 +232,13 @@ def fleet(hosts: dict[str, tuple[str, str | None, Body | None]]) -> Body:
 
 
 def many(count: int) -> Body:
-    """Return a scan of so many models, of which each hundredth is broken."""
+    """Return a scan of so many models, of which each fiftieth is broken."""
     entries, findings = [], []
     for number in range(count):
         name = f"faster-whisper-{number:05}-some-name-of-a-fine-tune"
         size = (number * 7919 % 9973 + 1) << 20
         entries.append(entry(name, size_bytes=size, last_used_s=1_700_000_000 + number * 3600.0))
-        if number % 100 == 0:
+        if number % 50 == 0:
             entries[-1]["status"] = "corrupt"
             findings.append(finding("CD201", entries[-1]["id"], "`model.bin` is cut short"))
     return scan(entries, findings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from cachedoctor.findings import Severity
 from cachedoctor.report.holdings_text import ago
 from cachedoctor.report.page import (
     changed,
@@ -76,6 +77,8 @@ class Page(NamedTuple):
     version: str
     about: str
     headline: headline.Headline
+    machines: int
+    grave: int  # errors and warnings
     many: bool
     matrix: compared.Matrix | None
     engines: tuple[EngineRow, ...]
@@ -120,6 +123,8 @@ def gather(
         version=VERSION,
         about=_about(met),
         headline=headline.headline(met, plots, ask),
+        machines=len(met),
+        grave=sum(one.severity is not Severity.NOTE for one in found),
         many=len(met) > 1,
         matrix=compared.matrix(met) if len(met) > 1 and (looks or not plots) else None,
         engines=tuple(engines),
@@ -135,7 +140,7 @@ def gather(
         copies=tuple(twins),
         copies_command=_copies_command(twins, ask),
         plots=tuple(plots),
-        evidence=tuple(evidence.evidence(machine, ask) for machine in met),
+        evidence=tuple(evidence.evidence(machine, ask) for machine in met if machine.last),
         explained={each.code: each for each in wrong.explained(one.code for one in found)},
         folded_in=len(groups) <= _FOLDED_IN,
     )

@@ -93,7 +93,7 @@ def _engines(look: Look) -> tuple[list[str], list[str], list[str]]:
     for model in look.models:
         for engine in model.engines:
             stand.setdefault(engine, set()).add(model.status)
-    for answer in look.ready if not look.models else ():
+    for answer in () if look.models else (each for each in look.ready if each.here):
         said = Status.READY if answer.ready else Status.INCOMPLETE
         stand.setdefault(answer.engine, set()).add(said.value)
     broken = {each.value for each in readings.BROKEN}

@@ -173,13 +173,14 @@ def _finding(row: Body, machine: str) -> Found:
 
 def readiness(body: Body) -> Iterator[Ready]:
     """Yield what each engine could load, by size."""
-    for row in (*rows(body, "readiness"), *verdicts(body)):
+    asked = verdicts(body)  # of these somebody wanted to know
+    for row in (*rows(body, "readiness"), *asked):
         yield Ready(
             engine=text(row, "engine"),
             size=text(row, "size") or text(row, "model"),
             model=text(row, "model"),
             ready=row.get("ready") is True,
-            here=bool(text(row, "entry")) or row.get("ready") is True,
+            here=bool(text(row, "entry")) or row.get("ready") is True or row in asked,
             why=text(row, "why"),
         )
 

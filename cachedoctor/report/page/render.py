@@ -69,11 +69,11 @@ def _digest(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _coded(text: str) -> Markup:
+def _coded(text: str, longest: int = _LONGEST_TEXT) -> Markup:
     """Return a text as HTML in which what is in backticks is code."""
     from markupsafe import Markup, escape
 
-    parts = cut(text, _LONGEST_TEXT).split("`")
+    parts = cut(text, longest).split("`")
     if len(parts) % 2 == 0:  # one of them has no end
         parts[-2:] = [f"{parts[-2]}`{parts[-1]}"]
     made = [
@@ -81,6 +81,6 @@ def _coded(text: str) -> Markup:
         for number, part in enumerate(parts)
     ]
     whole = Markup("").join(made)
-    if len(text) <= _LONGEST_TEXT:
+    if len(text) <= longest:
         return whole
     return Markup('<span title="{}">{}</span>').format(text, whole)
