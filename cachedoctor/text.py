@@ -73,5 +73,5 @@ def line(text: str) -> str:
 
 def plural(count: int, noun: str) -> str:
     """Return a count and its noun."""
-    many = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    many = noun[:-1] + "ies" if noun[-1] == "y" and noun[-2] not in "aeou" else noun + "s"
     return f"{count} {noun if count == 1 else many}"

@@ -118,6 +118,7 @@ def broken(here: Machine) -> Iterator[Answer]:
     part = str(here.home / "part.json")
     cachedoctor("verify", *mac, "--subset", "1/1", "--save", part, env=here.env)
     yield here.asks("merge", part, *mac)
+    yield here.asks("report", "-o", str(here.home / "page.html"), *mac)
     yield here.asks("preflight", "faster-whisper", "--model", "tiny.en", *mac)
     yield here.asks("preflight", "fluidaudio", "--size", "small", *mac)
     log = here.home / "log"

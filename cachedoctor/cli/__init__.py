@@ -39,6 +39,7 @@ COMMANDS = (
     "diagnose",
     "lock",
     "bench",
+    "report",
     "fleet",
     "info",
     "demo",
@@ -75,6 +76,7 @@ MEANT = {
     "export": "pack",
     "import": "unpack",
     "benchmark": "bench",
+    "html": "report",
     "help": "--help",
 }
 

@@ -66,7 +66,7 @@ def without_loss(freed: Mapping[str, int], host: Host) -> str:
     kinds = ", ".join(f"{kind} {size(count)}" for kind, count in freed.items())
     total = sum(freed.values())
     return (
-        f"Without loss: {size(total)} ({kinds}): `cachedoctor free {_rounded(total)}{host.options}`"
+        f"Without loss: {size(total)} ({kinds}): `cachedoctor free {rounded(total)}{host.options}`"
     )
 
 
@@ -218,7 +218,7 @@ def _counted(holdings: Holdings, chosen: Sequence[Holding], loose: Sequence[Find
     return f"{least}{size(total)} in {plural(places, 'place')}, {plural(len(chosen), 'model')}"
 
 
-def _rounded(count: int) -> str:
+def rounded(count: int) -> str:
     """Return a size that is not more, as the command line takes it."""
     for unit, shift in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
         if count >= 1 << shift:
