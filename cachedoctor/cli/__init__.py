@@ -22,6 +22,7 @@ COMMANDS = (
     "undo",
     "quarantine",
     "list",
+    "browse",
     "remove",
     "prune",
     "free",

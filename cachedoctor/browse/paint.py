@@ -1,0 +1,50 @@
+"""Words for the screen: cleaned, never read as markup, coloured where a word says the same."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from cachedoctor import text
+from cachedoctor.report import folding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_WORD = re.compile(r"^( *)(error|warning|✗|!|✓|ready|broken|absent|then|stays)(?= )")
+_COLORS = {
+    "error": "red",
+    "✗": "red",
+    "broken": "red",
+    "warning": "yellow",
+    "!": "yellow",
+    "absent": "yellow",
+    "then": "yellow",
+    "✓": "green",
+    "ready": "green",
+    "stays": "bold",
+}
+
+
+def clean(words: str, style: str = "", *, right: bool = False) -> Text:
+    """Return words as one line of a cell: nothing in them acts, and what is too long is cut."""
+    shown = text.line(words)
+    return Text(
+        shown, style, justify="right" if right else "left", no_wrap=True, overflow="ellipsis"
+    )
+
+
+def page(lines: Iterable[str], width: int) -> Text:
+    """Return lines as a page of this width, broken as a terminal shows them."""
+    found = Text(overflow="fold")
+    for line in lines:
+        for shown in folding.folded(line, max(20, width)):
+            words = text.line(shown)
+            match = _WORD.match(words)
+            piece = Text(words)
+            if match:
+                piece.stylize(_COLORS[match[2]], match.start(2), match.end(2))
+            found.append_text(piece).append("\n")
+    return found
