@@ -37,13 +37,16 @@ _THEME = Theme(
 )
 _STYLE = """
 Screen { layout: vertical; background: ansi_default; }
+#title, #marked, #progress { text-wrap: nowrap; text-overflow: ellipsis; }
 #title { height: 1; padding: 0 1; text-style: bold; }
 #tabs { height: 1; }
 .tab { width: auto; padding: 0 1; }
 .tab.-here { text-style: reverse; }
 ContentSwitcher { height: 1fr; }
 Rows { height: 1fr; background: ansi_default; scrollbar-size-horizontal: 0; }
-Rows > .datatable--header { text-style: underline; background: ansi_default; color: ansi_default; }
+Rows > .datatable--header {
+    text-style: bold underline; background: ansi_default; color: ansi_default;
+}
 Rows > .datatable--cursor, Rows:focus > .datatable--cursor {
     text-style: reverse; background: ansi_default; color: ansi_default;
 }
@@ -64,8 +67,12 @@ Form, Menu { align: center middle; background: ansi_default; }
 .fields { height: auto; max-height: 14; }
 .label { margin: 1 0 0 0; }
 #wrong { height: auto; margin: 1 0 0 0; }
-Form Input, Form Input:focus { text-style: underline; }
-OptionList, OptionList:focus { height: auto; max-height: 20; border: none; padding: 0;
+Form Input { border-left: outer ansi_default; }
+Form Input:focus { border-left: thick ansi_default; }
+Tick { width: auto; height: 1; padding: 0 1; }
+Tick:focus { text-style: reverse; }
+.menu { width: 100%; border: none; }
+OptionList, OptionList:focus { height: auto; max-height: 1fr; border: none; padding: 0;
     background: ansi_default; }
 OptionList > .option-list--option-highlighted,
 OptionList:focus > .option-list--option-highlighted {

@@ -77,7 +77,7 @@ class Command(NamedTuple):
     says: str
     make: Callable[[Asked], Make]  # raises `UsageError` for what means nothing
     fields: tuple[Field, ...] = ()
-    check: Callable[[Asked], str] = lambda asked: ""  # why it cannot be done, before any form
+    check: Callable[[Asked], str] | None = None  # of what is chosen: why it cannot be done with it
 
 
 def _no_model(asked: Asked) -> str:
@@ -105,9 +105,7 @@ def _fix(asked: Asked) -> Make:
     if ids and codes:
         raise UsageError("models and findings are marked at once", hint="one kind at a time")
     if codes:
-        return repairing.fix(
-            asked.network, codes=codes, only=lambda f: (f.code, f.path) in wanted
-        )
+        return repairing.fix(asked.network, codes=codes, only=lambda f: (f.code, f.path) in wanted)
     names = tuple(dict.fromkeys(name for one in asked.models for name in one.entry.engines))
     return repairing.fix(asked.network, only=lambda f: not ids.isdisjoint(f.entries), words=names)
 
@@ -176,7 +174,7 @@ COMMANDS = (
     Command(
         "remove",
         "d",
-        "set models aside that are marked, or this one",
+        "set models aside: those marked, or this one",
         lambda asked: proposals.remove(asked.host, _ids(asked)),
         (),
         _no_model,
@@ -195,7 +193,7 @@ COMMANDS = (
     Command(
         "free",
         "b",
-        "choose what is missed least, until so much is free",
+        "set aside what is missed least, up to a size",
         _free,
         (
             Field("amount", "free so much", "20G"),
@@ -211,7 +209,7 @@ COMMANDS = (
     Command(
         "move",
         "m",
-        "move this model, or its whole place, to another disk",
+        "move a model, or its whole place, elsewhere",
         _move,
         (
             Field("target", "the new path itself", "/Volumes/Big/hub"),
@@ -223,7 +221,7 @@ COMMANDS = (
     Command(
         "pull",
         "n",
-        "make models ready, fetched where they are not here",
+        "fetch models, or make them ready",
         _pull,
         (
             Field("models", "ENGINE:SIZE or ENGINE:MODEL, several apart", "faster-whisper:small"),
@@ -241,7 +239,7 @@ COMMANDS = (
     Command(
         "unpack",
         "U",
-        "put the models of such a folder where engines look",
+        "put such models where their engines look",
         _unpack,
         (
             Field("folder", "folder", "/media/stick/models"),
@@ -251,7 +249,7 @@ COMMANDS = (
     Command(
         "verify",
         "v",
-        "read every byte of what is marked, or of this one",
+        "read every byte of them",
         lambda asked: repairing.verify(asked.host, [one.entry.path for one in asked.models]),
         (),
         _no_model,
@@ -259,7 +257,7 @@ COMMANDS = (
     Command(
         "undo",
         "u",
-        "take back the last change, or the one at the cursor",
+        "take back the last change, or this one",
         lambda asked: repairing.undo(asked.host, _run(asked)),
     ),
     Command(

@@ -10,7 +10,7 @@ from cachedoctor import rules
 from cachedoctor.errors import CacheDoctorError
 from cachedoctor.findings import Finding
 from cachedoctor.manager.library import PastRun
-from cachedoctor.plans import removal, sieve
+from cachedoctor.plans import removal
 from cachedoctor.report import holdings_text, scan_text
 from cachedoctor.report.folding import Folding
 from cachedoctor.text import plural, printable, size
@@ -41,16 +41,17 @@ def title(subject: Subject) -> str:
     """Return what a row is called."""
     if isinstance(subject, Finding):
         return f"{subject.code} {subject.slug}"
-    return subject.id if isinstance(subject, PastRun) else sieve.title(subject)
+    return subject.id if isinstance(subject, PastRun) else subject.entry.title
 
 
 def _model(one: Holding, look: Look) -> Iterator[str]:
     host, entry = look.host, one.entry
     row = holdings_text.row(one, host, look.now)
-    yield f"{printable(entry.title)}: {one.status.value}"
     yield printable(host.short(entry.path))
     yield ""
-    yield f"size       {row.size}, {row.own} of it its own"
+    yield f"status     {one.status.value}"
+    own = "all its own" if row.own == row.size else f"{row.own} of it its own"
+    yield f"size       {row.size}, {own}"
     yield f"again      {row.again}"
     yield f"last used  {'not known' if row.used == '–' else row.used}"
     yield f"needed by  {row.needed_by}"
@@ -99,8 +100,10 @@ def _without(one: Holding, look: Look) -> Iterator[str]:
     for spared in change.spared:
         yield f"  it stays: {printable(spared.why)}"
     for choice in change.choices:
-        for line in choice.then or ("nothing that is known here breaks",):
+        for line in choice.then:
             yield f"  then  {printable(line)}"
+        if not choice.then:
+            yield "  nothing that is known here breaks"
         yield f"  frees {size(choice.bytes)}"
         yield f"  again {removal.cost(choice)}"
 

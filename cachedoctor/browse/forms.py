@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Button, Checkbox, Input, OptionList, Static
+from textual.widgets import Button, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from cachedoctor.browse.commands import COMMANDS
@@ -21,6 +21,23 @@ if TYPE_CHECKING:
 
     from cachedoctor.browse.commands import Command
     from cachedoctor.browse.proposals import Make
+
+
+class Tick(Static, can_focus=True):
+    """A yes or no that is told by a letter, for terminals without colours."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("space,enter", "tick", "tick")]
+
+    def __init__(self, label: str, *, id: str) -> None:
+        """Begin with no."""
+        self.ticked = False
+        self._label = label
+        super().__init__(clean(f"[ ] {label}"), id=id, markup=False)
+
+    def action_tick(self) -> None:
+        """Say the other."""
+        self.ticked = not self.ticked
+        self.update(clean(f"[{'x' if self.ticked else ' '}] {self._label}"))
 
 
 class Form(ModalScreen["Make | None"]):
@@ -44,10 +61,12 @@ class Form(ModalScreen["Make | None"]):
             with VerticalScroll(classes="fields", can_focus=False):
                 for number, field in enumerate(self._command.fields):
                     if field.tick:
-                        yield Checkbox(clean(field.label), compact=True, id=f"field{number}")
+                        yield Tick(field.label, id=f"field{number}")
                     else:
                         yield Static(clean(field.label), classes="label")
-                        yield Input(placeholder=field.hint, compact=True, id=f"field{number}")
+                        box = Input(placeholder=field.hint, compact=True, id=f"field{number}")
+                        box.cursor_blink = False
+                        yield box
             yield Static("", id="wrong", markup=False)
             with Horizontal(classes="buttons"):
                 yield Button("Show the plan", id="plan", compact=True)
@@ -72,8 +91,8 @@ class Form(ModalScreen["Make | None"]):
         values = {}
         for number, field in enumerate(self._command.fields):
             if field.tick:
-                box = self.query_one(f"#field{number}", Checkbox)
-                values[field.name] = "yes" if box.value else ""
+                ticked = self.query_one(f"#field{number}", Tick).ticked
+                values[field.name] = "yes" if ticked else ""
             else:
                 values[field.name] = self.query_one(f"#field{number}", Input).value
         try:

@@ -41,8 +41,8 @@ def obstacle(environment: Mapping[str, str]) -> str:
     with contextlib.suppress(OSError):
         columns, rows = os.get_terminal_size(sys.stdout.fileno())
         if 0 < columns < LEAST[0] or 0 < rows < LEAST[1]:
-            least = f"{LEAST[0]} by {LEAST[1]}"
-            return f"the terminal is too small: {columns} columns by {rows} rows, of at least {least}"
+            least = f"at least {LEAST[0]} by {LEAST[1]}"
+            return f"the terminal is too small: {columns} columns by {rows} rows, {least} needed"
     return ""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
@@ -44,7 +44,6 @@ class Main(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "mark", "mark", key_display="space"),
-        Binding("enter", "details", "details", key_display="enter"),
         Binding("slash", "filter", "filter", key_display="/"),
         Binding("s", "sort", "sort"),
         *(
@@ -209,11 +208,12 @@ class Main(Screen[None]):
         """Begin a command: say why not, ask what it needs, or show its plan."""
         command = commands.find(name)
         asked = Asked(self._network, self.table.subjects)
-        why = command.check(asked) if self._look else "still looking"
+        why = "" if self._look else "still looking"
+        why = why or (command.check(asked) if command.check else "")
         if why:
             self._say(why)
         elif command.fields:
-            about = self._about(asked)
+            about = self._about(asked) if command.check is not None else ""
 
             def make(values: Mapping[str, str]) -> Make:
                 return command.make(asked._replace(values=values))
@@ -283,7 +283,9 @@ class Main(Screen[None]):
         least = "" if found.exact else "at least "
         again = " · looking …" if self._job else ""
         what = f"{least}{size(found.total_bytes)} in {plural(places, 'place')}"
-        return f"{where} · {what} · {scan_text.counting(found.report.findings)}{again}"
+        counts = scan_text.counts(found.report.findings)
+        wrong = ", ".join(plural(count, level.value) for level, count in counts.items() if count)
+        return f"{where} · {what} · {wrong or 'no findings'}{again}"
 
     def _meaning(self) -> str:
         """Return what is marked, what that frees and what it costs to have again."""
@@ -295,9 +297,9 @@ class Main(Screen[None]):
             return "no row passes the filter" if table.words else table.table.empty
         if not marked:
             total = sum(look.freed.values())
-            kinds = ", ".join(f"{kind} {size(count)}" for kind, count in look.freed.items())
-            less = f"without loss {size(total)} can go: {kinds}; `b` plans it" if total else ""
-            return f"nothing is marked{'; ' if less else ''}{less}"
+            kinds = ", ".join(look.freed)
+            less = f"; {size(total)} can go without loss ({kinds}): `b`" if total else ""
+            return f"nothing is marked{less}"
         hidden = len(marked) - len({row.key for row in table.shown_rows} & table.marked)
         words = f"{len(marked)} marked" + (f", {hidden} hidden by the filter" if hidden else "")
         models = [row.subject for row in marked if isinstance(row.subject, Holding)]

@@ -14,6 +14,7 @@ from cachedoctor.browse import details
 from cachedoctor.browse.commands import COMMANDS
 from cachedoctor.browse.jobs import Job
 from cachedoctor.browse.paint import clean, page
+from cachedoctor.errors import CacheDoctorError
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -68,7 +69,10 @@ class Details(Screen["str | None"]):
     def on_details_ended(self) -> None:
         """Show it."""
         if self._job is not None:
-            self._lines = self._job.result
+            try:
+                self._lines = self._job.result
+            except (CacheDoctorError, OSError) as error:  # it may be gone by now
+                self._lines = (f"✗ {error}",)
         self._draw()
 
     def action_leave(self) -> None:

@@ -38,7 +38,7 @@ def clean(words: str, style: str = "", *, right: bool = False) -> Text:
 
 def page(lines: Iterable[str], width: int) -> Text:
     """Return lines as a page of this width, broken as a terminal shows them."""
-    found = Text(overflow="fold")
+    pieces = []
     for line in lines:
         for shown in folding.folded(line, max(20, width)):
             words = text.line(shown)
@@ -46,5 +46,5 @@ def page(lines: Iterable[str], width: int) -> Text:
             piece = Text(words)
             if match:
                 piece.stylize(_COLORS[match[2]], match.start(2), match.end(2))
-            found.append_text(piece).append("\n")
-    return found
+            pieces.append(piece)
+    return Text("\n", overflow="fold").join(pieces)

@@ -136,7 +136,9 @@ class PlanScreen(Screen[bool]):
         else:
             self._then(result)
 
-    def _work(self, work: Callable[[Watched], Any], then: Callable[[Any], None], doing: str) -> None:
+    def _work(
+        self, work: Callable[[Watched], Any], then: Callable[[Any], None], doing: str
+    ) -> None:
         self._then = then
         self._ask("", [("Stop", self._stop)])
         self.query_one("#progress", Static).update(clean(f"{doing} …"))
@@ -157,7 +159,7 @@ class PlanScreen(Screen[bool]):
         """Show a plan, and ask."""
         self._title = proposal.title
         self.query_one("#title", Static).update(clean(f"{proposal.title}: the plan"))
-        self._fill((*proposal.lines, "", f"the same: `{proposal.command}`"))
+        self._fill((*proposal.lines, *_command(proposal)))
         if not proposal.ways and not proposal.instead:
             self._ask("", [("Back", self.action_leave)])
             return
@@ -205,7 +207,6 @@ class PlanScreen(Screen[bool]):
     def _ask(self, question: str, buttons: Sequence[tuple[str, Callable[[], None]]]) -> None:
         """Show a question with its buttons, the first of which has the focus."""
         self.query_one("#question", Static).update(page([question], self.app.size.width - 2))
-        self.query_one("#question").display = bool(question)
         self._asked += 1
         self.call_later(self._put, [Choice(*button, self._asked) for button in buttons])
 
@@ -215,6 +216,10 @@ class PlanScreen(Screen[bool]):
             await row.remove_children()
             await row.mount(*buttons)
         buttons[0].focus()
+
+
+def _command(proposal: Proposal) -> Sequence[str]:
+    return ("", f"on the command line: `{proposal.command}`") if proposal.command else ()
 
 
 def _words(moment: Moment) -> str:

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from cachedoctor.plans.packing import Packing
     from cachedoctor.vocabulary import Progress
 
+    Make = Callable[[Progress], "Proposal"]
+
 _DOES = {
     "remove": "Set aside",
     "prune": "Set aside",
@@ -67,10 +69,7 @@ class Proposal(NamedTuple):
     lines: tuple[str, ...]
     question: str = ""
     ways: tuple[Way, ...] = ()  # none where there is nothing to do
-    instead: tuple[tuple[str, Callable[[Progress], Proposal]], ...] = ()  # other plans
-
-
-Make = Callable[[Progress], Proposal] if TYPE_CHECKING else object
+    instead: tuple[tuple[str, Make], ...] = ()  # other plans
 
 
 def remove(host: Host, names: Sequence[str], *, even_kept: bool = False) -> Make:
@@ -188,7 +187,7 @@ def _of(change: Change, report: Report, title: str, command: str) -> Proposal:
     if not change.choices:
         return Proposal(title, command, lines)
     does = Way(_DOES[change.verb], partial(_carried, change, report))
-    ways = (does,)
+    ways: tuple[Way, ...] = (does,)
     if change.verb in _DELETABLE:
         sure = change_text.question(change, delete=True)
         if change.lost:

@@ -63,6 +63,8 @@ def fix(
         )
         lines = tuple(plan_text.plan_lines(plan, report))
         command = host.command("fix", *words, *codes, *(("--waste",) if waste else ()))
+        if only is not None and not (words or codes):
+            command = ""  # a model of no engine has no word of its own there
         title = "set aside what only takes up room" if waste else "repair"
         if not (plan.cures or plan.unfinished):
             return Proposal(title, command, lines)
@@ -73,9 +75,7 @@ def fix(
     return make
 
 
-def _ways(
-    plan: Plan, report: Report, network: Network, *, deletable: bool
-) -> tuple[Way, ...]:
+def _ways(plan: Plan, report: Report, network: Network, *, deletable: bool) -> tuple[Way, ...]:
     """Return how a fix may be applied: whole, without its downloads, or with nothing kept."""
     ways = [Way("Repair", partial(_fixed, plan, report, network))]
     local = tuple(f for f in plan.cures if f.repair and f.repair.safety is not Safety.FETCHES)
