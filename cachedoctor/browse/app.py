@@ -55,9 +55,9 @@ Input, Input:focus { height: 1; border: none; padding: 0 1; background: ansi_def
 #filter { text-style: underline; }
 #marked, #progress { height: 1; padding: 0 1; }
 #question { height: auto; padding: 0 1; text-style: bold; }
-#body { height: 1fr; padding: 0 2; background: ansi_default; }
-#lines { height: auto; }
+Sheet { height: 1fr; background: ansi_default; scrollbar-size: 0 0; }
 .buttons { height: 1; padding: 0 1; }
+.page #title, .page #progress, .page #question, .page .buttons { padding: 0; }
 Button, Button:hover { min-width: 0; width: auto; margin: 0 2 0 0; background: ansi_default;
     color: ansi_default; text-style: none; }
 Button:focus { text-style: reverse; background: ansi_default; color: ansi_default; }

@@ -24,13 +24,16 @@ class Job(Generic[T]):
     """
 
     def __init__(self, work: Callable[[Watched], T], ended: Callable[[], object]) -> None:
-        """Begin `work`; `ended` is called from its thread when it is over."""
+        """Take `work`; `ended` is called from its thread when it is over."""
         self.moment: Moment | None = None  # the last one that was told
         self.stopped = threading.Event()  # somebody gave up
         self.error: BaseException | None = None
         self._result: list[T] = []
         self._work, self._ended = work, ended
         self._thread = threading.Thread(target=self._run, name="cachedoctor-job", daemon=True)
+
+    def start(self) -> None:
+        """Begin; whoever is told of the end knows the job by then."""
         self._thread.start()
 
     @property

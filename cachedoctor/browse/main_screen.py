@@ -114,6 +114,7 @@ class Main(Screen[None]):
         if self._job is None:
             host = self._network.host
             self._job = Job(partial(look_at, host), lambda: self.post_message(self.Looked()))
+            self._job.start()
             self._draw()
 
     def on_main_looked(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
 from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Footer, Static
@@ -13,7 +12,8 @@ from textual.widgets import Footer, Static
 from cachedoctor.browse import details
 from cachedoctor.browse.commands import COMMANDS
 from cachedoctor.browse.jobs import Job
-from cachedoctor.browse.paint import clean, page
+from cachedoctor.browse.paint import clean
+from cachedoctor.browse.sheet import Sheet
 from cachedoctor.errors import CacheDoctorError
 
 if TYPE_CHECKING:
@@ -28,9 +28,7 @@ class Details(Screen["str | None"]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,enter,q,left", "leave", "back", key_display="esc"),
-        Binding("j", "page('scroll_down')", show=False),
-        Binding("k", "page('scroll_up')", show=False),
-        Binding("space", "page('scroll_page_down')", show=False),
+        *Sheet.KEYS,
         *(
             Binding(command.key, f"act('{command.name}')", command.name, show=command.key in "fdu")
             for command in COMMANDS
@@ -42,16 +40,15 @@ class Details(Screen["str | None"]):
 
     def __init__(self, subject: Subject, look: Look) -> None:
         """Take what the page is about."""
-        super().__init__()
+        super().__init__(classes="page")
         self._subject, self._look = subject, look
-        self._lines: tuple[str, ...] = ("looking …",)
         self._job: Job[Any] | None = None
 
     def compose(self) -> ComposeResult:
         """Draw a title and the page."""
         yield Static(clean(details.title(self._subject)), id="title", markup=False)
-        with VerticalScroll(id="body"):
-            yield Static("", id="lines", markup=False)
+        yield Sheet()
+        yield Static("looking …", id="progress", markup=False)
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
@@ -60,20 +57,22 @@ class Details(Screen["str | None"]):
         self._job = Job(
             lambda _: tuple(details.lines(subject, look)), lambda: self.post_message(self.Ended())
         )
-        self.query_one("#body").focus()
-
-    def on_resize(self) -> None:
-        """Break the lines anew."""
-        self._draw()
+        self._job.start()
 
     def on_details_ended(self) -> None:
         """Show it."""
         if self._job is not None:
             try:
-                self._lines = self._job.result
+                lines = self._job.result
             except (CacheDoctorError, OSError) as error:  # it may be gone by now
-                self._lines = (f"✗ {error}",)
-        self._draw()
+                lines = (f"✗ {error}",)
+            self.query_one(Sheet).show(lines)
+
+    def on_sheet_moved(self) -> None:
+        """Say how much is further down."""
+        sheet = self.query_one(Sheet)
+        words = sheet.below if sheet.lines else "looking …"
+        self.query_one("#progress", Static).update(clean(words))
 
     def action_leave(self) -> None:
         """Go back."""
@@ -83,10 +82,6 @@ class Details(Screen["str | None"]):
         """Go back and do this."""
         self.dismiss(name)
 
-    def action_page(self, how: str) -> None:
+    def action_read(self, how: str) -> None:
         """Scroll."""
-        getattr(self.query_one("#body"), f"action_{how}")()
-
-    def _draw(self) -> None:
-        width = self.app.size.width - 4
-        self.query_one("#lines", Static).update(page(self._lines, width))
+        self.query_one(Sheet).read(how)

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from rich.text import Text
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, VerticalScroll
+from textual.containers import Horizontal
 from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Button, Static
 
 from cachedoctor.browse.jobs import Job
-from cachedoctor.browse.paint import clean, page
+from cachedoctor.browse.paint import clean
+from cachedoctor.browse.sheet import Sheet
 from cachedoctor.errors import CacheDoctorError
-from cachedoctor.text import of_size, size
+from cachedoctor.text import line, of_size, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,12 +47,7 @@ class PlanScreen(Screen[bool]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "leave it"),
-        Binding("up", "scroll('scroll_up')", "scroll", show=False),
-        Binding("down", "scroll('scroll_down')", "scroll", show=False),
-        Binding("pageup", "scroll('scroll_page_up')", "scroll", show=False),
-        Binding("pagedown,space", "scroll('scroll_page_down')", "scroll", show=False),
-        Binding("home", "scroll('scroll_home')", "scroll", show=False),
-        Binding("end", "scroll('scroll_end')", "scroll", show=False),
+        *Sheet.KEYS,
         Binding("left", "app.focus_previous", "button", show=False),
         Binding("right", "app.focus_next", "button", show=False),
     ]
@@ -65,20 +62,18 @@ class PlanScreen(Screen[bool]):
 
     def __init__(self, title: str, make: Make) -> None:
         """Begin with what makes the plan."""
-        super().__init__()
+        super().__init__(classes="page")
         self._title = title
         self._make: Make = make
         self._job: Job[Any] | None = None
         self._then: Callable[[Any], None] = self._show
-        self._lines: Sequence[str] = ()
         self._asked = 0  # questions, so that a key pressed twice answers only one
         self._begun = False  # something may have been changed
 
     def compose(self) -> ComposeResult:
         """Draw a title, the plan, how far work is, a question, and buttons."""
         yield Static(clean(self._title), id="title", markup=False)
-        with VerticalScroll(id="body", can_focus=False):
-            yield Static("", id="lines", markup=False)
+        yield Sheet()
         yield Static("", id="progress", markup=False)
         yield Static("", id="question", markup=False)
         yield Horizontal(classes="buttons")
@@ -87,10 +82,6 @@ class PlanScreen(Screen[bool]):
         """Make the plan."""
         self.set_interval(_LOOKED_AT_S, self._tell)
         self._work(self._make, self._show, "looking")
-
-    def on_resize(self) -> None:
-        """Break the lines anew."""
-        self._draw()
 
     def on_unmount(self) -> None:
         """Give up what is not needed any more."""
@@ -109,9 +100,14 @@ class PlanScreen(Screen[bool]):
         else:
             self.dismiss(self._begun)
 
-    def action_scroll(self, how: str) -> None:
+    def action_read(self, how: str) -> None:
         """Scroll the plan."""
-        getattr(self.query_one("#body"), f"action_{how}")()
+        self.query_one(Sheet).read(how)
+
+    def on_sheet_moved(self) -> None:
+        """Say how much of the plan is further down."""
+        if self._job is None:
+            self._progress(self.query_one(Sheet).below)
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Do what the button says, once."""
@@ -125,7 +121,7 @@ class PlanScreen(Screen[bool]):
         if event.job is not self._job:
             return
         self._job = None
-        self.query_one("#progress", Static).update("")
+        self._progress("")
         try:
             result = event.job.result
         except CacheDoctorError as error:
@@ -141,19 +137,23 @@ class PlanScreen(Screen[bool]):
     ) -> None:
         self._then = then
         self._ask("", [("Stop", self._stop)])
-        self.query_one("#progress", Static).update(clean(f"{doing} …"))
+        self._progress(f"{doing} …")
         job: Job[Any] = Job(work, lambda: self.post_message(self.Ended(job)))
         self._job = job
+        job.start()
 
     def _stop(self) -> None:
         if self._job is not None:
             self._job.stopped.set()
-            self.query_one("#progress", Static).update(clean("stopping …"))
+            self._progress("stopping …")
 
     def _tell(self) -> None:
         job = self._job
         if job is not None and job.moment is not None and not job.stopped.is_set():
-            self.query_one("#progress", Static).update(clean(_words(job.moment)))
+            self._progress(_words(job.moment))
+
+    def _progress(self, words: str) -> None:
+        self.query_one("#progress", Static).update(clean(words))
 
     def _show(self, proposal: Proposal) -> None:
         """Show a plan, and ask."""
@@ -196,17 +196,11 @@ class PlanScreen(Screen[bool]):
         self._ask("", [("Back", self.action_leave)])
 
     def _fill(self, lines: Sequence[str]) -> None:
-        self._lines = lines
-        self._draw()
-        self.query_one("#body").scroll_home(animate=False)
-
-    def _draw(self) -> None:
-        width = self.app.size.width - 4
-        self.query_one("#lines", Static).update(page(self._lines, width))
+        self.query_one(Sheet).show(lines)
 
     def _ask(self, question: str, buttons: Sequence[tuple[str, Callable[[], None]]]) -> None:
         """Show a question with its buttons, the first of which has the focus."""
-        self.query_one("#question", Static).update(page([question], self.app.size.width - 2))
+        self.query_one("#question", Static).update(Text(line(question)))
         self._asked += 1
         self.call_later(self._put, [Choice(*button, self._asked) for button in buttons])
 

@@ -25,7 +25,7 @@ class Rows(DataTable["Text"]):
     """The rows of one table of a look."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "select_cursor", "details", key_display="enter"),
+        Binding("enter", "select_cursor", "open"),
         Binding("j", "cursor_down", "down", show=False),
         Binding("k", "cursor_up", "up", show=False),
     ]
