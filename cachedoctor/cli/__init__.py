@@ -23,6 +23,7 @@ COMMANDS = (
     "undo",
     "quarantine",
     "list",
+    "browse",
     "remove",
     "prune",
     "free",

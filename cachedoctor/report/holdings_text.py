@@ -49,8 +49,8 @@ def list_lines(
     `freed` is what can go without a loss, by kind; `by` groups by engine, app or place.
     """
     host = holdings.report.host
-    rows = [(_group(one, by, host), _row(one, host, now)) for one in chosen]
-    rows += [("besides the models" if by else "", _loose_row(one, host)) for one in loose]
+    rows = [(_group(one, by, host), row(one, host, now)) for one in chosen]
+    rows += [("besides the models" if by else "", loose_row(one, host)) for one in loose]
     if not rows:
         yield "no model is here"
         return
@@ -115,7 +115,8 @@ def _sizes(sizes: Sequence[str]) -> str:
     return "every size" if len(sizes) == 5 else ", ".join(sizes)
 
 
-def _row(one: Holding, host: Host, now: float) -> Row:
+def row(one: Holding, host: Host, now: float) -> Row:
+    """Return the line of one model."""
     used = "now" if one.programs else _NONE
     if not one.programs and one.used.when_s is not None:
         used = ago(one.used.when_s, now)
@@ -142,7 +143,8 @@ def _row(one: Holding, host: Host, now: float) -> Row:
     )
 
 
-def _loose_row(finding: Finding, host: Host) -> Row:
+def loose_row(finding: Finding, host: Host) -> Row:
+    """Return the line of what lies beside models."""
     where = _layout(finding.locator) if finding.locator else ""
     amount = size(finding.bytes)
     owner = finding.path.rpartition("/models--")[2].partition("/")[0].replace("--", "/")
