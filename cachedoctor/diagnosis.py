@@ -42,6 +42,7 @@ class Symptom(NamedTuple):
     source: str  # where it is known from
     said: str  # words of the source
     weak: bool = False  # says little: passed over where anything else is known
+    harmless: bool = False  # says nothing at all: healthy programs say it too
 
 
 class Recognised(NamedTuple):
@@ -79,13 +80,38 @@ def _hints() -> tuple[tuple[bytes, str], ...]:
 
 
 @cache
+def _pattern(written: str) -> str:
+    """Return a pattern with the table's words in place of their names."""
+    for name, words in _file()["words"].items():
+        written = written.replace(f"@{name}@", words)
+    return written
+
+
+@cache
+def elsewhere() -> tuple[Symptom, ...]:
+    """Return what is no matter of caches, which no symptom may take for its own: without codes."""
+    return tuple(
+        Symptom(
+            pattern=_pattern(row["pattern"]),
+            engines=(),
+            cause=row["cause"],
+            codes=(),
+            source=row["source"],
+            said=row["said"],
+            harmless=row.get("harmless", False),
+        )
+        for row in _file()["elsewhere"]
+    )
+
+
+@cache
 def symptoms() -> tuple[Symptom, ...]:
     """Return every symptom that is known, the particular before the general."""
     table = _file()
     groups = {**table["engines"], "any": engines.names()}
     return tuple(
         Symptom(
-            pattern=row["pattern"],
+            pattern=_pattern(row["pattern"]),
             engines=tuple(name for word in row["engines"] for name in groups.get(word, (word,))),
             cause=row["cause"],
             codes=tuple(row["codes"]),
@@ -110,7 +136,7 @@ def _searched() -> tuple[_Searched, ...]:
     """Return every symptom with what is looked for before its pattern is tried."""
     return tuple(
         _Searched(one, tuple(word.encode() for word in literals(one.pattern)), one.pattern)
-        for one in symptoms()
+        for one in (*elsewhere(), *symptoms())
     )
 
 
@@ -138,7 +164,7 @@ def recognise(lines: Iterable[bytes]) -> tuple[Recognised, ...]:
     """Return what is known of a text, each symptom once; constant memory, whatever its length.
 
     A line is taken for the first symptom that fits it. What says little is left out where anything
-    else was said.
+    else was said, and what is no matter of caches, which has no codes, where a symptom was.
     """
     found: dict[Symptom, tuple[int, str, re.Match[str]]] = {}
     hints: set[str] = set()
@@ -156,11 +182,23 @@ def recognise(lines: Iterable[bytes]) -> tuple[Recognised, ...]:
                 if match:
                     found.setdefault(symptom, (number, text[:500], match))
                     break
-    if any(not symptom.weak for symptom in found):
-        found = {symptom: seen for symptom, seen in found.items() if not symptom.weak}
-    return tuple(
-        sorted((_read(symptom, *seen, hints) for symptom, seen in found.items()), key=_line)
-    )
+    for kept in (_is_strong, _is_elsewhere, _is_weak):
+        some = [(symptom, seen) for symptom, seen in found.items() if kept(symptom)]
+        if some:
+            return tuple(sorted((_read(one, *seen, hints) for one, seen in some), key=_line))
+    return ()
+
+
+def _is_strong(symptom: Symptom) -> bool:
+    return bool(symptom.codes) and not symptom.weak
+
+
+def _is_elsewhere(symptom: Symptom) -> bool:
+    return not symptom.codes and not symptom.harmless
+
+
+def _is_weak(symptom: Symptom) -> bool:
+    return symptom.weak
 
 
 def _met(together: bytes) -> list[tuple[Symptom, tuple[bytes, ...], re.Pattern[str]]]:
