@@ -5,6 +5,7 @@ Codes say what a scan would find for such a text; the scan itself says whether i
 
 from __future__ import annotations
 
+import itertools
 import pkgutil
 import re
 import tomllib
@@ -79,9 +80,9 @@ def _hints() -> tuple[tuple[bytes, str], ...]:
     return tuple((word.encode(), engine) for engine, many in words for word in many)
 
 
-@cache
-def _pattern(written: str) -> str:
-    """Return a pattern with the table's words in place of their names."""
+def _pattern(written: str | list[str]) -> str:
+    """Return a pattern, or any of several, with the table's words in place of their names."""
+    written = written if isinstance(written, str) else "|".join(written)
     for name, words in _file()["words"].items():
         written = written.replace(f"@{name}@", words)
     return written
@@ -185,8 +186,20 @@ def recognise(lines: Iterable[bytes]) -> tuple[Recognised, ...]:
     for kept in (_is_strong, _is_elsewhere, _is_weak):
         some = [(symptom, seen) for symptom, seen in found.items() if kept(symptom)]
         if some:
-            return tuple(sorted((_read(one, *seen, hints) for one, seen in some), key=_line))
+            read = sorted((_read(one, *seen, hints) for one, seen in some), key=_line)
+            return _few_codes(read)
     return ()
+
+
+def _few_codes(read: Sequence[Recognised]) -> tuple[Recognised, ...]:
+    """Leave few codes to a whole answer: of each line the likeliest first, then what is left."""
+    by_rank = itertools.zip_longest(*(one.codes for one in read))
+    named = dict.fromkeys(code for codes in by_rank for code in codes if code)
+    kept = list(named)[: wording.MOST_CODES]
+    return tuple(
+        one._replace(codes=tuple(c for c in one.codes if c in kept) or one.codes[:1])
+        for one in read
+    )
 
 
 def _is_strong(symptom: Symptom) -> bool:
