@@ -65,6 +65,7 @@ class Diagnosis(NamedTuple):
     findings: tuple[Finding, ...]  # errors and warnings of those engines, likely causes first
     models: int  # how many of these engines' models were looked at
     unready: tuple[Readiness, ...] = ()  # models that are there and would not load all the same
+    elsewhere: tuple[Recognised, ...] = ()  # what the text is about, where it is about no cache
 
 
 @cache
@@ -303,7 +304,7 @@ def diagnose(host: Host, recognised: Sequence[Recognised]) -> Diagnosis:
     """Look at the caches of the engines that may have said this."""
     names = tuple(dict.fromkeys(name for one in recognised for name in one.engines))
     if not names:
-        return Diagnosis((), (), (), 0)
+        return Diagnosis((), (), (), 0, elsewhere=tuple(recognised))
     report = scanning.scan(host, names, cure_notes=False)
     likely = {code for one in recognised for code in one.codes}
     grave = [f for f in report.findings if f.severity is not Severity.NOTE and f.entries]
