@@ -113,7 +113,7 @@ class Commands(click.Group):
             meant = MEANT.get(args[0])
             if meant:
                 again = " ".join(("cachedoctor", meant, *map(shlex.quote, args[1:])))
-                ctx.fail(f"no command `{args[0]}`; here it is `{again}`")
+                ctx.fail(f"no command `{args[0]}`; did you mean `{again}`?")
             ctx.fail(f"no command `{args[0]}`{nearest(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)
 

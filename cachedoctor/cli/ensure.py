@@ -10,9 +10,8 @@ from typing import NoReturn
 import click
 
 from cachedoctor.cli import managing
-from cachedoctor.cli.options import Pairs, fetch_options, host_options, lock_option, output_options
+from cachedoctor.cli.options import host_options, output_options
 from cachedoctor.cli.output import Output
-from cachedoctor.cli.parameters import QUESTION
 from cachedoctor.host import Host
 
 
@@ -28,23 +27,10 @@ class Ensure(click.Command):
 
 
 @click.command(name="ensure", cls=Ensure, short_help="Make models ready, then run a command.")
-@click.argument("questions", metavar="[ENGINE:SIZE|MODEL]...", nargs=-1, type=QUESTION)
-@lock_option
 @managing.bring_options
-@fetch_options
 @host_options
 @output_options
-def command(
-    questions: Pairs,
-    lock: str | None,
-    max_download: int | None,
-    dry_run: bool,
-    yes: bool,
-    offline: bool,
-    mirror: Pairs,
-    host: Host,
-    out: Output,
-) -> None:
+def command(wanted: managing.Bringing, host: Host, out: Output) -> None:
     """Make models ready, repaired or fetched, and then run the command behind `--` in this place.
 
     What is ready already costs milliseconds. With --yes, or with --max-download where no more than
@@ -59,19 +45,8 @@ def command(
     run = click.get_current_context().meta.get("command") or []
     if run:
         _require(run[0])
-    verdicts = managing.bring(
-        questions,
-        host,
-        lock=lock,
-        most=max_download,
-        dry_run=dry_run,
-        yes=yes,
-        offline=offline,
-        mirror=mirror,
-        out=out,
-        err=bool(run),
-    )
-    if run and not dry_run:
+    verdicts = managing.bring(wanted, host, out=out, err=bool(run))
+    if run and not wanted.dry_run:
         from cachedoctor.manager import bringing
 
         bringing.remember(verdicts, host)
