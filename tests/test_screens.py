@@ -302,3 +302,15 @@ def test_what_cannot_be_had_offline_is_no_plan(home: Path) -> None:
     """A dry run ends as the run would."""
     words = ("pull", "faster-whisper:tiny.en", "--offline")
     assert cachedoctor(*words, "--dry-run").code == cachedoctor(*words, "--yes").code == 1
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+def test_help_breaks_no_command_and_no_option(columns: int) -> None:
+    """Whatever is pasted from a help page is in one piece."""
+    for name in ((), *((name,) for name in cli.COMMANDS), ("fleet", "fix")):
+        shown = cachedoctor(*name, "--help", env={"COLUMNS": str(columns)}).output
+        assert "\u00a0" not in shown
+        assert "\u2011" not in shown
+        for line in shown.splitlines():
+            assert line.count("`") % 2 == 0, (name, line)
+            assert not re.search(r"--[a-z-]+-$", line), (name, line)

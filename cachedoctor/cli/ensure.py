@@ -31,12 +31,12 @@ class Ensure(click.Command):
 @host_options
 @output_options
 def command(wanted: managing.Bringing, host: Host, out: Output) -> None:
-    """Make models ready, repaired or fetched, and then run the command behind `--` in this place.
+    """Make models ready by repairing or fetching them, then run the command after `--`.
 
-    What is ready already costs milliseconds. With --yes, or with --max-download where no more than
-    that is fetched, nothing is asked; otherwise a terminal is. The command's exit code is that of
-    the whole; without a command it is 0 when all are ready and 1 when not. What is said here goes
-    to stderr where there is a command, so that its output is its own.
+    Takes milliseconds when they are ready already. With --yes, or with --max-download if no more
+    than that must be fetched, nothing is asked; otherwise you are, if there is a terminal. Where
+    there is a command, everything said here goes to stderr, and the command's exit code is passed
+    on. Without one the exit code is 0 when all models are ready, and 1 when not.
 
     \b
       cachedoctor ensure faster-whisper:small --max-download 500MB -- python transcribe.py a.wav

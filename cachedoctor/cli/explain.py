@@ -9,11 +9,11 @@ from cachedoctor.cli.output import Output
 from cachedoctor.cli.parameters import CODE
 
 
-@click.command(name="explain", short_help="A finding's page: what it means and what to do.")
+@click.command(name="explain", short_help="Explain a finding's code: what it means and what to do.")
 @click.argument("code", required=False, type=CODE)
 @answering(quiet="")
 def command(code: str | None, out: Output) -> None:
-    """Print the page of one finding's code, or list all codes.
+    """Explain the code of a finding, or list all codes.
 
     \b
       cachedoctor explain CD201

@@ -28,9 +28,9 @@ def change_options(command: Callable[P, R]) -> Callable[P, R]:
     """Give a command the options of everything that changes."""
     for option in (
         click.option(
-            "--delete", is_flag=True, help="Delete at once instead of setting aside: no way back."
+            "--delete", is_flag=True, help="Delete for good instead of setting aside: no way back."
         ),
-        click.option("--yes", is_flag=True, help="Apply the plan that is printed."),
+        click.option("--yes", is_flag=True, help="Carry out the plan without asking."),
         click.option("--dry-run", is_flag=True, help="Show the plan and stop."),
     ):
         command = option(command)
@@ -61,7 +61,9 @@ def bring_options(command: Callable[..., R]) -> Callable[..., R]:
         help="Do not ask about a download of up to SIZE.",
     )
     @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
-    @click.option("--yes", is_flag=True, help="Carry out the plan, downloads included.")
+    @click.option(
+        "--yes", is_flag=True, help="Carry out the plan without asking, downloads included."
+    )
     @fetch_options
     @functools.wraps(command)
     def wrapped(*args: object, **given: Any) -> R:

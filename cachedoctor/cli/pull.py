@@ -10,15 +10,16 @@ from cachedoctor.cli.output import Output
 from cachedoctor.host import Host
 
 
-@click.command(name="pull", short_help="Fetch whole models.")
+@click.command(name="pull", short_help="Download models.")
 @managing.bring_options
 @host_options
 @output_options
 def command(wanted: managing.Bringing, host: Host, out: Output) -> None:
-    """Fetch models to where their engines look for them, each at one commit and proven.
+    """Download models to where their engines look for them, each at one commit and checked.
 
-    What is here already is not fetched again, and what is broken is repaired. Local bytes come
-    before the network. Exit code 0 when all are ready, 1 when not.
+    A model that is here already is not downloaded again; one that is broken is repaired. Bytes that
+    are on this machine are used before the network. Exit code 0 when all models are ready, 1 when
+    not.
 
     \b
       cachedoctor pull faster-whisper:small whisper.cpp:small

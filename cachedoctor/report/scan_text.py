@@ -102,9 +102,7 @@ def summary_lines(report: Report) -> Iterator[str]:
         yield from ("", "no cache of a known engine is here")
         if report.host.platform != "windows" and not report.engines:
             fetch = report.host.command("pull", "faster-whisper:small")
-            yield Folding(
-                f"next: `{fetch}` fetches a model; `cachedoctor demo` is a tour"
-            )
+            yield Folding(f"next: `{fetch}` fetches a model; `cachedoctor demo` is a tour")
     yield ""
     if report.question.deep:
         unknown = sum(checked.none for checked in report.checked.values())
