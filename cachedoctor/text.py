@@ -17,7 +17,7 @@ def size(count: int) -> str:
     """Return a number of bytes in binary units with one decimal."""
     amount = float(count)
     for unit in ("B", "KiB", "MiB", "GiB"):
-        if amount < 1024:
+        if round(amount, 1) < 1024:  # never "1024.0 MiB"
             return f"{count} B" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= 1024
     return f"{amount:.1f} TiB"

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from cachedoctor.system.watching import Cancel, Moment
     from cachedoctor.vocabulary import Entry
 
-_AS_TOLD = 1.05  # a download is no surprise as long as it costs no more than this many times
 _NOTHING_ELSE = frozenset(("\0",))  # no place lists anything of this name
 
 
@@ -290,7 +289,7 @@ def ensure(
         return verdict
     Watched(cancel=cancel).advance(0)
     plan = cures.resolved(plan)
-    if (told is None or plan.fetch_bytes > told * _AS_TOLD) and not allow(plan):
+    if (told is None or cures.dearer(plan, told)) and not allow(plan):
         return verdict
     total = plan.fetch_bytes + plan.copy_bytes if plan.fetch_bytes_known else None
     watched = Watched(progress, cancel, total)

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cachedoctor import cli, demo
+from cachedoctor import cli, demo, text
 from cachedoctor.report.folding import Folding, folded, joined
 from tests.support import worlds
 from tests.support.command import cachedoctor
+from tests.support.loopback import Hub
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -233,3 +234,83 @@ def test_ctrl_c_says_what_is_safe_and_what_goes_on(home: Path) -> None:
     assert process.returncode == 130
     assert b"`cachedoctor fix` goes on" in errors
     assert b"`cachedoctor undo` takes it back" in errors
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_a_list_fits_its_terminal(mac: tuple[str, ...], columns: int) -> None:
+    """Two lines a model where one is too wide; a pipe has the table."""
+    code, shown = at_terminal("list", *mac, columns=columns)
+    table = shown.partition("\n\n")[0].splitlines()
+    assert code == 0
+    assert max(map(len, table)) <= columns
+    piped = cachedoctor("list", *mac).output.partition("\n\n")[0].splitlines()
+    assert len(table) == len(piped) * (2 if columns < max(map(len, piped)) else 1)
+    assert "needed by" in table[columns == 80]
+
+
+def test_what_only_shows_a_plan_asks_nothing(mac: tuple[str, ...]) -> None:
+    """With `--dry-run`, and where there is nothing to do; an answer would be for nobody."""
+    for words in (
+        ("prune", "--dry-run"),
+        ("free", "1G", "--dry-run"),
+        ("dedupe",),
+        ("remove", worlds.TINY, "--dry-run"),
+        ("fix", "--dry-run"),
+        ("prune", "--home", "/nowhere-at-all", "--dry-run"),
+    ):
+        _, shown = at_terminal(*words, *(mac if "--home" not in words else ()), said="n\n")
+        assert "[y/N" not in shown, words
+
+
+def test_a_size_has_one_unit() -> None:
+    """Also next to the border of two units."""
+    assert text.size((1 << 30) - 1) == "1.0 GiB"
+    assert text.size((1 << 20) - 1) == "1.0 MiB"
+    assert text.size(1023) == "1023 B"
+    for power in (10, 20, 30, 40):
+        for off in (-60_000, -1, 0, 1):
+            assert "1024.0" not in text.size((1 << power) + off)
+
+
+def test_a_question_comes_before_the_network(home: Path) -> None:
+    """The table tells the cost; refused, nobody was asked for anything."""
+    with Hub() as hub:
+        hub.add(worlds.TINY, dict(worlds.whisper_files()), commit=worlds.COMMIT)
+        words = ("faster-whisper:tiny.en", "--mirror", f"hub={hub.url}")
+        for verb in ("pull", "ensure"):
+            code, shown = at_terminal(verb, *words, said="n\n")
+            assert (code, hub.requests) == (1, []), shown
+            assert "Fetch 74.5 MiB?" in shown
+        code, shown = at_terminal("pull", *words, said="y\n")
+        assert (code, bool(hub.requests)) == (0, True), shown
+
+
+def test_a_download_that_has_grown_is_asked_about_again(home: Path) -> None:
+    """`--max-download` holds for what the hub lists, too."""
+    with Hub() as hub:
+        large = {**worlds.whisper_files(), "model.bin": bytes(90 << 20)}
+        hub.add(worlds.TINY, large, commit=worlds.COMMIT)
+        words = ("pull", "faster-whisper:tiny.en", "--mirror", f"hub={hub.url}")
+        code, shown = at_terminal(*words, said="y\nn\n")
+        assert (code, "The hub now lists 90.0 MiB" in shown) == (1, True), shown
+        ended = cachedoctor(*words, "--max-download", "80M")
+        assert (ended.code, "more than 80.0 MiB" in ended.errors) == (1, True)
+        assert not (worlds.hub_of(home) / "models--Systran--faster-whisper-tiny.en").exists()
+
+
+def test_what_cannot_be_had_offline_is_no_plan(home: Path) -> None:
+    """A dry run ends as the run would."""
+    words = ("pull", "faster-whisper:tiny.en", "--offline")
+    assert cachedoctor(*words, "--dry-run").code == cachedoctor(*words, "--yes").code == 1
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+def test_help_breaks_no_command_and_no_option(columns: int) -> None:
+    """Whatever is pasted from a help page is in one piece."""
+    for name in ((), *((name,) for name in cli.COMMANDS), ("fleet", "fix")):
+        shown = cachedoctor(*name, "--help", env={"COLUMNS": str(columns)}).output
+        assert "\u00a0" not in shown
+        assert "\u2011" not in shown
+        for line in shown.splitlines():
+            assert line.count("`") % 2 == 0, (name, line)
+            assert not re.search(r"--[a-z-]+-$", line), (name, line)

@@ -27,13 +27,14 @@ _PASSED_ON = {"ignore_unknown_options": True, "allow_interspersed_args": True}
 _HOUR = 3600
 
 
-@click.group(name="fleet", short_help="The same on many machines, through Ansible.")
+@click.group(name="fleet", short_help="Do the same on many machines, through Ansible.")
 def command() -> None:
-    """Look at many machines, repair them, and take that back: one answer of all.
+    """Look at many machines, repair them, and take that back, with one answer for all.
 
-    Ansible reaches the machines, as its inventory and your ssh say; each runs its own `cachedoctor`
-    and answers in JSON. What is no option of these commands is handed on to it. Needs
-    `pip install 'model-cache-doctor[fleet]'` here, and nothing of Ansible's on the machines.
+    Ansible reaches the machines as its inventory and your ssh configuration say; each machine runs
+    its own `cachedoctor`, and answers in JSON. Options that these commands do not know are passed
+    on to it. Needs `pip install 'model-cache-doctor[fleet]'` here, and no part of Ansible on the
+    machines.
 
     \b
       cachedoctor fleet scan -i lab.ini
@@ -51,45 +52,49 @@ def fleet_options(timeout_s: int) -> Callable[[Callable[P, R]], Callable[..., R]
             "--inventory",
             metavar="FILE",
             required=True,
-            help="An inventory of Ansible's, of any kind, or `HOST,HOST`.",
+            help="An Ansible inventory of any kind, or `HOST,HOST`.",
             shell_complete=offers.files,
         )
-        @click.option("--limit", metavar="PATTERN", default="", help="Only these machines of it.")
+        @click.option("--limit", metavar="PATTERN", default="", help="Only machines that match.")
         @click.option(
             "--forks",
             metavar="N",
             type=click.IntRange(1, 1000),
             default=64,
             show_default=True,
-            help="So many at a time; one that hangs holds its place.",
+            help="Machines at a time; one that hangs keeps its slot.",
         )
         @click.option(
             "--timeout",
-            metavar="AGE",
+            metavar="TIME",
             type=AGE,
             default=f"{timeout_s}s",
             show_default=True,
-            help="A machine that has not answered by then is named.",
+            help="Give up on a machine that has not answered by then, and name it.",
         )
         @click.option(
             "--deadline",
-            metavar="AGE",
+            metavar="TIME",
             type=AGE,
-            help="Each machine ends its part after so long.  [default: --timeout]",
+            help="Let each machine stop by itself after this long.  [default: --timeout]",
         )
-        @click.option("--push", is_flag=True, help="Bring cachedoctor along, and take it away.")
+        @click.option(
+            "--push",
+            is_flag=True,
+            help="Copy cachedoctor to the machines, and remove it at the end.",
+        )
         @click.option(
             "--tool",
             metavar="PATH",
             default="cachedoctor",
-            help="The machines' cachedoctor, where it is not in their PATH.",
+            help="Path of cachedoctor on the machines, if it is not in their PATH.",
         )
         @click.option(
             "--ansible",
             "options",
             metavar="OPTION",
             multiple=True,
-            help="Handed on to Ansible, such as `--ansible=--become`.",
+            help="Pass an option on to Ansible, such as `--ansible=--become`.",
         )
         @functools.wraps(command)
         def wrapped(
@@ -130,7 +135,7 @@ def _lock_option(command: Callable[P, R]) -> Callable[P, R]:
     return click.option(
         "--lock",
         metavar="FILE",
-        help="A lock file here, for all machines.",
+        help="A lock file on this machine, for all of them.",
         shell_complete=offers.files,
     )(command)
 
@@ -139,17 +144,23 @@ _words = click.argument("words", metavar="[WORD]...", nargs=-1, type=click.UNPRO
 
 
 @command.command(
-    name="scan", short_help="What is on each, and what is wrong.", context_settings=_PASSED_ON
+    name="scan",
+    short_help="Show what is on each machine, and what is wrong.",
+    context_settings=_PASSED_ON,
 )
 @_words
 @fleet_options(60)
 @answering(CI_FORMATS)
 def scan(words: tuple[str, ...], fleet: Fleet, means: Means, out: Output) -> None:
-    """Run `cachedoctor scan` on every machine; WORDs are that command's."""
+    """Run `cachedoctor scan` on every machine; WORDs are its arguments."""
     _look("scan", words, fleet, means, None, out)
 
 
-@command.command(name="preflight", short_help="Would it load there?", context_settings=_PASSED_ON)
+@command.command(
+    name="preflight",
+    short_help="Check whether a model would load on each machine.",
+    context_settings=_PASSED_ON,
+)
 @_words
 @_lock_option
 @fleet_options(60)
@@ -157,11 +168,15 @@ def scan(words: tuple[str, ...], fleet: Fleet, means: Means, out: Output) -> Non
 def preflight(
     words: tuple[str, ...], lock: str | None, fleet: Fleet, means: Means, out: Output
 ) -> None:
-    """Run `cachedoctor preflight` on every machine; WORDs are that command's."""
+    """Run `cachedoctor preflight` on every machine; WORDs are its arguments."""
     _look("preflight", words, fleet, means, lock, out)
 
 
-@command.command(name="verify", short_help="Every byte on each.", context_settings=_PASSED_ON)
+@command.command(
+    name="verify",
+    short_help="Read and check every byte on each machine.",
+    context_settings=_PASSED_ON,
+)
 @_words
 @_lock_option
 @fleet_options(_HOUR)
@@ -169,24 +184,30 @@ def preflight(
 def verify(
     words: tuple[str, ...], lock: str | None, fleet: Fleet, means: Means, out: Output
 ) -> None:
-    """Run `cachedoctor verify` on every machine; WORDs are that command's."""
+    """Run `cachedoctor verify` on every machine; WORDs are its arguments."""
     _look("verify", words, fleet, means, lock, out)
 
 
-@command.command(name="bench", short_help="How fast each is.", context_settings=_PASSED_ON)
+@command.command(
+    name="bench", short_help="Measure the engines on each machine.", context_settings=_PASSED_ON
+)
 @_words
 @fleet_options(_HOUR)
 @output_options
 def bench(words: tuple[str, ...], fleet: Fleet, means: Means, out: Output) -> None:
-    """Run `cachedoctor bench` on every machine, all at a time; WORDs are that command's."""
+    """Run `cachedoctor bench` on every machine at the same time; WORDs are its arguments."""
     _look("bench", words, fleet, means, None, out)
 
 
-@command.command(name="fix", short_help="All plans, one question.", context_settings=_PASSED_ON)
+@command.command(
+    name="fix",
+    short_help="Repair all machines; shows all plans and asks once.",
+    context_settings=_PASSED_ON,
+)
 @_words
 @_lock_option
 @click.option("--dry-run", is_flag=True, help="Show the plans and stop.")
-@click.option("--yes", is_flag=True, help="Apply the plans that are printed, downloads included.")
+@click.option("--yes", is_flag=True, help="Carry out the plans without asking, downloads included.")
 @fleet_options(_HOUR)
 @output_options
 def fix(
@@ -198,11 +219,11 @@ def fix(
     means: Means,
     out: Output,
 ) -> None:
-    """Show what `cachedoctor fix` would do on every machine, ask once, and do it there.
+    """Show what `cachedoctor fix` would do on every machine, ask once, and do it.
 
-    Each machine applies the plan that it showed, and no other: one that has another plan by then
-    changes nothing and is *failed*. `cachedoctor fleet undo RUN` takes all of it back; RUN is said
-    at the end. WORDs are that command's.
+    Each machine carries out only the plan that it showed: one that has another plan by then changes
+    nothing and counts as *failed*. `cachedoctor fleet undo RUN` takes everything back; RUN is
+    printed at the end. WORDs are arguments of `fix`.
     """
     from cachedoctor.cli import console
     from cachedoctor.fleet import asking, repairing, wording
@@ -230,20 +251,22 @@ def fix(
     context.exit(wording.exit_code(done))
 
 
-@command.command(name="undo", short_help="Take a fix of a fleet back.")
+@command.command(name="undo", short_help="Take back a fix on all machines.")
 @click.argument("run")
 @click.option(
     "--timeout",
-    metavar="AGE",
+    metavar="TIME",
     type=AGE,
     default=f"{_HOUR}s",
     show_default=True,
-    help="A machine that has not answered by then is named.",
+    help="Give up on a machine that has not answered by then, and name it.",
 )
-@click.option("--push", is_flag=True, help="Bring cachedoctor along, and take it away.")
+@click.option(
+    "--push", is_flag=True, help="Copy cachedoctor to the machines, and remove it at the end."
+)
 @output_options
 def undo(run: str, timeout: int, push: bool, out: Output) -> None:
-    """Bring back on every machine what was there before the fix of a fleet that RUN names."""
+    """Bring back what was there before the fix named RUN, on every machine that it changed."""
     from cachedoctor.cli import console
     from cachedoctor.fleet import asking, repairing, wording
     from cachedoctor.host import Host

@@ -26,26 +26,33 @@ if TYPE_CHECKING:
     from cachedoctor.vocabulary import Progress
 
 
-@click.command(name="verify", short_help="Every byte against the best evidence there is.")
+@click.command(name="verify", short_help="Read every byte and check it.")
 @click.argument("words", metavar="[ENGINE|PATH]...", nargs=-1, type=ENGINE_OR_PATH)
-@click.option("--fresh", is_flag=True, help="Read everything, also what is remembered as right.")
+@click.option(
+    "--fresh", is_flag=True, help="Read everything again, even files that are remembered as right."
+)
 @click.option(
     "--max-age",
     metavar="AGE",
     type=AGE,
-    help="Read again what was read longer ago: 30d, 12h, 45m, 90s.",
+    help="Read again what was last read longer ago than this: 30d, 12h, 45m, 90s.",
 )
-@click.option("--online", is_flag=True, help="Ask the hub about what nothing here is known of.")
+@click.option(
+    "--online", is_flag=True, help="Ask the hub about files that nothing on this machine can prove."
+)
 @click.option(
     "--mirror",
     "mirror",
     metavar="hub=URL",
     multiple=True,
     type=MIRROR,
-    help="Ask here instead of the hub.",
+    help="Ask this server instead of the hub.",
 )
 @click.option(
-    "--max-rate", metavar="RATE", type=RATE, help="Read no faster: 50M or 1G bytes a second."
+    "--max-rate",
+    metavar="RATE",
+    type=RATE,
+    help="Read no faster than this: 50M or 1G bytes a second.",
 )
 @click.option(
     "--subset",
@@ -74,13 +81,13 @@ def command(
 ) -> None:
     """Read every file and compare it with what it must be; only `--online` needs a network.
 
-    The evidence is the hub's own manifest, the name of the blob, the digest in an address, the
-    client's notes, published tables, a copy elsewhere, an archive's checksums. What was read is
-    remembered until the file changes. Exit code 0 when nothing is wrong, 1 otherwise, 3 for a path
-    that cannot be read or holds nothing that is known; a file of which nothing is known is said and
-    counted.
-    With --lock only the models of a lock file, which then is the evidence; one that is not there is
-    an error.
+    Files are checked against the hub's own manifest, the blob's name, the digest in an address, the
+    client's notes, published tables, a copy elsewhere, or an archive's checksums. Results are
+    remembered until a file changes. Files that nothing can prove are listed and counted.
+
+    With --lock, only the models of the lock file are checked, against what it says; a model that is
+    missing is an error. Exit code 0 when nothing is wrong, 1 otherwise, 3 for a PATH that cannot be
+    read or holds nothing that is known.
 
     \b
       cachedoctor verify                       everything

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import locators, rules
 from cachedoctor.plans.sieve import title
+from cachedoctor.report.folding import Folding, Stacked
 from cachedoctor.report.scan_table import is_usual
 from cachedoctor.text import plural, printable, size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from cachedoctor.findings import Finding
     from cachedoctor.host import Host
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _DAY_S = 86400
 _NONE = "–"
 _HEADS = ("size", "own", "last used", "model", "needed by", "where", "again")
+_BELOW = ("needed by", "where", "again")  # the model, on a narrow terminal
 _RIGHT = ("size", "own", "again", "last used")
 _WIDEST = {"model": 44, "needed by": 34}
 
@@ -53,6 +55,9 @@ def list_lines(
     rows += [("besides the models" if by else "", loose_row(one, host)) for one in loose]
     if not rows:
         yield "no model is here"
+        if not holdings.models:
+            fetch = host.command("pull", "faster-whisper:small")
+            yield Folding(f"next: `{fetch}` fetches one; `cachedoctor demo` is a tour")
         return
     yield from _table(rows)
     yield ""
@@ -174,11 +179,15 @@ def _table(rows: Sequence[tuple[str, Row]]) -> Iterator[str]:
         max(len(head), *(len(cells(row)[at]) for _, row in rows)) for at, head in enumerate(heads)
     ]
 
-    def line(words: Iterable[str]) -> str:
-        return "  ".join(
+    def line(words: Sequence[str]) -> str:
+        padded = [
             f"{word:>{width}}" if head in _RIGHT else f"{word:<{width}}"
             for head, word, width in zip(heads, words, widths, strict=True)
-        ).rstrip()
+        ]
+        first, rest = padded[: -len(_BELOW)], words[-len(_BELOW) :]
+        indent = " " * (sum(widths[: len(first) - 1]) + 2 * (len(first) - 1))
+        below = f"{indent}{' · '.join(filter(None, rest[:-1]))} · {_again(rest[-1])}"
+        return Stacked("  ".join(padded).rstrip(), ("  ".join(first).rstrip(), below))
 
     yield line(heads)
     group = ""
@@ -187,6 +196,11 @@ def _table(rows: Sequence[tuple[str, Row]]) -> Iterator[str]:
             yield from ("", name)
             group = name
         yield line(cells(row))
+
+
+def _again(word: str) -> str:
+    """Return what it costs to have something again, without a head that says so."""
+    return f"{word} again" if word[:1].isdigit() else word.replace(_NONE, "not needed again")
 
 
 def _cut(word: str, head: str) -> str:
