@@ -197,8 +197,8 @@ def test_the_single_file(tmp_path: Path) -> None:
 def packer(home: Path) -> Path:
     """Make a program in the place of `cachedoctor pack`: it writes bytes and says that it did."""
     tool = home / "tool"
-    does = 'echo $$ >"$HOME/pid"; echo "$@" >&2\nprintf "rm -rf /\\\\0bytes"\n[ "$2" = ok ] || exec sleep 99\n'
-    tool.write_text(f"#!/bin/sh\n{does}")
+    does = ['echo $$ >"$HOME/pid"', 'echo "$@" >&2', 'printf "rm -rf /\\\\0bytes"']
+    tool.write_text("\n".join(["#!/bin/sh", *does, '[ "$2" = ok ] || exec sleep 99\n']))
     tool.chmod(0o755)
     return tool
 
@@ -213,7 +213,7 @@ def test_a_pack_becomes_a_file_whose_head_is_ours(shell: str, packer: Path, home
         0,
         ["pack", "ok", "it's", "-o", "-", "--json", "--deadline", "9s"],
     )
-    file = Path(parcel.place(MARK)).expanduser()
+    file = Path(parcel.place(os.environ["HOME"], MARK))
     assert file.read_bytes() == bytes(parcel.HEAD_BYTES) + b"rm -rf /\0bytes"
     here = home / "here"
     os.rename(file, here)
@@ -242,7 +242,7 @@ def test_a_pack_that_nobody_waits_for_is_taken_away(packer: Path) -> None:
     sent = parcel.packing(["slow"], tool=str(packer), marked=MARK, deadline_s=99)
     running = subprocess.Popen(["/bin/sh", "-c", sent], stdout=subprocess.PIPE)
     assert running.stdout is not None
-    file = Path(parcel.place(MARK)).expanduser()
+    file = Path(parcel.place(os.environ["HOME"], MARK))
     limit = time.monotonic() + 10
     while not file.exists() or file.stat().st_size <= parcel.HEAD_BYTES:
         assert time.monotonic() < limit

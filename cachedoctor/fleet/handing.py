@@ -38,6 +38,13 @@ class Plans(NamedTuple):
         return tuple(a.host for a in self.answers if a.host in fixed or a.host in self.wanted)
 
 
+class There(NamedTuple):
+    """What the source says of itself."""
+
+    home: str
+    python: str  # that runs cachedoctor
+
+
 class Done(NamedTuple):
     """The name of the run, how each machine is afterwards, and what went wrong on the way."""
 
@@ -113,25 +120,27 @@ def hand_on(
     if told.state is not State.HEALTHY:
         yield told
         return
-    python = str((told.document or {})["info"]["executable"])
+    said: Document = told.document or {}
+    there = There(str(said["host"]["home"]), str(said["info"]["executable"]))
     for model, hosts in _by_model(plans.wanted):
         with tempfile.TemporaryDirectory(prefix="cachedoctor-pack-") as folder:
             path = os.path.join(folder, "pack")
-            packed = fetch(fleet, means, plans.source, model, path, python)
+            packed = fetch(fleet, means, plans.source, model, path, there)
             if packed.state is State.HEALTHY:
                 unpack(fleet, means, hosts, model, path, hear)
             else:
                 yield packed
 
 
-def fetch(fleet: Fleet, means: Means, source: str, model: str, path: str, python: str) -> Answer:
+def fetch(fleet: Fleet, means: Means, source: str, model: str, path: str, there: There) -> Answer:
     """Pack a model on `source` and bring the file here, by Ansible's `fetch`.
 
-    That needs the one Python there which is known to work: `python`, cachedoctor's own.
+    That needs a Python, and a path that is the same for whoever logs in: what the machine said of
+    itself is handed to it as values that are never taken for a template.
     """
     marked = line.mark()
     packing = parcel.packing([model], tool=means.tool, marked=marked, deadline_s=means.deadline_s)
-    where = {"src": parcel.place(marked), "dest": path, "flat": True}
+    where = {"src": "{{ cachedoctor_file }}", "dest": path, "flat": True}
     tasks = {
         "block": [
             {"name": "pack", "ansible.builtin.raw": "{{ cachedoctor_lines[inventory_hostname] }}"},
@@ -139,7 +148,10 @@ def fetch(fleet: Fleet, means: Means, source: str, model: str, path: str, python
         ],
         "always": [{"name": "remove", "ansible.builtin.raw": parcel.removing(marked)}],
     }
-    mine = {"ansible_python_interpreter": python}
+    mine = {
+        "ansible_python_interpreter": there.python,
+        "cachedoctor_file": parcel.place(there.home, marked),
+    }
     errand = carrier.Errand(lines={source: packing}, tasks=(tasks,), variables=mine)
     reply = carrier.carry(fleet, errand)[source]
     answer = judging.judge(reply, "pack", marked, fleet.timeout_s)

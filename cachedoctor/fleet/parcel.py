@@ -46,7 +46,7 @@ def begin(path: str) -> None:
 
 
 def packing(models: list[str], *, tool: str, marked: str, deadline_s: int) -> str:
-    """Return the line that packs models into the file `place(marked)` of a machine.
+    """Return the line that packs models into the file `place(home, marked)` of a machine.
 
     Who asked may be gone at any moment: then writing a line fails, and the file goes. Afterwards it
     goes when it was fetched, or when the deadline is over.
@@ -73,9 +73,9 @@ def packing(models: list[str], *, tool: str, marked: str, deadline_s: int) -> st
     )
 
 
-def place(marked: str) -> str:
+def place(home: str, marked: str) -> str:
     """Return where a machine has the file."""
-    return f"~/{single_file.FOLDER}/{marked}"
+    return f"{home}/{single_file.FOLDER}/{marked}"
 
 
 def removing(marked: str) -> str:
