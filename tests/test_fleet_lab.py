@@ -300,6 +300,37 @@ def test_a_lock_file_goes_along(lab: Lab, tmp_path: Path) -> None:
     assert {each for each in lab["healthy"].files() - before if "state" not in each} == set()
 
 
+def test_one_machine_gives_what_others_lack(lab: Lab, tmp_path: Path) -> None:
+    """Over real lines; taken back as a whole, and nothing is left of a caller that is killed."""
+    lock = tmp_path / "models.lock"
+    home = {"HOME": str(lab["healthy"].home)}
+    assert cachedoctor("lock", "faster-whisper:tiny.en", "-o", str(lock), env=home).code == 0
+    names = ("healthy", "broken", "slow")
+    for name in names[1:]:
+        shutil.rmtree(lab[name].hub)
+    given = ("-i", lab.inventory(*names), "--lock", str(lock), "--from", "healthy", "--yes")
+    done = cachedoctor("fleet", "fix", *given, "--json")
+    assert (done.code, set(states(done.data).values())) == (0, {"healthy"}), done
+    assert set(done.data["unpacks"]) == {"broken", "slow"}
+    assert not [name for name in names if list(lab[name].home.glob(".cachedoctor-fleet"))]
+    back = cachedoctor("fleet", "undo", done.data["run"], "--json")
+    assert states(back.data) == {"broken": "healthy", "slow": "healthy"}, back.output
+    machine = lab["healthy"]
+    waits = f'[ "$1" = pack ] && exec sleep 991\n{labs.REAL}'
+    machine.program(waits)
+    caller = subprocess.Popen([sys.executable, "-m", "cachedoctor", "fleet", "fix", *given])
+    try:
+        started(machine, "sleep 991")
+    finally:
+        os.kill(caller.pid, signal.SIGKILL)
+        caller.wait()
+    assert settled(machine, 15) == []
+    assert not list(machine.home.glob(".cachedoctor-fleet"))
+    machine.program()
+    for name in names[1:]:
+        fill(lab[name])
+
+
 def test_a_playbook_brings_the_lab_to_a_lock_file(lab: Lab, tmp_path: Path) -> None:
     """Check mode changes nothing and shows the plan; a second run has nothing to do."""
     machine = lab["healthy"]

@@ -8,6 +8,7 @@ Many machines: one command on each, one answer of all; Ansible does what belongs
 - `judging`: an answer → the one state that a machine is in
 - `wording`: the states → text, JSON, CI
 - `repairing`: the plans of all machines, applied after one question, and taken back
+- `handing`: what one machine has and others lack, as packs; `parcel` is such a pack as one file
 - `single_file`: this program as one file, for machines without it
 
 One cache: `cluster` looks at it with the workers of a Dask cluster that runs already.
