@@ -159,6 +159,7 @@ def answer(
             entries,
             fresh=question.fresh,
             max_age_s=question.max_age_s,
+            whole=not (asked or places or lock or question.only),
             progress=progress,
         )
     else:

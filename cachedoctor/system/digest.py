@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from itertools import islice
+import stat
+from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor.looking import untrusted
+from cachedoctor.looking import quietly, untrusted
+from cachedoctor.vocabulary import SILENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from io import FileIO
 
     from cachedoctor.vocabulary import Progress
@@ -19,7 +21,9 @@ _CHUNK_BYTES = 1 << 20  # hashlib lets go of the interpreter while it hashes; la
 
 _LARGE_BYTES = 8 << 20  # smaller files drive nothing out
 _WINDOW_BYTES = 1 << 30  # of a file, of which it is asked at once what is in memory
-_AHEAD = 16  # files that wait for each thread
+_SMALL_BYTES = 1 << 18  # what is read at once; handing such a file to a thread costs more than it
+_BATCH_FILES, _BATCH_BYTES = 128, 4 << 20  # of small files, which a thread reads in a row
+_AHEAD = 4  # pieces of work that wait for each thread
 _MOST_UNPACKED = 100  # times the archive's length; weights hardly pack at all
 _MOST_UNPACKED_BYTES = 32 << 30
 _LONGEST_DIRECTORY_BYTES = 16 << 20  # of an archive; Whisper large has 100 KiB
@@ -29,6 +33,9 @@ SHA256 = "sha256"
 GIT_SHA1 = "git-sha1"
 SHA1 = "sha1"  # of the content alone: what some proxies give as an ETag
 CRC32 = "crc32"  # of an archive's members: `ok`, or the name of the first that is wrong
+
+
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Work(NamedTuple):
@@ -43,6 +50,23 @@ class Work(NamedTuple):
     def path(self) -> str:
         """Return where the file is."""
         return f"{self.folder}/{self.name}"
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _sha1(content: bytes) -> str:
+    return hashlib.sha1(content, usedforsecurity=False).hexdigest()
+
+
+def _git_sha1(content: bytes) -> str:
+    state = hashlib.sha1(b"blob %d\0" % len(content), usedforsecurity=False)
+    state.update(content)
+    return state.hexdigest()
+
+
+_OF_CONTENT = {SHA256: _sha256, SHA1: _sha1, GIT_SHA1: _git_sha1}
 
 
 def of_file(path: str, algorithms: frozenset[str], progress: Progress) -> dict[str, str]:
@@ -178,33 +202,93 @@ def _first_wrong(file: _Measured, size_bytes: int, progress: Progress) -> str:
     return "ok"
 
 
+Found = tuple[Work, dict[str, str] | OSError]
+
+
 def of_many(
-    work: Sequence[Work], progress: Progress
-) -> Iterator[tuple[Work, dict[str, str] | OSError]]:
-    """Yield the digests of many files as they are done, largest first, one thread a core."""
+    work: Sequence[Work], progress: Progress, threads: int | None = None
+) -> Iterator[Found]:
+    """Yield the digests of many files as they are done, on all cores or so many `threads`.
+
+    Large files come first, the largest before all, each a piece of work of its own; small ones are
+    read many in a row, in the order that they are given in.
+    """
     if not work:
         return
     from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
-    def one(item: Work) -> dict[str, str] | OSError:
-        try:
-            if CRC32 in item.algorithms:
-                return {CRC32: of_archive(item.path, progress)}
-            return of_file(item.path, item.algorithms, progress)
-        except OSError as error:
-            return error
+    def one(items: Sequence[Work]) -> list[Found]:
+        return [(item, _of_work(item, progress)) for item in items]
 
-    cores = os.cpu_count() or 1
+    def several(items: Sequence[Work]) -> list[Found]:
+        found = [(item, _of_small(item)) for item in items]
+        progress.advance(sum(item.size_bytes for item in items))
+        return found
+
+    cores = threads or os.cpu_count() or 1
     pool = ThreadPoolExecutor(cores)
-    waiting: dict[Future[dict[str, str] | OSError], Work] = {}
-    rest = iter(sorted(work, key=lambda item: -item.size_bytes))
+    waiting: set[Future[list[Found]]] = set()
+    large = [item for item in work if item.size_bytes > _SMALL_BYTES or CRC32 in item.algorithms]
+    large.sort(key=lambda item: -item.size_bytes)
+    small = _batches(item for item in work if item.size_bytes <= _SMALL_BYTES)
+    rest = chain(((one, (item,)) for item in large), ((several, items) for items in small))
     try:
         while True:
             more = islice(rest, _AHEAD * cores - len(waiting))
-            waiting.update((pool.submit(one, item), item) for item in more)
+            waiting.update(pool.submit(read, items) for read, items in more)
             if not waiting:
                 return
-            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                yield waiting.pop(future), future.result()
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield from future.result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _batches(work: Iterable[Work]) -> Iterator[list[Work]]:
+    """Yield small files in rows that a thread reads without being asked again."""
+    batch: list[Work] = []
+    size = 0
+    for item in work:
+        if CRC32 in item.algorithms:
+            continue
+        batch.append(item)
+        size += item.size_bytes
+        if len(batch) == _BATCH_FILES or size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _of_work(item: Work, progress: Progress) -> dict[str, str] | OSError:
+    try:
+        if CRC32 in item.algorithms:
+            return {CRC32: of_archive(item.path, progress)}
+        return of_file(item.path, item.algorithms, progress)
+    except OSError as error:
+        return error
+
+
+def _of_small(item: Work) -> dict[str, str] | OSError:
+    """Return the digests of a file that was small when it was listed, with as few calls as can be.
+
+    It was a regular file then; one that is another by now is not waited for.
+    """
+    folder, name, _, algorithms = item
+    try:
+        descriptor = quietly.opener(f"{folder}/{name}", _READ)
+        try:
+            status = os.fstat(descriptor)
+            size = status.st_size
+            if size <= _SMALL_BYTES and stat.S_ISREG(status.st_mode):
+                content = os.read(descriptor, size + 1)
+                if len(content) == size:
+                    return {each: _OF_CONTENT[each](content) for each in algorithms}
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        return error
+    except ValueError:  # a NUL in the name: it says so itself
+        pass
+    return _of_work(item, SILENT)
