@@ -92,7 +92,8 @@ class Ledger:
     def remember(self, measured: Iterable[Measured]) -> int:
         """Write down what files held, but for those that changed while the clock stood still.
 
-        Returns the number of rows. A ledger that cannot be understood is begun again, one that cannot be written is let be.
+        Returns the number of rows. A ledger that cannot be understood is begun again, one that
+        cannot be written is let be.
         """
         rows = list(_rows(measured))
         if not rows or not mounts.is_local(self._folder):
