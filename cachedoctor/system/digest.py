@@ -12,7 +12,7 @@ from cachedoctor.looking import quietly, untrusted
 from cachedoctor.vocabulary import SILENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from io import FileIO
 
     from cachedoctor.vocabulary import Progress
@@ -52,21 +52,28 @@ class Work(NamedTuple):
         return f"{self.folder}/{self.name}"
 
 
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+class Hashes:
+    """The digests of one file that are made while its bytes go by."""
+
+    def __init__(self, algorithms: frozenset[str], size: int) -> None:
+        """Begin; git's digest needs the length before the first byte."""
+        self._states = {name: _STARTS[name](size) for name in algorithms if name in _STARTS}
+
+    def update(self, piece: bytes | memoryview) -> None:
+        """Take the next bytes in."""
+        for state in self._states.values():
+            state.update(piece)
+
+    def found(self) -> dict[str, str]:
+        """Return the digests of all bytes so far."""
+        return {name: state.hexdigest() for name, state in self._states.items()}
 
 
-def _sha1(content: bytes) -> str:
-    return hashlib.sha1(content, usedforsecurity=False).hexdigest()
-
-
-def _git_sha1(content: bytes) -> str:
-    state = hashlib.sha1(b"blob %d\0" % len(content), usedforsecurity=False)
-    state.update(content)
-    return state.hexdigest()
-
-
-_OF_CONTENT = {SHA256: _sha256, SHA1: _sha1, GIT_SHA1: _git_sha1}
+_STARTS: dict[str, Callable[[int], hashlib._Hash]] = {
+    SHA256: lambda _: hashlib.sha256(),
+    SHA1: lambda _: hashlib.sha1(usedforsecurity=False),
+    GIT_SHA1: lambda size: hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False),
+}
 
 
 def of_file(path: str, algorithms: frozenset[str], progress: Progress) -> dict[str, str]:
@@ -76,28 +83,21 @@ def of_file(path: str, algorithms: frozenset[str], progress: Progress) -> dict[s
     brought into the system's cache is let go again, so that it drives nothing else out.
     Raises `OSError` when it cannot be read to its end, or changed meanwhile.
     """
-    hashes = {}
     buffer = memoryview(bytearray(_CHUNK_BYTES))
     with untrusted.open_regular(path, follow=True) as file:
         size = os.fstat(file.fileno()).st_size
-        if SHA256 in algorithms:
-            hashes[SHA256] = hashlib.sha256()
-        if SHA1 in algorithms:
-            hashes[SHA1] = hashlib.sha1(usedforsecurity=False)
-        if GIT_SHA1 in algorithms:
-            hashes[GIT_SHA1] = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+        hashes = Hashes(algorithms, size)
         strange = _not_cached(file.fileno(), size)
         at = 0
         while count := file.readinto(buffer):
-            for state in hashes.values():
-                state.update(buffer[:count])
+            hashes.update(buffer[:count])
             if at in strange:
                 os.posix_fadvise(file.fileno(), at, count, os.POSIX_FADV_DONTNEED)
             at += count
             progress.advance(count)
         if at != size or os.fstat(file.fileno()).st_size != size:
             raise untrusted.changed(path)
-    return {name: state.hexdigest() for name, state in hashes.items()}
+    return hashes.found()
 
 
 def _not_cached(descriptor: int, size: int) -> frozenset[int]:
@@ -284,7 +284,9 @@ def _of_small(item: Work) -> dict[str, str] | OSError:
             if size <= _SMALL_BYTES and stat.S_ISREG(status.st_mode):
                 content = os.read(descriptor, size + 1)
                 if len(content) == size:
-                    return {each: _OF_CONTENT[each](content) for each in algorithms}
+                    hashes = Hashes(algorithms, size)
+                    hashes.update(content)
+                    return hashes.found()
         finally:
             os.close(descriptor)
     except OSError as error:
