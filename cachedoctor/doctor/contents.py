@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import formats
@@ -80,6 +81,7 @@ def read(
     *,
     fresh: bool = False,
     max_age_s: int | None = None,
+    whole: bool = True,
     progress: Progress = SILENT,
     mine: Callable[[str], bool] | None = None,
     threads: int | None = None,
@@ -87,6 +89,7 @@ def read(
     """Read every file of which something is known, and remember what it held.
 
     With `mine` only the files whose paths it takes: others are another process's.
+    Where the entries are not the `whole` survey, nobody looks whether other files are gone.
 
     What is remembered as right is not read again, unless it is older than `max_age_s` or `fresh` is
     asked for; what was wrong always is. Interrupted, what was read stays remembered.
@@ -111,31 +114,35 @@ def read(
     work = [item for item in work if mine(item.path)]
     errors: dict[str, str] = {}
     done: list[Measured] = []
+    written = 0
     again: list[Work] = []
     ledger = Ledger(host.state)
     began_ns = time.time_ns()
     progress.start("reading", sum(item.size_bytes for item in work))
-    try:
-        for item, found in _all_of(work, again, progress, threads):
-            if isinstance(found, OSError):
-                errors[item.path] = found.strerror or str(found)
-                continue
-            if item.path in notable:
-                digests[item.path] = found
-                stamp = notable[item.path][0].stamp
-            else:
-                stamp = by_folder[item.folder][0].stamp_of(item.name)
-                _judge_plain(by_folder[item.folder], item, found, digests, again)
-            if stamp:
-                done.append(Measured(item.path, stamp, digests.get(item.path, found), began_ns))
-            if len(done) >= _WRITTEN_AT_ONCE:
-                ledger.remember(done)
-                done.clear()
-    finally:  # Ctrl-C keeps what was read
-        progress.finish()
-        ledger.remember(done)
-        if mine is _all_are:  # it looks at the folder of each row
-            ledger.forget_gone()
+    with ledger.kept_open():
+        try:
+            for item, found in _all_of(work, again, progress, threads):
+                path = item.path
+                if isinstance(found, OSError):
+                    errors[path] = found.strerror or str(found)
+                    continue
+                if path in notable:
+                    digests[path] = found
+                    stamp = notable[path][0].stamp
+                else:
+                    lists = by_folder[item.folder]
+                    stamp = lists[0].stamp_of(item.name)
+                    _judge_plain(lists, item, found, digests, again)
+                if stamp:
+                    done.append(Measured(path, stamp, digests.get(path, found), began_ns))
+                if len(done) >= _WRITTEN_AT_ONCE:
+                    written += ledger.remember(done)
+                    done.clear()
+        finally:  # Ctrl-C keeps what was read
+            progress.finish()
+            written += ledger.remember(done)
+            if whole and mine is _all_are:  # it looks at the folder of each row
+                ledger.forget_gone(written)
     return Contents(digests, remembered, errors)
 
 
@@ -150,32 +157,23 @@ def _judge_plain(
     digests: dict[str, Mapping[str, str]],
     again: list[Work],
 ) -> None:
-    """Mark a plain file by what was read of it."""
-    if not _is_named(item, found, digests, again):
-        mark(lists, item.name, right=False, remembered=False)
-    elif item.path not in digests:
-        mark(lists, item.name, right=True, remembered=False)
+    """Mark a plain file by what was read of it: its name is its digest, or not.
 
-
-def _is_named(
-    item: Work,
-    found: Mapping[str, str],
-    digests: dict[str, Mapping[str, str]],
-    again: list[Work],
-) -> bool:
-    """Say whether a plain file's name is its digest; keep those of one that is doubted.
-
-    A name that is not git's SHA-1 may be a plain one, so that it is read again.
+    Those that are doubted are kept in `digests`. A name that is not git's SHA-1 may be a plain one,
+    so that it is read again.
     """
     from cachedoctor.system import digest
 
-    doubted = item.path in digests
-    if item.name in found.values() and not doubted:
-        return True
-    digests[item.path] = {**digests.get(item.path, {}), **found}
+    path, name = item.path, item.name
+    doubted = path in digests
+    if name in found.values() and not doubted:
+        mark(lists, name, right=True, remembered=False)
+        return
+    digests[path] = {**digests.get(path, {}), **found}
     if digest.GIT_SHA1 in item.algorithms:
         again.append(item._replace(algorithms=frozenset((digest.SHA1,))))
-    return doubted
+    if not doubted:
+        mark(lists, name, right=False, remembered=False)
 
 
 def _all_of(
@@ -223,19 +221,12 @@ def _plain_verdict(
             verdict=word,
             error=error,
         )
-    digest = digest_of(file.file)
-    return FileVerdict(
-        path=path,
-        links=links,
-        engines=(),
-        size_bytes=file.size_bytes,
-        verdict="ok",
-        evidence=file.evidence.value,
-        algorithm=digest.algorithm if digest else None,
-        measured=file.file,
-        expected=file.file,
-        remembered=file.remembered,
-    )
+    name, digest = file.file, digest_of(file.file)
+    algorithm = digest.algorithm if digest else None
+    evidence = file.evidence.value
+    # in the order of the fields, because a cache has many
+    values = (path, links, (), file.size_bytes, "ok", evidence, algorithm, name, name)
+    return FileVerdict._make((*values, file.remembered, ""))
 
 
 def _verdict(path: str, artifacts: Sequence[Artifact], contents: Contents) -> FileVerdict:
@@ -299,12 +290,11 @@ def _plain_work(
 
     wanted: dict[str, frozenset[str]] = {}
     for folder, lists in by_folder.items():
-        files = {file.file: file for mine in lists for file in mine.plain() if not file.proven}
-        for name, file in files.items():
+        for name, size in dict(chain.from_iterable(mine.unproven() for mine in lists)).items():
             digest = digest_of(name)
             if digest is not None and f"{folder}/{name}" not in notable:
                 algorithms = wanted.setdefault(digest.algorithm, frozenset((digest.algorithm,)))
-                yield Work(folder, name, file.size_bytes, algorithms)
+                yield Work(folder, name, size, algorithms)
 
 
 def notable_by_file(entries: Iterable[Entry]) -> dict[str, list[Artifact]]:

@@ -63,6 +63,22 @@ def unknown(path: str) -> CannotLookError:
     return CannotLookError(f"nothing that is known as a model is at `{path}`", hint=_HINT)
 
 
+def repositories(host: Host, paths: Sequence[str]) -> frozenset[str] | None:
+    """Return the repositories in which all the named paths lie, as a look can be narrowed to them.
+
+    `None` where one lies elsewhere, or in a data set, of which a look has no names.
+    """
+    found = set()
+    for path in paths:
+        real = os.path.realpath(host.absolute(path))
+        cache = _cache_around(real)
+        kind, _, name = real[len(cache) :].lstrip("/").partition("/")[0].partition("--")
+        if not cache or kind != "models":
+            return None
+        found.add(name)
+    return frozenset(found) or None
+
+
 def layouts_at(path: str) -> tuple[Found, ...]:
     """Return the layouts in which `path`, which is without links, lies or which it holds."""
     cache = _cache_around(path)

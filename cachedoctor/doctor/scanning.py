@@ -137,7 +137,14 @@ def answer(
     """Look, and judge what is there: `scan` for a question that is made already.
 
     What others have `gathered` is judged as if it had been looked at here.
+    Repositories that are to be read are looked at alone, and beside the rest only if anything of
+    them is to be cured: what lies elsewhere is a source of repairs and proves none of their files.
     """
+    alone = None
+    if not (network or bridges or gathered):
+        alone = _alone(question, progress, cure_notes=cure_notes)
+    if alone and not any(cure_notes or f.severity is not Severity.NOTE for f in alone.findings):
+        return alone
     began = time.perf_counter()
     question = placed(question)
     host, names, lock = question.host, question.engines, question.lock
@@ -156,16 +163,8 @@ def answer(
         entries = chosen(question, survey)
     if gathered is not None:
         contents = gathered.contents
-    elif question.deep:
-        contents = verification.read(
-            host,
-            entries,
-            fresh=question.fresh,
-            max_age_s=question.max_age_s,
-            progress=progress,
-        )
     else:
-        contents = verification.recalled(host, entries)
+        contents = _contents(question, entries, progress, again=alone is not None)
     core_ml: Asked | None = None
     if bridges is not None:
         from cachedoctor.doctor import core_ml as loading
@@ -179,7 +178,7 @@ def answer(
         unloadable=core_ml.refused if core_ml else None,
         unfinished=_unfinished(_interrupted(host, survey), host),
         beside=_beside(survey),
-        published=published,
+        published=engines.published,
         codes=frozenset(question.codes),
     )
     layouts = {name for engine in asked for name in engine.locators}
@@ -221,6 +220,23 @@ def answer(
     )
 
 
+def _contents(
+    question: Question, entries: Sequence[Entry], progress: Progress, *, again: bool
+) -> verification.Contents:
+    """Read what is to be read; what was read a moment ago is not read `again`."""
+    if not question.deep:
+        return verification.recalled(question.host, entries)
+    narrowed = question.engines or question.paths or question.lock or question.only
+    return verification.read(
+        question.host,
+        entries,
+        fresh=question.fresh and not again,
+        max_age_s=question.max_age_s,
+        whole=not narrowed,
+        progress=progress,
+    )
+
+
 def placed(question: Question) -> Question:
     """Return a question whose host has the places in which the named paths lie."""
     if not question.paths:
@@ -249,15 +265,15 @@ def _places(question: Question) -> list[str]:
     return [os.path.realpath(question.host.absolute(path)) for path in question.paths]
 
 
-def published() -> dict[str, str]:
-    """Return the model's name by digest, of every file that a table knows; reads all tables."""
-    found: dict[str, str] = {}
-    for engine in map(engines.find, engines.names()):
-        for model in engine.table.models.values():
-            known = [digest for _, digest in model.published.values()]
-            known += [n.digest for files in model.sets for n in files.requirements if n.digest]
-            found.update({d.hex: f"{engine.name}'s `{model.name}`" for d in known})
-    return found
+def _alone(question: Question, progress: Progress, *, cure_notes: bool) -> Report | None:
+    """Read the repositories in which all named paths lie, and look at nothing else."""
+    if not question.deep or question.only or question.lock:
+        return None
+    only = named.repositories(question.host, question.paths)
+    if only is None:
+        return None
+    report = answer(question._replace(only=only), cure_notes=cure_notes, progress=progress)
+    return report._replace(question=question)
 
 
 def _asked(entry: Entry, names: Sequence[str], models: Sequence[str]) -> bool:

@@ -248,3 +248,14 @@ def find(name: str) -> Engine:
         )
     engine: Engine = importlib.import_module(f"{__name__}.{catalog.module_of(name)}").ENGINE
     return engine
+
+
+def published() -> dict[str, str]:
+    """Return the model's name by digest, of every file that a table knows; reads all tables."""
+    found: dict[str, str] = {}
+    for engine in map(find, names()):
+        for model in engine.table.models.values():
+            known = [digest for _, digest in model.published.values()]
+            known += [n.digest for files in model.sets for n in files.requirements if n.digest]
+            found.update({d.hex: f"{engine.name}'s `{model.name}`" for d in known})
+    return found

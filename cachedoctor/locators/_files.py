@@ -141,6 +141,14 @@ class Links(Files):
                 remembered=proof == REMEMBERED,
             )
 
+    def unproven(self) -> Iterator[tuple[str, int]]:
+        """Yield names and lengths of the blobs whose content was not proven yet."""
+        pairs = zip(self._etags, self._sizes, strict=True)
+        if not self._blobs.proofs:
+            return pairs
+        proof_of = self._blobs.proof_of
+        return ((etag, size) for etag, size in pairs if not proof_of(etag))
+
     def path_of(self, file: PlainFile) -> str:
         """Return where the engine looks for a plain file."""
         return f"{self._snapshot}/{file.name}"
