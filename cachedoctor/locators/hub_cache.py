@@ -27,6 +27,7 @@ from cachedoctor.locators import (
     Locator,
     Look,
     Origin,
+    _notes,
     _repository,
     being_written,
     entry_id,
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from cachedoctor.locators._repository import Repository
     from cachedoctor.system.in_use import Open
 
-BRANCH = _repository.BRANCH
+BRANCH = _notes.BRANCH
 COMMIT = re.compile(r"[0-9a-f]{40}")  # what a ref holds, and a snapshot is called
 _HASH = 64  # hex digits of a payload's name
 _DUMMIES = {"dummy_file_src", "dummy_file_dst"}
@@ -116,8 +117,9 @@ class HubCache(Locator[HubListing]):
         repositories: dict[str, Repository] = {}
         found: list[Entry] = []
         unlinked: dict[str, frozenset[str]] = {}
+        store = os.path.isdir(os.path.join(path, "blobs"))
         for name in sorted(folders):
-            repository = _repository.read(path, name)
+            repository = _repository.read(path, name, store=store)
             repositories[repository.path] = repository
             snapshots = {commit: links(path, repository, commit) for commit in repository.commits}
             found.extend(_entries(path, repository, snapshots))
@@ -167,8 +169,7 @@ class HubCache(Locator[HubListing]):
         """Name the files that the client asked for in vain."""
         if not entry.revision:
             return frozenset()
-        notes = listing.of(entry).no_exist
-        return frozenset(note.name for note in notes if note.commit == entry.revision)
+        return frozenset(listing.of(entry).no_exist.get(entry.revision, ()))
 
     def origin(self, entry: Entry, listing: HubListing) -> Origin | None:
         """Return the repository and commit that an entry's own path names."""
@@ -224,14 +225,14 @@ def _with_leavings(root: str, entries: list[quietly.Listed], known: HubListing) 
         elif folder and entry.name == ".locks":
             locks += [
                 Leftover(lock.path, stamp_of(lock.stat()))
-                for lock in _repository.listed(entry.path, [])
+                for lock in _notes.listed(entry.path, [])
                 if is_repository(lock.name)
                 and os.path.join(root, lock.name) not in known.repositories
             ]
         elif folder and entry.name == "blobs":
-            for shard in _repository.listed(entry.path, []):
+            for shard in _notes.listed(entry.path, []):
                 if shard.folder:
-                    for payload in _repository.listed(shard.path, []):
+                    for payload in _notes.listed(shard.path, []):
                         whole = len(payload.name) == _HASH and payload.name.startswith(shard.name)
                         if whole and payload.file:
                             store[payload.path] = regular(payload.path, payload.stat())
@@ -248,7 +249,7 @@ def _is_probe(folder: str) -> bool:
 
     Where the cache is somebody's own folder, others make folders of such names too.
     """
-    return {entry.name for entry in _repository.listed(folder, [])} <= _DUMMIES
+    return {entry.name for entry in _notes.listed(folder, [])} <= _DUMMIES
 
 
 def _entries(root: str, repository: Repository, snapshots: Mapping[str, Links]) -> Iterator[Entry]:
