@@ -23,10 +23,11 @@ from __future__ import annotations
 import os
 import re
 import stat
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cachedoctor.errors import UsageError
 from cachedoctor.looking import untrusted
+from cachedoctor.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,11 +10,12 @@ import os
 import re
 import shlex
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cachedoctor import config
 from cachedoctor.errors import CannotLookError, UsageError
 from cachedoctor.looking import quietly
+from cachedoctor.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

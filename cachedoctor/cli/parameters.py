@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cachedoctor.cli import offers
 from cachedoctor.errors import UsageError
+from cachedoctor.values import NamedTuple
 from cachedoctor.vocabulary import SIZES, nearest
 
 if TYPE_CHECKING:

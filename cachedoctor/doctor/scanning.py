@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cachedoctor import engines, rules
 from cachedoctor.doctor import contents as verification
@@ -14,6 +14,7 @@ from cachedoctor.findings import Finding, Severity
 from cachedoctor.locators import inside
 from cachedoctor.question import Question
 from cachedoctor.rules.ourselves import RuleCrashed
+from cachedoctor.values import NamedTuple
 from cachedoctor.vocabulary import SILENT, Status, Survey
 
 if TYPE_CHECKING:

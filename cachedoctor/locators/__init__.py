@@ -13,7 +13,7 @@ import pkgutil
 import time
 import zlib
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar, cast
 
 from cachedoctor.locators._litter import evicted as evicted
 from cachedoctor.locators._litter import is_litter as is_litter
@@ -32,6 +32,7 @@ from cachedoctor.locators._way import Ways as Ways
 from cachedoctor.locators._way import stands_in as stands_in
 from cachedoctor.locators._way import volume_gone as volume_gone
 from cachedoctor.looking import mounts
+from cachedoctor.values import NamedTuple
 from cachedoctor.vocabulary import Digest, Stamp
 
 if TYPE_CHECKING:

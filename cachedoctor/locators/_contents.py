@@ -16,7 +16,7 @@ import contextlib
 import math
 import os
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cachedoctor.locators import (
     BOOKS,
@@ -33,6 +33,7 @@ from cachedoctor.locators import (
     stands_in,
 )
 from cachedoctor.looking import quietly, untrusted
+from cachedoctor.values import NamedTuple
 from cachedoctor.vocabulary import Artifact, Evidence, Stamp, State
 
 if TYPE_CHECKING:

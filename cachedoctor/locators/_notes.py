@@ -6,11 +6,12 @@ import contextlib
 import errno
 import os
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cachedoctor.locators import Leftover, is_litter, is_ref, reason, stamp_of
 from cachedoctor.locators._files import NO_PROMISES, Promises
 from cachedoctor.looking import quietly, untrusted
+from cachedoctor.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

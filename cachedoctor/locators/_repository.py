@@ -6,7 +6,7 @@ import os
 import re
 import stat
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cachedoctor.locators import (
     Leftover,
@@ -23,6 +23,7 @@ from cachedoctor.locators import (
 )
 from cachedoctor.locators._files import NO_PROMISES, Blobs, Promises
 from cachedoctor.looking import quietly
+from cachedoctor.values import NamedTuple
 from cachedoctor.vocabulary import State
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ import errno
 import os
 import re
 import stat
-from typing import NamedTuple
 
 from cachedoctor.looking import quietly, untrusted
+from cachedoctor.values import NamedTuple
 
 _TEXT_LIMIT_BYTES = 1067  # of what stands for a link; `XSym` is padded to it
 _ALIAS_LIMIT_BYTES = 1 << 20  # of an alias with an icon of its own

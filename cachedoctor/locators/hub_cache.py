@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cachedoctor.locators import (
     Leftover,
@@ -39,6 +39,7 @@ from cachedoctor.locators._contents import weight
 from cachedoctor.locators._snapshot import links
 from cachedoctor.looking import quietly
 from cachedoctor.system import apps, in_use
+from cachedoctor.values import NamedTuple
 from cachedoctor.vocabulary import Artifact, Entry, Evidence, Root, State
 
 if TYPE_CHECKING:
