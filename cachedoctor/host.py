@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PLATFORMS = ("darwin", "linux", "windows")  # the last is looked at, never changed
 _SECRETS = ("TOKEN", "KEY", "SECRET", "PASSW", "CREDENTIAL")
 _TRUE = ("1", "ON", "YES", "TRUE")
-_VARIABLE = re.compile(r"\$(\w+|\{[^}]*\})")
+_VARIABLE = r"\$(\w+|\{[^}]*\})"
 
 
 class Host(NamedTuple):
@@ -137,7 +137,7 @@ class Host(NamedTuple):
             name = match[1].strip("{}")
             return self.environment.get(name, match[0])
 
-        return _VARIABLE.sub(known, value)
+        return re.sub(_VARIABLE, known, value) if "$" in value else value
 
     def absolute(self, value: str) -> str:
         """Return `value` as an engine started in the current folder would take it."""

@@ -69,7 +69,7 @@ def bring(
     from cachedoctor import locking
     from cachedoctor.cli import console
     from cachedoctor.manager import bringing
-    from cachedoctor.report import plan_text, record, scan_text
+    from cachedoctor.report import plan_text, record, verdict_text
     from cachedoctor.system.fetch import Mirrors
     from cachedoctor.system.network import Network
 
@@ -99,7 +99,7 @@ def bring(
         body = record.verdicts_json(verdicts, host, many=True)
         click.echo(record.dumps(body), err=err)
     elif show:
-        console.say((scan_text.verdict_line(verdict, host) for verdict in verdicts), err=err)
+        console.say((verdict_text.verdict_line(verdict, host) for verdict in verdicts), err=err)
     if not dry_run and not all(verdict.ready for verdict in verdicts):
         context.exit(1)
     return verdicts

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 else:  # generic since click 8.2
     _Base = click.ParamType
 
-_CODE = re.compile(r"CD\d{3}", re.IGNORECASE)
+_CODE = r"(?i)CD\d{3}"
 _SOURCES = ("hub", "openai")
 
 
@@ -194,7 +194,7 @@ class _EngineOrCode(_Type):
 
     def read(self, text: str, param: click.Parameter | None) -> Word:
         """Return which it is."""
-        if _CODE.fullmatch(text):
+        if re.fullmatch(_CODE, text):
             return Word(code=CODE.read(text, param))
         return Word(ENGINE.read(text, param))
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import enum
 import importlib
 import os
-import pkgutil
 import time
 import zlib
 from functools import cache
@@ -32,6 +31,7 @@ from cachedoctor.locators._way import Ways as Ways
 from cachedoctor.locators._way import stands_in as stands_in
 from cachedoctor.locators._way import volume_gone as volume_gone
 from cachedoctor.looking import mounts
+from cachedoctor.system import shipped
 from cachedoctor.values import NamedTuple
 from cachedoctor.vocabulary import Digest, Stamp
 
@@ -127,13 +127,7 @@ Layout: TypeAlias = Locator[Any]  # whatever it lists
 @cache
 def names() -> tuple[str, ...]:
     """Name every layout, as JSON does: the modules of this folder with hyphens."""
-    return tuple(
-        sorted(
-            module.name.replace("_", "-")
-            for module in pkgutil.iter_modules(__path__)
-            if not module.name.startswith("_")
-        )
-    )
+    return tuple(sorted(module.replace("_", "-") for module in shipped.modules(__name__)))
 
 
 @cache

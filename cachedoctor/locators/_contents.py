@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 BUNDLES = (".mlmodelc", ".mlpackage")
 _PARTIAL = (".partial", ".partial.etag", ".download", ".downloading")
-_INCOMPLETE = re.compile(r"(.+)\.([0-9a-f]{40}|[0-9a-f]{64})(?:\.[0-9a-f]{8})?\.incomplete")
+_INCOMPLETE = r"(.+)\.([0-9a-f]{40}|[0-9a-f]{64})(?:\.[0-9a-f]{8})?\.incomplete"
 _METADATA_LIMIT_BYTES = 4096
 _NOTES = ".cache"
 _NO_MODELS = (_NOTES, ".git", ".hg", ".svn")
@@ -255,7 +255,7 @@ def books(folder: str, below: str = "") -> Books:
             continue
         for entry in entries:
             name = entry.path[len(start) + 1 :]
-            partial = _INCOMPLETE.fullmatch(name)
+            partial = re.fullmatch(_INCOMPLETE, name)
             if entry.folder:
                 stack.append(entry.path)
             elif not entry.file or is_litter(entry.name):

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     from cachedoctor.vocabulary import Stamp
 
-_PARTIAL = re.compile(r"([0-9a-f]{40}|[0-9a-f]{64})(?:\.[0-9a-f]{8})?\.incomplete")
+_PARTIAL = r"([0-9a-f]{40}|[0-9a-f]{64})(?:\.[0-9a-f]{8})?\.incomplete"
 # What the client makes for a moment: to try links, to publish a blob.
-_PROBE = re.compile(r"tmp_[0-9a-f-]{36}|\.[0-9a-f]{40,64}\.[0-9a-f]{8}\.(?:shared|new|old)")
+_PROBE = r"tmp_[0-9a-f-]{36}|\.[0-9a-f]{40,64}\.[0-9a-f]{8}\.(?:shared|new|old)"
 _ETAG_LENGTHS = (40, 64)
 _LINK_BYTES = 300  # of a link to the store that was saved as text
 
@@ -205,12 +205,12 @@ def _blobs(
                     etag = len(name) in _ETAG_LENGTHS and name[0] != "t"
                     if etag and status.st_size >= shortest and plain(status, user):
                         blobs.add_plain(name, status)
-                    elif _PROBE.fullmatch(name):
+                    elif re.fullmatch(_PROBE, name):
                         seen.probes.append(_notes.leftover(f"{folder}/{name}", status))
                     elif (away := evicted(name)) or is_litter(name):
                         if away:
                             blobs.add(away, Look(State.EVICTED, f"{folder}/{away}"))
-                    elif (partial := _PARTIAL.fullmatch(name)) and stat.S_ISREG(status.st_mode):
+                    elif (partial := re.fullmatch(_PARTIAL, name)) and stat.S_ISREG(status.st_mode):
                         found = Partial(f"{folder}/{name}", partial[1], stamp_of(status))
                         partials.append(found)
                     else:

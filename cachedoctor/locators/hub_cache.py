@@ -55,7 +55,7 @@ COMMIT = re.compile(r"[0-9a-f]{40}")  # what a ref holds, and a snapshot is call
 _HASH = 64  # hex digits of a payload's name
 _DUMMIES = {"dummy_file_src", "dummy_file_dst"}
 _PROBE = re.compile(r"tmp[a-z0-9_]{8}")  # where the client tried whether links can be made
-_LEGACY = re.compile(r"[0-9a-f]{64}\.[0-9a-f]{64}(?:\.h5)?(?:\.json|\.lock)?")
+_LEGACY = r"[0-9a-f]{64}\.[0-9a-f]{64}(?:\.h5)?(?:\.json|\.lock)?"
 
 
 _OLD = ("TRANSFORMERS_CACHE", "PYTORCH_TRANSFORMERS_CACHE")  # of transformers before 5
@@ -237,7 +237,7 @@ def _with_leavings(root: str, entries: list[quietly.Listed], known: HubListing) 
                         whole = len(payload.name) == _HASH and payload.name.startswith(shard.name)
                         if whole and payload.file:
                             store[payload.path] = regular(payload.path, payload.stat())
-        elif not folder and _LEGACY.fullmatch(entry.name):
+        elif not folder and re.fullmatch(_LEGACY, entry.name):
             status = entry.stat()
             legacy.append(Leftover(entry.path, stamp_of(status), bytes=status.st_size))
     return known._replace(

@@ -21,7 +21,7 @@ from cachedoctor.looking import quietly
 DEPTH = 64  # levels: a tokenizer's deepest is 9
 MOST = (1 << 63) - 1  # no file has more bytes
 _MOST_BRACKETS = 1 << 21  # a manifest of 100,000 files has as many
-_DOTTED = re.compile(r"""(?<![\w"'-])(?>[\w"'-]+[ \t]*\.[ \t]*){64}""")
+_DOTTED = r"""(?<![\w"'-])(?>[\w"'-]+[ \t]*\.[ \t]*){64}"""
 _NO_FILES = frozenset(("", ".", ".."))
 _LONGEST_PART = 255
 _KINDS = (
@@ -142,7 +142,7 @@ def parse_toml(data: bytes, *, depth: int = DEPTH) -> tuple[dict[str, Any], str]
 
     try:
         text = data.decode()
-        if _DOTTED.search(text):  # tomllib's memory grows with the square of a dotted key
+        if re.search(_DOTTED, text):  # tomllib's memory grows with the square of a dotted key
             raise ValueError("it is nested too deeply")
         said = tomllib.loads(text)
     except UnicodeDecodeError as error:
