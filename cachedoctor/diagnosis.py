@@ -6,15 +6,14 @@ Codes say what a scan would find for such a text; the scan itself says whether i
 from __future__ import annotations
 
 import itertools
-import pkgutil
 import re
-import tomllib
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cachedoctor import engines
 from cachedoctor.doctor import readiness, scanning, wording
 from cachedoctor.findings import Severity
+from cachedoctor.system import shipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -70,8 +69,7 @@ class Diagnosis(NamedTuple):
 
 @cache
 def _file() -> dict[str, Any]:
-    table = pkgutil.get_data("cachedoctor", "symptoms.toml") or b""
-    return tomllib.loads(table.decode())
+    return shipped.rows("cachedoctor", "symptoms")
 
 
 @cache

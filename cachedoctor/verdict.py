@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cachedoctor import engines, rules
 from cachedoctor.config import Place
@@ -18,6 +18,7 @@ from cachedoctor.rules import machine
 from cachedoctor.rules.consistent import ShadowedName
 from cachedoctor.rules.present import MissingFile
 from cachedoctor.system import usage
+from cachedoctor.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

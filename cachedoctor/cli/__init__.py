@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import io
 import os
@@ -165,7 +164,6 @@ def _scan() -> click.Command:
 
 def main() -> None:
     """Run a command; every ending has its exit code and one clear line."""
-    gc.disable()  # a short life with a hundred thousand values and no cycles to speak of
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no tick marks
             stream.reconfigure(errors="backslashreplace")

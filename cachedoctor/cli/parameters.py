@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cachedoctor.cli import offers
 from cachedoctor.errors import UsageError
+from cachedoctor.values import NamedTuple
 from cachedoctor.vocabulary import SIZES, nearest
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 else:  # generic since click 8.2
     _Base = click.ParamType
 
-_CODE = re.compile(r"CD\d{3}", re.IGNORECASE)
+_CODE = r"(?i)CD\d{3}"
 _SOURCES = ("hub", "openai")
 
 
@@ -207,7 +208,7 @@ class _EngineOrCode(_Type):
 
     def read(self, text: str, param: click.Parameter | None) -> Word:
         """Return which it is."""
-        if _CODE.fullmatch(text):
+        if re.fullmatch(_CODE, text):
             return Word(code=CODE.read(text, param))
         return Word(ENGINE.read(text, param))
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import time
 from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cachedoctor import formats
 from cachedoctor.locators import digest_of
 from cachedoctor.system.ledger import Ledger, Measured
+from cachedoctor.values import NamedTuple
 from cachedoctor.vocabulary import SILENT, Evidence, Files, State
 
 if TYPE_CHECKING:

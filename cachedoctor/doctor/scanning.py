@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cachedoctor import engines, rules
 from cachedoctor.doctor import contents as verification
@@ -14,6 +14,7 @@ from cachedoctor.findings import Finding, Severity
 from cachedoctor.locators import inside
 from cachedoctor.question import Question
 from cachedoctor.rules.ourselves import RuleCrashed
+from cachedoctor.values import NamedTuple
 from cachedoctor.vocabulary import SILENT, Status, Survey
 
 if TYPE_CHECKING:
@@ -186,11 +187,7 @@ def answer(
     findings = judging.judge(
         seen, entries, layouts, names, cure_notes=cure_notes, asked=named_models
     )
-    if places:
-        findings = [f for f in findings if f.entries or any(_near(f.path, p) for p in places)]
-        for place in places:
-            if not any(_within(entry, (place,)) for entry in entries) and not findings:
-                raise named.unknown(place)
+    findings = _at(places, findings, entries)
     about: dict[str, list[Finding]] = {}
     for finding in findings:
         for key in finding.entries:
@@ -288,6 +285,16 @@ def _within(entry: Entry, places: Sequence[str]) -> bool:
         inside(entry.path, place) or inside(place, entry.path) or _holds(entry, place)
         for place in places
     )
+
+
+def _at(places: Sequence[str], findings: list[Finding], entries: Sequence[Entry]) -> list[Finding]:
+    """Leave out what is elsewhere; raises where nothing at a place is known to be a model."""
+    if places:
+        findings = [f for f in findings if f.entries or any(_near(f.path, p) for p in places)]
+    for place in places:
+        if not any(_within(entry, (place,)) for entry in entries) and not findings:
+            raise named.unknown(place)
+    return findings
 
 
 def _near(path: str, place: str) -> bool:

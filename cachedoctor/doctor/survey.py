@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 _NOWHERE = "/nowhere"
-_MOVES = re.compile("HF_|HUGGINGFACE_|XDG_|TRANSFORMERS_|PARAKEET_|TORCH_|WHISPER_")
+_MOVES = "HF_|HUGGINGFACE_|XDG_|TRANSFORMERS_|PARAKEET_|TORCH_|WHISPER_"
 
 
 def look(
@@ -156,7 +156,7 @@ def _named(locator: Layout, host: Host) -> set[str]:
     roots = set(locator.roots(host))
     found = {place.path for place in host.places if place.kind == locator.name}
     for name in host.environment:
-        if _MOVES.match(name):
+        if re.match(_MOVES, name):
             other = host._replace(environment={**host.environment, name: _NOWHERE})
             found |= roots.difference(locator.roots(other))
     return found | set(map(os.path.realpath, found))

@@ -9,11 +9,10 @@ from __future__ import annotations
 import enum
 import importlib
 import os
-import pkgutil
 import time
 import zlib
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar, cast
 
 from cachedoctor.locators._litter import evicted as evicted
 from cachedoctor.locators._litter import is_litter as is_litter
@@ -32,6 +31,8 @@ from cachedoctor.locators._way import Ways as Ways
 from cachedoctor.locators._way import stands_in as stands_in
 from cachedoctor.locators._way import volume_gone as volume_gone
 from cachedoctor.looking import mounts
+from cachedoctor.system import shipped
+from cachedoctor.values import NamedTuple
 from cachedoctor.vocabulary import BUNDLES, Artifact, Digest, Stamp, State
 
 if TYPE_CHECKING:
@@ -159,13 +160,7 @@ Layout: TypeAlias = Locator[Any]  # whatever it lists
 @cache
 def names() -> tuple[str, ...]:
     """Name every layout, as JSON does: the modules of this folder with hyphens."""
-    return tuple(
-        sorted(
-            module.name.replace("_", "-")
-            for module in pkgutil.iter_modules(__path__)
-            if not module.name.startswith("_")
-        )
-    )
+    return tuple(sorted(module.replace("_", "-") for module in shipped.modules(__name__)))
 
 
 @cache

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _PACKED = struct.Struct("=qQqqqB")
 SIZE = struct.Struct("=16xq17x").unpack
-_HELD = struct.Struct("=qQq17x").unpack
+HELD = struct.Struct("=qQq17x").unpack
 REMEMBERED, READ = 1, 2  # how a file's content was proven
 
 
@@ -52,11 +52,6 @@ class Blobs(Mapping[str, Look]):
         """Return the stamp of a regular file that can be read, and `None` for all else."""
         packed = self.packed.get(name)
         return None if packed is None else Stamp._make(_PACKED.unpack(packed)[:5])
-
-    def held(self, name: str) -> tuple[int, int, int]:
-        """Return device, inode and length of a regular file that can be read."""
-        device, inode, length = _HELD(self.packed[name])
-        return device, inode, length
 
     def proof_of(self, name: str) -> int:
         """Return whether a file's content was proven: 0 for no, then `REMEMBERED` or `READ`."""

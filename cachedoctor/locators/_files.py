@@ -5,10 +5,11 @@ What a rule or an engine asks about is made when it is asked for.
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, overload
 
 from cachedoctor.locators import digest_of
-from cachedoctor.locators._blobs import READ, REMEMBERED, SIZE
+from cachedoctor.locators._blobs import HELD, READ, REMEMBERED, SIZE
 from cachedoctor.vocabulary import (
     WEIGHTS,
     WEIGHTY_BYTES,
@@ -20,11 +21,13 @@ from cachedoctor.vocabulary import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from cachedoctor.locators import Look
     from cachedoctor.locators._blobs import Blobs, Promises
     from cachedoctor.vocabulary import Stamp
+
+_ETAG, _NAME = itemgetter(1), itemgetter(2)  # of a row of a manifest
 
 
 class Links(Files):
@@ -33,11 +36,8 @@ class Links(Files):
     __slots__ = (
         "_asked",
         "_blobs",
-        "_etags",
-        "_names",
-        "_packed",
+        "_plain",
         "_promises",
-        "_sizes",
         "_snapshot",
         "folder",
         "notable",
@@ -49,11 +49,8 @@ class Links(Files):
         self.folder = blobs.folder
         self._snapshot = snapshot
         self._blobs = blobs
-        self._packed = blobs.packed
         self._promises = promises
-        self._names: list[str] = []
-        self._etags: list[str] = []
-        self._sizes: list[int] = []
+        self._plain: list[tuple[int, str, str]] = []  # rows of the manifest, or like them
         self._asked: dict[str, Artifact | None] = {}
         self.notable: list[Artifact] = []
         self.promised = 0
@@ -67,28 +64,36 @@ class Links(Files):
         """Say whether the manifest lists a file."""
         return name in self._promises
 
-    def add(self, name: str, etag: str) -> bool:
-        """Remember a link to the blob `etag` as plain, unless there is more to say of it.
+    def add_plain(self, links: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Remember the links that are plain, by name and blob; return those with more to say.
 
         Plain is a small file whose blob has the name and the length that the manifest promises, or
         one that no manifest speaks of and that is no weights.
         """
-        packed = self._packed.get(etag)
-        size = SIZE(packed)[0] if packed else WEIGHTY_BYTES
-        if size >= WEIGHTY_BYTES:
-            return False
-        promise = self._promises.rows.get(name)
-        if promise is not None:
-            if promise[1] != etag or promise[0] != size:
-                return False
-            size, etag, name = promise  # the same objects: a cache has many
-            self.promised += 1
-        elif name.endswith(WEIGHTS) or digest_of(etag) is None:
-            return False
-        self._names.append(name)
-        self._etags.append(etag)
-        self._sizes.append(size)
-        return True
+        packed, promised = self._blobs.packed, self._promises.rows
+        plain = self._plain
+        notable: list[tuple[str, str]] = []
+        before = len(plain)
+        unpromised = 0
+        for link in links:
+            name, etag = link
+            stamp = packed.get(etag)
+            size = SIZE(stamp)[0] if stamp else WEIGHTY_BYTES
+            row = promised.get(name)
+            if size >= WEIGHTY_BYTES:
+                notable.append(link)
+            elif row is None:
+                if name.endswith(WEIGHTS) or digest_of(etag) is None:
+                    notable.append(link)
+                else:
+                    plain.append((size, etag, name))
+                    unpromised += 1
+            elif row[1] == etag and row[0] == size:
+                plain.append(row)
+            else:
+                notable.append(link)
+        self.promised += len(plain) - before - unpromised
+        return notable
 
     def add_notable(self, name: str, path: str, found: Look, etag: str) -> None:
         """Remember whatever else there is; `etag` is the name of its blob, where it has one."""
@@ -97,7 +102,7 @@ class Links(Files):
 
     def columns(self) -> tuple[object, ...]:
         """Return what another process makes the same value of."""
-        names, etags = self._names, self._etags
+        names, etags = list(map(_NAME, self._plain)), list(map(_ETAG, self._plain))
         return (
             self._snapshot,
             self._blobs,
@@ -121,15 +126,15 @@ class Links(Files):
     ) -> Links:
         """Make the value of which these are the columns."""
         found = cls(snapshot, blobs, promises)
-        found._names, found._etags = names, etags
-        found._sizes = [SIZE(blobs.packed[etag])[0] for etag in etags]
+        sizes = (SIZE(blobs.packed[etag])[0] for etag in etags)
+        found._plain = list(zip(sizes, etags, names, strict=True))
         found.notable, found.promised = notable, promised
         return found
 
     def plain(self) -> Iterator[PlainFile]:
         """Yield the plain files."""
         promised, proof_of = self._promises.rows, self._blobs.proof_of
-        for name, etag, size in zip(self._names, self._etags, self._sizes, strict=True):
+        for size, etag, name in self._plain:
             evidence = Evidence.TREE if name in promised else Evidence.BLOB_NAME
             proof = proof_of(etag)
             yield PlainFile(
@@ -143,7 +148,7 @@ class Links(Files):
 
     def unproven(self) -> Iterator[tuple[str, int]]:
         """Yield names and lengths of the blobs whose content was not proven yet."""
-        pairs = zip(self._etags, self._sizes, strict=True)
+        pairs = ((etag, size) for size, etag, _ in self._plain)
         if not self._blobs.proofs:
             return pairs
         proof_of = self._blobs.proof_of
@@ -159,7 +164,9 @@ class Links(Files):
 
     def proven(self) -> int:
         """Count the plain files whose content was proven."""
-        return sum(map(bool, map(self._blobs.proof_of, self._etags))) if self._blobs.proofs else 0
+        if not self._blobs.proofs:
+            return 0
+        return sum(self._blobs.proof_of(etag) > 0 for _, etag, _ in self._plain)
 
     def prove(self, file: str, *, remembered: bool) -> None:
         """Note that the blob of this name holds what its name says."""
@@ -167,54 +174,51 @@ class Links(Files):
 
     def names(self) -> Sequence[str]:
         """Return the names of the plain files."""
-        return self._names
+        return list(map(_NAME, self._plain))
 
     def find(self, name: str) -> Artifact | None:
         """Return the file of this name, or `None`."""
         if name in self._asked:  # by one engine after the other
             return self._asked[name]
         found = next((each for each in self.notable if each.name == name), None)
-        if found is None and name in self._names:
-            etag = self._etags[self._names.index(name)]
-            found = self._artifact(name, f"{self._snapshot}/{name}", self._blobs[etag], etag)
+        row = None if found else next((row for row in self._plain if row[2] == name), None)
+        if row is not None:
+            found = self._of(row)
         self._asked[name] = found
         return found
 
     def contents(self) -> set[str]:
         """Return the hex digest that each plain file has, once for each content."""
-        return set(self._etags)  # whatever else they are called by is not plain
+        return set(map(_ETAG, self._plain))  # whatever else they are called by is not plain
 
     def holding(self, digest: str) -> Iterator[Artifact]:
         """Yield the plain files that have this digest."""
-        for name, etag in zip(self._names, self._etags, strict=True):
-            if etag == digest:
-                yield self._artifact(name, f"{self._snapshot}/{name}", self._blobs[etag], etag)
+        yield from (self._of(row) for row in self._plain if row[1] == digest)
 
     def doubt(self, file: str) -> None:
         """Make those notable whose blob has this name."""
         self._asked.clear()
-        for at in reversed([at for at, etag in enumerate(self._etags) if etag == file]):
-            name = self._names.pop(at)
+        doubted = [row for row in self._plain if row[1] == file]
+        self._plain = [row for row in self._plain if row[1] != file]
+        for _, _, name in doubted:
             self.promised -= name in self._promises
-            del self._etags[at], self._sizes[at]
             self.add_notable(name, f"{self._snapshot}/{name}", self._blobs[file], file)
 
     def sizes(self) -> dict[str, int]:
         """Return the length of each physical file that is there, by its path."""
         start = self.folder + "/"
-        pairs = zip(self._etags, self._sizes, strict=True)
-        found = {start + etag: size for etag, size in pairs}
+        found = {start + etag: size for size, etag, _ in self._plain}
         found.update((a.file, a.size_bytes) for a in self.notable if a.stamp)
         return found
 
     def held(self) -> Iterator[tuple[int, int, int]]:
         """Yield device, inode and length of all physical files that can be read."""
         yield from held(self.notable)
-        yield from map(self._blobs.held, self._etags)
+        yield from map(HELD, map(self._blobs.packed.__getitem__, map(_ETAG, self._plain)))
 
     def linked(self) -> Iterator[str]:
         """Yield the names of the blobs that files lead to."""
-        yield from self._etags
+        yield from map(_ETAG, self._plain)
         start = self.folder + "/"
         for artifact in self.notable:
             if artifact.file.startswith(start):
@@ -233,12 +237,15 @@ class Links(Files):
     def __iter__(self) -> Iterator[Artifact]:
         """Yield the files by name, the notable ones first."""
         yield from sorted(self.notable)
-        for name, etag in sorted(zip(self._names, self._etags, strict=True)):
-            yield self._artifact(name, f"{self._snapshot}/{name}", self._blobs[etag], etag)
+        yield from map(self._of, sorted(self._plain, key=_NAME))
 
     def __len__(self) -> int:
         """Count the files."""
-        return len(self._names) + len(self.notable)
+        return len(self._plain) + len(self.notable)
+
+    def _of(self, row: tuple[int, str, str]) -> Artifact:
+        _, etag, name = row
+        return self._artifact(name, f"{self._snapshot}/{name}", self._blobs[etag], etag)
 
     def _artifact(self, name: str, path: str, found: Look, etag: str) -> Artifact:
         size, digest = self._promises.get(name, (None, None))

@@ -6,7 +6,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor.locators import Unit, _repository
+from cachedoctor.locators import Unit, _notes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -45,7 +45,7 @@ def _weighed(folder: str) -> tuple[int, int, Mapping[str, int]]:
     """Return the bytes of the large blobs, how many blobs there are, and payloads of the store."""
     bytes_ = files = 0
     payloads: dict[str, int] = {}
-    for entry in _repository.listed(folder, []):
+    for entry in _notes.listed(folder, []):
         files += 1
         if len(entry.name) != _SHA256_LENGTH:
             continue

@@ -20,13 +20,14 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cachedoctor.locators import (
     Leftover,
     Locator,
     Look,
     Origin,
+    _notes,
     _repository,
     _units,
     being_written,
@@ -39,6 +40,7 @@ from cachedoctor.locators._contents import weight
 from cachedoctor.locators._snapshot import links
 from cachedoctor.looking import quietly
 from cachedoctor.system import apps, in_use
+from cachedoctor.values import NamedTuple
 from cachedoctor.vocabulary import Artifact, Entry, Evidence, Root, State
 
 if TYPE_CHECKING:
@@ -50,12 +52,12 @@ if TYPE_CHECKING:
     from cachedoctor.locators._repository import Repository
     from cachedoctor.system.in_use import Open
 
-BRANCH = _repository.BRANCH
+BRANCH = _notes.BRANCH
 COMMIT = re.compile(r"[0-9a-f]{40}")  # what a ref holds, and a snapshot is called
 _HASH = 64  # hex digits of a payload's name
 _DUMMIES = {"dummy_file_src", "dummy_file_dst"}
 _PROBE = re.compile(r"tmp[a-z0-9_]{8}")  # where the client tried whether links can be made
-_LEGACY = re.compile(r"[0-9a-f]{64}\.[0-9a-f]{64}(?:\.h5)?(?:\.json|\.lock)?")
+_LEGACY = r"[0-9a-f]{64}\.[0-9a-f]{64}(?:\.h5)?(?:\.json|\.lock)?"
 
 
 _OLD = ("TRANSFORMERS_CACHE", "PYTORCH_TRANSFORMERS_CACHE")  # of transformers before 5
@@ -142,8 +144,9 @@ class HubCache(Locator[HubListing]):
         repositories: dict[str, Repository] = {}
         found: list[Entry] = []
         unlinked: dict[str, frozenset[str]] = {}
+        store = os.path.isdir(os.path.join(path, "blobs"))
         for name in folders:
-            repository = _repository.read(path, name)
+            repository = _repository.read(path, name, store=store)
             repositories[repository.path] = repository
             snapshots = {commit: links(path, repository, commit) for commit in repository.commits}
             found.extend(_entries(path, repository, snapshots))
@@ -193,8 +196,7 @@ class HubCache(Locator[HubListing]):
         """Name the files that the client asked for in vain."""
         if not entry.revision:
             return frozenset()
-        notes = listing.of(entry).no_exist
-        return frozenset(note.name for note in notes if note.commit == entry.revision)
+        return frozenset(listing.of(entry).no_exist.get(entry.revision, ()))
 
     def origin(self, entry: Entry, listing: HubListing) -> Origin | None:
         """Return the repository and commit that an entry's own path names."""
@@ -256,17 +258,17 @@ def _with_leavings(
         elif folder and entry.name == ".locks":
             locks += [
                 Leftover(lock.path, stamp_of(lock.stat()))
-                for lock in _repository.listed(entry.path, [])
+                for lock in _notes.listed(entry.path, [])
                 if is_repository(lock.name) and lock.name not in repositories
             ]
         elif folder and entry.name == "blobs":
-            for shard in _repository.listed(entry.path, []):
+            for shard in _notes.listed(entry.path, []):
                 if shard.folder:
-                    for payload in _repository.listed(shard.path, []):
+                    for payload in _notes.listed(shard.path, []):
                         whole = len(payload.name) == _HASH and payload.name.startswith(shard.name)
                         if whole and payload.file:
                             store[payload.path] = regular(payload.path, payload.stat())
-        elif not folder and _LEGACY.fullmatch(entry.name):
+        elif not folder and re.fullmatch(_LEGACY, entry.name):
             status = entry.stat()
             legacy.append(Leftover(entry.path, stamp_of(status), bytes=status.st_size))
     return known._replace(
@@ -279,7 +281,7 @@ def _is_probe(folder: str) -> bool:
 
     Where the cache is somebody's own folder, others make folders of such names too.
     """
-    return {entry.name for entry in _repository.listed(folder, [])} <= _DUMMIES
+    return {entry.name for entry in _notes.listed(folder, [])} <= _DUMMIES
 
 
 def _entries(root: str, repository: Repository, snapshots: Mapping[str, Links]) -> Iterator[Entry]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
+from cachedoctor.values import NamedTuple
 from cachedoctor.vocabulary.artifacts import Artifact as Artifact
 from cachedoctor.vocabulary.artifacts import Digest as Digest
 from cachedoctor.vocabulary.artifacts import Evidence as Evidence
