@@ -175,7 +175,7 @@ def test_the_single_file(tmp_path: Path) -> None:
     file.write_bytes(content)
     with zipfile.ZipFile(file) as archive:
         assert {name.split("/")[0] for name in archive.namelist() if ".dist-info" not in name} == {
-            "__main__.py", "cachedoctor", "click"
+            "__main__.py", "cachedoctor", "click", "platformdirs"
         }  # fmt: skip
     done = subprocess.run(
         ["/bin/sh", str(file), MARK, "", "scan", "--json"],

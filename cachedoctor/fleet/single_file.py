@@ -2,7 +2,7 @@
 
     python -m cachedoctor.fleet.single_file cachedoctor.pyz
 
-It holds cachedoctor as it is installed here, with click and its licence. It
+It holds cachedoctor as it is installed here, with click and platformdirs and their licences. It
 looks, verifies and repairs from local bytes; what fetches is not in it. The script looks for a
 Python, proves what lies behind it, runs it, and takes the file and its folder away.
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
 FOLDER = ".cachedoctor-fleet"  # in the home of who runs it
-_PACKAGES = ("cachedoctor", "click")
-_LICENCES = ("click",)
+_PACKAGES = ("cachedoctor", "click", "platformdirs")
+_LICENCES = ("click", "platformdirs")
 _WHEN = (1980, 1, 1, 0, 0, 0)  # so that the same files are the same bytes
 _MAIN = b"from cachedoctor.__main__ import main\n\nmain()\n"
 _PYTHONS = "python3 python3.14 python3.13 python3.12 python3.11"
