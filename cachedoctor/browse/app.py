@@ -79,7 +79,7 @@ OptionList:focus > .option-list--option-highlighted {
     text-style: reverse; background: ansi_default; color: ansi_default;
 }
 OptionList > .option-list--option-disabled { color: ansi_default; }
-Footer, FooterKey { background: ansi_default; color: ansi_default; }
+#keys { height: 1; padding: 0 1; }
 """
 
 

@@ -43,7 +43,11 @@ class Tick(Static, can_focus=True):
 class Form(ModalScreen["Make | None"]):
     """The fields of one command; what comes back makes the plan, and changes nothing yet."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "leave it")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "leave it"),
+        Binding("down", "app.focus_next", "next", show=False),
+        Binding("up", "app.focus_previous", "previous", show=False),
+    ]
 
     def __init__(
         self, command: Command, about: str, make: Callable[[Mapping[str, str]], Make]

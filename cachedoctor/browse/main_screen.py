@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import ContentSwitcher, DataTable, Footer, Input, Static
+from textual.widgets import ContentSwitcher, DataTable, Input, Static
 
 from cachedoctor.browse import commands, rows
 from cachedoctor.browse.commands import Asked
@@ -17,7 +17,7 @@ from cachedoctor.browse.forms import Form, Menu
 from cachedoctor.browse.jobs import Job
 from cachedoctor.browse.looking import look as look_at
 from cachedoctor.browse.pages import Details
-from cachedoctor.browse.paint import clean
+from cachedoctor.browse.paint import clean, keys
 from cachedoctor.browse.plan_screen import PlanScreen
 from cachedoctor.browse.table import Rows
 from cachedoctor.errors import CacheDoctorError
@@ -37,20 +37,32 @@ if TYPE_CHECKING:
     from cachedoctor.system.network import Network
 
 _TYPING_S = 0.15  # between keys of a filter
+_KEYS = (  # the least important third from the right
+    ("⏎", "open"),
+    ("space", "mark"),
+    ("f", "fix"),
+    ("d", "remove"),
+    ("/", "filter"),
+    ("u", "undo"),
+    ("s", "sort"),
+    ("?", "more"),
+    ("q", "quit"),
+)
+_FILTER_KEYS = (("⏎", "keep this filter"), ("esc", "end it"))
 
 
 class Main(Screen[None]):
     """Models, findings, and what was done, in a table each."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "mark", "mark", key_display="space"),
-        Binding("slash", "filter", "filter", key_display="/"),
+        Binding("space", "mark", "mark"),
+        Binding("slash", "filter", "filter"),
         Binding("s", "sort", "sort"),
         *(
-            Binding(command.key, f"act('{command.name}')", command.name, show=command.key in "fdu")
+            Binding(command.key, f"act('{command.name}')", command.name)
             for command in commands.COMMANDS
         ),
-        Binding("question_mark", "menu", "more", key_display="?"),
+        Binding("question_mark", "menu", "more"),
         Binding("q", "app.leave", "quit"),
         Binding("a", "mark_shown", show=False),
         Binding("r", "look", show=False),
@@ -85,7 +97,7 @@ class Main(Screen[None]):
                 yield Rows(table)
         yield Input(placeholder="words, size>1G, used>90d, engine=NAME", id="filter", compact=True)
         yield Static("", id="marked", markup=False)
-        yield Footer(show_command_palette=False)
+        yield Static("", id="keys", markup=False)
 
     def on_mount(self) -> None:
         """Look."""
@@ -102,6 +114,11 @@ class Main(Screen[None]):
     def look(self) -> Look | None:
         """Return the last look."""
         return self._look
+
+    @property
+    def looking(self) -> bool:
+        """Say whether a look is going on."""
+        return self._job is not None
 
     def on_resize(self) -> None:
         """Give the columns their widths."""
@@ -172,6 +189,7 @@ class Main(Screen[None]):
         box = self.query_one("#filter", Input)
         box.display = True
         box.focus()
+        self.call_after_refresh(self._draw)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter once nobody has typed for a moment."""
@@ -186,14 +204,15 @@ class Main(Screen[None]):
         if self._narrow(event.value):
             self.query_one("#filter").display = bool(event.value)
             self.table.focus()
+            self.call_after_refresh(self._draw)
 
     def action_plain(self) -> None:
         """End the filter."""
         box = self.query_one("#filter", Input)
         box.display = False
         box.value = ""
-        self._narrow("")
         self.table.focus()
+        self._narrow("")
 
     def action_details(self) -> None:
         """Show all that is known of the row at the cursor."""
@@ -273,6 +292,8 @@ class Main(Screen[None]):
             tab.update(clean(f"{number} {table.name}{count}"))
             tab.set_class(table is self.table.table, "-here")
         self.query_one("#marked", Static).update(clean(self._said or self._meaning()))
+        shown = _FILTER_KEYS if self.query_one("#filter").has_focus else _KEYS
+        self.query_one("#keys", Static).update(keys(shown, self.app.size.width - 2))
 
     def _heading(self) -> str:
         host = self._network.host

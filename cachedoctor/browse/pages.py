@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from cachedoctor.browse import details
 from cachedoctor.browse.commands import COMMANDS
 from cachedoctor.browse.jobs import Job
-from cachedoctor.browse.paint import clean
+from cachedoctor.browse.paint import clean, keys
 from cachedoctor.browse.sheet import Sheet
 from cachedoctor.errors import CacheDoctorError
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from cachedoctor.browse.rows import Subject
 
 
+_KEYS = (("f", "fix"), ("d", "remove"), ("↑ ↓", "scroll"), ("esc", "back"))
+
+
 class Details(Screen["str | None"]):
     """One model, finding or past change; a command's key goes back and does it there."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,enter,q,left", "leave", "back", key_display="esc"),
+        Binding("escape,enter,q,left", "leave", "back"),
         *Sheet.KEYS,
-        *(
-            Binding(command.key, f"act('{command.name}')", command.name, show=command.key in "fdu")
-            for command in COMMANDS
-        ),
+        *(Binding(command.key, f"act('{command.name}')", command.name) for command in COMMANDS),
     ]
 
     class Ended(Message):
@@ -49,7 +49,7 @@ class Details(Screen["str | None"]):
         yield Static(clean(details.title(self._subject)), id="title", markup=False)
         yield Sheet()
         yield Static("looking …", id="progress", markup=False)
-        yield Footer(show_command_palette=False)
+        yield Static(keys(_KEYS, self.app.size.width), markup=False)
 
     def on_mount(self) -> None:
         """Bring together what is known, beside the screen."""

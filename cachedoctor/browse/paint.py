@@ -39,6 +39,14 @@ def clean(words: str, style: str = "", *, right: bool = False) -> Text:
     )
 
 
+def keys(pairs: Iterable[tuple[str, str]], width: int) -> Text:
+    """Return keys with what they do, as many as fit; the last two always do."""
+    found = [Text.assemble((key, "bold"), f" {does}") for key, does in pairs]
+    while len(found) > 3 and sum(each.cell_len + 2 for each in found) > width + 2:
+        del found[-3]
+    return Text("  ", no_wrap=True, overflow="ellipsis").join(found)
+
+
 def page(lines: Iterable[str], width: int) -> list[Text]:
     """Return lines as a page of this width: broken between words, in the middle where it must."""
     pieces: list[Text] = []

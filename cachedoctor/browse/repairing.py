@@ -168,19 +168,18 @@ def undo(host: Host, name: str | None) -> Make:
             return Proposal("undo", command, (f"{which}no fix to take back",))
         run = there[-1]
         back = Way("Take it back", partial(_undone, host, run.id))
-        lines = tuple(_undo_lines(run, host))
+        lines = tuple(_undo_lines(run))
         return Proposal("undo", command, lines, f"Take {run.id} back?", (back,))
 
     return make
 
 
-def _undo_lines(run: Run, host: Host) -> Sequence[str]:
+def _undo_lines(run: Run) -> Sequence[str]:
     since = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.created_s))
     lines = [f"take back {run.id} of {since}: {plural(len(run.repairs), 'thing')}"]
     lines += [f"  {printable(repair.describe)}" for repair in run.repairs]
-    lines += ["", "step by step:"]
-    lines += [f"  {printable(words.replace(host.home, '~'))}" for words in undoing.words(run)]
-    return lines
+    count = plural(len(undoing.words(run)), "step")
+    return (*lines, "", f"{count}, backwards; what it had put in place is set aside")
 
 
 def _undone(host: Host, name: str, progress: Progress) -> Sequence[str]:

@@ -26,6 +26,8 @@ class Rows(DataTable["Text"]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "select_cursor", "open"),
+        Binding("home,g", "scroll_top", "first", show=False),
+        Binding("end,G", "scroll_bottom", "last", show=False),
         Binding("j", "cursor_down", "down", show=False),
         Binding("k", "cursor_up", "up", show=False),
     ]
@@ -40,6 +42,7 @@ class Rows(DataTable["Text"]):
         self.every: list[Row] = []
         self.shown_rows: list[Row] = []
         self._kept = ""  # the key that the cursor is on, or would be without the filter
+        self._put = ""  # where it was put instead, until somebody moves it
         self._look: Look | None = None
 
     @property
@@ -119,12 +122,13 @@ class Rows(DataTable["Text"]):
         here = places.get(kept, min(at, len(self.shown_rows) - 1))
         if here >= 0:
             self.move_cursor(row=here, animate=False, scroll=True)
-        self._kept = kept or (self.here.key if self.here else "")
+        self._put = self.here.key if self.here else ""
+        self._kept = kept or self._put
 
     def moved(self) -> None:
         """Remember where the cursor is now: somebody moved it."""
-        if self.here is not None:
-            self._kept = self.here.key
+        if self.here is not None and self.here.key != self._put:
+            self._kept, self._put = self.here.key, ""
 
     def _mark(self, row: Row) -> Text:
         return clean(_MARKED if row.key in self.marked else " ", "bold")
