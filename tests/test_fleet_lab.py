@@ -110,6 +110,26 @@ def test_each_machine_is_in_one_state(lab: Lab) -> None:
     assert "boom" in hosts["crashed"]["why"]
 
 
+def test_an_answer_without_end_costs_no_other_machine_and_no_more_than_is_bound(lab: Lab) -> None:
+    """Ansible holds it in memory until a process of it may have no more."""
+    lab["endless"].program("exec cat /dev/zero\n")
+    caller = subprocess.Popen(
+        [sys.executable, "-m", "cachedoctor", "fleet", "scan", "--json", "--timeout", "20s",
+         "-i", lab.inventory("endless", "healthy", "slow")], stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    most = 0.0
+    while caller.poll() is None:
+        most = max(most, *map(labs.held, labs.below(caller.pid)))
+        time.sleep(0.2)
+    said, _ = caller.communicate()
+    found = states(json.loads(said))
+    assert found.pop("endless") in {"no-answer", "timeout"}
+    assert found == {"healthy": "healthy", "slow": "healthy"}
+    assert most < 1100
+    lab["endless"].end()
+    lab["endless"].program("exec head -c 20000000 /dev/zero\n")
+
+
 def test_a_line_a_machine_the_worst_first(lab: Lab) -> None:
     """And one that counts."""
     ended = cachedoctor("fleet", "scan", "-i", lab.inventory("healthy", "none", "slow"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import subprocess
 import sys
 import time
@@ -24,34 +22,11 @@ def timed(*words: str) -> tuple[float, float, float]:
     running = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     most = ours = 0.0
     while running.poll() is None:
-        held = sorted(filter(None, map(_held, _tree(running.pid))), reverse=True)
+        held = sorted(filter(None, map(labs.held, labs.below(running.pid))), reverse=True)
         most, ours = max(most, sum(held)), max(ours, sum(held[:3]))
         time.sleep(0.3)
     assert running.returncode == 0
     return time.monotonic() - begun, most, ours
-
-
-def _tree(root: int) -> list[int]:
-    parents = {}
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError):
-            parents[int(name)] = int(
-                Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[1]
-            )
-    found = [root]
-    for each in found:
-        found += [number for number, parent in parents.items() if parent == each]
-    return found
-
-
-def _held(number: int) -> float:
-    """Return the MiB of a process that are its own, and its share of the rest."""
-    with contextlib.suppress(OSError, IndexError):
-        return (
-            int(Path(f"/proc/{number}/smaps_rollup").read_text().split("\nPss:")[1].split()[0])
-            / 1024
-        )
-    return 0.0
 
 
 def test_thirty_two_machines(tmp_path: Path) -> None:
