@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _AWAY = (State.GONE, State.TEXT, State.EVICTED, State.UNREADABLE)
 _WORDS = ((51_864,), (51_865,), (51_866,))  # of every Whisper
+_MANY = 51_865  # from here on it speaks more than English
 _SOON_PARSED_BYTES = 1 << 17  # a text that is understood sooner than its digest is made
 
 
@@ -176,15 +177,27 @@ class Examination:
 
     def _lacks(self, artifact: Artifact, need: Requirement, entry: Entry) -> FormatError | None:
         """Say what a small file lacks, or says otherwise than the weights, unless it is proven."""
-        text = formats.is_text(artifact.format)
+        text = formats.is_text(artifact.format) or artifact.name.endswith(".json")
         asked = text and (
             need.keys or need.values or need.needed or need.only or need.among or need.agrees
         )
         fault = self._says_wrong(artifact, need, entry) if asked else None
-        mute = fault is None and need.speaks and small_files.is_mute(artifact)
-        if mute and any(shape[:1] in _WORDS for shape in self._shapes(entry).values()):
+        return self._speaks_wrong(artifact, entry) if fault is None and need.speaks else fault
+
+    def _speaks_wrong(self, artifact: Artifact, entry: Entry) -> FormatError | None:
+        """Hold a vocabulary against the weights: whether it is Whisper's, and as long as theirs.
+
+        They are not asked where it is as long as the model's name lets expect.
+        """
+        mute, words = small_files.is_mute(artifact), small_files.words(artifact)
+        if not mute and (words is None or (words < _MANY) == (".en" in entry.path)):
+            return None
+        rows = {shape[0] for shape in self._shapes(entry).values() if shape[:1] in _WORDS}
+        if mute and rows:
             return FormatError(Fault.MALFORMED, "has none of Whisper's own words")
-        return fault
+        if words is not None and len(rows) == 1 and (words < _MANY) != (min(rows) < _MANY):
+            return FormatError(Fault.MALFORMED, f"has {words} words, and the weights {min(rows)}")
+        return None
 
     def _says_wrong(
         self, artifact: Artifact, need: Requirement, entry: Entry

@@ -128,6 +128,12 @@ def is_mute(artifact: Artifact) -> bool:
     return not all(word in content for word in _WORDS)
 
 
+def words(artifact: Artifact) -> int | None:
+    """Count the words of a plain vocabulary; `None` of any other file."""
+    content = _content(artifact) if artifact.name.endswith("vocabulary.txt") else None
+    return None if content is None else content.count(b"\n") + (not content.endswith(b"\n"))
+
+
 def _content(artifact: Artifact) -> bytes | None:
     """Read a regular file that is small."""
     if not 0 < artifact.size_bytes <= LARGEST_BYTES:

@@ -56,7 +56,7 @@ class Requirement(NamedTuple):
     values: tuple[tuple[str, str | int], ...] = ()  # that it must have
     needed: tuple[tuple[str, tuple[str, ...]], ...] = ()  # by name, keys that it must have, all
     only: tuple[str, ...] = ()  # keys beside which none may be
-    among: tuple[tuple[str, tuple[str, ...]], ...] = ()  # by key, what it may say where it is
+    among: tuple[tuple[str, tuple[str | int, ...]], ...] = ()  # by key, what it may say where it is
     agrees: tuple[tuple[str, str, int], ...] = ()  # key, a tensor of the weights, which axis of it
     speaks: bool = False  # a vocabulary that must have Whisper's own words
     beside: tuple[tuple[str, tuple[str, ...]], ...] = ()  # by name what must be there with it

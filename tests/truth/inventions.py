@@ -463,7 +463,8 @@ def _small_files() -> Iterator[State]:
     yield state(FASTER, "tokenizer.json of another kind of model", _edited(FASTER, "tokenizer.json", lambda t: t["model"].update(type="Nobody")))  # type: ignore[attr-defined]
     for hub in (TRANSFORMERS, SMALL):
         extractor = "preprocessor_config.json"
-        yield state(hub, f"{extractor} of 128 bins", _edited(hub, extractor, lambda t: t.update(feature_size=128)))
+        if hub is TRANSFORMERS:
+            yield state(hub, f"{extractor} of 128 bins", _edited(hub, extractor, lambda t: t.update(feature_size=128)))
         yield state(hub, f"{extractor} without sizes", _edited(hub, extractor, lambda t: [t.pop(k) for k in ("n_fft", "hop_length", "feature_size")]))
         yield state(hub, f"{extractor} of an unknown type", _edited(hub, extractor, lambda t: t.update(feature_extractor_type="Nobody")))
         yield state(hub, "config.json without architectures", _edited(hub, "config.json", lambda t: t.pop("architectures")))
@@ -472,6 +473,8 @@ def _small_files() -> Iterator[State]:
         yield state(hub, "added_tokens.json {}", _with(hub, added_tokens__json=b"{}"))
         yield state(hub, "merges.txt without its head", _headless(hub))
         yield state(hub, "special_tokens_map.json []", _with(hub, special_tokens_map__json=b"[]"))
+        yield state(hub, "added_tokens.json []", _with(hub, added_tokens__json=b"[]"))
+        yield state(hub, "normalizer.json []", _with(hub, normalizer__json=b"[]"))
         yield state(hub, "tokenizer_config.json {}", _with(hub, tokenizer_config__json=b"{}"))
         yield state(hub, "tokenizer_config.json []", _with(hub, tokenizer_config__json=b"[]"))
     yield state(TRANSFORMERS, "config.json of another number of heads", _edited(TRANSFORMERS, "config.json", lambda t: t.update(encoder_attention_heads=5)))
@@ -530,6 +533,28 @@ def _weights() -> Iterator[State]:
         yield header(hub, "of an unknown format", lambda told: told.update(__metadata__={"format": "x"}))
         yield header(hub, "with a tensor of another name", rename)
         yield header(hub, "with metadata that is no text", lambda told: told.update(__metadata__={"a": 1}))
+
+    def others(hub: Hub, content: Callable[[], Content]) -> Build:
+        def build(place: Place) -> None:
+            place.repository(
+                hub.repository, {**hub.files(), hub.weights[0]: content()}, trees=False
+            )
+
+        return build
+
+    def of_mlx() -> Content:
+        return places.mlx("weights.safetensors")["weights.safetensors"]
+
+    def of_transformers() -> Content:
+        return weights.require(weights.safetensors_tiny_en)
+
+    yield MLX.state("others", "weights as transformers names them", others(MLX, of_transformers))
+    yield TRANSFORMERS.state("others", "weights as MLX names them", others(TRANSFORMERS, of_mlx))
+    yield PARAKEET.state("others", "weights of transformers", others(PARAKEET, of_transformers))
+    yield PARAKEET.state("others", "weights of mlx-whisper", others(PARAKEET, of_mlx))
+    ggml = weights.ggml_tiny_en
+    yield FASTER.state("others", "weights of whisper.cpp", others(FASTER, lambda: weights.require(ggml)))
+    yield FASTER.state("others", "weights of transformers", others(FASTER, of_transformers))
 
     def quantised(bits: int, said: int | None) -> Build:
         def build(place: Place) -> None:
@@ -696,10 +721,10 @@ def _flat() -> Iterator[State]:
 
     yield GGML.state("path", "of openai's file", foreign(lambda: weights.require(weights.openai_tiny_en), "tiny.en.bin"))
     yield GGML.state("path", "of a safetensors file", foreign(lambda: weights.require(weights.safetensors_tiny_en), "m.bin"))
-    yield OPENAI.state("path", "of transformers' pytorch_model.bin", foreign(places.pytorch_model, "tiny.pt"))
-    yield OPENAI.state("path", "of a GGML file", foreign(lambda: weights.require(weights.ggml_tiny_en), "tiny.pt"))
-    yield OPENAI.state("path", "of an older kind", foreign(making.legacy_openai, "tiny.pt"))
-    yield OPENAI.state("path", "of a file with fewer layers said", foreign(making.openai_of_fewer_layers, "tiny.pt"))
+    yield OPENAI.state("path", "of transformers' pytorch_model.bin", foreign(places.pytorch_model, "mine.pt"))
+    yield OPENAI.state("path", "of a GGML file", foreign(lambda: weights.require(weights.ggml_tiny_en), "mine.pt"))
+    yield OPENAI.state("path", "of an older kind", foreign(making.legacy_openai, "mine.pt"))
+    yield OPENAI.state("path", "of a file with fewer layers said", foreign(making.openai_of_fewer_layers, "mine.pt"))
     yield OPENAI.state("path", "with a space and an accent", lambda place: at(OPENAI.put(place, "my models/é", "m é.pt")))
     yield OPENAI.state("path", "relative", _relative)
     for flat in (OPENAI, MPS):

@@ -167,7 +167,7 @@ def _cell(state: states.State, place: Place, engine: engines.Engine) -> Cell:
         came.loads,
         named.loads,
         came.said if came.loads or not named.loads else named.said,
-        asked.model.startswith("/"),
+        (cwd / asked.model).exists(),
     )
 
 
