@@ -20,7 +20,7 @@ from cachedoctor.system.network import Network
 from tests.conftest import fingerprint
 from tests.support import disks, worlds
 from tests.support.command import cachedoctor
-from tests.test_managing import killed_at
+from tests.support.killing import killed_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -82,7 +82,7 @@ def test_a_pipe_breaks_nothing_and_a_terminal_no_command(mac: tuple[str, ...]) -
     code, shown = at_terminal("scan", *mac, "--color", "never")
     assert code == 1
     assert not any(line.startswith(" " * 10 + "there") for line in piped.splitlines())
-    said = [re.sub(r"\d+ ms", "", " ".join(text.split())) for text in (piped, shown)]
+    said = [re.sub(r"\d+ ms", "", " ".join(each.split())) for each in (piped, shown)]
     assert said[0] == said[1]
     for each in (piped, shown):
         for command in re.findall(r"`[^`]*`", each):

@@ -13,6 +13,7 @@ from cachedoctor.looking import quietly
 from cachedoctor.rules import Rule, SurveyRule
 from cachedoctor.rules._kinds import HubRule
 from cachedoctor.system import disk, installed
+from cachedoctor.text import size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -200,7 +201,7 @@ def no_room(
     free = disk.free_bytes(folder)
     if needed <= free:
         return None
-    return NoSpace.code, f"{needed} bytes are needed and {free} are free at `{folder}`"
+    return NoSpace.code, f"{size(needed)} is needed, and {size(free)} is free at `{folder}`"
 
 
 def package_of(engine: str) -> str | None:

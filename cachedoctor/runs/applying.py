@@ -60,10 +60,10 @@ def apply(plan: Plan, report: Report, network: Network, *, delete: bool = False)
     except OSError as error:
         where = str(error.filename2 or error.filename or report.host.home)
         where = where.partition("/.cachedoctor")[0]  # the cache's own folder, not ours beside it
-        full = own.is_full(error)
+        full = "; with `--delete` the same command frees room in one step"
         raise RepairError(
             f"`{where}` cannot be changed: {error.strerror or error}",
-            hint="nothing was changed" + ("; `--delete` frees room in one step" if full else ""),
+            hint="nothing was changed" + (full if own.is_full(error) else ""),
         ) from error
     journaled = deleted is None
     if delete and journaled:

@@ -12,6 +12,7 @@ from cachedoctor.findings import Put, Repair, SetAside
 from cachedoctor.runs import staging
 from cachedoctor.system import disk, ground, in_use, journal, own, run, undoing
 from cachedoctor.system.logbook import OPEN
+from cachedoctor.text import size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -113,9 +114,10 @@ def require_room(repairs_: Sequence[Repair], host: Host) -> None:
         free = disk.free_bytes(above)
         if needed and needed + _MARGIN_BYTES > free:
             raise RepairError(
-                f"no room: {needed + _MARGIN_BYTES} bytes are needed beside `{above}` "
-                f"and {free} are free",
-                hint=f"`{host.command('quarantine', 'empty')}` frees what earlier fixes set aside",
+                f"no room: {size(needed + _MARGIN_BYTES)} is needed beside `{above}`, "
+                f"and {size(free)} is free",
+                hint=f"`{host.command('quarantine', 'empty')}` frees what earlier fixes set aside, "
+                f"`{host.command('prune', '--delete')}` what nobody needs",
             )
 
 
