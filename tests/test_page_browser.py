@@ -46,12 +46,14 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Return what writes the page of a world, each once."""
     folder = tmp_path_factory.mktemp("pages")
     bench = [("whisper.cpp", "small", [0.48, 0.47, 0.5]), ("mlx-whisper", "small", [0.61, 0.7])]
-    lab = {f"mac-{number:02}": ("healthy", None, answers.mac(broken=False)) for number in range(6)}
-    lab["mac-02"] = ("findings", None, answers.mac())  # type: ignore[assignment]
-    lab["mac-07"] = ("unreachable", "no route after 5 s", None)  # type: ignore[assignment]
+    lab: dict[str, tuple[str, str | None, answers.Body | None]] = {
+        f"mac-{number:02}": ("healthy", None, answers.mac(broken=False)) for number in range(6)
+    }
+    lab["mac-02"] = ("findings", None, answers.mac())
+    lab["mac-07"] = ("unreachable", "no route after 5 s", None)
     worlds: dict[str, list[answers.Body]] = {
         "mac": [answers.mac(), answers.bench(bench)],
-        "lab": [answers.fleet(lab)],  # type: ignore[arg-type]
+        "lab": [answers.fleet(lab)],
         "hostile": [answers.hostile()],
         "500": [answers.many(500)],
         "5000": [answers.many(5000)],
