@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cachedoctor import demo
-from cachedoctor.report.page import documents, gathered, machines, render
+from cachedoctor.report.page import documents, gathered, machines, render, wording
 from cachedoctor.report.page.documents import Document
 from cachedoctor.text import plural, printable
 from tests.conftest import fingerprint
@@ -226,7 +226,7 @@ def test_a_machine_is_called_as_its_file(
     (document,) = documents.read([path])
     assert document.machine == name
     when = document.when_s or 0
-    assert gathered.moment(when) == moment if moment else abs(when - file.stat().st_mtime) < 1
+    assert wording.moment(when) == moment if moment else abs(when - file.stat().st_mtime) < 1
 
 
 def test_many_machines_are_set_beside_each_other() -> None:
@@ -440,8 +440,7 @@ def test_a_command_to_copy_was_made_here() -> None:
 
 def mangled(value: Any) -> Iterator[Any]:
     """Yield an answer with one value after the other replaced by what does not belong there."""
-    for wrong in (None, -1, 1e400, True, "x", [], {}, [None, "x", {}, []]):
-        yield wrong
+    yield from (None, -1, 1e400, True, "x", [], {}, [None, "x", {}, []])
     if isinstance(value, dict):
         for key in value:
             for wrong in mangled(value[key]):

@@ -54,7 +54,7 @@ def read(words: Sequence[str]) -> list[Document]:
 
 def of_look(body: Mapping[str, object], when_s: float) -> Document:
     """Return a look of this moment as the document that it would be."""
-    return Document("", when_s, _cleaned(body), home=True)
+    return Document(machine="", when_s=when_s, body=_cleaned(body), home=True)
 
 
 def _read(word: str) -> Iterator[Document]:
@@ -104,14 +104,20 @@ def _of_machines(body: Body, name: str, when_s: float) -> Iterator[Document]:
     """Yield a document for each machine of a fleet, or the only one."""
     hosts = body.get("hosts")
     if not isinstance(hosts, dict):
-        yield Document(name, when_s, body)
+        yield Document(machine=name, when_s=when_s, body=body)
         return
     for machine, said in hosts.items():
         answer = said if isinstance(said, dict) else {}
         own = answer.get("document")
         whole = own if isinstance(own, dict) and not _refused(own) else {}
         state, why = untrusted.text(answer.get("state")), untrusted.text(answer.get("why"))
-        yield Document(machine, when_s, whole, state or "no-answer", why or "")
+        yield Document(
+            machine=machine,
+            when_s=when_s,
+            body=whole,
+            state=state or "no-answer",
+            why=why or "",
+        )
 
 
 def _cleaned(value: Any) -> Any:

@@ -81,7 +81,7 @@ def _of_one(machine: Machine) -> tuple[str, bool]:
     if grave:
         return f"{plural(grave, 'thing')} {'is' if grave == 1 else 'are'} broken.", True
     if fine:
-        all_of = "The one engine" if here == 1 else f"All {plural(here, 'engine')}"
+        all_of = {1: "The one engine", 2: "Both engines"}.get(here, f"All {here} engines")
         has = "has a model" if here == 1 else "have models"
         return f"{all_of} that {has} here can load {'it' if here == 1 else 'them'}.", False
     return "No model of an engine that is known is here.", False
