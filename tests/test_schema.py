@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 LEAD = "#/$defs/"
 PARTS: dict[str, Any] = schema.whole()["$defs"]
-NO_JSON = {"demo", "completion", "schema"}
+NO_JSON = {"browse", "demo", "completion", "schema"}
 LISTED = {  # keys of an entry that only `list` answers
     "own_exact", "last_used_by", "asked_s", "needed_by", "in_use_by",
 }  # fmt: skip

@@ -8,15 +8,21 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.filter import Monochrome, NoColor
 from textual.theme import Theme
 
 from cachedoctor.browse.main_screen import Main
 from cachedoctor.browse.plan_screen import PlanScreen
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from textual.filter import LineFilter
+
     from cachedoctor.browse.jobs import Job
     from cachedoctor.system.network import Network
 
+_COLORLESS = (Monochrome, NoColor)
 _PATIENCE_S = 5.0  # for a step that is being taken when somebody ends us
 # The terminal's own colours; what the cursor is on is turned round, so that it is seen without any.
 _THEME = Theme(
@@ -110,6 +116,15 @@ class Browser(App[int]):
         if self._parent_pipe is not None:
             loop.add_reader(self._parent_pipe, self._orphaned)
         self.push_screen(Main(self._network))
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Return what takes colours away, where nobody wants any.
+
+        textual would make greys of them, and of the terminal's own ones black on black: it asks
+        before it knows the theme.
+        """
+        found = [each for each in super().get_line_filters() if not isinstance(each, _COLORLESS)]
+        return [*found, NoColor()] if self.no_color else found
 
     def action_leave(self) -> None:
         """Leave; what is going on is stopped first, and says so."""

@@ -60,6 +60,8 @@ def run(command: Sequence[str]) -> int:
     before = termios.tcgetattr(sys.stdin.fileno())
     reader, writer = os.pipe()
     environment = {**os.environ, _PARENT: str(reader)}
+    if not environment.get("NO_COLOR"):  # textual asks whether it is there, not what it says
+        environment.pop("NO_COLOR", None)
     process = subprocess.Popen(command, env=environment, pass_fds=(reader,))
     os.close(reader)
 
