@@ -302,13 +302,21 @@ def diagnose(host: Host, recognised: Sequence[Recognised]) -> Diagnosis:
     """Look at the caches of the engines that may have said this."""
     names = tuple(dict.fromkeys(name for one in recognised for name in one.engines))
     if not names:
-        return Diagnosis((), (), (), 0, elsewhere=tuple(recognised))
+        return Diagnosis(
+            recognised=(), engines=(), findings=(), models=0, elsewhere=tuple(recognised)
+        )
     report = scanning.scan(host, names, cure_notes=False)
     likely = {code for one in recognised for code in one.codes}
     grave = [f for f in report.findings if f.severity is not Severity.NOTE and f.entries]
     grave.sort(key=lambda finding: finding.code not in likely)
     unready = tuple(_unready(report, names)) if not grave else ()
-    return Diagnosis(tuple(recognised), names, tuple(grave), len(report.entries), unready)
+    return Diagnosis(
+        recognised=tuple(recognised),
+        engines=names,
+        findings=tuple(grave),
+        models=len(report.entries),
+        unready=unready,
+    )
 
 
 def _unready(report: Report, names: Sequence[str]) -> Iterator[Readiness]:
