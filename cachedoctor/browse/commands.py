@@ -158,33 +158,38 @@ def _unpack(asked: Asked) -> Make:
 
 
 COMMANDS = (
-    Command("fix", "f", "repair what is marked, or this one", _fix, (), _nothing_to_fix),
+    Command(
+        "fix",
+        "f",
+        says="repair what is marked, or this one",
+        make=_fix,
+        check=_nothing_to_fix,
+    ),
     Command(
         "fix everything",
         "F",
-        "repair every error and warning",
-        lambda asked: repairing.fix(asked.network),
+        says="repair every error and warning",
+        make=lambda asked: repairing.fix(asked.network),
     ),
     Command(
         "fix waste",
         "w",
-        "set aside what only takes up room",
-        lambda asked: repairing.fix(asked.network, waste=True),
+        says="set aside what only takes up room",
+        make=lambda asked: repairing.fix(asked.network, waste=True),
     ),
     Command(
         "remove",
         "d",
-        "set models aside: those marked, or this one",
-        lambda asked: proposals.remove(asked.host, _ids(asked)),
-        (),
-        _no_model,
+        says="set models aside: those marked, or this one",
+        make=lambda asked: proposals.remove(asked.host, _ids(asked)),
+        check=_no_model,
     ),
     Command(
         "prune",
         "p",
-        "set aside what nobody needs",
-        _prune,
-        (
+        says="set aside what nobody needs",
+        make=_prune,
+        fields=(
             Field("revisions", "superseded revisions, but for the newest", "all stay"),
             Field("age", "superseded revisions older than", "30d"),
             Field("caches", "also what Core ML and hf_xet make again", tick=True),
@@ -193,9 +198,9 @@ COMMANDS = (
     Command(
         "free",
         "b",
-        "set aside what is missed least, up to a size",
-        _free,
-        (
+        says="set aside what is missed least, up to a size",
+        make=_free,
+        fields=(
             Field("amount", "free so much", "20G"),
             Field("budget", "or leave at most so much", "50G"),
         ),
@@ -203,27 +208,27 @@ COMMANDS = (
     Command(
         "dedupe",
         "=",
-        "store the same bytes once, where the disk can",
-        lambda asked: proposals.dedupe(asked.host),
+        says="store the same bytes once, where the disk can",
+        make=lambda asked: proposals.dedupe(asked.host),
     ),
     Command(
         "move",
         "m",
-        "move a model, or its whole place, elsewhere",
-        _move,
-        (
+        says="move a model, or its whole place, elsewhere",
+        make=_move,
+        fields=(
             Field("target", "the new path itself", "/Volumes/Big/hub"),
             Field("place", "the whole place that it lies in", tick=True),
             Field("no-link", "leave no link where it was", tick=True),
         ),
-        _not_one_model,
+        check=_not_one_model,
     ),
     Command(
         "pull",
         "n",
-        "fetch models, or make them ready",
-        _pull,
-        (
+        says="fetch models, or make them ready",
+        make=_pull,
+        fields=(
             Field("models", "ENGINE:SIZE or ENGINE:MODEL, several apart", "faster-whisper:small"),
             Field("lock", "or those of a lock file", "models.lock"),
         ),
@@ -231,17 +236,17 @@ COMMANDS = (
     Command(
         "pack",
         "P",
-        "write models into a folder, to carry them",
-        lambda asked: proposals.pack(asked.host, _ids(asked), asked.path("folder")),
-        (Field("folder", "folder", "/media/stick/models"),),
-        _no_model,
+        says="write models into a folder, to carry them",
+        make=lambda asked: proposals.pack(asked.host, _ids(asked), asked.path("folder")),
+        fields=(Field("folder", "folder", "/media/stick/models"),),
+        check=_no_model,
     ),
     Command(
         "unpack",
         "U",
-        "put such models where their engines look",
-        _unpack,
-        (
+        says="put such models where their engines look",
+        make=_unpack,
+        fields=(
             Field("folder", "folder", "/media/stick/models"),
             Field("for", "for these engines instead", "openai-whisper"),
         ),
@@ -249,23 +254,22 @@ COMMANDS = (
     Command(
         "verify",
         "v",
-        "read every byte of them",
-        lambda asked: repairing.verify(asked.host, [one.entry.path for one in asked.models]),
-        (),
-        _no_model,
+        says="read every byte of them",
+        make=lambda asked: repairing.verify(asked.host, [one.entry.path for one in asked.models]),
+        check=_no_model,
     ),
     Command(
         "undo",
         "u",
-        "take back the last change, or this one",
-        lambda asked: repairing.undo(asked.host, _run(asked)),
+        says="take back the last change, or this one",
+        make=lambda asked: repairing.undo(asked.host, _run(asked)),
     ),
     Command(
         "quarantine empty",
         "e",
-        "delete what is set aside, which frees room",
-        lambda asked: repairing.empty(asked.host, asked.age("age")),
-        (Field("age", "only what was set aside longer ago", "30d"),),
+        says="delete what is set aside, which frees room",
+        make=lambda asked: repairing.empty(asked.host, asked.age("age")),
+        fields=(Field("age", "only what was set aside longer ago", "30d"),),
     ),
 )
 

@@ -67,10 +67,10 @@ def fix(
             command = ""  # a model of no engine has no word of its own there
         title = "set aside what only takes up room" if waste else "repair"
         if not (plan.cures or plan.unfinished):
-            return Proposal(title, command, lines)
+            return Proposal(title, command, lines=lines)
         count = plural(len(plan.cures) + len(plan.unfinished), "repair")
         ways = tuple(_ways(plan, report, network, deletable=waste or bool(codes)))
-        return Proposal(title, command, lines, f"Apply {count}?", ways)
+        return Proposal(title, command, lines=lines, question=f"Apply {count}?", ways=ways)
 
     return make
 
@@ -114,11 +114,11 @@ def pull(network: Network, questions: Sequence[str], lock: str | None) -> Make:
         words = (*questions, *(("--lock", lock) if lock else ()))
         command = host.command("pull", *words)
         if not plans:
-            return Proposal("fetch models", command, tuple(lines))
+            return Proposal("fetch models", command, lines=tuple(lines))
         cost = sum(plan.fetch_bytes for plan, _ in plans)
         question = f"Fetch {size(cost)}?" if cost else "Apply these repairs?"
         ways = (Way("Fetch", partial(_brought, proposals, network)),)
-        return Proposal("fetch models", command, tuple(lines), question, ways)
+        return Proposal("fetch models", command, lines=tuple(lines), question=question, ways=ways)
 
     return make
 
@@ -149,7 +149,7 @@ def verify(host: Host, paths: Sequence[str]) -> Make:
         files = contents.verdicts(report.entries, report.contents)
         tally = verify_text.Tally(files)
         lines = tuple(verify_text.verify_lines(report, tally, verbose=True))
-        return Proposal("verify", host.command("verify", *paths), lines)
+        return Proposal("verify", host.command("verify", *paths), lines=lines)
 
     return make
 
@@ -165,11 +165,11 @@ def undo(host: Host, name: str | None) -> Make:
         command = host.command("undo", *((name,) if name else ()))
         if not there:
             which = f"`{name}` is at an end: " if name else ""
-            return Proposal("undo", command, (f"{which}no fix to take back",))
+            return Proposal("undo", command, lines=(f"{which}no fix to take back",))
         run = there[-1]
         back = Way("Take it back", partial(_undone, host, run.id))
         lines = tuple(_undo_lines(run))
-        return Proposal("undo", command, lines, f"Take {run.id} back?", (back,))
+        return Proposal("undo", command, lines=lines, question=f"Take {run.id} back?", ways=(back,))
 
     return make
 
@@ -201,12 +201,14 @@ def empty(host: Host, older_s: float | None) -> Make:
         command = host.command("quarantine", "empty", *words)
         lines = tuple(plan_text.kept_lines(kept, host))
         if not kept:
-            return Proposal("empty the quarantine", command, lines)
+            return Proposal("empty the quarantine", command, lines=lines)
         total = sum(item.size_bytes for item in kept)
         question = f"Delete {plural(len(kept), 'thing')} set aside, {size(total)}?"
         sure = f"{question} What did it can then no longer be taken back."
         way = Way("Delete for good", partial(_emptied, host, before), sure)
-        return Proposal("empty the quarantine", command, lines, question, (way,))
+        return Proposal(
+            "empty the quarantine", command, lines=lines, question=question, ways=(way,)
+        )
 
     return make
 
