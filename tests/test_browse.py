@@ -544,13 +544,23 @@ def endless(progress: Progress) -> Proposal:
 
 @pytest.mark.parametrize("key", ["escape", "enter", "ctrl+c"])
 def test_long_work_is_stopped_and_the_screen_goes_on(mac: Host, key: str) -> None:
-    """By the button, by escape, and by what stops every program; it does not end the screen."""
+    """By the button, by escape, and by what stops every program; it does not end the screen.
+
+    Who only waits for a plan is back at once; what changes something says what came of it.
+    """
+    way = Way("Do it", lambda progress: endless(progress).lines)
+    made = Proposal("test", "", ("a plan",), "Do it?", (way,))
 
     async def steps(session: Session) -> None:
         session.app.push_screen(PlanScreen("verify", endless))
         await session.until(lambda: "Stop" in session.buttons and "reading" in session.text)
-        await session.pilot.press(key)
+        await session.keys(key)
+        assert isinstance(session.app.screen, Main)
+        session.app.push_screen(PlanScreen("test", lambda progress: made))
         await session.settled()
+        await session.pilot.press("tab", "enter")
+        await session.until(lambda: "Stop" in session.buttons and "reading" in session.text)
+        await session.keys(key)
         assert "✗ given up, as was asked for" in session.text
         await session.keys("enter")
         assert isinstance(session.app.screen, Main)

@@ -159,36 +159,34 @@ def _unpack(asked: Asked) -> Make:
 
 COMMANDS = (
     Command(
-        name="fix",
-        key="f",
+        "fix",
+        "f",
         says="repair what is marked, or this one",
         make=_fix,
-        fields=(),
         check=_nothing_to_fix,
     ),
     Command(
-        name="fix everything",
-        key="F",
+        "fix everything",
+        "F",
         says="repair every error and warning",
         make=lambda asked: repairing.fix(asked.network),
     ),
     Command(
-        name="fix waste",
-        key="w",
+        "fix waste",
+        "w",
         says="set aside what only takes up room",
         make=lambda asked: repairing.fix(asked.network, waste=True),
     ),
     Command(
-        name="remove",
-        key="d",
+        "remove",
+        "d",
         says="set models aside: those marked, or this one",
         make=lambda asked: proposals.remove(asked.host, _ids(asked)),
-        fields=(),
         check=_no_model,
     ),
     Command(
-        name="prune",
-        key="p",
+        "prune",
+        "p",
         says="set aside what nobody needs",
         make=_prune,
         fields=(
@@ -198,8 +196,8 @@ COMMANDS = (
         ),
     ),
     Command(
-        name="free",
-        key="b",
+        "free",
+        "b",
         says="set aside what is missed least, up to a size",
         make=_free,
         fields=(
@@ -208,14 +206,14 @@ COMMANDS = (
         ),
     ),
     Command(
-        name="dedupe",
-        key="=",
+        "dedupe",
+        "=",
         says="store the same bytes once, where the disk can",
         make=lambda asked: proposals.dedupe(asked.host),
     ),
     Command(
-        name="move",
-        key="m",
+        "move",
+        "m",
         says="move a model, or its whole place, elsewhere",
         make=_move,
         fields=(
@@ -226,8 +224,8 @@ COMMANDS = (
         check=_not_one_model,
     ),
     Command(
-        name="pull",
-        key="n",
+        "pull",
+        "n",
         says="fetch models, or make them ready",
         make=_pull,
         fields=(
@@ -236,16 +234,16 @@ COMMANDS = (
         ),
     ),
     Command(
-        name="pack",
-        key="P",
+        "pack",
+        "P",
         says="write models into a folder, to carry them",
         make=lambda asked: proposals.pack(asked.host, _ids(asked), asked.path("folder")),
         fields=(Field("folder", "folder", "/media/stick/models"),),
         check=_no_model,
     ),
     Command(
-        name="unpack",
-        key="U",
+        "unpack",
+        "U",
         says="put such models where their engines look",
         make=_unpack,
         fields=(
@@ -254,22 +252,21 @@ COMMANDS = (
         ),
     ),
     Command(
-        name="verify",
-        key="v",
+        "verify",
+        "v",
         says="read every byte of them",
         make=lambda asked: repairing.verify(asked.host, [one.entry.path for one in asked.models]),
-        fields=(),
         check=_no_model,
     ),
     Command(
-        name="undo",
-        key="u",
+        "undo",
+        "u",
         says="take back the last change, or this one",
         make=lambda asked: repairing.undo(asked.host, _run(asked)),
     ),
     Command(
-        name="quarantine empty",
-        key="e",
+        "quarantine empty",
+        "e",
         says="delete what is set aside, which frees room",
         make=lambda asked: repairing.empty(asked.host, asked.age("age")),
         fields=(Field("age", "only what was set aside longer ago", "30d"),),

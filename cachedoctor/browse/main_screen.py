@@ -123,7 +123,7 @@ class Main(Screen[None]):
     def on_resize(self) -> None:
         """Give the columns their widths."""
         for table in self.query(Rows):
-            table.refill()
+            table.freshen(anew=True)
         self._draw()
 
     def action_look(self) -> None:
@@ -179,6 +179,7 @@ class Main(Screen[None]):
     def action_table(self, name: str) -> None:
         """Show this table."""
         self.query_one(ContentSwitcher).current = name
+        self.table.freshen()
         box = self.query_one("#filter", Input)
         box.value, box.display = self.table.words, bool(self.table.words)
         self.table.focus()

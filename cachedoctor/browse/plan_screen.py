@@ -69,6 +69,7 @@ class PlanScreen(Screen[bool]):
         self._then: Callable[[Any], None] = self._show
         self._asked = 0  # questions, so that a key pressed twice answers only one
         self._begun = False  # something may have been changed
+        self._changing = False  # now
 
     def compose(self) -> ComposeResult:
         """Draw a title, the plan, how far work is, a question, and buttons."""
@@ -94,8 +95,8 @@ class PlanScreen(Screen[bool]):
         return self._job
 
     def action_leave(self) -> None:
-        """Stop what is going on, or go back."""
-        if self._job is not None:
+        """Go back; what changes something is stopped first, and says what came of it."""
+        if self._job is not None and self._changing:
             self._stop()
         else:
             self.dismiss(self._begun)
@@ -120,7 +121,7 @@ class PlanScreen(Screen[bool]):
         """Go on with what came of a piece of work, or say what was wrong."""
         if event.job is not self._job:
             return
-        self._job = None
+        self._job, self._changing = None, False
         self._progress("")
         try:
             result = event.job.result
@@ -136,7 +137,7 @@ class PlanScreen(Screen[bool]):
         self, work: Callable[[Watched], Any], then: Callable[[Any], None], doing: str
     ) -> None:
         self._then = then
-        self._ask("", [("Stop", self._stop)])
+        self._ask("", [("Stop", self.action_leave)])
         self._progress(f"{doing} …")
         job: Job[Any] = Job(work, lambda: self.post_message(self.Ended(job)))
         self._job = job
@@ -176,7 +177,7 @@ class PlanScreen(Screen[bool]):
                 go()
 
         def go() -> None:
-            self._begun = True
+            self._begun = self._changing = True
             self.query_one("#title", Static).update(clean(self._title))
             self._work(way.carry, self._came, "working")
 

@@ -185,7 +185,7 @@ def _of(change: Change, report: Report, title: str, command: str) -> Proposal:
     """Return a change as the command shows it."""
     lines = tuple(change_text.change_lines(change, report.host, verbose=True))
     if not change.choices:
-        return Proposal(title=title, command=command, lines=lines)
+        return Proposal(title, command, lines=lines)
     does = Way(_DOES[change.verb], partial(_carried, change, report))
     ways: tuple[Way, ...] = (does,)
     if change.verb in _DELETABLE:

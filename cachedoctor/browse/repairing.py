@@ -14,7 +14,7 @@ from cachedoctor.findings import Safety
 from cachedoctor.manager import bringing
 from cachedoctor.plans import cures
 from cachedoctor.question import Question
-from cachedoctor.report import plan_text, verdict_text, verify_text
+from cachedoctor.report import plan_text, scan_text, verify_text
 from cachedoctor.runs import applying
 from cachedoctor.system import undoing
 from cachedoctor.text import plural, printable, size
@@ -67,12 +67,10 @@ def fix(
             command = ""  # a model of no engine has no word of its own there
         title = "set aside what only takes up room" if waste else "repair"
         if not (plan.cures or plan.unfinished):
-            return Proposal(title=title, command=command, lines=lines)
+            return Proposal(title, command, lines=lines)
         count = plural(len(plan.cures) + len(plan.unfinished), "repair")
         ways = tuple(_ways(plan, report, network, deletable=waste or bool(codes)))
-        return Proposal(
-            title=title, command=command, lines=lines, question=f"Apply {count}?", ways=ways
-        )
+        return Proposal(title, command, lines=lines, question=f"Apply {count}?", ways=ways)
 
     return make
 
@@ -112,17 +110,15 @@ def pull(network: Network, questions: Sequence[str], lock: str | None) -> Make:
         proposals = bringing.propose(wanted, mine)
         plans = [(one.plan, one.report) for one in proposals if one.plan and one.report]
         lines = [line for plan, found in plans for line in plan_text.plan_lines(plan, found)]
-        lines += [verdict_text.verdict_line(one.verdict, host) for one in proposals]
+        lines += [scan_text.verdict_line(one.verdict, host) for one in proposals]
         words = (*questions, *(("--lock", lock) if lock else ()))
         command = host.command("pull", *words)
         if not plans:
-            return Proposal(title="fetch models", command=command, lines=tuple(lines))
+            return Proposal("fetch models", command, lines=tuple(lines))
         cost = sum(plan.fetch_bytes for plan, _ in plans)
         question = f"Fetch {size(cost)}?" if cost else "Apply these repairs?"
         ways = (Way("Fetch", partial(_brought, proposals, network)),)
-        return Proposal(
-            title="fetch models", command=command, lines=tuple(lines), question=question, ways=ways
-        )
+        return Proposal("fetch models", command, lines=tuple(lines), question=question, ways=ways)
 
     return make
 
@@ -141,7 +137,7 @@ def _brought(
 ) -> Sequence[str]:
     network.host.require_own_configuration()
     verdicts = bringing.carry_out(proposals, network._replace(progress=progress))
-    return tuple(verdict_text.verdict_line(verdict, network.host) for verdict in verdicts)
+    return tuple(scan_text.verdict_line(verdict, network.host) for verdict in verdicts)
 
 
 def verify(host: Host, paths: Sequence[str]) -> Make:
@@ -153,7 +149,7 @@ def verify(host: Host, paths: Sequence[str]) -> Make:
         files = contents.verdicts(report.entries, report.contents)
         tally = verify_text.Tally(files)
         lines = tuple(verify_text.verify_lines(report, tally, verbose=True))
-        return Proposal(title="verify", command=host.command("verify", *paths), lines=lines)
+        return Proposal("verify", host.command("verify", *paths), lines=lines)
 
     return make
 
@@ -169,17 +165,11 @@ def undo(host: Host, name: str | None) -> Make:
         command = host.command("undo", *((name,) if name else ()))
         if not there:
             which = f"`{name}` is at an end: " if name else ""
-            return Proposal(title="undo", command=command, lines=(f"{which}no fix to take back",))
+            return Proposal("undo", command, lines=(f"{which}no fix to take back",))
         run = there[-1]
         back = Way("Take it back", partial(_undone, host, run.id))
         lines = tuple(_undo_lines(run))
-        return Proposal(
-            title="undo",
-            command=command,
-            lines=lines,
-            question=f"Take {run.id} back?",
-            ways=(back,),
-        )
+        return Proposal("undo", command, lines=lines, question=f"Take {run.id} back?", ways=(back,))
 
     return make
 
@@ -211,17 +201,13 @@ def empty(host: Host, older_s: float | None) -> Make:
         command = host.command("quarantine", "empty", *words)
         lines = tuple(plan_text.kept_lines(kept, host))
         if not kept:
-            return Proposal(title="empty the quarantine", command=command, lines=lines)
+            return Proposal("empty the quarantine", command, lines=lines)
         total = sum(item.size_bytes for item in kept)
         question = f"Delete {plural(len(kept), 'thing')} set aside, {size(total)}?"
         sure = f"{question} What did it can then no longer be taken back."
         way = Way("Delete for good", partial(_emptied, host, before), sure)
         return Proposal(
-            title="empty the quarantine",
-            command=command,
-            lines=lines,
-            question=question,
-            ways=(way,),
+            "empty the quarantine", command, lines=lines, question=question, ways=(way,)
         )
 
     return make

@@ -44,6 +44,7 @@ class Rows(DataTable["Text"]):
         self._kept = ""  # the key that the cursor is on, or would be without the filter
         self._put = ""  # where it was put instead, until somebody moves it
         self._look: Look | None = None
+        self._stale = False  # it was not seen since there is something else to show
 
     @property
     def here(self) -> Row | None:
@@ -67,7 +68,13 @@ class Rows(DataTable["Text"]):
         self._look = look
         self.every = rows.of(self.table, look, self.order)
         self.marked &= {row.key for row in self.every}
-        self.refill()
+        self.freshen(anew=True)
+
+    def freshen(self, *, anew: bool = False) -> None:
+        """Draw what changed since it was drawn last, now or once it is seen; `anew` all of it."""
+        self._stale = self._stale or anew
+        if self._stale and self.display:
+            self.refill()
 
     def sort_next(self) -> str:
         """Go on to the next order, and return it."""
@@ -103,6 +110,7 @@ class Rows(DataTable["Text"]):
         """Draw the rows anew, with the cursor on the one that it was on."""
         if self._look is None:
             return
+        self._stale = False
         at = self.cursor_row
         kept = self._kept
         self.clear(columns=True)
