@@ -238,8 +238,13 @@ def test_no_worker_left_is_said(hub: Path, cluster: Cluster, home: Path) -> None
     cluster.kill(0)
     cluster.add()  # which is the one that is counted
     question = Question(Host.look(home=str(home)), deep=True)
+
+    def end() -> None:
+        until_read(home, 1)
+        cluster.kill(1)
+
     with ThreadPoolExecutor(1) as other:
-        other.submit(lambda: (until_read(home, 1), cluster.kill(1)))
+        other.submit(end)
         with pytest.raises(ClusterError, match=r"no worker of the cluster is left, and \d+ part"):
             gather(question, cluster.address, rate=1 << 20, patience_s=3)
 
