@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cachedoctor.fleet.cluster import ClusterError, gather
+from cachedoctor.host import Host
+from cachedoctor.question import Question
 from tests.conftest import fingerprint
 from tests.support import worlds
 from tests.support.clusters import Cluster
@@ -184,16 +189,67 @@ def test_twenty_thousand_files(home: Path, cluster: Cluster) -> None:
     address = cluster.address
     worlds.hub_of(home).mkdir(parents=True)
 
-    def wall_s(*arguments: str) -> float:
-        began = time.monotonic()
-        cachedoctor("verify", "--fresh", "--quiet", *arguments)
-        return time.monotonic() - began
+    def took(*arguments: str) -> tuple[float, float]:
+        """Return seconds, and those of all processors together."""
+        began, before = time.monotonic(), cluster.cpu_s() + spent_s()
+        Asked("verify", "--fresh", "--quiet", *arguments).ended()
+        return time.monotonic() - began, cluster.cpu_s() + spent_s() - before
 
-    wall_s("--scheduler", address)  # what is imported once
-    starting = min(wall_s("--scheduler", address) for _ in range(2))
+    took("--scheduler", address)  # what is imported once
+    starting, starting_cpu = map(
+        min, zip(*(took("--scheduler", address) for _ in "12"), strict=True)
+    )
     for number in range(200):
         files = {f"{at}.json": b"%d" % (at * number) * 60 for at in range(100)}
         worlds.repository(worlds.hub_of(home), f"some/one-{number}", files)
-    tries = [(wall_s(), wall_s("--scheduler", address)) for _ in range(3)]
-    alone, together = (min(column) for column in zip(*tries, strict=True))
-    assert together <= 1.3 * alone + starting, (together, alone, starting)
+    tries = [(*took(), *took("--scheduler", address)) for _ in range(3)]
+    alone, alone_cpu, together, together_cpu = map(min, zip(*tries, strict=True))
+    sys.stderr.write(
+        f"\nalone {alone:.2f} s, {alone_cpu:.2f} of processors; on two workers {together:.2f}, "
+        f"{together_cpu:.2f}; starting takes {starting:.2f}, {starting_cpu:.2f}\n"
+    )
+    assert together <= 1.3 * alone + starting
+    assert together_cpu <= 1.3 * alone_cpu + starting_cpu
+
+
+def test_a_part_needs_as_much_memory_as_it_has_files(home: Path, tmp_path: Path) -> None:
+    """Of a cache of which a part is an eighth, about an eighth."""
+
+    def most_mib(subset: str) -> float:
+        words = ("verify", "--subset", subset, "--save", str(tmp_path / "part"), "--quiet")
+        running = subprocess.Popen([sys.executable, "-m", "cachedoctor", *words])
+        _, status, spent = os.wait4(running.pid, 0)
+        running.returncode = os.waitstatus_to_exitcode(status)
+        assert running.returncode == 0
+        return spent.ru_maxrss / 1024
+
+    worlds.hub_of(home).mkdir(parents=True)
+    nothing = most_mib("1/1")
+    for number in range(200):
+        files = {f"{at}.json": b"%d" % (at * number) * 60 for at in range(100)}
+        worlds.repository(worlds.hub_of(home), f"some/one-{number}", files)
+    whole, eighth = most_mib("1/1") - nothing, most_mib("1/8") - nothing
+    sys.stderr.write(f"\n{nothing:.0f} MiB, and {whole:.1f} for all, {eighth:.1f} for a part\n")
+    assert eighth <= whole / 4
+
+
+def test_no_worker_left_is_said(hub: Path, cluster: Cluster, home: Path) -> None:
+    """After some patience, with how much is not done."""
+    cluster.kill(0)
+    cluster.add()  # which is the one that is counted
+    question = Question(Host.look(home=str(home)), deep=True)
+
+    def end() -> None:
+        until_read(home, 1)
+        cluster.kill(1)
+
+    with ThreadPoolExecutor(1) as other:
+        other.submit(end)
+        with pytest.raises(ClusterError, match=r"no worker of the cluster is left, and \d+ part"):
+            gather(question, cluster.address, rate=1 << 20, patience_s=3)
+
+
+def spent_s() -> float:
+    """Return the processor time of the commands that have ended."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime

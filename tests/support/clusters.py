@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import TracebackType
 
 _OPTIONS = ("--no-dashboard",)
@@ -63,6 +64,14 @@ class Cluster:
         process = self._scheduler if worker is None else self._workers[worker]
         process.send_signal(signal.SIGKILL)
         process.wait()
+
+    def cpu_s(self) -> float:
+        """Return the processor time that its processes have taken."""
+        taken = 0
+        for process in (*self._workers, self._scheduler):
+            text = Path(f"/proc/{process.pid}/stat").read_text()
+            taken += sum(map(int, text.rpartition(")")[2].split()[11:15]))
+        return taken / os.sysconf("SC_CLK_TCK")
 
     def _start(self, kind: str, *options: str) -> subprocess.Popen[bytes]:
         said = (self._folder / f"{kind}.txt").open("ab")
