@@ -64,6 +64,7 @@ def operate(found: Run, network: Network) -> None:
                 if os.path.lexists(lock):  # a client that never came here has made none
                     held.enter_context(in_use.hold_lock(lock))
             for number in range(len(found.repairs)):
+                undoing.require_disks(found, command=network.host.command)
                 found.take(number)
         found.close("done")
     except (RepairError, OSError):
