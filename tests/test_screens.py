@@ -11,18 +11,17 @@ import struct
 import subprocess
 import sys
 import termios
-from typing import TYPE_CHECKING
+import threading
+from pathlib import Path
 
 import pytest
 
 from cachedoctor import cli, demo, text
 from cachedoctor.report.folding import Folding, folded, joined
-from tests.support import worlds
+from tests.conftest import fingerprint
+from tests.support import builders, worlds
 from tests.support.command import cachedoctor
 from tests.support.loopback import Hub
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 LINK = re.compile(r"\x1b\]8;;([^\x1b]*)\x1b\\")
 
@@ -314,3 +313,31 @@ def test_help_breaks_no_command_and_no_option(columns: int) -> None:
         for line in shown.splitlines():
             assert line.count("`") % 2 == 0, (name, line)
             assert not re.search(r"--[a-z-]+-$", line), (name, line)
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_progress_names_the_file_and_its_model(home: Path, columns: int) -> None:
+    """Which of how many, how much of how much; one line, and gone at the end."""
+    with Hub() as hub:
+        weights = builders.ctranslate2_model() + bytes(3 << 20)
+        files = {**worlds.whisper_files(), "model.bin": weights}
+        hub.add(worlds.TINY, files, commit=worlds.COMMIT)
+        held = hub.hold("/model.bin", 1 << 20)
+        words = ("pull", "faster-whisper:tiny.en", "--yes", "--mirror", f"hub={hub.url}")
+        threading.Timer(4, held.set).start()
+        _, shown = at_terminal(*words, columns=columns)
+    bars = [line for line in re.split(r"[\r\n]", shown) if "fetching model.bin" in line]
+    assert any(re.search(r"\d of 4  fetching", line) for line in bars), bars
+    assert any(re.search(r"[\d.]+ of 3\.0 MiB", line) for line in bars), bars
+    assert all(len(line) <= columns for line in bars), bars
+    assert columns < 80 or all("model.bin of faster-whisper-tiny.en" in line for line in bars)
+
+
+def test_the_question_of_a_fix_is_left_with_ctrl_c(mac: tuple[str, ...]) -> None:
+    """Nothing was changed, and it says so; the exit code is that of Ctrl-C."""
+    before = fingerprint(Path(mac[1]))
+    code, shown = at_terminal("fix", *mac, said="\x03")
+    assert code == 130
+    assert "Apply these" in shown
+    assert "nothing was changed" in shown
+    assert fingerprint(Path(mac[1])) == before

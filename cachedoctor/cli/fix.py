@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cachedoctor.cli.options import Pairs
+    from cachedoctor.plans.cures import Plan
     from cachedoctor.question import Question
     from cachedoctor.system.network import Network
 
@@ -135,7 +136,7 @@ def command(
     elif show:
         console.say(plan_text.outcome_lines(plan, outcome))
     undone = any(finding.severity == "error" for finding in plan.by_hand)
-    context.exit(4 if outcome.left else int(undone))
+    context.exit(4 if outcome.left or _stuck(plan, host) else int(undone))
 
 
 def _network(host: Host, *, offline: bool, mirror: Pairs, quiet: bool) -> Network:
@@ -173,6 +174,15 @@ def _question(
     engine = engines.find(names[0])
     models = (found.name for found in readiness.answers(engine, size=size, model=model))
     return question._replace(size=size, models=tuple(models))
+
+
+def _stuck(plan: Plan, host: Host) -> bool:
+    """Return whether an interrupted fix could be neither finished nor taken back."""
+    from cachedoctor.runs import applying
+    from cachedoctor.system.logbook import OPEN
+
+    begun = {one.id for one in plan.unfinished}
+    return any(one.id in begun and one.state in OPEN for one in applying.runs(host))
 
 
 def _require(accepted: str, plan: Mapping[str, Any]) -> None:

@@ -24,12 +24,16 @@ if TYPE_CHECKING:
     shell_complete=offers.files,
     help="Use the journal beside a cache: from another Mac, or when the state folder is lost.",
 )
+@click.option(
+    "--lost", is_flag=True, help="Take back the rest of a fix when one of its disks is lost."
+)
 @click.option("--yes", is_flag=True, help="Do not ask. Only --journal asks.")
 @host_options
 @output_options
 def command(
     run: str | None,
     journal: str | None,
+    lost: bool,
     yes: bool,
     host: Host,
     out: Output,
@@ -46,11 +50,11 @@ def command(
     from cachedoctor.runs import applying
 
     if journal is not None:
-        if run is not None:
-            raise UsageError("--journal names the run itself; leave RUN out")
+        if run is not None or lost:
+            raise UsageError("--journal stands alone; leave RUN and --lost out")
         taken = _named(host, journal, yes=yes, show=out.shown)
     else:
-        taken = applying.undo(host, run)
+        taken = applying.undo(host, run, lost=lost)
     if out.json:
         bodies = [{"id": r.id, "state": r.state, "folder": r.folder} for r in taken]
         click.echo(record.dumps({**record.head(host), "runs": bodies}))

@@ -51,7 +51,8 @@ class UnfinishedFix(SurveyRule):
     every file that it had moved is in its folder, nothing was deleted.
 
     `fix` shows what is left of it and finishes it first, or takes it back where that cannot be
-    done; `undo` takes it back.
+    done; `undo` takes it back. Both wait for a disk that it had changed and that is not here now;
+    where that disk is lost, `undo RUN --lost` takes back the rest.
     """
 
     code = "CD417"
