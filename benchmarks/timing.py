@@ -40,15 +40,17 @@ class Cost(NamedTuple):
     peak_bytes: int
 
 
-def process(command: Sequence[str], environment: Mapping[str, str], *, code: int = 0) -> Cost:
-    """Run a whole process that must end with `code`, and return what it took."""
+def process(
+    command: Sequence[str], environment: Mapping[str, str], *, code: int | None = 0
+) -> Cost:
+    """Run a whole process that must end with `code` unless that is `None`, and time it."""
     with open(os.devnull, "wb") as nowhere:
         began = time.perf_counter()
         child = subprocess.Popen(command, env=dict(environment), stdout=nowhere, stderr=nowhere)
         _, status, usage = os.wait4(child.pid, 0)
         took = time.perf_counter() - began
     child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode != code:
+    if code is not None and child.returncode != code:
         raise RuntimeError(f"{' '.join(command)[:200]} ended with {child.returncode}")
     unit = 1 if os.uname().sysname == "Darwin" else 1024
     return Cost(took, usage.ru_maxrss * unit)
