@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks import caches, homes
+from benchmarks import caches, growth, homes, page
 from benchmarks.caches import Kind
+from benchmarks.timing import ratio
 from cachedoctor.doctor import scanning
 from cachedoctor.findings import Severity
 from cachedoctor.host import Host
@@ -123,3 +124,30 @@ def test_a_macs_home_is_right(home: Path) -> None:
     report = scanning.scan(Host.look(home=str(home), platform="darwin"))
     assert [found.code for found in report.findings if found.severity is Severity.ERROR] == []
     assert sum(len(entry.artifacts) for entry in report.entries) > 40
+
+
+def test_the_page_says_what_was_measured_and_what_was_missed(tmp_path: Path) -> None:
+    """Parts that are measured again replace their numbers, others stay; bounds are compared."""
+    kept = str(tmp_path / "numbers.json")
+    numbers = page.Numbers.read(kept)
+    numbers.machine = dict.fromkeys(("rounds", "cores", "system", "python", "load"), "x")
+    numbers.machine = {**numbers.machine, "huggingface_hub": "2"}
+    numbers.put("one", [ratio("a / b", [(0.2, 0.1)] * 3, bound=1.5)])
+    numbers.put("two", [ratio("c / d", [(0.1, 0.2)] * 3, bound=1.5)])
+    numbers.growth = [growth.Point(1, 100, 1.0, 2, 3.0, 4, 5.0, 6.0, 7)]
+    numbers.write(kept)
+    again = page.Numbers.read(kept)
+    again.put("two", [ratio("c / d", [(2.0, 1.0)] * 3)])
+    again.put("one", [])
+    written = tmp_path / "page.md"
+    names = ("machine", "ratios", "missed", "growth")
+    written.write_text("".join(f"<!-- {name} -->\nold\n<!-- end -->\n\n" for name in names))
+    for _ in range(2):
+        page.fill(written, again)
+        said = written.read_text()
+        assert "| a / b | 200 ms | 100 ms | 2.00 (2.00 to 2.00) | 1.5, missed |" in said
+        assert "| c / d | 2.0 s | 1.0 s | 2.00 (2.00 to 2.00) |  |" in said
+        assert "0 of 1 bounds are kept" in said
+        assert "| 100 | 1.00 s |" in said
+        assert "old" not in said
+        assert said.count("<!-- end -->") == 4
