@@ -67,7 +67,8 @@ def main() -> None:
     if not given.parts or _GROWTH in given.parts:  # first: a child's peak begins with ours
         numbers.growth = growth.measure(scale.growth)
         print("\n".join(growth.lines(numbers.growth)))
-    print(f"{'ours / theirs, whole processes unless said':<64} {'ms':>9} {'ms':>9} {'ratio':>7}")
+    head = "ours / theirs, whole processes unless said"
+    print(f"{head:<64} {'ms':>9} {'ms':>9} {'ratio':>7} {'CPU':>26}")
     for name in PARTS:
         if not given.parts or name in given.parts:
             numbers.put(name, _measured(name, scale))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from benchmarks.place import Scale
-    from benchmarks.timing import Ratio
+    from benchmarks.timing import Cost, Ratio
 
 _FILES = 4  # that a place which moves has
 
@@ -87,15 +87,15 @@ def move(home: str, scale: Scale) -> Iterator[Ratio]:
             homes.weights(place.home, _FILES, scale.copied_bytes // _FILES)
             subprocess.run(["sync", "-f", str(disk)], check=True)
 
-        def ours() -> float:
+        def ours() -> Cost:
             anew()
-            return place.seconds([TOOL, "move", str(hub), str(target), "--yes"])
+            return place.cost([TOOL, "move", str(hub), str(target), "--yes"])
 
-        def theirs() -> float:
+        def theirs() -> Cost:
             anew()
             made = f"cp -a {hub} {plain} && sync -f {plain}"
             hashed = f"find {plain} -type f -size +9k | xargs sha256sum"
-            return place.seconds(["sh", "-c", f"{made} && {hashed}"])
+            return place.cost(["sh", "-c", f"{made} && {hashed}"])
 
         title = f"move of {scale.copied_bytes >> 20} MiB to XFS / cp -a, sync, sha256sum"
         yield in_turn(title, ours, theirs, scale.rounds, bound=1 / 0.9)

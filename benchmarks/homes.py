@@ -28,9 +28,9 @@ def broken(home: Path, repositories: int, files: int, findings: int) -> None:
     damage(caches.hub(home, repositories, 1, files), findings)
 
 
-def damage(folders: Sequence[Path], findings: int) -> None:
+def damage(folders: Sequence[Path], findings: int, *, since: int = 0) -> None:
     """Lose small files and cut weights in turn, in one repository after the other."""
-    for number in range(findings):
+    for number in range(since, findings):
         (snapshot,) = (folders[number % len(folders)] / "snapshots").iterdir()
         turn = number // len(folders)
         links = sorted(path for path in snapshot.rglob("*") if path.is_symlink())

@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from benchmarks import caches, homes
-from benchmarks.caches import HUB, Kind
+from benchmarks.caches import Kind
 from benchmarks.place import HF, TOOL, Place
 from benchmarks.timing import in_turn
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from benchmarks.place import Scale
-    from benchmarks.timing import Ratio
+    from benchmarks.timing import Cost, Ratio
 
 _SPARSE_BYTES = 100 << 30
 _SCAN, _JSON = [TOOL, "scan"], [TOOL, "scan", "--json"]
@@ -63,29 +63,29 @@ def shapes(home: str, scale: Scale) -> Iterator[Ratio]:
     homes.sparse(small.home, 1 << 20)
     yield in_turn(
         "scan of one file, 100 GiB / 1 MiB",
-        lambda: large.seconds(_SCAN),
-        lambda: small.seconds(_SCAN),
+        lambda: large.cost(_SCAN),
+        lambda: small.cost(_SCAN),
         scale.rounds,
     )
 
 
 def broken(home: str, scale: Scale) -> Iterator[Ratio]:
-    """Compare a cache with findings with the same without."""
-    whole = Place(f"{home}/whole", scale.rounds)
-    homes.broken(whole.home, scale.small, 100, 0)
+    """Compare a cache with more and more findings with the same without."""
+    whole, place = Place(f"{home}/whole", scale.rounds), Place(f"{home}/broken", scale.rounds)
+    caches.hub(whole.home, scale.small, 1, 100)
+    folders, done = caches.hub(place.home, scale.small, 1, 100), 0
     for count in scale.findings:
-        place = Place(f"{home}/broken", scale.rounds)
-        homes.broken(place.home, scale.small, 100, count)
+        homes.damage(folders, count, since=done)
+        done = count
         yield in_turn(
             f"scan, first, {count} findings / none, {scale.small * 100:,} files",
-            lambda place=place: _first(place),  # type: ignore[misc]
+            lambda: _first(place),
             lambda: _first(whole),
             scale.rounds,
             bound=_BOUNDS.get(count),
         )
-        shutil.rmtree(place.home / HUB)
 
 
-def _first(place: Place, command: str = "scan") -> float:
+def _first(place: Place, command: str = "scan") -> Cost:
     place.forget()
-    return place.seconds([TOOL, command], code=None)
+    return place.cost([TOOL, command], code=None)

@@ -81,14 +81,15 @@ def machine(numbers: Numbers) -> Iterator[str]:
 
 def table(numbers: Numbers) -> Iterator[str]:
     """Yield the ratios."""
-    yield "| what, whole processes unless said | ours | theirs | ratio | bound |"
-    yield "|---|---|---|---|---|"
+    yield "| what, whole processes unless said | ours | theirs | ratio | of CPU time | bound |"
+    yield "|---|---|---|---|---|---|"
     for row in _rows(numbers):
         bound = "" if row.bound is None else f"{row.bound:.3g}"
         if row.bound is not None and row.median > row.bound:
             bound += ", missed"
         ratio = f"{row.median:.2f} ({row.low:.2f} to {row.high:.2f})"
-        yield f"| {row.title} | {_time(row.ours_s)} | {_time(row.theirs_s)} | {ratio} | {bound} |"
+        times = f"{_time(row.ours_s)} | {_time(row.theirs_s)}"
+        yield f"| {row.title} | {times} | {ratio} | {row.cpu:.2f} | {bound} |"
 
 
 def missed(numbers: Numbers) -> Iterator[str]:
@@ -97,7 +98,7 @@ def missed(numbers: Numbers) -> Iterator[str]:
     over = [row for row in bound if row.bound is not None and row.median > row.bound]
     yield f"{len(bound) - len(over)} of {len(bound)} bounds are kept in this run."
     for row in over:
-        yield f"- {row.title}: {row.median:.2f}, at most {row.bound:.3g}"
+        yield f"- {row.title}: {row.median:.2f}, of CPU time {row.cpu:.2f}, at most {row.bound:.3g}"
 
 
 def grown(numbers: Numbers) -> Iterator[str]:

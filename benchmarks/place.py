@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks.timing import Ratio, in_turn, process, ratio
+from benchmarks.timing import Cost, Ratio, in_turn, process, ratio
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -72,9 +72,9 @@ class Place:
         time.sleep(_UNSEEN_S)
         process([TOOL, *command], self.environment, code=None)
 
-    def seconds(self, command: Sequence[str], *, code: int | None = 0) -> float:
+    def cost(self, command: Sequence[str], *, code: int | None = 0) -> Cost:
         """Run a whole process here."""
-        return process(command, self.environment, code=code).seconds
+        return process(command, self.environment, code=code)
 
     def against(
         self,
@@ -89,21 +89,18 @@ class Place:
     ) -> Ratio:
         """Time two whole processes in turn; `before` is called before each of ours."""
 
-        def mine() -> float:
+        def mine() -> Cost:
             before()
-            return self.seconds(ours, code=code)
+            return self.cost(ours, code=code)
 
-        def other() -> float:
-            return self.seconds(theirs)
-
-        return in_turn(title, mine, other, self.rounds, bound=bound, note=note)
+        return in_turn(title, mine, lambda: self.cost(theirs), self.rounds, bound=bound, note=note)
 
     def inside(self, title: str, what: str, *, bound: float, note: str = "") -> Ratio:
         """Time two calls in one running Python."""
         return ratio(title, self.told(what), bound=bound, note=note)
 
-    def told(self, what: str) -> list[tuple[float, float]]:
+    def told(self, what: str) -> list[tuple[Cost, Cost]]:
         """Return what `inside` measures in a Python of its own."""
         command = [PYTHON, _INSIDE, what, str(self.home), str(self.rounds)]
         ran = subprocess.run(command, env=self.environment, check=True, capture_output=True)
-        return [(first, second) for first, second in json.loads(ran.stdout)]
+        return [(Cost(*first), Cost(*second)) for first, second in json.loads(ran.stdout)]

@@ -78,8 +78,8 @@ def one(home: str, scale: Scale) -> Iterator[Ratio]:
     caches.hub(alone.home, 1, 3, 15)
     yield in_turn(
         f"verify --fresh of one of {scale.repositories} / the same alone",
-        lambda: many.seconds([*_FRESH, f"{many.home}/{HUB}/{name}"]),
-        lambda: alone.seconds([*_FRESH, f"{alone.home}/{HUB}/{name}"]),
+        lambda: many.cost([*_FRESH, f"{many.home}/{HUB}/{name}"]),
+        lambda: alone.cost([*_FRESH, f"{alone.home}/{HUB}/{name}"]),
         scale.rounds,
         bound=1.5,
     )

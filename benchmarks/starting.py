@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from benchmarks.place import Scale
-    from benchmarks.timing import Ratio
+    from benchmarks.timing import Cost, Ratio
 
 _CLICK = """
 import click
@@ -35,7 +35,7 @@ def start(home: str, scale: Scale) -> Iterator[Ratio]:
     yield place.against("--help / hf --help", [TOOL, "--help"], [HF, "--help"])
     yield place.against("preflight, ready / python -c pass", ask, bare, bound=6)
     pairs = [place.told("preflight")[0] for _ in range(scale.rounds)]
-    first = [(mine, place.seconds(bare)) for mine, _ in pairs]
+    first = [(mine, place.cost(bare)) for mine, _ in pairs]
     title = "import cachedoctor and preflight / python -c pass"
     yield ratio(title, first, bound=4, note="in a running Python")
     again = [(second, mine) for mine, second in pairs]
@@ -45,8 +45,8 @@ def start(home: str, scale: Scale) -> Iterator[Ratio]:
     other = Place(home, scale.rounds, _BARE_COMPLETE="bash_complete", **words)
     yield in_turn(
         "TAB / of a bare click program",
-        lambda: mine.seconds([TOOL]),
-        lambda: other.seconds([PYTHON, "-c", _CLICK]),
+        lambda: mine.cost([TOOL]),
+        lambda: other.cost([PYTHON, "-c", _CLICK]),
         scale.rounds,
         bound=2,
     )
@@ -62,8 +62,12 @@ def idle(home: str, scale: Scale) -> Iterator[Ratio]:
         title = f"{' '.join(words)}, nothing to do / scan of nothing + 50 ms"
         yield in_turn(
             title,
-            lambda words=words: place.seconds([TOOL, *words], code=None),  # type: ignore[misc]
-            lambda: empty.seconds([TOOL, "scan"]) + _GRACE_S,
+            lambda words=words: place.cost([TOOL, *words], code=None),  # type: ignore[misc]
+            lambda: _with_grace(empty.cost([TOOL, "scan"])),
             scale.rounds,
             bound=1,
         )
+
+
+def _with_grace(cost: Cost) -> Cost:
+    return cost._replace(seconds=cost.seconds + _GRACE_S, cpu_s=cost.cpu_s + _GRACE_S)

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import caches, growth, homes, page
 from benchmarks.caches import Kind
-from benchmarks.timing import ratio
+from benchmarks.timing import Cost, ratio
 from cachedoctor.doctor import scanning
 from cachedoctor.findings import Severity
 from cachedoctor.host import Host
@@ -132,12 +132,12 @@ def test_the_page_says_what_was_measured_and_what_was_missed(tmp_path: Path) -> 
     numbers = page.Numbers.read(kept)
     numbers.machine = dict.fromkeys(("rounds", "cores", "system", "python", "load"), "x")
     numbers.machine = {**numbers.machine, "huggingface_hub": "2"}
-    numbers.put("one", [ratio("a / b", [(0.2, 0.1)] * 3, bound=1.5)])
-    numbers.put("two", [ratio("c / d", [(0.1, 0.2)] * 3, bound=1.5)])
+    numbers.put("one", [ratio("a / b", [(Cost(0.2, 0.3), Cost(0.1, 0.1))] * 3, bound=1.5)])
+    numbers.put("two", [ratio("c / d", [(Cost(0.1, 0.1), Cost(0.2, 0.1))] * 3, bound=1.5)])
     numbers.growth = [growth.Point(1, 100, 1.0, 2, 3.0, 4, 5.0, 6.0, 7)]
     numbers.write(kept)
     again = page.Numbers.read(kept)
-    again.put("two", [ratio("c / d", [(2.0, 1.0)] * 3)])
+    again.put("two", [ratio("c / d", [(Cost(2.0, 1.0), Cost(1.0, 1.0))] * 3)])
     again.put("one", [])
     written = tmp_path / "page.md"
     names = ("machine", "ratios", "missed", "growth")
@@ -145,8 +145,8 @@ def test_the_page_says_what_was_measured_and_what_was_missed(tmp_path: Path) -> 
     for _ in range(2):
         page.fill(written, again)
         said = written.read_text()
-        assert "| a / b | 200 ms | 100 ms | 2.00 (2.00 to 2.00) | 1.5, missed |" in said
-        assert "| c / d | 2.0 s | 1.0 s | 2.00 (2.00 to 2.00) |  |" in said
+        assert "| a / b | 200 ms | 100 ms | 2.00 (2.00 to 2.00) | 3.00 | 1.5, missed |" in said
+        assert "| c / d | 2.0 s | 1.0 s | 2.00 (2.00 to 2.00) | 1.00 |  |" in said
         assert "0 of 1 bounds are kept" in said
         assert "| 100 | 1.00 s |" in said
         assert "old" not in said
