@@ -14,7 +14,7 @@ from cachedoctor.findings import Safety
 from cachedoctor.manager import bringing
 from cachedoctor.plans import cures
 from cachedoctor.question import Question
-from cachedoctor.report import plan_text, scan_text, verify_text
+from cachedoctor.report import plan_text, verdict_text, verify_text
 from cachedoctor.runs import applying
 from cachedoctor.system import undoing
 from cachedoctor.text import plural, printable, size
@@ -110,7 +110,7 @@ def pull(network: Network, questions: Sequence[str], lock: str | None) -> Make:
         proposals = bringing.propose(wanted, mine)
         plans = [(one.plan, one.report) for one in proposals if one.plan and one.report]
         lines = [line for plan, found in plans for line in plan_text.plan_lines(plan, found)]
-        lines += [scan_text.verdict_line(one.verdict, host) for one in proposals]
+        lines += [verdict_text.verdict_line(one.verdict, host) for one in proposals]
         words = (*questions, *(("--lock", lock) if lock else ()))
         command = host.command("pull", *words)
         if not plans:
@@ -137,7 +137,7 @@ def _brought(
 ) -> Sequence[str]:
     network.host.require_own_configuration()
     verdicts = bringing.carry_out(proposals, network._replace(progress=progress))
-    return tuple(scan_text.verdict_line(verdict, network.host) for verdict in verdicts)
+    return tuple(verdict_text.verdict_line(verdict, network.host) for verdict in verdicts)
 
 
 def verify(host: Host, paths: Sequence[str]) -> Make:

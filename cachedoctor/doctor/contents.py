@@ -133,7 +133,7 @@ def read(
                 else:
                     lists = by_folder[item.folder]
                     stamp = lists[0].stamp_of(item.name)
-                    _judge_plain(lists, item, found, digests, again)
+                    _judge_plain(lists, item, path, found, digests, again)
                 if stamp:
                     done.append(Measured(path, stamp, digests.get(path, found), began_ns))
                 if len(done) >= _WRITTEN_AT_ONCE:
@@ -154,27 +154,27 @@ def _all_are(_path: str) -> bool:
 def _judge_plain(
     lists: Sequence[Files],
     item: Work,
+    path: str,
     found: Mapping[str, str],
     digests: dict[str, Mapping[str, str]],
     again: list[Work],
 ) -> None:
-    """Mark a plain file by what was read of it: its name is its digest, or not.
+    """Mark a plain file by what was read of it; the digests of one that is doubted are kept.
 
-    Those that are doubted are kept in `digests`. A name that is not git's SHA-1 may be a plain one,
-    so that it is read again.
+    A name that is not git's SHA-1 may be a plain one, so that it is read again.
     """
     from cachedoctor.system import digest
 
-    path, name = item.path, item.name
-    doubted = path in digests
-    if name in found.values() and not doubted:
-        mark(lists, name, right=True, remembered=False)
-        return
-    digests[path] = {**digests.get(path, {}), **found}
-    if digest.GIT_SHA1 in item.algorithms:
-        again.append(item._replace(algorithms=frozenset((digest.SHA1,))))
-    if not doubted:
+    name = item.name
+    if path in digests:
+        digests[path] = {**digests[path], **found}
+    elif name in found.values():
+        lists[0].prove(name, remembered=False)  # they share the physical file
+    else:
+        digests[path] = found
         mark(lists, name, right=False, remembered=False)
+        if digest.GIT_SHA1 in item.algorithms:
+            again.append(item._replace(algorithms=frozenset((digest.SHA1,))))
 
 
 def _all_of(
@@ -192,6 +192,7 @@ def verdicts(entries: Sequence[Entry], contents: Contents) -> Iterator[FileVerdi
     notable = notable_by_file(entries)
     links: dict[str, list[str]] = {}  # of notable files the plain names
     plain: dict[str, tuple[PlainFile, list[str]]] = {}
+    kinds: dict[int, str | None] = {}  # by the length of a name that was proven to be one
     for folder, lists in plain_by_folder(entries).items():
         plain.clear()
         for files in lists:
@@ -202,14 +203,18 @@ def verdicts(entries: Sequence[Entry], contents: Contents) -> Iterator[FileVerdi
                 else:
                     plain.setdefault(path, (file, []))[1].append(files.path_of(file))
         for path, (file, names) in plain.items():
-            yield _plain_verdict(path, file, tuple(names), contents)
+            length = len(file.file)
+            if file.proven and length not in kinds:
+                digest = digest_of(file.file)
+                kinds[length] = digest.algorithm if digest else None
+            yield _plain_verdict(path, file, tuple(names), kinds.get(length), contents)
     for path, artifacts in notable.items():
         found = _verdict(path, artifacts, contents)
         yield found._replace(links=(*found.links, *links.get(path, ())))
 
 
 def _plain_verdict(
-    path: str, file: PlainFile, links: tuple[str, ...], contents: Contents
+    path: str, file: PlainFile, links: tuple[str, ...], algorithm: str | None, contents: Contents
 ) -> FileVerdict:
     if not file.proven:
         error = contents.errors.get(path, "")
@@ -222,9 +227,7 @@ def _plain_verdict(
             verdict=word,
             error=error,
         )
-    name, digest = file.file, digest_of(file.file)
-    algorithm = digest.algorithm if digest else None
-    evidence = file.evidence.value
+    name, evidence = file.file, file.evidence.value
     # in the order of the fields, because a cache has many
     values = (path, links, (), file.size_bytes, "ok", evidence, algorithm, name, name)
     return FileVerdict._make((*values, file.remembered, ""))
