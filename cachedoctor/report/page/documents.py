@@ -1,7 +1,7 @@
 """Saved answers of `--json` → documents of machines; all of it is foreign input.
 
 A machine is called as somebody says (`mac-01=FILE`), as a fleet's inventory does, or as the file
-is, without its date and the command's name: `mac-01-scan-2026-11-20.json` is of `mac-01`.
+is, without what says when and what was asked: `mac-01-scan-2026-11-20.json` is of `mac-01`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,11 @@ _DATE = re.compile(
     r"(?<!\d)(20\d\d)-?([01]\d)-?([0-3]\d)"
     r"(?:[T_ -]?([0-2]\d)[:.-]?([0-5]\d)(?:[:.-]?[0-5]\d)?Z?)?(?!\d)"
 )
-_ANSWERS = ("scan", "list", "verify", "bench", "fleet", "cachedoctor")
+_NO_NAMES = (  # in a file's name: what was asked, and when
+    *("scan", "list", "verify", "preflight", "bench", "fleet", "report", "cachedoctor"),
+    *("before", "after", "old", "new", "then", "now", "earlier", "later", "yesterday", "today"),
+    *("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"),
+)
 _NAMED = re.compile(r"([\w.@-]{1,64})=(.+)", re.DOTALL)
 _SAID = ("entries", "bench", "verdict", "verdicts", "hosts", "error")  # one of them is in each
 
@@ -139,9 +143,9 @@ def _folder(path: str) -> str:
 def _name_of(text: str) -> str:
     """Return the machine that a file is named after."""
     parts = re.split(r"[-_. ]+", _DATE.sub("", text))
-    while parts and (parts[-1] in _ANSWERS or not parts[-1]):
+    while parts and (parts[-1].lower() in _NO_NAMES or not parts[-1]):
         parts.pop()
-    while parts and (parts[0] in _ANSWERS or not parts[0]):
+    while parts and (parts[0].lower() in _NO_NAMES or not parts[0]):
         parts.pop(0)
     plain = _DATE.sub("", text)
     if not parts:

@@ -128,9 +128,7 @@ def gather(
         machines=len(met),
         grave=sum(one.severity is not Severity.NOTE for one in found),
         many=len(met) > 1,
-        matrix=compared.matrix(met)
-        if len(met) > 1 and (looks or any(each.state for each in met))
-        else None,
+        matrix=compared.matrix(met) if len(met) > 1 and told else None,
         engines=tuple(engines),
         engines_absent=absent,
         steps=tuple(changed.steps(met)),
