@@ -208,7 +208,7 @@ def test_answers_of_every_command_that_looks(mac: tuple[str, ...]) -> None:
         ("scan_mac-01_20261120T1405.json", "mac-01", "2026-11-20 14:05"),
         ("2026-11-20.json", "", "2026-11-20 00:00"),
         ("scan.json", "", ""),
-        ("mac-02/scan.json", "mac-02", ""),
+        ("results/scan.json", "", ""),
         ("scan-lab.json", "lab", ""),
         ("before.json", "", ""),
         ("ada_Monday.json", "ada", ""),
@@ -230,6 +230,15 @@ def test_a_machine_is_called_as_its_file(
     assert document.machine == name
     when = document.when_s or 0
     assert wording.moment(when) == moment if moment else abs(when - file.stat().st_mtime) < 1
+
+
+def test_a_folder_for_each_machine() -> None:
+    """Names them, where files of several folders are given and have no names of their own."""
+    for name in ("mac-01", "mac-02"):
+        Path(name).mkdir()
+        answers.save(answers.mac(), Path(name, "scan.json"))
+    told = documents.read(["mac-01/scan.json", "mac-02/scan.json"])
+    assert [document.machine for document in told] == ["mac-01", "mac-02"]
 
 
 def test_many_machines_are_set_beside_each_other() -> None:

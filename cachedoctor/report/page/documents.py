@@ -53,7 +53,8 @@ def read(words: Sequence[str]) -> list[Document]:
 
     Raises `CannotLookError` for what cannot be read, `UsageError` for what is no answer of ours.
     """
-    return [document for word in words for document in _read(word)]
+    apart = len({os.path.dirname(word) for word in words}) > 1  # a folder a machine
+    return [document for word in words for document in _read(word, folders=apart)]
 
 
 def of_look(body: Mapping[str, object], when_s: float) -> Document:
@@ -61,7 +62,7 @@ def of_look(body: Mapping[str, object], when_s: float) -> Document:
     return Document(machine="", when_s=when_s, body=_cleaned(body), home=True)
 
 
-def _read(word: str) -> Iterator[Document]:
+def _read(word: str, *, folders: bool) -> Iterator[Document]:
     named = None if os.path.exists(word) else _NAMED.fullmatch(word)
     path = named[2] if named else word
     shown = printable(path)
@@ -76,7 +77,8 @@ def _read(word: str) -> Iterator[Document]:
     if why := _refused(body):
         raise UsageError(f"no answer of cachedoctor: `{shown}`: {why}", hint=_HINT)
     told = os.path.basename(path).rpartition(".")[0] or os.path.basename(path)
-    known = named[1] if named else _name_of(told) or _name_of(_folder(path))
+    folder = os.path.basename(os.path.dirname(path)) if folders else ""
+    known = named[1] if named else _name_of(told) or _name_of(folder)
     yield from _of_machines(_cleaned(body), known, _date_of(told) or when_s)
 
 
@@ -133,11 +135,6 @@ def _cleaned(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_cleaned(each) for each in value]
     return value
-
-
-def _folder(path: str) -> str:
-    """Return the name of the folder that a file lies in, where the file was named with one."""
-    return os.path.basename(os.path.dirname(path))
 
 
 def _name_of(text: str) -> str:
