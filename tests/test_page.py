@@ -208,8 +208,11 @@ def test_answers_of_every_command_that_looks(mac: tuple[str, ...]) -> None:
         ("scan_mac-01_20261120T1405.json", "mac-01", "2026-11-20 14:05"),
         ("2026-11-20.json", "", "2026-11-20 00:00"),
         ("scan.json", "", ""),
-        ("mac-02/scan.json", "mac-02", ""),
+        ("results/scan.json", "", ""),
         ("scan-lab.json", "lab", ""),
+        ("before.json", "", ""),
+        ("ada_Monday.json", "ada", ""),
+        ("newton.json", "newton", ""),
         ("liste.json", "liste", ""),
         ("ada=scan.json", "ada", ""),
         ("ada=monday-2026-11-20.json", "ada", "2026-11-20 00:00"),
@@ -227,6 +230,15 @@ def test_a_machine_is_called_as_its_file(
     assert document.machine == name
     when = document.when_s or 0
     assert wording.moment(when) == moment if moment else abs(when - file.stat().st_mtime) < 1
+
+
+def test_a_folder_for_each_machine() -> None:
+    """Names them, where files of several folders are given and have no names of their own."""
+    for name in ("mac-01", "mac-02"):
+        Path(name).mkdir()
+        answers.save(answers.mac(), Path(name, "scan.json"))
+    told = documents.read(["mac-01/scan.json", "mac-02/scan.json"])
+    assert [document.machine for document in told] == ["mac-01", "mac-02"]
 
 
 def test_many_machines_are_set_beside_each_other() -> None:
@@ -253,7 +265,7 @@ def test_many_machines_are_set_beside_each_other() -> None:
         NOW,
     )
     assert page.headline.sentence == (
-        "Of 6 machines 1 with a broken model: mac-02; 1 without an answer: mac-07."
+        "1 of 6 machines has a broken model: mac-02; 1 gave no answer: mac-07."
     )
     assert page.matrix is not None
     names = [row.name for row in page.matrix.rows]
@@ -330,6 +342,9 @@ def test_benchmarks_have_bars_with_their_spread() -> None:
     assert float(first.low[:-1]) < float(first.width[:-1]) < float(first.high[:-1])
     assert page.headline.sentence == "a is the fastest of 3 engines."
     assert "weights are missing" in read(page).text
+    both = page_of(a=before, b=answers.bench([("a", "x", [0.5, 0.6])]))
+    assert both.headline.sentence == "a on b is the fastest."
+    assert both.matrix is None
     other = answers.bench(rows, began_s=1_791_000_000)
     other["bench"]["machine"]["chip"] = "M4"
     assert page_of(before, other).plots[0].bars[0].before == ""
@@ -367,7 +382,10 @@ def test_thousands_of_models_are_drawn_as_a_few_hundred_areas() -> None:
 
 def test_severity_first_and_each_code_explained() -> None:
     """Errors before warnings, notes by themselves, copies apart; the page of `explain` is there."""
-    page = page_of(answers.mac())
+    body = answers.mac()
+    body["findings"].append(answers.finding("CD411", severity="note", repair=None))
+    page = page_of(body)
+    assert [note.code for note in page.noted] == ["CD411"]
     assert [group.severity for group in page.groups] == ["error", "error"]
     assert [case.severity for case in page.groups[1].cases] == ["error", "warning"]
     assert [note.code for note in page.waste] == ["CD502"]

@@ -42,7 +42,7 @@ def command(files: tuple[str, ...], output: str, host: Host, out: Output) -> Non
     \b
       cachedoctor report -o page.html
       cachedoctor report -o lab.html mac-01.json mac-02.json
-      cachedoctor report -o week.html ada=monday.json ada=friday.json
+      cachedoctor report -o week.html before.json after.json
       cachedoctor fleet scan -i lab.ini --json | cachedoctor report -o lab.html -
     """
     import time

@@ -1,7 +1,7 @@
 """Saved answers of `--json` → documents of machines; all of it is foreign input.
 
 A machine is called as somebody says (`mac-01=FILE`), as a fleet's inventory does, or as the file
-is, without its date and the command's name: `mac-01-scan-2026-11-20.json` is of `mac-01`.
+is, without what says when and what was asked: `mac-01-scan-2026-11-20.json` is of `mac-01`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,11 @@ _DATE = re.compile(
     r"(?<!\d)(20\d\d)-?([01]\d)-?([0-3]\d)"
     r"(?:[T_ -]?([0-2]\d)[:.-]?([0-5]\d)(?:[:.-]?[0-5]\d)?Z?)?(?!\d)"
 )
-_ANSWERS = ("scan", "list", "verify", "bench", "fleet", "cachedoctor")
+_NO_NAMES = (  # in a file's name: what was asked, and when
+    *("scan", "list", "verify", "preflight", "bench", "fleet", "report", "cachedoctor"),
+    *("before", "after", "old", "new", "then", "now", "earlier", "later", "yesterday", "today"),
+    *("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"),
+)
 _NAMED = re.compile(r"([\w.@-]{1,64})=(.+)", re.DOTALL)
 _SAID = ("entries", "bench", "verdict", "verdicts", "hosts", "error")  # one of them is in each
 
@@ -49,7 +53,8 @@ def read(words: Sequence[str]) -> list[Document]:
 
     Raises `CannotLookError` for what cannot be read, `UsageError` for what is no answer of ours.
     """
-    return [document for word in words for document in _read(word)]
+    apart = len({os.path.dirname(word) for word in words}) > 1  # a folder a machine
+    return [document for word in words for document in _read(word, folders=apart)]
 
 
 def of_look(body: Mapping[str, object], when_s: float) -> Document:
@@ -57,7 +62,7 @@ def of_look(body: Mapping[str, object], when_s: float) -> Document:
     return Document(machine="", when_s=when_s, body=_cleaned(body), home=True)
 
 
-def _read(word: str) -> Iterator[Document]:
+def _read(word: str, *, folders: bool) -> Iterator[Document]:
     named = None if os.path.exists(word) else _NAMED.fullmatch(word)
     path = named[2] if named else word
     shown = printable(path)
@@ -72,7 +77,8 @@ def _read(word: str) -> Iterator[Document]:
     if why := _refused(body):
         raise UsageError(f"no answer of cachedoctor: `{shown}`: {why}", hint=_HINT)
     told = os.path.basename(path).rpartition(".")[0] or os.path.basename(path)
-    known = named[1] if named else _name_of(told) or _name_of(_folder(path))
+    folder = os.path.basename(os.path.dirname(path)) if folders else ""
+    known = named[1] if named else _name_of(told) or _name_of(folder)
     yield from _of_machines(_cleaned(body), known, _date_of(told) or when_s)
 
 
@@ -131,17 +137,12 @@ def _cleaned(value: Any) -> Any:
     return value
 
 
-def _folder(path: str) -> str:
-    """Return the name of the folder that a file lies in, where the file was named with one."""
-    return os.path.basename(os.path.dirname(path))
-
-
 def _name_of(text: str) -> str:
     """Return the machine that a file is named after."""
     parts = re.split(r"[-_. ]+", _DATE.sub("", text))
-    while parts and (parts[-1] in _ANSWERS or not parts[-1]):
+    while parts and (parts[-1].lower() in _NO_NAMES or not parts[-1]):
         parts.pop()
-    while parts and (parts[0] in _ANSWERS or not parts[0]):
+    while parts and (parts[0].lower() in _NO_NAMES or not parts[0]):
         parts.pop(0)
     plain = _DATE.sub("", text)
     if not parts:

@@ -89,7 +89,8 @@ class Page(NamedTuple):
     drawn: str  # where areas are more than the disk has, because files are shared
     models: tuple[ModelRow, ...]
     engine_names: tuple[str, ...]
-    waste: tuple[wrong.Waste, ...]
+    waste: tuple[wrong.Waste, ...]  # that takes room
+    noted: tuple[wrong.Waste, ...]  # that takes none
     waste_command: wrong.Command | None
     copies: tuple[wrong.Copies, ...]
     copies_command: wrong.Command | None
@@ -116,6 +117,7 @@ def gather(
     only = met[0] if len(met) == 1 else None
     homes = {machine.name: machine.home for machine in met}
     engines, absent = _engines(only, groups)
+    told = looks or any(machine.state for machine in met)  # of more than benchmarks
     twins = wrong.copies(found)
     return Page(
         title=_title(met),
@@ -126,7 +128,7 @@ def gather(
         machines=len(met),
         grave=sum(one.severity is not Severity.NOTE for one in found),
         many=len(met) > 1,
-        matrix=compared.matrix(met) if len(met) > 1 and (looks or not plots) else None,
+        matrix=compared.matrix(met) if len(met) > 1 and told else None,
         engines=tuple(engines),
         engines_absent=absent,
         steps=tuple(changed.steps(met)),
@@ -135,7 +137,8 @@ def gather(
         drawn=_drawn(met, models),
         models=tuple(_rows(models, anchors, groups, homes, now_s)),
         engine_names=tuple(sorted({engine for model in models for engine in model.engines})),
-        waste=tuple(notes),
+        waste=tuple(note for note in notes if note.bytes),
+        noted=tuple(note for note in notes if not note.bytes),
         waste_command=_waste_command(met, ask),
         copies=tuple(twins),
         copies_command=_copies_command(twins, ask),

@@ -34,7 +34,7 @@ class Headline(NamedTuple):
 def headline(machines: Sequence[Machine], plots: Sequence[Plot], ask: Ask) -> Headline:
     """Return the sentence about one machine, about many, or about a benchmark alone."""
     looked = [machine for machine in machines if machine.last]
-    if not looked and plots and not any(machine.state for machine in machines):
+    if not looked and plots:
         return _of_bench(plots)
     sentence, grave = _of_one(machines[0]) if len(machines) == 1 else _of_many(machines)
     spare = {machine.name: without_loss(machine) for machine in looked}
@@ -112,21 +112,28 @@ def _of_many(machines: Sequence[Machine]) -> tuple[str, bool]:
         and machine.last
         and any(found.severity is Severity.ERROR for found in machine.last.findings)
     ]
-    words = [f"{len(bad)} with a broken model: {_named(bad)}"] if bad else []
-    words += [f"{len(silent)} without an answer: {_named(silent)}"] if silent else []
+    have = "has" if len(bad) == 1 else "have"
+    words = [f"{len(bad)} of {count} machines {have} a broken model: {_named(bad)}"] if bad else []
+    of_all = "" if bad else f" of {count} machines"
+    words += [f"{len(silent)}{of_all} gave no answer: {_named(silent)}"] if silent else []
     if words:
-        return f"Of {plural(count, 'machine')} {'; '.join(words)}.", True
+        return f"{'; '.join(words)}.", True
     return f"All {plural(count, 'machine')} are healthy.", False
 
 
 def _of_bench(plots: Sequence[Plot]) -> Headline:
-    plot = plots[0]
-    if not plot.bars:
+    """Return which engine is the fastest, and of many machines on which."""
+    measured = [plot for plot in plots if plot.bars]
+    if not measured:
         return Headline("No engine was measured.", True, (), (), ())
+    plot = max(measured, key=lambda each: each.bars[0].times)
+    plot = plot if len({each.machine for each in measured}) > 1 else measured[0]
     first, count = plot.bars[0], len(plot.bars)
     sentence = f"{first.engine} with {first.model} takes {first.median_s:.2f} s"
     if count > 1:
         sentence = f"{first.engine} is the fastest of {plural(count, 'engine')}"
+    if len({each.machine for each in plots}) > 1:
+        sentence = f"{first.engine} on {plot.machine} is the fastest"
     figures = [(f"{first.times:.1f} ×", "real time"), (first.wrong, "words wrong")]
     more = (f"{plural(len(plot.left_out), 'engine')} did not run.",) if plot.left_out else ()
     return Headline(f"{sentence}.", False, more, tuple(figures), ())
