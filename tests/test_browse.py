@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -24,7 +25,10 @@ from cachedoctor.browse.sheet import Sheet
 from cachedoctor.errors import CancelledError
 from cachedoctor.findings import Finding
 from cachedoctor.host import Host
+from cachedoctor.manager import library
 from cachedoctor.plans.holdings import Holding
+from cachedoctor.system.network import Network
+from cachedoctor.vocabulary import SILENT
 from tests.conftest import fingerprint
 from tests.support import worlds
 from tests.support.browsing import Session, browse, state_of
@@ -201,6 +205,35 @@ def free_room(lines: list[str]) -> list[str]:
     while said and not said[-1]:
         del said[-1]
     return said
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "words"),
+    [
+        ("prune", {"age": "30d", "caches": "yes"}, ("--older-than", "--compile-caches")),
+        ("free", {"budget": "1KiB"}, ("--budget", "1024")),
+        ("move", {"place": "yes", "no-link": "yes", "target": "AWAY"}, ("AWAY", "--no-link")),
+        ("pull", {"models": "faster-whisper:base whisper.cpp:/no"}, ("whisper.cpp:/no",)),
+        ("pull", {"lock": "LOCK"}, ("--lock", "LOCK")),
+        ("unpack", {"folder": "PACKED", "for": "openai-whisper"}, ("--for", "openai-whisper")),
+    ],
+)
+def test_what_a_form_says_reaches_the_plan(
+    mac: Host, tmp_path: Path, name: str, values: dict[str, str], words: tuple[str, ...]
+) -> None:
+    """Each field; the command beneath the plan prints the same plan."""
+    places = {each: str(tmp_path / each.lower()) for each in ("AWAY", "LOCK", "PACKED")}
+    assert cachedoctor("pack", BASE, "-o", places["PACKED"], *options(mac)).code == 0
+    assert cachedoctor("lock", "faster-whisper:base", "-o", places["LOCK"], *options(mac)).code == 0
+    one = next(m for m in library.models(mac).models if "whisper-base" in m.id)
+    given = {key: places.get(value, value) for key, value in values.items()}
+    asked = commands.Asked(Network(mac, offline=True), (one,), given)
+    proposal = commands.find(name).make(asked)(SILENT)
+    said = shlex.split(proposal.command)[1:]
+    assert set(said) >= {places.get(word, word) for word in words}
+    offline = ("--offline",) if name == "pull" else ("-v",) if name in ("prune", "free") else ()
+    printed = cachedoctor(*said, "--dry-run", *offline).output.splitlines()
+    assert free_room(list(proposal.lines)) == free_room(printed)
 
 
 def test_every_command_is_tried_here() -> None:

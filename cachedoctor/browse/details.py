@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from cachedoctor.findings import Finding
 from cachedoctor.manager.library import PastRun
 from cachedoctor.plans import removal
 from cachedoctor.report import holdings_text, scan_text
-from cachedoctor.report.folding import Folding
+from cachedoctor.report.folding import Folding, joined
 from cachedoctor.text import plural, printable, size
 from cachedoctor.vocabulary import State
 
@@ -47,7 +48,7 @@ def title(subject: Subject) -> str:
 def _model(one: Holding, look: Look) -> Iterator[str]:
     host, entry = look.host, one.entry
     row = holdings_text.row(one, host, look.now)
-    yield printable(host.short(entry.path))
+    yield joined(printable(host.short(entry.path)))
     yield ""
     yield f"status     {one.status.value}"
     own = "all its own" if row.own == row.size else f"{row.own} of it its own"
@@ -141,9 +142,9 @@ def _finding(finding: Finding, look: Look) -> Iterator[str]:
     host, report = look.host, look.found.report
     yield from scan_text.finding_lines(finding)
     yield ""
-    yield f"lies at    {printable(host.short(finding.path))}"
+    yield f"lies at    {joined(printable(host.short(finding.path)))}"
     for link in finding.links:
-        yield f"named      {printable(host.short(link))}"
+        yield f"named      {joined(printable(host.short(link)))}"
     titles = {entry.id: entry.title for entry in report.entries}
     for key in finding.entries:
         yield f"part of    {printable(titles.get(key, key))}"
@@ -158,14 +159,20 @@ def _finding(finding: Finding, look: Look) -> Iterator[str]:
     if finding.repair:
         yield f"cure       {printable(finding.repair.describe)} ({finding.repair.safety.value})"
     yield ""
-    yield from inspect.cleandoc(rules.find(finding.code).__doc__ or "").splitlines()
+    yield from _prose(inspect.cleandoc(rules.find(finding.code).__doc__ or ""))
+
+
+def _prose(text: str) -> Iterator[str]:
+    """Yield each paragraph, and each point of a list, as one line that breaks where it must."""
+    for part in re.split(r"\n(?=\n| |-|\d+\.)|(?<=\n)\n", text):
+        yield Folding(part.strip("\n").replace("\n", " "), 0)
 
 
 def _run(run: PastRun, look: Look) -> Iterator[str]:
     since = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.created_s))
     back = "`u` takes it back" if run.undoable else "it cannot be taken back"
     yield f"{run.id} of {since}: {run.state}; {back}"
-    yield f"journal    {printable(look.host.short(run.folder))}"
+    yield f"journal    {joined(printable(look.host.short(run.folder)))}"
     yield ""
     yield plural(len(run.repairs), "thing")
     for words in run.repairs:
@@ -175,4 +182,4 @@ def _run(run: PastRun, look: Look) -> Iterator[str]:
         yield ""
         yield f"Set aside, {size(sum(item.size_bytes for item in mine))}"
         for item in mine:
-            yield f"{size(item.size_bytes):>10}  {printable(look.host.short(item.origin))}"
+            yield f"{size(item.size_bytes):>10}  {joined(printable(look.host.short(item.origin)))}"

@@ -302,10 +302,9 @@ class Main(Screen[None]):
         if self._look is None:
             return f"{where} · looking …"
         found = self._look.found
-        places = len({one.entry.root for one in found.models})
         least = "" if found.exact else "at least "
         again = " · looking …" if self._job else ""
-        what = f"{least}{size(found.total_bytes)} in {plural(places, 'place')}"
+        what = f"{least}{size(found.total_bytes)}"
         counts = scan_text.counts(found.report.findings)
         wrong = ", ".join(plural(count, level.value) for level, count in counts.items() if count)
         return f"{where} · {what} · {wrong or 'no findings'}{again}"

@@ -160,7 +160,10 @@ class PlanScreen(Screen[bool]):
         """Show a plan, and ask."""
         self._title = proposal.title
         self.query_one("#title", Static).update(clean(f"{proposal.title}: the plan"))
-        self._fill((*proposal.lines, *_command(proposal)))
+        lines = list(proposal.lines)
+        while lines and not lines[-1]:
+            lines.pop()
+        self._fill((*lines, *_command(proposal)))
         if not proposal.ways and not proposal.instead:
             self._ask("", [("Back", self.action_leave)])
             return

@@ -64,7 +64,7 @@ MODELS = Table(
         Column("last used", 12, right=True),
         Column("", 1),
         Column("model", 22, grows=3),
-        Column("needed by", 15, grows=2),
+        Column("needed by", 15, grows=2, least=72),
         Column("again", 15, right=True, least=104),
         Column("where", 16, grows=2, least=120),
     ),
