@@ -126,7 +126,8 @@ def test_a_source_that_cannot_give(lab: Lab, monkeypatch: pytest.MonkeyPatch) ->
     ended = lab.fix("--offline", source="two")
     assert (ended.code, "`two` lacks it, too: faster-whisper:tiny.en" in ended.errors) == (3, True)
     given = ("-i", str(lab.inventory), "--from", "one")
-    for more in ((), ("--push", "--lock", str(lab.lock))):
+    locked = ("--lock", str(lab.lock))
+    for more in ((), ("--push", *locked), ("--ansible=--become", *locked)):
         ended = cachedoctor("fleet", "fix", *given, *more)
         assert (ended.code, "--from" in ended.errors) == (2, True)
 

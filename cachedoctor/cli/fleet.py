@@ -128,9 +128,11 @@ def fix(
 
     text = _text_of(lock)
     if source is not None:
-        if lock is None or means.pushed:
-            other = "needs --lock" if lock is None else "and --push cannot be asked for at once"
-            raise UsageError(f"--from {other}", hint="`--from HOST --lock FILE`")
+        if lock is None:
+            raise UsageError("--from needs --lock", hint="`--from HOST --lock FILE`")
+        beside = next((one for one in ("--become", "-b") if one in fleet.options), "")
+        if other := "--push" if means.pushed else beside:
+            raise UsageError(f"--from and {other} cannot be asked for at once")
         _fix_from(source, words, text, fleet, means, out, dry_run=dry_run, yes=yes)
         return
     planned = asking.ask(fleet, means, "fix", (*words, "--dry-run"), lock=text)

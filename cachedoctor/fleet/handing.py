@@ -188,15 +188,16 @@ def _words(words: Sequence[str], host: str, source: str) -> tuple[str, ...]:
 def _absent(before: Answer, planned: Answer) -> dict[str, str]:
     """Return the models of the lock file of which nothing is there, each with where it belongs.
 
-    Two answers of one machine have to agree on that; what its own plan fetches is not meant.
+    Two answers of one machine have to agree on that, so that nothing goes to where no file helps;
+    what its own plan fetches is not meant.
     """
     verdicts = (before.document or {}).get("verdicts") or ()
     body = (planned.document or {}).get("plan") or {}
-    places = {f.get("path") for f in body.get("by_hand", ()) if not f.get("entries")}
+    gaps = {(f["path"], f["code"]) for f in body.get("by_hand", ()) if not f["entries"]}
     return {
         f"{each['engine']}:{each['model']}": each["path"]
         for each in verdicts
-        if not each["ready"] and each["revision"] is None and each["path"] in places
+        if not each["ready"] and (each["path"], each["code"]) in gaps
     }
 
 
