@@ -83,7 +83,8 @@ def test_what_others_lack_comes_from_one_machine_and_goes_again(lab: Lab) -> Non
     before = {name: fingerprint(lab.hub(name)) for name in NAMES}
     shown = lab.fix()
     assert shown.code == 1
-    assert "two    1 model from one\n  unpack faster-whisper:tiny.en as one has it" in shown.output
+    unpacks = "two    1 model from one\n  unpack faster-whisper:tiny.en as one has it, 505 B\n"
+    assert unpacks in shown.output
     assert "CD401" in shown.output
     assert "one    nothing to repair" in shown.output
     assert "nothing was changed" in shown.errors
@@ -126,9 +127,21 @@ def test_a_source_that_cannot_give(lab: Lab, monkeypatch: pytest.MonkeyPatch) ->
     ended = lab.fix("--offline", source="two")
     assert (ended.code, "`two` lacks it, too: faster-whisper:tiny.en" in ended.errors) == (3, True)
     given = ("-i", str(lab.inventory), "--from", "one")
-    for more in ((), ("--push", "--lock", str(lab.lock))):
+    locked = ("--lock", str(lab.lock))
+    for more in ((), ("--push", *locked), ("--ansible=--become", *locked)):
         ended = cachedoctor("fleet", "fix", *given, *more)
         assert (ended.code, "--from" in ended.errors) == (2, True)
+
+
+def test_a_machine_cannot_name_what_is_not_in_the_lock_file(lab: Lab) -> None:
+    """Words of its own that another machine would be told, such as an option."""
+    tool = lab.folder / "tool"
+    lie = 'sed \'s/"model": "tiny.en"/"model": "--output=x"/\''
+    tool.write_text(f'#!/bin/sh\n{TOOL} "$@" | {lie}\nexit 1\n')
+    tool.chmod(0o755)
+    ended = lab.fix("--dry-run", "--json", "--tool", str(tool))
+    assert states(ended) == dict.fromkeys(("two", "three", "one"), "findings")
+    assert ended.data["unpacks"] == {}
 
 
 def test_a_pack_that_fails_is_said_and_leaves_nothing(lab: Lab) -> None:

@@ -145,10 +145,12 @@ def fix(
 
     text = _text_of(lock)
     if source is not None:
-        if lock is None or means.pushed:
-            other = "needs --lock" if lock is None else "and --push cannot be asked for at once"
-            raise UsageError(f"--from {other}", hint="`--from HOST --lock FILE`")
-        _fix_from(source, words, text, fleet, means, out, dry_run=dry_run, yes=yes)
+        if lock is None:
+            raise UsageError("--from needs --lock", hint="`--from HOST --lock FILE`")
+        beside = next((one for one in ("--become", "-b") if one in fleet.options), "")
+        if other := "--push" if means.pushed else beside:
+            raise UsageError(f"--from and {other} cannot be asked for at once")
+        _fix_from(source, words, lock, fleet, means, out, dry_run=dry_run, yes=yes)
         return
     planned = asking.ask(fleet, means, "fix", (*words, "--dry-run"), lock=text)
     if out.shown:
@@ -162,7 +164,7 @@ def fix(
 def _fix_from(
     source: str,
     words: Sequence[str],
-    text: str,
+    lock: str,
     fleet: Fleet,
     means: Means,
     out: Output,
@@ -171,13 +173,15 @@ def _fix_from(
     yes: bool,
 ) -> None:
     """Let a fleet have from one of its machines what it lacks."""
+    from cachedoctor import locking
     from cachedoctor.cli import console
     from cachedoctor.fleet import handing, wording
     from cachedoctor.host import Host
 
-    plans = handing.plan(fleet, means, words, source, text)
+    text = _text_of(lock)
+    plans = handing.plan(fleet, means, words, source, text, locking.read(lock))
     if out.shown:
-        console.say(wording.plan_lines(plans.answers, plans.wanted, source))
+        console.say(wording.plan_lines(plans.answers, plans.wanted, source, plans.sizes))
     unpacks = {host: list(models) for host, models in plans.wanted.items()}
     _settle(plans.answers, len(plans.changing), out, dry_run=dry_run, yes=yes, unpacks=unpacks)
     done = handing.apply(plans, fleet, means, words, Host.look().state, text)

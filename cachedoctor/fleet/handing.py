@@ -15,11 +15,12 @@ from cachedoctor.fleet.judging import State
 from cachedoctor.vocabulary import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from cachedoctor.fleet.asking import Means
     from cachedoctor.fleet.carrier import Fleet
     from cachedoctor.fleet.judging import Answer, Document
+    from cachedoctor.lockfile import Lock
 
 _LOCAL = "--offline"  # what others do beside: it fetches nothing
 
@@ -30,6 +31,7 @@ class Plans(NamedTuple):
     source: str
     answers: list[Answer]  # the plan of a fix on each: without a network, but for the source's
     wanted: Mapping[str, tuple[str, ...]]  # `engine:model` by machine
+    sizes: Mapping[str, int]  # of each model, as the lock file has it
 
     @property
     def changing(self) -> tuple[str, ...]:
@@ -53,11 +55,14 @@ class Done(NamedTuple):
     troubles: tuple[Answer, ...]
 
 
-def plan(fleet: Fleet, means: Means, words: Sequence[str], source: str, lock: str) -> Plans:
+def plan(
+    fleet: Fleet, means: Means, words: Sequence[str], source: str, lock: str, locked: Lock
+) -> Plans:
     """Ask every machine what it lacks of a lock file, and what a fix would do there.
 
-    Raises `UsageError` where no machine is called `source`, and `CannotLookError` where it has no
-    more than the others.
+    `lock` is the text of what was `locked`: no machine can name anything that is not in it. Raises
+    `UsageError` where no machine is called `source`, and `CannotLookError` where it has no more
+    than the others.
     """
     looked = asking.ask(fleet, means, "preflight", (), lock=lock)
     known = [answer.host for answer in looked]
@@ -74,13 +79,17 @@ def plan(fleet: Fleet, means: Means, words: Sequence[str], source: str, lock: st
     told = {each.host: each for each in asking.ask(fleet, means, "fix", asked, lock=lock)}
     answers = [told.get(each.host, each) for each in looked]
     before = {each.host: each for each in looked}
-    absent = {host: _absent(before[host], each) for host, each in told.items()}
+    sizes = {
+        f"{model.engine}:{model.name}": sum(file.bytes for file in model.files.values())
+        for model in locked.models
+    }
+    absent = {host: _absent(before[host], each, sizes) for host, each in told.items()}
     wanted = {host: tuple(rows) for host, rows in absent.items() if rows and host != source}
     never = absent.get(source, {}).keys() & {name for names in wanted.values() for name in names}
     if never:
         raise CannotLookError(f"`{source}` lacks it, too: {', '.join(sorted(never))}")
     shown = [_without(each, absent[each.host]) if each.host in wanted else each for each in answers]
-    return Plans(source, shown, wanted)
+    return Plans(source, shown, wanted, sizes)
 
 
 def apply(
@@ -185,19 +194,21 @@ def _words(words: Sequence[str], host: str, source: str) -> tuple[str, ...]:
     return (*words, _LOCAL) if local else tuple(words)
 
 
-def _absent(before: Answer, planned: Answer) -> dict[str, str]:
+def _absent(before: Answer, planned: Answer, known: Collection[str]) -> dict[str, str]:
     """Return the models of the lock file of which nothing is there, each with where it belongs.
 
-    Two answers of one machine have to agree on that; what its own plan fetches is not meant.
+    Two answers of one machine have to agree on that, so that nothing goes to where no file helps;
+    what its own plan fetches is not meant.
     """
     verdicts = (before.document or {}).get("verdicts") or ()
     body = (planned.document or {}).get("plan") or {}
-    places = {f.get("path") for f in body.get("by_hand", ()) if not f.get("entries")}
-    return {
-        f"{each['engine']}:{each['model']}": each["path"]
-        for each in verdicts
-        if not each["ready"] and each["revision"] is None and each["path"] in places
-    }
+    gaps = {(f.get("path"), f.get("code")) for f in body.get("by_hand", ()) if not f.get("entries")}
+    found = {}
+    for each in verdicts:
+        name, path = f"{each.get('engine')}:{each.get('model')}", each.get("path")
+        if not each.get("ready") and (path, each.get("code")) in gaps and name in known:
+            found[name] = str(path)
+    return found
 
 
 def _without(answer: Answer, absent: Mapping[str, str]) -> Answer:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cachedoctor.fleet.judging import Answer, Document
 
 NOTHING: Mapping[str, Sequence[str]] = {}
+NO_SIZES: Mapping[str, int] = {}
 _ORDER = {state: number for number, state in enumerate(State)}
 _COUNTED = {
     State.NO_TOOL: "without cachedoctor",
@@ -46,11 +47,14 @@ def lines(command: str, answers: Iterable[Answer]) -> Iterator[str]:
 
 
 def plan_lines(
-    answers: Iterable[Answer], unpacks: Mapping[str, Sequence[str]] = NOTHING, source: str = ""
+    answers: Iterable[Answer],
+    unpacks: Mapping[str, Sequence[str]] = NOTHING,
+    source: str = "",
+    sizes: Mapping[str, int] = NO_SIZES,
 ) -> Iterator[str]:
     """Yield what a fix would do on each machine: its line, and below it each repair.
 
-    `unpacks` are the models that machines get from `source`.
+    `unpacks` are the models that machines get from `source`, `sizes` how long these are.
     """
     found = ordered(answers)
     wide = max((len(printable(each.host)) for each in found), default=0)
@@ -68,7 +72,7 @@ def plan_lines(
         for item in _list(plan, "finishes") if answer.state.answered else ():
             yield f"  finish the fix {item.get('id')}: {plural(item.get('steps', 0), 'step')}"
         for model in models:
-            yield f"  unpack {printable(model)} as {printable(source)} has it"
+            yield f"  unpack {model} as {printable(source)} has it, {size(sizes[model])}"
     fetched = sum(((each.document or {}).get("plan") or {}).get("fetch_bytes", 0) for each in found)
     yield counting(found) + (f"; fetches {size(fetched)} in all" if fetched else "")
 
