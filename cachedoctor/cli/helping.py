@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import click
 
@@ -33,7 +33,7 @@ class Formatter(click.HelpFormatter):
         super().write_text(whole(text))
 
     def write_dl(
-        self, rows: Sequence[tuple[str, str]], col_max: int = 30, col_spacing: int = 2
+        self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2
     ) -> None:
         """Write a table of options or commands."""
         super().write_dl([(name, whole(does)) for name, does in rows], col_max, col_spacing)
