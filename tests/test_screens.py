@@ -19,7 +19,7 @@ import pytest
 from cachedoctor import cli, demo, text
 from cachedoctor.report.folding import Folding, folded, joined
 from tests.conftest import fingerprint
-from tests.support import builders, worlds
+from tests.support import builders, builders_models, worlds
 from tests.support.command import cachedoctor
 from tests.support.loopback import Hub
 
@@ -197,9 +197,13 @@ def test_a_verify_that_could_check_nothing_says_so(home: Path) -> None:
     assert "nothing could be checked" not in cachedoctor("verify").errors
     folder = home / "models"
     folder.mkdir()
-    (folder / "config.json").write_bytes(b'{"model_type": "whisper", "d_model": 4}')
+    (folder / "ggml-mine.bin").write_bytes(builders_models.ggml_whisper())
     warned = cachedoctor("verify", str(folder))
-    assert ("nothing could be checked" in warned.errors) == (warned.code == 0)
+    assert warned.code == 0
+    assert "1 unknown" in warned.output
+    assert "nothing could be checked" in warned.errors
+    assert "`cachedoctor verify" in warned.errors
+    assert "nothing could be checked" not in cachedoctor("verify", str(folder), "-q").errors
 
 
 def test_a_merge_conflict_is_named(home: Path, tmp_path: Path) -> None:

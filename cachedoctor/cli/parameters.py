@@ -177,13 +177,10 @@ class _Question(_Type):
 
     def read(self, text: str, param: click.Parameter | None) -> tuple[str, str]:
         """Return the engine, and the size or model that is asked for."""
-        engine, colon, what = text.partition(":")
-        if not (colon and what):
-            command = click.get_current_context().command.name
-            raise UsageError(
-                f"`{text}` is not ENGINE:SIZE or ENGINE:MODEL",
-                hint=f"`cachedoctor {command} faster-whisper:small`",
-            )
+        from cachedoctor.question import of_one
+
+        command = click.get_current_context().command.name
+        engine, what = of_one(text, example=f"cachedoctor {command} faster-whisper:small")
         return str(ENGINE.read(engine, param)), what
 
     def shell_complete(

@@ -95,8 +95,8 @@ def _unknown(name: str, report: Report) -> UsageError:
     known += [entry.name for entry in report.entries]
     engine, colon, model = name.partition(":")
     if name in engines.names():
-        mine = dict.fromkeys(each for each in known if each.startswith(f"{name}:"))
-        models = f"its models here: {', '.join(f'`{each}`' for each in mine)}" if mine else ""
+        names = dict.fromkeys(each for each in known if each.startswith(f"{name}:"))
+        models = f"its models here: {', '.join(f'`{each}`' for each in names)}" if names else ""
         return UsageError(
             f"`{name}` is an engine, not a model", hint=models or f"no model of {name} is here"
         )
