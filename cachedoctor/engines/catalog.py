@@ -30,6 +30,7 @@ files = [
                                        # tensor in the weights; how many with `decoder.blocks.*`
   { any = ["a.json", "b.json"], beside = { "b.json" = ["b.txt"] } },   # b.json only with b.txt
   { any = ["w.pt"], format = "torch_zip", most_trailing = 0 },   # refused with bytes after its end
+  { any = ["w.st", "w.bin"], most_trailing = 0, bears = ["w.bin"] },   # but not where it is w.bin
 ]
 
 [[model]]

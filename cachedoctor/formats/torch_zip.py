@@ -104,7 +104,9 @@ def shapes(file: BinaryIO, size_bytes: int) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def _shapes(instructions: Iterable[tuple[object, object, int | None]]) -> dict[str, tuple[int, ...]]:
+def _shapes(
+    instructions: Iterable[tuple[object, object, int | None]],
+) -> dict[str, tuple[int, ...]]:
     found: dict[str, tuple[int, ...]] = {}
     words: list[str] = []
     numbers: list[int] | None = None  # after a storage

@@ -24,8 +24,8 @@ _WORDS = (b"<|startoftranscript|>", b"<|notimestamps|>")  # that every Whisper s
 _QUANTISED = "quantization"
 # How others name what they have most of.
 _NAMED_BY = (
-    ("mlx-whisper", "encoder.blocks."),
-    ("transformers", "model.encoder.layers."),
+    ("OpenAI", "encoder.blocks."),
+    ("Hugging Face", "model.encoder.layers."),
     ("NeMo", "encoder.pre_encode."),
     ("llama", "model.layers."),
 )
