@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ MOST_AT_THE_TOP = 16
 MOST_LAYERS = 20
 MANY_FIELDS = 5
 MOST_BY_POSITION = 2
+NOTES = 40  # the column of the picture at which words about the rooms begin
 SAID = frozenset(("message", "describe", "hint", "reason", "why", "title", "litter", "word"))
 ASKED = frozenset(("startswith", "endswith", "find", "index", "count", "partition", "rpartition"))
 
@@ -43,6 +45,20 @@ def test_the_layers_fit_on_a_screen() -> None:
     first = contracts["contracts"][0]
     assert first["exhaustive"]
     assert len(first["layers"]) <= MOST_LAYERS
+
+
+def test_the_picture_shows_every_room_in_its_layer() -> None:
+    """What a reader is given first is what the linter holds."""
+    picture = (ROOT / "docs/design.md").read_text().split("```")[1]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    rows = [re.findall(r"\w+", line[:NOTES]) for line in picture.splitlines()]
+    lowest = 0
+    for layer in contracts["contracts"][0]["layers"]:
+        names = set(layer.split(" | ")) - {"__main__"}
+        at = {number for number, row in enumerate(rows) for name in row if name in names}
+        assert {name for number in at for name in rows[number]} >= names, layer
+        assert not at or min(at) >= lowest, layer
+        lowest = max(at, default=lowest)
 
 
 def ours() -> dict[str, str]:
