@@ -136,6 +136,9 @@ def preflight(
         verdict = _at_path(found, there, here, size, model)
         named = there != here.absolute(given)
         return verdict._replace(by="name") if named else verdict
+    if model and "/" in model and model == models[0].repository and not found.takes_repositories:
+        word = models[0].name
+        raise UsageError(f"no model `{model}` for {engine}: it calls it `{word}`")
     places = frozenset(place for m in models for place in found.places(m))
     report = scanning.scan(here, [engine], only=places, lock=lock, cure_notes=False)
     answer = readiness.ready(found, report, models, size, revision)

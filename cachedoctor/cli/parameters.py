@@ -274,13 +274,16 @@ class _OfEngine(_Pair):
 
 
 class _VersionOf(_OfEngine):
-    """`ENGINE=VERSION`."""
+    """`ENGINE=VERSION`, or `transformers=VERSION`, which insanely-fast-whisper loads with."""
 
     def read(self, text: str, param: click.Parameter | None) -> tuple[str, str]:
         """Return the engine and a version that can be compared."""
         from cachedoctor.engines import catalog
+        from cachedoctor.locators.hub_cache import LIBRARY
 
-        name, version = super().read(text, param)
+        name, _, version = text.partition("=")
+        if name != LIBRARY or not version:
+            name, version = super().read(text, param)
         catalog.ordinal(version)
         return name, version
 

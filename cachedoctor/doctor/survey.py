@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cachedoctor import engines, locators
 from cachedoctor.doctor import claiming
 from cachedoctor.errors import UsageError
+from cachedoctor.locators import hub_cache
 from cachedoctor.looking import quietly
 from cachedoctor.vocabulary import Root, Survey, nearest
 
@@ -115,7 +116,7 @@ def _shared(
 
 def _kinds(host: Host, chosen: Sequence[Engine], only: frozenset[str] | None) -> list[Layout]:
     layouts = dict.fromkeys(name for engine in chosen for name in engine.locators)
-    for name in (*host.engine_versions, *host.said_by):
+    for name in {*host.engine_versions, *host.said_by} - {hub_cache.LIBRARY}:
         _known_engine(name, host.said_by.get(name, "--engine-version"))
     for place in host.places:
         _known_engine(place.engine, place.said_by)

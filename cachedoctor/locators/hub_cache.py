@@ -61,6 +61,8 @@ _LEGACY = r"[0-9a-f]{64}\.[0-9a-f]{64}(?:\.h5)?(?:\.json|\.lock)?"
 
 
 _OLD = ("TRANSFORMERS_CACHE", "PYTORCH_TRANSFORMERS_CACHE")  # of transformers before 5
+_BEFORE_5 = ("2", "3", "4")
+LIBRARY = "transformers"  # whose version may be said like an engine's
 
 
 class HubListing(NamedTuple):
@@ -88,6 +90,21 @@ def folder_name(repository: str) -> str:
     return "models--" + repository.replace("/", "--")
 
 
+def old_transformers(host: Host) -> tuple[str, ...]:
+    """Return where transformers looks, the first first, where a version before 5 is said.
+
+    Source: transformers 4.46.3 `utils/hub.py` `TRANSFORMERS_CACHE`.
+    """
+    version = host.engine_versions.get(LIBRARY, "")
+    return tuple(_moved_by_transformers(host)) if version.partition(".")[0] in _BEFORE_5 else ()
+
+
+def _moved_by_transformers(host: Host) -> Iterator[str]:
+    for name in _OLD:
+        if host.environment.get(name):
+            yield host.absolute(host.expand(host.environment[name]))
+
+
 class HubCache(Locator[HubListing]):
     """The layout of `huggingface_hub` and everything that uses its cache."""
 
@@ -104,9 +121,9 @@ class HubCache(Locator[HubListing]):
         own = host.environment.get("PARAKEET_CACHE_DIR")  # of parakeet-mlx's command line
         if own:
             yield host.absolute(own)
-        for name in _OLD if "HF_HUB_CACHE" not in host.environment else ():
-            if host.environment.get(name):
-                yield host.absolute(host.expand(host.environment[name]))
+        if "HF_HUB_CACHE" not in host.environment:
+            yield from _moved_by_transformers(host)
+        yield from old_transformers(host)
         yield from (place.path for place in apps.places(host, self.name))
         if host.project:
             yield os.path.join(host.project, "models")

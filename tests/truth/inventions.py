@@ -21,6 +21,7 @@ from tests.truth.states import (
     SMALL,
     TRANSFORMERS,
     USUAL,
+    VERSION_4,
     Asked,
     State,
 )
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
     from tests.truth.places import Content, Place
     from tests.truth.states import Build, Hub
+
+    Edit = Callable[[dict[str, object]], object]
 
 FOUR = (FASTER, MLX, PARAKEET, TRANSFORMERS)
 ONLINE = {"HF_HUB_OFFLINE": "0"}  # and no network all the same
@@ -65,7 +68,7 @@ def _with(hub: Hub, drop: tuple[str, ...] = (), **more: Content) -> Build:
     return build
 
 
-def _edited(hub: Hub, name: str, how: Callable[[dict[str, object]], object]) -> Build:
+def _edited(hub: Hub, name: str, how: Edit) -> Build:
     def build(place: Place) -> None:
         def edit(data: bytes) -> bytes:
             told = json.loads(data)
@@ -233,8 +236,8 @@ def _paths() -> Iterator[State]:
             return at(
                 hub,
                 {
-                    "with a space and an accent": folder,
-                    "that is a link": link,
+                    "with a space and an accent": str(folder),
+                    "that is a link": str(link),
                     "with two dots": f"{place.home}/work/../my models/whisper é",
                     "with two slashes": f"{place.home}//my models//whisper é",
                     "relative, with two dots": "../my models/whisper é",
@@ -244,7 +247,9 @@ def _paths() -> Iterator[State]:
         return build
 
     for hub in (FASTER, MLX, TRANSFORMERS):
-        yield hub.state("path", "with a space and an accent", spelled(hub, "with a space and an accent"))
+        yield hub.state(
+            "path", "with a space and an accent", spelled(hub, "with a space and an accent")
+        )
     for how in ("that is a link", "with two dots", "with two slashes", "relative, with two dots"):
         yield FASTER.state("path", how, spelled(FASTER, how))
 
@@ -382,7 +387,10 @@ def _variables() -> Iterator[State]:
                 (place.home / link).parent.mkdir(parents=True, exist_ok=True)
                 (place.home / link).symlink_to(place.home / there.partition("/")[0])
             filled = {name: value.replace("HOME", str(place.home)) for name, value in env.items()}
-            return _as_usual(hub, env=filled)
+            question = USUAL[hub.engine].question
+            if hub is TRANSFORMERS and any("TRANSFORMERS_CACHE" in name for name in env):
+                question = (*question, *VERSION_4)
+            return _as_usual(hub, env=filled, question=question)
 
         return hub.state("variable", what, build)
 
@@ -396,9 +404,21 @@ def _variables() -> Iterator[State]:
     yield moved(FASTER, "HF_HUB_CACHE with $HOME", "far", HF_HUB_CACHE="$HOME/far")
     yield moved(MLX, "HF_HUB_CACHE with $HOME", "far", HF_HUB_CACHE="$HOME/far")
     yield moved(FASTER, "HF_HUB_CACHE with an unknown variable", "far", HF_HUB_CACHE="$NOBODY/far")
-    yield moved(FASTER, "HF_ENDPOINT of a mirror", ".cache/huggingface/hub", HF_ENDPOINT="https://hf-mirror.com")
-    yield moved(TRANSFORMERS, "HF_ENDPOINT of a mirror", ".cache/huggingface/hub", HF_ENDPOINT="https://hf-mirror.com")
-    yield moved(FASTER, "HF_HUB_DISABLE_SYMLINKS", ".cache/huggingface/hub", HF_HUB_DISABLE_SYMLINKS="1")
+    yield moved(
+        FASTER,
+        "HF_ENDPOINT of a mirror",
+        ".cache/huggingface/hub",
+        HF_ENDPOINT="https://hf-mirror.com",
+    )
+    yield moved(
+        TRANSFORMERS,
+        "HF_ENDPOINT of a mirror",
+        ".cache/huggingface/hub",
+        HF_ENDPOINT="https://hf-mirror.com",
+    )
+    yield moved(
+        FASTER, "HF_HUB_DISABLE_SYMLINKS", ".cache/huggingface/hub", HF_HUB_DISABLE_SYMLINKS="1"
+    )
     yield moved(SMALL, "HUGGINGFACE_HUB_CACHE", "far", HUGGINGFACE_HUB_CACHE="HOME/far")
     yield moved(TRANSFORMERS, "HUGGINGFACE_HUB_CACHE", "far", HUGGINGFACE_HUB_CACHE="HOME/far")
     yield moved(
@@ -417,20 +437,66 @@ def _variables() -> Iterator[State]:
 
     yield FASTER.state("variable", "HF_HUB_CACHE that is a file", a_file)
 
-    def version_4(place: Place) -> Asked:
-        place.repository(TRANSFORMERS.repository, TRANSFORMERS.files(), hub=place.home / "far")
-        usual = USUAL["insanely-fast-whisper"]
-        question = (*usual.question, "--engine-version", "transformers=4.46.3")
-        return usual._replace(question=question, env={"TRANSFORMERS_CACHE": f"{place.home}/far"})
 
-    yield TRANSFORMERS.state("variable", "TRANSFORMERS_CACHE, and version 4 is said", version_4)
+def _says(**told: object) -> Edit:
+    return lambda said: said.update(told)
+
+
+def _lacks(*keys: str) -> Edit:
+    return lambda said: [said.pop(key, None) for key in keys]
+
+
+def _inside(key: str, edit: Edit) -> Edit:
+    return lambda said: edit(said[key])  # type: ignore[arg-type]
+
+
+_TOKENIZER, _CONFIG = "tokenizer.json", "config.json"
+_EXTRACTOR, _GENERATION = "preprocessor_config.json", "generation_config.json"
+_EDITS: tuple[tuple[Hub, str, str, Edit], ...] = (
+    (FASTER, _TOKENIZER, "of version 2", _says(version="2.0")),
+    (FASTER, _TOKENIZER, "with a key more", _says(mine=1)),
+    (FASTER, _TOKENIZER, "without a post-processor", _lacks("post_processor")),
+    (FASTER, _TOKENIZER, "without merges", _inside("model", _lacks("merges"))),
+    (FASTER, _TOKENIZER, "of another kind of model", _inside("model", _says(type="Nobody"))),
+    *(
+        (hub, name, what, edit)
+        for hub in (TRANSFORMERS, SMALL)
+        for name, what, edit in (
+            (_EXTRACTOR, "without sizes", _lacks("n_fft", "hop_length", "feature_size")),
+            (_CONFIG, "without architectures", _lacks("architectures")),
+            (_CONFIG, "of half numbers", _says(torch_dtype="float16")),
+        )
+    ),
+    (TRANSFORMERS, _EXTRACTOR, "of 128 bins", _says(feature_size=128)),
+    (TRANSFORMERS, _EXTRACTOR, "of an unknown type", _says(feature_extractor_type="Nobody")),
+    (TRANSFORMERS, _CONFIG, "of an unknown type of numbers", _says(torch_dtype="float99")),
+    (TRANSFORMERS, _CONFIG, "of another number of heads", _says(encoder_attention_heads=5)),
+    (TRANSFORMERS, _CONFIG, "of fewer positions", _says(max_target_positions=100)),
+    (TRANSFORMERS, _CONFIG, "of 128 bins", _says(num_mel_bins=128)),
+    (TRANSFORMERS, _CONFIG, "of an unknown activation", _says(activation_function="nobody")),
+    (TRANSFORMERS, _GENERATION, "of other tokens", _says(no_timestamps_token_id=7)),
+    (TRANSFORMERS, _GENERATION, "without times", _lacks("no_timestamps_token_id")),
+    (MLX, _CONFIG, "with model_type", _says(model_type="whisper")),
+    (MLX, _CONFIG, "with null", _says(n_mels=None)),
+    (MLX, _CONFIG, "of words", _says(n_text_layer="4")),
+    (MLX, _CONFIG, "of 128 bins", _says(n_mels=128)),
+    (MLX, _CONFIG, "of other heads", _says(n_audio_head=5)),
+    (PARAKEET, _CONFIG, "of an unknown target", _says(target="nobody.Model")),
+    (PARAKEET, _CONFIG, "without decoding", _lacks("decoding")),
+    (PARAKEET, _CONFIG, "of fewer layers", _inside("encoder", _says(n_layers=0))),
+    (PARAKEET, _CONFIG, "of more layers", _inside("encoder", _says(n_layers=9))),
+    (PARAKEET, _CONFIG, "of another size", _inside("encoder", _says(d_model=256))),
+)
 
 
 def _small_files() -> Iterator[State]:
     """Yield small files that say something else."""
+    for hub, name, what, edit in _EDITS:
+        yield hub.state("small file", f"{name} {what}", _edited(hub, name, edit))
 
-    def state(hub: Hub, what: str, build: Build) -> State:
-        return hub.state("small file", what, build)
+    def holds(hub: Hub, name: str, what: str, text: bytes) -> State:
+        build = _with(hub, (), **{name.replace(".", "__"): text})
+        return hub.state("small file", f"{name} {what}", build)
 
     vocabulary = Path(str(FASTER.files()["vocabulary.txt"])).read_bytes()
     for what, text in {
@@ -440,7 +506,7 @@ def _small_files() -> Iterator[State]:
         "with a line more": vocabulary + b"more\n",
         "with a line less": vocabulary[: vocabulary.rstrip(b"\n").rindex(b"\n") + 1],
     }.items():
-        yield state(FASTER, f"vocabulary.txt {what}", _with(FASTER, vocabulary__txt=text))
+        yield holds(FASTER, "vocabulary.txt", what, text)
     for what, text in {
         "{}": b"{}",
         "of 128 bins": b'{"feature_size": 128}',
@@ -448,52 +514,19 @@ def _small_files() -> Iterator[State]:
         "a list": b"[]",
         "with an unknown key": b'{"mine": 1}',
     }.items():
-        yield state(
-            FASTER, f"preprocessor_config.json {what}", _with(FASTER, preprocessor_config__json=text)
-        )
-    yield state(
-        FASTER,
+        yield holds(FASTER, _EXTRACTOR, what, text)
+    yield FASTER.state(
+        "small file",
         "shared_vocabulary.txt in place of vocabulary.txt",
         _with(FASTER, ("vocabulary.txt",), shared_vocabulary__txt=vocabulary),
     )
-    yield state(FASTER, "tokenizer.json of version 2", _edited(FASTER, "tokenizer.json", lambda t: t.update(version="2.0")))
-    yield state(FASTER, "tokenizer.json with a key more", _edited(FASTER, "tokenizer.json", lambda t: t.update(mine=1)))
-    yield state(FASTER, "tokenizer.json without a post-processor", _edited(FASTER, "tokenizer.json", lambda t: t.pop("post_processor")))
-    yield state(FASTER, "tokenizer.json without merges", _edited(FASTER, "tokenizer.json", lambda t: t["model"].pop("merges")))  # type: ignore[attr-defined]
-    yield state(FASTER, "tokenizer.json of another kind of model", _edited(FASTER, "tokenizer.json", lambda t: t["model"].update(type="Nobody")))  # type: ignore[attr-defined]
     for hub in (TRANSFORMERS, SMALL):
-        extractor = "preprocessor_config.json"
-        if hub is TRANSFORMERS:
-            yield state(hub, f"{extractor} of 128 bins", _edited(hub, extractor, lambda t: t.update(feature_size=128)))
-        yield state(hub, f"{extractor} without sizes", _edited(hub, extractor, lambda t: [t.pop(k) for k in ("n_fft", "hop_length", "feature_size")]))
-        yield state(hub, f"{extractor} of an unknown type", _edited(hub, extractor, lambda t: t.update(feature_extractor_type="Nobody")))
-        yield state(hub, "config.json without architectures", _edited(hub, "config.json", lambda t: t.pop("architectures")))
-        yield state(hub, "config.json of an unknown type of numbers", _edited(hub, "config.json", lambda t: t.update(torch_dtype="float99")))
-        yield state(hub, "config.json of half numbers", _edited(hub, "config.json", lambda t: t.update(torch_dtype="float16")))
-        yield state(hub, "added_tokens.json {}", _with(hub, added_tokens__json=b"{}"))
-        yield state(hub, "merges.txt without its head", _headless(hub))
-        yield state(hub, "special_tokens_map.json []", _with(hub, special_tokens_map__json=b"[]"))
-        yield state(hub, "added_tokens.json []", _with(hub, added_tokens__json=b"[]"))
-        yield state(hub, "normalizer.json []", _with(hub, normalizer__json=b"[]"))
-        yield state(hub, "tokenizer_config.json {}", _with(hub, tokenizer_config__json=b"{}"))
-        yield state(hub, "tokenizer_config.json []", _with(hub, tokenizer_config__json=b"[]"))
-    yield state(TRANSFORMERS, "config.json of another number of heads", _edited(TRANSFORMERS, "config.json", lambda t: t.update(encoder_attention_heads=5)))
-    yield state(TRANSFORMERS, "config.json of fewer positions", _edited(TRANSFORMERS, "config.json", lambda t: t.update(max_target_positions=100)))
-    yield state(TRANSFORMERS, "config.json of 128 bins", _edited(TRANSFORMERS, "config.json", lambda t: t.update(num_mel_bins=128)))
-    yield state(TRANSFORMERS, "config.json of an unknown activation", _edited(TRANSFORMERS, "config.json", lambda t: t.update(activation_function="nobody")))
-    yield state(TRANSFORMERS, "generation_config.json of other tokens", _edited(TRANSFORMERS, "generation_config.json", lambda t: t.update(no_timestamps_token_id=7)))
-    yield state(TRANSFORMERS, "generation_config.json without times", _edited(TRANSFORMERS, "generation_config.json", lambda t: t.pop("no_timestamps_token_id")))
-    yield state(MLX, "config.json with model_type", _edited(MLX, "config.json", lambda t: t.update(model_type="whisper")))
-    yield state(MLX, "config.json with null", _edited(MLX, "config.json", lambda t: t.update(n_mels=None)))
-    yield state(MLX, "config.json of words", _edited(MLX, "config.json", lambda t: t.update(n_text_layer="4")))
-    yield state(MLX, "config.json of 128 bins", _edited(MLX, "config.json", lambda t: t.update(n_mels=128)))
-    yield state(MLX, "config.json of other heads", _edited(MLX, "config.json", lambda t: t.update(n_audio_head=5)))
-    yield state(MLX, "config.json of transformers", _with(MLX, config__json=json.dumps(places.CONFIG).encode()))
-    yield state(PARAKEET, "config.json of an unknown target", _edited(PARAKEET, "config.json", lambda t: t.update(target="nobody.Model")))
-    yield state(PARAKEET, "config.json without decoding", _edited(PARAKEET, "config.json", lambda t: t.pop("decoding", None)))
-    yield state(PARAKEET, "config.json of fewer layers", _edited(PARAKEET, "config.json", lambda t: t["encoder"].update(n_layers=1)))  # type: ignore[attr-defined]
-    yield state(PARAKEET, "config.json of more layers", _edited(PARAKEET, "config.json", lambda t: t["encoder"].update(n_layers=9)))  # type: ignore[attr-defined]
-    yield state(PARAKEET, "config.json of another size", _edited(PARAKEET, "config.json", lambda t: t["encoder"].update(d_model=256)))  # type: ignore[attr-defined]
+        for name in ("special_tokens_map", "added_tokens", "normalizer", "tokenizer_config"):
+            yield holds(hub, f"{name}.json", "[]", b"[]")
+        for name in ("added_tokens", "tokenizer_config"):
+            yield holds(hub, f"{name}.json", "{}", b"{}")
+        yield hub.state("small file", "merges.txt without its head", _headless(hub))
+    yield holds(MLX, _CONFIG, "of transformers", json.dumps(places.CONFIG).encode())
 
 
 def _headless(hub: Hub) -> Build:
@@ -504,7 +537,7 @@ def _headless(hub: Hub) -> Build:
     return build
 
 
-def _header(data: bytes, how: Callable[[dict[str, object]], object]) -> bytes:
+def _header(data: bytes, how: Edit) -> bytes:
     """Return a safetensors file with another header."""
     (length,) = struct.unpack_from("<Q", data)
     told = json.loads(data[8 : 8 + length])
@@ -517,7 +550,7 @@ def _header(data: bytes, how: Callable[[dict[str, object]], object]) -> bytes:
 def _weights() -> Iterator[State]:
     """Yield weights that other programs wrote."""
 
-    def header(hub: Hub, what: str, how: Callable[[dict[str, object]], object]) -> State:
+    def header(hub: Hub, what: str, how: Edit) -> State:
         def build(place: Place) -> None:
             change(hub.put(place, trees=False) / hub.weights[0], lambda data: _header(data, how))
 
@@ -530,9 +563,13 @@ def _weights() -> Iterator[State]:
     for hub in (MLX, PARAKEET, TRANSFORMERS):
         yield header(hub, "without metadata", lambda told: told.pop("__metadata__", None))
         yield header(hub, "of format mlx", lambda told: told.update(__metadata__={"format": "mlx"}))
-        yield header(hub, "of an unknown format", lambda told: told.update(__metadata__={"format": "x"}))
+        yield header(
+            hub, "of an unknown format", lambda told: told.update(__metadata__={"format": "x"})
+        )
         yield header(hub, "with a tensor of another name", rename)
-        yield header(hub, "with metadata that is no text", lambda told: told.update(__metadata__={"a": 1}))
+        yield header(
+            hub, "with metadata that is no text", lambda told: told.update(__metadata__={"a": 1})
+        )
 
     def others(hub: Hub, content: Callable[[], Content]) -> Build:
         def build(place: Place) -> None:
@@ -553,7 +590,9 @@ def _weights() -> Iterator[State]:
     yield PARAKEET.state("others", "weights of transformers", others(PARAKEET, of_transformers))
     yield PARAKEET.state("others", "weights of mlx-whisper", others(PARAKEET, of_mlx))
     ggml = weights.ggml_tiny_en
-    yield FASTER.state("others", "weights of whisper.cpp", others(FASTER, lambda: weights.require(ggml)))
+    yield FASTER.state(
+        "others", "weights of whisper.cpp", others(FASTER, lambda: weights.require(ggml))
+    )
     yield FASTER.state("others", "weights of transformers", others(FASTER, of_transformers))
 
     def quantised(bits: int, said: int | None) -> Build:
@@ -570,7 +609,9 @@ def _weights() -> Iterator[State]:
         return build
 
     yield MLX.state("quantised", "8 bits", quantised(8, 8))
-    yield MLX.state("quantised", "8 bits, and the configuration does not say so", quantised(8, None))
+    yield MLX.state(
+        "quantised", "8 bits, and the configuration does not say so", quantised(8, None)
+    )
     yield MLX.state("quantised", "8 bits, and the configuration says 4", quantised(8, 4))
 
     def npz(how: str) -> Build:
@@ -634,10 +675,24 @@ def _shards() -> Iterator[State]:
     for how in ("a page", "a pointer", "empty", "cut by a byte", "with a hundred bytes more"):
         yield TRANSFORMERS.state("parts", f"pytorch_model.bin {how}", torch_weights(changed(how)))
     bin_ = places.pytorch_model
-    yield TRANSFORMERS.state("parts", "pytorch_model.bin, config.json of another size", torch_weights(lambda: bin_(), d_model=512))  # noqa: PLW0108
-    yield TRANSFORMERS.state("parts", "pytorch_model.bin, config.json of fewer layers", torch_weights(lambda: bin_(), decoder_layers=2))  # noqa: PLW0108
-    yield TRANSFORMERS.state("parts", "pytorch_model.bin of an older kind", torch_weights(making.legacy_bin))
-    yield TRANSFORMERS.state("parts", "pytorch_model.bin of openai-whisper", torch_weights(lambda: weights.require(weights.openai_tiny_en)))
+    yield TRANSFORMERS.state(
+        "parts",
+        "pytorch_model.bin, config.json of another size",
+        torch_weights(bin_, d_model=512),
+    )
+    yield TRANSFORMERS.state(
+        "parts",
+        "pytorch_model.bin, config.json of fewer layers",
+        torch_weights(bin_, decoder_layers=2),
+    )
+    yield TRANSFORMERS.state(
+        "parts", "pytorch_model.bin of an older kind", torch_weights(making.legacy_bin)
+    )
+    yield TRANSFORMERS.state(
+        "parts",
+        "pytorch_model.bin of openai-whisper",
+        torch_weights(lambda: weights.require(weights.openai_tiny_en)),
+    )
     for name in ("tf_model.h5", "flax_model.msgpack", "model.fp16.safetensors"):
         content = TRANSFORMERS.files()[one]
         key = {name.replace(".", "__"): content}
@@ -719,13 +774,33 @@ def _flat() -> Iterator[State]:
     def foreign(content: Callable[[], Path], name: str) -> Build:
         return lambda place: at(place.put(place.home / "mine" / name, content()))
 
-    yield GGML.state("path", "of openai's file", foreign(lambda: weights.require(weights.openai_tiny_en), "tiny.en.bin"))
-    yield GGML.state("path", "of a safetensors file", foreign(lambda: weights.require(weights.safetensors_tiny_en), "m.bin"))
-    yield OPENAI.state("path", "of transformers' pytorch_model.bin", foreign(places.pytorch_model, "mine.pt"))
-    yield OPENAI.state("path", "of a GGML file", foreign(lambda: weights.require(weights.ggml_tiny_en), "mine.pt"))
+    yield GGML.state(
+        "path",
+        "of openai's file",
+        foreign(lambda: weights.require(weights.openai_tiny_en), "tiny.en.bin"),
+    )
+    yield GGML.state(
+        "path",
+        "of a safetensors file",
+        foreign(lambda: weights.require(weights.safetensors_tiny_en), "m.bin"),
+    )
+    yield OPENAI.state(
+        "path", "of transformers' pytorch_model.bin", foreign(places.pytorch_model, "mine.pt")
+    )
+    yield OPENAI.state(
+        "path", "of a GGML file", foreign(lambda: weights.require(weights.ggml_tiny_en), "mine.pt")
+    )
     yield OPENAI.state("path", "of an older kind", foreign(making.legacy_openai, "mine.pt"))
-    yield OPENAI.state("path", "of a file with fewer layers said", foreign(making.openai_of_fewer_layers, "mine.pt"))
-    yield OPENAI.state("path", "with a space and an accent", lambda place: at(OPENAI.put(place, "my models/é", "m é.pt")))
+    yield OPENAI.state(
+        "path",
+        "of a file with fewer layers said",
+        foreign(making.openai_of_fewer_layers, "mine.pt"),
+    )
+    yield OPENAI.state(
+        "path",
+        "with a space and an accent",
+        lambda place: at(OPENAI.put(place, "my models/é", "m é.pt")),
+    )
     yield OPENAI.state("path", "relative", _relative)
     for flat in (OPENAI, MPS):
 
@@ -777,7 +852,9 @@ def _folders() -> Iterator[State]:
     yield state("linked elsewhere", "mlx_models/ is a link", linked)
     yield state("missing", "nothing there", lambda _: None)
     for how in ("compressed", "with an array less", "with an array more", "of 64 bits"):
-        yield state("header", f"weights.npz {how}", lambda p, h=how: put(p, weights__npz=making.npz(h)))  # type: ignore[misc]
+        yield state(
+            "header", f"weights.npz {how}", lambda p, h=how: put(p, weights__npz=making.npz(h))
+        )  # type: ignore[misc]
 
     def other_folder(place: Place) -> Asked:
         put(place)
@@ -795,4 +872,3 @@ def _folders() -> Iterator[State]:
 
     for said in ("base", "TINY", "mlx-community/whisper-tiny", "nobody"):
         yield word(said)
-
