@@ -130,11 +130,24 @@ def answer(
     Repositories that are to be read are looked at alone, and beside the rest only if anything of
     them is to be cured: what lies elsewhere is a source of repairs and proves none of their files.
     """
-    alone = None
-    if not (network or bridges):
-        alone = _alone(question, progress, cure_notes=cure_notes)
-    if alone and not any(cure_notes or f.severity is not Severity.NOTE for f in alone.findings):
-        return alone
+    only = None if network or bridges else named.repositories(question)
+    if only is not None:
+        report = answer(question._replace(only=only), cure_notes=cure_notes, progress=progress)
+        if not any(cure_notes or f.severity is not Severity.NOTE for f in report.findings):
+            return report._replace(question=question)
+    asked = question._replace(fresh=question.fresh and only is None)  # what was read is remembered
+    report = _answered(asked, network, bridges, progress, cure_notes=cure_notes)
+    return report._replace(question=report.question._replace(fresh=question.fresh))
+
+
+def _answered(
+    question: Question,
+    network: Network | None,
+    bridges: Mapping[str, str] | None,
+    progress: Progress,
+    *,
+    cure_notes: bool,
+) -> Report:
     host, names, models, lock = question.host, question.engines, question.models, question.lock
     began = time.perf_counter()
     asked = [engines.find(name) for name in names]
@@ -166,7 +179,7 @@ def answer(
         contents = verification.read(
             host,
             entries,
-            fresh=question.fresh and not alone,  # what was read is remembered
+            fresh=question.fresh,
             max_age_s=question.max_age_s,
             whole=not (asked or places or lock or question.only),
             progress=progress,
@@ -226,17 +239,6 @@ def answer(
             f for f in findings if f.shows in judging.HIDING and f.severity is not Severity.NOTE
         ),
     )
-
-
-def _alone(question: Question, progress: Progress, *, cure_notes: bool) -> Report | None:
-    """Read the repositories in which all named paths lie, and look at nothing else."""
-    if not question.deep or question.only or question.lock:
-        return None
-    only = named.repositories(question.host, question.paths)
-    if only is None:
-        return None
-    report = answer(question._replace(only=only), cure_notes=cure_notes, progress=progress)
-    return report._replace(question=question)
 
 
 def published() -> dict[str, str]:
