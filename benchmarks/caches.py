@@ -49,7 +49,8 @@ _NAMES = (
 _ASKED_IN_VAIN = ("adapter_config.json", "chat_template.jinja")
 SHARDS = 4  # of each revision, in LFS
 _DATASETS = 20  # one repository of so many
-_FLOATS = 300_000  # of a shard: more than a mebibyte, so that it counts as weights
+_ZEROS = memoryview(bytes(4 * 300_000))
+_FLOATS = len(_ZEROS) // 4  # of a shard: more than a mebibyte, so that it counts as weights
 
 
 class Kind(enum.Enum):
@@ -155,6 +156,8 @@ class Writer:
             snapshot = f"{path}/snapshots/{commit}"
             os.makedirs(snapshot)
             tree = {}
+            for folder in {os.path.dirname(name) for name in files if "/" in name}:
+                os.makedirs(f"{snapshot}/{folder}", exist_ok=True)
             for name, content in sorted(files.items()):
                 etag, tree[name] = _row(content)
                 if not os.path.exists(f"{locks}/{etag}.lock"):
@@ -170,7 +173,6 @@ class Writer:
         return Path(path)
 
     def _place(self, blob: str, name: str, content: bytes | Large, made: dict[str, str]) -> None:
-        os.makedirs(os.path.dirname(name), exist_ok=True)
         if self._kind is Kind.NO_LINKS:
             _write_content(name, content)
             return
@@ -179,7 +181,8 @@ class Writer:
             _write_content(blob, content)
             if self._kind is Kind.STORE and isinstance(content, Large):
                 self._share(blob)
-        os.symlink(os.path.relpath(blob, os.path.dirname(name)), name)
+        etag, depth = os.path.basename(blob), name.partition("/snapshots/")[2].count("/")
+        os.symlink(f"{'../' * (depth + 1)}blobs/{etag}", name)
 
     def _share(self, blob: str) -> None:
         """Move a blob to the store, whose names are xet's own hashes."""
@@ -210,7 +213,9 @@ def _row(content: bytes | Large) -> tuple[str, dict[str, object]]:
         etag = _git_sha1(content)
         return etag, {"size": len(content), "blob_id": etag}
     size = len(content.head) + content.zeros
-    etag = hashlib.sha256(content.content()).hexdigest()
+    state = hashlib.sha256(content.head)
+    state.update(_ZEROS[: content.zeros])
+    etag = state.hexdigest()
     pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{etag}\nsize {size}\n"
     pointed = _git_sha1(pointer.encode())
     return etag, {"size": size, "blob_id": pointed, "lfs_sha256": etag, "lfs_size": size}

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cachedoctor.values import NamedTuple
-
 from cachedoctor.errors import UsageError
+from cachedoctor.values import NamedTuple
 
 if TYPE_CHECKING:
     from cachedoctor.host import Host

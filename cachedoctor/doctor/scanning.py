@@ -141,19 +141,30 @@ def answer(
     Repositories that are to be read are looked at alone, and beside the rest only if anything of
     them is to be cured: what lies elsewhere is a source of repairs and proves none of their files.
     """
-    alone = None
-    if not (network or bridges or gathered):
-        alone = _alone(question, progress, cure_notes=cure_notes)
-    if alone and not any(cure_notes or f.severity is not Severity.NOTE for f in alone.findings):
-        return alone
+    only = None if network or bridges or gathered else named.repositories(question)
+    if only is not None:
+        report = answer(question._replace(only=only), cure_notes=cure_notes, progress=progress)
+        if not any(cure_notes or f.severity is not Severity.NOTE for f in report.findings):
+            return report._replace(question=question)
+    asked = question._replace(fresh=question.fresh and only is None)  # what was read is remembered
+    report = _answered(asked, network, bridges, progress, gathered, cure_notes=cure_notes)
+    return report._replace(question=report.question._replace(fresh=question.fresh))
+
+
+def _answered(
+    question: Question,
+    network: Network | None,
+    bridges: Mapping[str, str] | None,
+    progress: Progress,
+    gathered: Gathered | None,
+    *,
+    cure_notes: bool,
+) -> Report:
     began = time.perf_counter()
     question = placed(question)
     host, names, lock = question.host, question.engines, question.lock
     asked = [engines.find(name) for name in names]
-    if gathered is None:
-        survey = look(host, looked_for(question), question.only, lock)
-    else:
-        survey = gathered.survey
+    survey = gathered.survey if gathered else look(host, looked_for(question), question.only, lock)
     places = _places(question)
     entries = chosen(question, survey)
     unanswered: tuple[tuple[str, str], ...] = ()
@@ -162,10 +173,7 @@ def answer(
 
         survey, unanswered = hub_digests.ask(survey, {entry.id for entry in entries}, network)
         entries = chosen(question, survey)
-    if gathered is not None:
-        contents = gathered.contents
-    else:
-        contents = _contents(question, entries, progress, again=alone is not None)
+    contents = gathered.contents if gathered else _contents(question, entries, progress)
     core_ml: Asked | None = None
     if bridges is not None:
         from cachedoctor.doctor import core_ml as loading
@@ -218,16 +226,15 @@ def answer(
 
 
 def _contents(
-    question: Question, entries: Sequence[Entry], progress: Progress, *, again: bool
+    question: Question, entries: Sequence[Entry], progress: Progress
 ) -> verification.Contents:
-    """Read what is to be read; what was read a moment ago is not read `again`."""
     if not question.deep:
         return verification.recalled(question.host, entries)
     narrowed = question.engines or question.paths or question.lock or question.only
     return verification.read(
         question.host,
         entries,
-        fresh=question.fresh and not again,
+        fresh=question.fresh,
         max_age_s=question.max_age_s,
         whole=not narrowed,
         progress=progress,
@@ -260,17 +267,6 @@ def chosen(question: Question, survey: Survey) -> tuple[Entry, ...]:
 
 def _places(question: Question) -> list[str]:
     return [os.path.realpath(question.host.absolute(path)) for path in question.paths]
-
-
-def _alone(question: Question, progress: Progress, *, cure_notes: bool) -> Report | None:
-    """Read the repositories in which all named paths lie, and look at nothing else."""
-    if not question.deep or question.only or question.lock:
-        return None
-    only = named.repositories(question.host, question.paths)
-    if only is None:
-        return None
-    report = answer(question._replace(only=only), cure_notes=cure_notes, progress=progress)
-    return report._replace(question=question)
 
 
 def _asked(entry: Entry, names: Sequence[str], models: Sequence[str]) -> bool:
