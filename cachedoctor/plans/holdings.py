@@ -6,7 +6,9 @@ last used, who needs it, and what it costs to have again.
 
 from __future__ import annotations
 
+import os
 import time
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import engines, rules
@@ -183,10 +185,11 @@ def _superseded(entries: Sequence[Entry]) -> Mapping[str, str]:
     """
     mains = {repository_folder(e): e for e in entries if e.revision and "main" in e.refs}
     found = {}
+    when = cache(made_s)
     for entry in entries:
         newer = mains.get(repository_folder(entry))
         if newer and newer.revision and entry.revision and not entry.refs:
-            mine, its = made_s(entry.path), made_s(newer.path)
+            mine, its = when(entry.path), when(newer.path)
             if mine is not None and its is not None and mine < its:
                 found[entry.id] = newer.revision
     return found
@@ -195,7 +198,12 @@ def _superseded(entries: Sequence[Entry]) -> Mapping[str, str]:
 def made_s(path: str) -> float | None:
     """Return when a snapshot was downloaded: its first link is made once and never again."""
     try:
-        times = [found.stat().st_mtime for found in quietly.listed(path)]
+        descriptor = quietly.open_folder(path)
+        try:
+            with os.scandir(descriptor) as entries:
+                times = [entry.stat(follow_symlinks=False).st_mtime for entry in entries]
+        finally:
+            os.close(descriptor)
     except OSError:
         return None
     return min(times, default=None)

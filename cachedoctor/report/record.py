@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import re
@@ -280,6 +279,8 @@ def _path_json(path: str) -> Json:
     try:
         path.encode()
     except UnicodeEncodeError:
+        import base64
+
         return {"path": shown, "path_bytes": base64.b64encode(os.fsencode(path)).decode()}
     return {"path": path}
 
