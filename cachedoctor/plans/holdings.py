@@ -38,6 +38,7 @@ class Holding(NamedTuple):
     entry: Entry  # the model itself
     status: Status  # whether an engine would load it
     size_bytes: int  # each file once
+    files: int  # so counted
     own_bytes: int  # what goes when it alone goes
     exact: bool  # false where blocks are shared with somebody who is not known: at least so much
     names: int  # under which its largest file is known, hard links and links alike
@@ -80,6 +81,8 @@ class Holdings(NamedTuple):
 class Bearing(NamedTuple):
     """What a manager asks of an entry that costs next to nothing to know."""
 
+    size_bytes: int  # each file once
+    files: int  # so counted
     own_bytes: int  # as hard links and links tell; of clones only `models` knows
     used: Used
     kept_by: tuple[str, ...]
@@ -96,12 +99,15 @@ def bearings(report: Report) -> Mapping[str, Bearing]:
     roots = kept.roots(report.host)
     return {
         entry.id: Bearing(
+            size_bytes=size,
+            files=sharing.files(entry),
             own_bytes=sharing.own(entry),
             used=_used(entry, memory, mounts),
             kept_by=roots.reasons(entry),
-            refetch_bytes=refetch_bytes(entry, sharing.size(entry)),
+            refetch_bytes=refetch_bytes(entry, size),
         )
         for entry in report.entries
+        for size in (sharing.size(entry),)
     }
 
 
@@ -124,6 +130,7 @@ def models(report: Report) -> Holdings:
             entry=entry,
             status=report.statuses[entry.id],
             size_bytes=sharing.size(entry),
+            files=sharing.files(entry),
             own_bytes=sharing.own(entry),
             exact=sharing.exact(entry),
             names=sharing.names(entry),

@@ -54,12 +54,18 @@ class Shares:
     @property
     def total(self) -> int:
         """Return how much they hold together, each file and each shared block once."""
-        every = {key: size for files in self._files.values() for key, size in files.items()}
+        every: dict[tuple[int, int], int] = {}
+        for files in self._files.values():
+            every.update(files)
         return sum(every.values()) - self._again
 
     def size(self, entry: Entry) -> int:
         """Return how much an entry holds, each file once."""
         return sum(self._files[entry.id].values())
+
+    def files(self, entry: Entry) -> int:
+        """Count the files of an entry, each once."""
+        return len(self._files[entry.id])
 
     def own(self, entry: Entry) -> int:
         """Return how much goes when an entry alone goes."""
