@@ -14,14 +14,13 @@ from cachedoctor.config import Place
 from cachedoctor.errors import CannotLookError
 from cachedoctor.locators import BOOKS, hub_cache, local_dir
 from cachedoctor.looking import quietly
-from cachedoctor.vocabulary import WEIGHTS
+from cachedoctor.vocabulary import BUNDLES, WEIGHTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cachedoctor.host import Host
 
-_BUNDLES = (".mlmodelc", ".mlpackage")
 _MODEL = (*WEIGHTS, ".nemo", ".gguf")
 _SAID_BY = "the command line"
 _HINT = "say which layout it has: `[[locator]]`, `kind` and `path` in `cachedoctor.toml`"
@@ -90,7 +89,7 @@ def _cache_around(path: str) -> str:
 def _bundle_around(path: str) -> str:
     parts = path.split("/")
     for at, part in enumerate(parts, 1):
-        if part.endswith(_BUNDLES):
+        if part.endswith(BUNDLES):
             return "/".join(parts[:at])
     return ""
 
@@ -127,7 +126,7 @@ def _of_folder(path: str) -> Iterator[Found]:
         yield "openai-cdn", path, None
     if any(name.startswith("ggml-") and name.endswith(".bin") for name in names):
         yield "ggml-folder", path, None
-    if any(name.endswith(_BUNDLES) for name in names):
+    if any(name.endswith(BUNDLES) for name in names):
         yield _bundles(path)
         return
     if _is_model(path, names):
@@ -138,7 +137,7 @@ def _of_folder(path: str) -> Iterator[Found]:
     deeper = [(folder, _names(folder)) for folder in folders]
     if any(_is_model(folder, inner) for folder, inner in deeper):
         yield "local-dir", path, None
-    if any(name.endswith(_BUNDLES) for _, inner in deeper for name in inner):
+    if any(name.endswith(BUNDLES) for _, inner in deeper for name in inner):
         kind, root, _ = _bundles(folders[0])
         yield kind, root, None
     elif any(_holds_bundles(f"{folder}/{name}") for folder, inner in deeper for name in inner):
@@ -150,7 +149,7 @@ def _of_folder(path: str) -> Iterator[Found]:
 
 
 def _holds_bundles(folder: str) -> bool:
-    return any(name.endswith(_BUNDLES) for name in _names(folder))
+    return any(name.endswith(BUNDLES) for name in _names(folder))
 
 
 def _is_model(folder: str, names: Sequence[str]) -> bool:

@@ -33,14 +33,14 @@ from cachedoctor.locators._way import volume_gone as volume_gone
 from cachedoctor.looking import mounts
 from cachedoctor.system import shipped
 from cachedoctor.values import NamedTuple
-from cachedoctor.vocabulary import Digest, Stamp
+from cachedoctor.vocabulary import BUNDLES, Artifact, Digest, Stamp, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from cachedoctor.host import Host
     from cachedoctor.system.in_use import Open
-    from cachedoctor.vocabulary import Artifact, Entry, Root
+    from cachedoctor.vocabulary import Entry, Root
 
 _HEX = frozenset("0123456789abcdef")
 _BY_LENGTH = {40: "git-sha1", 64: "sha256"}
@@ -98,11 +98,13 @@ class Locator(Generic[L]):
 
     def place(self, root: str, name: str) -> str:
         """Return where a repository, folder or file called `name` lies below `root`."""
-        raise NotImplementedError
+        return os.path.join(root, name)
 
     def missing(self, entry: Entry, name: str) -> Artifact:
         """Return the artifact `name` that `entry` lacks, with what the layout promises of it."""
-        raise NotImplementedError
+        path = os.path.join(entry.root if self.single_file else entry.path, name)
+        bundle = name.endswith(BUNDLES)
+        return Artifact(name=name, path=path, file=path, state=State.MISSING, bundle=bundle)
 
     def besides(self, listing: L) -> Iterator[tuple[int, ...]]:
         """Yield device, inode and length of the files of a root that are in no model."""

@@ -34,12 +34,11 @@ from cachedoctor.locators import (
 )
 from cachedoctor.looking import quietly, untrusted
 from cachedoctor.values import NamedTuple
-from cachedoctor.vocabulary import Artifact, Evidence, Stamp, State
+from cachedoctor.vocabulary import BUNDLES, Artifact, Evidence, Stamp, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-BUNDLES = (".mlmodelc", ".mlpackage")
 _PARTIAL = (".partial", ".partial.etag", ".download", ".downloading")
 _INCOMPLETE = r"(.+)\.([0-9a-f]{40}|[0-9a-f]{64})(?:\.[0-9a-f]{8})?\.incomplete"
 _METADATA_LIMIT_BYTES = 4096

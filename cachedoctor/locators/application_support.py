@@ -23,10 +23,10 @@ import os
 from typing import TYPE_CHECKING
 
 from cachedoctor.locators import FolderListing, ModelFolders, entry_id, is_litter
-from cachedoctor.locators._contents import BUNDLES, contents, is_folder, lost_folders
+from cachedoctor.locators._contents import contents, is_folder, lost_folders
 from cachedoctor.looking import quietly
 from cachedoctor.system import apps
-from cachedoctor.vocabulary import Artifact, Entry, Root, State
+from cachedoctor.vocabulary import BUNDLES, Artifact, Entry, Root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,17 +81,6 @@ class ApplicationSupport(ModelFolders):
             path=path,
             entries=tuple(entries),
             listing=FolderListing(partials, {}),
-        )
-
-    def place(self, root: str, name: str) -> str:
-        """Return where `name` would lie below `root`."""
-        return os.path.join(root, name)
-
-    def missing(self, entry: Entry, name: str) -> Artifact:
-        """Return the artifact of a file or bundle that a folder lacks."""
-        path = os.path.join(entry.path, name)
-        return Artifact(
-            name=name, path=path, file=path, state=State.MISSING, bundle=name.endswith(BUNDLES)
         )
 
 

@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING
 
 from cachedoctor.locators import BOOKS, FolderListing, ModelFolders, entry_id, is_litter, reason
 from cachedoctor.locators._contents import (
-    BUNDLES,
     books,
     contents,
     folders,
@@ -35,7 +34,7 @@ from cachedoctor.locators._contents import (
 )
 from cachedoctor.looking import quietly
 from cachedoctor.system import apps
-from cachedoctor.vocabulary import Artifact, Entry, Root, State
+from cachedoctor.vocabulary import BUNDLES, Artifact, Entry, Root, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,17 +103,6 @@ class Documents(ModelFolders):
         entries.extend(_lost(path, path))
         listing = FolderListing(partials, metadata, closed=closed)
         return Root(locator=self.name, path=path, entries=tuple(entries), listing=listing)
-
-    def place(self, root: str, name: str) -> str:
-        """Return where `name` would lie below `root`."""
-        return os.path.join(root, name)
-
-    def missing(self, entry: Entry, name: str) -> Artifact:
-        """Return the artifact of a file or bundle that a folder lacks."""
-        path = os.path.join(entry.path, name)
-        return Artifact(
-            name=name, path=path, file=path, state=State.MISSING, bundle=name.endswith(BUNDLES)
-        )
 
 
 LOCATOR = Documents()

@@ -26,10 +26,10 @@ import os
 from typing import TYPE_CHECKING
 
 from cachedoctor.locators import FolderListing, ModelFolders, entry_id, evicted, is_litter
-from cachedoctor.locators._contents import BUNDLES, contents
+from cachedoctor.locators._contents import contents
 from cachedoctor.looking import quietly, untrusted
 from cachedoctor.system import apps, shapes
-from cachedoctor.vocabulary import Artifact, Entry, Root, State
+from cachedoctor.vocabulary import Entry, Root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,17 +115,6 @@ class GgmlFolder(ModelFolders):
             path=path,
             entries=tuple(entries),
             listing=FolderListing(partials, {}),
-        )
-
-    def place(self, root: str, name: str) -> str:
-        """Return where `name` would lie below `root`."""
-        return os.path.join(root, name)
-
-    def missing(self, entry: Entry, name: str) -> Artifact:
-        """Return the artifact of a file that is not there."""
-        path = os.path.join(entry.root, name)
-        return Artifact(
-            name=name, path=path, file=path, state=State.MISSING, bundle=name.endswith(BUNDLES)
         )
 
 

@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING
 
 from cachedoctor.locators import BOOKS, FolderListing, ModelFolders, entry_id
 from cachedoctor.locators._contents import (
-    BUNDLES,
     Books,
     books,
     contents,
@@ -31,7 +30,7 @@ from cachedoctor.locators._contents import (
     lost_folders,
     promised,
 )
-from cachedoctor.vocabulary import Artifact, Entry, Root, State
+from cachedoctor.vocabulary import Entry, Root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,17 +92,6 @@ class LocalDir(ModelFolders):
             metadata[key] = written
         listing = FolderListing(partials, metadata, locks, closed)
         return Root(locator=self.name, path=path, entries=tuple(entries), listing=listing)
-
-    def place(self, root: str, name: str) -> str:
-        """Return where `name` would lie below `root`."""
-        return os.path.join(root, name)
-
-    def missing(self, entry: Entry, name: str) -> Artifact:
-        """Return the artifact of a file that a folder lacks."""
-        path = os.path.join(entry.path, name)
-        return Artifact(
-            name=name, path=path, file=path, state=State.MISSING, bundle=name.endswith(BUNDLES)
-        )
 
 
 LOCATOR = LocalDir()

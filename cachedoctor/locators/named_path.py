@@ -15,8 +15,8 @@ import os
 from typing import TYPE_CHECKING
 
 from cachedoctor.locators import FolderListing, ModelFolders, entry_id, look
-from cachedoctor.locators._contents import BUNDLES, contents
-from cachedoctor.vocabulary import Artifact, Entry, Root, State
+from cachedoctor.locators._contents import contents
+from cachedoctor.vocabulary import Artifact, Entry, Root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,13 +69,6 @@ class NamedPath(ModelFolders):
     def place(self, root: str, name: str) -> str:
         """Return the path itself, which is the model."""
         return root
-
-    def missing(self, entry: Entry, name: str) -> Artifact:
-        """Return the artifact of a file that the folder lacks."""
-        path = os.path.join(entry.path, name)
-        return Artifact(
-            name=name, path=path, file=path, state=State.MISSING, bundle=name.endswith(BUNDLES)
-        )
 
 
 LOCATOR = NamedPath()

@@ -116,14 +116,5 @@ class OpenAICdn(Locator[None]):
                 )
         return Root(locator=self.name, path=path, entries=tuple(entries))
 
-    def place(self, root: str, name: str) -> str:
-        """Return where `name` would lie below `root`."""
-        return os.path.join(root, name)
-
-    def missing(self, entry: Entry, name: str) -> Artifact:
-        """Return the artifact of a file that is not there."""
-        path = os.path.join(entry.root, name)
-        return Artifact(name=name, path=path, file=path, state=State.MISSING)
-
 
 LOCATOR = OpenAICdn()

@@ -12,18 +12,16 @@ huggingface/swift-transformers 0.1.17 `Downloader.swift`.
 from __future__ import annotations
 
 import contextlib
-import os
 from typing import TYPE_CHECKING
 
 from cachedoctor.locators import Leaving, Leavings, LeavingsListing, Leftover, stamp_of
 from cachedoctor.looking import quietly
-from cachedoctor.vocabulary import Artifact, Root, State
+from cachedoctor.vocabulary import Root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cachedoctor.host import Host
-    from cachedoctor.vocabulary import Entry
 
 
 class Temporary(Leavings):
@@ -47,14 +45,6 @@ class Temporary(Leavings):
                     if entry.file:
                         found.append(Leftover(entry.path, stamp, bytes=stamp.size_bytes))
         return Root(locator=self.name, path=path, entries=(), listing=LeavingsListing(tuple(found)))
-
-    def place(self, root: str, name: str) -> str:
-        """Return where `name` would lie below `root`."""
-        return os.path.join(root, name)
-
-    def missing(self, entry: Entry, name: str) -> Artifact:
-        """Return an artifact that is not there: nothing is expected here."""
-        return Artifact(name=name, path=entry.path, file=entry.path, state=State.MISSING)
 
 
 LOCATOR = Temporary()

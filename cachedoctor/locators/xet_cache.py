@@ -20,13 +20,12 @@ from typing import TYPE_CHECKING
 
 from cachedoctor.locators import Leaving, Leavings, LeavingsListing, Leftover, stamp_of
 from cachedoctor.locators._contents import folders, weight
-from cachedoctor.vocabulary import Artifact, Root, State
+from cachedoctor.vocabulary import Root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cachedoctor.host import Host
-    from cachedoctor.vocabulary import Entry
 
 
 _KINDS = ("chunk_cache", "shard_cache", "staging")
@@ -53,14 +52,6 @@ class XetCache(Leavings):
                     stamp = stamp_of(os.stat(cache))
                     found.append(Leftover(cache, stamp, bytes=weight(cache)))
         return Root(locator=self.name, path=path, entries=(), listing=LeavingsListing(tuple(found)))
-
-    def place(self, root: str, name: str) -> str:
-        """Return where `name` would lie below `root`."""
-        return os.path.join(root, name)
-
-    def missing(self, entry: Entry, name: str) -> Artifact:
-        """Return an artifact that is not there: nothing is expected here."""
-        return Artifact(name=name, path=entry.path, file=entry.path, state=State.MISSING)
 
 
 LOCATOR = XetCache()

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 SIZES = ("tiny", "base", "small", "medium", "large")
 WEIGHTS = (".bin", ".safetensors", ".pt", ".pth", ".npz", ".gguf", ".onnx", ".ckpt", ".h5")
+BUNDLES = (".mlmodelc", ".mlpackage")  # folders that count as one thing
 WEIGHTY_BYTES = 1 << 20  # of weights: configuration and vocabularies are shorter
 
 
