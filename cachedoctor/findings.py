@@ -24,7 +24,10 @@ class Severity(enum.StrEnum):
     @property
     def rank(self) -> int:
         """Return 0 for the gravest."""
-        return list(Severity).index(self)
+        return _RANKS[self]
+
+
+_RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 
 
 class Circumstance(enum.Enum):

@@ -132,9 +132,11 @@ class HubEngine(CatalogEngine):
 
     def claim(self, entry: Entry, host: Host) -> Claim | None:
         """Say which model `entry` is, by name or else by its shape."""
-        claim = super().claim(entry, host)
-        if claim is not None or not self._may_have(entry, host):
-            return claim
+        if not self._may_have(entry, host):
+            return None
+        model = self.model_at(entry, host)
+        if model is not None:
+            return self.claimed(model, entry, host)
         kind, _ = self.table.shape
         if self._is_known(entry, host) or not (kind and shapes.fits(kind, entry)):
             return None

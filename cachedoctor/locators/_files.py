@@ -5,6 +5,7 @@ What a rule or an engine asks about is made when it is asked for.
 
 from __future__ import annotations
 
+from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, overload
 
@@ -181,9 +182,11 @@ class Links(Files):
         if name in self._asked:  # by one engine after the other
             return self._asked[name]
         found = next((each for each in self.notable if each.name == name), None)
-        row = None if found else next((row for row in self._plain if row[2] == name), None)
-        if row is not None:
-            found = self._of(row)
+        if found is None:
+            for row in self._plain:
+                if row[2] == name:
+                    found = self._of(row)
+                    break
         self._asked[name] = found
         return found
 
@@ -213,16 +216,14 @@ class Links(Files):
 
     def held(self) -> Iterator[tuple[int, int, int]]:
         """Yield device, inode and length of all physical files that can be read."""
-        yield from held(self.notable)
-        yield from map(HELD, map(self._blobs.packed.__getitem__, map(_ETAG, self._plain)))
+        plain = map(HELD, map(self._blobs.packed.__getitem__, map(_ETAG, self._plain)))
+        return chain(held(self.notable), plain)
 
-    def linked(self) -> Iterator[str]:
-        """Yield the names of the blobs that files lead to."""
-        yield from map(_ETAG, self._plain)
+    def linked(self) -> set[str]:
+        """Name the blobs that files lead to."""
         start = self.folder + "/"
-        for artifact in self.notable:
-            if artifact.file.startswith(start):
-                yield artifact.file[len(start) :]
+        notable = (a.file[len(start) :] for a in self.notable if a.file.startswith(start))
+        return set(chain(map(_ETAG, self._plain), notable))
 
     @overload
     def __getitem__(self, index: int) -> Artifact: ...
@@ -244,8 +245,21 @@ class Links(Files):
         return len(self._plain) + len(self.notable)
 
     def _of(self, row: tuple[int, str, str]) -> Artifact:
-        _, etag, name = row
-        return self._artifact(name, f"{self._snapshot}/{name}", self._blobs[etag], etag)
+        size, etag, name = row
+        promised = name in self._promises.rows
+        return Artifact(
+            name=name,
+            path=f"{self._snapshot}/{name}",
+            file=f"{self.folder}/{etag}",
+            state=State.PRESENT,
+            stamp=self._blobs.stamp_of(etag),
+            size_bytes=size,
+            expected_bytes=size if promised else None,
+            digest=digest_of(etag),
+            evidence=Evidence.TREE
+            if promised or self._blobs.is_listed(etag)
+            else Evidence.BLOB_NAME,
+        )
 
     def _artifact(self, name: str, path: str, found: Look, etag: str) -> Artifact:
         size, digest = self._promises.get(name, (None, None))

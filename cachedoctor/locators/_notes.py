@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import re
+import sys
 from typing import TYPE_CHECKING
 
 from cachedoctor.locators import Leftover, is_litter, is_ref, reason, stamp_of
@@ -108,7 +109,7 @@ def leftover(path: str, status: os.stat_result) -> Leftover:
 def trees(folder: str, blobs: Blobs, closed: Why, bad: Why) -> dict[str, Promises]:
     """Read every manifest by its commit; what cannot be understood is remembered."""
     found: dict[str, Promises] = {}
-    etags = {name: name for name in blobs if _DIGEST.fullmatch(name)}
+    etags = {name: name for name in blobs.packed if _DIGEST.fullmatch(name)}
     for entry in listed(folder, closed):
         try:
             if entry.name.endswith(".json"):
@@ -140,6 +141,7 @@ def _tree(path: str, etags: Mapping[str, str]) -> tuple[Promises, str]:
             etag = etag or row["blob_id"]
             known = etags.get(etag) or (etag if _DIGEST.fullmatch(etag) else None)
             if known and untrusted.count(size) is not None and untrusted.below(name):
+                name = sys.intern(name)  # noqa: PLW2901 - repositories have the same few
                 rows[name] = (size, known, name)
     except PermissionError:
         raise

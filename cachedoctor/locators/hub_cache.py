@@ -167,7 +167,8 @@ class HubCache(Locator[HubListing]):
             repositories[repository.path] = repository
             snapshots = {commit: links(path, repository, commit) for commit in repository.commits}
             found.extend(_entries(path, repository, snapshots))
-            loose = set(repository.blobs).difference(*(s.linked() for s in snapshots.values()))
+            loose = set(repository.blobs)
+            loose.difference_update(*(files.linked() for files in snapshots.values()))
             if loose:
                 unlinked[repository.path] = frozenset(loose)
         known = HubListing(repositories, unlinked=unlinked)

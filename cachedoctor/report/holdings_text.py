@@ -171,13 +171,9 @@ def _table(rows: Sequence[tuple[str, Row]]) -> Iterator[str]:
     shared = any(row.own != row.size for _, row in rows)
     heads = [head for head in _HEADS if shared or head != "own"]
 
-    def cells(row: Row) -> list[str]:
-        found = dict(zip(_HEADS, row, strict=True))
-        return [_cut(found[head], head) for head in heads]
-
-    widths = [
-        max(len(head), *(len(cells(row)[at]) for _, row in rows)) for at, head in enumerate(heads)
-    ]
+    at = [_HEADS.index(head) for head in heads]
+    cells = [[_cut(row[column], _HEADS[column]) for column in at] for _, row in rows]
+    widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
 
     def line(words: Sequence[str]) -> str:
         padded = [
@@ -191,11 +187,11 @@ def _table(rows: Sequence[tuple[str, Row]]) -> Iterator[str]:
 
     yield line(heads)
     group = ""
-    for name, row in rows:
+    for (name, _), words in zip(rows, cells, strict=True):
         if name and name != group:
             yield from ("", name)
             group = name
-        yield line(cells(row))
+        yield line(words)
 
 
 def _again(word: str) -> str:
@@ -209,12 +205,11 @@ def _cut(word: str, head: str) -> str:
 
 
 def _group(one: Holding, by: str, host: Host) -> str:
-    words = {
-        "engine": ", ".join(one.entry.engines) or "no engine known here",
-        "app": one.apps[0] if one.apps else "no app",
-        "place": place(one, host),
-    }
-    return words.get(by, "")
+    if by == "engine":
+        return ", ".join(one.entry.engines) or "no engine known here"
+    if by == "app":
+        return one.apps[0] if one.apps else "no app"
+    return place(one, host) if by == "place" else ""
 
 
 def grouped(chosen: Sequence[Holding], by: str, host: Host) -> list[Holding]:

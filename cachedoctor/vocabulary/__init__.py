@@ -252,15 +252,18 @@ class Survey:
         return {(root.locator, root.path): root for root in self.roots}
 
     @cached_property
-    def _by_digest(self) -> dict[str, list[Artifact | Files]]:
-        found: dict[str, list[Artifact | Files]] = {}
+    def _by_digest(self) -> dict[str, tuple[Artifact | Files, ...]]:
+        """Return who has each digest; most have one, and the files of an entry share the tuple."""
+        found: dict[str, tuple[Artifact | Files, ...]] = {}
         for entry in self.entries:
             for artifact in entry.notable:
                 if artifact.digest is not None:
-                    found.setdefault(artifact.digest.hex, []).append(artifact)
+                    key = artifact.digest.hex
+                    found[key] = (*found.get(key, ()), artifact)
             if isinstance(entry.artifacts, Files):
-                for digest in entry.artifacts.contents():
-                    found.setdefault(digest, []).append(entry.artifacts)
+                alone = (entry.artifacts,)
+                for key in entry.artifacts.contents():
+                    found[key] = (*found[key], entry.artifacts) if key in found else alone
         return found
 
     @cached_property
