@@ -18,6 +18,7 @@ from cachedoctor.vocabulary import (
     Evidence,
     Files,
     PlainFile,
+    State,
     held,
 )
 
