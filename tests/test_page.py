@@ -496,3 +496,12 @@ def test_days_are_days() -> None:
         "2 entries",
         "2 files",
     ]
+
+
+def test_it_reads_well_where_nothing_of_it_may_be_painted() -> None:
+    """Servers of CI show such files without style and script: words apart, areas not black."""
+    html = render.render(page_of(answers.mac(), answers.bench([("a", "x", [1.0, 1.1])]))).decode()
+    assert not re.search(r'\S<span class="(path|about)">|</code><button', html)
+    drawn = re.findall(r"<(?:rect|line)[^>]*>", html)
+    assert len(drawn) > 30
+    assert [each for each in drawn if "fill=" not in each and "stroke=" not in each] == []

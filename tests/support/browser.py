@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
 import os
 import re
 import shutil
@@ -34,11 +35,9 @@ _REPORT = (sys.executable, "-m", "cachedoctor", "report", "-o", "-", "--platform
 
 def missing() -> str:
     """Say what is not here of a browser and what drives it; empty where all is."""
-    try:
-        import axe_playwright_python  # noqa: F401
-        import playwright  # noqa: F401
-    except ImportError as error:
-        return f"{error.name} is not installed: `pip install --group browser`"
+    for name in ("playwright", "axe_playwright_python", "pypdf"):
+        if importlib.util.find_spec(name) is None:
+            return f"{name} is not installed: `pip install --group browser`"
     return "" if program() else "no Chromium is here"
 
 
