@@ -217,24 +217,92 @@ def nested(pack: Path) -> None:
     (pack / packs.INDEX).write_text("[" * 100_000)
 
 
+def upper(pack: Path) -> None:
+    """Write a digest in capitals, which some disks would take for the same name."""
+    index = index_of(pack)
+    row = next(iter(index["files"].values()))[0]
+    row[0] = str(row[0]).upper()
+    (pack / packs.INDEX).write_text(json.dumps(index))
+
+
+def many(pack: Path) -> None:
+    """Let one file consist of more parts than there can be."""
+    index = index_of(pack)
+    digest = next(iter(index["files"]))
+    index["files"][digest] = [[digest, 1]] * 200_000
+    (pack / packs.INDEX).write_text(json.dumps(index))
+
+
+def repeated(pack: Path) -> None:
+    """Join one part a thousand times: a bomb of what is small."""
+    index = index_of(pack)
+    digest, parts = max(index["files"].items(), key=lambda row: row[1][0][1])
+    index["files"][digest] = parts * 1000
+    (pack / packs.INDEX).write_text(json.dumps(index))
+
+
+def negative(pack: Path) -> None:
+    """Give a part a length below nothing."""
+    index = index_of(pack)
+    next(iter(index["files"].values()))[0][1] = -1
+    (pack / packs.INDEX).write_text(json.dumps(index))
+
+
+def huge(pack: Path) -> None:
+    """Let the list of parts be of a gigabyte, which is a hole."""
+    os.truncate(pack / packs.INDEX, 1 << 30)
+
+
+def elsewhere(pack: Path) -> None:
+    """Let the folder of the parts be a link out of the pack."""
+    (pack / "parts").rename(pack.parent / "real-parts")
+    (pack / "parts").symlink_to(pack.parent / "real-parts")
+
+
+def foreign(pack: Path) -> None:
+    """Name a file of a model by an absolute path."""
+    lock = pack / packs.LOCK
+    lock.write_text(lock.read_text().replace('"model.bin"', '"/tmp/evil-model.bin"'))
+
+
+def spoken(pack: Path) -> None:
+    """Put a command for a terminal into a name."""
+    lock = pack / packs.LOCK
+    lock.write_text(lock.read_text().replace('"model.bin"', '"model\\u001b[2J.bin"'))
+
+
+def other_bytes(pack: Path) -> None:
+    """Let a part of the right length and name hold something else."""
+    part = max((pack / "parts").iterdir(), key=lambda path: path.stat().st_size)
+    part.write_bytes(bytes(part.stat().st_size))
+
+
 def version(pack: Path) -> None:
     """Claim a version of the day after tomorrow."""
     (pack / packs.INDEX).write_text('{"pack": 99, "files": {}}')
 
 
-@pytest.mark.parametrize("harm", [renamed, longer, climbing, linked, piped, nested, version])
+@pytest.mark.parametrize(
+    "harm",
+    [
+        *(renamed, longer, climbing, linked, piped, nested, version, upper, many, repeated),
+        *(negative, huge, elsewhere, foreign, spoken, other_bytes),
+    ],
+)
 def test_a_hostile_pack_is_refused(
     pack: Path, tmp_path: Path, harm: Callable[[Path], None]
 ) -> None:
-    """Exit code 1 or 2, in words, and nothing was written anywhere."""
+    """An exit code that says so, in words; nothing was written, nor a command for a terminal."""
     harm(pack)
     home, there = other(tmp_path)
     before = fingerprint(home)
     began = time.monotonic()
     ended = cachedoctor("unpack", str(pack), "--yes", *there)
-    assert ended.code in (1, 2)
+    assert ended.code in (1, 2, 4)
     assert ended.output + ended.errors
+    assert "\x1b" not in ended.output + ended.errors
     assert time.monotonic() - began < 30
+    assert not os.path.exists("/tmp/evil-model.bin")
     assert fingerprint(home) == before
 
 
@@ -263,6 +331,69 @@ def test_a_hostile_stream_is_refused(tmp_path: Path, members: list[tuple[str, by
         packs.from_stream(stream, str(tmp_path / "in"))
     assert not (tmp_path / "evil").exists()
     assert not (tmp_path / "models.lock").exists()
+
+
+def bomb(members: list[tuple[str, bytes, int]]) -> io.BytesIO:
+    """Return a stream whose members say that they are longer than they are."""
+    stream = io.BytesIO()
+    for name, content, size in members:
+        info = tarfile.TarInfo(name)
+        info.size = size
+        stream.write(info.tobuf() + content + bytes(-len(content) % 512))
+    stream.seek(0)
+    return stream
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [("pack.json", b"{}", 1 << 40)],
+        [("pack.json", b'{"pack": 1, "files": {}}', 24), ("models.lock", b"x", 1 << 40)],
+        [("pack.json", b"{}", 2), ("pack.json", b"{}", 2)],
+    ],
+)
+def test_a_stream_that_lies_about_lengths_is_refused(
+    tmp_path: Path, members: list[tuple[str, bytes, int]]
+) -> None:
+    """Before anything of it is kept in memory or on disk."""
+    with pytest.raises(CacheDoctorError):
+        packs.from_stream(bomb(members), str(tmp_path / "in"))
+    written = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+    assert written < 1 << 20
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
+def test_a_stream_has_files_and_nothing_else(tmp_path: Path, kind: bytes) -> None:
+    """No link, no pipe, also under a name that belongs to a pack."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        info = tarfile.TarInfo("pack.json")
+        info.type, info.linkname = kind, "/etc/passwd"
+        archive.addfile(info)
+    stream.seek(0)
+    with pytest.raises(CacheDoctorError):
+        packs.from_stream(stream, str(tmp_path / "in"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", '{"have": 7}', "\0" * 100, "[" * 100_000, '["../../x"]', '{"have": ["zz"]}'],
+)
+def test_a_list_of_what_the_other_side_has_is_foreign_input(
+    pack: Path, tmp_path: Path, text: str
+) -> None:
+    """It is read, or refused in words; what it names wrongly is packed all the same."""
+    have = tmp_path / "have"
+    have.write_text(text)
+    folder = tmp_path / "again"
+    ended = cachedoctor("pack", TINY, "-o", str(folder), "--have", str(have))
+    assert ended.code in (0, 2)
+    assert ended.output + ended.errors
+    if ended.code == 0:
+        names = {path.name for path in (folder / "parts").iterdir()}
+        assert names == {path.name for path in (pack / "parts").iterdir()}
+    else:
+        assert not folder.exists()
 
 
 def test_what_cannot_be_described_is_not_packed(home: Path, host: Host) -> None:
