@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -18,7 +19,7 @@ from cachedoctor.errors import CacheDoctorError, UsageError
 from cachedoctor.host import Host
 from cachedoctor.plans import packing, packs
 from tests.conftest import fingerprint
-from tests.support import worlds
+from tests.support import weights, worlds
 from tests.support.clients import VERSIONS, run
 from tests.support.command import cachedoctor
 from tests.support.loopback import Hub
@@ -109,6 +110,29 @@ def test_what_the_other_side_has_is_left_out(pack: Path, home: Path, tmp_path: P
     empty.mkdir()
     ended = cachedoctor("unpack", str(small), "--yes", "--home", str(empty))
     assert (ended.code, "not in the pack" in ended.output) == (1, True)
+
+
+@pytest.mark.real
+def test_another_engine_gets_a_model_whose_files_are_the_same(home: Path, tmp_path: Path) -> None:
+    """By its digest; an engine that has none such is said, with exit code 1."""
+    place = home / ".cache" / "whisper"
+    place.mkdir(parents=True)
+    shutil.copy(weights.require(weights.openai_tiny_en), place)
+    stick = str(tmp_path / "stick")
+    assert cachedoctor("pack", "whisper-mps:tiny.en", "-o", stick).code == 0
+    far, there = other(tmp_path)
+    before = fingerprint(far)
+    for engine in ("faster-whisper", "whisper.cpp", "whisperkit"):
+        ended = cachedoctor("unpack", stick, "--for", engine, "--yes", *there)
+        assert ended.code == 1, ended
+        assert f"{engine} is not known to load a model of the same files" in ended.output
+        assert fingerprint(far) == before
+    ended = cachedoctor("unpack", stick, "--for", "openai-whisper", "--yes", *there)
+    assert ended.code == 0, ended.output + ended.errors
+    assert cachedoctor("preflight", "openai-whisper", "--model", "tiny.en", *there).code == 0
+    assert cachedoctor("verify", "openai-whisper", *there).code == 0
+    assert cachedoctor("undo", *there).code == 0
+    assert fingerprint(far) == before
 
 
 def test_parts_are_joined_and_a_pack_is_gone_on_with(
