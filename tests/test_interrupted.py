@@ -185,7 +185,7 @@ def test_what_cannot_be_finished_is_taken_back_and_said(tmp_path: Path) -> None:
     shutil.rmtree(worlds.hub_of(here.world.home) / other)
     outcome = here.fix()
     assert [name for name, _ in outcome.taken_back] == [run.id]
-    assert "could not be had" in outcome.taken_back[0][1]
+    assert "no source worked for" in outcome.taken_back[0][1]
     assert (here.other / "refs" / "main").read_text() == worlds.COMMIT
     assert "CD417" not in here.codes()
 

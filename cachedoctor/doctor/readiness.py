@@ -107,7 +107,9 @@ def _not_there(
     engine: Engine, size: str | None, model: str | None, path: str | None, code: str, why: str
 ) -> Readiness:
     """Return the answer where no entry gives one."""
-    return Readiness(engine.name, size, model, ready=False, path=path, code=code, why=why)
+    return Readiness(
+        engine=engine.name, size=size, model=model, ready=False, path=path, code=code, why=why
+    )
 
 
 def at_path(engine: Engine, report: Report, path: str) -> Readiness:

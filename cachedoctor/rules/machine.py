@@ -57,7 +57,7 @@ class MixedClientHazard(HubRule):
 
 
 class EnvironmentTrap(SurveyRule):
-    """A variable does not do what it looks like.
+    """An environment variable does not do what it seems to.
 
     An empty `HF_HUB_CACHE` or `HF_HOME` is the current folder; `HF_XET_CACHE` keeps a `~` as it is,
     and openai-whisper that of `XDG_CACHE_HOME`, which the hub's client expands;
@@ -133,7 +133,7 @@ class WrongPlatform(Rule):
 
 
 class NoSpace(Rule):
-    """There is no room for what would have to be fetched.
+    """There is not enough space for what would have to be downloaded.
 
     Said by `preflight` about a model that is not whole. What earlier fixes set aside still counts
     as used.

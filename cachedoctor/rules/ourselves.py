@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class RuleCrashed(SurveyRule):
-    """A rule met something that it did not expect; this is a mistake in cachedoctor.
+    """A rule crashed on something unexpected; this is a bug in cachedoctor.
 
     The other rules were applied all the same, so the rest of the report holds. Nothing is repaired
     on the word of a rule that crashed.
