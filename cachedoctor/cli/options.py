@@ -98,7 +98,7 @@ def host_options(command: Callable[P, R], *, changes: bool = True) -> Callable[.
         metavar="ENGINE=VERSION",
         multiple=True,
         type=VERSION_OF,
-        help="The version that is used; the newest is assumed.",
+        help="The version that is used (of transformers, too); the newest is assumed.",
     )
     @click.option(
         "--python",
