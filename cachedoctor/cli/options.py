@@ -98,7 +98,7 @@ def host_options(command: Callable[P, R], *, changes: bool = True) -> Callable[.
         metavar="ENGINE=VERSION",
         multiple=True,
         type=VERSION_OF,
-        help="The version in use; without it, the newest is assumed.",
+        help="The version in use (of transformers, too); without it, the newest is assumed.",
     )
     @click.option(
         "--python",

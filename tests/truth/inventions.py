@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import struct
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,7 @@ def every() -> list[State]:
         *_calls(),
         *_paths(),
         *_copies(),
+        *_notes(),
         *_variables(),
         *_small_files(),
         *_weights(),
@@ -306,6 +308,10 @@ def _copies() -> Iterator[State]:
     )
     yield FASTER.state("copy", "a folder with (1)", renamed(FASTER, lambda n: f"{n} (1)"))
     yield TRANSFORMERS.state("copy", "a folder in capitals", renamed(TRANSFORMERS, str.upper))
+
+
+def _notes() -> Iterator[State]:
+    """Yield caches whose branches, manifests or whole layout are another's."""
 
     def ref_link(hub: Hub) -> Build:
         def build(place: Place) -> None:
@@ -852,9 +858,7 @@ def _folders() -> Iterator[State]:
     yield state("linked elsewhere", "mlx_models/ is a link", linked)
     yield state("missing", "nothing there", lambda _: None)
     for how in ("compressed", "with an array less", "with an array more", "of 64 bits"):
-        yield state(
-            "header", f"weights.npz {how}", lambda p, h=how: put(p, weights__npz=making.npz(h))
-        )  # type: ignore[misc]
+        yield state("header", f"weights.npz {how}", partial(put, weights__npz=making.npz(how)))
 
     def other_folder(place: Place) -> Asked:
         put(place)
