@@ -36,7 +36,7 @@ def measure(sizes: Sequence[int]) -> list[Point]:
     for repositories in sizes:
         with tempfile.TemporaryDirectory() as folder:
             place = Place(folder, 1)
-            folders = caches.hub(place.home, repositories, 1, FILES)
+            folders = caches.hub(place.home, repositories, 1, FILES, shards=1)
             scans = []
             for _ in range(3):
                 place.forget()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _PIECE_BYTES = 1 << 20
+_CUT_BYTES = 1 << 19  # what is left of weights
 _KIT = "Documents/huggingface/models/argmaxinc/whisperkit-coreml"
 _VARIANTS = ("tiny", "tiny.en", "base", "base.en", "small", "small.en", "medium", "medium.en")
 _KIT_PARTS = ("AudioEncoder", "MelSpectrogram", "TextDecoder")
@@ -37,7 +38,7 @@ def damage(folders: Sequence[Path], findings: int, *, since: int = 0) -> None:
         large = [path for path in links if path.name.endswith(".safetensors")]
         small = [path for path in links if path not in large]
         if number % 2 and turn < len(large):
-            os.truncate(os.path.realpath(large[turn]), 1_100_000)
+            os.truncate(os.path.realpath(large[turn]), _CUT_BYTES)
         else:
             os.unlink(os.path.realpath(small[turn]))
 
