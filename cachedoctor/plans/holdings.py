@@ -38,7 +38,7 @@ class Holding(NamedTuple):
     entry: Entry  # the model itself
     status: Status  # whether an engine would load it
     size_bytes: int  # each file once
-    files: int  # so counted
+    files: int  # how many they are, each once
     own_bytes: int  # what goes when it alone goes
     exact: bool  # false where blocks are shared with somebody who is not known: at least so much
     names: int  # under which its largest file is known, hard links and links alike
@@ -82,7 +82,7 @@ class Bearing(NamedTuple):
     """What a manager asks of an entry that costs next to nothing to know."""
 
     size_bytes: int  # each file once
-    files: int  # so counted
+    files: int  # how many they are, each once
     own_bytes: int  # as hard links and links tell; of clones only `models` knows
     used: Used
     kept_by: tuple[str, ...]
