@@ -624,6 +624,24 @@ def test_a_button_answers_one_question(mac: Host) -> None:
     assert done == []
 
 
+def test_what_turns_out_dearer_is_asked_about_again(mac: Host) -> None:
+    """A way may come to another plan; it is shown, and the button that leaves it is first."""
+    done = Way("Fetch", lambda progress: ("✓ fetched",))
+    dearer = Proposal("fetch", "", ("twice as much",), "Fetch 2.0 GiB?", (done,))
+    first = Proposal("fetch", "", ("a plan",), "Fetch 1.0 GiB?", (Way("Fetch", lambda p: dearer),))
+
+    async def steps(session: Session) -> None:
+        session.app.push_screen(PlanScreen("fetch", lambda progress: first))
+        await session.settled()
+        await session.choose("Fetch")
+        assert "twice as much" in session.text
+        assert session.focused == "Leave it"
+        await session.choose("Fetch")
+        assert "✓ fetched" in session.text
+
+    browse(mac, steps)
+
+
 def test_a_job_ends_when_asked() -> None:
     """What it was doing is told, what it raised comes where its result is asked for."""
     ended = threading.Event()

@@ -16,6 +16,7 @@ from textual.widgets import Button, Static
 
 from cachedoctor.browse.jobs import Job
 from cachedoctor.browse.paint import clean
+from cachedoctor.browse.proposals import Proposal
 from cachedoctor.browse.sheet import Sheet
 from cachedoctor.errors import CacheDoctorError
 from cachedoctor.text import line, of_size, size
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from textual.app import ComposeResult
 
-    from cachedoctor.browse.proposals import Make, Proposal, Way
+    from cachedoctor.browse.proposals import Make, Way
     from cachedoctor.system.watching import Moment, Watched
 
 _BAR = 24  # characters
@@ -189,7 +190,10 @@ class PlanScreen(Screen[bool]):
     def _other(self, make: Make) -> Callable[[], None]:
         return lambda: self._work(make, self._show, "looking")
 
-    def _came(self, lines: Sequence[str]) -> None:
+    def _came(self, lines: Sequence[str] | Proposal) -> None:
+        if isinstance(lines, Proposal):  # it is another plan now, and has to be agreed to
+            self._show(lines)
+            return
         self.query_one("#title", Static).update(clean(f"{self._title}: done"))
         self._fill(lines)
         self._ask("", [("Back", self.action_leave)])

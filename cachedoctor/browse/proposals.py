@@ -57,7 +57,7 @@ class Way(NamedTuple):
     """One way to carry a plan out."""
 
     label: str  # of its button
-    carry: Callable[[Progress], Sequence[str]]  # does it, and says what it came to
+    carry: Callable[[Progress], Sequence[str] | Proposal]  # says what came of it
     sure: str = ""  # asked once more, where there is no way back
 
 
@@ -215,8 +215,10 @@ def _packed(found: Packing, folder: str, progress: Progress) -> Sequence[str]:
 def _checked(way: Way, change: Change, host: Host) -> Way:
     """Return a way that asks afterwards whether what it brought is ready."""
 
-    def carry(progress: Progress) -> Sequence[str]:
+    def carry(progress: Progress) -> Sequence[str] | Proposal:
         lines = way.carry(progress)
+        if isinstance(lines, Proposal):
+            return lines
         brought = [choice.brings for choice in change.choices if choice.brings]
         ready = all(verdict.preflight(e, model=m, host=host).ready for e, m in brought)
         return lines if ready else (*lines, "✗ not everything is ready; the findings say why")

@@ -108,19 +108,28 @@ def pull(network: Network, questions: Sequence[str], lock: str | None) -> Make:
         mine = network._replace(progress=progress)
         wanted = bringing.wanted(pairs, locking.read(lock) if lock else None)
         proposals = bringing.propose(wanted, mine)
-        plans = [(one.plan, one.report) for one in proposals if one.plan and one.report]
-        lines = [line for plan, found in plans for line in plan_text.plan_lines(plan, found)]
-        lines += [verdict_text.verdict_line(one.verdict, host) for one in proposals]
         words = (*questions, *(("--lock", lock) if lock else ()))
-        command = host.command("pull", *words)
-        if not plans:
-            return Proposal("fetch models", command, lines=tuple(lines))
-        cost = sum(plan.fetch_bytes for plan, _ in plans)
-        question = f"Fetch {size(cost)}?" if cost else "Apply these repairs?"
-        ways = (Way("Fetch", partial(_brought, proposals, network)),)
-        return Proposal("fetch models", command, lines=tuple(lines), question=question, ways=ways)
+        return _fetching(proposals, network, host.command("pull", *words))
 
     return make
+
+
+def _fetching(
+    proposals: Sequence[bringing.Proposal], network: Network, command: str, *, again: bool = False
+) -> Proposal:
+    """Return what would be fetched; `again` where the hub lists more than was told."""
+    plans = [(one.plan, one.report) for one in proposals if one.plan and one.report]
+    lines = [line for plan, found in plans for line in plan_text.plan_lines(plan, found)]
+    lines += [verdict_text.verdict_line(one.verdict, network.host) for one in proposals]
+    if not plans:
+        return Proposal("fetch models", command, lines=tuple(lines))
+    cost = bringing.cost(proposals)
+    amount = "something of unknown size" if cost is None else size(cost)
+    question = f"Fetch {amount}?" if cost != 0 else "Apply these repairs?"
+    if again:
+        question = f"The hub now lists {amount}, more than the plan said. Fetch it?"
+    ways = (Way("Fetch", partial(_brought, proposals, network, command)),)
+    return Proposal("fetch models", command, lines=tuple(lines), question=question, ways=ways)
 
 
 def _pair(question: str) -> tuple[str, str]:
@@ -133,10 +142,14 @@ def _pair(question: str) -> tuple[str, str]:
 
 
 def _brought(
-    proposals: Sequence[bringing.Proposal], network: Network, progress: Progress
-) -> Sequence[str]:
+    proposals: Sequence[bringing.Proposal], network: Network, command: str, progress: Progress
+) -> Sequence[str] | Proposal:
+    """Fetch what was agreed to, unless the hub lists more than that: then ask again."""
     network.host.require_own_configuration()
-    verdicts = bringing.carry_out(proposals, network._replace(progress=progress))
+    settled = bringing.settle(proposals)
+    if bringing.dearer(proposals, settled):
+        return _fetching(settled, network, command, again=True)
+    verdicts = bringing.carry_out(settled, network._replace(progress=progress))
     return tuple(verdict_text.verdict_line(verdict, network.host) for verdict in verdicts)
 
 
