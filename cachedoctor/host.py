@@ -195,6 +195,15 @@ class Host(NamedTuple):
         data = (os.path.join(containers, name, "Data") for name in names)
         return (self.home, *(path for path in data if _may_be_there(path)))
 
+    def without_secrets(self) -> Host:
+        """Return this host as it may be told to other machines."""
+        kept = {
+            name: value
+            for name, value in self.environment.items()
+            if not any(part in name.upper() for part in _SECRETS)
+        }
+        return self._replace(environment=kept)
+
     @property
     def options(self) -> str:
         """Return what a command has to end with to mean this question again, a space before it.
@@ -269,21 +278,12 @@ def _require_folder(path: str, what: str) -> None:
 
 def config_folder() -> str:
     """Return the running user's folder of configuration."""
-    return _own_folder("XDG_CONFIG_HOME", ".config")
+    import platformdirs
+
+    return platformdirs.user_config_dir("cachedoctor", appauthor=False)
 
 
 def _state_folder() -> str:
-    return _own_folder("XDG_STATE_HOME", ".local/state")
+    import platformdirs
 
-
-def _own_folder(variable: str, usual: str) -> str:
-    """Return our folder where a variable says, or else where the system keeps such folders.
-
-    What platformdirs answers, which takes longer to import than a `preflight` takes to look.
-    Source: XDG Base Directory Specification 0.8; platformdirs 4.14.8 `_xdg.py`, `macos.py`.
-    """
-    place = os.environ.get(variable, "")
-    if not os.path.isabs(place):
-        usual = "Library/Application Support" if sys.platform == "darwin" else usual
-        place = os.path.join(os.path.expanduser("~"), usual)
-    return os.path.join(place, "cachedoctor")
+    return platformdirs.user_state_dir("cachedoctor", appauthor=False)

@@ -15,7 +15,7 @@ def size(count: int) -> str:
     """Return a number of bytes in binary units with one decimal."""
     amount = float(count)
     for unit in ("B", "KiB", "MiB", "GiB"):
-        if amount < 1024:
+        if round(amount, 1) < 1024:  # never "1024.0 MiB"
             return f"{count} B" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= 1024
     return f"{amount:.1f} TiB"
@@ -71,5 +71,5 @@ def line(text: str) -> str:
 
 def plural(count: int, noun: str) -> str:
     """Return a count and its noun."""
-    many = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    many = noun[:-1] + "ies" if noun[-1] == "y" and noun[-2] not in "aeou" else noun + "s"
     return f"{count} {noun if count == 1 else many}"

@@ -56,8 +56,8 @@ KEYS = {
     "": "engine versions source platforms sizes aliases sets model removed package module bridge "
     "former_alias snapshot heeds_absence shape most_trailing",
     "set": "since until folder files",
-    "file": "any format tokenizer optional opened keys values beside most_trailing needed only "
-    "speaks among agrees",
+    "file": "any format tokenizer optional opened keys values beside most_trailing bears needed "
+    "only speaks among agrees",
     "model": "name set folder file format bytes sha256 url also tokenizer repository former prefix "
     "revision published source by_path marker",
     "former": "repository until",

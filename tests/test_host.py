@@ -8,11 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from platformdirs.macos import MacOS
-from platformdirs.unix import Unix
 
 from cachedoctor.errors import CannotLookError, UsageError
-from cachedoctor.host import Host, config_folder
+from cachedoctor.host import Host
 
 TRAPS = [
     {},
@@ -98,20 +96,3 @@ def test_the_project_is_the_current_folder_when_it_holds_models(tmp_path: Path) 
     assert Host.look().project is None
     (tmp_path / "cwd" / "models").mkdir()
     assert Host.look().project == str(tmp_path / "cwd")
-
-
-@pytest.mark.parametrize("system", ["linux", "darwin"])
-@pytest.mark.parametrize("said", ["", "/said", "relative"])
-def test_our_own_folders_are_where_systems_keep_such(
-    system: str, said: str, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The state and the configuration lie where platformdirs, which is slow to import, has them."""
-    monkeypatch.setenv("HOME", str(home))
-    for name in ("XDG_STATE_HOME", "XDG_CONFIG_HOME"):
-        monkeypatch.setenv(name, said) if said else monkeypatch.delenv(name, raising=False)
-    kind = {"linux": Unix, "darwin": MacOS}[system]
-    theirs = kind("cachedoctor", appauthor=False)
-    with monkeypatch.context() as patch:
-        patch.setattr("sys.platform", system)
-        assert config_folder() == theirs.user_config_dir
-        assert Host.look(home=str(home)).state == theirs.user_state_dir

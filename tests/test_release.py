@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 _ROOT = Path(__file__).parent.parent
-_INSIDE = ("click", "tqdm")
+_INSIDE = ("click", "platformdirs", "tqdm")
 
 
 def tool(name: str) -> ModuleType:

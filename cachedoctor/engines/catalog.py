@@ -30,6 +30,7 @@ files = [
                                        # tensor in the weights; how many with `decoder.blocks.*`
   { any = ["a.json", "b.json"], beside = { "b.json" = ["b.txt"] } },   # b.json only with b.txt
   { any = ["w.pt"], format = "torch_zip", most_trailing = 0 },   # refused with bytes after its end
+  { any = ["w.st", "w.bin"], most_trailing = 0, bears = ["w.bin"] },   # but not where it is w.bin
 ]
 
 [[model]]
@@ -256,6 +257,13 @@ def _model(
     )
 
 
+def _agreed(key: str, told: str) -> tuple[str, str, int, int]:
+    """Read `tensor axis/share`: what a key must say."""
+    tensor, _, axis = told.partition(" ")
+    number, _, share = axis.partition("/")
+    return key, tensor, int(number or 0), int(share or 1)
+
+
 def _sets(rows: list[dict[str, Any]]) -> tuple[FileSet, ...]:
     """Return the file sets newest first; the table lists them oldest first."""
     return tuple(_set(row) for row in reversed(rows))
@@ -293,9 +301,7 @@ def _requirement(row: dict[str, Any]) -> Requirement:
         only=tuple(row.get("only", ())),
         speaks=row.get("speaks", False),
         among=tuple((key, tuple(words)) for key, words in row.get("among", {}).items()),
-        agrees=tuple(
-            (key, tensor.partition(" ")[0], int(tensor.partition(" ")[2] or 0))
-            for key, tensor in row.get("agrees", {}).items()
-        ),
+        agrees=tuple(_agreed(key, tensor) for key, tensor in row.get("agrees", {}).items()),
         most_trailing=row.get("most_trailing"),
+        bears=tuple(row.get("bears", ())),
     )

@@ -115,6 +115,19 @@ def shapes(name: str | None, file: BinaryIO, size_bytes: int) -> Mapping[str, tu
     return found
 
 
+def of_part(file: str) -> str | None:
+    """Return the format of one of the files that weights were split into, by its name."""
+    endings = {".safetensors": "safetensors", ".bin": "torch_zip"}
+    return next((name for ending, name in endings.items() if file.endswith(ending)), None)
+
+
+def says(name: str | None, file: BinaryIO, size_bytes: int) -> bytes:
+    """Return the part of a file in which the names of its parts are; empty where nothing tells."""
+    read = getattr(_module(name), "says", None) if name else None
+    found: bytes = read(file, size_bytes) if read else b""
+    return found
+
+
 def parser(name: str) -> Callable[[BinaryIO, int], None] | None:
     """Return what reads all of a file of this format, where that is small and says more."""
     parse: Callable[[BinaryIO, int], None] | None = getattr(_module(name), "parse", None)

@@ -36,7 +36,7 @@ from cachedoctor.values import NamedTuple
 from cachedoctor.vocabulary import BUNDLES, Artifact, Digest, Stamp, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from cachedoctor.host import Host
     from cachedoctor.system.in_use import Open
@@ -67,6 +67,21 @@ class Origin(NamedTuple):
     prefix: str = ""
 
 
+class Unit(NamedTuple):
+    """Folders of a root that are looked at by one process, because they share files."""
+
+    folders: tuple[str, ...]
+    bytes: int  # of what is large; the rest is not weighed
+    files: int
+
+
+class Share(NamedTuple):
+    """What one of several processes looks at: of each divided root some folders."""
+
+    folders: Mapping[str, frozenset[str]]  # by the root's path
+    rest: bool  # and all that is not divided
+
+
 class Locator(Generic[L]):
     """One layout, and what can be asked of it; `L` is what its roots list besides entries."""
 
@@ -84,6 +99,7 @@ class Locator(Generic[L]):
     mixes_variants: ClassVar[bool] = False  # a model's quantisations share one folder
     named_only: ClassVar[bool] = False  # lies where somebody says, under whatever name
     packs_bundles: ClassVar[bool] = False  # bundles are published as archives
+    divided: ClassVar[bool] = False  # several processes may look at a root, each at some folders
 
     def roots(self, host: Host) -> Iterator[str]:
         """Yield the folders on `host` where this layout may be, whether they exist or not."""
@@ -93,6 +109,21 @@ class Locator(Generic[L]):
         """List the root at `path`; `wanted` names the only repositories, folders or files to list.
 
         Stat calls and small manifests only. Raises `OSError` when the root itself cannot be listed.
+        """
+        raise NotImplementedError
+
+    def units(self, path: str) -> Iterator[Unit]:
+        """Go through what of a divided root can be looked at alone."""
+        yield from ()
+
+    def joined(self, listings: Sequence[L]) -> L:
+        """Return the listing of a divided root from those of its shares."""
+        raise NotImplementedError
+
+    def share(self, path: str, host: Host, folders: frozenset[str], *, rest: bool) -> Root:
+        """List these folders of a divided root, and with the `rest` what is in none.
+
+        Raises `OSError` as `read` does.
         """
         raise NotImplementedError
 

@@ -1,137 +1,35 @@
-"""The files of a hub cache in little memory: it has a hundred thousand, and almost all are right.
+"""The files of one snapshot in little memory: a cache has very many, and almost all are right.
 
 What a rule or an engine asks about is made when it is asked for.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, overload
 
-from cachedoctor.locators import Look, digest_of
+from cachedoctor.locators import digest_of
+from cachedoctor.locators._blobs import HELD, READ, REMEMBERED, SIZE
 from cachedoctor.vocabulary import (
     WEIGHTS,
     WEIGHTY_BYTES,
     Artifact,
-    Digest,
     Evidence,
     Files,
     PlainFile,
-    Stamp,
     State,
     held,
 )
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
-_PACKED = struct.Struct("=qQqqqB")
-_SIZE = struct.Struct("=16xq17x").unpack
-_HELD = struct.Struct("=qQq17x").unpack
+    from cachedoctor.locators import Look
+    from cachedoctor.locators._blobs import Blobs, Promises
+    from cachedoctor.vocabulary import Stamp
+
 _ETAG, _NAME = itemgetter(1), itemgetter(2)  # of a row of a manifest
-REMEMBERED, READ = 1, 2
-
-
-class Blobs(Mapping[str, Look]):
-    """The files of one `blobs/` folder by name."""
-
-    __slots__ = ("_odd", "folder", "manifests", "packed", "proofs")
-
-    def __init__(self, folder: str) -> None:
-        """Begin with none."""
-        self.folder = folder
-        self.packed: dict[str, bytes] = {}  # packed: what is a regular file and readable
-        self._odd: dict[str, Look] = {}
-        self.proofs = 0
-        self.manifests: tuple[Promises, ...] = ()  # of every revision of the repository
-
-    def is_listed(self, name: str) -> bool:
-        """Say whether a manifest has `name` as a digest, so that it means one of the hub's."""
-        return any(row[1] == name for rows in self.manifests for row in rows.rows.values())
-
-    def add(self, name: str, found: Look) -> None:
-        """Remember what lies under `name`."""
-        self._odd[name] = found
-
-    def add_plain(self, name: str, status: os.stat_result) -> None:
-        """Remember a regular file that this user can read.
-
-        Raises `struct.error` for numbers that no file system should have.
-        """
-        self.packed[name] = _PACKED.pack(
-            status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, 0
-        )
-
-    def stamp_of(self, name: str) -> Stamp | None:
-        """Return the stamp of a regular file that can be read, and `None` for all else."""
-        packed = self.packed.get(name)
-        return None if packed is None else Stamp._make(_PACKED.unpack(packed)[:5])
-
-    def proof_of(self, name: str) -> int:
-        """Return whether a file's content was proven: 0 for no, then `REMEMBERED` or `READ`."""
-        return self.packed[name][-1]
-
-    def prove(self, name: str, proof: int) -> None:
-        """Note how a file's content was proven."""
-        self.proofs += not self.proof_of(name)
-        self.packed[name] = self.packed[name][:-1] + bytes((proof,))
-
-    def __getitem__(self, name: str) -> Look:
-        """Return the look at one file."""
-        stamp = self.stamp_of(name)
-        if stamp is not None:
-            return Look(State.PRESENT, f"{self.folder}/{name}", stamp)
-        return self._odd[name]
-
-    def __contains__(self, name: object) -> bool:
-        """Say whether anything lies under `name`."""
-        return name in self.packed or name in self._odd
-
-    def __iter__(self) -> Iterator[str]:
-        """Yield the names."""
-        yield from self.packed
-        yield from self._odd
-
-    def __len__(self) -> int:
-        """Count them."""
-        return len(self.packed) + len(self._odd)
-
-
-class Promises(Mapping[str, tuple[int, Digest]]):
-    """What a manifest says of every file of a revision: path in the repository to size, digest."""
-
-    __slots__ = ("rows",)
-
-    def __init__(self, rows: dict[str, tuple[int, str, str]]) -> None:
-        """Take by path sizes, the hex of digests, and the path again, to have it once."""
-        self.rows = rows
-
-    def __getitem__(self, name: str) -> tuple[int, Digest]:
-        """Return what is said of one file."""
-        size, etag, _ = self.rows[name]
-        digest = digest_of(etag)
-        if digest is None:
-            raise KeyError(name)
-        return size, digest
-
-    def __contains__(self, name: object) -> bool:
-        """Say whether a file is listed."""
-        return name in self.rows
-
-    def __iter__(self) -> Iterator[str]:
-        """Yield the paths."""
-        return iter(self.rows)
-
-    def __len__(self) -> int:
-        """Count them."""
-        return len(self.rows)
-
-
-NO_PROMISES = Promises({})
 
 
 class Links(Files):
@@ -182,7 +80,7 @@ class Links(Files):
         for link in links:
             name, etag = link
             stamp = packed.get(etag)
-            size = _SIZE(stamp)[0] if stamp else WEIGHTY_BYTES
+            size = SIZE(stamp)[0] if stamp else WEIGHTY_BYTES
             row = promised.get(name)
             if size >= WEIGHTY_BYTES:
                 notable.append(link)
@@ -204,6 +102,37 @@ class Links(Files):
         self._asked.clear()
         self.notable.append(self._artifact(name, path, found, etag))
 
+    def columns(self) -> tuple[object, ...]:
+        """Return what another process makes the same value of."""
+        names, etags = list(map(_NAME, self._plain)), list(map(_ETAG, self._plain))
+        return (
+            self._snapshot,
+            self._blobs,
+            self._promises,
+            names,
+            etags,
+            self.notable,
+            self.promised,
+        )
+
+    @classmethod
+    def of_columns(
+        cls,
+        snapshot: str,
+        blobs: Blobs,
+        promises: Promises,
+        names: list[str],
+        etags: list[str],
+        notable: list[Artifact],
+        promised: int,
+    ) -> Links:
+        """Make the value of which these are the columns."""
+        found = cls(snapshot, blobs, promises)
+        sizes = (SIZE(blobs.packed[etag])[0] for etag in etags)
+        found._plain = list(zip(sizes, etags, names, strict=True))
+        found.notable, found.promised = notable, promised
+        return found
+
     def plain(self) -> Iterator[PlainFile]:
         """Yield the plain files."""
         promised, proof_of = self._promises.rows, self._blobs.proof_of
@@ -218,6 +147,14 @@ class Links(Files):
                 proven=proof > 0,
                 remembered=proof == REMEMBERED,
             )
+
+    def unproven(self) -> Iterator[tuple[str, int]]:
+        """Yield names and lengths of the blobs whose content was not proven yet."""
+        pairs = ((etag, size) for size, etag, _ in self._plain)
+        if not self._blobs.proofs:
+            return pairs
+        proof_of = self._blobs.proof_of
+        return ((etag, size) for etag, size in pairs if not proof_of(etag))
 
     def path_of(self, file: PlainFile) -> str:
         """Return where the engine looks for a plain file."""
@@ -280,7 +217,7 @@ class Links(Files):
 
     def held(self) -> Iterator[tuple[int, int, int]]:
         """Yield device, inode and length of all physical files that can be read."""
-        plain = map(_HELD, map(self._blobs.packed.__getitem__, map(_ETAG, self._plain)))
+        plain = map(HELD, map(self._blobs.packed.__getitem__, map(_ETAG, self._plain)))
         return chain(held(self.notable), plain)
 
     def linked(self) -> set[str]:

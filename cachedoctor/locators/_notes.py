@@ -10,14 +10,14 @@ import sys
 from typing import TYPE_CHECKING
 
 from cachedoctor.locators import Leftover, is_litter, is_ref, reason, stamp_of
-from cachedoctor.locators._files import NO_PROMISES, Promises
+from cachedoctor.locators._blobs import NO_PROMISES, Promises
 from cachedoctor.looking import quietly, untrusted
 from cachedoctor.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from cachedoctor.locators._files import Blobs
+    from cachedoctor.locators._blobs import Blobs
     from cachedoctor.vocabulary import Stamp
 
 BRANCH = "main"  # what engines ask for

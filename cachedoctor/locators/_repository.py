@@ -21,7 +21,7 @@ from cachedoctor.locators import (
     stamp_of,
     stands_in,
 )
-from cachedoctor.locators._files import NO_PROMISES, Blobs, Promises
+from cachedoctor.locators._blobs import NO_PROMISES, Blobs, Promises
 from cachedoctor.looking import quietly
 from cachedoctor.values import NamedTuple
 from cachedoctor.vocabulary import State

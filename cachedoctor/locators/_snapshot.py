@@ -11,7 +11,7 @@ from cachedoctor.locators._repository import opened
 from cachedoctor.vocabulary import State
 
 if TYPE_CHECKING:
-    from cachedoctor.locators._files import Blobs
+    from cachedoctor.locators._blobs import Blobs
     from cachedoctor.locators._repository import Repository
 
 

@@ -24,13 +24,30 @@ class Folding(str):
         return made
 
 
+class Stacked(str):
+    """A row of a table that a terminal too narrow for it shows as several lines."""
+
+    lines: tuple[str, ...]
+
+    def __new__(cls, text: str, lines: tuple[str, ...]) -> Stacked:
+        """Take the row, and the lines that stand for it."""
+        made = super().__new__(cls, text)
+        made.lines = lines
+        return made
+
+
 def joined(text: str) -> str:
     """Return a text that stays in one piece within a `Folding`."""
     return text.replace(" ", _JOINED)
 
 
 def folded(line: str, width: int | None) -> list[str]:
-    """Return a line as a terminal of this width shows it, or a pipe; only a `Folding` is broken."""
+    """Return a line as a terminal of this width shows it, or a pipe.
+
+    Only a `Folding` is broken, and only a `Stacked` one is laid out in another way.
+    """
+    if isinstance(line, Stacked) and width is not None and len(line) > width:
+        return list(line.lines)
     if not isinstance(line, Folding):
         return [line]
     lines: list[str] = []

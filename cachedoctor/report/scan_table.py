@@ -108,7 +108,7 @@ def readiness_table(answers: Sequence[Readiness]) -> Iterator[str]:
     shown = {name: row for name, row in by_engine.items() if any(a.entry for a in row.values())}
     if not shown:
         return
-    width = max(map(len, shown))
+    width = max(map(len, ("ready offline", *shown)))
     yield ""
     yield f"{'ready offline':<{width}}  " + "".join(f"{name:<8}" for name in SIZES).rstrip()
     for name, row in sorted(shown.items()):

@@ -49,6 +49,7 @@ class Rule:
     blocks: ClassVar[bool] = False  # of the machine: no file can help
     of_presence: ClassVar[bool] = False  # mild where a shape alone says what a model needs
     unseen: ClassVar[bool] = False  # what it names may be there: nothing is fetched for it
+    of_copies: ClassVar[bool] = False  # its path and its links hold the same bytes
     word: ClassVar[str] = "broken"  # what `preflight` calls a model for it
     manual: ClassVar[tuple[str, ...]] = ()  # for a cure by a person its kind, then the command
 

@@ -96,6 +96,7 @@ class Duplicate(SurveyRule):
     code = "CD504"
     slug = "duplicate"
     severity = Severity.NOTE
+    of_copies = True
 
     def check(self, seen: Examination) -> Iterator[Finding]:
         """Report each content that several files have, with what all but one of them take up."""

@@ -56,11 +56,14 @@ class Requirement(NamedTuple):
     values: tuple[tuple[str, str | int], ...] = ()  # that it must have
     needed: tuple[tuple[str, tuple[str, ...]], ...] = ()  # by name, keys that it must have, all
     only: tuple[str, ...] = ()  # keys beside which none may be
-    among: tuple[tuple[str, tuple[str, ...]], ...] = ()  # by key, what it may say where it is
-    agrees: tuple[tuple[str, str, int], ...] = ()  # key, a tensor of the weights, which axis of it
+    among: tuple[tuple[str, tuple[str | int, ...]], ...] = ()  # by key, what it may say where it is
+    agrees: tuple[
+        tuple[str, str, int, int], ...
+    ] = ()  # key, tensor, its axis, by what it is shared
     speaks: bool = False  # a vocabulary that must have Whisper's own words
     beside: tuple[tuple[str, tuple[str, ...]], ...] = ()  # by name what must be there with it
     most_trailing: int | None = None  # bytes after the end that the engine bears, `None` for any
+    bears: tuple[str, ...] = ()  # names of which it bears any all the same
 
     def format_of(self, name: str) -> str | None:
         """Return the format that the file `name` has, where the engine reads one."""

@@ -126,6 +126,10 @@ class Files(Sequence[Artifact]):
         """Yield the plain files."""
         raise NotImplementedError
 
+    def unproven(self) -> Iterator[tuple[str, int]]:
+        """Yield name and length of each physical file of a plain one that was not proven yet."""
+        raise NotImplementedError
+
     def path_of(self, file: PlainFile) -> str:
         """Return where the engine looks for a plain file."""
         raise NotImplementedError
