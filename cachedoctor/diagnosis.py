@@ -6,15 +6,14 @@ Codes say what a scan would find for such a text; the scan itself says whether i
 from __future__ import annotations
 
 import itertools
-import pkgutil
 import re
-import tomllib
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cachedoctor import engines
 from cachedoctor.doctor import readiness, scanning, wording
 from cachedoctor.findings import Severity
+from cachedoctor.system import shipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -70,8 +69,7 @@ class Diagnosis(NamedTuple):
 
 @cache
 def _file() -> dict[str, Any]:
-    table = pkgutil.get_data("cachedoctor", "symptoms.toml") or b""
-    return tomllib.loads(table.decode())
+    return shipped.rows("cachedoctor", "symptoms")
 
 
 @cache
@@ -304,13 +302,21 @@ def diagnose(host: Host, recognised: Sequence[Recognised]) -> Diagnosis:
     """Look at the caches of the engines that may have said this."""
     names = tuple(dict.fromkeys(name for one in recognised for name in one.engines))
     if not names:
-        return Diagnosis((), (), (), 0, elsewhere=tuple(recognised))
+        return Diagnosis(
+            recognised=(), engines=(), findings=(), models=0, elsewhere=tuple(recognised)
+        )
     report = scanning.scan(host, names, cure_notes=False)
     likely = {code for one in recognised for code in one.codes}
     grave = [f for f in report.findings if f.severity is not Severity.NOTE and f.entries]
     grave.sort(key=lambda finding: finding.code not in likely)
     unready = tuple(_unready(report, names)) if not grave else ()
-    return Diagnosis(tuple(recognised), names, tuple(grave), len(report.entries), unready)
+    return Diagnosis(
+        recognised=tuple(recognised),
+        engines=names,
+        findings=tuple(grave),
+        models=len(report.entries),
+        unready=unready,
+    )
 
 
 def _unready(report: Report, names: Sequence[str]) -> Iterator[Readiness]:

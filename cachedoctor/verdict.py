@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cachedoctor import engines, rules
 from cachedoctor.config import Place
@@ -18,6 +18,7 @@ from cachedoctor.rules import machine
 from cachedoctor.rules.consistent import ShadowedName
 from cachedoctor.rules.present import MissingFile
 from cachedoctor.system import usage
+from cachedoctor.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from cachedoctor.system.watching import Cancel, Moment
     from cachedoctor.vocabulary import Entry
 
-_AS_TOLD = 1.05  # a download is no surprise as long as it costs no more than this many times
 NOTHING_ELSE = frozenset(("\0",))  # no place lists anything of this name
 
 
@@ -298,7 +298,7 @@ def ensure(
         return verdict
     Watched(cancel=cancel).advance(0)
     plan = cures.resolved(plan)
-    if (told is None or plan.fetch_bytes > told * _AS_TOLD) and not allow(plan):
+    if (told is None or cures.dearer(plan, told)) and not allow(plan):
         return verdict
     total = plan.fetch_bytes + plan.copy_bytes if plan.fetch_bytes_known else None
     watched = Watched(progress, cancel, total)

@@ -132,9 +132,11 @@ class HubEngine(CatalogEngine):
 
     def claim(self, entry: Entry, host: Host) -> Claim | None:
         """Say which model `entry` is, by name or else by its shape."""
-        claim = super().claim(entry, host)
-        if claim is not None or not self._may_have(entry, host):
-            return claim
+        if not self._may_have(entry, host):
+            return None
+        model = self.model_at(entry, host)
+        if model is not None:
+            return self.claimed(model, entry, host)
         kind, _ = self.table.shape
         if self._is_known(entry, host) or not (kind and shapes.fits(kind, entry)):
             return None
@@ -254,3 +256,14 @@ def find(name: str) -> Engine:
         )
     engine: Engine = importlib.import_module(f"{__name__}.{catalog.module_of(name)}").ENGINE
     return engine
+
+
+def published() -> dict[str, str]:
+    """Return the model's name by digest, of every file that a table knows; reads all tables."""
+    found: dict[str, str] = {}
+    for engine in map(find, names()):
+        for model in engine.table.models.values():
+            known = [digest for _, digest in model.published.values()]
+            known += [n.digest for files in model.sets for n in files.requirements if n.digest]
+            found.update({d.hex: f"{engine.name}'s `{model.name}`" for d in known})
+    return found

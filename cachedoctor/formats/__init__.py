@@ -8,12 +8,12 @@ the modules share is here: telling what a file is instead, and reading a large o
 from __future__ import annotations
 
 import importlib
-import pkgutil
 import struct
 from functools import cache
 from typing import TYPE_CHECKING
 
 from cachedoctor.errors import Fault, FormatError
+from cachedoctor.system import shipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -69,13 +69,7 @@ _FORMATS = (
 @cache
 def names() -> tuple[str, ...]:
     """Name every format and bundle: the modules of this folder."""
-    return tuple(
-        sorted(
-            module.name
-            for module in pkgutil.iter_modules(__path__)
-            if not module.name.startswith("_")
-        )
-    )
+    return tuple(shipped.modules(__name__))
 
 
 def find(name: str) -> Format:

@@ -20,14 +20,16 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cachedoctor.locators import (
     Leftover,
     Locator,
     Look,
     Origin,
+    _notes,
     _repository,
+    _units,
     being_written,
     entry_id,
     regular,
@@ -38,22 +40,24 @@ from cachedoctor.locators._contents import weight
 from cachedoctor.locators._snapshot import links
 from cachedoctor.looking import quietly
 from cachedoctor.system import apps, in_use
+from cachedoctor.values import NamedTuple
 from cachedoctor.vocabulary import Artifact, Entry, Evidence, Root, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from cachedoctor.host import Host
+    from cachedoctor.locators import Unit
     from cachedoctor.locators._files import Links
     from cachedoctor.locators._repository import Repository
     from cachedoctor.system.in_use import Open
 
-BRANCH = _repository.BRANCH
+BRANCH = _notes.BRANCH
 COMMIT = re.compile(r"[0-9a-f]{40}")  # what a ref holds, and a snapshot is called
 _HASH = 64  # hex digits of a payload's name
 _DUMMIES = {"dummy_file_src", "dummy_file_dst"}
 _PROBE = re.compile(r"tmp[a-z0-9_]{8}")  # where the client tried whether links can be made
-_LEGACY = re.compile(r"[0-9a-f]{64}\.[0-9a-f]{64}(?:\.h5)?(?:\.json|\.lock)?")
+_LEGACY = r"[0-9a-f]{64}\.[0-9a-f]{64}(?:\.h5)?(?:\.json|\.lock)?"
 
 
 _OLD = ("TRANSFORMERS_CACHE", "PYTORCH_TRANSFORMERS_CACHE")  # of transformers before 5
@@ -109,6 +113,7 @@ class HubCache(Locator[HubListing]):
     moved_by = "set HF_HUB_CACHE={to}"
     title = "hub cache"
     has_revisions = True
+    divided = True
 
     def roots(self, host: Host) -> Iterator[str]:
         """Name the hub cache, and the project's `models/` that serves as a `download_root`."""
@@ -125,25 +130,50 @@ class HubCache(Locator[HubListing]):
 
     def read(self, path: str, host: Host, wanted: frozenset[str] | None) -> Root:
         """List every repository, or only the model repositories `wanted`."""
+        keep = None if wanted is None else frozenset(map(folder_name, wanted))
+        return self._read(path, keep, leavings=wanted is None)
+
+    def share(self, path: str, host: Host, folders: frozenset[str], *, rest: bool) -> Root:
+        """List these repositories, and with the `rest` what clients left."""
+        return self._read(path, folders, leavings=rest)
+
+    def units(self, path: str) -> Iterator[Unit]:
+        """Go through the repositories, those together that share payloads of the store."""
+        return _units.of(path, _folders(quietly.listed(path)))
+
+    def joined(self, listings: Sequence[HubListing]) -> HubListing:
+        """Put the repositories of all shares together; one share has what clients left."""
+        repositories = {k: v for each in listings for k, v in each.repositories.items()}
+        unlinked = {k: v for each in listings for k, v in each.unlinked.items()}
+        return HubListing(
+            repositories={path: repositories[path] for path in sorted(repositories)},
+            store={k: v for each in listings for k, v in each.store.items()},
+            probes=tuple(left for each in listings for left in each.probes),
+            legacy=tuple(left for each in listings for left in each.legacy),
+            locks=tuple(left for each in listings for left in each.locks),
+            unlinked={path: unlinked[path] for path in sorted(unlinked)},
+        )
+
+    def _read(self, path: str, keep: frozenset[str] | None, *, leavings: bool) -> Root:
         entries = quietly.listed(path)
-        folders = [e.name for e in entries if is_repository(e.name) and _may_be_one(e)]
-        if wanted is not None:
-            keep = {folder_name(name) for name in wanted}
-            folders = [name for name in folders if name in keep]
+        every = _folders(entries)
+        folders = every if keep is None else [name for name in every if name in keep]
         repositories: dict[str, Repository] = {}
         found: list[Entry] = []
         unlinked: dict[str, frozenset[str]] = {}
-        for name in sorted(folders):
-            repository = _repository.read(path, name)
+        store = os.path.isdir(os.path.join(path, "blobs"))
+        for name in folders:
+            repository = _repository.read(path, name, store=store)
             repositories[repository.path] = repository
             snapshots = {commit: links(path, repository, commit) for commit in repository.commits}
             found.extend(_entries(path, repository, snapshots))
-            loose = set(repository.blobs).difference(*(s.linked() for s in snapshots.values()))
+            loose = set(repository.blobs)
+            loose.difference_update(*(files.linked() for files in snapshots.values()))
             if loose:
                 unlinked[repository.path] = frozenset(loose)
         known = HubListing(repositories, unlinked=unlinked)
-        if wanted is None:
-            known = _with_leavings(path, entries, known)
+        if leavings:
+            known = _with_leavings(path, entries, known, frozenset(every))
         return Root(locator=self.name, path=path, entries=tuple(found), listing=known)
 
     def place(self, root: str, name: str) -> str:
@@ -184,8 +214,7 @@ class HubCache(Locator[HubListing]):
         """Name the files that the client asked for in vain."""
         if not entry.revision:
             return frozenset()
-        notes = listing.of(entry).no_exist
-        return frozenset(note.name for note in notes if note.commit == entry.revision)
+        return frozenset(listing.of(entry).no_exist.get(entry.revision, ()))
 
     def origin(self, entry: Entry, listing: HubListing) -> Origin | None:
         """Return the repository and commit that an entry's own path names."""
@@ -228,7 +257,13 @@ def _may_be_one(entry: quietly.Listed) -> bool:
     return entry.folder or entry.link or stands_in(entry.path) is not None
 
 
-def _with_leavings(root: str, entries: list[quietly.Listed], known: HubListing) -> HubListing:
+def _folders(entries: list[quietly.Listed]) -> list[str]:
+    return sorted(e.name for e in entries if is_repository(e.name) and _may_be_one(e))
+
+
+def _with_leavings(
+    root: str, entries: list[quietly.Listed], known: HubListing, repositories: frozenset[str]
+) -> HubListing:
     """Add what lies in the cache besides repositories."""
     probes: list[Leftover] = []
     legacy: list[Leftover] = []
@@ -241,18 +276,17 @@ def _with_leavings(root: str, entries: list[quietly.Listed], known: HubListing) 
         elif folder and entry.name == ".locks":
             locks += [
                 Leftover(lock.path, stamp_of(lock.stat()))
-                for lock in _repository.listed(entry.path, [])
-                if is_repository(lock.name)
-                and os.path.join(root, lock.name) not in known.repositories
+                for lock in _notes.listed(entry.path, [])
+                if is_repository(lock.name) and lock.name not in repositories
             ]
         elif folder and entry.name == "blobs":
-            for shard in _repository.listed(entry.path, []):
+            for shard in _notes.listed(entry.path, []):
                 if shard.folder:
-                    for payload in _repository.listed(shard.path, []):
+                    for payload in _notes.listed(shard.path, []):
                         whole = len(payload.name) == _HASH and payload.name.startswith(shard.name)
                         if whole and payload.file:
                             store[payload.path] = regular(payload.path, payload.stat())
-        elif not folder and _LEGACY.fullmatch(entry.name):
+        elif not folder and re.fullmatch(_LEGACY, entry.name):
             status = entry.stat()
             legacy.append(Leftover(entry.path, stamp_of(status), bytes=status.st_size))
     return known._replace(
@@ -265,7 +299,7 @@ def _is_probe(folder: str) -> bool:
 
     Where the cache is somebody's own folder, others make folders of such names too.
     """
-    return {entry.name for entry in _repository.listed(folder, [])} <= _DUMMIES
+    return {entry.name for entry in _notes.listed(folder, [])} <= _DUMMIES
 
 
 def _entries(root: str, repository: Repository, snapshots: Mapping[str, Links]) -> Iterator[Entry]:

@@ -67,7 +67,7 @@ class Examination:
         self._faults: dict[tuple[str, str | None], FormatError | OSError | None] = {}
         self._by_entry: dict[str, tuple[tuple[Artifact, FormatError], ...]] = {}
         self._revisions: dict[str, Mapping[str, tuple[Entry, ...]]] = {}
-        self._users: dict[str, Mapping[str, int]] = {}
+        self._alone: dict[str, Mapping[str, int]] = {}
         self.unreadable: dict[str, OSError] = {}
         self.opened = in_use.Open()
 
@@ -82,12 +82,15 @@ class Examination:
             self._revisions[root.path] = known
         return known
 
-    def users(self, root: Root, folder: str) -> Mapping[str, int]:
-        """Count by physical file the revisions that a repository in `folder` has of it."""
-        if folder not in self._users:
-            mine = self.revisions(root).get(folder, ())
-            self._users[folder] = Counter(chain.from_iterable(entry.sizes for entry in mine))
-        return self._users[folder]
+    def alone(self, entry: Entry) -> Mapping[str, int]:
+        """Return the lengths of the physical files that no other revision of a repository has."""
+        if entry.id not in self._alone:
+            revisions = self.revisions(self.survey.root_of(entry))
+            sizes = {each.id: each.sizes for each in revisions[repository_folder(entry)]}
+            users = Counter(chain.from_iterable(sizes.values()))
+            for key, mine in sizes.items():
+                self._alone[key] = {file: mine[file] for file in mine if users[file] == 1}
+        return self._alone[entry.id]
 
     def measured(self, artifact: Artifact) -> str | None:
         """Return the digest that the file really has, where it was read or is remembered."""
