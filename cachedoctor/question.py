@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from cachedoctor.errors import UsageError
+from cachedoctor.values import NamedTuple
 
 if TYPE_CHECKING:
     from cachedoctor.host import Host
@@ -27,3 +30,14 @@ class Question(NamedTuple):
     def again(self) -> Question:
         """Return the question of a second look: what was just read is not read once more."""
         return self._replace(deep=False, fresh=False, only=None)
+
+
+def of_one(text: str, *, example: str = "faster-whisper:small") -> tuple[str, str]:
+    """Return the engine, and the size or model, of `ENGINE:SIZE` or `ENGINE:MODEL`.
+
+    Raises `UsageError`, with an example, for what is neither; the names are not looked up.
+    """
+    engine, colon, what = text.partition(":")
+    if not (engine and colon and what):
+        raise UsageError(f"`{text}` is not ENGINE:SIZE or ENGINE:MODEL", hint=f"`{example}`")
+    return engine, what

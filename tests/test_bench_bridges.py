@@ -60,7 +60,7 @@ def test_a_bridge_is_measured_as_any_engine(engine: str, home: Path) -> None:
         ({"do": "die"}, "died of SIG"),
         ({"do": "hang"}, "no end to transcribe after 1 s"),
         ({"do": "fail"}, "engine-failed in transcribe"),
-        ({"says": " "}, "it heard no word"),
+        ({"says": " "}, "empty transcript"),
         ({"says": "zxq " * 40}, "its words are wrong"),
     ],
 )

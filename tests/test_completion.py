@@ -104,7 +104,7 @@ def test_offers_are_explained(home: Path) -> None:
         words = {"COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
         return cachedoctor(env={"_CACHEDOCTOR_COMPLETE": "zsh_complete", **words}).output
 
-    assert "What is there and what is wrong." in told("cachedoctor sc")
+    assert "Show which models are there and what is wrong with them." in told("cachedoctor sc")
     assert "hub-cache" in told("cachedoctor scan faster")
     assert "74.1 MiB" in told("cachedoctor preflight whisper.cpp --model tiny.en")
     assert "large-v3-turbo, large-v3" in told("cachedoctor preflight faster-whisper --size large")

@@ -19,8 +19,10 @@ from cachedoctor.system import freed
 from cachedoctor.system.network import Network
 from tests.conftest import fingerprint
 from tests.support import disks, worlds
+from tests.support.clients import VERSIONS, run
 from tests.support.command import cachedoctor
-from tests.test_managing import killed_at
+from tests.support.killing import killed_at
+from tests.support.loopback import Hub
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -140,6 +142,44 @@ def test_holes_stay_holes_and_other_peoples_files_are_left_alone(disk: Path) -> 
     assert files[0].stat().st_blocks < SIZE // 512
     assert files[1].stat().st_blocks * 512 >= SIZE
     assert files[2].stat().st_blocks < SIZE // 512
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_client_works_where_blocks_are_shared(disk: Path, version: str) -> None:
+    """It lists without complaint, loads offline, and an update leaves the other copy as it is."""
+    home, names = disk / "home", ("some/one", "other/two")
+    home.mkdir()
+    code = (
+        "from huggingface_hub import scan_cache_dir, snapshot_download\n"
+        "for name in asked['names']: snapshot_download(name)\n"
+        "assert not scan_cache_dir().warnings\n"
+        "assert len(scan_cache_dir().repos) == 2\n"
+        "for name in asked['names']: snapshot_download(name, local_files_only=True)\n"
+    )
+    content, newer = os.urandom(2 << 20), os.urandom(2 << 20)
+    host = Host.look(home=str(home), platform="linux")
+    with Hub() as served:
+        for name in names:
+            served.add(name, {"model.safetensors": content}, commit=worlds.COMMIT)
+        run(version, served.url, home, code, names=names)
+        subprocess.run(["sync", "-f", str(home)], check=True)
+        before = fingerprint(worlds.hub_of(home))
+        change = dedupe(host=host)
+        assert change.bytes == len(content)
+        apply(change)
+        assert fingerprint(worlds.hub_of(home)) == before
+        run(version, served.url, home, code, names=names)
+        served.add(names[0], {"model.safetensors": newer}, commit="e" * 40)
+        run(version, served.url, home, code, names=names)
+    found = {
+        path.read_bytes()
+        for path in worlds.hub_of(home).glob("models--*/snapshots/*/model.safetensors")
+    }
+    assert found == {content, newer}
+    other = worlds.hub_of(home) / "models--other--two" / "snapshots" / worlds.COMMIT
+    assert (other / "model.safetensors").read_bytes() == content
+    assert cachedoctor("scan", "--home", str(home), "--platform", "linux").code == 0
 
 
 def test_a_disk_that_cannot_says_so(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from tests import test_faults
 from tests.conftest import fingerprint
 from tests.support import builders_models, coreml_bundles, worlds
 from tests.support.command import cachedoctor as command
-from tests.test_journal import killed
+from tests.support.killing import killed_at
 
 MLX = "mlx-community/whisper-tiny-mlx"
 
@@ -85,7 +85,7 @@ def test_a_fix_killed_anywhere_is_in_nobodys_way(sibling: bool, gone: bool, tmp_
         number += 1
         here = scene(tmp_path / str(number), sibling=sibling)
         content = here.world.blob("model.bin")
-        if not killed(number, functools.partial(here.fix, "faster-whisper")):
+        if not killed_at(number, functools.partial(here.fix, "faster-whisper")):
             break
         if gone and sibling:
             shutil.rmtree(
@@ -115,7 +115,7 @@ def test_a_fix_killed_anywhere_is_in_nobodys_way(sibling: bool, gone: bool, tmp_
 def begun(here: Scene) -> Run:
     """Kill the fix of the first engine before anything is staged."""
     for number in range(1, 30):
-        killed(number, functools.partial(here.fix, "faster-whisper"))
+        killed_at(number, functools.partial(here.fix, "faster-whisper"))
         for run in runs(here.host.state):
             assert not run.ready(0, "blob")
             return run
@@ -125,7 +125,7 @@ def begun(here: Scene) -> Run:
 def interrupted(here: Scene) -> Run:
     """Kill the fix of the first engine when everything is staged and the bad file is set aside."""
     for number in range(1, 100):
-        if not killed(number, lambda: here.fix("faster-whisper")):
+        if not killed_at(number, lambda: here.fix("faster-whisper")):
             break
         found = [run for run in runs(here.host.state) if run.state == "open"]
         if found and found[0].done:
@@ -185,7 +185,7 @@ def test_what_cannot_be_finished_is_taken_back_and_said(tmp_path: Path) -> None:
     shutil.rmtree(worlds.hub_of(here.world.home) / other)
     outcome = here.fix()
     assert [name for name, _ in outcome.taken_back] == [run.id]
-    assert "could not be had" in outcome.taken_back[0][1]
+    assert "no source worked for" in outcome.taken_back[0][1]
     assert (here.other / "refs" / "main").read_text() == worlds.COMMIT
     assert "CD417" not in here.codes()
 
@@ -279,7 +279,7 @@ def test_a_run_that_is_emptied_is_never_half_undone(tmp_path: Path) -> None:
         here = scene(tmp_path / str(number), sibling=True)
         here.fix()
         before = fingerprint(here.world.home)
-        died = killed(number, functools.partial(surgery.empty, here.host, time.time() + 1))
+        died = killed_at(number, functools.partial(surgery.empty, here.host, time.time() + 1))
         if [run.state for run in runs(here.host.state)] != ["done"]:
             assert surgery.undoable(here.host) == []
         surgery.empty(here.host, time.time() + 1)

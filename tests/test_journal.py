@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
 import tempfile
 import time
-import traceback
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,10 +36,11 @@ from cachedoctor.system import disk, in_use, journal, undoing
 from cachedoctor.system.run import Run, place_of, runs, unfinished
 from cachedoctor.vocabulary import Digest
 from tests.conftest import fingerprint
+from tests.support.killing import killed_at
 from tests.test_disk import ODD, in_child, shared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from cachedoctor.findings import Step
 
@@ -78,30 +77,6 @@ def finish(run: Run) -> Run:
 def applied(state: Path, *repairs: Repair) -> Run:
     """Apply repairs in a run of their own."""
     return finish(Run.create(str(state), repairs, now=time.time()))
-
-
-def killed(number: int, action: Callable[[], object]) -> bool:
-    """Run `action` in a forked process that is killed before its disk change `number`."""
-    child = os.fork()
-    if child == 0:
-        left = number
-
-        def boundary(_operation: str) -> None:
-            nonlocal left
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        disk.boundary = boundary
-        try:
-            action()
-            os._exit(0)
-        finally:
-            traceback.print_exc()
-            os._exit(1)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-    return os.WIFSIGNALED(status)
 
 
 class World:
@@ -228,7 +203,7 @@ def test_a_kill_at_every_change_loses_nothing(ending: str, tmp_path: Path) -> No
         number += 1
         world = World(tmp_path / str(number))
         before, contents = fingerprint(world.root), world.contents()
-        if not killed(number, world.fix):
+        if not killed_at(number, world.fix):
             break
         assert world.contents() == contents, f"killed at change {number}"
         run = world.run()
@@ -253,7 +228,7 @@ def test_an_undo_killed_at_every_change_is_taken_up_again(tmp_path: Path) -> Non
         world = World(tmp_path / str(number))
         before, contents = fingerprint(world.root), world.contents()
         world.fix()
-        died = killed(number, world.undo)
+        died = killed_at(number, world.undo)
         assert world.contents() == contents, f"killed at change {number}"
         world.undo()
         assert fingerprint(world.root) == before, f"killed at change {number}"
@@ -271,11 +246,11 @@ def test_two_kills_in_a_row_lose_nothing(
     """A fix that is killed, and whose finish or undo is killed too, can still be taken back."""
     world = World(tmp_path_factory.mktemp("world"))
     before, contents = fingerprint(world.root), world.contents()
-    killed(first, world.fix)
+    killed_at(first, world.fix)
     run = world.run()
     if run is not None and run.state == "open":
         opened = run
-        killed(second, (lambda: finish(opened)) if ending else world.undo)
+        killed_at(second, (lambda: finish(opened)) if ending else world.undo)
     assert world.contents() == contents
     world.undo()
     assert fingerprint(world.root) == before
@@ -348,7 +323,7 @@ def test_any_steps_killed_anywhere_are_taken_back(
         os.utime(path, ns=(OLD_NS, OLD_NS))
     before = fingerprint(root)
     plan = repair(root, *(_absolute(step, str(root)) for step in steps))
-    killed(number, lambda: applied(state, plan))
+    killed_at(number, lambda: applied(state, plan))
     for run in runs(str(state)):
         undoing.undo(run)
     assert fingerprint(root) == before

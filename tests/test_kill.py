@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import signal
-import traceback
 from pathlib import Path
 
 import pytest
@@ -15,9 +13,9 @@ from cachedoctor.doctor import scanning
 from cachedoctor.host import Host
 from cachedoctor.plans import cures
 from cachedoctor.runs import applying
-from cachedoctor.system import disk
 from cachedoctor.system.network import Network
 from tests.conftest import fingerprint
+from tests.support.killing import EVERY, killed_at
 
 
 class World:
@@ -54,30 +52,6 @@ class World:
         return found
 
 
-def killed_at(number: int, world: World) -> bool:
-    """Run a fix in a forked process that is killed before its disk change `number`."""
-    child = os.fork()
-    if child == 0:
-        count = 0
-
-        def boundary(_operation: str) -> None:
-            nonlocal count
-            count += 1
-            if count == number:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        disk.boundary = boundary
-        try:
-            world.fix()
-        except BaseException:  # noqa: BLE001 - a forked child must never return into pytest
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-    return os.WIFSIGNALED(status)
-
-
 @pytest.fixture
 def whole(tmp_path: Path) -> dict[str, tuple[object, ...]]:
     """Return the names, modes and bytes of the home after an undisturbed fix."""
@@ -92,18 +66,19 @@ def without_times(world: World) -> dict[str, tuple[object, ...]]:
     return {name: (row[0], row[2]) for name, row in fingerprint(world.home).items()}
 
 
+@EVERY
 @pytest.mark.parametrize("ending", ["finish", "undo"])
 def test_a_fix_killed_at_every_disk_change_loses_nothing(
-    ending: str, tmp_path: Path, whole: dict[str, tuple[object, ...]]
+    ending: str, every: int, tmp_path: Path, whole: dict[str, tuple[object, ...]]
 ) -> None:
     """After each kill every byte is still somewhere, and both ways out lead where they should."""
     number = 0
     while True:
-        number += 1
+        number += every
         world = World(tmp_path / str(number))
         before = fingerprint(world.home)
         bytes_before = world.contents()
-        if not killed_at(number, world):
+        if not killed_at(number, world.fix):
             break
         assert bytes_before <= world.contents(), f"bytes were lost at change {number}"
         unfinished = "CD417" in world.findings()
@@ -118,32 +93,22 @@ def test_a_fix_killed_at_every_disk_change_loses_nothing(
     assert number > 50, "the harness did not reach the steps"
 
 
-def test_an_undo_killed_at_every_disk_change_can_be_taken_up_again(tmp_path: Path) -> None:
+@EVERY
+def test_an_undo_killed_at_every_disk_change_can_be_taken_up_again(
+    every: int, tmp_path: Path
+) -> None:
     """A killed undo is completed by the next one, to exactly what was there before the fix."""
     number = 0
     while True:
-        number += 1
+        number += every
         world = World(tmp_path / str(number))
         before = fingerprint(world.home)
         world.fix()
-        child = os.fork()
-        if child == 0:
-            left = number
-
-            def boundary(_operation: str) -> None:
-                nonlocal left
-                left -= 1
-                if left == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-            disk.boundary = boundary
-            applying.undo(world.host)
-            os._exit(0)
-        _, status = os.waitpid(child, 0)
+        killed = killed_at(number, lambda: applying.undo(world.host))  # noqa: B023
         if any(run.state == "undoing" for run in applying.runs(world.host)):
             assert "CD417" in world.findings()
         applying.undo(world.host)
         assert fingerprint(world.home) == before, f"killed at change {number}"
-        if not os.WIFSIGNALED(status):
+        if not killed:
             break
     assert number > 20, "the harness did not reach the steps"

@@ -24,6 +24,8 @@ from tests.support.loopback import Hub
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cachedoctor.host import Host
+
 TINY = "faster-whisper:tiny.en"
 NEWER = "d" * 40
 
@@ -313,3 +315,20 @@ def test_a_lock_file_can_be_checked_without_its_models(lock: Path, home: Path) -
     assert "`tiny.en`" in refused.errors
     assert cachedoctor("lock", "--check", str(home / "no.lock")).code == 3
     assert cachedoctor("lock", "--check", str(lock), "-o", "x").code == 2
+
+
+def test_what_is_remembered_changes_no_answer_about_right_files(
+    lock: Path, home: Path, host: Host
+) -> None:
+    """Read or not, and after all is forgotten; only a file that was read and is wrong counts."""
+    ask = ("preflight", "--lock", str(lock))
+    answers = [cachedoctor(*ask)]
+    assert cachedoctor("verify", "--lock", str(lock)).code == 0
+    answers.append(cachedoctor(*ask))
+    shutil.rmtree(host.state)
+    answers.append(cachedoctor(*ask))
+    assert {(one.code, one.output) for one in answers} == {(0, answers[0].output)}
+    repository = worlds.hub_of(home) / f"models--{worlds.TINY.replace('/', '--')}"
+    worlds.flip(worlds.blob_of(repository / "snapshots" / worlds.COMMIT / "model.bin"), 60)
+    assert cachedoctor("verify", "--lock", str(lock)).code == 1
+    assert cachedoctor(*ask).code == 1

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import signal
 import time
-import traceback
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,10 +17,11 @@ from cachedoctor.host import Host
 from cachedoctor.locators.hub_cache import repository_folder
 from cachedoctor.plans import cures, packing
 from cachedoctor.runs import applying
-from cachedoctor.system import disk, usage
+from cachedoctor.system import usage
 from cachedoctor.system.network import Network
 from tests.conftest import fingerprint
 from tests.support import builders, worlds
+from tests.support.killing import EVERY, killed_at
 from tests.test_removal import OTHER, shared, two_revisions
 
 if TYPE_CHECKING:
@@ -167,33 +166,10 @@ def test_a_file_that_changed_since_is_not_touched(home: Path, host: Host) -> Non
     assert fingerprint(home) == before
 
 
-def killed_at(number: int, work: Callable[[], object]) -> bool:
-    """Work in a forked process that is killed before its change of the disk `number`."""
-    child = os.fork()
-    if child == 0:
-        count = 0
-
-        def boundary(_operation: str) -> None:
-            nonlocal count
-            count += 1
-            if count == number:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        disk.boundary = boundary
-        try:
-            work()
-        except BaseException:  # noqa: BLE001 - a forked child must never return into pytest
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-    return os.WIFSIGNALED(status)
-
-
+@EVERY
 @pytest.mark.parametrize("verb", ["remove", "free", "prune", "unpack", "move"])
 def test_a_change_killed_at_every_disk_change_loses_nothing(
-    home: Path, tmp_path: Path, verb: str
+    home: Path, tmp_path: Path, verb: str, every: int
 ) -> None:
     """After each kill `fix` finishes it or `undo` takes it back, to the last bit."""
     repository = two_revisions(home)
@@ -224,7 +200,7 @@ def test_a_change_killed_at_every_disk_change_loses_nothing(
     assert fingerprint(home) == before
     number = 0
     while True:
-        number += 1
+        number += every
         killed = killed_at(number, work)
         if not killed:
             break

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -18,7 +19,7 @@ from cachedoctor.errors import CacheDoctorError, UsageError
 from cachedoctor.host import Host
 from cachedoctor.plans import packing, packs
 from tests.conftest import fingerprint
-from tests.support import worlds
+from tests.support import weights, worlds
 from tests.support.clients import VERSIONS, run
 from tests.support.command import cachedoctor
 from tests.support.loopback import Hub
@@ -109,6 +110,29 @@ def test_what_the_other_side_has_is_left_out(pack: Path, home: Path, tmp_path: P
     empty.mkdir()
     ended = cachedoctor("unpack", str(small), "--yes", "--home", str(empty))
     assert (ended.code, "not in the pack" in ended.output) == (1, True)
+
+
+@pytest.mark.real
+def test_another_engine_gets_a_model_whose_files_are_the_same(home: Path, tmp_path: Path) -> None:
+    """By its digest; an engine that has none such is said, with exit code 1."""
+    place = home / ".cache" / "whisper"
+    place.mkdir(parents=True)
+    shutil.copy(weights.require(weights.openai_tiny_en), place)
+    stick = str(tmp_path / "stick")
+    assert cachedoctor("pack", "whisper-mps:tiny.en", "-o", stick).code == 0
+    far, there = other(tmp_path)
+    before = fingerprint(far)
+    for engine in ("faster-whisper", "whisper.cpp", "whisperkit"):
+        ended = cachedoctor("unpack", stick, "--for", engine, "--yes", *there)
+        assert ended.code == 1, ended
+        assert f"{engine} is not known to load a model of the same files" in ended.output
+        assert fingerprint(far) == before
+    ended = cachedoctor("unpack", stick, "--for", "openai-whisper", "--yes", *there)
+    assert ended.code == 0, ended.output + ended.errors
+    assert cachedoctor("preflight", "openai-whisper", "--model", "tiny.en", *there).code == 0
+    assert cachedoctor("verify", "openai-whisper", *there).code == 0
+    assert cachedoctor("undo", *there).code == 0
+    assert fingerprint(far) == before
 
 
 def test_parts_are_joined_and_a_pack_is_gone_on_with(
@@ -217,24 +241,92 @@ def nested(pack: Path) -> None:
     (pack / packs.INDEX).write_text("[" * 100_000)
 
 
+def upper(pack: Path) -> None:
+    """Write a digest in capitals, which some disks would take for the same name."""
+    index = index_of(pack)
+    row = next(iter(index["files"].values()))[0]
+    row[0] = str(row[0]).upper()
+    (pack / packs.INDEX).write_text(json.dumps(index))
+
+
+def many(pack: Path) -> None:
+    """Let one file consist of more parts than there can be."""
+    index = index_of(pack)
+    digest = next(iter(index["files"]))
+    index["files"][digest] = [[digest, 1]] * 200_000
+    (pack / packs.INDEX).write_text(json.dumps(index))
+
+
+def repeated(pack: Path) -> None:
+    """Join one part a thousand times: a bomb of what is small."""
+    index = index_of(pack)
+    digest, parts = max(index["files"].items(), key=lambda row: int(str(row[1][0][1])))
+    index["files"][digest] = parts * 1000
+    (pack / packs.INDEX).write_text(json.dumps(index))
+
+
+def negative(pack: Path) -> None:
+    """Give a part a length below nothing."""
+    index = index_of(pack)
+    next(iter(index["files"].values()))[0][1] = -1
+    (pack / packs.INDEX).write_text(json.dumps(index))
+
+
+def huge(pack: Path) -> None:
+    """Let the list of parts be of a gigabyte, which is a hole."""
+    os.truncate(pack / packs.INDEX, 1 << 30)
+
+
+def elsewhere(pack: Path) -> None:
+    """Let the folder of the parts be a link out of the pack."""
+    (pack / "parts").rename(pack.parent / "real-parts")
+    (pack / "parts").symlink_to(pack.parent / "real-parts")
+
+
+def foreign(pack: Path) -> None:
+    """Name a file of a model by an absolute path."""
+    lock = pack / packs.LOCK
+    lock.write_text(lock.read_text().replace('"model.bin"', '"/tmp/evil-model.bin"'))
+
+
+def spoken(pack: Path) -> None:
+    """Put a command for a terminal into a name."""
+    lock = pack / packs.LOCK
+    lock.write_text(lock.read_text().replace('"model.bin"', '"model\\u001b[2J.bin"'))
+
+
+def other_bytes(pack: Path) -> None:
+    """Let a part of the right length and name hold something else."""
+    part = max((pack / "parts").iterdir(), key=lambda path: path.stat().st_size)
+    part.write_bytes(bytes(part.stat().st_size))
+
+
 def version(pack: Path) -> None:
     """Claim a version of the day after tomorrow."""
     (pack / packs.INDEX).write_text('{"pack": 99, "files": {}}')
 
 
-@pytest.mark.parametrize("harm", [renamed, longer, climbing, linked, piped, nested, version])
+@pytest.mark.parametrize(
+    "harm",
+    [
+        *(renamed, longer, climbing, linked, piped, nested, version, upper, many, repeated),
+        *(negative, huge, elsewhere, foreign, spoken, other_bytes),
+    ],
+)
 def test_a_hostile_pack_is_refused(
     pack: Path, tmp_path: Path, harm: Callable[[Path], None]
 ) -> None:
-    """Exit code 1 or 2, in words, and nothing was written anywhere."""
+    """An exit code that says so, in words; nothing was written, nor a command for a terminal."""
     harm(pack)
     home, there = other(tmp_path)
     before = fingerprint(home)
     began = time.monotonic()
     ended = cachedoctor("unpack", str(pack), "--yes", *there)
-    assert ended.code in (1, 2)
+    assert ended.code in (1, 2, 4)
     assert ended.output + ended.errors
+    assert "\x1b" not in ended.output + ended.errors
     assert time.monotonic() - began < 30
+    assert not os.path.exists("/tmp/evil-model.bin")
     assert fingerprint(home) == before
 
 
@@ -263,6 +355,69 @@ def test_a_hostile_stream_is_refused(tmp_path: Path, members: list[tuple[str, by
         packs.from_stream(stream, str(tmp_path / "in"))
     assert not (tmp_path / "evil").exists()
     assert not (tmp_path / "models.lock").exists()
+
+
+def bomb(members: list[tuple[str, bytes, int]]) -> io.BytesIO:
+    """Return a stream whose members say that they are longer than they are."""
+    stream = io.BytesIO()
+    for name, content, size in members:
+        info = tarfile.TarInfo(name)
+        info.size = size
+        stream.write(info.tobuf() + content + bytes(-len(content) % 512))
+    stream.seek(0)
+    return stream
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [("pack.json", b"{}", 1 << 40)],
+        [("pack.json", b'{"pack": 1, "files": {}}', 24), ("models.lock", b"x", 1 << 40)],
+        [("pack.json", b"{}", 2), ("pack.json", b"{}", 2)],
+    ],
+)
+def test_a_stream_that_lies_about_lengths_is_refused(
+    tmp_path: Path, members: list[tuple[str, bytes, int]]
+) -> None:
+    """Before anything of it is kept in memory or on disk."""
+    with pytest.raises(CacheDoctorError):
+        packs.from_stream(bomb(members), str(tmp_path / "in"))
+    written = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+    assert written < 1 << 20
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
+def test_a_stream_has_files_and_nothing_else(tmp_path: Path, kind: bytes) -> None:
+    """No link, no pipe, also under a name that belongs to a pack."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        info = tarfile.TarInfo("pack.json")
+        info.type, info.linkname = kind, "/etc/passwd"
+        archive.addfile(info)
+    stream.seek(0)
+    with pytest.raises(CacheDoctorError):
+        packs.from_stream(stream, str(tmp_path / "in"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", '{"have": 7}', "\0" * 100, "[" * 100_000, '["../../x"]', '{"have": ["zz"]}'],
+)
+def test_a_list_of_what_the_other_side_has_is_foreign_input(
+    pack: Path, tmp_path: Path, text: str
+) -> None:
+    """It is read, or refused in words; what it names wrongly is packed all the same."""
+    have = tmp_path / "have"
+    have.write_text(text)
+    folder = tmp_path / "again"
+    ended = cachedoctor("pack", TINY, "-o", str(folder), "--have", str(have))
+    assert ended.code in (0, 2)
+    assert ended.output + ended.errors
+    if ended.code == 0:
+        names = {path.name for path in (folder / "parts").iterdir()}
+        assert names == {path.name for path in (pack / "parts").iterdir()}
+    else:
+        assert not folder.exists()
 
 
 def test_what_cannot_be_described_is_not_packed(home: Path, host: Host) -> None:

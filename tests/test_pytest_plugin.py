@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support import worlds
+from tests.support.loopback import Hub
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,6 +139,34 @@ WRONG = {
     'needs_model(["faster-whisper"], size="tiny")': "takes an engine",
     'needs_model("faster-whisper", size=1)': "takes an engine",
 }
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_is_not_there_is_fetched_first(
+    pytester: pytest.Pytester,
+    run: Callable[..., pytest.RunResult],
+    hub: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    there: bool,
+) -> None:
+    """Once for all tests, workers too; where it cannot be had the tests fail and say why."""
+    with Hub() as served:
+        if there:
+            served.add(worlds.TINY, dict(worlds.whisper_files()), commit=worlds.COMMIT)
+        monkeypatch.setenv("HF_ENDPOINT", served.url)
+        mark = 'needs_model("faster-whisper", model="tiny.en")'
+        marked(pytester, mark, mark)
+        ended = run("--needs-model=fetch")
+        if not there:
+            ended.assert_outcomes(errors=2)
+            assert "faster-whisper-tiny.en" in ended.stdout.str()
+            assert not list(hub.rglob("model.bin"))
+            return
+        ended.assert_outcomes(passed=2)
+        assert list(hub.rglob("model.bin"))
+        seen = len(served.requests)
+        run("--needs-model=fetch", "-n2").assert_outcomes(passed=2)
+        assert len(served.requests) == seen
 
 
 def test_a_mark_that_means_nothing_never_skips(

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +17,13 @@ from cachedoctor.errors import RepairError, UsageError
 from cachedoctor.host import Host
 from cachedoctor.plans import cures, relocation
 from cachedoctor.runs import applying, carrying
-from cachedoctor.system import disk, moves
+from cachedoctor.system import moves
 from cachedoctor.system.network import Network
 from tests.conftest import fingerprint
 from tests.support import builders_models, worlds
 from tests.support.clients import VERSIONS, run
 from tests.support.command import cachedoctor
+from tests.support.killing import EVERY, killed_at
 from tests.support.loopback import Hub
 
 if TYPE_CHECKING:
@@ -282,30 +281,6 @@ def test_a_place_in_use_is_refused(host: Host, hub: Path, tmp_path: Path) -> Non
     assert "tail" in ended.errors
 
 
-def _killed_at(number: int, hub: Path, target: Path) -> bool:
-    """Move in a forked process that is killed before its change of the disk `number`."""
-    child = os.fork()
-    if child == 0:
-        count = 0
-
-        def boundary(_operation: str) -> None:
-            nonlocal count
-            count += 1
-            if count == number:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        disk.boundary = boundary
-        try:
-            _move(hub, target)
-        except BaseException:  # noqa: BLE001 - a forked child must never return into pytest
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-    return os.WIFSIGNALED(status)
-
-
 def _move(hub: Path, target: Path) -> None:
     host = Host.look()
     report = scanning.scan(host)
@@ -314,16 +289,17 @@ def _move(hub: Path, target: Path) -> None:
     carrying.carry_out(relocation.switch(found, report), report, Network(host, offline=True))
 
 
+@EVERY
 @pytest.mark.parametrize("ending", ["go on", "undo"])
 def test_a_move_killed_at_every_disk_change_loses_nothing(
-    home: Path, hub: Path, other_disk: Path, tmp_path: Path, ending: str
+    home: Path, hub: Path, other_disk: Path, tmp_path: Path, ending: str, every: int
 ) -> None:
     """Whatever was reached, the model is whole in one of the places, and both ways out work."""
     before, tree = fingerprint(home), fingerprint(hub)
     number, target = 0, other_disk / "hub"
     while True:
-        number += 11 if number < 66 else 1
-        killed = _killed_at(number, hub, target)
+        number += 11 if number < 66 else every
+        killed = killed_at(number, lambda: _move(hub, target))
         if not killed:
             break
         host = Host.look()

@@ -11,17 +11,17 @@ import struct
 import subprocess
 import sys
 import termios
-from typing import TYPE_CHECKING
+import threading
+from pathlib import Path
 
 import pytest
 
-from cachedoctor import cli, demo
+from cachedoctor import cli, demo, text
 from cachedoctor.report.folding import Folding, folded, joined
-from tests.support import worlds
+from tests.conftest import fingerprint
+from tests.support import builders, builders_models, worlds
 from tests.support.command import cachedoctor
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.support.loopback import Hub
 
 LINK = re.compile(r"\x1b\]8;;([^\x1b]*)\x1b\\")
 
@@ -81,10 +81,10 @@ def test_a_pipe_breaks_nothing_and_a_terminal_no_command(mac: tuple[str, ...]) -
     code, shown = at_terminal("scan", *mac, "--color", "never")
     assert code == 1
     assert not any(line.startswith(" " * 10 + "there") for line in piped.splitlines())
-    said = [re.sub(r"\d+ ms", "", " ".join(text.split())) for text in (piped, shown)]
+    said = [re.sub(r"\d+ ms", "", " ".join(each.split())) for each in (piped, shown)]
     assert said[0] == said[1]
-    for text in (piped, shown):
-        for command in re.findall(r"`[^`]*`", text):
+    for each in (piped, shown):
+        for command in re.findall(r"`[^`]*`", each):
             assert "\n" not in command
     longest = [line for line in shown.splitlines() if len(line) > 80]
     assert all("`cachedoctor " in line or "~/" in line for line in longest)
@@ -197,9 +197,13 @@ def test_a_verify_that_could_check_nothing_says_so(home: Path) -> None:
     assert "nothing could be checked" not in cachedoctor("verify").errors
     folder = home / "models"
     folder.mkdir()
-    (folder / "config.json").write_bytes(b'{"model_type": "whisper", "d_model": 4}')
+    (folder / "ggml-mine.bin").write_bytes(builders_models.ggml_whisper())
     warned = cachedoctor("verify", str(folder))
-    assert ("nothing could be checked" in warned.errors) == (warned.code == 0)
+    assert warned.code == 0
+    assert "1 unknown" in warned.output
+    assert "nothing could be checked" in warned.errors
+    assert "`cachedoctor verify" in warned.errors
+    assert "nothing could be checked" not in cachedoctor("verify", str(folder), "-q").errors
 
 
 def test_a_merge_conflict_is_named(home: Path, tmp_path: Path) -> None:
@@ -233,3 +237,111 @@ def test_ctrl_c_says_what_is_safe_and_what_goes_on(home: Path) -> None:
     assert process.returncode == 130
     assert b"`cachedoctor fix` goes on" in errors
     assert b"`cachedoctor undo` takes it back" in errors
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_a_list_fits_its_terminal(mac: tuple[str, ...], columns: int) -> None:
+    """Two lines a model where one is too wide; a pipe has the table."""
+    code, shown = at_terminal("list", *mac, columns=columns)
+    table = shown.partition("\n\n")[0].splitlines()
+    assert code == 0
+    assert max(map(len, table)) <= columns
+    piped = cachedoctor("list", *mac).output.partition("\n\n")[0].splitlines()
+    assert len(table) == len(piped) * (2 if columns < max(map(len, piped)) else 1)
+    assert "needed by" in table[columns == 80]
+
+
+def test_what_only_shows_a_plan_asks_nothing(mac: tuple[str, ...]) -> None:
+    """With `--dry-run`, and where there is nothing to do; an answer would be for nobody."""
+    for words in (
+        ("prune", "--dry-run"),
+        ("free", "1G", "--dry-run"),
+        ("dedupe",),
+        ("remove", worlds.TINY, "--dry-run"),
+        ("fix", "--dry-run"),
+        ("prune", "--home", "/nowhere-at-all", "--dry-run"),
+    ):
+        _, shown = at_terminal(*words, *(mac if "--home" not in words else ()), said="n\n")
+        assert "[y/N" not in shown, words
+
+
+def test_a_size_has_one_unit() -> None:
+    """Also next to the border of two units."""
+    assert text.size((1 << 30) - 1) == "1.0 GiB"
+    assert text.size((1 << 20) - 1) == "1.0 MiB"
+    assert text.size(1023) == "1023 B"
+    for power in (10, 20, 30, 40):
+        for off in (-60_000, -1, 0, 1):
+            assert "1024.0" not in text.size((1 << power) + off)
+
+
+def test_a_question_comes_before_the_network(home: Path) -> None:
+    """The table tells the cost; refused, nobody was asked for anything."""
+    with Hub() as hub:
+        hub.add(worlds.TINY, dict(worlds.whisper_files()), commit=worlds.COMMIT)
+        words = ("faster-whisper:tiny.en", "--mirror", f"hub={hub.url}")
+        for verb in ("pull", "ensure"):
+            code, shown = at_terminal(verb, *words, said="n\n")
+            assert (code, hub.requests) == (1, []), shown
+            assert "Fetch 74.5 MiB?" in shown
+        code, shown = at_terminal("pull", *words, said="y\n")
+        assert (code, bool(hub.requests)) == (0, True), shown
+
+
+def test_a_download_that_has_grown_is_asked_about_again(home: Path) -> None:
+    """`--max-download` holds for what the hub lists, too."""
+    with Hub() as hub:
+        large = {**worlds.whisper_files(), "model.bin": bytes(90 << 20)}
+        hub.add(worlds.TINY, large, commit=worlds.COMMIT)
+        words = ("pull", "faster-whisper:tiny.en", "--mirror", f"hub={hub.url}")
+        code, shown = at_terminal(*words, said="y\nn\n")
+        assert (code, "The hub now lists 90.0 MiB" in shown) == (1, True), shown
+        ended = cachedoctor(*words, "--max-download", "80M")
+        assert (ended.code, "more than 80.0 MiB" in ended.errors) == (1, True)
+        assert not (worlds.hub_of(home) / "models--Systran--faster-whisper-tiny.en").exists()
+
+
+def test_what_cannot_be_had_offline_is_no_plan(home: Path) -> None:
+    """A dry run ends as the run would."""
+    words = ("pull", "faster-whisper:tiny.en", "--offline")
+    assert cachedoctor(*words, "--dry-run").code == cachedoctor(*words, "--yes").code == 1
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+def test_help_breaks_no_command_and_no_option(columns: int) -> None:
+    """Whatever is pasted from a help page is in one piece."""
+    for name in ((), *((name,) for name in cli.COMMANDS), ("fleet", "fix")):
+        shown = cachedoctor(*name, "--help", env={"COLUMNS": str(columns)}).output
+        assert "\u00a0" not in shown
+        assert "\u2011" not in shown
+        for line in shown.splitlines():
+            assert line.count("`") % 2 == 0, (name, line)
+            assert not re.search(r"--[a-z-]+-$", line), (name, line)
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_progress_names_the_file_and_its_model(home: Path, columns: int) -> None:
+    """Which of how many, how much of how much; one line, and gone at the end."""
+    with Hub() as hub:
+        weights = builders.ctranslate2_model() + bytes(3 << 20)
+        files = {**worlds.whisper_files(), "model.bin": weights}
+        hub.add(worlds.TINY, files, commit=worlds.COMMIT)
+        held = hub.hold("/model.bin", 1 << 20)
+        words = ("pull", "faster-whisper:tiny.en", "--yes", "--mirror", f"hub={hub.url}")
+        threading.Timer(4, held.set).start()
+        _, shown = at_terminal(*words, columns=columns)
+    bars = [line for line in re.split(r"[\r\n]", shown) if "fetching model.bin" in line]
+    assert any(re.search(r"\d of 4  fetching", line) for line in bars), bars
+    assert any(re.search(r"[\d.]+ of 3\.0 MiB", line) for line in bars), bars
+    assert all(len(line) <= columns for line in bars), bars
+    assert columns < 80 or all("model.bin of faster-whisper-tiny.en" in line for line in bars)
+
+
+def test_the_question_of_a_fix_is_left_with_ctrl_c(mac: tuple[str, ...]) -> None:
+    """Nothing was changed, and it says so; the exit code is that of Ctrl-C."""
+    before = fingerprint(Path(mac[1]))
+    code, shown = at_terminal("fix", *mac, said="\x03")
+    assert code == 130
+    assert "Apply these" in shown
+    assert "nothing was changed" in shown
+    assert fingerprint(Path(mac[1])) == before

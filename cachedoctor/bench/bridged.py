@@ -48,7 +48,7 @@ class BridgeSession:
         said = self._ask("transcribe", "transcribe", audio=clip)
         if not said["text"].strip():
             self.end()
-            raise FailedError("it heard no word")
+            raise FailedError("empty transcript")
         self.peak.keep(said.get("peak_bytes"))
         return Step(said["transcription_time"], {"text": " ".join(said["text"].split())})
 

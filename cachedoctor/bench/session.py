@@ -100,7 +100,7 @@ class Session:
         step = self._ask("transcribe", do="transcribe", clip=clip)
         if not str(step.said["text"]).strip():
             self.end()
-            raise FailedError("it heard no word")
+            raise FailedError("empty transcript")
         return step
 
     def end(self) -> None:

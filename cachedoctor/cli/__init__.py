@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import io
 import os
@@ -18,10 +17,12 @@ from cachedoctor.version import VERSION
 COMMANDS = (
     "scan",
     "verify",
+    "merge",
     "fix",
     "undo",
     "quarantine",
     "list",
+    "browse",
     "remove",
     "prune",
     "free",
@@ -38,6 +39,7 @@ COMMANDS = (
     "diagnose",
     "lock",
     "bench",
+    "report",
     "fleet",
     "info",
     "demo",
@@ -74,12 +76,33 @@ MEANT = {
     "export": "pack",
     "import": "unpack",
     "benchmark": "bench",
+    "html": "report",
     "help": "--help",
 }
 
 
+class Context(click.Context):
+    """What every command here runs in."""
+
+    def make_formatter(self) -> click.HelpFormatter:
+        """Return what writes help pages in which nothing is broken that is pasted."""
+        from cachedoctor.cli.helping import Formatter
+
+        return Formatter(width=self.terminal_width, max_width=self.max_content_width)
+
+
+def _helped(command: click.Command) -> click.Command:
+    """Let a command, and those below it, write their help so."""
+    command.context_class = Context
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        _helped(below)
+    return command
+
+
 class Commands(click.Group):
     """Import a command's module when that command is run, or when all are listed."""
+
+    context_class = Context
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name the commands in the order of use."""
@@ -91,7 +114,7 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"{__name__}.{cmd_name}").command
-        return command
+        return _helped(command)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, the commands, and once what many commands share."""
@@ -113,7 +136,7 @@ class Commands(click.Group):
             meant = MEANT.get(args[0])
             if meant:
                 again = " ".join(("cachedoctor", meant, *map(shlex.quote, args[1:])))
-                ctx.fail(f"no command `{args[0]}`; here it is `{again}`")
+                ctx.fail(f"no command `{args[0]}`; did you mean `{again}`?")
             ctx.fail(f"no command `{args[0]}`{nearest(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)
 
@@ -121,15 +144,15 @@ class Commands(click.Group):
 @click.command(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Begin with `cachedoctor scan`; no models yet? `cachedoctor demo`.",
+    epilog="Start with `cachedoctor scan`, or with `cachedoctor demo` if you have no models yet.",
 )
 @click.version_option(VERSION, prog_name="cachedoctor")
 def group() -> None:
     """Find, check and repair the models that speech engines keep on this machine.
 
-    Engines from faster-whisper to WhisperKit keep gigabytes in as many places and trust what they
-    find there. `scan` says what is there and whether it is right, offline;
-    `fix` repairs it and `undo` takes that back; `preflight` answers other tools.
+    Speech engines from faster-whisper to WhisperKit keep gigabytes of models in different places,
+    and trust whatever they find there. `scan` shows what is there and whether it is right, offline;
+    `fix` repairs it, and `undo` takes that back; `preflight` answers other tools.
     """
 
 
@@ -141,7 +164,6 @@ def _scan() -> click.Command:
 
 def main() -> None:
     """Run a command; every ending has its exit code and one clear line."""
-    gc.disable()  # a short life with a hundred thousand values and no cycles to speak of
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no tick marks
             stream.reconfigure(errors="backslashreplace")

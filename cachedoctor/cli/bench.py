@@ -25,25 +25,29 @@ _KINDS = (".json", ".csv", ".svg", ".png")
 _INTERRUPTED = 130
 
 
-@click.command(name="bench", short_help="Every ready engine on one clip, with honest numbers.")
+@click.command(name="bench", short_help="Measure every engine that is ready, on one clip.")
 @model_options
 @click.option(
     "--engine",
     "names",
     metavar="ENGINE",
     multiple=True,
-    help="Only this one, or these.",
+    help="Only this engine; may be given more than once.",
     type=ENGINE,
 )
 @click.option(
     "--audio",
     metavar="FILE",
-    help="Your own clip; a `.txt` beside it says what is said.",
+    help="Use your own clip; a `.txt` file beside it holds the words.",
     shell_complete=offers.files,
 )
-@click.option("--runs", default=5, show_default=True, type=click.IntRange(1), help="That count.")
+@click.option("--runs", default=5, show_default=True, type=click.IntRange(1), help="Measured runs.")
 @click.option(
-    "--warmup", default=1, show_default=True, type=click.IntRange(0), help="Runs before those."
+    "--warmup",
+    default=1,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Runs before those, not measured.",
 )
 @click.option(
     "--timeout",
@@ -51,25 +55,30 @@ _INTERRUPTED = 130
     show_default=True,
     metavar="SECONDS",
     type=click.FloatRange(min=0, min_open=True),
-    help="For each import, load and run.",
+    help="Time limit for each import, load and run.",
 )
 @click.option(
-    "--threads", metavar="N", type=click.IntRange(1), help="Of each engine.  [default: all cores]"
+    "--threads",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Threads for each engine.  [default: all cores]",
 )
 @click.option(
-    "--language", metavar="CODE", help="Of the clip, as `en`.  [default: en, or detected]"
+    "--language",
+    metavar="CODE",
+    help="Language of the clip, such as `en`.  [default: en, or detected]",
 )
 @click.option(
     "--save",
     metavar="FILE",
     multiple=True,
-    help="Write .json, .csv, .svg or .png, by its ending.",
+    help="Write the results as .json, .csv, .svg or .png; may be given more than once.",
     shell_complete=offers.files,
 )
 @click.option(
     "--compare",
     metavar="OLD.json",
-    help="Say what is outside the noise since then.",
+    help="Say what has changed by more than noise since then.",
     shell_complete=offers.files,
 )
 @look_options
@@ -89,13 +98,14 @@ def command(
     host: Host,
     out: Output,
 ) -> None:
-    """Run every engine that is ready on one clip, and measure it.
+    """Run every engine that is ready on the same clip, and measure it.
 
-    Import, load, transcription with its spread, real-time factor, word error rate and memory, each
-    engine in a process of its own, offline, in turn with the others. What is not ready is named
-    with its reason and the command that cures it. A model's bytes are compared with their digests
-    first. Without a size or a model: `--size base`. Exit code 0 when an engine was measured, 1 when
-    none was. Ctrl-C keeps what was measured.
+    Measures import, load, transcription time and its spread, real-time factor, word error rate and
+    memory. Every engine has a process of its own, offline, and they take turns. An engine that is
+    not ready is listed with the reason and the command that cures it. The bytes of a model are
+    checked before it runs. Without a size or a model: `--size base`.
+
+    Exit code 0 when an engine was measured, 1 when none was. Ctrl-C keeps what was measured.
 
     \b
       cachedoctor bench --size small

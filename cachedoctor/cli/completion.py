@@ -50,10 +50,10 @@ def answer() -> None:
         add_completion_class(shell, name)
 
 
-@click.command(name="completion", short_help="What makes TAB work in bash, zsh or fish.")
+@click.command(name="completion", short_help="Print the completion script for bash, zsh or fish.")
 @click.argument("shell", metavar="bash|zsh|fish", type=click.Choice(tuple(SHELLS)))
 def command(shell: str) -> None:
-    """Print the script with which a shell completes commands, engines, models, codes and files.
+    """Print the script that lets a shell complete commands, engines, models, codes and files.
 
     Once, for every new shell; bash needs bash-completion and is 4.4 or newer, which a Mac's own
     `/bin/bash` is not:

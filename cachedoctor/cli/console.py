@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 _WIDEST = 120  # of what is still read with ease
 _NARROWEST = 40
-_CODE = re.compile(r"\bCD\d{3}\b")
+_LONGEST_BAR, _SHORTEST_BAR = 20, 5
+_CODE = r"\bCD\d{3}\b"
 _COLORS = {"error": "red", "warning": "yellow", "✗": "red", "!": "yellow", "✓": "green"}
 _WORD = re.compile(r"^( *)(error|warning|✗|!|✓|ready|broken|absent|busy|unreadable|gone)(?= )")
 _VERDICTS = {
@@ -135,7 +136,7 @@ def _linked(line: str) -> str:
     """
     parts = line.split("`")
     for number in range(0, len(parts), 2):
-        parts[number] = _CODE.sub(_link, parts[number])
+        parts[number] = re.sub(_CODE, _link, parts[number])
     return "`".join(parts)
 
 
@@ -173,10 +174,14 @@ def _bar(label: str, total_bytes: int | None) -> tqdm[NoReturn]:
             whole = text.of_size(done, int(self.total)) if self.total else text.size(done)
             return {**known, "amount": f"{whole}{left}"}
 
+    room = _width() - len(f"    {text.of_size(total_bytes or 0, total_bytes or 0)}, 9999 s")
+    label = label if len(label) <= room else f"{label[: room - 1]}…"
+    room -= len(label) + 2
+    bar = f"  {{bar:{min(_LONGEST_BAR, room)}}}" if total_bytes and room >= _SHORTEST_BAR else ""
     return Bar(
         total=total_bytes,
         desc=f"  {label}",
-        bar_format="{desc}  {bar:20}  {amount}" if total_bytes else "{desc}  {amount}",
+        bar_format=f"{{desc}}{bar}  {{amount}}",
         leave=False,
         delay=0.5,
         file=sys.stderr,

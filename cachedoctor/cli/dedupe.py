@@ -10,17 +10,17 @@ from cachedoctor.cli.output import Output
 from cachedoctor.host import Host
 
 
-@click.command(name="dedupe", short_help="Store the same bytes once, where the disk can.")
-@click.option("--yes", is_flag=True, help="Apply the plan that is printed.")
+@click.command(name="dedupe", short_help="Store identical files once, where the disk can.")
+@click.option("--yes", is_flag=True, help="Carry out the plan without asking.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
 @host_options
-@answering(verbose="List everything that stays.")
+@answering(verbose="List everything that stays, and why.")
 def command(yes: bool, dry_run: bool, host: Host, out: Output) -> None:
-    """Let files of the same bytes share their blocks, on disks that can: btrfs and XFS.
+    """Let files with the same bytes share their blocks, on disks that can: btrfs and XFS.
 
-    Across engines and apps. Every file stays where it is, with its times; the kernel compares both
-    before it shares anything. What should be free is computed, and what is free is measured.
-    Elsewhere it says so and changes nothing.
+    Works across engines and apps. Every file stays where it is and keeps its times; the kernel
+    compares both files before it shares anything. You are told how much this should free, and how
+    much it did. On other disks it says so and changes nothing.
 
     \b
       cachedoctor dedupe --dry-run

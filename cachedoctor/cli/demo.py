@@ -23,14 +23,14 @@ _STORY = (
 )
 
 
-@click.command(name="demo", short_help="Try everything on a small broken home.")
+@click.command(name="demo", short_help="Take a tour on a small broken home.")
 @click.argument("folder", metavar="[DIR]", required=False, shell_complete=offers.folders)
-@click.option("--only-make", is_flag=True, help="Make the home, and leave the tour to you.")
+@click.option("--only-make", is_flag=True, help="Only make the home; take the tour yourself.")
 def command(folder: str | None, only_make: bool) -> None:
-    """Make a small home with broken caches and go through scan, fix, preflight and undo on it.
+    """Make a small home with broken caches, and run scan, fix, preflight and undo on it.
 
-    Without DIR it is made in a temporary folder and gone at the end. In DIR, which must not exist
-    yet, it is kept, so that you can go on trying; nothing outside it is looked at.
+    Without DIR the home is temporary and gone at the end. With DIR, which must not exist yet, it is
+    kept so that you can go on trying. Nothing outside it is looked at.
 
     \b
       cachedoctor demo                    the tour; nothing is left

@@ -18,15 +18,17 @@ if TYPE_CHECKING:
 _BLOCK_BYTES = 1 << 20
 
 
-@click.command(name="diagnose", short_help="From an engine's error text to the cure.")
+@click.command(
+    name="diagnose", short_help="Find the cause and the cure of an engine's error message."
+)
 @click.argument("file", metavar="[FILE|-]", default="-", shell_complete=offers.files)
 @look_options
 @output_options
 def command(file: str, host: Host, out: Output) -> None:
-    """Read an engine's error text or log, and name the engine, the cause and the cure.
+    """Read an engine's error message or log, and name the engine, the cause and the cure.
 
-    Then looks whether the caches of these engines have what it speaks of. Exit code 0 when the
-    text is known, 1 when nothing in it is.
+    Then checks whether these engines' caches have that problem. Exit code 0 when the text is
+    recognised, 1 when nothing in it is, or when it is about something else.
 
     \b
       python app.py 2>&1 | cachedoctor diagnose
@@ -50,7 +52,7 @@ def command(file: str, host: Host, out: Output) -> None:
         from cachedoctor.report import diagnosis_text
 
         console.say(diagnosis_text.diagnosis_lines(found, host))
-    click.get_current_context().exit(0 if known else 1)
+    click.get_current_context().exit(0 if found.recognised else 1)
 
 
 def _blocks(file: IO[bytes]) -> Iterator[bytes]:

@@ -10,14 +10,14 @@ from cachedoctor.cli.parameters import ENGINE
 from cachedoctor.host import Host
 
 
-@click.command(name="engines", short_help="The catalogue: engines, models, sizes.")
+@click.command(name="engines", short_help="List the engines that are known, and their models.")
 @click.argument("name", metavar="[ENGINE]", required=False, type=ENGINE)
 @look_options
 @answering(quiet="")
 def command(name: str | None, host: Host, out: Output) -> None:
     """List the engines that are known, or the models of one.
 
-    A size is answered by the first of its models that is ready.
+    Where a size has several models, the first one that is ready answers for it.
 
     \b
       cachedoctor engines               all of them

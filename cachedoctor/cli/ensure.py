@@ -10,9 +10,8 @@ from typing import NoReturn
 import click
 
 from cachedoctor.cli import managing
-from cachedoctor.cli.options import Pairs, fetch_options, host_options, lock_option, output_options
+from cachedoctor.cli.options import host_options, output_options
 from cachedoctor.cli.output import Output
-from cachedoctor.cli.parameters import QUESTION
 from cachedoctor.host import Host
 
 
@@ -28,29 +27,16 @@ class Ensure(click.Command):
 
 
 @click.command(name="ensure", cls=Ensure, short_help="Make models ready, then run a command.")
-@click.argument("questions", metavar="[ENGINE:SIZE|MODEL]...", nargs=-1, type=QUESTION)
-@lock_option
 @managing.bring_options
-@fetch_options
 @host_options
 @output_options
-def command(
-    questions: Pairs,
-    lock: str | None,
-    max_download: int | None,
-    dry_run: bool,
-    yes: bool,
-    offline: bool,
-    mirror: Pairs,
-    host: Host,
-    out: Output,
-) -> None:
-    """Make models ready, repaired or fetched, and then run the command behind `--` in this place.
+def command(wanted: managing.Bringing, host: Host, out: Output) -> None:
+    """Make models ready by repairing or fetching them, then run the command after `--`.
 
-    What is ready already costs milliseconds. With --yes, or with --max-download where no more than
-    that is fetched, nothing is asked; otherwise a terminal is. The command's exit code is that of
-    the whole; without a command it is 0 when all are ready and 1 when not. What is said here goes
-    to stderr where there is a command, so that its output is its own.
+    Takes milliseconds when they are ready already. With --yes, or with --max-download if no more
+    than that must be fetched, nothing is asked; otherwise you are, if there is a terminal. Where
+    there is a command, everything said here goes to stderr, and the command's exit code is passed
+    on. Without one the exit code is 0 when all models are ready, and 1 when not.
 
     \b
       cachedoctor ensure faster-whisper:small --max-download 500MB -- python transcribe.py a.wav
@@ -59,19 +45,8 @@ def command(
     run = click.get_current_context().meta.get("command") or []
     if run:
         _require(run[0])
-    verdicts = managing.bring(
-        questions,
-        host,
-        lock=lock,
-        most=max_download,
-        dry_run=dry_run,
-        yes=yes,
-        offline=offline,
-        mirror=mirror,
-        out=out,
-        err=bool(run),
-    )
-    if run and not dry_run:
+    verdicts = managing.bring(wanted, host, out=out, err=bool(run))
+    if run and not wanted.dry_run:
         from cachedoctor.manager import bringing
 
         bringing.remember(verdicts, host)

@@ -9,11 +9,11 @@ from cachedoctor.cli.output import Output
 from cachedoctor.cli.parameters import CODE
 
 
-@click.command(name="explain", short_help="A finding's page: what it means and what to do.")
+@click.command(name="explain", short_help="Explain a finding's code: what it means and what to do.")
 @click.argument("code", required=False, type=CODE)
 @answering(quiet="")
 def command(code: str | None, out: Output) -> None:
-    """Print the page of one finding's code, or list all codes.
+    """Explain the code of a finding, or list all codes.
 
     \b
       cachedoctor explain CD201
@@ -22,7 +22,9 @@ def command(code: str | None, out: Output) -> None:
     import inspect
 
     from cachedoctor import rules
+    from cachedoctor.cli import console
     from cachedoctor.report import record
+    from cachedoctor.report.folding import Folding
 
     pages = {rule.code: rule for rule in rules.every()}
     if code is None:
@@ -30,7 +32,8 @@ def command(code: str | None, out: Output) -> None:
             click.echo(record.dumps(record.rules_json(pages.values())))
             return
         for rule in pages.values():
-            click.echo(f"{rule.code} {rule.slug:<22} {rule.severity.value:<8} {rule.title()}")
+            lead = f"{rule.code} {rule.slug:<22} {rule.severity.value:<8} "
+            console.say([Folding(lead + rule.title(), len(lead))])
         return
     found = pages[code]
     if out.json:

@@ -21,27 +21,30 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cachedoctor.cli.options import Pairs
+    from cachedoctor.plans.cures import Plan
     from cachedoctor.question import Question
     from cachedoctor.system.network import Network
 
 
-@click.command(name="fix", short_help="Plan, show, ask, repair, look again.")
+@click.command(name="fix", short_help="Repair what `scan` finds; asks first.")
 @click.argument("words", metavar="[ENGINE|CODE]...", nargs=-1, type=ENGINE_OR_CODE)
 @model_options
 @lock_option
 @click.option(
-    "--deep", is_flag=True, help="Read every byte first, to find what headers do not show."
+    "--deep", is_flag=True, help="Read every byte first, to find damage that headers do not show."
 )
-@click.option("--waste", is_flag=True, help="Set aside what only takes up room, and nothing else.")
+@click.option("--waste", is_flag=True, help="Only set aside what wastes space; repair nothing.")
 @click.option(
-    "--delete", is_flag=True, help="Delete for good what a CODE or --waste would set aside."
+    "--delete",
+    is_flag=True,
+    help="Delete for good what a CODE or --waste would set aside: no way back.",
 )
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
-@click.option("--yes", is_flag=True, help="Apply the plan that is printed, downloads included.")
+@click.option("--yes", is_flag=True, help="Carry out the plan without asking, downloads included.")
 @click.option(
     "--accept",
     metavar="DIGEST",
-    help="Apply the plan if it is the one whose digest `--dry-run --json` said.",
+    help="Carry out the plan only if it has this digest, which `--dry-run --json` prints.",
 )
 @fetch_options
 @host_options
@@ -62,13 +65,14 @@ def command(
     host: Host,
     out: Output,
 ) -> None:
-    """Repair what `scan` found: every error and warning, or only those of an ENGINE or a CODE.
+    """Repair what `scan` finds: every error and warning, or only those of an ENGINE or a CODE.
 
-    Everything a repair needs is brought together and proven first; only then are files moved.
-    What was bad is set aside and `cachedoctor undo` brings it back; only --delete deletes. A fix
-    that was interrupted is finished first, or taken back. Without a terminal and without --yes the
-    plan is printed and the exit code is 1. Exit code 4 when a repair could not be made; the cache
-    is then as it was.
+    Everything that a repair needs is fetched and checked before any file is moved. What was broken
+    is set aside, so `cachedoctor undo` can bring it back; only --delete deletes. A fix that was
+    interrupted is finished first, or taken back.
+
+    Without a terminal and without --yes, the plan is printed and the exit code is 1. Exit code 4
+    means that a repair failed; the cache is then as it was.
 
     \b
       cachedoctor fix                           every error and warning
@@ -132,7 +136,7 @@ def command(
     elif show:
         console.say(plan_text.outcome_lines(plan, outcome))
     undone = any(finding.severity == "error" for finding in plan.by_hand)
-    context.exit(4 if outcome.left else int(undone))
+    context.exit(4 if outcome.left or _stuck(plan, host) else int(undone))
 
 
 def _network(host: Host, *, offline: bool, mirror: Pairs, quiet: bool) -> Network:
@@ -170,6 +174,15 @@ def _question(
     engine = engines.find(names[0])
     models = (found.name for found in readiness.answers(engine, size=size, model=model))
     return question._replace(size=size, models=tuple(models))
+
+
+def _stuck(plan: Plan, host: Host) -> bool:
+    """Return whether an interrupted fix could be neither finished nor taken back."""
+    from cachedoctor.runs import applying
+    from cachedoctor.system.logbook import OPEN
+
+    begun = {one.id for one in plan.unfinished}
+    return any(one.id in begun and one.state in OPEN for one in applying.runs(host))
 
 
 def _require(accepted: str, plan: Mapping[str, Any]) -> None:

@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-import functools
 import sys
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from cachedoctor.cli import offers
+from cachedoctor.cli.machines import fleet_options, lock_option
 from cachedoctor.cli.options import CI_FORMATS, answering, output_options
 from cachedoctor.cli.parameters import AGE
+from cachedoctor.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from cachedoctor.cli.output import Output
     from cachedoctor.fleet.asking import Means
     from cachedoctor.fleet.carrier import Fleet
     from cachedoctor.fleet.judging import Answer
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
 _PASSED_ON = {"ignore_unknown_options": True, "allow_interspersed_args": True}
 _HOUR = 3600
 
 
-@click.group(name="fleet", short_help="The same on many machines, through Ansible.")
+@click.group(name="fleet", short_help="Do the same on many machines, through Ansible.")
 def command() -> None:
-    """Look at many machines, repair them, and take that back: one answer of all.
+    """Look at many machines, repair them, and take that back, with one answer for all.
 
-    Ansible reaches the machines, as its inventory and your ssh say; each runs its own `cachedoctor`
-    and answers in JSON. What is no option of these commands is handed on to it. Needs
-    `pip install 'model-cache-doctor[fleet]'` here, and nothing of Ansible's on the machines.
+    Ansible reaches the machines as its inventory and your ssh configuration say; each machine runs
+    its own `cachedoctor`, and answers in JSON. Options that these commands do not know are passed
+    on to it. Needs `pip install 'model-cache-doctor[fleet]'` here, and no part of Ansible on the
+    machines.
 
     \b
       cachedoctor fleet scan -i lab.ini
@@ -42,208 +40,200 @@ def command() -> None:
     """
 
 
-def fleet_options(timeout_s: int) -> Callable[[Callable[P, R]], Callable[..., R]]:
-    """Give a command the options that say which machines; it gets `fleet` and `means`."""
-
-    def decorate(command: Callable[P, R]) -> Callable[..., R]:
-        @click.option(
-            "-i",
-            "--inventory",
-            metavar="FILE",
-            required=True,
-            help="An inventory of Ansible's, of any kind, or `HOST,HOST`.",
-            shell_complete=offers.files,
-        )
-        @click.option("--limit", metavar="PATTERN", default="", help="Only these machines of it.")
-        @click.option(
-            "--forks",
-            metavar="N",
-            type=click.IntRange(1, 1000),
-            default=64,
-            show_default=True,
-            help="So many at a time; one that hangs holds its place.",
-        )
-        @click.option(
-            "--timeout",
-            metavar="AGE",
-            type=AGE,
-            default=f"{timeout_s}s",
-            show_default=True,
-            help="A machine that has not answered by then is named.",
-        )
-        @click.option(
-            "--deadline",
-            metavar="AGE",
-            type=AGE,
-            help="Each machine ends its part after so long.  [default: --timeout]",
-        )
-        @click.option("--push", is_flag=True, help="Bring cachedoctor along, and take it away.")
-        @click.option(
-            "--tool",
-            metavar="PATH",
-            default="cachedoctor",
-            help="The machines' cachedoctor, where it is not in their PATH.",
-        )
-        @click.option(
-            "--ansible",
-            "options",
-            metavar="OPTION",
-            multiple=True,
-            help="Handed on to Ansible, such as `--ansible=--become`.",
-        )
-        @functools.wraps(command)
-        def wrapped(
-            *args: object,
-            inventory: str,
-            limit: str,
-            forks: int,
-            timeout: int,
-            deadline: int | None,
-            push: bool,
-            tool: str,
-            options: tuple[str, ...],
-            **more: object,
-        ) -> R:
-            from cachedoctor.fleet.asking import Means, pushed
-            from cachedoctor.fleet.carrier import Fleet
-            from cachedoctor.host import Host
-
-            host = Host.look()
-            fleet = Fleet(
-                inventory=inventory,
-                limit=limit,
-                forks=forks,
-                timeout_s=timeout,
-                options=options,
-                environment=host.environment,
-            )
-            with pushed(push) as file:
-                means = Means(tool, file, deadline or timeout)
-                return command(*args, fleet=fleet, means=means, **more)  # type: ignore[arg-type]
-
-        return wrapped
-
-    return decorate
-
-
-def _lock_option(command: Callable[P, R]) -> Callable[P, R]:
-    return click.option(
-        "--lock",
-        metavar="FILE",
-        help="A lock file here, for all machines.",
-        shell_complete=offers.files,
-    )(command)
-
-
 _words = click.argument("words", metavar="[WORD]...", nargs=-1, type=click.UNPROCESSED)
 
 
 @command.command(
-    name="scan", short_help="What is on each, and what is wrong.", context_settings=_PASSED_ON
+    name="scan",
+    short_help="Show what is on each machine, and what is wrong.",
+    context_settings=_PASSED_ON,
 )
 @_words
 @fleet_options(60)
 @answering(CI_FORMATS)
 def scan(words: tuple[str, ...], fleet: Fleet, means: Means, out: Output) -> None:
-    """Run `cachedoctor scan` on every machine; WORDs are that command's."""
+    """Run `cachedoctor scan` on every machine; WORDs are its arguments."""
     _look("scan", words, fleet, means, None, out)
 
 
-@command.command(name="preflight", short_help="Would it load there?", context_settings=_PASSED_ON)
+@command.command(
+    name="preflight",
+    short_help="Check whether a model would load on each machine.",
+    context_settings=_PASSED_ON,
+)
 @_words
-@_lock_option
+@lock_option
 @fleet_options(60)
 @answering(CI_FORMATS)
 def preflight(
     words: tuple[str, ...], lock: str | None, fleet: Fleet, means: Means, out: Output
 ) -> None:
-    """Run `cachedoctor preflight` on every machine; WORDs are that command's."""
+    """Run `cachedoctor preflight` on every machine; WORDs are its arguments."""
     _look("preflight", words, fleet, means, lock, out)
 
 
-@command.command(name="verify", short_help="Every byte on each.", context_settings=_PASSED_ON)
+@command.command(
+    name="verify",
+    short_help="Read and check every byte on each machine.",
+    context_settings=_PASSED_ON,
+)
 @_words
-@_lock_option
+@lock_option
 @fleet_options(_HOUR)
 @answering(CI_FORMATS)
 def verify(
     words: tuple[str, ...], lock: str | None, fleet: Fleet, means: Means, out: Output
 ) -> None:
-    """Run `cachedoctor verify` on every machine; WORDs are that command's."""
+    """Run `cachedoctor verify` on every machine; WORDs are its arguments."""
     _look("verify", words, fleet, means, lock, out)
 
 
-@command.command(name="bench", short_help="How fast each is.", context_settings=_PASSED_ON)
+@command.command(
+    name="bench", short_help="Measure the engines on each machine.", context_settings=_PASSED_ON
+)
 @_words
 @fleet_options(_HOUR)
 @output_options
 def bench(words: tuple[str, ...], fleet: Fleet, means: Means, out: Output) -> None:
-    """Run `cachedoctor bench` on every machine, all at a time; WORDs are that command's."""
+    """Run `cachedoctor bench` on every machine at the same time; WORDs are its arguments."""
     _look("bench", words, fleet, means, None, out)
 
 
-@command.command(name="fix", short_help="All plans, one question.", context_settings=_PASSED_ON)
+@command.command(
+    name="fix",
+    short_help="Repair all machines; shows all plans and asks once.",
+    context_settings=_PASSED_ON,
+)
 @_words
-@_lock_option
+@lock_option
+@click.option(
+    "--from",
+    "source",
+    metavar="HOST",
+    help="Take what the others lack of the lock file from this machine, not from the network.",
+)
 @click.option("--dry-run", is_flag=True, help="Show the plans and stop.")
-@click.option("--yes", is_flag=True, help="Apply the plans that are printed, downloads included.")
+@click.option("--yes", is_flag=True, help="Carry out the plans without asking, downloads included.")
 @fleet_options(_HOUR)
 @output_options
 def fix(
     words: tuple[str, ...],
     lock: str | None,
+    source: str | None,
     dry_run: bool,
     yes: bool,
     fleet: Fleet,
     means: Means,
     out: Output,
 ) -> None:
-    """Show what `cachedoctor fix` would do on every machine, ask once, and do it there.
+    """Show what `cachedoctor fix` would do on every machine, ask once, and do it.
 
-    Each machine applies the plan that it showed, and no other: one that has another plan by then
-    changes nothing and is *failed*. `cachedoctor fleet undo RUN` takes all of it back; RUN is said
-    at the end. WORDs are that command's.
+    Each machine carries out only the plan that it showed: one that has another plan by then changes
+    nothing and counts as *failed*. `cachedoctor fleet undo RUN` takes everything back; RUN is
+    printed at the end. WORDs are arguments of `fix`.
+    With --from only that machine may download; what others lack of the lock file is packed there,
+    brought here, and unpacked where it is missing. What is there and damaged is left to a fix
+    without --from.
+
+    \b
+      cachedoctor fleet fix -i lab.ini --lock models.lock
+      cachedoctor fleet fix -i lab.ini --lock models.lock --from mac-01
     """
     from cachedoctor.cli import console
     from cachedoctor.fleet import asking, repairing, wording
     from cachedoctor.host import Host
 
-    context = click.get_current_context()
     text = _text_of(lock)
+    if source is not None:
+        if lock is None:
+            raise UsageError("--from needs --lock", hint="`--from HOST --lock FILE`")
+        beside = next((one for one in ("--become", "-b") if one in fleet.options), "")
+        if other := "--push" if means.pushed else beside:
+            raise UsageError(f"--from and {other} cannot be asked for at once")
+        _fix_from(source, words, lock, fleet, means, out, dry_run=dry_run, yes=yes)
+        return
     planned = asking.ask(fleet, means, "fix", (*words, "--dry-run"), lock=text)
-    changing = repairing.changes(planned)
-    heard = out.shown
-    if heard:
+    if out.shown:
         console.say(wording.plan_lines(planned))
-    agreed = bool(changing) and not dry_run and (yes or (heard and _agreed(len(changing))))
-    if not agreed:
-        if not heard:
-            show("fix", planned, out)
-        elif changing and not dry_run:
-            click.echo("nothing was changed; `--yes` applies these plans", err=True)
-        code = wording.exit_code(planned)
-        context.exit(max(code, 1) if changing and not dry_run else code)
+    _settle(planned, len(repairing.changes(planned)), out, dry_run=dry_run, yes=yes)
     name, done = repairing.apply(fleet, means, words, planned, Host.look().state, lock=text)
     show("fix", done, out, run=name)
-    if heard:
+    _end(name, wording.exit_code(done), out)
+
+
+def _fix_from(
+    source: str,
+    words: Sequence[str],
+    lock: str,
+    fleet: Fleet,
+    means: Means,
+    out: Output,
+    *,
+    dry_run: bool,
+    yes: bool,
+) -> None:
+    """Let a fleet have from one of its machines what it lacks."""
+    from cachedoctor import locking
+    from cachedoctor.cli import console
+    from cachedoctor.fleet import handing, wording
+    from cachedoctor.host import Host
+
+    text = _text_of(lock)
+    plans = handing.plan(fleet, means, words, source, text, locking.read(lock))
+    if out.shown:
+        console.say(wording.plan_lines(plans.answers, plans.wanted, source, plans.sizes))
+    unpacks = {host: list(models) for host, models in plans.wanted.items()}
+    _settle(plans.answers, len(plans.changing), out, dry_run=dry_run, yes=yes, unpacks=unpacks)
+    done = handing.apply(plans, fleet, means, words, Host.look().state, text)
+    console.warn(wording.troubles(done.troubles))
+    show("preflight", done.answers, out, run=done.run, unpacks=unpacks)
+    _end(done.run, max(wording.exit_code(done.answers), min(len(done.troubles), 1)), out)
+
+
+def _settle(
+    planned: Sequence[Answer],
+    changing: int,
+    out: Output,
+    *,
+    dry_run: bool,
+    yes: bool,
+    **more: object,
+) -> None:
+    """Ask once whether what was shown is to be done, and end here where it is not."""
+    from cachedoctor.fleet import wording
+
+    if changing and not dry_run and (yes or (out.shown and _agreed(changing))):
+        return
+    if not out.shown:
+        show("fix", planned, out, **more)
+    elif changing and not dry_run:
+        click.echo("nothing was changed; `--yes` applies these plans", err=True)
+    code = wording.exit_code(planned)
+    click.get_current_context().exit(max(code, 1) if changing and not dry_run else code)
+
+
+def _end(name: str, code: int, out: Output) -> NoReturn:
+    if out.shown:
         click.echo(f"take it all back with `cachedoctor fleet undo {name}`")
-    context.exit(wording.exit_code(done))
+    click.get_current_context().exit(code)
 
 
-@command.command(name="undo", short_help="Take a fix of a fleet back.")
+@command.command(name="undo", short_help="Take back a fix on all machines.")
 @click.argument("run")
 @click.option(
     "--timeout",
-    metavar="AGE",
+    metavar="TIME",
     type=AGE,
     default=f"{_HOUR}s",
     show_default=True,
-    help="A machine that has not answered by then is named.",
+    help="Give up on a machine that has not answered by then, and name it.",
 )
-@click.option("--push", is_flag=True, help="Bring cachedoctor along, and take it away.")
+@click.option(
+    "--push", is_flag=True, help="Copy cachedoctor to the machines, and remove it at the end."
+)
 @output_options
 def undo(run: str, timeout: int, push: bool, out: Output) -> None:
-    """Bring back on every machine what was there before the fix of a fleet that RUN names."""
+    """Bring back what was there before the fix named RUN, on every machine that it changed."""
     from cachedoctor.cli import console
     from cachedoctor.fleet import asking, repairing, wording
     from cachedoctor.host import Host

@@ -11,14 +11,17 @@ from cachedoctor.cli.parameters import BYTES
 from cachedoctor.host import Host
 
 
-@click.command(name="free", short_help="Choose what goes until so much is free.")
+@click.command(name="free", short_help="Free this much space, starting with what is missed least.")
 @click.argument("amount", metavar="[SIZE]", required=False, type=BYTES)
 @click.option(
-    "--budget", metavar="SIZE", type=BYTES, help="Leave at most so much in place of freeing SIZE."
+    "--budget",
+    metavar="SIZE",
+    type=BYTES,
+    help="Shrink the caches to at most this size, instead of freeing SIZE.",
 )
 @managing.change_options
 @host_options
-@answering(verbose="List everything that stays.")
+@answering(verbose="List everything that stays, and why.")
 def command(
     amount: int | None,
     budget: int | None,
@@ -28,13 +31,15 @@ def command(
     host: Host,
     out: Output,
 ) -> None:
-    """Set aside what is missed least until SIZE is free, and stop there.
+    """Set aside what would be missed least, until SIZE can be freed.
 
-    In this order: waste, superseded revisions, second copies, then models by the days since their
-    last use and by size; those whose last use is not known come last. Chosen is only what belongs
-    to a known engine and can be had again byte for byte, which is proven by reading it. Never what
-    a lock file or `keep` asks for, what is in use, or what an app keeps. Exit code 1 when less can
-    go than was asked for. G and GiB count in 1024s, GB in 1000s.
+    First waste, then superseded revisions and second copies, then models: those unused longest
+    first, larger before smaller, and those whose last use is not known last. A model is chosen only
+    if it belongs to a known engine and can be downloaded again byte for byte, which is checked by
+    reading it. Nothing that a lock file or `keep` asks for, that is in use, or that an app keeps is
+    ever chosen.
+
+    Exit code 1 when less can go than you asked for. G and GiB are powers of 1024, GB of 1000.
 
     \b
       cachedoctor free 20G --dry-run

@@ -9,11 +9,11 @@ from cachedoctor.cli.output import Output
 from cachedoctor.host import Host
 
 
-@click.command(name="info", short_help="Facts about this machine for a bug report.")
+@click.command(name="info", short_help="Show facts about this machine for a bug report.")
 @look_options
 @answering(quiet="")
 def command(host: Host, out: Output) -> None:
-    """Say where things are looked for and what moved them; no token is shown.
+    """Show where models are looked for, and what changes that. Tokens are never shown.
 
     \b
       cachedoctor info

@@ -10,21 +10,23 @@ from cachedoctor.cli.output import Output
 from cachedoctor.host import Host
 
 
-@click.command(name="list", short_help="What takes the room, and who needs it.")
+@click.command(name="list", short_help="List all models: size, last use, who needs them.")
 @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=offers.engines)
 @click.option(
-    "--sort", default="size", metavar="ORDER", help="size, used or name.", show_default=True
+    "--sort", default="size", metavar="ORDER", help="Sort by size, used or name.", show_default=True
 )
 @click.option(
     "--filter",
     "filters",
     metavar="TEST",
     multiple=True,
-    help="Only what passes: `size>1G`, `used>90d`, `engine=NAME`, `status=ready`, `app=NAME`.",
+    help="Only what matches: `size>1G`, `used>90d`, `engine=NAME`, `status=ready`, `app=NAME`.",
 )
-@click.option("--by", type=click.Choice(("engine", "app", "place")), help="Group the lines.")
+@click.option(
+    "--by", type=click.Choice(("engine", "app", "place")), help="Group by engine, app or place."
+)
 @look_options
-@answering(quiet="One id a line, for scripts.")
+@answering(quiet="Print only ids, one a line, for scripts.")
 def command(
     names: tuple[str, ...],
     sort: str,
@@ -33,12 +35,12 @@ def command(
     host: Host,
     out: Output,
 ) -> None:
-    """List every model on this machine, also of programs that are not known here.
+    """List every model on this machine, including those of programs that are not known here.
 
-    How much it takes, when it was last used, which engine and size or app needs it, where it lies
-    and what it costs to have again. A NAME is an engine, an entry's id, `engine:model`, a
-    repository or a path. A dash is a last use that is not known, which is not "long unused". With
-    -q one id a line, for scripts. Exit code 0, also when nothing is there.
+    For each: its size, when it was last used, which engine, size or app needs it, where it is, and
+    how much it would cost to download again. A NAME is an engine, an id, `engine:model`, a
+    repository or a path. A dash means that the last use is not known, not that it was long ago. The
+    exit code is 0 even when there are no models.
 
     \b
       cachedoctor list --filter 'used>90d' --filter 'size>1G'

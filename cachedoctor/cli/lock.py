@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cachedoctor.system.network import Network
 
 
-@click.command(name="lock", short_help="Write down the exact bytes of models.")
+@click.command(name="lock", short_help="Record the exact bytes of models in a lock file.")
 @click.argument(
     "questions",
     metavar="ENGINE:SIZE|MODEL...",
@@ -31,25 +31,27 @@ if TYPE_CHECKING:
     "-o",
     "--output",
     metavar="FILE",
-    help="Write here.  [default: standard output]",
+    help="Write to this file.  [default: standard output]",
     shell_complete=offers.files,
 )
-@click.option("--online", is_flag=True, help="Take what is not here from the hub's listing.")
+@click.option(
+    "--online", is_flag=True, help="Take models that are not here from the hub's listing."
+)
 @click.option(
     "--mirror",
     "mirror",
     metavar="hub=URL",
     multiple=True,
     type=MIRROR,
-    help="Ask here instead of the hub.",
+    help="Ask this server instead of the hub.",
+)
+@click.option("--check", is_flag=True, help="Only check that the named lock files are valid.")
+@click.option(
+    "--register", is_flag=True, help="Keep the models of the named lock files on this machine."
 )
 @click.option(
-    "--check", is_flag=True, help="Only say whether the lock files that are named mean something."
+    "--unregister", is_flag=True, help="No longer keep them; the files themselves may be gone."
 )
-@click.option(
-    "--register", is_flag=True, help="Let the lock files that are named keep their models here."
-)
-@click.option("--unregister", is_flag=True, help="Let them count no longer, there or not.")
 @look_options
 @output_options
 def command(
@@ -63,15 +65,16 @@ def command(
     host: Host,
     out: Output,
 ) -> None:
-    """Write a lock file: repository, revision, and every file's length and digests.
+    """Write a lock file: each model's repository, revision, and every file's length and digests.
 
-    Each model must be ready here; every byte is read and proven first. `preflight --lock` then
-    asks for exactly these files, `verify --lock` reads them, `fix --lock` fetches them. An older
-    FILE is replaced; it is easy to review: one line for each file of a model.
-    With --check nothing is written or looked at but the lock files that are named in place of
-    models; exit code 2 for one that `preflight --lock` would refuse. With --register a copy of each
-    is stored, and nothing that it names is chosen for removal until --unregister, also when the
-    file is gone.
+    Every model must be ready here; every byte is read and checked first. `preflight --lock` then
+    asks for exactly these files, `verify --lock` reads them, `fix --lock` fetches them. The file is
+    made for review, with one line for each file of a model. An existing FILE is replaced.
+
+    With --check, --register and --unregister, name lock files in place of models. --check exits
+    with 2 for a file that `preflight --lock` would refuse, and looks at nothing else. --register
+    stores a copy of each, and nothing that it names is chosen for removal until --unregister, even
+    when the file is gone.
 
     \b
       cachedoctor lock faster-whisper:small whisperkit:large -o models.lock

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, ParamSpec, TypeVar
 
 import click
 
-from cachedoctor.cli.options import Pairs
-from cachedoctor.cli.parameters import BYTES
+from cachedoctor.cli.options import Pairs, fetch_options, lock_option
+from cachedoctor.cli.parameters import BYTES, QUESTION
 from cachedoctor.text import size
 
 if TYPE_CHECKING:
@@ -27,82 +28,109 @@ def change_options(command: Callable[P, R]) -> Callable[P, R]:
     """Give a command the options of everything that changes."""
     for option in (
         click.option(
-            "--delete", is_flag=True, help="Delete at once instead of setting aside: no way back."
+            "--delete", is_flag=True, help="Delete for good instead of setting aside: no way back."
         ),
-        click.option("--yes", is_flag=True, help="Apply the plan that is printed."),
+        click.option("--yes", is_flag=True, help="Carry out the plan without asking."),
         click.option("--dry-run", is_flag=True, help="Show the plan and stop."),
     ):
         command = option(command)
     return command
 
 
-def bring_options(command: Callable[P, R]) -> Callable[P, R]:
-    """Give a command the options of what makes models ready."""
-    for option in (
-        click.option("--yes", is_flag=True, help="Apply the plan, downloads included."),
-        click.option("--dry-run", is_flag=True, help="Show the plan and stop."),
-        click.option(
-            "--max-download",
-            metavar="SIZE",
-            type=BYTES,
-            help="Without a question, where it is no more.",
-        ),
-    ):
-        command = option(command)
-    return command
+class Bringing(NamedTuple):
+    """What models are to be made ready, and how, as a command line says it."""
+
+    questions: Pairs  # an engine with a size or a model, each
+    lock: str | None  # a lock file that names more
+    max_download: int | None  # what may be fetched without a question
+    dry_run: bool
+    yes: bool
+    offline: bool
+    mirror: Pairs
 
 
-def bring(
-    questions: Pairs,
-    host: Host,
-    *,
-    lock: str | None,
-    most: int | None,
-    dry_run: bool,
-    yes: bool,
-    offline: bool,
-    mirror: Pairs,
-    out: Output,
-    err: bool,
-) -> tuple[Verdict, ...]:
-    """Make models ready, asked once, and return the verdicts; ends with 1 where one is not."""
+def bring_options(command: Callable[..., R]) -> Callable[..., R]:
+    """Give a command the options of what makes models ready; it gets a `Bringing`, `wanted`."""
+
+    @click.argument("questions", metavar="[ENGINE:SIZE|MODEL]...", nargs=-1, type=QUESTION)
+    @lock_option
+    @click.option(
+        "--max-download",
+        metavar="SIZE",
+        type=BYTES,
+        help="Do not ask about a download of up to SIZE.",
+    )
+    @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
+    @click.option(
+        "--yes", is_flag=True, help="Carry out the plan without asking, downloads included."
+    )
+    @fetch_options
+    @functools.wraps(command)
+    def wrapped(*args: object, **given: Any) -> R:
+        wanted = Bringing(**{name: given.pop(name) for name in Bringing._fields})
+        return command(*args, wanted=wanted, **given)
+
+    return wrapped
+
+
+def bring(given: Bringing, host: Host, *, out: Output, err: bool) -> tuple[Verdict, ...]:
+    """Make models ready, asked once, and return the verdicts; ends with 1 where one is not.
+
+    Where the tables tell what it costs the question comes before any network, and again only where
+    it turns out to cost more.
+    """
     from cachedoctor import locking
     from cachedoctor.cli import console
+    from cachedoctor.errors import UsageError
     from cachedoctor.manager import bringing
-    from cachedoctor.report import plan_text, record, scan_text
+    from cachedoctor.report import plan_text, record, verdict_text
     from cachedoctor.system.fetch import Mirrors
     from cachedoctor.system.network import Network
 
-    wanted = bringing.wanted(questions, locking.read(lock) if lock else None)
-    given = Mirrors(**dict(mirror))
-    network = Network(host, offline, given, console.progress(quiet=out.quiet))
+    context = click.get_current_context()
+    if not given.questions and not given.lock:
+        example = host.command(context.info_name or "pull", "faster-whisper:small")
+        raise UsageError("name a model", hint=f"`{example}`, or `--lock FILE`")
+    wanted = bringing.wanted(given.questions, locking.read(given.lock) if given.lock else None)
+    mirrors = Mirrors(**dict(given.mirror))
+    network = Network(host, given.offline, mirrors, console.progress(quiet=out.quiet))
     proposals = bringing.propose(wanted, network)
     plans = [(one.plan, one.report) for one in proposals if one.plan and one.report]
-    show = out.shown
-    if show:
-        for plan, found in plans:
-            console.say(plan_text.plan_lines(plan, found), err=err)
-    cost = sum(plan.fetch_bytes for plan, _ in plans)
-    known = all(plan.fetch_bytes or not plan.fetches for plan, _ in plans)
-    within = most is not None and known and cost <= most
-    context = click.get_current_context()
+    for plan, found in plans if out.shown else ():
+        console.say(plan_text.plan_lines(plan, found), err=err)
     verdicts = tuple(one.verdict for one in proposals)
-    agreed = not plans or yes or within
-    if not dry_run and not agreed and show:
-        agreed = _asked(f"Fetch {size(cost)}?" if cost else "Apply these repairs?")
-    if agreed and not dry_run:
-        verdicts = bringing.carry_out(proposals, network) if plans else verdicts
-    elif plans and not dry_run and show:
-        over = f"more than {size(most)}; " if most is not None else ""
+    agreed = not given.dry_run and bool(plans) and _agreed(bringing.cost(proposals), given, out)
+    if agreed:
+        settled = bringing.settle(proposals)
+        cost = bringing.cost(settled)
+        agreed = not bringing.dearer(proposals, settled) or _agreed(cost, given, out, again=True)
+        proposals = settled
+    if agreed:
+        verdicts = bringing.carry_out(proposals, network)
+    elif plans and not given.dry_run and out.shown:
+        over = f"more than {size(given.max_download)}; " if given.max_download is not None else ""
         click.echo(f"{over}nothing was changed; `--yes` applies this plan", err=True)
     if out.json:
         body = record.verdicts_json(verdicts, host, many=True)
         click.echo(record.dumps(body), err=err)
-    elif show:
-        console.say((scan_text.verdict_line(verdict, host) for verdict in verdicts), err=err)
-    if not dry_run and not all(verdict.ready for verdict in verdicts):
+    elif out.shown:
+        console.say((verdict_text.verdict_line(verdict, host) for verdict in verdicts), err=err)
+    stuck = [one for one in proposals if one.plan is None and not one.verdict.ready]
+    if stuck if given.dry_run else not all(verdicts):
         context.exit(1)
     return verdicts
+
+
+def _agreed(cost: int | None, given: Bringing, out: Output, *, again: bool = False) -> bool:
+    """Ask, unless that was answered before."""
+    most = given.max_download
+    if given.yes or (most is not None and cost is not None and cost <= most):
+        return True
+    amount = "something of unknown size" if cost is None else size(cost)
+    question = f"Fetch {amount}?" if cost != 0 else "Apply these repairs?"
+    if again:
+        question = f"The hub now lists {amount}, more than the plan said. Fetch it?"
+    return out.shown and _asked(question)
 
 
 def finish(
@@ -133,18 +161,19 @@ def finish(
     context = click.get_current_context()
     short = not change.reached or any(one.named for one in change.spared)
     refused = False
-    agreed = yes or (show and _asked(change_text.question(change, delete=delete)))
-    if change.choices and not dry_run and delete and change.lost and agreed:
+    wanted = bool(change.choices) and not dry_run
+    agreed = wanted and (yes or (show and _asked(change_text.question(change, delete=delete))))
+    if agreed and delete and change.lost:
         agreed = _asked(change_text.last_question(change))
         refused = not agreed
-    if not change.choices or dry_run or not agreed:
+    if not agreed:
         if out.json:
             click.echo(record.dumps(manager_record.change_json(change, host)))
         if refused:
             click.echo(change_text.refused(change), err=True)
-        elif show and change.choices and not dry_run:
+        elif show and wanted:
             click.echo("nothing was changed; `--yes` applies this plan", err=True)
-        context.exit(int(short if dry_run or not change.choices else True))
+        context.exit(int(short or wanted))
     network = Network(host, offline=True, progress=console.progress(quiet=out.quiet))
     carried = carrying.carry_out(change, report, network, delete=delete, measure=measure)
     if out.json:

@@ -10,11 +10,13 @@ from cachedoctor.cli.output import Output
 from cachedoctor.host import Host
 
 
-@click.command(name="move", short_help="Move a place of models, or one model, to another disk.")
+@click.command(
+    name="move", short_help="Move a cache, a folder of models or one model to another disk."
+)
 @click.argument("place", metavar="PLACE", shell_complete=offers.folders)
 @click.argument("target", metavar="TO", shell_complete=offers.folders)
 @click.option("--no-link", is_flag=True, help="Leave no link where the place was.")
-@click.option("--yes", is_flag=True, help="Copy and switch without a question.")
+@click.option("--yes", is_flag=True, help="Copy and switch without asking.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
 @host_options
 @output_options
@@ -27,16 +29,16 @@ def command(
     host: Host,
     out: Output,
 ) -> None:
-    """Move a hub cache, a store, a folder of models, or one model; TO is the new path itself.
+    """Move a hub cache, a store, a folder of models, or one model. TO is the new path itself.
 
-    Copied to `TO.part` and proven first; nothing else changes until then, and the same command goes
-    on after an interruption. Then the copy gets its name, the old place is set aside, a link is
-    left where the engines are known to follow one, and the new place is written into your
-    `cachedoctor.toml`. Exit code 4, with the copy kept, when anything in the place changed
-    meanwhile. `cachedoctor undo` switches back; so does moving it back.
+    Everything is first copied to `TO.part` and checked; until then nothing else changes, and the
+    same command resumes after an interruption. Then the copy gets its name, the old place is set
+    aside, a link is left where the engines are known to follow one, and the new place is added to
+    your `cachedoctor.toml`. If anything in the place changes meanwhile, the exit code is 4 and the
+    copy is kept. To go back: `cachedoctor undo`, or move it back.
 
     PLACE is a folder, or a model as `cachedoctor list` names it. A model of a hub cache moves as
-    its whole repository. TO then ends with the name by which its engine knows it.
+    its whole repository, and TO must end with the folder name that its engine looks for.
 
     \b
       cachedoctor move ~/.cache/huggingface/hub /Volumes/Big/hub

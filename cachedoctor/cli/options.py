@@ -37,14 +37,14 @@ class LookOption(Shared):
 
     row = (
         "--home, --platform, --env, --project, --engine-version, --python",
-        "Where to look: `cachedoctor --help`.",
+        "Where to look; see `cachedoctor --help`.",
     )
 
 
 class AnswerOption(Shared):
     """An option about how to answer, the first of them."""
 
-    row = ("--json, --format, --color, -q", "How to answer: `cachedoctor --help`.")
+    row = ("--json, --format, --color, -q", "How to answer; see `cachedoctor --help`.")
 
 
 CI_FORMATS = ("text", "json", "github", "junit", "sarif")
@@ -66,14 +66,14 @@ def host_options(command: Callable[P, R], *, changes: bool = True) -> Callable[.
         "--home",
         cls=LookOption,
         metavar="DIR",
-        help="Look at this home; its owner's variables are not used.",
+        help="Look at this home, without its owner's environment.",
         shell_complete=offers.folders,
     )
     @click.option(
         "--platform",
         cls=Shared,
         type=click.Choice(PLATFORMS),
-        help="The system that home is of.",
+        help="The system that the home is from.",
     )
     @click.option(
         "--env",
@@ -82,13 +82,13 @@ def host_options(command: Callable[P, R], *, changes: bool = True) -> Callable[.
         metavar="NAME=VALUE",
         multiple=True,
         type=PAIR,
-        help="A variable of that home.",
+        help="Set an environment variable for that home.",
     )
     @click.option(
         "--project",
         cls=Shared,
         metavar="DIR",
-        help="A project whose `models/` counts.  [default: here]",
+        help="Also look at this project's `models/`.  [default: here]",
         shell_complete=offers.folders,
     )
     @click.option(
@@ -98,7 +98,7 @@ def host_options(command: Callable[P, R], *, changes: bool = True) -> Callable[.
         metavar="ENGINE=VERSION",
         multiple=True,
         type=VERSION_OF,
-        help="The version that is used; the newest is assumed.",
+        help="The version in use (of transformers, too); without it, the newest is assumed.",
     )
     @click.option(
         "--python",
@@ -107,13 +107,13 @@ def host_options(command: Callable[P, R], *, changes: bool = True) -> Callable[.
         metavar="ENGINE=PATH",
         multiple=True,
         type=PROGRAM_OF,
-        help="The Python that has an engine, or its bridge; only `bench` runs it.",
+        help="The Python that has an engine, or its bridge. Only `bench` runs it.",
     )
     @click.option(
         "--deadline",
-        metavar="AGE",
+        metavar="TIME",
         type=AGE,
-        help="End after so long, such as 90s, or when nobody reads the answer any more.",
+        help="Stop after this long (90s, 5m), or when nobody reads the answer any more.",
     )
     @functools.wraps(command)
     def wrapped(
@@ -170,7 +170,7 @@ def ci_output_options(command: Callable[P, R]) -> Callable[..., R]:
 def answering(
     formats: tuple[str, ...] = ("text", "json"),
     *,
-    quiet: str = "Only the exit code and errors.",
+    quiet: str = "Print nothing but errors.",
     verbose: str = "",
 ) -> Callable[[Callable[P, R]], Callable[..., R]]:
     """Give a command the forms it can answer in; `-q` and `-v` only with what they do there."""
@@ -191,7 +191,7 @@ def answering(
             cls=Shared,
             type=click.Choice(("auto", "always", "never")),
             default="auto",
-            help="Colour; it only repeats what a word says.",
+            help="Use colour; it never carries meaning of its own.",
             expose_value=False,
             callback=_set_color,
             is_eager=True,
@@ -202,13 +202,13 @@ def answering(
             cls=Shared,
             type=click.Choice(formats),
             default="text",
-            help="How to answer.",
+            help="Format of the answer.",
         ),
         click.option(
             "--json",
             "format_",
             flag_value="json",
-            help="The same as `--format json`.",
+            help="Short for `--format json`.",
             cls=AnswerOption,
         ),
     ]
@@ -235,14 +235,14 @@ def answering(
 def fetch_options(command: Callable[P, R]) -> Callable[P, R]:
     """Give a command the options about the network."""
     for option in (
-        click.option("--offline", is_flag=True, help="Repair from local bytes only."),
+        click.option("--offline", is_flag=True, help="Use no network, only bytes on this machine."),
         click.option(
             "--mirror",
             "mirror",
             metavar="hub=URL|openai=URL",
             multiple=True,
             type=MIRROR,
-            help="Fetch from here instead.",
+            help="Fetch from this server instead.",
         ),
     ):
         command = option(command)
@@ -254,14 +254,14 @@ def model_options(command: Callable[P, R]) -> Callable[P, R]:
     command = click.option(
         "--model",
         metavar="M",
-        help="One model, as its engine calls it.",
+        help="One model, by the name that its engine uses.",
         shell_complete=offers.models,
     )(command)
     return click.option(
         "--size",
         metavar="S",
         type=SIZE,
-        help="tiny, base, small, medium or large: the engine's first choice.",
+        help="tiny, base, small, medium or large, as the engine means it.",
     )(command)
 
 
@@ -270,8 +270,17 @@ def lock_option(command: Callable[P, R]) -> Callable[P, R]:
     return click.option(
         "--lock",
         metavar="FILE",
-        help="The models of a lock file, exactly as it says.",
+        help="Use the models of a lock file, exactly as locked.",
         shell_complete=offers.files,
+    )(command)
+
+
+def scheduler_option(command: Callable[P, R]) -> Callable[P, R]:
+    """Give a command `--scheduler`."""
+    return click.option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="Let the workers of this Dask cluster look.",
     )(command)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cachedoctor.plans.packing import Packing
 
 
-@click.command(name="pack", short_help="Put models into a folder or a stream, to carry them.")
+@click.command(name="pack", short_help="Pack models for a machine without a network.")
 @click.argument(
     "names", metavar="NAME...", nargs=-1, required=True, shell_complete=offers.questions
 )
@@ -27,17 +27,19 @@ if TYPE_CHECKING:
     "--output",
     metavar="DIR|-",
     required=True,
-    help="Write here, or go on with what is there; `-` is a stream.",
+    help="Write the pack here, or resume one; `-` writes a stream to stdout.",
     shell_complete=offers.folders,
 )
 @click.option(
     "--have",
     metavar="FILE",
-    help="Leave out what `unpack --have` listed on the other side.",
+    help="Leave out what the other machine has, as `unpack --have` listed it.",
     shell_complete=offers.files,
 )
-@click.option("--part-size", default="4GB", metavar="SIZE", type=BYTES, help="The longest part.")
-@click.option("--dry-run", is_flag=True, help="Say what would be packed and stop.")
+@click.option(
+    "--part-size", default="4GB", metavar="SIZE", type=BYTES, help="Make no part longer than this."
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be packed and stop.")
 @look_options
 @output_options
 def command(
@@ -51,9 +53,9 @@ def command(
 ) -> None:
     """Pack models that are ready, with their lock file, for a machine without a network.
 
-    Every byte is read and proven first. Parts are named by their digests and no longer than 4 GB,
-    so that any stick takes them; a pack that was begun is gone on with. Exit code 4 when there is
-    no room: what is there stays.
+    Every byte is read and checked first. Parts are named by their digests and are at most 4 GB
+    long, so that they fit on any USB stick. Run the same command again to resume. Exit code 4 when
+    there is not enough space; what was written stays.
 
     \b
       cachedoctor pack faster-whisper:small whisper.cpp:small -o /media/stick/models

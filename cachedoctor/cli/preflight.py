@@ -15,16 +15,18 @@ if TYPE_CHECKING:
     from cachedoctor.verdict import Verdict
 
 
-@click.command(name="preflight", short_help="Will this engine load this model, now, offline?")
+@click.command(
+    name="preflight", short_help="Check whether an engine would load a model now, offline."
+)
 @click.argument("engine", required=False, type=ENGINE)
 @model_options
 @lock_option
 @click.option(
     "--by",
     type=click.Choice(("name",)),
-    help="Only what the engine finds by the name alone is ready.",
+    help="Count a model as ready only if the engine finds it by name, without a path.",
 )
-@click.option("--revision", metavar="R", help="Exactly this commit, branch or tag.")
+@click.option("--revision", metavar="R", help="Require exactly this commit, branch or tag.")
 @look_options
 @answering(CI_FORMATS)
 def command(
@@ -37,17 +39,17 @@ def command(
     host: Host,
     out: Output,
 ) -> None:
-    """Answer in one line whether ENGINE would load a model now, without the network.
+    """Say in one line whether ENGINE would load a model now, without the network. Made for scripts.
 
-    Ready is what the engine loads when it is called with the model's name and no options; what it
-    loads only when it is given the path is "ready, by path only", and with --by name not ready.
+    A model is ready if the engine loads it when called with nothing but its name. If it loads only
+    when given the path, the answer is "ready, by path only", which --by name counts as not ready.
+    Name a model as its engine does: by a name or an alias, a repository, or a path. Things that
+    would trip the engine although the files are right are warned about on stderr.
 
-    With --lock one line for each model of a lock file, or those of ENGINE: there at exactly that
-    revision, with these lengths; `verify --lock` reads every byte. A model is named as its engine
-    names it: by a name or an alias, a repository, or a path. What the engine would trip over
-    although the files are right is warned of on stderr. Exit code 0 when all are ready,
-    1 when one is not, 2 for an unknown name, 3 when a place that was named cannot be read: made for
-    scripts.
+    With --lock there is one line for each model of the lock file, or only for those of ENGINE: each
+    must be there at exactly that revision, with files of those lengths. `verify --lock` reads every
+    byte. Exit code 0 when all are ready, 1 when one is not, 2 for an unknown name, 3 when a place
+    that you named cannot be read.
 
     \b
       cachedoctor preflight faster-whisper --size small || exit 1
@@ -56,7 +58,7 @@ def command(
     """
     from cachedoctor import text
     from cachedoctor.cli import console
-    from cachedoctor.report import scan_text
+    from cachedoctor.report import verdict_text
 
     verdicts = _verdicts(engine, size, model, lock, host, revision)
     if by is not None:
@@ -70,7 +72,7 @@ def command(
 
         click.echo(ci.render(out.format, "preflight", ci.of_verdicts(verdicts), folder=host.cwd))
     elif out.shown:
-        console.say([scan_text.verdict_line(verdict, host) for verdict in verdicts])
+        console.say([verdict_text.verdict_line(verdict, host) for verdict in verdicts])
         warnings = dict.fromkeys(f for verdict in verdicts for f in verdict.warnings)
         console.warn(f"{found.code} {text.printable(found.message)}" for found in warnings)
     code = 0 if all(verdict.ready for verdict in verdicts) else 1

@@ -11,23 +11,29 @@ from cachedoctor.cli.parameters import AGE
 from cachedoctor.host import Host
 
 
-@click.command(name="prune", short_help="Set aside what nobody needs.")
+@click.command(
+    name="prune", short_help="Remove what nobody needs: half downloads, leftovers, orphans."
+)
 @click.option(
     "--keep-revisions",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Also superseded revisions, but for the newest N of a repository.",
+    help="Also superseded revisions, except the newest N of each repository.",
 )
 @click.option(
     "--older-than",
     metavar="AGE",
     type=AGE,
-    help="Also superseded revisions downloaded longer ago: 30d.",
+    help="Also superseded revisions that were downloaded longer ago than this: 30d.",
 )
-@click.option("--compile-caches", is_flag=True, help="Also what Core ML and hf_xet make again.")
+@click.option(
+    "--compile-caches",
+    is_flag=True,
+    help="Also caches that Core ML and hf_xet rebuild by themselves.",
+)
 @managing.change_options
 @host_options
-@answering(verbose="List everything that stays.")
+@answering(verbose="List everything that stays, and why.")
 def command(
     keep_revisions: int | None,
     older_than: int | None,
@@ -38,11 +44,12 @@ def command(
     host: Host,
     out: Output,
 ) -> None:
-    """Set half downloads, orphans, leftovers and variants that nobody reads aside.
+    """Set aside half downloads, orphans, leftovers and variants that nobody reads.
 
-    Superseded revisions only with --keep-revisions or --older-than, and only those that can be had
-    again byte for byte. A revision that was downloaded after its branch moved on is pinned, and
-    stays; so does what a lock file or `keep` asks for, and what is in use.
+    Superseded revisions go only with --keep-revisions or --older-than, and only if they can be
+    downloaded again byte for byte. A revision that was downloaded after its branch had moved on
+    counts as pinned and stays, as does anything that a lock file or `keep` asks for or that is in
+    use.
 
     \b
       cachedoctor prune --dry-run

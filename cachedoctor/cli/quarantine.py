@@ -12,12 +12,12 @@ from cachedoctor.cli.parameters import AGE
 from cachedoctor.host import Host
 
 
-@click.group(name="quarantine", short_help="What fixes have set aside.")
+@click.group(name="quarantine", short_help="List or delete what fixes have set aside.")
 def command() -> None:
     """List or empty what fixes have set aside; emptying is the only thing that frees room."""
 
 
-@command.command(name="list", short_help="What is set aside, and since when.")
+@command.command(name="list", short_help="List what is set aside, and since when.")
 @host_options
 @answering(quiet="")
 def listing(host: Host, out: Output) -> None:
@@ -35,7 +35,10 @@ def listing(host: Host, out: Output) -> None:
 
 @command.command(name="empty", short_help="Delete what is set aside.")
 @click.option(
-    "--older-than", metavar="AGE", type=AGE, help="Only what was set aside longer ago: 30d, 12h."
+    "--older-than",
+    metavar="AGE",
+    type=AGE,
+    help="Only what was set aside longer ago than this: 30d, 12h.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @host_options

@@ -10,14 +10,14 @@ from cachedoctor.cli.output import Output
 from cachedoctor.host import Host
 
 
-@click.command(name="remove", short_help="Set models aside that are named.")
+@click.command(name="remove", short_help="Remove models by name.")
 @click.argument(
     "names", metavar="NAME...", nargs=-1, required=True, shell_complete=offers.questions
 )
-@click.option("--kept", is_flag=True, help="Also what a lock file or `keep` asks for.")
+@click.option("--kept", is_flag=True, help="Even models that a lock file or `keep` asks for.")
 @managing.change_options
 @host_options
-@answering(verbose="List everything that stays.")
+@answering(verbose="List everything that stays, and why.")
 def command(
     names: tuple[str, ...],
     kept: bool,
@@ -27,13 +27,13 @@ def command(
     host: Host,
     out: Output,
 ) -> None:
-    """Set a model aside, with everything that is only its own.
+    """Set models aside, together with every file that only they use.
 
-    A NAME is an entry's id, `engine:model`, a repository (all its revisions) or a path, as
-    `cachedoctor list` shows them. Blobs that another revision or repository needs stay; branches,
-    locks and notes of the client go with it. What is in use, unreadable, kept or linked from
-    elsewhere stays, and the exit code is 1. `cachedoctor undo` brings it back; room is free after
-    `cachedoctor quarantine empty`, or at once with --delete.
+    A NAME is an id, `engine:model`, a repository (with all its revisions) or a path, as
+    `cachedoctor list` shows them. Blobs that another revision or repository needs stay; refs, locks
+    and the client's notes go too. A model that is in use, unreadable, kept or linked from elsewhere
+    stays, and the exit code is 1. `cachedoctor undo` brings everything back; the space is free
+    after `cachedoctor quarantine empty`, or at once with --delete.
 
     \b
       cachedoctor remove whisper.cpp:large-v3

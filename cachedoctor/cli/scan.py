@@ -8,26 +8,28 @@ from cachedoctor.cli.options import (
     ci_output_options,
     look_options,
     model_options,
+    scheduler_option,
 )
 from cachedoctor.cli.output import Output
 from cachedoctor.cli.parameters import ENGINE_OR_PATH, Word
 from cachedoctor.host import Host
 
 
-@click.command(name="scan", short_help="What is there and what is wrong.")
+@click.command(name="scan", short_help="Show which models are there and what is wrong with them.")
 @click.argument("words", metavar="[ENGINE|PATH]...", nargs=-1, type=ENGINE_OR_PATH)
 @model_options
 @click.option(
     "--deep",
     is_flag=True,
-    help="Read every byte against its digest; on a Mac with the bridges, load each bundle.",
+    help="Also read and check every byte; on a Mac with the bridges, load each Core ML bundle.",
 )
 @click.option(
     "--fail-on",
     type=click.Choice(("error", "warning", "note", "never")),
     default="error",
-    help="The mildest finding that makes the exit code 1.",
+    help="Exit with 1 only for findings at least this severe.",
 )
+@scheduler_option
 @look_options
 @ci_output_options
 def command(
@@ -36,14 +38,15 @@ def command(
     model: str | None,
     deep: bool,
     fail_on: str,
+    scheduler: str | None,
     host: Host,
     out: Output,
 ) -> None:
-    """Say what every engine has on this machine and what is wrong with it.
+    """Show which models each engine has on this machine, and what is wrong with them.
 
-    Reads names, sizes and headers, in milliseconds; changes nothing and needs no network. A path is
-    examined whatever it is: a cache, a repository, a folder of models, one file. Exit code 0 when
-    nothing is wrong, 1 with findings, 3 when the named home, path or place cannot be read.
+    Reads names, sizes and headers, which takes milliseconds; changes nothing and needs no network.
+    A PATH may be a cache, a repository, a folder of models or a single file. Exit code 0 when
+    nothing is wrong, 1 with findings, 3 when a home, path or place that you named cannot be read.
 
     \b
       cachedoctor scan                         everything
@@ -83,11 +86,18 @@ def command(
         paths=tuple(paths),
         deep=deep,
     )
+    shown = console.progress(quiet=out.quiet)
+    gathered = None
+    if scheduler is not None:
+        from cachedoctor.fleet import cluster
+
+        question, gathered = cluster.gather(question, scheduler, progress=shown)
     result = scanning.answer(
         question,
         cure_notes=out.verbose or out.json,
         bridges=bridges,
-        progress=console.progress(quiet=out.quiet),
+        progress=shown,
+        gathered=gathered,
     )
     ready = [
         readiness.ready(engine, result, engine.table.answers(each), each)

@@ -16,40 +16,45 @@ if TYPE_CHECKING:
     from cachedoctor.system.run import Run
 
 
-@click.command(name="undo", short_help="Take a fix back.")
+@click.command(name="undo", short_help="Take back the last fix, or a named one.")
 @click.argument("run", required=False, shell_complete=offers.runs)
 @click.option(
     "--journal",
     metavar="FILE",
     shell_complete=offers.files,
-    help="Take back a run by the journal beside its bytes: of another Mac, or a lost state folder.",
+    help="Use the journal beside a cache: from another Mac, or when the state folder is lost.",
 )
-@click.option("--yes", is_flag=True, help="Do not ask; only --journal asks.")
+@click.option(
+    "--lost", is_flag=True, help="Take back the rest of a fix when one of its disks is lost."
+)
+@click.option("--yes", is_flag=True, help="Do not ask. Only --journal asks.")
 @host_options
 @output_options
 def command(
     run: str | None,
     journal: str | None,
+    lost: bool,
     yes: bool,
     host: Host,
     out: Output,
 ) -> None:
-    """Bring back exactly what was there before a fix: the last one, or the RUN that is named.
+    """Bring back exactly what was there before a fix: the last one, or the RUN that you name.
 
-    Bytes, modes, times and links are restored; what the fix had put in place is set aside. Refuses
-    when a file has changed since, or when a later fix touched the same place. With --journal every
-    step is shown, and it asks: what lies beside a cache may be a stranger's.
+    Contents, modes, times and links are restored; what the fix had put in place is set aside.
+    Refuses when a file has changed since, or when a later fix touched the same place. With
+    --journal every step is shown first and you are asked, because a journal beside a cache may be a
+    stranger's.
     """
     from cachedoctor.errors import UsageError
     from cachedoctor.report import record
     from cachedoctor.runs import applying
 
     if journal is not None:
-        if run is not None:
-            raise UsageError("--journal names the run itself; leave RUN out")
+        if run is not None or lost:
+            raise UsageError("--journal stands alone; leave RUN and --lost out")
         taken = _named(host, journal, yes=yes, show=out.shown)
     else:
-        taken = applying.undo(host, run)
+        taken = applying.undo(host, run, lost=lost)
     if out.json:
         bodies = [{"id": r.id, "state": r.state, "folder": r.folder} for r in taken]
         click.echo(record.dumps({**record.head(host), "runs": bodies}))

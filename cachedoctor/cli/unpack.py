@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cachedoctor.plans.packs import Pack
 
 
-@click.command(name="unpack", short_help="Put a pack's models where their engines look.")
+@click.command(name="unpack", short_help="Install the models of a pack.")
 @click.argument("source", metavar="[DIR|-]", required=False, shell_complete=offers.folders)
 @click.argument("names", metavar="[ENGINE:MODEL]...", nargs=-1)
 @click.option(
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     metavar="ENGINE",
     multiple=True,
     type=ENGINE,
-    help="Put them where this engine looks, if its files are the same.",
+    help="Install for this engine, if it uses the same files.",
 )
-@click.option("--have", is_flag=True, help="Only list what is here, for `pack --have`.")
-@click.option("--yes", is_flag=True, help="Apply the plan that is printed.")
+@click.option("--have", is_flag=True, help="Only list what this machine has, for `pack --have`.")
+@click.option("--yes", is_flag=True, help="Carry out the plan without asking.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
 @host_options
 @output_options
@@ -46,9 +46,9 @@ def command(
     host: Host,
     out: Output,
 ) -> None:
-    """Unpack models: each part is proven, then the model is put into its layout as a whole.
+    """Install models from a pack: every part is checked before a whole model is put in place.
 
-    A part that is missing is taken from another copy on this machine, if there is one. What is
+    A missing part is taken from another copy on this machine, if there is one. A model that is
     ready here already stays as it is. `-` reads the stream that `pack -o -` writes, which needs
     --yes.
 

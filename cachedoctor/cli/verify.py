@@ -6,42 +6,62 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cachedoctor.cli import offers
 from cachedoctor.cli.options import (
     ci_output_options,
     lock_option,
     look_options,
+    scheduler_option,
 )
 from cachedoctor.cli.output import Output
-from cachedoctor.cli.parameters import AGE, ENGINE_OR_PATH, MIRROR, RATE, Word
+from cachedoctor.cli.parameters import AGE, ENGINE_OR_PATH, MIRROR, RATE, SUBSET, Word
+from cachedoctor.errors import UsageError
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
     from cachedoctor.cli.options import Pairs
     from cachedoctor.lockfile import Lock
+    from cachedoctor.question import Question
     from cachedoctor.system.network import Network
+    from cachedoctor.vocabulary import Progress
 
 
-@click.command(name="verify", short_help="Every byte against the best evidence there is.")
+@click.command(name="verify", short_help="Read every byte and check it.")
 @click.argument("words", metavar="[ENGINE|PATH]...", nargs=-1, type=ENGINE_OR_PATH)
-@click.option("--fresh", is_flag=True, help="Read everything, also what is remembered as right.")
+@click.option(
+    "--fresh", is_flag=True, help="Read everything again, even files that are remembered as right."
+)
 @click.option(
     "--max-age",
     metavar="AGE",
     type=AGE,
-    help="Read again what was read longer ago: 30d, 12h, 45m, 90s.",
+    help="Read again what was last read longer ago than this: 30d, 12h, 45m, 90s.",
 )
-@click.option("--online", is_flag=True, help="Ask the hub about what nothing here is known of.")
+@click.option(
+    "--online", is_flag=True, help="Ask the hub about files that nothing on this machine can prove."
+)
 @click.option(
     "--mirror",
     "mirror",
     metavar="hub=URL",
     multiple=True,
     type=MIRROR,
-    help="Ask here instead of the hub.",
+    help="Ask this server instead of the hub.",
 )
 @click.option(
-    "--max-rate", metavar="RATE", type=RATE, help="Read no faster: 50M or 1G bytes a second."
+    "--max-rate",
+    metavar="RATE",
+    type=RATE,
+    help="Read no faster than this: 50M or 1G bytes a second.",
 )
+@click.option(
+    "--subset",
+    metavar="K/N",
+    type=SUBSET,
+    help="Only the K-th of N parts, for any scheduler; `merge` puts them together.",
+)
+@click.option("--save", metavar="FILE", help="Where the part goes.", shell_complete=offers.files)
+@scheduler_option
 @lock_option
 @look_options
 @ci_output_options
@@ -51,6 +71,9 @@ def command(
     fresh: bool,
     max_age: int | None,
     max_rate: int | None,
+    subset: tuple[int, int] | None,
+    save: str | None,
+    scheduler: str | None,
     online: bool,
     mirror: Pairs,
     host: Host,
@@ -58,26 +81,28 @@ def command(
 ) -> None:
     """Read every file and compare it with what it must be; only `--online` needs a network.
 
-    The evidence is the hub's own manifest, the name of the blob, the digest in an address, the
-    client's notes, published tables, a copy elsewhere, an archive's checksums. What was read is
-    remembered until the file changes. Exit code 0 when nothing is wrong, 1 otherwise, 3 for a path
-    that cannot be read or holds nothing that is known; a file of which nothing is known is said and
-    counted.
-    With --lock only the models of a lock file, which then is the evidence; one that is not there is
-    an error.
+    Files are checked against the hub's own manifest, the blob's name, the digest in an address, the
+    client's notes, published tables, a copy elsewhere, or an archive's checksums. Results are
+    remembered until a file changes. Files that nothing can prove are listed and counted.
+
+    With --lock, only the models of the lock file are checked, against what it says; a model that is
+    missing is an error. Exit code 0 when nothing is wrong, 1 otherwise, 3 for a PATH that cannot be
+    read or holds nothing that is known.
 
     \b
       cachedoctor verify                       everything
       cachedoctor verify whisper-mps --fresh   one engine, every byte again
       cachedoctor verify ~/models --max-age 30d   whatever lies there
       cachedoctor verify --lock models.lock    exactly these bytes
+      cachedoctor verify ~/hub --subset 3/8 --save part3.json   one of eight jobs
+      cachedoctor verify ~/hub --scheduler tcp://head:8786      a Dask cluster
     """
-    from cachedoctor import engines
-    from cachedoctor.cli import console
-    from cachedoctor.doctor import contents, scanning
+    from cachedoctor.cli import console, verified
+    from cachedoctor.doctor import scanning
+    from cachedoctor.doctor.pace import Throttled
     from cachedoctor.question import Question
-    from cachedoctor.report import verify_text
 
+    _together(subset, save, scheduler, lock, out, online=online)
     names = [word.engine for word in words if word.engine]
     paths = [word.path for word in words if word.path]
     shown = console.progress(quiet=out.quiet)
@@ -90,45 +115,68 @@ def command(
         fresh=fresh,
         max_age_s=max_age,
     )
+    if subset is not None and save is not None:
+        # the rate is that of all parts, which run at once
+        rate = max(max_rate // subset[1], 1) if max_rate else None
+        progress = Throttled(shown, rate) if rate else shown
+        _write_part(question, subset, save, progress, out)
+        return
+    gathered = None
+    if scheduler is not None:
+        from cachedoctor.fleet import cluster
+
+        question, gathered = cluster.gather(question, scheduler, rate=max_rate, progress=shown)
     report = scanning.answer(
         question,
         network=_network(host, mirror) if online else None,
         cure_notes=out.verbose or out.json,
-        progress=contents.Throttled(shown, max_rate) if max_rate else shown,
+        progress=Throttled(shown, max_rate) if max_rate else shown,
+        gathered=gathered,
     )
     if lock:
         from cachedoctor.plans import cures
 
         report = report._replace(findings=(*cures.absent_locked(report), *report.findings))
-    files = contents.verdicts(report.entries, report.contents)
-    if out.json:
-        from cachedoctor.report import record
+    code = verified.show(report, out, online=online)
+    click.get_current_context().exit(code)
 
-        listed = sorted(files)
-        tally = verify_text.Tally(listed)
-        body = {
-            **record.scan_json(report),
-            "files": verify_text.files_json(listed),
-            "unanswered": dict(report.unanswered),
-        }
-        click.echo(record.dumps(body))
-    else:
-        tally = verify_text.Tally(files)
-        if out.format != "text":
-            from cachedoctor.report import ci
 
-            click.echo(ci.render(out.format, "verify", ci.of_report(report), folder=host.cwd))
-        elif out.shown:
-            console.say(verify_text.verify_lines(report, tally, verbose=out.verbose))
-    if not out.quiet and tally.files() and not tally.files("proven") and not tally.wrong:
-        ask = "" if online else f"; `{host.command('verify', *names, *paths, '--online')}`"
-        console.warn((f"nothing could be checked: nothing says what these files must be{ask}",))
-    errors = any(finding.severity == "error" for finding in report.findings)
-    code = 1 if tally.wrong or errors else 0
-    asked = names or () if paths else names or engines.names()
-    if out.verbose:
-        console.moved_times()
-    click.get_current_context().exit(console.code_for(host, asked, code))
+def _together(
+    subset: tuple[int, int] | None,
+    save: str | None,
+    scheduler: str | None,
+    lock: str | None,
+    out: Output,
+    *,
+    online: bool,
+) -> None:
+    """Refuse what cannot be asked for at once."""
+    if (subset is None) != (save is None):
+        raise UsageError(
+            "--subset and --save belong together", hint="`--subset 1/8 --save part1.json`"
+        )
+    divided = "--subset" if subset else "--scheduler" if scheduler else ""
+    others = {"--lock": lock, "--online": online, "--scheduler": scheduler if subset else None}
+    for other, given in others.items():
+        if divided and given:
+            raise UsageError(f"{divided} and {other} cannot be asked for at once")
+    if subset and out.format != "text":
+        raise UsageError("a part is no answer, so --format is for `merge`")
+
+
+def _write_part(
+    question: Question, subset: tuple[int, int], save: str, progress: Progress, out: Output
+) -> None:
+    from cachedoctor.cli import console
+    from cachedoctor.doctor import parts, shares
+    from cachedoctor.text import printable
+
+    number, of = subset
+    plan = shares.plan(question, of)
+    content = parts.look_at(question, plan.parts[number - 1], plan.mark, progress=progress)
+    console.write_whole(save, content)
+    if out.shown:
+        console.say([f"part {number}/{of}: {printable(save)}; `cachedoctor merge` judges all"])
 
 
 def _lock(path: str | None) -> Lock | None:

@@ -15,7 +15,7 @@ from cachedoctor.host import Host
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # a path is for other programs, as its bytes are
 
 
-@click.command(name="where", short_help="A path, for scripts.")
+@click.command(name="where", short_help="Print the path of a model, for scripts.")
 @click.argument("name", metavar="ENGINE", type=ENGINE)
 @model_options
 @look_options
@@ -29,9 +29,9 @@ def command(
 ) -> None:
     """Print where an engine's model is, or where the engine keeps its models.
 
-    With a size or a model: the path of what it would load, whole or not; exit code 1 and an error
-    when there is none. Without: a line for each place that has models of the engine, or the usual
-    one.
+    With a size or a model: the path of what the engine would load, whole or not, or an error and
+    exit code 1 when there is none. Without: one line for each place that has models of the engine,
+    or else its usual place.
 
     \b
       model="$(cachedoctor where faster-whisper --size small)" || exit 1

@@ -7,18 +7,18 @@ or it could not be read. The archives' own checksums count where no digest is kn
 from __future__ import annotations
 
 import os
-import threading
 import time
 from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cachedoctor import formats
 from cachedoctor.locators import digest_of
 from cachedoctor.system.ledger import Ledger, Measured
+from cachedoctor.values import NamedTuple
 from cachedoctor.vocabulary import SILENT, Evidence, Files, State
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from cachedoctor.host import Host
     from cachedoctor.system.digest import Work
@@ -44,35 +44,6 @@ class FileVerdict(NamedTuple):
     error: str = ""  # why it could not be read
 
 
-class Throttled:
-    """A `Progress` that holds the reading threads back to a number of bytes a second."""
-
-    def __init__(self, progress: Progress, bytes_a_second: int) -> None:
-        """Report on to `progress`."""
-        self._progress = progress
-        self._rate = bytes_a_second
-        self._lock = threading.Lock()
-        self._free_at = 0.0  # when everything read so far would have been read at this rate
-
-    def start(self, label: str, total_bytes: int | None) -> None:
-        """Begin a piece of work."""
-        self._free_at = time.monotonic()
-        self._progress.start(label, total_bytes)
-
-    def advance(self, done_bytes: int) -> None:
-        """Add to the bytes done, and wait until they are due."""
-        self._progress.advance(done_bytes)
-        with self._lock:
-            self._free_at += done_bytes / self._rate
-            wait_s = self._free_at - time.monotonic()
-        if wait_s > 0:
-            time.sleep(wait_s)
-
-    def finish(self) -> None:
-        """End the piece of work."""
-        self._progress.finish()
-
-
 class Contents(NamedTuple):
     """What the notable files hold, as far as it was read now or is remembered."""
 
@@ -89,13 +60,13 @@ def recalled(host: Host, entries: Sequence[Entry], *, since_s: int = 0) -> Conte
     ledger = Ledger(host.state)
     if not ledger.exists:
         return Contents()
-    by_folder = _by_folder(entries)
+    by_folder = plain_by_folder(entries)
     for folder, name, stamp, algorithm, value in ledger.recall(by_folder, since_s=since_s):
         named = digest_of(name)
         own = named is not None and named.algorithm == algorithm
         if own and by_folder[folder][0].stamp_of(name) == stamp:
-            _mark(by_folder[folder], name, right=value == name, remembered=True)
-    notable = _notable(entries)
+            mark(by_folder[folder], name, right=value == name, remembered=True)
+    notable = notable_by_file(entries)
     digests: dict[str, dict[str, str]] = {}
     folders = dict.fromkeys(map(os.path.dirname, notable))
     for folder, name, stamp, algorithm, value in ledger.recall(folders, since_s=since_s):
@@ -113,9 +84,12 @@ def read(
     max_age_s: int | None = None,
     whole: bool = True,
     progress: Progress = SILENT,
+    mine: Callable[[str], bool] | None = None,
+    threads: int | None = None,
 ) -> Contents:
     """Read every file of which something is known, and remember what it held.
 
+    With `mine` only the files whose paths it takes: others are another process's.
     Where the entries are not the `whole` survey, nobody looks whether other files are gone.
 
     What is remembered as right is not read again, unless it is older than `max_age_s` or `fresh` is
@@ -125,10 +99,11 @@ def read(
 
     since_s = int(time.time()) - max_age_s if max_age_s is not None else 0
     known = Contents() if fresh else recalled(host, entries, since_s=since_s)
-    by_folder = _by_folder(entries)
-    notable = _notable(entries)
+    by_folder = plain_by_folder(entries)
+    notable = notable_by_file(entries)
     digests: dict[str, Mapping[str, str]] = {}
     work = list(_plain_work(by_folder, notable))
+    mine = mine or _all_are
     for path, artifacts in notable.items():
         held = known.digests.get(path, {})
         if held and _is_right(artifacts, held):
@@ -137,6 +112,7 @@ def read(
             size = artifacts[0].size_bytes
             work.append(digest.Work(*os.path.split(path), size, algorithms))
     remembered = frozenset(digests)
+    work = [item for item in work if mine(item.path)]
     errors: dict[str, str] = {}
     done: list[Measured] = []
     written = 0
@@ -146,7 +122,7 @@ def read(
     progress.start("reading", sum(item.size_bytes for item in work))
     with ledger.kept_open():
         try:
-            for item, found in _all_of(work, again, progress):
+            for item, found in _all_of(work, again, progress, threads):
                 path = item.path
                 if isinstance(found, OSError):
                     errors[path] = found.strerror or str(found)
@@ -166,9 +142,13 @@ def read(
         finally:  # Ctrl-C keeps what was read
             progress.finish()
             written += ledger.remember(done)
-            if whole:
+            if whole and mine is _all_are:  # it looks at the folder of each row
                 ledger.forget_gone(written)
     return Contents(digests, remembered, errors)
+
+
+def _all_are(_path: str) -> bool:
+    return True
 
 
 def _judge_plain(
@@ -192,28 +172,28 @@ def _judge_plain(
         lists[0].prove(name, remembered=False)  # they share the physical file
     else:
         digests[path] = found
-        _mark(lists, name, right=False, remembered=False)
+        mark(lists, name, right=False, remembered=False)
         if digest.GIT_SHA1 in item.algorithms:
             again.append(item._replace(algorithms=frozenset((digest.SHA1,))))
 
 
 def _all_of(
-    work: Sequence[Work], again: list[Work], progress: Progress
+    work: Sequence[Work], again: list[Work], progress: Progress, threads: int | None
 ) -> Iterator[tuple[Work, dict[str, str] | OSError]]:
     """Yield the digests of `work`, then of what was put into `again` meanwhile."""
     from cachedoctor.system import digest
 
-    yield from digest.of_many(work, progress)
-    yield from digest.of_many(again, progress)
+    yield from digest.of_many(work, progress, threads)
+    yield from digest.of_many(again, progress, threads)
 
 
 def verdicts(entries: Sequence[Entry], contents: Contents) -> Iterator[FileVerdict]:
     """Yield what each physical file is."""
-    notable = _notable(entries)
+    notable = notable_by_file(entries)
     links: dict[str, list[str]] = {}  # of notable files the plain names
     plain: dict[str, tuple[PlainFile, list[str]]] = {}
     kinds: dict[int, str | None] = {}  # by the length of a name that was proven to be one
-    for folder, lists in _by_folder(entries).items():
+    for folder, lists in plain_by_folder(entries).items():
         plain.clear()
         for files in lists:
             for file in files.plain():
@@ -288,7 +268,7 @@ def _verdict(path: str, artifacts: Sequence[Artifact], contents: Contents) -> Fi
     return found
 
 
-def _by_folder(entries: Iterable[Entry]) -> dict[str, list[Files]]:
+def plain_by_folder(entries: Iterable[Entry]) -> dict[str, list[Files]]:
     """Return the lists of plain files by the folder that their physical files lie in."""
     found: dict[str, list[Files]] = {}
     for entry in entries:
@@ -297,7 +277,8 @@ def _by_folder(entries: Iterable[Entry]) -> dict[str, list[Files]]:
     return found
 
 
-def _mark(lists: Sequence[Files], file: str, *, right: bool, remembered: bool) -> None:
+def mark(lists: Sequence[Files], file: str, *, right: bool, remembered: bool) -> None:
+    """Note in the lists of one folder what a plain file was found to hold."""
     if right:
         lists[0].prove(file, remembered=remembered)  # they share the physical file
         return
@@ -320,7 +301,7 @@ def _plain_work(
                 yield Work(folder, name, size, algorithms)
 
 
-def _notable(entries: Iterable[Entry]) -> dict[str, list[Artifact]]:
+def notable_by_file(entries: Iterable[Entry]) -> dict[str, list[Artifact]]:
     """Return by physical file the notable artifacts that lead to it."""
     files: dict[str, list[Artifact]] = {}
     for entry in entries:

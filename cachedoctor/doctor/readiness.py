@@ -96,28 +96,19 @@ def ready(
     barred = next((found for m in models if (found := _barred(engine, m, report))), None)
     if barred is not None:
         hidden_one, finding = barred
-        return Readiness(
-            engine=engine.name,
-            size=size,
-            model=hidden_one,
-            ready=False,
-            entry=None,
-            path=finding.path,
-            code=finding.code,
-            why=finding.message,
-        )
+        return _not_there(engine, size, hidden_one, finding.path, finding.code, finding.message)
     first = models[0].name if models else None
     place = engine.home(models[0], report.host) if models else None
     why = "not there" if revision is None else f"not there at the revision {revision[:40]}"
+    return _not_there(engine, size, first, place, MissingFile.code, why)
+
+
+def _not_there(
+    engine: Engine, size: str | None, model: str | None, path: str | None, code: str, why: str
+) -> Readiness:
+    """Return the answer where no entry gives one."""
     return Readiness(
-        engine=engine.name,
-        size=size,
-        model=first,
-        ready=False,
-        entry=None,
-        path=place,
-        code=MissingFile.code,
-        why=why,
+        engine=engine.name, size=size, model=model, ready=False, path=path, code=code, why=why
     )
 
 
@@ -139,17 +130,7 @@ def at_path(engine: Engine, report: Report, path: str) -> Readiness:
                     by="path",
                 )
     why = f"no model of {engine.name} is at `{path}`"
-    return Readiness(
-        engine=engine.name,
-        size=None,
-        model=path,
-        ready=False,
-        entry=None,
-        path=path,
-        code=MissingFile.code,
-        why=why,
-        by="path",
-    )
+    return _not_there(engine, None, path, path, MissingFile.code, why)._replace(by="path")
 
 
 def _homes(engine: Engine, model: Model, host: Host) -> tuple[str, ...]:
@@ -233,7 +214,12 @@ def _obstacle(
 
 def _refused(claim: Claim, entry: Entry, findings: Sequence[Finding]) -> Finding | None:
     """Return the finding about bytes after a file's end that this engine does not bear."""
-    bears = {name: need.most_trailing for need in claim.needs.requirements for name in need.names}
+    bears = {
+        name: need.most_trailing
+        for need in claim.needs.requirements
+        for name in need.names
+        if name not in need.bears
+    }
     files = {artifact.file: bears.get(artifact.name) for artifact in entry.notable}
     for finding in findings:
         most = files.get(finding.path)

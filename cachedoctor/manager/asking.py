@@ -11,7 +11,7 @@ from cachedoctor.errors import CacheDoctorError, CannotLookError, UsageError
 from cachedoctor.findings import Severity
 from cachedoctor.host import Host
 from cachedoctor.plans import cures
-from cachedoctor.question import Question
+from cachedoctor.question import Question, of_one
 from cachedoctor.rules.present import MissingFile
 from cachedoctor.system.network import Network
 from cachedoctor.system.watching import Watched
@@ -145,11 +145,7 @@ def lock(
     network = Network.of(here, mirrors=mirrors) if online else None
     found = []
     for question in questions:
-        engine, colon, what = question.partition(":")
-        if not (colon and what):
-            raise UsageError(
-                f"`{question}` is not ENGINE:SIZE or ENGINE:MODEL", hint="`faster-whisper:small`"
-            )
+        engine, what = of_one(question)
         watched = Watched(progress, cancel)
         found.append(locking.lock(here, engine, what, network=network, progress=watched))
     unproven = tuple(name for one in found for name in one.unproven)

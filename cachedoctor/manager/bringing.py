@@ -77,9 +77,38 @@ def wanted(questions: Sequence[tuple[str, str]], lock: Lock | None = None) -> tu
 def propose(wanted: Iterable[Wanted], network: Network) -> tuple[Proposal, ...]:
     """Look at each model and plan what makes it ready; changes nothing.
 
-    Raises `FetchError` where the hub must be asked what a model has, and cannot.
+    The hub is asked what a model has only where no table tells what that costs; raises
+    `FetchError` when it cannot be asked.
     """
-    return tuple(_proposal(one, network) for one in wanted)
+    found = (_proposal(one, network) for one in wanted)
+    return tuple(
+        one if one.plan is None or one.plan.fetch_bytes_known else _settled(one) for one in found
+    )
+
+
+def settle(proposals: Iterable[Proposal]) -> tuple[Proposal, ...]:
+    """Ask the hub for the commit and files of what was agreed to.
+
+    Raises `FetchError` when it cannot be asked.
+    """
+    return tuple(_settled(one) for one in proposals)
+
+
+def cost(proposals: Iterable[Proposal]) -> int | None:
+    """Return how many bytes all of it downloads, or `None` where that is not known."""
+    plans = [one.plan for one in proposals if one.plan]
+    known = all(plan.fetch_bytes_known for plan in plans)
+    return sum(plan.fetch_bytes for plan in plans) if known else None
+
+
+def dearer(before: Sequence[Proposal], after: Sequence[Proposal]) -> bool:
+    """Return whether one costs so much more than was told that it must be asked about again."""
+    pairs = zip(before, after, strict=True)
+    return any(b.plan and a.plan and cures.dearer(a.plan, b.plan.fetch_bytes) for b, a in pairs)
+
+
+def _settled(one: Proposal) -> Proposal:
+    return one._replace(plan=cures.resolved(one.plan)) if one.plan else one
 
 
 def carry_out(proposals: Sequence[Proposal], network: Network) -> tuple[Verdict, ...]:
@@ -120,6 +149,6 @@ def _proposal(one: Wanted, network: Network) -> Proposal:
         if one.lock
         else cures.absent_model(report, one.engine, size=one.size, model=one.model)
     )
-    plan = cures.plan(report, absent=absent, network=network)
+    plan = cures.plan(report, absent=absent, network=network, ask=False)
     useful = plan.cures or plan.unfinished
     return Proposal(one, now, report, plan) if useful else Proposal(one, now)

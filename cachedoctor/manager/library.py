@@ -230,14 +230,17 @@ def history(host: Host | None = None) -> tuple[PastRun, ...]:
     return tuple(_past(found) for found in applying.runs(host or Host.look()))
 
 
-def undo(run: str | None = None, *, host: Host | None = None) -> tuple[PastRun, ...]:
+def undo(
+    run: str | None = None, *, host: Host | None = None, lost: bool = False
+) -> tuple[PastRun, ...]:
     """Take a run back, by its id, or the last one that is not taken back yet; returns what was.
 
-    Bytes, modes, times and links are as they were before. Raises `UsageError` for an unknown run,
+    Bytes, modes, times and links are as they were before. With `lost` what lies on a disk that is
+    not here stays as it is. Raises `UsageError` for an unknown run,
     and `RepairError`, with nothing changed, when a file is no longer what the run had left.
     """
     here = _own(host)
-    taken = {found.id for found in applying.undo(here, run)}
+    taken = {found.id for found in applying.undo(here, run, lost=lost)}
     return tuple(one for one in history(here) if one.id in taken)
 
 

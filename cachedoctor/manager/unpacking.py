@@ -73,6 +73,7 @@ def unpack(
                     brings=(engine.name, model.name),
                 )
             )
+        spared += _strangers(locked, for_engines)
     return Change(verb="unpack", choices=tuple(choices), spared=tuple(spared))
 
 
@@ -89,6 +90,20 @@ def _chosen(lock: Lock, names: Sequence[str]) -> Iterator[LockedModel]:
         if name not in known:
             raise UsageError(f"the pack has no `{name}`", hint=f"it has {', '.join(known)}")
     return (known[name] for name in names or known)
+
+
+def _strangers(locked: LockedModel, for_engines: Sequence[str]) -> Iterator[Spared]:
+    """Yield for each engine that was named and has no model of these files that it has none."""
+    fitting = {engine.name for engine, _, _ in _targets(locked, for_engines)}
+    for name in dict.fromkeys(for_engines):
+        if name not in fitting:
+            yield Spared(
+                title=f"{locked.engine}/{locked.name}",
+                path="",
+                why=f"{name} is not known to load a model of the same files",
+                bytes=sum(file.bytes for file in locked.files.values()),
+                named=True,
+            )
 
 
 def _targets(

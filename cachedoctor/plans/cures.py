@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from cachedoctor.system.network import Network
     from cachedoctor.vocabulary import Claim
 
+_AS_TOLD = 1.05  # a download is no surprise as long as it costs no more than this many times
+
 
 class Plan(NamedTuple):
     """What a fix would do: findings with the repairs that cure them, in the order of doing."""
@@ -157,6 +159,11 @@ def resolved(plan: Plan) -> Plan:
         for finding in plan.cures
     )
     return plan._replace(cures=cures)
+
+
+def dearer(plan: Plan, told_bytes: int) -> bool:
+    """Return whether a plan costs so much more than was told that it must be asked about again."""
+    return plan.fetch_bytes > told_bytes * _AS_TOLD
 
 
 def _is_open(repair: Repair) -> bool:

@@ -94,13 +94,18 @@ def _unknown(name: str, report: Report) -> UsageError:
     known += [f"{claim.engine}:{claim.model}" for e in report.entries for claim in e.claims]
     known += [entry.name for entry in report.entries]
     engine, colon, model = name.partition(":")
+    if name in engines.names():
+        names = dict.fromkeys(each for each in known if each.startswith(f"{name}:"))
+        models = f"its models here: {', '.join(f'`{each}`' for each in names)}" if names else ""
+        return UsageError(
+            f"`{name}` is an engine, not a model", hint=models or f"no model of {name} is here"
+        )
     if colon and engine in engines.names():
         table = engines.find(engine).table
         if model in table.sizes:
             answers = " or ".join(f"`{engine}:{each}`" for each in table.sizes[model])
-            return UsageError(f"`{name}` is a size, no model; name {answers}")
-        mine = [each for each in known if each.startswith(f"{engine}:")]
-        known = mine or known
+            return UsageError(f"`{name}` is a size, not a model; name {answers}")
+        known = [each for each in known if each.startswith(f"{engine}:")] or known
     return UsageError(
         f"nothing here is called `{name}`{nearest(name, list(dict.fromkeys(known)))}",
         hint=f"`cachedoctor list{report.host.options}` names everything",

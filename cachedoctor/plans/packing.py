@@ -10,6 +10,7 @@ from cachedoctor.doctor import readiness, scanning
 from cachedoctor.errors import RepairError, UsageError
 from cachedoctor.plans import naming, packs
 from cachedoctor.system import disk
+from cachedoctor.text import size
 from cachedoctor.version import VERSION
 from cachedoctor.vocabulary import SILENT
 
@@ -93,7 +94,7 @@ def write(packing: Packing, folder: str, progress: Progress = SILENT) -> int:
             for part in parts:
                 if disk.free_bytes(folder) < part.bytes + (1 << 20):
                     raise RepairError(
-                        f"no room in `{folder}` for a part of {part.bytes} bytes",
+                        f"no room in `{folder}` for a part of {size(part.bytes)}",
                         hint="the parts that are there stay; go on where there is room",
                     )
                 if packs.write_part(packing.sources[digest], part, folder, progress):

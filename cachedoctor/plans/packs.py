@@ -142,6 +142,10 @@ def read(folder: str) -> Pack:
         raise UsageError(f"`{place}` is no list of parts: {error}") from error
     if sum(map(len, files.values())) > _MOST_PARTS:
         raise UsageError(f"`{place}` names more than {_MOST_PARTS} parts")
+    if os.path.islink(os.path.join(folder, PARTS)):
+        raise UsageError(
+            f"`{os.path.join(folder, PARTS)}` is a link; no link is followed in a pack"
+        )
     _small(os.path.join(folder, LOCK))
     pack = Pack(folder, locking.read(os.path.join(folder, LOCK)), files)
     for digest, size in wanted(pack.lock).items():

@@ -28,6 +28,7 @@ from cachedoctor.plans import naming
 from cachedoctor.plans.changes import Change, Choice
 from cachedoctor.repairs._build import built, folders
 from cachedoctor.system import copying, disk, open_files
+from cachedoctor.text import size
 from cachedoctor.vocabulary import SILENT, Status
 
 if TYPE_CHECKING:
@@ -146,8 +147,12 @@ def bring(found: Relocation, report: Report, progress: Progress = SILENT) -> Non
     hint = f"the copy stays in `{found.part}`: the same command goes on"
     have = copying.listed(found.part).bytes if os.path.isdir(found.part) else 0
     above = disk.folder_above(found.part)
-    if disk.free_bytes(above) + have < found.tree.bytes + (1 << 20):
-        raise RepairError(f"no room in `{above}`: {found.tree.bytes - have} bytes are needed")
+    free = disk.free_bytes(above)
+    if free + have < found.tree.bytes + (1 << 20):
+        needed = f"{size(found.tree.bytes - have)} is needed, and {size(free)} is free"
+        raise RepairError(
+            f"no room in `{above}`: {needed}", hint=hint if have else "nothing was changed"
+        )
     known = _known(report)
     progress.start("copying", found.tree.bytes)
     try:

@@ -19,7 +19,7 @@ from cachedoctor.plans import belongings
 from cachedoctor.plans.changes import Change, Choice, Spared
 from cachedoctor.repairs._build import built
 from cachedoctor.rules.access import Unreadable
-from cachedoctor.system import open_files
+from cachedoctor.system import moves, open_files
 from cachedoctor.text import size
 from cachedoctor.vocabulary import State, Status
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from cachedoctor.doctor.scanning import Report
+    from cachedoctor.findings import Guard
     from cachedoctor.plans.holdings import Holdings
     from cachedoctor.vocabulary import Artifact, Entry
 
@@ -77,6 +78,7 @@ def choose(
     first = mine[0]
     steps = tuple(SetAside(path) for path in paths)
     repair = built("set-model-aside", f"set {_title(mine)} aside", above, (), steps, held)
+    repair = repair._replace(guards=tuple(map(_deep, repair.guards)))
     costs = [holdings.of(entry.id).refetch_bytes for entry in mine]
     refetch = None if None in costs else sum(cost or 0 for cost in costs)
     return Choice(
@@ -88,6 +90,12 @@ def choose(
         entries=tuple(entry.id for entry in mine),
         refetch_bytes=refetch,
     )
+
+
+def _deep(guard: Guard) -> Guard:
+    """Return a guard that also minds what is in a folder: a download that goes on is no waste."""
+    folder = os.path.isdir(guard.path) and not os.path.islink(guard.path)
+    return guard._replace(tree=moves.stamps_of(guard.path)) if folder else guard
 
 
 def spare(holdings: Holdings, mine: Sequence[Entry], why: str, *, named: bool = False) -> Spared:
@@ -233,7 +241,11 @@ def _is_apart(artifact: Artifact, mine: Sequence[Entry]) -> bool:
 
 
 def _without(report: Report, gone: set[str]) -> Report:
-    return report._replace(entries=tuple(e for e in report.entries if e.id not in gone))
+    """Return the report as it is when these entries are gone: readiness asks the statuses."""
+    return report._replace(
+        entries=tuple(e for e in report.entries if e.id not in gone),
+        statuses={key: status for key, status in report.statuses.items() if key not in gone},
+    )
 
 
 def _losses(before: Report, after: Report, choice: Choice) -> Iterator[str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cachedoctor.plans.relocation import Relocation
 from cachedoctor.plans.removal import cost
+from cachedoctor.report.scan_text import brief
 from cachedoctor.text import plural, printable, size
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def change_lines(change: Change, host: Host, *, verbose: bool = False) -> Iterat
         if rest:
             yield f"stays   {rest} more; `-v` lists them"
     if not change.choices:
-        yield f"nothing to {change.verb}"
+        yield f"nothing to {change.verb}{_short(change)}"
         return
     yield ""
     yield _total(change)
@@ -99,7 +100,7 @@ def outcome_lines(
 
 
 def _choice(choice: Choice, change: Change, host: Host, running: int) -> Iterator[str]:
-    place = printable(host.short(choice.path))
+    place = printable(brief(choice.path, host))
     if change.verb == "move":
         yield f"  {printable(choice.repair.describe)}"
         return
@@ -110,7 +111,8 @@ def _choice(choice: Choice, change: Change, host: Host, running: int) -> Iterato
         yield f"remove  {printable(choice.title)}, {size(choice.bytes)} from {place}"
     else:
         total = f"  {size(running):>10}" if change.target_bytes is not None else ""
-        yield f"{size(choice.bytes):>10}{total}  {printable(choice.title)}: {choice.reason}"
+        name = "" if choice.waste else f"{printable(choice.title)}: "  # its path says its name
+        yield f"{size(choice.bytes):>10}{total}  {name}{choice.reason}"
         yield f"            {place}"
     for line in choice.then:
         yield f"  then  {line}"
@@ -128,7 +130,12 @@ def _total(change: Change) -> str:
         return words if copied else "on the same disk: nothing to copy"
     words = f"{plural(len(change.choices), 'thing')}, {size(change.bytes)}"
     if change.refetch_bytes:
-        words += f"; {size(change.refetch_bytes)} to download to have all of it again"
-    if change.target_bytes is not None and not change.reached:
-        words += f"; {size(change.target_bytes - change.bytes)} less than asked for"
-    return words
+        words += f"; having all of it again is a download of {size(change.refetch_bytes)}"
+    return words + _short(change)
+
+
+def _short(change: Change) -> str:
+    """Return by how much a target is missed, or nothing."""
+    if change.target_bytes is None or change.reached:
+        return ""
+    return f"; {size(change.target_bytes - change.bytes)} short of what was asked for"

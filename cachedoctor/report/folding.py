@@ -9,9 +9,7 @@ from __future__ import annotations
 import re
 
 _JOINED = "\u00a0"  # a space at which nothing is broken
-_TOKEN = re.compile(
-    r" *(?:[✓✗!–] [^ ]+|\d[\d.]* (?:B|[KMGT]iB)\b[^ ]*|(?:[^ `]*`[^`]*`)+[^ `]*|[^ `]+|`)"
-)
+_TOKEN = r" *(?:[✓✗!–] [^ ]+|\d[\d.]* (?:B|[KMGT]iB)\b[^ ]*|(?:[^ `]*`[^`]*`)+[^ `]*|[^ `]+|`)"
 
 
 class Folding(str):
@@ -26,18 +24,35 @@ class Folding(str):
         return made
 
 
+class Stacked(str):
+    """A row of a table that a terminal too narrow for it shows as several lines."""
+
+    lines: tuple[str, ...]
+
+    def __new__(cls, text: str, lines: tuple[str, ...]) -> Stacked:
+        """Take the row, and the lines that stand for it."""
+        made = super().__new__(cls, text)
+        made.lines = lines
+        return made
+
+
 def joined(text: str) -> str:
     """Return a text that stays in one piece within a `Folding`."""
     return text.replace(" ", _JOINED)
 
 
 def folded(line: str, width: int | None) -> list[str]:
-    """Return a line as a terminal of this width shows it, or a pipe; only a `Folding` is broken."""
+    """Return a line as a terminal of this width shows it, or a pipe.
+
+    Only a `Folding` is broken, and only a `Stacked` one is laid out in another way.
+    """
+    if isinstance(line, Stacked) and width is not None and len(line) > width:
+        return list(line.lines)
     if not isinstance(line, Folding):
         return [line]
     lines: list[str] = []
     current = ""
-    for token in [line] if width is None or len(line) <= width else _TOKEN.findall(line):
+    for token in [line] if width is None or len(line) <= width else re.findall(_TOKEN, line):
         if width is not None and current.strip() and len(current) + len(token) > width:
             lines.append(current)
             current = " " * line.hang + token.lstrip(" ")

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import locators, rules
 from cachedoctor.plans.sieve import title
+from cachedoctor.report.folding import Folding, Stacked
 from cachedoctor.report.scan_table import is_usual
 from cachedoctor.text import plural, printable, size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from cachedoctor.findings import Finding
     from cachedoctor.host import Host
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _DAY_S = 86400
 _NONE = "–"
 _HEADS = ("size", "own", "last used", "model", "needed by", "where", "again")
+_BELOW = ("needed by", "where", "again")  # the model, on a narrow terminal
 _RIGHT = ("size", "own", "again", "last used")
 _WIDEST = {"model": 44, "needed by": 34}
 
@@ -49,10 +51,13 @@ def list_lines(
     `freed` is what can go without a loss, by kind; `by` groups by engine, app or place.
     """
     host = holdings.report.host
-    rows = [(_group(one, by, host), _row(one, host, now)) for one in chosen]
-    rows += [("besides the models" if by else "", _loose_row(one, host)) for one in loose]
+    rows = [(_group(one, by, host), row(one, host, now)) for one in chosen]
+    rows += [("besides the models" if by else "", loose_row(one, host)) for one in loose]
     if not rows:
         yield "no model is here"
+        if not holdings.models:
+            fetch = host.command("pull", "faster-whisper:small")
+            yield Folding(f"next: `{fetch}` fetches one; `cachedoctor demo` is a tour")
         return
     yield from _table(rows)
     yield ""
@@ -66,7 +71,7 @@ def without_loss(freed: Mapping[str, int], host: Host) -> str:
     kinds = ", ".join(f"{kind} {size(count)}" for kind, count in freed.items())
     total = sum(freed.values())
     return (
-        f"Without loss: {size(total)} ({kinds}): `cachedoctor free {_rounded(total)}{host.options}`"
+        f"Without loss: {size(total)} ({kinds}): `cachedoctor free {rounded(total)}{host.options}`"
     )
 
 
@@ -115,7 +120,8 @@ def _sizes(sizes: Sequence[str]) -> str:
     return "every size" if len(sizes) == 5 else ", ".join(sizes)
 
 
-def _row(one: Holding, host: Host, now: float) -> Row:
+def row(one: Holding, host: Host, now: float) -> Row:
+    """Return the line of one model."""
     used = "now" if one.programs else _NONE
     if not one.programs and one.used.when_s is not None:
         used = ago(one.used.when_s, now)
@@ -142,7 +148,8 @@ def _row(one: Holding, host: Host, now: float) -> Row:
     )
 
 
-def _loose_row(finding: Finding, host: Host) -> Row:
+def loose_row(finding: Finding, host: Host) -> Row:
+    """Return the line of what lies beside models."""
     where = _layout(finding.locator) if finding.locator else ""
     amount = size(finding.bytes)
     owner = finding.path.rpartition("/models--")[2].partition("/")[0].replace("--", "/")
@@ -164,27 +171,32 @@ def _table(rows: Sequence[tuple[str, Row]]) -> Iterator[str]:
     shared = any(row.own != row.size for _, row in rows)
     heads = [head for head in _HEADS if shared or head != "own"]
 
-    def cells(row: Row) -> list[str]:
-        found = dict(zip(_HEADS, row, strict=True))
-        return [_cut(found[head], head) for head in heads]
+    at = [_HEADS.index(head) for head in heads]
+    cells = [[_cut(row[column], _HEADS[column]) for column in at] for _, row in rows]
+    widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
 
-    widths = [
-        max(len(head), *(len(cells(row)[at]) for _, row in rows)) for at, head in enumerate(heads)
-    ]
-
-    def line(words: Iterable[str]) -> str:
-        return "  ".join(
+    def line(words: Sequence[str]) -> str:
+        padded = [
             f"{word:>{width}}" if head in _RIGHT else f"{word:<{width}}"
             for head, word, width in zip(heads, words, widths, strict=True)
-        ).rstrip()
+        ]
+        first, rest = padded[: -len(_BELOW)], words[-len(_BELOW) :]
+        indent = " " * (sum(widths[: len(first) - 1]) + 2 * (len(first) - 1))
+        below = f"{indent}{' · '.join(filter(None, rest[:-1]))} · {_again(rest[-1])}"
+        return Stacked("  ".join(padded).rstrip(), ("  ".join(first).rstrip(), below))
 
     yield line(heads)
     group = ""
-    for name, row in rows:
+    for (name, _), words in zip(rows, cells, strict=True):
         if name and name != group:
             yield from ("", name)
             group = name
-        yield line(cells(row))
+        yield line(words)
+
+
+def _again(word: str) -> str:
+    """Return what it costs to have something again, without a head that says so."""
+    return f"{word} again" if word[:1].isdigit() else word.replace(_NONE, "not needed again")
 
 
 def _cut(word: str, head: str) -> str:
@@ -193,12 +205,11 @@ def _cut(word: str, head: str) -> str:
 
 
 def _group(one: Holding, by: str, host: Host) -> str:
-    words = {
-        "engine": ", ".join(one.entry.engines) or "no engine known here",
-        "app": one.apps[0] if one.apps else "no app",
-        "place": place(one, host),
-    }
-    return words.get(by, "")
+    if by == "engine":
+        return ", ".join(one.entry.engines) or "no engine known here"
+    if by == "app":
+        return one.apps[0] if one.apps else "no app"
+    return place(one, host) if by == "place" else ""
 
 
 def grouped(chosen: Sequence[Holding], by: str, host: Host) -> list[Holding]:
@@ -218,7 +229,7 @@ def _counted(holdings: Holdings, chosen: Sequence[Holding], loose: Sequence[Find
     return f"{least}{size(total)} in {plural(places, 'place')}, {plural(len(chosen), 'model')}"
 
 
-def _rounded(count: int) -> str:
+def rounded(count: int) -> str:
     """Return a size that is not more, as the command line takes it."""
     for unit, shift in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
         if count >= 1 << shift:

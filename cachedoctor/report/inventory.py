@@ -42,18 +42,21 @@ def engines_lines(chosen: Sequence[Engine], host: Host) -> Iterator[str]:
     """Yield the engines: where each looks first, and the models that answer each size."""
     for engine in chosen:
         table = engine.table
-        where = f"{', '.join(engine.locators)}; {' and '.join(table.platforms)}"
+        where = f"{', '.join(engine.locators)}; {', '.join(table.platforms)}"
         yield f"{engine.name}: {plural(len(table.models), 'model')}; {where}"
         yield f"  in {printable(host.short(_place(engine, host)))}"
+        if len(set(table.sizes.values())) == 1:
+            yield f"  every size  {', '.join(next(iter(table.sizes.values())))}"
+            continue
         for each, names in table.sizes.items():
-            yield f"  {each:<7} {', '.join(names)}"
+            yield f"  {each:<10}  {', '.join(names)}"
     yield "`cachedoctor engines ENGINE` lists an engine's models"
 
 
 def models_lines(engine: Engine, host: Host) -> Iterator[str]:
     """Yield one engine's models: name, about how much, and where it comes from."""
     table = engine.table
-    yield f"{engine.name}: versions {', '.join(table.versions)}"
+    yield f"{engine.name}, as of version {', '.join(table.versions)}"
     yield f"in {printable(host.short(_place(engine, host)))}"
     width = max(map(len, (*table.models, *table.aliases)))
     for model in table.models.values():

@@ -54,14 +54,15 @@ def plan_lines(plan: Plan, report: Report) -> Iterator[str]:
                 yield from _row(number, finding, finding.repair)
         yield ""
     for finding in plan.by_hand:
-        what = f"  by hand {finding.code} {finding.slug}: {printable(finding.message)}"
+        what = f"  left to you {finding.code} {finding.slug}: {printable(finding.message)}"
         yield Folding(what, 10)
         if finding.repair and finding.repair.safety is Safety.FETCHES:
             yield f"          needs the network: {printable(finding.repair.describe)}"
         elif finding.repair:
             yield f"          `{printable(finding.repair.describe)}`"
     if not plan.cures and not plan.unfinished:
-        yield "nothing to repair" if not plan.by_hand else "nothing that can be repaired by itself"
+        left = "nothing here can be repaired automatically"
+        yield left if plan.by_hand else "nothing to repair"
 
 
 def _finish_lines(item: Unfinished, number: int) -> Iterator[str]:

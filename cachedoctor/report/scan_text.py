@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from cachedoctor import locators, rules
 from cachedoctor.doctor import readiness
 from cachedoctor.doctor.footprint import held, held_everywhere, reclaimable
-from cachedoctor.findings import Circumstance, Finding, Safety, Severity
+from cachedoctor.findings import Finding, Safety, Severity
 from cachedoctor.report.folding import Folding, joined
 from cachedoctor.report.scan_table import (
     INDENT,
@@ -24,13 +25,20 @@ if TYPE_CHECKING:
     from cachedoctor.doctor.scanning import Report
     from cachedoctor.findings import Readiness
     from cachedoctor.host import Host
-    from cachedoctor.verdict import Verdict
     from cachedoctor.vocabulary import Entry
+
+
+_COMMIT = re.compile(r"(?<=/snapshots/)([0-9a-f]{7})[0-9a-f]{33}")
 
 
 def counts(findings: Sequence[Finding]) -> dict[Severity, int]:
     """Count findings by severity."""
     return {level: sum(1 for f in findings if f.severity is level) for level in Severity}
+
+
+def brief(path: str, host: Host) -> str:
+    """Return a path for people: `~` for the home, seven digits of a commit."""
+    return _COMMIT.sub(r"\1", host.short(path))
 
 
 def repairable(finding: Finding) -> bool:
@@ -63,39 +71,13 @@ def scan_lines(
     yield from findings_lines(report, verbose=verbose)
 
 
-def verdict_line(verdict: Verdict, host: Host) -> str:
-    """Return a preflight's one line."""
-    place = printable(host.short(verdict.path or ""))
-    what = f"{verdict.engine} {verdict.model}"
-    if verdict.ready:
-        only = "" if verdict.by == "name" else ", by path only"
-        return f"ready{only or '  '} {what}  {place}"
-    rule = rules.find(verdict.code) if verdict.code else None
-    word = rule.word if rule else "broken"
-    command = verdict.cure
-    if verdict.absent:
-        fetch = f"; `{command}` fetches it" if command else ""
-        return f"absent  {what}: {printable(verdict.why or '')}{fetch}"
-    cost = ""
-    if verdict.repair is not None and verdict.repair.safety is Safety.FETCHES:
-        known = verdict.repair.fetch_bytes
-        cost = f" fetches {size(known)}" if known else " fetches it"
-    code = f"{verdict.code} " if verdict.code else ""
-    waits = rule is not None and rule.shows is Circumstance.DOWNLOADING
-    cure = "" if waits or not command else f"; `{command}`{cost}"
-    where = f" (`{place}`)" if rule and rule.unseen else ""
-    return f"{word:<7} {what}: {code}{printable(verdict.why or '')}{where}{cure}"
-
-
 def summary_lines(report: Report) -> Iterator[str]:
     """Yield the closing lines: what was not checked, and the count."""
     if not report.entries and not any(map(readiness.hidden, report.findings)):
         yield from ("", "no cache of a known engine is here")
         if report.host.platform != "windows" and not report.engines:
             fetch = report.host.command("pull", "faster-whisper:small")
-            yield Folding(
-                f"next: `{fetch}` fetches a model; `cachedoctor demo` shows how all works"
-            )
+            yield Folding(f"next: `{fetch}` fetches a model; `cachedoctor demo` is a tour")
     yield ""
     if report.question.deep:
         unknown = sum(checked.none for checked in report.checked.values())
@@ -142,14 +124,13 @@ def findings_lines(report: Report, *, verbose: bool) -> Iterator[str]:
         entry = titles.get(key)
         yield ""
         if entry is not None:
-            place = report.host.short(entry.path)
-            if entry.revision:
-                place = place.replace(entry.revision, entry.revision[:7])
+            place = brief(entry.path, report.host)
             yield Folding(f"{printable(entry.title)}  {joined(printable(place))}")
         else:
             yield "besides the models"
+        width = max(len(finding.slug) for finding in findings)
         for finding in findings:
-            yield from finding_lines(finding)
+            yield from finding_lines(finding, width)
         if entry is not None and _by_path(entry, report.host):
             yield f"{INDENT}hint: `fix` works on places that `cachedoctor.toml` names"
         else:
@@ -181,7 +162,7 @@ def _hints(findings: Sequence[Finding], host: Host) -> Iterator[str]:
         yield f"{INDENT}hint: `{host.command('fix', *words)}`{_cost(faults)}"
     notes = dict.fromkeys(f.code for f in cured if f.severity is Severity.NOTE)
     if notes:
-        yield f"{INDENT}hint: `{host.command('fix', *notes)}` takes what is noted"
+        yield f"{INDENT}hint: `{host.command('fix', *notes)}` takes care of the notes"
 
 
 def _curable(note: Finding, report: Report) -> bool:
@@ -203,9 +184,12 @@ def _at_once(finding: Finding) -> bool:
     return bool(finding.leaves) or rules.find(finding.code).said
 
 
-def finding_lines(finding: Finding) -> Iterator[str]:
-    """Yield the lines of one finding: what, then how much against how much."""
-    lead = f"  {finding.severity.value:<7} {finding.code} {finding.slug:<16} "
+def finding_lines(finding: Finding, width: int = 0) -> Iterator[str]:
+    """Yield the lines of one finding: what, then how much against how much.
+
+    `width` is that of the longest name among those it is listed with.
+    """
+    lead = f"  {finding.severity.value:<7} {finding.code} {finding.slug:<{max(width, 15)}}  "
     message = printable(finding.message)
     yield Folding(lead + message, len(INDENT))
     measured, expected = finding.measured, finding.expected

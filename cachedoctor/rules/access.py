@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Evicted(EntryRule):
-    """The file's content is in iCloud and not on this disk.
+    """The file's content is in iCloud, not on this disk.
 
     macOS moves files out of `~/Documents` and the desktop when the disk fills up; the name, the
     length and the digest stay. An engine that opens one waits for the download, for ever without a
@@ -146,7 +146,7 @@ class Unreadable(RootRule):
 
 
 class InProgress(RootRule):
-    """Somebody is downloading into this place right now.
+    """Something is being downloaded to this place right now.
 
     The client holds its lock, or has the file open. Nothing is reported as missing or left over
     while it does, and `fix` keeps away.

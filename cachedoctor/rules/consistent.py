@@ -162,7 +162,7 @@ class MixedVariants(Restores, EntryRule):
 
 
 class ShadowedName(EntryRule):
-    """Something in the current folder is called like the model, and is loaded in its place.
+    """Something in the current folder has the model's name, and is loaded instead.
 
     faster-whisper takes any folder of that name, mlx-whisper a folder called like the repository,
     pywhispercpp a file: all look beside themselves before they look in the cache. The error that

@@ -13,6 +13,7 @@ from cachedoctor.looking import quietly
 from cachedoctor.rules import Rule, SurveyRule
 from cachedoctor.rules._kinds import HubRule
 from cachedoctor.system import disk, installed
+from cachedoctor.text import size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,7 +57,7 @@ class MixedClientHazard(HubRule):
 
 
 class EnvironmentTrap(SurveyRule):
-    """A variable does not do what it looks like.
+    """An environment variable does not do what it seems to.
 
     An empty `HF_HUB_CACHE` or `HF_HOME` is the current folder; `HF_XET_CACHE` keeps a `~` as it is,
     and openai-whisper that of `XDG_CACHE_HOME`, which the hub's client expands;
@@ -132,7 +133,7 @@ class WrongPlatform(Rule):
 
 
 class NoSpace(Rule):
-    """There is no room for what would have to be fetched.
+    """There is not enough space for what would have to be downloaded.
 
     Said by `preflight` about a model that is not whole. What earlier fixes set aside still counts
     as used.
@@ -200,7 +201,7 @@ def no_room(
     free = disk.free_bytes(folder)
     if needed <= free:
         return None
-    return NoSpace.code, f"{needed} bytes are needed and {free} are free at `{folder}`"
+    return NoSpace.code, f"{size(needed)} is needed, and {size(free)} is free at `{folder}`"
 
 
 def package_of(engine: str) -> str | None:

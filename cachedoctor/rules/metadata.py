@@ -68,7 +68,7 @@ class MetadataMismatch(SetsAside, FolderRule):
 
 
 class StuckPartial(SetsAside, FolderRule):
-    """A partial is as long as the whole file, so the client can never finish it.
+    """A partial download is as long as the whole file, so the client can never finish it.
 
     WhisperKit asks the server for the rest, there is none, and the answer 416 ends the download;
     each later start does the same. It happens when an app was closed between the last byte and the

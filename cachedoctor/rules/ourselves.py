@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class RuleCrashed(SurveyRule):
-    """A rule met something that it did not expect; this is a mistake in cachedoctor.
+    """A rule crashed on something unexpected; this is a bug in cachedoctor.
 
     The other rules were applied all the same, so the rest of the report holds. Nothing is repaired
     on the word of a rule that crashed.
@@ -51,7 +51,8 @@ class UnfinishedFix(SurveyRule):
     every file that it had moved is in its folder, nothing was deleted.
 
     `fix` shows what is left of it and finishes it first, or takes it back where that cannot be
-    done; `undo` takes it back.
+    done; `undo` takes it back. Both wait for a disk that it had changed and that is not here now;
+    where that disk is lost, `undo RUN --lost` takes back the rest.
     """
 
     code = "CD417"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class PlaceGone(RootRule):
-    """A link, a mount or an alias of the Finder's leads to a place that is not here.
+    """A link, a mount or a Finder alias leads to a place that is not there.
 
     The models lie on another disk, and it is not connected, or it has another name now. The engine
     finds nothing and may download everything again, or write into an empty mount point. An alias

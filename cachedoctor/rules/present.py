@@ -160,7 +160,7 @@ class DanglingLink(Restores, EntryRule):
 
 
 class MissingTokenizer(Restores, EntryRule):
-    """The tokenizer is missing, and the engine goes to the network for one without a word.
+    """The tokenizer is missing, and the engine fetches one from the network without saying so.
 
     faster-whisper falls back to that of `openai/whisper-tiny`, or `-tiny.en` for English models:
     offline it fails, unless that is in the cache too, and for the models with 128 mel bins it

@@ -29,7 +29,7 @@ _STALE_S = 24 * 3600  # no download holds a lock for longer
 
 
 class StaleLock(SetsAside, HubRule):
-    """A lock that nobody will ever let go, or locks of a repository that is gone.
+    """A lock that nobody will ever release, or locks of a repository that is gone.
 
     Where the file system knows no locks, the client makes a file and takes its existence for the
     lock; killed, it leaves the file, and every later download waits for ever. Removing a repository
@@ -71,7 +71,7 @@ class StaleLock(SetsAside, HubRule):
 
 
 class LeftoverProbe(SetsAside, HubRule):
-    """Something that the hub client makes for a moment was left behind.
+    """A temporary file of the hub client was left behind.
 
     A folder in which it tried whether links can be made, a blob or a branch on its way to its name.
     They are removed at once unless the client is killed; some tools then call the cache invalid.
@@ -109,7 +109,7 @@ class LeftoverProbe(SetsAside, HubRule):
 
 
 class LeftoverPartial(SetsAside, RootRule):
-    """A download that was killed left its partial behind.
+    """A download that was killed left a partial file behind.
 
     Clients since huggingface_hub 1.18 give each attempt a name of its own and never resume it, so
     such a file is waste; older names can be resumed by older clients only. FluidAudio 0.15.5 and

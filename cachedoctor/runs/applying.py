@@ -60,10 +60,10 @@ def apply(plan: Plan, report: Report, network: Network, *, delete: bool = False)
     except OSError as error:
         where = str(error.filename2 or error.filename or report.host.home)
         where = where.partition("/.cachedoctor")[0]  # the cache's own folder, not ours beside it
-        full = own.is_full(error)
+        full = "; with `--delete` the same command frees room in one step"
         raise RepairError(
             f"`{where}` cannot be changed: {error.strerror or error}",
-            hint="nothing was changed" + ("; `--delete` frees room in one step" if full else ""),
+            hint="nothing was changed" + (full if own.is_full(error) else ""),
         ) from error
     journaled = deleted is None
     if delete and journaled:
@@ -97,10 +97,11 @@ def undoable(host: Host) -> list[Run]:
     return [found for found in runs(host) if found.state not in NOT_UNDOABLE]
 
 
-def undo(host: Host, name: str | None = None) -> tuple[Run, ...]:
+def undo(host: Host, name: str | None = None, *, lost: bool = False) -> tuple[Run, ...]:
     """Take a run back, or where none is named all runs of the last fix that is not taken back yet.
 
-    A fix of the version before had one run for each file system. Returns what was taken back.
+    A fix of the version before had one run for each file system. Returns what was taken back. With
+    `lost` what lies on a disk that is not here stays as it is.
     Raises `UsageError` for an unknown run, and `RepairError`, with nothing of that run changed,
     when a file is no longer what it had left.
     """
@@ -116,7 +117,7 @@ def undo(host: Host, name: str | None = None) -> tuple[Run, ...]:
     for each in chosen:
         with operating.alone(host.state):
             later = [later for later in known if later.created_s > each.created_s]
-            undoing.undo(each, later, command=host.command)
+            undoing.undo(each, later, command=host.command, lost=lost)
     return tuple(chosen)
 
 
@@ -221,7 +222,9 @@ def _finish(item: Unfinished, network: Network) -> str:
             try:
                 undoing.undo(found, command=network.host.command)
             except (RepairError, OSError) as error:
-                return f"{why}; nor can it be taken back: {getattr(error, 'message', error)}"
+                hint = getattr(error, "hint", "")
+                told = getattr(error, "message", str(error)) + (f": {hint}" if hint else "")
+                return told if told.startswith(why) else f"{why}; nor can it be taken back: {told}"
         return why
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from cachedoctor.errors import RepairError
 from cachedoctor.plans import relocation
 from cachedoctor.runs import applying
 from cachedoctor.system import freed
@@ -32,10 +34,30 @@ def carry_out(
     """
     if isinstance(change.copies, relocation.Relocation):
         relocation.bring(change.copies, report, network.progress)
-        change = relocation.switch(change.copies, report)
+        return Carried(_switched(change.copies, report, network))
     places = [choice.repair.root for choice in change.choices]
     before = freed.free_bytes(places) if delete or measure else 0
     outcome = applying.apply(change.plan(), report, network, delete=delete)
     if not (delete or measure):
         return Carried(outcome)
     return Carried(outcome, max(0, freed.free_bytes(places) - before))
+
+
+def _switched(found: relocation.Relocation, report: Report, network: Network) -> Outcome:
+    """Switch to a copy; where its disk goes away meanwhile the old place is brought back."""
+    host = report.host
+    before = {one.id for one in applying.runs(host)}
+    change = relocation.switch(found, report)
+    try:
+        outcome = applying.apply(change.plan(), report, network)
+        if os.path.lexists(found.target):
+            return outcome
+    except RepairError:
+        if os.path.lexists(found.target) or os.path.lexists(found.part):
+            raise
+    for mine in [one for one in applying.undoable(host) if one.id not in before]:
+        applying.undo(host, mine.id, lost=True)
+    raise RepairError(
+        f"the disk of `{found.target}` went away meanwhile; `{found.place}` is as it was before",
+        hint="once the disk is back, move what is left on it out of the way and try again",
+    )

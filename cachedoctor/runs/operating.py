@@ -8,14 +8,16 @@ import stat
 from typing import TYPE_CHECKING
 
 from cachedoctor.errors import CancelledError, LockHeldError, RepairError
-from cachedoctor.findings import Put, Repair, SetAside
+from cachedoctor.findings import Put, Repair, SetAside, Text
 from cachedoctor.runs import staging
 from cachedoctor.system import disk, ground, in_use, journal, own, run, undoing
 from cachedoctor.system.logbook import OPEN
+from cachedoctor.text import size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from cachedoctor.findings import Need
     from cachedoctor.host import Host
     from cachedoctor.system.network import Network
     from cachedoctor.system.run import Run
@@ -45,11 +47,13 @@ def operate(found: Run, network: Network) -> None:
         if not found.placed(number, need.name) and not found.ready(number, need.name)
     ]
     try:
-        for place, (number, repair, need) in enumerate(needed, 1):
+        place, many = 0, sum(not _is_text(need) for _, _, need in needed)
+        for number, repair, need in needed:
+            place += not _is_text(need)
             path = found.staged_path(number, need.name)
             found.make_own(number, "staged", str(number))
-            counted = _Counted(network.progress, f"{place} of {len(needed)}  ")
-            shown = network._replace(progress=counted) if len(needed) > 1 else network
+            counted = _Counted(network.progress, f"{place} of {many}  ")
+            shown = network._replace(progress=counted) if many > 1 else network
             digests = staging.stage(need, path, shown)
             _like_before(repair, need.name, path)
             found.note_staged(number, need.name, digests)
@@ -63,11 +67,17 @@ def operate(found: Run, network: Network) -> None:
                 if os.path.lexists(lock):  # a client that never came here has made none
                     held.enter_context(in_use.hold_lock(lock))
             for number in range(len(found.repairs)):
+                undoing.require_disks(found, command=network.host.command)
                 found.take(number)
         found.close("done")
     except (RepairError, OSError):
         undoing.undo(found, command=network.host.command)
         raise
+
+
+def _is_text(need: Need) -> bool:
+    """Return whether a need is a few characters that are written at once: a branch, a note."""
+    return isinstance(need.sources[0], Text)
 
 
 @contextlib.contextmanager
@@ -113,9 +123,10 @@ def require_room(repairs_: Sequence[Repair], host: Host) -> None:
         free = disk.free_bytes(above)
         if needed and needed + _MARGIN_BYTES > free:
             raise RepairError(
-                f"no room: {needed + _MARGIN_BYTES} bytes are needed beside `{above}` "
-                f"and {free} are free",
-                hint=f"`{host.command('quarantine', 'empty')}` frees what earlier fixes set aside",
+                f"no room: {size(needed + _MARGIN_BYTES)} is needed beside `{above}`, "
+                f"and {size(free)} is free",
+                hint=f"`{host.command('quarantine', 'empty')}` frees what earlier fixes set aside, "
+                f"`{host.command('prune', '--delete')}` what nobody needs",
             )
 
 

@@ -46,7 +46,7 @@ def stage(need: Need, path: str, network: Network) -> dict[str, Digest]:
             if not isinstance(source, CdnFetch) and os.path.lexists(path):
                 disk.remove_tree(path)
     raise RepairError(
-        f"`{need.name}` could not be had: {'; '.join(failures)}",
+        f"no source worked for `{need.name}`: {'; '.join(failures)}",
         hint="nothing was changed; name an engine or a code to repair the rest",
     )
 

@@ -60,6 +60,14 @@ def hub_listing(repository: str, revision: str, host: Host, mirrors: Mirrors) ->
     return _listing(answer)
 
 
+def _told(source: HubFetch) -> str:
+    """Say what is fetched, and of which model: a repository, or a folder in one of several."""
+    path = source.path.rstrip("/")
+    folder, _, below = path.partition("/")
+    model = folder if below else os.path.basename(source.repository)
+    return f"fetching {os.path.basename(path)} of {model}"
+
+
 def fetch_hub(
     source: HubFetch, folder: str, host: Host, mirrors: Mirrors, progress: Progress
 ) -> Listing:
@@ -74,7 +82,7 @@ def fetch_hub(
         "path": source.path,
         "folder": folder,
     }
-    progress.start(f"fetching {os.path.basename(source.path.rstrip('/'))}", source.bytes or None)
+    progress.start(_told(source), source.bytes or None)
     seen, moved_s = 0, time.monotonic()
 
     def poll() -> None:

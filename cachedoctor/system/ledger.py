@@ -11,9 +11,10 @@ import contextlib
 import itertools
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cachedoctor.looking import mounts
+from cachedoctor.values import NamedTuple
 
 if TYPE_CHECKING:
     import sqlite3

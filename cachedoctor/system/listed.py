@@ -31,7 +31,7 @@ def wrong(commit: object, rows: object) -> str:
     `rows` are tables of `path`, `bytes`, `algorithm` and `hex`.
     """
     if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
-        return f"a commit that is none: {_shown(commit)}"
+        return f"something that is no commit: {_shown(commit)}"
     if not isinstance(rows, list) or len(rows) > MOST_FILES:
         return f"more than {MOST_FILES} files"
     total = 0
@@ -57,7 +57,7 @@ def wrong(commit: object, rows: object) -> str:
 def _wrong_path(path: object) -> str:
     checked = untrusted.text(path)
     if checked is None or not checked:
-        return "a name that is none"
+        return "an empty name"
     if not untrusted.below(checked) or "\\" in checked:
         return "a path that leads elsewhere"
     if any(unicodedata.category(letter) in ("Cc", "Cf", "Zl", "Zp") for letter in checked):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
+from cachedoctor.looking import quietly
 from cachedoctor.system import disk, sharing
 from cachedoctor.vocabulary import Digest
 
@@ -162,9 +164,12 @@ def _changed(before: Row, now: Row, path: str) -> bool:
 
 
 def _everything(path: str) -> Iterator[tuple[str, str]]:
+    """Yield what is at a path and below it; what cannot be listed has nothing in it."""
     yield "", path
-    if os.path.isdir(path) and not os.path.islink(path):
-        for base, folders, files in os.walk(path):
-            for name in (*folders, *files):
-                inside = os.path.join(base, name)
-                yield os.path.relpath(inside, path), inside
+    stack = [path] if os.path.isdir(path) and not os.path.islink(path) else []
+    while stack:
+        with contextlib.suppress(OSError):
+            for entry in quietly.listed(stack.pop()):
+                yield os.path.relpath(entry.path, path), entry.path
+                if entry.folder:
+                    stack.append(entry.path)

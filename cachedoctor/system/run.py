@@ -182,7 +182,7 @@ class Run(Logbook):
         try:
             self.replay(line)
         except DefectError as error:
-            raise RepairError(f"the journal in `{self.folder}` cannot be gone on with") from error
+            raise RepairError(f"the journal in `{self.folder}` cannot be continued") from error
 
     def make_own(self, number: int, *parts: str) -> str:
         """Return a folder in a repair's place, made where it is missing."""

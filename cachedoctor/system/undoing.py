@@ -24,19 +24,29 @@ def plain(*words: str) -> str:
     return " ".join(("cachedoctor", *words))
 
 
-def undo(run: Run, later: Sequence[Run] = (), *, command: Callable[..., str] = plain) -> None:
+def undo(
+    run: Run,
+    later: Sequence[Run] = (),
+    *,
+    command: Callable[..., str] = plain,
+    lost: bool = False,
+) -> None:
     """Go backwards through the steps of a run until everything is as it was before.
 
     What the run had placed is set aside, not deleted; a folder that it made stays when others
     have put something in. Raises `RepairError`, before anything is changed, when what it placed
     is no longer what it was or a run of `later` touched the same path, or one above or below; what
-    to do then is said with `command`, which makes a command of its words.
+    to do then is said with `command`, which makes a command of its words. What lies on a disk that
+    is not here is refused, too, unless it is `lost`: then only the rest is taken back.
     """
     if run.state == "undone":
         return
     if run.state in ("emptying", "emptied"):
         raise RepairError(f"what the fix {run.id} had set aside was deleted")
-    order = left(run)
+    away = {number for number, _ in gone(run)}
+    if not lost:
+        require_disks(run, command=command)
+    order = [key for key in left(run) if key[0] not in away]
     mine = {path for key in order for path in run.paths_of(key)}
     for other in later:
         if other.state in ("undone", "emptied"):
@@ -52,10 +62,41 @@ def undo(run: Run, later: Sequence[Run] = (), *, command: Callable[..., str] = p
             _unchanged(run, key, order)
     with explained(f"correct that, then `{command('undo', run.id)}` goes on"):
         run.log({"undoing": True})
-        for key in reversed(order):
-            _invert(run, key)
+        for key in reversed(left(run)):
+            if key[0] in away:
+                run.log({"undone": list(key)})
+            else:
+                _invert(run, key)
         run.log({"closed": "undone"})
         run.drop("staged")
+
+
+def require_disks(run: Run, *, command: Callable[..., str] = plain) -> None:
+    """Raise `RepairError` where a disk that a run has changed is not here."""
+    for _, root in gone(run):
+        whole = command("undo", run.id, "--lost")
+        raise RepairError(
+            f"the disk of `{root}` is not here, and the fix {run.id} has changed it",
+            hint=f"bring it back and try again; if it is lost, `{whole}` takes back the rest",
+        )
+
+
+def gone(run: Run) -> list[tuple[int, str]]:
+    """Return the repairs whose disk is not here, each with its root.
+
+    Neither the run's folder on that disk is there, nor anything that was moved.
+    """
+    made: dict[int, list[Key]] = {}
+    for key in left(run):
+        if run.at(key).kind == "rename" and key in run.done:
+            made.setdefault(key[0], []).append(key)
+    return [
+        (number, run.repairs[number].root)
+        for number, keys in made.items()
+        if run.header.places[number] in run.apart
+        and not os.path.lexists(run.header.places[number])
+        and not any(os.path.lexists(p) for key in keys for p in (*run.at(key).ends, back(run, key)))
+    ]
 
 
 def left(run: Run) -> list[Key]:

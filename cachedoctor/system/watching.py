@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class Moment(NamedTuple):
     """How far work is."""
 
-    doing: str  # what is done now, for people: "fetching model.bin", "reading"
+    doing: str  # what is done now, for people: "fetching model.bin of whisper-small", "reading"
     done_bytes: int  # of everything that one call has to do
     total_bytes: int | None  # `None` where nobody can know it before
 

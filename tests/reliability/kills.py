@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,13 +18,13 @@ from cachedoctor.doctor import scanning
 from cachedoctor.host import Host
 from cachedoctor.plans import cures
 from cachedoctor.runs import applying
-from cachedoctor.system import disk
 from cachedoctor.system.fetch import Mirrors
 from cachedoctor.system.network import Network
 from cachedoctor.vocabulary import Status
 from tests import test_faults, test_faults_folders
 from tests.conftest import fingerprint
 from tests.support import worlds
+from tests.support.killing import killed_at
 from tests.support.loopback import Hub
 
 if TYPE_CHECKING:
@@ -193,7 +192,7 @@ def survive(
         scene = build(fault, place)
         kinds = kinds or scene.kinds()
         before, bytes_before, good = state(scene), scene.contents(), scene.good()
-        if not _killed_at(number, scene.fix):
+        if not killed_at(number, scene.fix):
             break
         kills += 1
         where = f"{fault}, killed before change {number}"
@@ -226,7 +225,7 @@ def survive_undo(fault: str, build: Callable[[str, Path], Scene], folder: Path) 
         scene = build(fault, folder / str(number))
         before = state(scene)
         scene.fix()
-        killed = _killed_at(number, functools.partial(applying.undo, scene.host))
+        killed = killed_at(number, functools.partial(applying.undo, scene.host))
         kills += killed
         undoing = any(run.state == "undoing" for run in applying.runs(scene.host))
         assert undoing == ("CD417" in scene.findings()), f"{fault}: the scan does not tell"
@@ -285,25 +284,3 @@ def state(scene: Scene) -> dict[str, tuple[object, ...]]:
         for name, row in fingerprint(scene.folder).items()
         if ".cachedoctor" not in name and not name.startswith("state") and name != "."
     }
-
-
-def _killed_at(number: int, work: Callable[[], object]) -> bool:
-    """Do something in a forked process that is killed before its disk change `number`."""
-    child = os.fork()
-    if child == 0:
-        changes = itertools.count(1)
-
-        def boundary(_operation: str) -> None:
-            if next(changes) == number:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        disk.boundary = boundary
-        try:
-            work()
-        except BaseException:  # noqa: BLE001 - a forked child must never return into its parent
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, "the work failed"
-    return os.WIFSIGNALED(status)
