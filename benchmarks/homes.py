@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks import caches
 from benchmarks.caches import HUB
-from tests.support import builders
+from tests.support import builders, worlds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,16 +95,7 @@ def again(home: Path, blob: Path, name: str, *, there: bool) -> Path:
 
 def ready_model(home: Path) -> None:
     """Write a small model that `preflight faster-whisper --model tiny.en` calls ready."""
-    commit = "0" * 40
-    snapshot = home / HUB / "models--Systran--faster-whisper-tiny.en" / "snapshots" / commit
-    snapshot.mkdir(parents=True)
-    refs = snapshot.parents[1] / "refs"
-    refs.mkdir()
-    (refs / "main").write_text(commit)
-    (snapshot / "model.bin").write_bytes(builders.ctranslate2_model())
-    (snapshot / "config.json").write_text('{"alignment_heads": []}')
-    (snapshot / "tokenizer.json").write_text('{"model": {}}')
-    (snapshot / "vocabulary.txt").write_text("a\n")
+    worlds.repository(home / HUB, worlds.TINY, worlds.whisper_files())
 
 
 def sparse(home: Path, size_bytes: int) -> None:

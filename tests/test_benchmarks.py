@@ -13,6 +13,7 @@ from benchmarks.timing import Cost, ratio
 from cachedoctor.doctor import scanning
 from cachedoctor.findings import Severity
 from cachedoctor.host import Host
+from cachedoctor.verdict import preflight
 from tests.support import clients
 from tests.test_clients import AnyKindHub
 
@@ -115,6 +116,13 @@ def test_a_broken_cache_has_as_many_findings_as_are_asked_for(count: int, home: 
     report = scanning.scan(Host.look(home=str(home)))
     assert len(report.findings) == count
     assert len({found.code for found in report.findings}) == min(count, 2)
+
+
+def test_the_model_that_is_asked_for_is_ready(home: Path) -> None:
+    """Else a verdict would be measured that has nothing to read."""
+    homes.ready_model(home)
+    verdict = preflight("faster-whisper", model="tiny.en", host=Host.look(home=str(home)))
+    assert verdict.ready, verdict.why
 
 
 def test_a_macs_home_is_right(home: Path) -> None:
