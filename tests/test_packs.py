@@ -260,7 +260,7 @@ def many(pack: Path) -> None:
 def repeated(pack: Path) -> None:
     """Join one part a thousand times: a bomb of what is small."""
     index = index_of(pack)
-    digest, parts = max(index["files"].items(), key=lambda row: row[1][0][1])
+    digest, parts = max(index["files"].items(), key=lambda row: int(str(row[1][0][1])))
     index["files"][digest] = parts * 1000
     (pack / packs.INDEX).write_text(json.dumps(index))
 
