@@ -1,18 +1,19 @@
-"""Time and memory of `scan` and `verify` as the cache grows; a plot of it."""
+"""Time and memory of `scan` and `verify` as a cache of the client's grows; a plot of it."""
 
 from __future__ import annotations
 
 import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks import caches
+from benchmarks import caches, homes
+from benchmarks.place import TOOL, Place
 from benchmarks.timing import process
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 FILES = 100  # of each repository
+_FINDINGS = 2  # in each, where it is broken
 
 
 class Point(NamedTuple):
@@ -25,19 +26,26 @@ class Point(NamedTuple):
     verify_s: float
     verify_peak_bytes: int
     again_s: float
+    broken_s: float  # a first scan of as many files with findings
+    broken_peak_bytes: int
 
 
-def measure(tool: str, environment: Mapping[str, str], sizes: Sequence[int]) -> list[Point]:
-    """Build a cache of each size and look at it; the faster of three scans counts."""
+def measure(sizes: Sequence[int]) -> list[Point]:
+    """Build a cache of each size, whole and broken, and look; the faster of three scans counts."""
     points = []
     for repositories in sizes:
         with tempfile.TemporaryDirectory() as folder:
-            home = Path(folder)
-            caches.hub(home, repositories, 1, FILES)
-            here = {**environment, "HOME": folder, "XDG_STATE_HOME": f"{folder}/state"}
-            scans = [process([tool, "scan"], here) for _ in range(3)]
-            verify = process([tool, "verify"], here)
-            again = process([tool, "verify"], here)
+            place = Place(folder, 1)
+            folders = caches.hub(place.home, repositories, 1, FILES, shards=1)
+            scans = []
+            for _ in range(3):
+                place.forget()
+                scans.append(process([TOOL, "scan"], place.environment))
+            verify = process([TOOL, "verify"], place.environment)
+            again = process([TOOL, "verify"], place.environment)
+            homes.damage(folders, _FINDINGS * repositories)
+            place.forget()
+            broken = process([TOOL, "scan"], place.environment, code=None)
             points.append(
                 Point(
                     repositories,
@@ -47,6 +55,8 @@ def measure(tool: str, environment: Mapping[str, str], sizes: Sequence[int]) -> 
                     verify.seconds,
                     verify.peak_bytes,
                     again.seconds,
+                    broken.seconds,
+                    broken.peak_bytes,
                 )
             )
     return points
@@ -55,14 +65,16 @@ def measure(tool: str, environment: Mapping[str, str], sizes: Sequence[int]) -> 
 def lines(points: Sequence[Point]) -> list[str]:
     """Return the rows of the table."""
     head = (
-        f"{'files':>8} {'scan':>9} {'a file':>9} {'peak':>8} {'verify':>9} {'peak':>8} {'again':>9}"
+        f"{'files':>8} {'scan':>9} {'a file':>9} {'peak':>8} {'verify':>9} {'peak':>8} "
+        f"{'again':>9} {'broken':>9} {'peak':>8}"
     )
     return [
         head,
         *(
             f"{p.files:>8} {p.scan_s:>7.2f} s {p.scan_s / p.files * 1e6:>6.1f} µs "
             f"{p.scan_peak_bytes / 1e6:>5.0f} MB {p.verify_s:>7.2f} s "
-            f"{p.verify_peak_bytes / 1e6:>5.0f} MB {p.again_s:>7.2f} s"
+            f"{p.verify_peak_bytes / 1e6:>5.0f} MB {p.again_s:>7.2f} s "
+            f"{p.broken_s:>7.2f} s {p.broken_peak_bytes / 1e6:>5.0f} MB"
             for p in points
         ),
     ]
@@ -80,9 +92,13 @@ def plot(points: Sequence[Point], path: str) -> None:
     time_axis.loglog(files, [p.scan_s for p in points], "o-", label="scan")
     time_axis.loglog(files, [p.verify_s for p in points], "s-", label="verify, first")
     time_axis.loglog(files, [p.again_s for p in points], "^-", label="verify, again")
+    time_axis.loglog(files, [p.broken_s for p in points], "x--", label="scan, broken")
     time_axis.set(xlabel="files", ylabel="seconds, whole process")
     memory_axis.semilogx(files, [p.scan_peak_bytes / 1e6 for p in points], "o-", label="scan")
     memory_axis.semilogx(files, [p.verify_peak_bytes / 1e6 for p in points], "s-", label="verify")
+    memory_axis.semilogx(
+        files, [p.broken_peak_bytes / 1e6 for p in points], "x--", label="scan, broken"
+    )
     memory_axis.axhline(100, linestyle=":", color="grey", label="bound")
     memory_axis.set(xlabel="files", ylabel="peak memory, MB", ylim=(0, None))
     for axis in (time_axis, memory_axis):

@@ -21,43 +21,47 @@ class Ratio(NamedTuple):
     median: float
     low: float
     high: float
+    cpu: float  # the same of the processors' time, which other work moves less
     bound: float | None = None
     note: str = ""
 
     def line(self) -> str:
         """Return one row of the table."""
-        bound = "" if self.bound is None else f"at most {self.bound:g}"
+        bound = "" if self.bound is None else f"at most {self.bound:.3g}"
         return (
-            f"{self.title:<52} {self.ours_s * 1e3:9.1f} {self.theirs_s * 1e3:9.1f} "
-            f"{self.median:7.3f} ({self.low:.3f} to {self.high:.3f})  {bound}"
+            f"{self.title:<64} {self.ours_s * 1e3:9.1f} {self.theirs_s * 1e3:9.1f} "
+            f"{self.median:7.3f} ({self.low:.3f} to {self.high:.3f}) {self.cpu:7.3f}  {bound}"
         )
 
 
 class Cost(NamedTuple):
-    """What one process took."""
+    """What one process or call took."""
 
     seconds: float
-    peak_bytes: int
+    cpu_s: float
+    peak_bytes: int = 0
 
 
-def process(command: Sequence[str], environment: Mapping[str, str], *, code: int = 0) -> Cost:
-    """Run a whole process that must end with `code`, and return what it took."""
+def process(
+    command: Sequence[str], environment: Mapping[str, str], *, code: int | None = 0
+) -> Cost:
+    """Run a whole process that must end with `code` unless that is `None`, and time it."""
     with open(os.devnull, "wb") as nowhere:
         began = time.perf_counter()
         child = subprocess.Popen(command, env=dict(environment), stdout=nowhere, stderr=nowhere)
         _, status, usage = os.wait4(child.pid, 0)
         took = time.perf_counter() - began
     child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode != code:
+    if code is not None and child.returncode != code:
         raise RuntimeError(f"{' '.join(command)[:200]} ended with {child.returncode}")
     unit = 1 if os.uname().sysname == "Darwin" else 1024
-    return Cost(took, usage.ru_maxrss * unit)
+    return Cost(took, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit)
 
 
 def in_turn(
     title: str,
-    ours: Callable[[], float],
-    theirs: Callable[[], float],
+    ours: Callable[[], Cost],
+    theirs: Callable[[], Cost],
     rounds: int,
     *,
     bound: float | None = None,
@@ -71,17 +75,18 @@ def in_turn(
 
 
 def ratio(
-    title: str, pairs: Sequence[tuple[float, float]], *, bound: float | None = None, note: str = ""
+    title: str, pairs: Sequence[tuple[Cost, Cost]], *, bound: float | None = None, note: str = ""
 ) -> Ratio:
     """Return the median of the pairs' ratios with its spread."""
-    ratios = [mine / other for mine, other in pairs]
+    ratios = [mine.seconds / other.seconds for mine, other in pairs]
     return Ratio(
-        title,
-        statistics.median(mine for mine, _ in pairs),
-        statistics.median(other for _, other in pairs),
-        statistics.median(ratios),
-        min(ratios),
-        max(ratios),
-        bound,
-        note,
+        title=title,
+        ours_s=statistics.median(mine.seconds for mine, _ in pairs),
+        theirs_s=statistics.median(other.seconds for _, other in pairs),
+        median=statistics.median(ratios),
+        low=min(ratios),
+        high=max(ratios),
+        cpu=statistics.median(mine.cpu_s / other.cpu_s for mine, other in pairs),
+        bound=bound,
+        note=note,
     )

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from cachedoctor.cli import main
+import gc
+
+
+def main() -> None:
+    """Run a command without looking for cycles, of which its many values have none to speak of."""
+    gc.disable()
+    from cachedoctor import cli
+
+    try:
+        cli.main()
+    finally:
+        gc.freeze()  # nor does Python look for them when it ends
+
 
 if __name__ == "__main__":
     main()

@@ -23,10 +23,11 @@ from __future__ import annotations
 import os
 import re
 import stat
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cachedoctor.errors import UsageError
 from cachedoctor.looking import untrusted
+from cachedoctor.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,7 +36,7 @@ NAME = "cachedoctor.toml"
 _LIMIT_BYTES = 1 << 20
 _KEYS = ("kind", "path", "engine")
 _MOVED = "[[locator]]  # written by `cachedoctor move`"
-_VERSION = re.compile(r"v?[0-9]{1,9}(\.[0-9]{1,9})*")
+_VERSION = r"v?[0-9]{1,9}(\.[0-9]{1,9})*"
 
 
 class Place(NamedTuple):
@@ -128,7 +129,7 @@ def _versions(versions: object, said: Lines) -> dict[str, str]:
     if not isinstance(versions, dict):
         raise said.wrong("engines", "is no table; write `[engines]`")
     for name, version in versions.items():
-        if not isinstance(version, str) or not _VERSION.fullmatch(version):
+        if not isinstance(version, str) or not re.fullmatch(_VERSION, version):
             why = f'must be a version such as "0.15.5", not {version!r}'
             raise said.wrong(name, why, 0, "engines")
     return versions

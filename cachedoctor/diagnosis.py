@@ -5,15 +5,15 @@ Codes say what a scan would find for such a text; the scan itself says whether i
 
 from __future__ import annotations
 
-import pkgutil
+import itertools
 import re
-import tomllib
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cachedoctor import engines
 from cachedoctor.doctor import readiness, scanning, wording
 from cachedoctor.findings import Severity
+from cachedoctor.system import shipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -42,6 +42,7 @@ class Symptom(NamedTuple):
     source: str  # where it is known from
     said: str  # words of the source
     weak: bool = False  # says little: passed over where anything else is known
+    harmless: bool = False  # says nothing at all: healthy programs say it too
 
 
 class Recognised(NamedTuple):
@@ -63,12 +64,12 @@ class Diagnosis(NamedTuple):
     findings: tuple[Finding, ...]  # errors and warnings of those engines, likely causes first
     models: int  # how many of these engines' models were looked at
     unready: tuple[Readiness, ...] = ()  # models that are there and would not load all the same
+    elsewhere: tuple[Recognised, ...] = ()  # what the text is about, where it is about no cache
 
 
 @cache
 def _file() -> dict[str, Any]:
-    table = pkgutil.get_data("cachedoctor", "symptoms.toml") or b""
-    return tomllib.loads(table.decode())
+    return shipped.rows("cachedoctor", "symptoms")
 
 
 @cache
@@ -78,6 +79,31 @@ def _hints() -> tuple[tuple[bytes, str], ...]:
     return tuple((word.encode(), engine) for engine, many in words for word in many)
 
 
+def _pattern(written: str | list[str]) -> str:
+    """Return a pattern, or any of several, with the table's words in place of their names."""
+    written = written if isinstance(written, str) else "|".join(written)
+    for name, words in _file()["words"].items():
+        written = written.replace(f"@{name}@", words)
+    return written
+
+
+@cache
+def elsewhere() -> tuple[Symptom, ...]:
+    """Return what is no matter of caches, which no symptom may take for its own: without codes."""
+    return tuple(
+        Symptom(
+            pattern=_pattern(row["pattern"]),
+            engines=(),
+            cause=row["cause"],
+            codes=(),
+            source=row["source"],
+            said=row["said"],
+            harmless=row.get("harmless", False),
+        )
+        for row in _file()["elsewhere"]
+    )
+
+
 @cache
 def symptoms() -> tuple[Symptom, ...]:
     """Return every symptom that is known, the particular before the general."""
@@ -85,7 +111,7 @@ def symptoms() -> tuple[Symptom, ...]:
     groups = {**table["engines"], "any": engines.names()}
     return tuple(
         Symptom(
-            pattern=row["pattern"],
+            pattern=_pattern(row["pattern"]),
             engines=tuple(name for word in row["engines"] for name in groups.get(word, (word,))),
             cause=row["cause"],
             codes=tuple(row["codes"]),
@@ -110,7 +136,7 @@ def _searched() -> tuple[_Searched, ...]:
     """Return every symptom with what is looked for before its pattern is tried."""
     return tuple(
         _Searched(one, tuple(word.encode() for word in literals(one.pattern)), one.pattern)
-        for one in symptoms()
+        for one in (*elsewhere(), *symptoms())
     )
 
 
@@ -138,7 +164,7 @@ def recognise(lines: Iterable[bytes]) -> tuple[Recognised, ...]:
     """Return what is known of a text, each symptom once; constant memory, whatever its length.
 
     A line is taken for the first symptom that fits it. What says little is left out where anything
-    else was said.
+    else was said, and what is no matter of caches, which has no codes, where a symptom was.
     """
     found: dict[Symptom, tuple[int, str, re.Match[str]]] = {}
     hints: set[str] = set()
@@ -156,11 +182,35 @@ def recognise(lines: Iterable[bytes]) -> tuple[Recognised, ...]:
                 if match:
                     found.setdefault(symptom, (number, text[:500], match))
                     break
-    if any(not symptom.weak for symptom in found):
-        found = {symptom: seen for symptom, seen in found.items() if not symptom.weak}
+    for kept in (_is_strong, _is_elsewhere, _is_weak):
+        some = [(symptom, seen) for symptom, seen in found.items() if kept(symptom)]
+        if some:
+            read = sorted((_read(one, *seen, hints) for one, seen in some), key=_line)
+            return _few_codes(read)
+    return ()
+
+
+def _few_codes(read: Sequence[Recognised]) -> tuple[Recognised, ...]:
+    """Leave few codes to a whole answer: of each line the likeliest first, then what is left."""
+    by_rank = itertools.zip_longest(*(one.codes for one in read))
+    named = dict.fromkeys(code for codes in by_rank for code in codes if code)
+    kept = list(named)[: wording.MOST_CODES]
     return tuple(
-        sorted((_read(symptom, *seen, hints) for symptom, seen in found.items()), key=_line)
+        one._replace(codes=tuple(c for c in one.codes if c in kept) or one.codes[:1])
+        for one in read
     )
+
+
+def _is_strong(symptom: Symptom) -> bool:
+    return bool(symptom.codes) and not symptom.weak
+
+
+def _is_elsewhere(symptom: Symptom) -> bool:
+    return not symptom.codes and not symptom.harmless
+
+
+def _is_weak(symptom: Symptom) -> bool:
+    return symptom.weak
 
 
 def _met(together: bytes) -> list[tuple[Symptom, tuple[bytes, ...], re.Pattern[str]]]:
@@ -252,13 +302,21 @@ def diagnose(host: Host, recognised: Sequence[Recognised]) -> Diagnosis:
     """Look at the caches of the engines that may have said this."""
     names = tuple(dict.fromkeys(name for one in recognised for name in one.engines))
     if not names:
-        return Diagnosis((), (), (), 0)
+        return Diagnosis(
+            recognised=(), engines=(), findings=(), models=0, elsewhere=tuple(recognised)
+        )
     report = scanning.scan(host, names, cure_notes=False)
     likely = {code for one in recognised for code in one.codes}
     grave = [f for f in report.findings if f.severity is not Severity.NOTE and f.entries]
     grave.sort(key=lambda finding: finding.code not in likely)
     unready = tuple(_unready(report, names)) if not grave else ()
-    return Diagnosis(tuple(recognised), names, tuple(grave), len(report.entries), unready)
+    return Diagnosis(
+        recognised=tuple(recognised),
+        engines=names,
+        findings=tuple(grave),
+        models=len(report.entries),
+        unready=unready,
+    )
 
 
 def _unready(report: Report, names: Sequence[str]) -> Iterator[Readiness]:

@@ -6,7 +6,9 @@ A repair is needs, which are staged and proven, and then steps with fixed invers
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+from cachedoctor.values import NamedTuple
 
 if TYPE_CHECKING:
     from cachedoctor.vocabulary import Artifact, Digest, Entry, Root, Stamp, Status
@@ -22,7 +24,10 @@ class Severity(enum.StrEnum):
     @property
     def rank(self) -> int:
         """Return 0 for the gravest."""
-        return list(Severity).index(self)
+        return _RANKS[self]
+
+
+_RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 
 
 class Circumstance(enum.Enum):

@@ -10,11 +10,12 @@ import os
 import re
 import shlex
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cachedoctor import config
 from cachedoctor.errors import CannotLookError, UsageError
 from cachedoctor.looking import quietly
+from cachedoctor.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 PLATFORMS = ("darwin", "linux", "windows")  # the last is looked at, never changed
 _SECRETS = ("TOKEN", "KEY", "SECRET", "PASSW", "CREDENTIAL")
 _TRUE = ("1", "ON", "YES", "TRUE")
-_VARIABLE = re.compile(r"\$(\w+|\{[^}]*\})")
+_VARIABLE = r"\$(\w+|\{[^}]*\})"
 
 
 class Host(NamedTuple):
@@ -136,7 +137,7 @@ class Host(NamedTuple):
             name = match[1].strip("{}")
             return self.environment.get(name, match[0])
 
-        return _VARIABLE.sub(known, value)
+        return re.sub(_VARIABLE, known, value) if "$" in value else value
 
     def absolute(self, value: str) -> str:
         """Return `value` as an engine started in the current folder would take it."""
@@ -193,6 +194,15 @@ class Host(NamedTuple):
             names = []
         data = (os.path.join(containers, name, "Data") for name in names)
         return (self.home, *(path for path in data if _may_be_there(path)))
+
+    def without_secrets(self) -> Host:
+        """Return this host as it may be told to other machines."""
+        kept = {
+            name: value
+            for name, value in self.environment.items()
+            if not any(part in name.upper() for part in _SECRETS)
+        }
+        return self._replace(environment=kept)
 
     @property
     def options(self) -> str:

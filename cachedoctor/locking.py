@@ -73,6 +73,12 @@ def lock(
     `FetchError` when the hub cannot be asked.
     """
     engine = engines.find(engine_name)
+    given = host.expand(question)
+    if os.path.isabs(given) or given.startswith(("./", "../")):
+        raise UsageError(
+            f"`{question}` is a path: a lock file names models by their repository and commit",
+            hint=f"{engine.name} knows its models by name: `cachedoctor engines {engine.name}`",
+        )
     sized = question in engine.table.sizes
     models = readiness.answers(
         engine, size=question if sized else None, model=None if sized else question

@@ -98,7 +98,7 @@ def _asked(item: pytest.Item, words: str, question: _Question) -> str:
     from cachedoctor import verdict
     from cachedoctor.errors import CacheDoctorError
     from cachedoctor.host import Host
-    from cachedoctor.report import scan_text
+    from cachedoctor.report import verdict_text
 
     engine, size, model = question
     why = ""
@@ -111,7 +111,7 @@ def _asked(item: pytest.Item, words: str, question: _Question) -> str:
         why = f"{error.message}; {error.hint}" if error.hint else error.message
     if why:  # outside, so that the failure has no other exception in its tale
         _refuse(item, words, why)
-    return "" if found.ready else scan_text.verdict_line(found, host)
+    return "" if found.ready else verdict_text.verdict_line(found, host)
 
 
 def _fetched(question: _Question) -> str:
@@ -121,7 +121,7 @@ def _fetched(question: _Question) -> str:
     from cachedoctor import verdict
     from cachedoctor.errors import CacheDoctorError, LockHeldError
     from cachedoctor.host import Host
-    from cachedoctor.report import scan_text
+    from cachedoctor.report import verdict_text
 
     engine, size, model = question
     host = Host.look()
@@ -137,7 +137,7 @@ def _fetched(question: _Question) -> str:
                 time.sleep(1)  # another worker is at it
                 continue
             return f"{error.message}; {error.hint}" if error.hint else error.message
-        return "" if found.ready else scan_text.verdict_line(found, host)
+        return "" if found.ready else verdict_text.verdict_line(found, host)
 
 
 def _mode(item: pytest.Item) -> str:

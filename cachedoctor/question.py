@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cachedoctor.errors import UsageError
+from cachedoctor.values import NamedTuple
 
 if TYPE_CHECKING:
     from cachedoctor.host import Host

@@ -6,11 +6,9 @@ import re
 
 WIDTH = 80  # of a terminal, as far as lines are broken by us
 # What is in an address before the `@`, what proves who asks after `?`, and the hub's own tokens.
-_LOGIN = re.compile(r"(?<=://)[^/\s@\"'`<>]+@")
-_SIGNED = re.compile(
-    r"(?i)(?<=[?&])([\w.-]*(?:token|sig|signature|key|secret|password))=[^&\s\"'`]+"
-)
-_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{8,}")
+_LOGIN = r"(?<=://)[^/\s@\"'`<>]+@"
+_SIGNED = r"(?i)(?<=[?&])([\w.-]*(?:token|sig|signature|key|secret|password))=[^&\s\"'`]+"
+_TOKEN = r"\bhf_[A-Za-z0-9]{8,}"
 
 
 def size(count: int) -> str:
@@ -33,8 +31,8 @@ def of_size(done: int, whole: int) -> str:
 def masked(text: str) -> str:
     """Return `text` without user names, passwords and tokens, as they are in addresses."""
     if "://" in text:
-        text = _SIGNED.sub(r"\1=***", _LOGIN.sub("***@", text))
-    return _TOKEN.sub("hf_***", text) if "hf_" in text else text
+        text = re.sub(_SIGNED, r"\1=***", re.sub(_LOGIN, "***@", text))
+    return re.sub(_TOKEN, "hf_***", text) if "hf_" in text else text
 
 
 def printable(text: str) -> str:
@@ -73,5 +71,5 @@ def line(text: str) -> str:
 
 def plural(count: int, noun: str) -> str:
     """Return a count and its noun."""
-    many = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    many = noun[:-1] + "ies" if noun[-1] == "y" and noun[-2] not in "aeou" else noun + "s"
     return f"{count} {noun if count == 1 else many}"

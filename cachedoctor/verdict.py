@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cachedoctor import engines, rules
 from cachedoctor.config import Place
@@ -18,6 +18,7 @@ from cachedoctor.rules import machine
 from cachedoctor.rules.consistent import ShadowedName
 from cachedoctor.rules.present import MissingFile
 from cachedoctor.system import usage
+from cachedoctor.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from cachedoctor.system.watching import Cancel, Moment
     from cachedoctor.vocabulary import Entry
 
-_NOTHING_ELSE = frozenset(("\0",))  # no place lists anything of this name
+NOTHING_ELSE = frozenset(("\0",))  # no place lists anything of this name
 
 
 class Verdict(NamedTuple):
@@ -135,6 +136,9 @@ def preflight(
         verdict = _at_path(found, there, here, size, model)
         named = there != here.absolute(given)
         return verdict._replace(by="name") if named else verdict
+    if model and "/" in model and model == models[0].repository and not found.takes_repositories:
+        word = models[0].name
+        raise UsageError(f"no model `{model}` for {engine}: it calls it `{word}`")
     places = frozenset(place for m in models for place in found.places(m))
     report = scanning.scan(here, [engine], only=places, lock=lock, cure_notes=False)
     answer = readiness.ready(found, report, models, size, revision)
@@ -192,14 +196,19 @@ def _cause(report: Report, entry: Entry | None, answer: Readiness) -> Finding | 
     return next(same, None)
 
 
-def _at_path(engine: Engine, path: str, host: Host, size: str | None, model: str | None) -> Verdict:
-    """Say whether the engine would load what lies at a path."""
+def with_path(host: Host, engine: str, path: str) -> Host:
+    """Return the host with a place more: the one model at a path that was given to an engine."""
     real = os.path.realpath(path)
     if os.path.basename(os.path.dirname(path)) == "snapshots":
         real = path  # the links of a revision lead to its own repository
-    place = Place(kind=named_path.LOCATOR.name, path=real, engine=engine.name, said_by="--model")
-    look = host._replace(places=(*host.places, place))
-    report = scanning.scan(look, [engine.name], only=_NOTHING_ELSE, cure_notes=False)
+    place = Place(kind=named_path.LOCATOR.name, path=real, engine=engine, said_by="--model")
+    return host._replace(places=(*host.places, place))
+
+
+def _at_path(engine: Engine, path: str, host: Host, size: str | None, model: str | None) -> Verdict:
+    """Say whether the engine would load what lies at a path."""
+    look = with_path(host, engine.name, path)
+    report = scanning.scan(look, [engine.name], only=NOTHING_ELSE, cure_notes=False)
     answer = readiness.at_path(engine, report, path)
     in_the_way = machine.obstacle(engine.name, engine.table.platforms, host)
     if in_the_way is not None:

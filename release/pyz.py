@@ -5,7 +5,8 @@ r"""Make `cachedoctor.pyz`: the whole program in one file that any Python 3.11 o
 
 It holds the wheel and the wheels that `pyz-requirements.txt` pins, which lie in the folder
 `--wheels` or are fetched into it; no bridges, and no `huggingface_hub`, which is larger than the
-rest and taken from the Python that runs it. The same wheels make the same bytes.
+rest and taken from the Python that runs it, as is Jinja2, which needs a compiled wheel. The same
+wheels make the same bytes.
 """
 
 from __future__ import annotations

@@ -355,6 +355,41 @@ def test_a_pure_wheel_that_was_wanted_has_no_note(
     assert "cachedoctor/no_bridges.txt" not in files(tmp_path / "linux" / other)
 
 
+def test_a_wheel_has_the_tables_ready(backend: ModuleType, source: Path, tmp_path: Path) -> None:
+    """Read without a parser they say what the texts say; a text that was edited is parsed."""
+    wheel = tmp_path / "wheels" / backend.build_wheel(str(tmp_path / "wheels"), None)
+    installed = tmp_path / "installed"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(installed)
+    code = (
+        "import sys\n"
+        # an editable install has a finder of its own
+        "sys.meta_path = [f for f in sys.meta_path if f.__module__.startswith('_frozen')]\n"
+        f"sys.path.insert(0, {str(installed)!r})\n"
+        "from cachedoctor import engines; from cachedoctor.system import apps, shipped\n"
+        "sys.modules['tomllib'] = PARSER\n"
+        "print([repr(engines.find(name).table) for name in engines.names()], apps.known())\n"
+        "print(len(shipped.rows('cachedoctor', 'symptoms')), shipped.__file__)\n"
+    )
+
+    def said(parser: str) -> list[str]:
+        ran = [sys.executable, "-c", code.replace("PARSER", parser)]
+        return subprocess.run(ran, capture_output=True, text=True, check=True).stdout.splitlines()
+
+    ready = said("None")
+    assert str(installed) in ready[1]
+    for path in installed.rglob("*.json"):
+        if path.with_suffix(".toml").exists():
+            path.unlink()
+    assert said("__import__('tomllib')") == ready
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(installed)
+    table = installed / "cachedoctor" / "engines" / "faster_whisper.toml"
+    table.write_text(table.read_text().replace('name = "tiny.en"', 'name = "small.xx"', 1))
+    assert "small.xx" not in ready[0]
+    assert "small.xx" in said("__import__('tomllib')")[0]
+
+
 @pytest.mark.parametrize("wanted", ["ON", "OFF"])
 def test_an_installer_gets_the_wheel_that_was_asked_for(
     source: Path, wanted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

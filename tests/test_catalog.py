@@ -18,6 +18,7 @@ from cachedoctor import formats
 from cachedoctor.engines import catalog
 from cachedoctor.engines.catalog import Table
 from cachedoctor.errors import CacheDoctorError, UsageError
+from cachedoctor.system import shipped
 from tests.support import weights
 
 if TYPE_CHECKING:
@@ -55,8 +56,8 @@ KEYS = {
     "": "engine versions source platforms sizes aliases sets model removed package module bridge "
     "former_alias snapshot heeds_absence shape most_trailing",
     "set": "since until folder files",
-    "file": "any format tokenizer optional opened keys values beside most_trailing needed only "
-    "speaks among agrees",
+    "file": "any format tokenizer optional opened keys values beside most_trailing bears needed "
+    "only speaks among agrees",
     "model": "name set folder file format bytes sha256 url also tokenizer repository former prefix "
     "revision published source by_path marker",
     "former": "repository until",
@@ -365,9 +366,7 @@ def test_a_mistake_in_a_table_names_file_and_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A table with a mistake is an error that says where."""
-    monkeypatch.setattr(
-        catalog, "_source", lambda module: (tmp_path / f"{module}.toml").read_text()
-    )
+    monkeypatch.setattr(shipped, "read", lambda _, name: (tmp_path / name).read_bytes())
     (tmp_path / "broken.toml").write_text('engine = "broken"\nversions = []\nsource = "x"\n')
     with pytest.raises(CacheDoctorError, match=r"broken\.toml.*sizes"):
         catalog.read("broken")
@@ -418,9 +417,7 @@ def test_a_mistake_in_a_row_names_the_row_and_the_line(
     good: str, bad: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is wrong with one row is said of that row, with the line on which it begins."""
-    monkeypatch.setattr(
-        catalog, "_source", lambda module: (tmp_path / f"{module}.toml").read_text()
-    )
+    monkeypatch.setattr(shipped, "read", lambda _, name: (tmp_path / name).read_bytes())
     table = tmp_path / "broken.toml"
     table.write_text(SOUND)
     assert list(catalog.read("broken").models) == ["tiny", "base"]

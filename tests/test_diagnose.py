@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,9 +13,6 @@ from hypothesis import strategies as st
 from cachedoctor import diagnosis, engines, rules
 from tests.support import worlds
 from tests.support.command import cachedoctor
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 # What engines were seen to say, and what is to be made of it.
 SAID = {
@@ -200,6 +197,76 @@ def test_families_are_recognised_in_other_words(text: str) -> None:
     codes = [code for one in diagnosis.recognise([text.encode()]) for code in one.codes]
     assert PASTED[text] in codes
     assert len(codes) <= 3
+
+
+def pasted() -> list[tuple[str, frozenset[str]]]:
+    """Return what people pasted, with the codes of which one is to be named, or none at all."""
+    rows = (Path(__file__).parent / "support" / "pasted.tsv").read_text().splitlines()
+    return [
+        (text.replace("{{n}}", "\n"), frozenset(codes.split()) - {"NONE"})
+        for text, _, codes in (row.partition("\t") for row in rows)
+    ]
+
+
+def named(text: str) -> list[str]:
+    """Return the codes that an answer names."""
+    found = diagnosis.recognise(line.encode() for line in text.split("\n"))
+    return list(dict.fromkeys(code for one in found for code in one.codes))
+
+
+def test_what_people_paste_is_known_or_known_to_be_no_matter_of_caches() -> None:
+    """With one of the right codes, of three at most; where none is right, with none."""
+    rows = pasted()
+    assert sum(not codes for _, codes in rows) > 90
+    wrong = [
+        (text, got)
+        for text, codes in rows
+        if len(got := named(text)) > 3 or (not codes.intersection(got) if codes else bool(got))
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("other", diagnosis.elsewhere(), ids=lambda one: one.said[:60])
+def test_what_is_no_matter_of_caches_is_told_in_the_words_of_its_source(
+    other: diagnosis.Symptom,
+) -> None:
+    """Without codes; what healthy programs say is not told at all."""
+    assert other.source
+    assert min(map(len, diagnosis.literals(other.pattern))) >= 4, other.pattern
+    found = diagnosis.recognise([other.said.encode()])
+    assert [one.symptom for one in found] == ([] if other.harmless else [other])
+    assert named(other.said) == []
+
+
+def test_what_is_no_matter_of_caches_gives_way_to_a_cause_and_not_to_the_vague() -> None:
+    """A cut model among complaints of a graphics card; a load that failed because of it."""
+    card = b"RuntimeError: CUDA failed with error out of memory"
+    (one,) = diagnosis.recognise([card, b"whisper_model_load: invalid model data (bad magic)"])
+    assert "CD202" in one.codes
+    (one,) = diagnosis.recognise([card, b"error: failed to load model"])
+    assert (one.line, one.codes) == (1, ())
+    assert "graphics card" in one.cause
+
+
+def test_an_answer_names_three_codes_at_most() -> None:
+    """However much a log holds: the likeliest of each line."""
+    log = [text.encode() for text in SAID]
+    found = diagnosis.recognise(log)
+    assert len(found) > 10
+    assert all(one.codes for one in found)
+    few = diagnosis.recognise(log[3:5])
+    assert {code for one in few for code in one.codes} == {"CD101", "CD201", "CD301"}
+
+
+def test_a_text_about_something_else_says_what(home: Path, tmp_path: Path) -> None:
+    """Exit code 1, as nothing of it is known of a cache."""
+    log = tmp_path / "crash.log"
+    log.write_text("FileNotFoundError: [Errno 2] No such file or directory: 'ffmpeg'\n")
+    ended = cachedoctor("diagnose", str(log))
+    assert ended.code == 1
+    assert "nothing in this text is known of a cache" in ended.output
+    assert "ffmpeg, or another program" in ended.output
+    assert cachedoctor("diagnose", str(log), "--json").data["recognised"] == []
 
 
 def test_what_a_text_says_besides_is_read() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +18,7 @@ from cachedoctor.runs import applying, carrying
 from cachedoctor.system import freed
 from cachedoctor.system.network import Network
 from tests.conftest import fingerprint
-from tests.support import worlds
+from tests.support import disks, worlds
 from tests.support.clients import VERSIONS, run
 from tests.support.command import cachedoctor
 from tests.support.killing import killed_at
@@ -29,31 +28,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 SIZE = 24 << 20
-DISK = 400 << 20  # the least that mkfs.xfs takes, and a little
 NOBODY = 65534
 
 
 @pytest.fixture(params=["btrfs", "xfs"])
 def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     """Mount a disk of its own, made for this test."""
-    kind: str = request.param
-    maker = shutil.which(f"mkfs.{kind}", path=f"{os.environ['PATH']}:/sbin:/usr/sbin")
-    if maker is None or os.geteuid():
-        pytest.skip(f"no `mkfs.{kind}` here, or not root")
-    image, place = tmp_path / "image", tmp_path / "disk"
-    place.mkdir()
-    with image.open("wb") as file:
-        file.truncate(DISK)
-    subprocess.run([maker, "-q", str(image)], check=True, capture_output=True)
-    mounted = subprocess.run(
-        ["mount", "-o", "loop", str(image), str(place)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"nothing can be mounted here: {mounted.stderr.decode().strip()}")
     try:
-        yield place
-    finally:
-        subprocess.run(["umount", str(place)], check=True)
+        with disks.mounted(request.param, tmp_path) as place:
+            yield place
+    except disks.CannotMountError as why:
+        pytest.skip(str(why))
 
 
 def build(home: Path, content: bytes) -> tuple[Host, list[Path]]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import pytest
 
-from cachedoctor import rules
+from cachedoctor import engines, rules
 from cachedoctor.doctor import scanning
 from cachedoctor.host import Host
 from cachedoctor.locators import regular
@@ -605,7 +605,7 @@ def test_the_content_of_another_known_model_is_named(world: World) -> None:
 
 def test_every_published_digest_names_its_model() -> None:
     """What CD303 asks knows the files of every table."""
-    known = scanning.published()
+    known = engines.published()
     tiny = "d3dd57d32accea0b295c96e26691aa14d8822fac7d9d27d5dc00b4ca2826dd03"
     assert known[tiny] in ("openai-whisper's `tiny.en`", "whisper-mps's `tiny.en`")
     assert len(known) > 100

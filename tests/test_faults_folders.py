@@ -379,6 +379,27 @@ def test_the_offline_diarizer_alone_is_whole(mac: Mac) -> None:
     assert mac.codes() == ["CD101"]
 
 
+def test_a_diarizer_gets_the_note_that_says_its_commit(mac: Mac) -> None:
+    """FluidAudio since 0.17.0 fetches the folder anew without it; a repair writes it, offline."""
+    folder = mac.support / "speaker-diarization"
+    folder.mkdir()
+    for seed, name in enumerate(("Segmentation", "FBank", "Embedding", "PldaRho")):
+        coreml_bundles.make_bundle(folder / f"{name}.mlmodelc", weights=[8], seed=seed)
+    (folder / "plda-parameters.json").write_text("{}")
+    assert mac.codes() == []
+    newer = mac.host._replace(engine_versions={"fluidaudio": "0.17.0"})
+    (missing,) = scanning.scan(newer).findings
+    assert missing.code == "CD101"
+    assert ".fluidaudio-revision" in missing.message
+    network = Network(newer, offline=True)
+    report = scanning.scan(newer)
+    applying.apply(cures.plan(report, network=network), report, network)
+    note = folder / ".fluidaudio-revision"
+    assert note.read_text() == "df2625ac79a7ac6b65ad868fee6d80f320da4232\n"
+    assert scanning.scan(newer).findings == ()
+    assert mac.codes() == []
+
+
 def test_metadata_proves_the_content(mac: Mac) -> None:
     """A flipped bit in what a client wrote the etag of is found by a deep scan alone."""
     worlds.flip(weights(mac), weights(mac).stat().st_size - 1)

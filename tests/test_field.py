@@ -23,7 +23,7 @@ from cachedoctor.errors import CacheDoctorError, CannotLookError
 from cachedoctor.host import Host
 from cachedoctor.looking import quietly
 from cachedoctor.plans import cures
-from cachedoctor.report import scan_text
+from cachedoctor.report import scan_text, verdict_text
 from cachedoctor.runs import applying
 from cachedoctor.system.network import Network
 from cachedoctor.verdict import ensure, preflight
@@ -192,7 +192,7 @@ def closed_answers(laid: Laid, host: Host) -> dict[str, Any]:
             "absent": cures.absent_model(found, laid.engine, size=None, model=laid.model),
             "planned": plan(found).cures,
             "preflight": (verdict.ready, verdict.code),
-            "line": scan_text.verdict_line(verdict, host).split()[0],
+            "line": verdict_text.verdict_line(verdict, host).split()[0],
             "ensure": (ensured.ready, ensured.code),
             "asked": len(asked),
         }
@@ -456,7 +456,7 @@ def test_a_place_that_is_gone_is_not_absent(
     assert {(f.code, f.severity.value) for f in found.findings} == {("CD110", "warning")}
     verdict = laid.verdict()
     assert (verdict.ready, verdict.code) == (False, "CD110")
-    line = scan_text.verdict_line(verdict, laid.host)
+    line = verdict_text.verdict_line(verdict, laid.host)
     assert line.startswith("gone")
     assert "fetch" not in line
     assert cures.absent_model(found, laid.engine, size=None, model=laid.model) == ()
@@ -638,7 +638,7 @@ def test_a_model_that_was_deleted_is_no_finding(kit: Laid) -> None:
     assert kit.codes() == []
     shutil.rmtree(kit.folder)
     assert kit.codes() == []
-    assert scan_text.verdict_line(kit.verdict(), kit.host).startswith("absent")
+    assert verdict_text.verdict_line(kit.verdict(), kit.host).startswith("absent")
 
 
 @pytest.mark.parametrize("layout", ["application-support", "documents", "local-dir"])
@@ -651,7 +651,7 @@ def test_an_empty_folder_is_a_model_that_was_deleted(layout: str, left: str, hom
     if left == "litter":
         litter(laid.folder)
     assert laid.codes() == []
-    assert scan_text.verdict_line(laid.verdict(), laid.host).startswith("absent")
+    assert verdict_text.verdict_line(laid.verdict(), laid.host).startswith("absent")
 
 
 def test_a_download_that_has_only_begun_is_one_finding(kit: Laid) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cachedoctor.errors import UsageError
-from cachedoctor.fleet import judging, line, repairing, single_file, wording
+from cachedoctor.fleet import judging, line, parcel, repairing, single_file, wording
 from cachedoctor.fleet.carrier import Fleet, Reply
 from cachedoctor.fleet.judging import Answer, State
 from tests.support import worlds
@@ -191,3 +191,64 @@ def test_the_single_file(tmp_path: Path) -> None:
         ["/bin/sh", str(damaged), MARK, "", "scan"], capture_output=True, text=True, check=True
     )
     assert line.heard(done.stdout, MARK).missing == "cachedoctor as it was sent"
+
+
+@pytest.fixture
+def packer(home: Path) -> Path:
+    """Make a program in the place of `cachedoctor pack`: it writes bytes and says that it did."""
+    tool = home / "tool"
+    does = ['echo $$ >"$HOME/pid"', 'echo "$@" >&2', 'printf "rm -rf /\\\\0bytes"']
+    tool.write_text("\n".join(["#!/bin/sh", *does, '[ "$2" = ok ] || exec sleep 99\n']))
+    tool.chmod(0o755)
+    return tool
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_pack_becomes_a_file_whose_head_is_ours(shell: str, packer: Path, home: Path) -> None:
+    """What the machine said is behind it, for `unpack` alone; the file goes when it was fetched."""
+    sent = parcel.packing(["ok", "it's"], tool=str(packer), marked=MARK, deadline_s=9)
+    done = subprocess.run([shell, "-c", sent], capture_output=True, text=True, check=True)
+    heard = line.heard(done.stdout, MARK)
+    assert (heard.code, heard.text.split()) == (
+        0,
+        ["pack", "ok", "it's", "-o", "-", "--json", "--deadline", "9s"],
+    )
+    file = Path(parcel.place(os.environ["HOME"], MARK))
+    assert file.read_bytes() == bytes(parcel.HEAD_BYTES) + b"rm -rf /\0bytes"
+    here = home / "here"
+    os.rename(file, here)
+    parcel.begin(str(here))
+    words = parcel.unpacking("a:b", tool="~/other", marked=MARK, deadline_s=9)
+    other = home / "other"
+    other.write_text('#!/bin/sh\necho "$@"\ncat\n')
+    other.chmod(0o755)
+    done = subprocess.run(
+        [shell, "-c", f"/bin/sh {here} {words}"], capture_output=True, text=True, check=True
+    )
+    heard = line.heard(done.stdout, MARK)
+    assert heard.text == "unpack - a:b --yes --json --deadline 9s\nrm -rf /\0bytes\n"
+    missing = subprocess.run(
+        ["/bin/sh", here, MARK, "/no/where"], capture_output=True, text=True, check=True
+    )
+    assert line.heard(missing.stdout, MARK).missing == "cachedoctor"
+    limit = time.monotonic() + 10
+    while file.parent.exists() and time.monotonic() < limit:
+        time.sleep(0.1)
+    assert not file.parent.exists()
+
+
+def test_a_pack_that_nobody_waits_for_is_taken_away(packer: Path) -> None:
+    """With the process that makes it."""
+    sent = parcel.packing(["slow"], tool=str(packer), marked=MARK, deadline_s=99)
+    running = subprocess.Popen(["/bin/sh", "-c", sent], stdout=subprocess.PIPE)
+    assert running.stdout is not None
+    file = Path(parcel.place(os.environ["HOME"], MARK))
+    limit = time.monotonic() + 10
+    while not file.exists() or file.stat().st_size <= parcel.HEAD_BYTES:
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+    running.stdout.close()
+    assert running.wait(15) == 1
+    assert not file.exists()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((packer.parent / "pid").read_text()), 0)

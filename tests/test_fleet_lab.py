@@ -110,6 +110,26 @@ def test_each_machine_is_in_one_state(lab: Lab) -> None:
     assert "boom" in hosts["crashed"]["why"]
 
 
+def test_an_answer_without_end_costs_no_other_machine_and_no_more_than_is_bound(lab: Lab) -> None:
+    """Ansible holds it in memory until a process of it may have no more."""
+    lab["endless"].program("exec cat /dev/zero\n")
+    caller = subprocess.Popen(
+        [sys.executable, "-m", "cachedoctor", "fleet", "scan", "--json", "--timeout", "20s",
+         "-i", lab.inventory("endless", "healthy", "slow")], stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    most = 0.0
+    while caller.poll() is None:
+        most = max(most, *map(labs.held, labs.below(caller.pid)))
+        time.sleep(0.2)
+    said, _ = caller.communicate()
+    found = states(json.loads(said))
+    assert found.pop("endless") in {"no-answer", "timeout"}
+    assert found == {"healthy": "healthy", "slow": "healthy"}
+    assert most < 1100
+    lab["endless"].end()
+    lab["endless"].program("exec head -c 20000000 /dev/zero\n")
+
+
 def test_a_line_a_machine_the_worst_first(lab: Lab) -> None:
     """And one that counts."""
     ended = cachedoctor("fleet", "scan", "-i", lab.inventory("healthy", "none", "slow"))
@@ -155,9 +175,9 @@ def settled(machine: Machine, within_s: float) -> list[str]:
     return left
 
 
-def started(machine: Machine, what: str) -> None:
+def started(machine: Machine, what: str, within_s: float = 20) -> None:
     """Wait until something runs on a machine."""
-    limit = time.monotonic() + 20
+    limit = time.monotonic() + within_s
     while not any(what in line for line in machine.processes()):
         assert time.monotonic() < limit, machine.processes()
         time.sleep(0.1)
@@ -298,6 +318,37 @@ def test_a_lock_file_goes_along(lab: Lab, tmp_path: Path) -> None:
         assert verdict["model"] == "tiny.en"
         assert answer.code == (0 if name == "healthy" else 1), answer.output
     assert {each for each in lab["healthy"].files() - before if "state" not in each} == set()
+
+
+def test_one_machine_gives_what_others_lack(lab: Lab, tmp_path: Path) -> None:
+    """Over real lines; taken back as a whole, and nothing is left of a caller that is killed."""
+    lock = tmp_path / "models.lock"
+    home = {"HOME": str(lab["healthy"].home)}
+    assert cachedoctor("lock", "faster-whisper:tiny.en", "-o", str(lock), env=home).code == 0
+    names = ("healthy", "broken", "slow")
+    for name in names[1:]:
+        shutil.rmtree(lab[name].hub)
+    given = ("-i", lab.inventory(*names), "--lock", str(lock), "--from", "healthy", "--yes")
+    done = cachedoctor("fleet", "fix", *given, "--json")
+    assert (done.code, set(states(done.data).values())) == (0, {"healthy"}), done
+    assert set(done.data["unpacks"]) == {"broken", "slow"}
+    assert not [name for name in names if list(lab[name].home.glob(".cachedoctor-fleet"))]
+    back = cachedoctor("fleet", "undo", done.data["run"], "--json")
+    assert states(back.data) == {"broken": "healthy", "slow": "healthy"}, back.output
+    machine = lab["healthy"]
+    waits = f'[ "$1" = pack ] && exec sleep 991\n{labs.REAL}'
+    machine.program(waits)
+    caller = subprocess.Popen([sys.executable, "-m", "cachedoctor", "fleet", "fix", *given])
+    try:
+        started(machine, "sleep 991", 90)  # the plans of all come before
+    finally:
+        os.kill(caller.pid, signal.SIGKILL)
+        caller.wait()
+    assert settled(machine, 15) == []
+    assert not list(machine.home.glob(".cachedoctor-fleet"))
+    machine.program()
+    for name in names[1:]:
+        fill(lab[name])
 
 
 def test_a_playbook_brings_the_lab_to_a_lock_file(lab: Lab, tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import subprocess
 import sys
 import time
@@ -16,6 +14,7 @@ from tests.support import worlds
 
 pytestmark = pytest.mark.lab
 COUNT = 32
+FEW = "6"  # workers of Ansible's that fit into 200 MiB with all the rest
 
 
 def timed(*words: str) -> tuple[float, float, float]:
@@ -24,34 +23,11 @@ def timed(*words: str) -> tuple[float, float, float]:
     running = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     most = ours = 0.0
     while running.poll() is None:
-        held = sorted(filter(None, map(_held, _tree(running.pid))), reverse=True)
+        held = sorted(filter(None, map(labs.held, labs.below(running.pid))), reverse=True)
         most, ours = max(most, sum(held)), max(ours, sum(held[:3]))
         time.sleep(0.3)
     assert running.returncode == 0
     return time.monotonic() - begun, most, ours
-
-
-def _tree(root: int) -> list[int]:
-    parents = {}
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError):
-            parents[int(name)] = int(
-                Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[1]
-            )
-    found = [root]
-    for each in found:
-        found += [number for number, parent in parents.items() if parent == each]
-    return found
-
-
-def _held(number: int) -> float:
-    """Return the MiB of a process that are its own, and its share of the rest."""
-    with contextlib.suppress(OSError, IndexError):
-        return (
-            int(Path(f"/proc/{number}/smaps_rollup").read_text().split("\nPss:")[1].split()[0])
-            / 1024
-        )
-    return 0.0
 
 
 def test_thirty_two_machines(tmp_path: Path) -> None:
@@ -66,12 +42,15 @@ def test_thirty_two_machines(tmp_path: Path) -> None:
         plain = timed(beside, "all", "-i", inventory, "-f", "64", "-m", "raw", "-a", "true")
         scan = f"{sys.executable} -m cachedoctor scan --json --home {lab['m0'].home}"
         own = timed("sh", "-c", f"for i in $(seq {COUNT}); do {scan} & done; wait")
-        fleet = timed(sys.executable, "-m", "cachedoctor", "fleet", "scan", "-i", inventory)
+        asked = (sys.executable, "-m", "cachedoctor", "fleet", "scan", "-i", inventory)
+        fleet, few = timed(*asked), timed(*asked, "--forks", FEW)
         again = timed(beside, "all", "-i", inventory, "-f", "64", "-m", "raw", "-a", "true")
     ansible = max(plain[0], again[0])
     sys.stderr.write(
         f"\nansible {plain[0]:.1f} and {again[0]:.1f} s, {plain[1]:.0f} MiB with its workers; "
-        f"own {own[0]:.1f} s; fleet {fleet[0]:.1f} s, {fleet[1]:.0f} MiB, {fleet[2]:.0f} without\n"
+        f"own {own[0]:.1f} s; fleet {fleet[0]:.1f} s, {fleet[1]:.0f} MiB, {fleet[2]:.0f} without; "
+        f"{FEW} at a time {few[0]:.1f} s, {few[1]:.0f} MiB\n"
     )
     assert fleet[0] <= 1.5 * ansible + own[0] * 1.1
     assert fleet[2] <= 200
+    assert few[1] <= 200

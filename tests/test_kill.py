@@ -15,7 +15,7 @@ from cachedoctor.plans import cures
 from cachedoctor.runs import applying
 from cachedoctor.system.network import Network
 from tests.conftest import fingerprint
-from tests.support.killing import killed_at
+from tests.support.killing import EVERY, killed_at
 
 
 class World:
@@ -66,14 +66,15 @@ def without_times(world: World) -> dict[str, tuple[object, ...]]:
     return {name: (row[0], row[2]) for name, row in fingerprint(world.home).items()}
 
 
+@EVERY
 @pytest.mark.parametrize("ending", ["finish", "undo"])
 def test_a_fix_killed_at_every_disk_change_loses_nothing(
-    ending: str, tmp_path: Path, whole: dict[str, tuple[object, ...]]
+    ending: str, every: int, tmp_path: Path, whole: dict[str, tuple[object, ...]]
 ) -> None:
     """After each kill every byte is still somewhere, and both ways out lead where they should."""
     number = 0
     while True:
-        number += 1
+        number += every
         world = World(tmp_path / str(number))
         before = fingerprint(world.home)
         bytes_before = world.contents()
@@ -92,11 +93,14 @@ def test_a_fix_killed_at_every_disk_change_loses_nothing(
     assert number > 50, "the harness did not reach the steps"
 
 
-def test_an_undo_killed_at_every_disk_change_can_be_taken_up_again(tmp_path: Path) -> None:
+@EVERY
+def test_an_undo_killed_at_every_disk_change_can_be_taken_up_again(
+    every: int, tmp_path: Path
+) -> None:
     """A killed undo is completed by the next one, to exactly what was there before the fix."""
     number = 0
     while True:
-        number += 1
+        number += every
         world = World(tmp_path / str(number))
         before = fingerprint(world.home)
         world.fix()

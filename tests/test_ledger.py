@@ -94,3 +94,20 @@ def test_looking_makes_no_ledger(file: Path, tmp_path: Path) -> None:
     item = measured(file)
     assert recalled(Ledger(str(tmp_path / "state")), item) == {}
     assert not (tmp_path / "state").exists()
+
+
+def test_only_what_is_gone_is_forgotten(file: Path, tmp_path: Path) -> None:
+    """Whether the file is opened for each call or once; and nobody looks where all is known."""
+    ledger = Ledger(str(tmp_path / "state"))
+    other = tmp_path / "other.bin"
+    other.write_bytes(b"other")
+    items = [measured(file), measured(other)]
+    with ledger.kept_open():
+        assert ledger.remember(items[:1]) == 1
+        assert ledger.remember(items[1:]) == 1
+        other.unlink()
+        ledger.forget_gone(2)
+        assert recalled(ledger, items[1]) != {}
+        ledger.forget_gone(1)
+    assert recalled(ledger, items[0]) != {}
+    assert recalled(ledger, items[1]) == {}

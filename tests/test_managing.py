@@ -21,7 +21,7 @@ from cachedoctor.system import usage
 from cachedoctor.system.network import Network
 from tests.conftest import fingerprint
 from tests.support import builders, worlds
-from tests.support.killing import killed_at
+from tests.support.killing import EVERY, killed_at
 from tests.test_removal import OTHER, shared, two_revisions
 
 if TYPE_CHECKING:
@@ -166,9 +166,10 @@ def test_a_file_that_changed_since_is_not_touched(home: Path, host: Host) -> Non
     assert fingerprint(home) == before
 
 
+@EVERY
 @pytest.mark.parametrize("verb", ["remove", "free", "prune", "unpack", "move"])
 def test_a_change_killed_at_every_disk_change_loses_nothing(
-    home: Path, tmp_path: Path, verb: str
+    home: Path, tmp_path: Path, verb: str, every: int
 ) -> None:
     """After each kill `fix` finishes it or `undo` takes it back, to the last bit."""
     repository = two_revisions(home)
@@ -199,7 +200,7 @@ def test_a_change_killed_at_every_disk_change_loses_nothing(
     assert fingerprint(home) == before
     number = 0
     while True:
-        number += 1
+        number += every
         killed = killed_at(number, work)
         if not killed:
             break

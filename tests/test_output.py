@@ -24,6 +24,7 @@ OTHERS = tuple(f"somebody/model-{number}" for number in range(MANY))
 QUIET = {
     "scan": (),
     "verify": (),
+    "merge": ("PART",),
     "fix": ("--dry-run",),
     "undo": (),
     "quarantine empty": ("--yes",),
@@ -48,6 +49,7 @@ LIKE_SCAN = {f"fleet {one}" for one in ("preflight", "verify", "bench", "fix", "
 VERBOSE = {
     "scan": (),
     "verify": (),
+    "merge": ("PART",),
     "remove": (*OTHERS, "--dry-run"),
     "prune": ("--keep-revisions", "1", "--dry-run"),
     "free": ("1T", "--dry-run"),
@@ -100,9 +102,12 @@ def place(home: Path, tmp_path: Path) -> dict[str, str]:
     (tmp_path / "crash.log").write_text("nothing that is known\n")
     pack = str(tmp_path / "pack")
     assert cachedoctor("pack", TINY, "-o", pack).code == 0
+    part = str(tmp_path / "part.json")
+    assert cachedoctor("verify", "--subset", "1/1", "--save", part).code == 0
     lab = tmp_path / "lab.ini"
     lab.write_text("here ansible_connection=local\n")
     return {
+        "PART": part,
         "LAB": str(lab),
         "TOOL": f"{Path(sys.executable).parent}/cachedoctor",
         "HUB": str(hub),

@@ -31,8 +31,9 @@ def text_of(name: str) -> str:
 
 
 def marked(name: str) -> ParameterSet:
-    """Return a page with the mark of those that need true weights."""
-    marks = [pytest.mark.real] if "<!-- world: engines -->" in text_of(name) else []
+    """Return a page with the marks of those that run engines on true weights."""
+    runs_engines = "<!-- world: engines -->" in text_of(name)
+    marks = [pytest.mark.real, pytest.mark.heavy] if runs_engines else []
     return pytest.param(name, marks=marks)
 
 

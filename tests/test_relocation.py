@@ -23,7 +23,7 @@ from tests.conftest import fingerprint
 from tests.support import builders_models, worlds
 from tests.support.clients import VERSIONS, run
 from tests.support.command import cachedoctor
-from tests.support.killing import killed_at
+from tests.support.killing import EVERY, killed_at
 from tests.support.loopback import Hub
 
 if TYPE_CHECKING:
@@ -289,15 +289,16 @@ def _move(hub: Path, target: Path) -> None:
     carrying.carry_out(relocation.switch(found, report), report, Network(host, offline=True))
 
 
+@EVERY
 @pytest.mark.parametrize("ending", ["go on", "undo"])
 def test_a_move_killed_at_every_disk_change_loses_nothing(
-    home: Path, hub: Path, other_disk: Path, tmp_path: Path, ending: str
+    home: Path, hub: Path, other_disk: Path, tmp_path: Path, ending: str, every: int
 ) -> None:
     """Whatever was reached, the model is whole in one of the places, and both ways out work."""
     before, tree = fingerprint(home), fingerprint(hub)
     number, target = 0, other_disk / "hub"
     while True:
-        number += 11 if number < 66 else 1
+        number += 11 if number < 66 else every
         killed = killed_at(number, lambda: _move(hub, target))
         if not killed:
             break

@@ -135,6 +135,19 @@ def test_the_last_revision_goes_with_its_repository_and_locks(home: Path, host: 
     assert [name for name in between if "someone--else" in name]
 
 
+def test_what_breaks_is_said_as_it_will_be(home: Path, host: Host) -> None:
+    """Without the revision that a name means, nothing answers the size."""
+    hub, name = worlds.hub_of(home), "Systran/faster-whisper-base"
+    worlds.repository(hub, name, worlds.whisper_files())
+    newer = {**worlds.whisper_files(), "model.bin": builders.ctranslate2_model(version=5)}
+    worlds.repository(hub, name, newer, commit=NEWER, ref="next")
+    lost = ("faster-whisper has no model for size base",)
+    for commit, then in ((worlds.COMMIT, lost), (NEWER, ())):
+        mine = next(one.id for one in look(host).models if one.entry.revision == commit)
+        (choice,) = removing(host, mine).choices
+        assert choice.then == then
+
+
 def test_a_revision_takes_only_its_own_blobs_with_it(home: Path, host: Host) -> None:
     """The branch, manifest and markers of it go; what the other revision reads stays whole."""
     repository = two_revisions(home)

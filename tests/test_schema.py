@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 LEAD = "#/$defs/"
 PARTS: dict[str, Any] = schema.whole()["$defs"]
-NO_JSON = {"demo", "completion", "schema"}
+NO_JSON = {"browse", "demo", "completion", "schema"}
 LISTED = {  # keys of an entry that only `list` answers
     "own_exact", "last_used_by", "asked_s", "needed_by", "in_use_by",
 }  # fmt: skip
@@ -115,6 +115,10 @@ def broken(here: Machine) -> Iterator[Answer]:
     mac = ("--home", str(home), "--platform", "darwin", "--project", str(here.home))
     yield here.asks("scan", *mac)
     yield here.asks("verify", *mac)
+    part = str(here.home / "part.json")
+    cachedoctor("verify", *mac, "--subset", "1/1", "--save", part, env=here.env)
+    yield here.asks("merge", part, *mac)
+    yield here.asks("report", "-o", str(here.home / "page.html"), *mac)
     yield here.asks("preflight", "faster-whisper", "--model", "tiny.en", *mac)
     yield here.asks("preflight", "fluidaudio", "--size", "small", *mac)
     log = here.home / "log"
@@ -342,6 +346,9 @@ def fleets(here: Machine) -> Iterator[Answer]:
     yield here.asks("fleet", "preflight", *given, "faster-whisper", "--size", "tiny")
     yield here.asks("fleet", "verify", *given)
     yield here.asks("fleet", "bench", *given, "--size", "large", "--runs", "1")
+    lock = str(here.home / "fleet.lock")
+    cachedoctor("lock", "faster-whisper:tiny.en", "-o", lock, env=here.env)
+    yield here.asks("fleet", "fix", *given, "--from", "here", "--lock", lock)
     (model / "refs" / "main").write_text(worlds.COMMIT + "\n\n")
     yield here.asks("fleet", "fix", *given, "--offline")
     yield (done := here.asks("fleet", "fix", *given, "--offline", "--yes"))

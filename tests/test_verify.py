@@ -281,3 +281,64 @@ def test_a_legacy_checkpoint_without_evidence_is_unknown(home: Path, tmp_path: P
     (models / "mine.pt").write_bytes(builders.torch_zip_file())
     files, _ = verified(Host.look(project=str(tmp_path / "project")))
     assert files["mine.pt"].verdict == "unknown"
+
+
+@pytest.mark.parametrize("size", [0, 1, (1 << 18) - 1, 1 << 18, (1 << 18) + 1, 3 << 20])
+def test_files_of_any_length_have_their_digests(size: int, tmp_path: Path) -> None:
+    """Read in rows or alone, in one piece or in many."""
+    content = builders.pattern(size)
+    wanted = {
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "sha1": hashlib.sha1(content).hexdigest(),
+        "git-sha1": worlds.git_sha1(content),
+    }
+    names = [f"file-{number}" for number in range(300 if size < 9 else 3)]
+    for name in names:
+        (tmp_path / name).write_bytes(content)
+    work = [digest.Work(str(tmp_path), name, size, frozenset(wanted)) for name in names]
+    read = Read()
+    found = dict(digest.of_many(work, read))
+    assert [found[item] for item in work] == [wanted] * len(names)
+    assert read.done == size * len(names)
+
+
+def test_what_is_another_than_it_was_listed_as_stops_nobody(tmp_path: Path) -> None:
+    """Gone, a pipe, a folder, grown or shrunk since: each is said, or read as it is now."""
+    (tmp_path / "good").write_bytes(b"good")
+    (tmp_path / "grown").write_bytes(bytes(1 << 20))
+    (tmp_path / "shrunk").write_bytes(b"s")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    names = ("gone", "folder", "pipe", "good", "grown", "shrunk", "a\0b")
+    kinds = frozenset(("sha256",))
+    work = [digest.Work(str(tmp_path), name, 4, kinds) for name in names]
+    found = {item.name: held for item, held in digest.of_many(work, Read())}
+    assert {name for name in names if isinstance(found[name], OSError)} == {*names[:3], "a\0b"}
+    contents_now = {"good": b"good", "grown": bytes(1 << 20), "shrunk": b"s"}
+    for name, content in contents_now.items():
+        assert found[name] == {"sha256": hashlib.sha256(content).hexdigest()}
+
+
+def test_a_named_repository_is_looked_at_alone(model: Path, home: Path) -> None:
+    """What is right needs nothing else; what is wrong may have its cure elsewhere."""
+    other = worlds.repository(worlds.hub_of(home), "some/other", worlds.whisper_files())
+    settle(other)
+    host = Host.look(home=str(home))
+    wait_for_the_clock()
+    report = scanning.scan(host, paths=[str(model)], deep=True, cure_notes=False)
+    assert [entry.name for entry in report.survey.entries] == [worlds.TINY]
+    assert report.question.only is None
+    whole = scanning.scan(host, deep=True, fresh=True)
+    mine = tuple(entry for entry in whole.entries if entry.name == worlds.TINY)
+    asked = {
+        file._replace(remembered=False)
+        for file in contents.verdicts(report.entries, report.contents)
+    }
+    assert asked == set(contents.verdicts(mine, whole.contents))
+    blob = worlds.blob_of(model / "snapshots" / worlds.COMMIT / "model.bin")
+    worlds.flip(blob, 40)
+    report = scanning.scan(host, paths=[str(model)], deep=True, cure_notes=False)
+    (finding,) = (found for found in report.findings if found.code == "CD301")
+    assert finding.repair is not None
+    assert finding.repair.fetch_bytes == 0
+    assert len({entry.name for entry in report.survey.entries}) == 2

@@ -67,7 +67,14 @@ def test_the_rules_are_whole(zipped: Path) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["scan"], ["engines"], ["explain", "CD201"], ["schema", "scan"], ["diagnose", os.devnull]],
+    [
+        ["scan"],
+        ["engines"],
+        ["explain", "CD201"],
+        ["schema", "scan"],
+        ["diagnose", os.devnull],
+        ["report", "-o", "-"],
+    ],
 )
 def test_commands_run(zipped: Path, arguments: list[str]) -> None:
     """A command reads its tables and schemas out of the zip."""

@@ -15,7 +15,7 @@ from cachedoctor.errors import UsageError
 from cachedoctor.rules import machine
 from cachedoctor.rules.machine import EngineNotInstalled
 from cachedoctor.rules.present import MissingFile
-from cachedoctor.verdict import preflight
+from cachedoctor.verdict import NOTHING_ELSE, preflight, with_path
 from cachedoctor.vocabulary import SILENT, State
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def contenders(
     """
     asked = list(dict.fromkeys(engines.find(name).name for name in names or engines.names()))
     if model is not None:
-        asked = _who_have(model, asked, named=bool(names))
+        asked = _who_have(model, asked, host, named=bool(names))
     ready: list[Contender] = []
     left: list[LeftOut] = []
     for name in asked:
@@ -66,18 +66,23 @@ def contenders(
     return ready, left
 
 
-def _who_have(model: str, names: Sequence[str], *, named: bool) -> list[str]:
-    """Keep the engines that have a model of this name; raises where none has."""
+def _who_have(model: str, names: Sequence[str], host: Host, *, named: bool) -> list[str]:
+    """Keep the engines that have a model of this name, or take the path that it is.
+
+    Raises `UsageError` where none does.
+    """
     kept: list[str] = []
     refused: UsageError | None = None
     for name in names:
         try:
             engines.find(name).table.row(model)
         except UsageError as error:
+            if engines.find(name).instead(None, model, host):
+                kept.append(name)
             refused = refused or error
         else:
             kept.append(name)
-    if refused is not None and (named or not kept):
+    if refused is not None and (len(kept) < len(names) if named else not kept):
         if named:
             raise refused
         raise UsageError(
@@ -116,19 +121,27 @@ def _contender(
                 why=why,
                 cure=f"pip install {package}",
             )
-    return _proven(verdict, program, package, host, progress)
+    given = engines.find(name).instead(None, model, host) if model else ""
+    if given and given != host.absolute(str(verdict.path)):
+        given = ""  # a name that the engine knows
+    return _proven(verdict, given, program, package, host, progress)
 
 
 def _proven(
-    verdict: Verdict, program: str, package: str | None, host: Host, progress: Progress
+    verdict: Verdict, given: str, program: str, package: str | None, host: Host, progress: Progress
 ) -> Contender | LeftOut:
     """Read what was not read yet against its digests; a load would not notice what is wrong."""
     engine = engines.find(verdict.engine)
-    models = readiness.answers(engine, size=None, model=verdict.model)
-    report = scanning.scan(
-        host, [verdict.engine], paths=[str(verdict.path)], deep=True, progress=progress
-    )
-    answer = readiness.ready(engine, report, models)
+    if given:
+        look = with_path(host, engine.name, given)
+        report = scanning.scan(look, [engine.name], only=NOTHING_ELSE, deep=True, progress=progress)
+        answer = readiness.at_path(engine, report, given)
+    else:
+        models = readiness.answers(engine, size=None, model=verdict.model)
+        report = scanning.scan(
+            host, [engine.name], paths=[str(verdict.path)], deep=True, progress=progress
+        )
+        answer = readiness.ready(engine, report, models)
     entry = next((e for e in report.entries if e.id == answer.entry), None)
     if not answer.ready or entry is None:
         return _refused(verdict._replace(ready=False, code=answer.code, why=answer.why))

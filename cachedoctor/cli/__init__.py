@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import io
 import os
@@ -18,10 +17,12 @@ from cachedoctor.version import VERSION
 COMMANDS = (
     "scan",
     "verify",
+    "merge",
     "fix",
     "undo",
     "quarantine",
     "list",
+    "browse",
     "remove",
     "prune",
     "free",
@@ -38,6 +39,7 @@ COMMANDS = (
     "diagnose",
     "lock",
     "bench",
+    "report",
     "fleet",
     "info",
     "demo",
@@ -74,6 +76,7 @@ MEANT = {
     "export": "pack",
     "import": "unpack",
     "benchmark": "bench",
+    "html": "report",
     "help": "--help",
 }
 
@@ -161,7 +164,6 @@ def _scan() -> click.Command:
 
 def main() -> None:
     """Run a command; every ending has its exit code and one clear line."""
-    gc.disable()  # a short life with a hundred thousand values and no cycles to speak of
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no tick marks
             stream.reconfigure(errors="backslashreplace")

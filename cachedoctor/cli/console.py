@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _WIDEST = 120  # of what is still read with ease
 _NARROWEST = 40
 _LONGEST_BAR, _SHORTEST_BAR = 20, 5
-_CODE = re.compile(r"\bCD\d{3}\b")
+_CODE = r"\bCD\d{3}\b"
 _COLORS = {"error": "red", "warning": "yellow", "✗": "red", "!": "yellow", "✓": "green"}
 _WORD = re.compile(r"^( *)(error|warning|✗|!|✓|ready|broken|absent|busy|unreadable|gone)(?= )")
 _VERDICTS = {
@@ -136,7 +136,7 @@ def _linked(line: str) -> str:
     """
     parts = line.split("`")
     for number in range(0, len(parts), 2):
-        parts[number] = _CODE.sub(_link, parts[number])
+        parts[number] = re.sub(_CODE, _link, parts[number])
     return "`".join(parts)
 
 

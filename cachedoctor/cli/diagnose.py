@@ -28,7 +28,7 @@ def command(file: str, host: Host, out: Output) -> None:
     """Read an engine's error message or log, and name the engine, the cause and the cure.
 
     Then checks whether these engines' caches have that problem. Exit code 0 when the text is
-    recognised, 1 when nothing in it is.
+    recognised, 1 when nothing in it is, or when it is about something else.
 
     \b
       python app.py 2>&1 | cachedoctor diagnose
@@ -52,7 +52,7 @@ def command(file: str, host: Host, out: Output) -> None:
         from cachedoctor.report import diagnosis_text
 
         console.say(diagnosis_text.diagnosis_lines(found, host))
-    click.get_current_context().exit(0 if known else 1)
+    click.get_current_context().exit(0 if found.recognised else 1)
 
 
 def _blocks(file: IO[bytes]) -> Iterator[bytes]:

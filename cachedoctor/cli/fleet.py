@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import functools
 import sys
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from cachedoctor.cli import offers
+from cachedoctor.cli.machines import fleet_options, lock_option
 from cachedoctor.cli.options import CI_FORMATS, answering, output_options
 from cachedoctor.cli.parameters import AGE
+from cachedoctor.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from cachedoctor.cli.output import Output
     from cachedoctor.fleet.asking import Means
     from cachedoctor.fleet.carrier import Fleet
     from cachedoctor.fleet.judging import Answer
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 _PASSED_ON = {"ignore_unknown_options": True, "allow_interspersed_args": True}
 _HOUR = 3600
@@ -41,103 +38,6 @@ def command() -> None:
       cachedoctor fleet preflight -i lab.ini faster-whisper --size small
       cachedoctor fleet fix -i lab.ini --lock models.lock
     """
-
-
-def fleet_options(timeout_s: int) -> Callable[[Callable[P, R]], Callable[..., R]]:
-    """Give a command the options that say which machines; it gets `fleet` and `means`."""
-
-    def decorate(command: Callable[P, R]) -> Callable[..., R]:
-        @click.option(
-            "-i",
-            "--inventory",
-            metavar="FILE",
-            required=True,
-            help="An Ansible inventory of any kind, or `HOST,HOST`.",
-            shell_complete=offers.files,
-        )
-        @click.option("--limit", metavar="PATTERN", default="", help="Only machines that match.")
-        @click.option(
-            "--forks",
-            metavar="N",
-            type=click.IntRange(1, 1000),
-            default=64,
-            show_default=True,
-            help="Machines at a time; one that hangs keeps its slot.",
-        )
-        @click.option(
-            "--timeout",
-            metavar="TIME",
-            type=AGE,
-            default=f"{timeout_s}s",
-            show_default=True,
-            help="Give up on a machine that has not answered by then, and name it.",
-        )
-        @click.option(
-            "--deadline",
-            metavar="TIME",
-            type=AGE,
-            help="Let each machine stop by itself after this long.  [default: --timeout]",
-        )
-        @click.option(
-            "--push",
-            is_flag=True,
-            help="Copy cachedoctor to the machines, and remove it at the end.",
-        )
-        @click.option(
-            "--tool",
-            metavar="PATH",
-            default="cachedoctor",
-            help="Path of cachedoctor on the machines, if it is not in their PATH.",
-        )
-        @click.option(
-            "--ansible",
-            "options",
-            metavar="OPTION",
-            multiple=True,
-            help="Pass an option on to Ansible, such as `--ansible=--become`.",
-        )
-        @functools.wraps(command)
-        def wrapped(
-            *args: object,
-            inventory: str,
-            limit: str,
-            forks: int,
-            timeout: int,
-            deadline: int | None,
-            push: bool,
-            tool: str,
-            options: tuple[str, ...],
-            **more: object,
-        ) -> R:
-            from cachedoctor.fleet.asking import Means, pushed
-            from cachedoctor.fleet.carrier import Fleet
-            from cachedoctor.host import Host
-
-            host = Host.look()
-            fleet = Fleet(
-                inventory=inventory,
-                limit=limit,
-                forks=forks,
-                timeout_s=timeout,
-                options=options,
-                environment=host.environment,
-            )
-            with pushed(push) as file:
-                means = Means(tool, file, deadline or timeout)
-                return command(*args, fleet=fleet, means=means, **more)  # type: ignore[arg-type]
-
-        return wrapped
-
-    return decorate
-
-
-def _lock_option(command: Callable[P, R]) -> Callable[P, R]:
-    return click.option(
-        "--lock",
-        metavar="FILE",
-        help="A lock file on this machine, for all of them.",
-        shell_complete=offers.files,
-    )(command)
 
 
 _words = click.argument("words", metavar="[WORD]...", nargs=-1, type=click.UNPROCESSED)
@@ -162,7 +62,7 @@ def scan(words: tuple[str, ...], fleet: Fleet, means: Means, out: Output) -> Non
     context_settings=_PASSED_ON,
 )
 @_words
-@_lock_option
+@lock_option
 @fleet_options(60)
 @answering(CI_FORMATS)
 def preflight(
@@ -178,7 +78,7 @@ def preflight(
     context_settings=_PASSED_ON,
 )
 @_words
-@_lock_option
+@lock_option
 @fleet_options(_HOUR)
 @answering(CI_FORMATS)
 def verify(
@@ -205,7 +105,13 @@ def bench(words: tuple[str, ...], fleet: Fleet, means: Means, out: Output) -> No
     context_settings=_PASSED_ON,
 )
 @_words
-@_lock_option
+@lock_option
+@click.option(
+    "--from",
+    "source",
+    metavar="HOST",
+    help="Take what the others lack of the lock file from this machine, not from the network.",
+)
 @click.option("--dry-run", is_flag=True, help="Show the plans and stop.")
 @click.option("--yes", is_flag=True, help="Carry out the plans without asking, downloads included.")
 @fleet_options(_HOUR)
@@ -213,6 +119,7 @@ def bench(words: tuple[str, ...], fleet: Fleet, means: Means, out: Output) -> No
 def fix(
     words: tuple[str, ...],
     lock: str | None,
+    source: str | None,
     dry_run: bool,
     yes: bool,
     fleet: Fleet,
@@ -224,31 +131,91 @@ def fix(
     Each machine carries out only the plan that it showed: one that has another plan by then changes
     nothing and counts as *failed*. `cachedoctor fleet undo RUN` takes everything back; RUN is
     printed at the end. WORDs are arguments of `fix`.
+    With --from only that machine may download; what others lack of the lock file is packed there,
+    brought here, and unpacked where it is missing. What is there and damaged is left to a fix
+    without --from.
+
+    \b
+      cachedoctor fleet fix -i lab.ini --lock models.lock
+      cachedoctor fleet fix -i lab.ini --lock models.lock --from mac-01
     """
     from cachedoctor.cli import console
     from cachedoctor.fleet import asking, repairing, wording
     from cachedoctor.host import Host
 
-    context = click.get_current_context()
     text = _text_of(lock)
+    if source is not None:
+        if lock is None:
+            raise UsageError("--from needs --lock", hint="`--from HOST --lock FILE`")
+        beside = next((one for one in ("--become", "-b") if one in fleet.options), "")
+        if other := "--push" if means.pushed else beside:
+            raise UsageError(f"--from and {other} cannot be asked for at once")
+        _fix_from(source, words, lock, fleet, means, out, dry_run=dry_run, yes=yes)
+        return
     planned = asking.ask(fleet, means, "fix", (*words, "--dry-run"), lock=text)
-    changing = repairing.changes(planned)
-    heard = out.shown
-    if heard:
+    if out.shown:
         console.say(wording.plan_lines(planned))
-    agreed = bool(changing) and not dry_run and (yes or (heard and _agreed(len(changing))))
-    if not agreed:
-        if not heard:
-            show("fix", planned, out)
-        elif changing and not dry_run:
-            click.echo("nothing was changed; `--yes` applies these plans", err=True)
-        code = wording.exit_code(planned)
-        context.exit(max(code, 1) if changing and not dry_run else code)
+    _settle(planned, len(repairing.changes(planned)), out, dry_run=dry_run, yes=yes)
     name, done = repairing.apply(fleet, means, words, planned, Host.look().state, lock=text)
     show("fix", done, out, run=name)
-    if heard:
+    _end(name, wording.exit_code(done), out)
+
+
+def _fix_from(
+    source: str,
+    words: Sequence[str],
+    lock: str,
+    fleet: Fleet,
+    means: Means,
+    out: Output,
+    *,
+    dry_run: bool,
+    yes: bool,
+) -> None:
+    """Let a fleet have from one of its machines what it lacks."""
+    from cachedoctor import locking
+    from cachedoctor.cli import console
+    from cachedoctor.fleet import handing, wording
+    from cachedoctor.host import Host
+
+    text = _text_of(lock)
+    plans = handing.plan(fleet, means, words, source, text, locking.read(lock))
+    if out.shown:
+        console.say(wording.plan_lines(plans.answers, plans.wanted, source, plans.sizes))
+    unpacks = {host: list(models) for host, models in plans.wanted.items()}
+    _settle(plans.answers, len(plans.changing), out, dry_run=dry_run, yes=yes, unpacks=unpacks)
+    done = handing.apply(plans, fleet, means, words, Host.look().state, text)
+    console.warn(wording.troubles(done.troubles))
+    show("preflight", done.answers, out, run=done.run, unpacks=unpacks)
+    _end(done.run, max(wording.exit_code(done.answers), min(len(done.troubles), 1)), out)
+
+
+def _settle(
+    planned: Sequence[Answer],
+    changing: int,
+    out: Output,
+    *,
+    dry_run: bool,
+    yes: bool,
+    **more: object,
+) -> None:
+    """Ask once whether what was shown is to be done, and end here where it is not."""
+    from cachedoctor.fleet import wording
+
+    if changing and not dry_run and (yes or (out.shown and _agreed(changing))):
+        return
+    if not out.shown:
+        show("fix", planned, out, **more)
+    elif changing and not dry_run:
+        click.echo("nothing was changed; `--yes` applies these plans", err=True)
+    code = wording.exit_code(planned)
+    click.get_current_context().exit(max(code, 1) if changing and not dry_run else code)
+
+
+def _end(name: str, code: int, out: Output) -> NoReturn:
+    if out.shown:
         click.echo(f"take it all back with `cachedoctor fleet undo {name}`")
-    context.exit(wording.exit_code(done))
+    click.get_current_context().exit(code)
 
 
 @command.command(name="undo", short_help="Take back a fix on all machines.")

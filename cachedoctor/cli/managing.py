@@ -83,7 +83,7 @@ def bring(given: Bringing, host: Host, *, out: Output, err: bool) -> tuple[Verdi
     from cachedoctor.cli import console
     from cachedoctor.errors import UsageError
     from cachedoctor.manager import bringing
-    from cachedoctor.report import plan_text, record, scan_text
+    from cachedoctor.report import plan_text, record, verdict_text
     from cachedoctor.system.fetch import Mirrors
     from cachedoctor.system.network import Network
 
@@ -114,7 +114,7 @@ def bring(given: Bringing, host: Host, *, out: Output, err: bool) -> tuple[Verdi
         body = record.verdicts_json(verdicts, host, many=True)
         click.echo(record.dumps(body), err=err)
     elif out.shown:
-        console.say((scan_text.verdict_line(verdict, host) for verdict in verdicts), err=err)
+        console.say((verdict_text.verdict_line(verdict, host) for verdict in verdicts), err=err)
     stuck = [one for one in proposals if one.plan is None and not one.verdict.ready]
     if stuck if given.dry_run else not all(verdicts):
         context.exit(1)

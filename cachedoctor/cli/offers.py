@@ -10,16 +10,17 @@ import time
 from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
 
 from cachedoctor.vocabulary import SIZES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from click.shell_completion import CompletionItem
+
     from cachedoctor.engines.catalog import Table
 
-Offers = list[CompletionItem]
+    Offers = list[CompletionItem]
 
 
 def engines(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> Offers:
@@ -27,9 +28,7 @@ def engines(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> Of
     from cachedoctor import engines as known
 
     return [
-        CompletionItem(
-            name, help=f"{len(engine.table.models)} models; {', '.join(engine.locators)}"
-        )
+        _offer(name, about=f"{len(engine.table.models)} models; {', '.join(engine.locators)}")
         for name in known.names()
         if name.startswith(incomplete)
         for engine in (known.find(name),)
@@ -57,7 +56,7 @@ def sizes(ctx: click.Context, _param: click.Parameter, incomplete: str) -> Offer
     table = next(_tables(ctx), None)
     answers = table.sizes if table else dict.fromkeys(SIZES, ())
     return [
-        CompletionItem(size, help=", ".join(models) or None)
+        _offer(size, about=", ".join(models) or None)
         for size, models in answers.items()
         if size.startswith(incomplete)
     ]
@@ -66,7 +65,7 @@ def sizes(ctx: click.Context, _param: click.Parameter, incomplete: str) -> Offer
 def models(ctx: click.Context, _param: click.Parameter, incomplete: str) -> Offers:
     """Offer the models of the engines on the line, with about what a download costs."""
     return [
-        CompletionItem(name, help=cost or None)
+        _offer(name, about=cost or None)
         for table in _tables(ctx)
         for name, cost in _costs(table)
         if name.startswith(incomplete)
@@ -91,14 +90,14 @@ def questions(ctx: click.Context, param: click.Parameter, incomplete: str) -> Of
         engine, lead = "".join(before[-1:]), ""
     if not colon:
         pairs = [f"{name}:{size}" for name in catalog.names() for size in SIZES]
-        return [CompletionItem(pair) for pair in pairs if pair.startswith(incomplete)]
+        return [_offer(pair) for pair in pairs if pair.startswith(incomplete)]
     if engine not in catalog.names():
         return []
     table = catalog.read(engine)
     sized = {size: ", ".join(answers) for size, answers in table.sizes.items()}
     named = sized | {name: cost for name, cost in _costs(table) if name not in sized}
     return [
-        CompletionItem(lead + name, help=about or None)
+        _offer(lead + name, about=about or None)
         for name, about in named.items()
         if name.startswith(rest)
     ]
@@ -117,9 +116,9 @@ def runs(ctx: click.Context, _param: click.Parameter, incomplete: str) -> Offers
     except CacheDoctorError:
         return []
     return [
-        CompletionItem(
+        _offer(
             run.id,
-            help=f"{time.strftime('%Y-%m-%d %H:%M', time.localtime(run.created_s))}, "
+            about=f"{time.strftime('%Y-%m-%d %H:%M', time.localtime(run.created_s))}, "
             f"{plural(len(run.repairs), 'repair')}",
         )
         for run in reversed(found)
@@ -133,7 +132,7 @@ def schemas(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> Of
 
     parts = schema.whole()["$defs"]
     return [
-        CompletionItem(name, help=parts[name]["description"])
+        _offer(name, about=parts[name]["description"])
         for name in schema.names()
         if name.startswith(incomplete)
     ]
@@ -147,31 +146,31 @@ def amounts(incomplete: str, units: tuple[str, ...]) -> Offers:
 
 def beginnings(incomplete: str, known: Iterable[str]) -> Offers:
     """Offer what begins with what was typed."""
-    return [CompletionItem(word) for word in known if word.startswith(incomplete)]
+    return [_offer(word) for word in known if word.startswith(incomplete)]
 
 
 def files(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> Offers:
     """Let the shell offer files."""
-    return [CompletionItem(incomplete, type="file")]
+    return [_offer(incomplete, kind="file")]
 
 
 def folders(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> Offers:
     """Let the shell offer folders."""
-    return [CompletionItem(incomplete, type="dir")]
+    return [_offer(incomplete, kind="dir")]
 
 
 def _codes(incomplete: str, *, slugs: bool) -> Offers:
     from cachedoctor import rules
 
     found = [
-        CompletionItem(rule.code, help=f"{rule.slug}: {rule.title()}")
+        _offer(rule.code, about=f"{rule.slug}: {rule.title()}")
         for rule in rules.every()
         if rule.code.startswith(incomplete.upper())
     ]
     if found or not slugs:
         return found
     return [
-        CompletionItem(rule.slug, help=f"{rule.code}: {rule.title()}")
+        _offer(rule.slug, about=f"{rule.code}: {rule.title()}")
         for rule in rules.every()
         if rule.slug.startswith(incomplete)
     ]
@@ -200,3 +199,9 @@ def _costs(table: Table) -> Iterator[tuple[str, str]]:
 
     for name, model in table.models.items():
         yield name, size(model.download_bytes) if model.download_bytes else ""
+
+
+def _offer(value: str, *, about: str | None = None, kind: str = "plain") -> CompletionItem:
+    from click.shell_completion import CompletionItem  # nobody else needs it
+
+    return CompletionItem(value, kind, about)

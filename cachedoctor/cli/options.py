@@ -98,7 +98,7 @@ def host_options(command: Callable[P, R], *, changes: bool = True) -> Callable[.
         metavar="ENGINE=VERSION",
         multiple=True,
         type=VERSION_OF,
-        help="The version in use; without it, the newest is assumed.",
+        help="The version in use (of transformers, too); without it, the newest is assumed.",
     )
     @click.option(
         "--python",
@@ -272,6 +272,15 @@ def lock_option(command: Callable[P, R]) -> Callable[P, R]:
         metavar="FILE",
         help="Use the models of a lock file, exactly as locked.",
         shell_complete=offers.files,
+    )(command)
+
+
+def scheduler_option(command: Callable[P, R]) -> Callable[P, R]:
+    """Give a command `--scheduler`."""
+    return click.option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="Let the workers of this Dask cluster look.",
     )(command)
 
 

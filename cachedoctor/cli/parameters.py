@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cachedoctor.cli import offers
 from cachedoctor.errors import UsageError
+from cachedoctor.values import NamedTuple
 from cachedoctor.vocabulary import SIZES, nearest
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 else:  # generic since click 8.2
     _Base = click.ParamType
 
-_CODE = re.compile(r"CD\d{3}", re.IGNORECASE)
+_CODE = r"(?i)CD\d{3}"
 _SOURCES = ("hub", "openai")
 
 
@@ -135,6 +136,20 @@ class _Rate(_Amount):
         return int(found[1]) << {"K": 10, "M": 20, "G": 30}[found[2]]
 
 
+class _Subset(_Type):
+    """One of several parts, such as `3/8`."""
+
+    name = "subset"
+
+    def read(self, text: str, param: click.Parameter | None) -> tuple[int, int]:
+        """Return which part, and of how many."""
+        found = re.fullmatch(r"(\d{1,5})/(\d{1,5})", text)
+        number, of = map(int, found.groups()) if found else (0, 0)
+        if not 1 <= number <= of:
+            raise UsageError(f"no part: `{text}`", hint="write 1/8 for the first of eight")
+        return number, of
+
+
 class _Size(_Type):
     """A size of models, tiny to large."""
 
@@ -190,7 +205,7 @@ class _EngineOrCode(_Type):
 
     def read(self, text: str, param: click.Parameter | None) -> Word:
         """Return which it is."""
-        if _CODE.fullmatch(text):
+        if re.fullmatch(_CODE, text):
             return Word(code=CODE.read(text, param))
         return Word(ENGINE.read(text, param))
 
@@ -259,13 +274,16 @@ class _OfEngine(_Pair):
 
 
 class _VersionOf(_OfEngine):
-    """`ENGINE=VERSION`."""
+    """`ENGINE=VERSION`, or `transformers=VERSION`, which insanely-fast-whisper loads with."""
 
     def read(self, text: str, param: click.Parameter | None) -> tuple[str, str]:
         """Return the engine and a version that can be compared."""
         from cachedoctor.engines import catalog
+        from cachedoctor.locators.hub_cache import LIBRARY
 
-        name, version = super().read(text, param)
+        name, _, version = text.partition("=")
+        if name != LIBRARY or not version:
+            name, version = super().read(text, param)
         catalog.ordinal(version)
         return name, version
 
@@ -311,6 +329,7 @@ SIZE = _Size()
 AGE = _Age()
 BYTES = _Bytes()
 RATE = _Rate()
+SUBSET = _Subset()
 PAIR = _Pair()
 VERSION_OF = _VersionOf()
 PROGRAM_OF = _ProgramOf()

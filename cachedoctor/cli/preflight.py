@@ -58,7 +58,7 @@ def command(
     """
     from cachedoctor import text
     from cachedoctor.cli import console
-    from cachedoctor.report import scan_text
+    from cachedoctor.report import verdict_text
 
     verdicts = _verdicts(engine, size, model, lock, host, revision)
     if by is not None:
@@ -72,7 +72,7 @@ def command(
 
         click.echo(ci.render(out.format, "preflight", ci.of_verdicts(verdicts), folder=host.cwd))
     elif out.shown:
-        console.say([scan_text.verdict_line(verdict, host) for verdict in verdicts])
+        console.say([verdict_text.verdict_line(verdict, host) for verdict in verdicts])
         warnings = dict.fromkeys(f for verdict in verdicts for f in verdict.warnings)
         console.warn(f"{found.code} {text.printable(found.message)}" for found in warnings)
     code = 0 if all(verdict.ready for verdict in verdicts) else 1

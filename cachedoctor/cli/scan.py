@@ -8,6 +8,7 @@ from cachedoctor.cli.options import (
     ci_output_options,
     look_options,
     model_options,
+    scheduler_option,
 )
 from cachedoctor.cli.output import Output
 from cachedoctor.cli.parameters import ENGINE_OR_PATH, Word
@@ -28,6 +29,7 @@ from cachedoctor.host import Host
     default="error",
     help="Exit with 1 only for findings at least this severe.",
 )
+@scheduler_option
 @look_options
 @ci_output_options
 def command(
@@ -36,6 +38,7 @@ def command(
     model: str | None,
     deep: bool,
     fail_on: str,
+    scheduler: str | None,
     host: Host,
     out: Output,
 ) -> None:
@@ -83,11 +86,18 @@ def command(
         paths=tuple(paths),
         deep=deep,
     )
+    shown = console.progress(quiet=out.quiet)
+    gathered = None
+    if scheduler is not None:
+        from cachedoctor.fleet import cluster
+
+        question, gathered = cluster.gather(question, scheduler, progress=shown)
     result = scanning.answer(
         question,
         cure_notes=out.verbose or out.json,
         bridges=bridges,
-        progress=console.progress(quiet=out.quiet),
+        progress=shown,
+        gathered=gathered,
     )
     ready = [
         readiness.ready(engine, result, engine.table.answers(each), each)

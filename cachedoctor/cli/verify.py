@@ -6,19 +6,24 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cachedoctor.cli import offers
 from cachedoctor.cli.options import (
     ci_output_options,
     lock_option,
     look_options,
+    scheduler_option,
 )
 from cachedoctor.cli.output import Output
-from cachedoctor.cli.parameters import AGE, ENGINE_OR_PATH, MIRROR, RATE, Word
+from cachedoctor.cli.parameters import AGE, ENGINE_OR_PATH, MIRROR, RATE, SUBSET, Word
+from cachedoctor.errors import UsageError
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
     from cachedoctor.cli.options import Pairs
     from cachedoctor.lockfile import Lock
+    from cachedoctor.question import Question
     from cachedoctor.system.network import Network
+    from cachedoctor.vocabulary import Progress
 
 
 @click.command(name="verify", short_help="Read every byte and check it.")
@@ -49,6 +54,14 @@ if TYPE_CHECKING:
     type=RATE,
     help="Read no faster than this: 50M or 1G bytes a second.",
 )
+@click.option(
+    "--subset",
+    metavar="K/N",
+    type=SUBSET,
+    help="Only the K-th of N parts, for any scheduler; `merge` puts them together.",
+)
+@click.option("--save", metavar="FILE", help="Where the part goes.", shell_complete=offers.files)
+@scheduler_option
 @lock_option
 @look_options
 @ci_output_options
@@ -58,6 +71,9 @@ def command(
     fresh: bool,
     max_age: int | None,
     max_rate: int | None,
+    subset: tuple[int, int] | None,
+    save: str | None,
+    scheduler: str | None,
     online: bool,
     mirror: Pairs,
     host: Host,
@@ -78,13 +94,15 @@ def command(
       cachedoctor verify whisper-mps --fresh   one engine, every byte again
       cachedoctor verify ~/models --max-age 30d   whatever lies there
       cachedoctor verify --lock models.lock    exactly these bytes
+      cachedoctor verify ~/hub --subset 3/8 --save part3.json   one of eight jobs
+      cachedoctor verify ~/hub --scheduler tcp://head:8786      a Dask cluster
     """
-    from cachedoctor import engines
-    from cachedoctor.cli import console
-    from cachedoctor.doctor import contents, scanning
+    from cachedoctor.cli import console, verified
+    from cachedoctor.doctor import scanning
+    from cachedoctor.doctor.pace import Throttled
     from cachedoctor.question import Question
-    from cachedoctor.report import verify_text
 
+    _together(subset, save, scheduler, lock, out, online=online)
     names = [word.engine for word in words if word.engine]
     paths = [word.path for word in words if word.path]
     shown = console.progress(quiet=out.quiet)
@@ -97,45 +115,68 @@ def command(
         fresh=fresh,
         max_age_s=max_age,
     )
+    if subset is not None and save is not None:
+        # the rate is that of all parts, which run at once
+        rate = max(max_rate // subset[1], 1) if max_rate else None
+        progress = Throttled(shown, rate) if rate else shown
+        _write_part(question, subset, save, progress, out)
+        return
+    gathered = None
+    if scheduler is not None:
+        from cachedoctor.fleet import cluster
+
+        question, gathered = cluster.gather(question, scheduler, rate=max_rate, progress=shown)
     report = scanning.answer(
         question,
         network=_network(host, mirror) if online else None,
         cure_notes=out.verbose or out.json,
-        progress=contents.Throttled(shown, max_rate) if max_rate else shown,
+        progress=Throttled(shown, max_rate) if max_rate else shown,
+        gathered=gathered,
     )
     if lock:
         from cachedoctor.plans import cures
 
         report = report._replace(findings=(*cures.absent_locked(report), *report.findings))
-    files = contents.verdicts(report.entries, report.contents)
-    if out.json:
-        from cachedoctor.report import record
+    code = verified.show(report, out, online=online)
+    click.get_current_context().exit(code)
 
-        listed = sorted(files)
-        tally = verify_text.Tally(listed)
-        body = {
-            **record.scan_json(report),
-            "files": verify_text.files_json(listed),
-            "unanswered": dict(report.unanswered),
-        }
-        click.echo(record.dumps(body))
-    else:
-        tally = verify_text.Tally(files)
-        if out.format != "text":
-            from cachedoctor.report import ci
 
-            click.echo(ci.render(out.format, "verify", ci.of_report(report), folder=host.cwd))
-        elif out.shown:
-            console.say(verify_text.verify_lines(report, tally, verbose=out.verbose))
-    if not out.quiet and tally.files() and not tally.files("proven") and not tally.wrong:
-        ask = "" if online else f"; `{host.command('verify', *names, *paths, '--online')}`"
-        console.warn((f"nothing could be checked: nothing says what these files must be{ask}",))
-    errors = any(finding.severity == "error" for finding in report.findings)
-    code = 1 if tally.wrong or errors else 0
-    asked = names or () if paths else names or engines.names()
-    if out.verbose:
-        console.moved_times()
-    click.get_current_context().exit(console.code_for(host, asked, code))
+def _together(
+    subset: tuple[int, int] | None,
+    save: str | None,
+    scheduler: str | None,
+    lock: str | None,
+    out: Output,
+    *,
+    online: bool,
+) -> None:
+    """Refuse what cannot be asked for at once."""
+    if (subset is None) != (save is None):
+        raise UsageError(
+            "--subset and --save belong together", hint="`--subset 1/8 --save part1.json`"
+        )
+    divided = "--subset" if subset else "--scheduler" if scheduler else ""
+    others = {"--lock": lock, "--online": online, "--scheduler": scheduler if subset else None}
+    for other, given in others.items():
+        if divided and given:
+            raise UsageError(f"{divided} and {other} cannot be asked for at once")
+    if subset and out.format != "text":
+        raise UsageError("a part is no answer, so --format is for `merge`")
+
+
+def _write_part(
+    question: Question, subset: tuple[int, int], save: str, progress: Progress, out: Output
+) -> None:
+    from cachedoctor.cli import console
+    from cachedoctor.doctor import parts, shares
+    from cachedoctor.text import printable
+
+    number, of = subset
+    plan = shares.plan(question, of)
+    content = parts.look_at(question, plan.parts[number - 1], plan.mark, progress=progress)
+    console.write_whole(save, content)
+    if out.shown:
+        console.say([f"part {number}/{of}: {printable(save)}; `cachedoctor merge` judges all"])
 
 
 def _lock(path: str | None) -> Lock | None:

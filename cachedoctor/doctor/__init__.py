@@ -5,5 +5,5 @@ that somebody gave; `claiming` puts what engines need into entries; `scanning` a
 with a `Report`, for which `judging` applies the rules. `contents` reads every byte and compares it
 with its evidence, `hub_digests` asks the hub where nothing here says what a file must be, `core_ml`
 asks Core ML through a `bridge`. `readiness` answers for an engine and a size, `footprint` counts
-each byte once.
+each byte once. `shares` divides a look among processes, `parts` makes one answer of theirs.
 """

@@ -142,7 +142,7 @@ def _part(claim: Claim, name: str) -> Requirement:
     for need in claim.needs.requirements:
         if name in need.names:
             return need._replace(optional=False)
-    return Requirement((name,), ("safetensors" if name.endswith(".safetensors") else None,))
+    return Requirement((name,), (formats.of_part(name),))
 
 
 def _asked_for(claim: Claim, entry: Entry) -> Iterator[str]:

@@ -7,17 +7,18 @@ or it could not be read. The archives' own checksums count where no digest is kn
 from __future__ import annotations
 
 import os
-import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import chain
+from typing import TYPE_CHECKING
 
 from cachedoctor import formats
 from cachedoctor.locators import digest_of
 from cachedoctor.system.ledger import Ledger, Measured
+from cachedoctor.values import NamedTuple
 from cachedoctor.vocabulary import SILENT, Evidence, Files, State
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from cachedoctor.host import Host
     from cachedoctor.system.digest import Work
@@ -43,35 +44,6 @@ class FileVerdict(NamedTuple):
     error: str = ""  # why it could not be read
 
 
-class Throttled:
-    """A `Progress` that holds the reading threads back to a number of bytes a second."""
-
-    def __init__(self, progress: Progress, bytes_a_second: int) -> None:
-        """Report on to `progress`."""
-        self._progress = progress
-        self._rate = bytes_a_second
-        self._lock = threading.Lock()
-        self._free_at = 0.0  # when everything read so far would have been read at this rate
-
-    def start(self, label: str, total_bytes: int | None) -> None:
-        """Begin a piece of work."""
-        self._free_at = time.monotonic()
-        self._progress.start(label, total_bytes)
-
-    def advance(self, done_bytes: int) -> None:
-        """Add to the bytes done, and wait until they are due."""
-        self._progress.advance(done_bytes)
-        with self._lock:
-            self._free_at += done_bytes / self._rate
-            wait_s = self._free_at - time.monotonic()
-        if wait_s > 0:
-            time.sleep(wait_s)
-
-    def finish(self) -> None:
-        """End the piece of work."""
-        self._progress.finish()
-
-
 class Contents(NamedTuple):
     """What the notable files hold, as far as it was read now or is remembered."""
 
@@ -88,13 +60,13 @@ def recalled(host: Host, entries: Sequence[Entry], *, since_s: int = 0) -> Conte
     ledger = Ledger(host.state)
     if not ledger.exists:
         return Contents()
-    by_folder = _by_folder(entries)
+    by_folder = plain_by_folder(entries)
     for folder, name, stamp, algorithm, value in ledger.recall(by_folder, since_s=since_s):
         named = digest_of(name)
         own = named is not None and named.algorithm == algorithm
         if own and by_folder[folder][0].stamp_of(name) == stamp:
-            _mark(by_folder[folder], name, right=value == name, remembered=True)
-    notable = _notable(entries)
+            mark(by_folder[folder], name, right=value == name, remembered=True)
+    notable = notable_by_file(entries)
     digests: dict[str, dict[str, str]] = {}
     folders = dict.fromkeys(map(os.path.dirname, notable))
     for folder, name, stamp, algorithm, value in ledger.recall(folders, since_s=since_s):
@@ -110,9 +82,15 @@ def read(
     *,
     fresh: bool = False,
     max_age_s: int | None = None,
+    whole: bool = True,
     progress: Progress = SILENT,
+    mine: Callable[[str], bool] | None = None,
+    threads: int | None = None,
 ) -> Contents:
     """Read every file of which something is known, and remember what it held.
+
+    With `mine` only the files whose paths it takes: others are another process's.
+    Where the entries are not the `whole` survey, nobody looks whether other files are gone.
 
     What is remembered as right is not read again, unless it is older than `max_age_s` or `fresh` is
     asked for; what was wrong always is. Interrupted, what was read stays remembered.
@@ -121,10 +99,11 @@ def read(
 
     since_s = int(time.time()) - max_age_s if max_age_s is not None else 0
     known = Contents() if fresh else recalled(host, entries, since_s=since_s)
-    by_folder = _by_folder(entries)
-    notable = _notable(entries)
+    by_folder = plain_by_folder(entries)
+    notable = notable_by_file(entries)
     digests: dict[str, Mapping[str, str]] = {}
     work = list(_plain_work(by_folder, notable))
+    mine = mine or _all_are
     for path, artifacts in notable.items():
         held = known.digests.get(path, {})
         if held and _is_right(artifacts, held):
@@ -133,75 +112,88 @@ def read(
             size = artifacts[0].size_bytes
             work.append(digest.Work(*os.path.split(path), size, algorithms))
     remembered = frozenset(digests)
+    work = [item for item in work if mine(item.path)]
     errors: dict[str, str] = {}
     done: list[Measured] = []
+    written = 0
     again: list[Work] = []
     ledger = Ledger(host.state)
     began_ns = time.time_ns()
     progress.start("reading", sum(item.size_bytes for item in work))
-    try:
-        for item, found in _all_of(work, again, progress):
-            if isinstance(found, OSError):
-                errors[item.path] = found.strerror or str(found)
-                continue
-            if item.path in notable:
-                digests[item.path] = found
-                stamp = notable[item.path][0].stamp
-            else:
-                stamp = by_folder[item.folder][0].stamp_of(item.name)
-                if not _is_named(item, found, digests, again):
-                    _mark(by_folder[item.folder], item.name, right=False, remembered=False)
-                elif item.path not in digests:
-                    _mark(by_folder[item.folder], item.name, right=True, remembered=False)
-            if stamp:
-                done.append(Measured(item.path, stamp, digests.get(item.path, found), began_ns))
-            if len(done) >= _WRITTEN_AT_ONCE:
-                ledger.remember(done)
-                done.clear()
-    finally:  # Ctrl-C keeps what was read
-        progress.finish()
-        ledger.remember(done)
-        ledger.forget_gone()
+    with ledger.kept_open():
+        try:
+            for item, found in _all_of(work, again, progress, threads):
+                path = item.path
+                if isinstance(found, OSError):
+                    errors[path] = found.strerror or str(found)
+                    continue
+                if path in notable:
+                    digests[path] = found
+                    stamp = notable[path][0].stamp
+                else:
+                    lists = by_folder[item.folder]
+                    stamp = lists[0].stamp_of(item.name)
+                    _judge_plain(lists, item, path, found, digests, again)
+                if stamp:
+                    done.append(Measured(path, stamp, digests.get(path, found), began_ns))
+                if len(done) >= _WRITTEN_AT_ONCE:
+                    written += ledger.remember(done)
+                    done.clear()
+        finally:  # Ctrl-C keeps what was read
+            progress.finish()
+            written += ledger.remember(done)
+            if whole and mine is _all_are:  # it looks at the folder of each row
+                ledger.forget_gone(written)
     return Contents(digests, remembered, errors)
 
 
-def _is_named(
+def _all_are(_path: str) -> bool:
+    return True
+
+
+def _judge_plain(
+    lists: Sequence[Files],
     item: Work,
+    path: str,
     found: Mapping[str, str],
     digests: dict[str, Mapping[str, str]],
     again: list[Work],
-) -> bool:
-    """Say whether a plain file's name is its digest; keep those of one that is doubted.
+) -> None:
+    """Mark a plain file by what was read of it; the digests of one that is doubted are kept.
 
     A name that is not git's SHA-1 may be a plain one, so that it is read again.
     """
     from cachedoctor.system import digest
 
-    doubted = item.path in digests
-    if item.name in found.values() and not doubted:
-        return True
-    digests[item.path] = {**digests.get(item.path, {}), **found}
-    if digest.GIT_SHA1 in item.algorithms:
-        again.append(item._replace(algorithms=frozenset((digest.SHA1,))))
-    return doubted
+    name = item.name
+    if path in digests:
+        digests[path] = {**digests[path], **found}
+    elif name in found.values():
+        lists[0].prove(name, remembered=False)  # they share the physical file
+    else:
+        digests[path] = found
+        mark(lists, name, right=False, remembered=False)
+        if digest.GIT_SHA1 in item.algorithms:
+            again.append(item._replace(algorithms=frozenset((digest.SHA1,))))
 
 
 def _all_of(
-    work: Sequence[Work], again: list[Work], progress: Progress
+    work: Sequence[Work], again: list[Work], progress: Progress, threads: int | None
 ) -> Iterator[tuple[Work, dict[str, str] | OSError]]:
     """Yield the digests of `work`, then of what was put into `again` meanwhile."""
     from cachedoctor.system import digest
 
-    yield from digest.of_many(work, progress)
-    yield from digest.of_many(again, progress)
+    yield from digest.of_many(work, progress, threads)
+    yield from digest.of_many(again, progress, threads)
 
 
 def verdicts(entries: Sequence[Entry], contents: Contents) -> Iterator[FileVerdict]:
     """Yield what each physical file is."""
-    notable = _notable(entries)
+    notable = notable_by_file(entries)
     links: dict[str, list[str]] = {}  # of notable files the plain names
     plain: dict[str, tuple[PlainFile, list[str]]] = {}
-    for folder, lists in _by_folder(entries).items():
+    kinds: dict[int, str | None] = {}  # by the length of a name that was proven to be one
+    for folder, lists in plain_by_folder(entries).items():
         plain.clear()
         for files in lists:
             for file in files.plain():
@@ -211,14 +203,18 @@ def verdicts(entries: Sequence[Entry], contents: Contents) -> Iterator[FileVerdi
                 else:
                     plain.setdefault(path, (file, []))[1].append(files.path_of(file))
         for path, (file, names) in plain.items():
-            yield _plain_verdict(path, file, tuple(names), contents)
+            length = len(file.file)
+            if file.proven and length not in kinds:
+                digest = digest_of(file.file)
+                kinds[length] = digest.algorithm if digest else None
+            yield _plain_verdict(path, file, tuple(names), kinds.get(length), contents)
     for path, artifacts in notable.items():
         found = _verdict(path, artifacts, contents)
         yield found._replace(links=(*found.links, *links.get(path, ())))
 
 
 def _plain_verdict(
-    path: str, file: PlainFile, links: tuple[str, ...], contents: Contents
+    path: str, file: PlainFile, links: tuple[str, ...], algorithm: str | None, contents: Contents
 ) -> FileVerdict:
     if not file.proven:
         error = contents.errors.get(path, "")
@@ -231,19 +227,10 @@ def _plain_verdict(
             verdict=word,
             error=error,
         )
-    digest = digest_of(file.file)
-    return FileVerdict(
-        path=path,
-        links=links,
-        engines=(),
-        size_bytes=file.size_bytes,
-        verdict="ok",
-        evidence=file.evidence.value,
-        algorithm=digest.algorithm if digest else None,
-        measured=file.file,
-        expected=file.file,
-        remembered=file.remembered,
-    )
+    name, evidence = file.file, file.evidence.value
+    # in the order of the fields, because a cache has many
+    values = (path, links, (), file.size_bytes, "ok", evidence, algorithm, name, name)
+    return FileVerdict._make((*values, file.remembered, ""))
 
 
 def _verdict(path: str, artifacts: Sequence[Artifact], contents: Contents) -> FileVerdict:
@@ -281,7 +268,7 @@ def _verdict(path: str, artifacts: Sequence[Artifact], contents: Contents) -> Fi
     return found
 
 
-def _by_folder(entries: Iterable[Entry]) -> dict[str, list[Files]]:
+def plain_by_folder(entries: Iterable[Entry]) -> dict[str, list[Files]]:
     """Return the lists of plain files by the folder that their physical files lie in."""
     found: dict[str, list[Files]] = {}
     for entry in entries:
@@ -290,7 +277,8 @@ def _by_folder(entries: Iterable[Entry]) -> dict[str, list[Files]]:
     return found
 
 
-def _mark(lists: Sequence[Files], file: str, *, right: bool, remembered: bool) -> None:
+def mark(lists: Sequence[Files], file: str, *, right: bool, remembered: bool) -> None:
+    """Note in the lists of one folder what a plain file was found to hold."""
     if right:
         lists[0].prove(file, remembered=remembered)  # they share the physical file
         return
@@ -306,15 +294,14 @@ def _plain_work(
 
     wanted: dict[str, frozenset[str]] = {}
     for folder, lists in by_folder.items():
-        files = {file.file: file for mine in lists for file in mine.plain() if not file.proven}
-        for name, file in files.items():
+        for name, size in dict(chain.from_iterable(mine.unproven() for mine in lists)).items():
             digest = digest_of(name)
             if digest is not None and f"{folder}/{name}" not in notable:
                 algorithms = wanted.setdefault(digest.algorithm, frozenset((digest.algorithm,)))
-                yield Work(folder, name, file.size_bytes, algorithms)
+                yield Work(folder, name, size, algorithms)
 
 
-def _notable(entries: Iterable[Entry]) -> dict[str, list[Artifact]]:
+def notable_by_file(entries: Iterable[Entry]) -> dict[str, list[Artifact]]:
     """Return by physical file the notable artifacts that lead to it."""
     files: dict[str, list[Artifact]] = {}
     for entry in entries:

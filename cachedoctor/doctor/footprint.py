@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from cachedoctor import locators
@@ -30,13 +30,16 @@ class Held:
         """Count what was not counted yet."""
         known: set[int] = set()
         last = None
+        count = total = 0
         for device, inode, length in files:
             if device != last:
                 known, last = self._inodes.setdefault(device, set()), device
             if inode not in known:
                 known.add(inode)
-                self.files += 1
-                self.bytes += length
+                count += 1
+                total += length
+        self.files += count
+        self.bytes += total
 
     def holds(self, device: int, inode: int) -> bool:
         """Say whether a file was counted."""
@@ -45,7 +48,7 @@ class Held:
 
 def held(entries: Iterable[Entry]) -> Held:
     """Count the files of entries."""
-    return Held(file for entry in entries for file in entry.held)
+    return Held(chain.from_iterable(entry.held for entry in entries))
 
 
 def held_everywhere(survey: Survey) -> Held:
@@ -63,7 +66,7 @@ def reclaimable(findings: Iterable[Finding], entries: Iterable[Entry]) -> int:
     Of copies one is kept, unless another note takes it anyway.
     """
     notes = [f for f in findings if f.severity is Severity.NOTE and f.bytes]
-    sizes = {entry.path: entry.sizes for entry in entries if entry.revision}
+    by_path = {entry.path: entry for entry in entries if entry.revision}
     gone: set[str] = set()
     total = 0
     for note in sorted(notes, key=lambda f: (f.code == Duplicate.code, len(f.path))):
@@ -75,14 +78,15 @@ def reclaimable(findings: Iterable[Finding], entries: Iterable[Entry]) -> int:
             gone.update(left[kept:])
             continue
         total += 0 if _within(note.path, gone) else note.bytes
-        gone.update(paths, sizes.get(note.path, ()))
+        gone.update(paths, by_path[note.path].sizes if note.path in by_path else ())
     return total
 
 
 def _within(path: str, folders: set[str]) -> bool:
     """Say whether `path` is one of `folders` or below one."""
-    while len(path) > 1:
-        if path in folders:
+    end = len(path)
+    while end > 0:
+        if path[:end] in folders:
             return True
-        path = os.path.dirname(path)
+        end = path.rfind("/", 0, end)
     return False

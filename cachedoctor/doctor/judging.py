@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cachedoctor import engines, locators, rules
 from cachedoctor.findings import (
@@ -19,6 +19,7 @@ from cachedoctor.locators import inside
 from cachedoctor.rules import precedence
 from cachedoctor.rules.ourselves import RuleCrashed
 from cachedoctor.system import apps
+from cachedoctor.values import NamedTuple
 from cachedoctor.vocabulary import State, Status
 
 if TYPE_CHECKING:

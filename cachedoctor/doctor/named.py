@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cachedoctor.host import Host
+    from cachedoctor.question import Question
 
 _MODEL = (*WEIGHTS, ".nemo", ".gguf")
 _SAID_BY = "the command line"
@@ -61,6 +62,25 @@ def require_readable(path: str) -> None:
 def unknown(path: str) -> CannotLookError:
     """Return the error that nothing at `path` is known to be a model or a part of one."""
     return CannotLookError(f"nothing that is known as a model is at `{path}`", hint=_HINT)
+
+
+def repositories(question: Question) -> frozenset[str] | None:
+    """Return the repositories in which all named paths lie that are to be read.
+
+    `None` where one lies elsewhere, or in a data set, of which a look has no names, and where the
+    question is narrowed already.
+    """
+    if not question.deep or question.only or question.lock:
+        return None
+    found = set()
+    for path in question.paths:
+        real = os.path.realpath(question.host.absolute(path))
+        cache = _cache_around(real)
+        kind, _, name = real[len(cache) :].lstrip("/").partition("/")[0].partition("--")
+        if not cache or kind != "models":
+            return None
+        found.add(name)
+    return frozenset(found) or None
 
 
 def layouts_at(path: str) -> tuple[Found, ...]:

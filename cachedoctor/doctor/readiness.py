@@ -214,7 +214,12 @@ def _obstacle(
 
 def _refused(claim: Claim, entry: Entry, findings: Sequence[Finding]) -> Finding | None:
     """Return the finding about bytes after a file's end that this engine does not bear."""
-    bears = {name: need.most_trailing for need in claim.needs.requirements for name in need.names}
+    bears = {
+        name: need.most_trailing
+        for need in claim.needs.requirements
+        for name in need.names
+        if name not in need.bears
+    }
     files = {artifact.file: bears.get(artifact.name) for artifact in entry.notable}
     for finding in findings:
         most = files.get(finding.path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cachedoctor import engines, rules
 from cachedoctor.doctor import contents as verification
@@ -14,17 +14,26 @@ from cachedoctor.findings import Finding, Severity
 from cachedoctor.locators import inside
 from cachedoctor.question import Question
 from cachedoctor.rules.ourselves import RuleCrashed
+from cachedoctor.values import NamedTuple
 from cachedoctor.vocabulary import SILENT, Status, Survey
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from cachedoctor.doctor.core_ml import Asked
+    from cachedoctor.engines import Engine
     from cachedoctor.host import Host
     from cachedoctor.lockfile import Lock
     from cachedoctor.system.network import Network
     from cachedoctor.system.run import Run
     from cachedoctor.vocabulary import Entry, Progress
+
+
+class Gathered(NamedTuple):
+    """What several processes have seen and read, put together."""
+
+    survey: Survey
+    contents: verification.Contents
 
 
 class Report(NamedTuple):
@@ -124,45 +133,47 @@ def answer(
     cure_notes: bool = True,
     bridges: Mapping[str, str] | None = None,
     progress: Progress = SILENT,
+    gathered: Gathered | None = None,
 ) -> Report:
-    """Look, and judge what is there: `scan` for a question that is made already."""
-    host, names, models, lock = question.host, question.engines, question.models, question.lock
+    """Look, and judge what is there: `scan` for a question that is made already.
+
+    What others have `gathered` is judged as if it had been looked at here.
+    Repositories that are to be read are looked at alone, and beside the rest only if anything of
+    them is to be cured: what lies elsewhere is a source of repairs and proves none of their files.
+    """
+    only = None if network or bridges or gathered else named.repositories(question)
+    if only is not None:
+        report = answer(question._replace(only=only), cure_notes=cure_notes, progress=progress)
+        if not any(cure_notes or f.severity is not Severity.NOTE for f in report.findings):
+            return report._replace(question=question)
+    asked = question._replace(fresh=question.fresh and only is None)  # what was read is remembered
+    report = _answered(asked, network, bridges, progress, gathered, cure_notes=cure_notes)
+    return report._replace(question=report.question._replace(fresh=question.fresh))
+
+
+def _answered(
+    question: Question,
+    network: Network | None,
+    bridges: Mapping[str, str] | None,
+    progress: Progress,
+    gathered: Gathered | None,
+    *,
+    cure_notes: bool,
+) -> Report:
     began = time.perf_counter()
+    question = placed(question)
+    host, names, lock = question.host, question.engines, question.lock
     asked = [engines.find(name) for name in names]
-    if question.paths:
-        host = named.with_paths(host, question.paths)
-        question = question._replace(host=host)
-    survey = look(
-        host, [engines.find(name) for name in names or engines.names()], question.only, lock
-    )
-    places = [os.path.realpath(host.absolute(path)) for path in question.paths]
-
-    def chosen(survey: Survey) -> tuple[Entry, ...]:
-        return tuple(
-            entry
-            for entry in survey.entries
-            if (not asked or _asked(entry, names, models))
-            and _within(entry, places)
-            and (lock is None or lock.of(entry) is not None)
-        )
-
-    entries = chosen(survey)
+    survey = gathered.survey if gathered else look(host, looked_for(question), question.only, lock)
+    places = _places(question)
+    entries = chosen(question, survey)
     unanswered: tuple[tuple[str, str], ...] = ()
     if network is not None:
         from cachedoctor.doctor import hub_digests
 
         survey, unanswered = hub_digests.ask(survey, {entry.id for entry in entries}, network)
-        entries = chosen(survey)
-    if question.deep:
-        contents = verification.read(
-            host,
-            entries,
-            fresh=question.fresh,
-            max_age_s=question.max_age_s,
-            progress=progress,
-        )
-    else:
-        contents = verification.recalled(host, entries)
+        entries = chosen(question, survey)
+    contents = gathered.contents if gathered else _contents(question, entries, progress)
     core_ml: Asked | None = None
     if bridges is not None:
         from cachedoctor.doctor import core_ml as loading
@@ -176,7 +187,7 @@ def answer(
         unloadable=core_ml.refused if core_ml else None,
         unfinished=_unfinished(_interrupted(host, survey), host),
         beside=_beside(survey),
-        published=published,
+        published=engines.published,
         codes=frozenset(question.codes),
     )
     layouts = {name for engine in asked for name in engine.locators}
@@ -184,11 +195,7 @@ def answer(
     findings = judging.judge(
         seen, entries, layouts, names, cure_notes=cure_notes, asked=named_models
     )
-    if places:
-        findings = [f for f in findings if f.entries or any(_near(f.path, p) for p in places)]
-        for place in places:
-            if not any(_within(entry, (place,)) for entry in entries) and not findings:
-                raise named.unknown(place)
+    findings = _at(places, findings, entries)
     about: dict[str, list[Finding]] = {}
     for finding in findings:
         for key in finding.entries:
@@ -218,15 +225,48 @@ def answer(
     )
 
 
-def published() -> dict[str, str]:
-    """Return the model's name by digest, of every file that a table knows; reads all tables."""
-    found: dict[str, str] = {}
-    for engine in map(engines.find, engines.names()):
-        for model in engine.table.models.values():
-            known = [digest for _, digest in model.published.values()]
-            known += [n.digest for files in model.sets for n in files.requirements if n.digest]
-            found.update({d.hex: f"{engine.name}'s `{model.name}`" for d in known})
-    return found
+def _contents(
+    question: Question, entries: Sequence[Entry], progress: Progress
+) -> verification.Contents:
+    if not question.deep:
+        return verification.recalled(question.host, entries)
+    narrowed = question.engines or question.paths or question.lock or question.only
+    return verification.read(
+        question.host,
+        entries,
+        fresh=question.fresh,
+        max_age_s=question.max_age_s,
+        whole=not narrowed,
+        progress=progress,
+    )
+
+
+def placed(question: Question) -> Question:
+    """Return a question whose host has the places in which the named paths lie."""
+    if not question.paths:
+        return question
+    return question._replace(host=named.with_paths(question.host, question.paths))
+
+
+def looked_for(question: Question) -> list[Engine]:
+    """Return the engines of a question, all where it names none."""
+    return [engines.find(name) for name in question.engines or engines.names()]
+
+
+def chosen(question: Question, survey: Survey) -> tuple[Entry, ...]:
+    """Return the entries that are asked for."""
+    places = _places(question)
+    return tuple(
+        entry
+        for entry in survey.entries
+        if (not question.engines or _asked(entry, question.engines, question.models))
+        and _within(entry, places)
+        and (question.lock is None or question.lock.of(entry) is not None)
+    )
+
+
+def _places(question: Question) -> list[str]:
+    return [os.path.realpath(question.host.absolute(path)) for path in question.paths]
 
 
 def _asked(entry: Entry, names: Sequence[str], models: Sequence[str]) -> bool:
@@ -241,6 +281,16 @@ def _within(entry: Entry, places: Sequence[str]) -> bool:
         inside(entry.path, place) or inside(place, entry.path) or _holds(entry, place)
         for place in places
     )
+
+
+def _at(places: Sequence[str], findings: list[Finding], entries: Sequence[Entry]) -> list[Finding]:
+    """Leave out what is elsewhere; raises where nothing at a place is known to be a model."""
+    if places:
+        findings = [f for f in findings if f.entries or any(_near(f.path, p) for p in places)]
+    for place in places:
+        if not any(_within(entry, (place,)) for entry in entries) and not findings:
+            raise named.unknown(place)
+    return findings
 
 
 def _near(path: str, place: str) -> bool:

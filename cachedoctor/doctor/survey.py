@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cachedoctor import engines, locators
 from cachedoctor.doctor import claiming
 from cachedoctor.errors import UsageError
+from cachedoctor.locators import hub_cache
 from cachedoctor.looking import quietly
 from cachedoctor.vocabulary import Root, Survey, nearest
 
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
 
     from cachedoctor.engines import Engine
     from cachedoctor.host import Host
-    from cachedoctor.locators import Layout, Way, Ways
+    from cachedoctor.locators import Layout, Share, Way, Ways
     from cachedoctor.lockfile import Lock
 
 
 _NOWHERE = "/nowhere"
-_MOVES = re.compile("HF_|HUGGINGFACE_|XDG_|TRANSFORMERS_|PARAKEET_|TORCH_|WHISPER_")
+_MOVES = "HF_|HUGGINGFACE_|XDG_|TRANSFORMERS_|PARAKEET_|TORCH_|WHISPER_"
 
 
 def look(
@@ -30,15 +31,92 @@ def look(
     chosen: Sequence[Engine],
     only: frozenset[str] | None = None,
     lock: Lock | None = None,
+    share: Share | None = None,
 ) -> Survey:
     """List every root of the layouts and let the `chosen` engines claim what they would load.
 
     Every layout is listed when nothing is narrowed: one holds what can repair another. What `lock`
     demands of its models comes before all other evidence.
+    Of a `share` only what is its own is listed.
     Raises `UsageError` for a layout in a configuration file that is not known.
     """
+    kinds, ways = _kinds(host, chosen, only), locators.Ways()
+    places = [(kind, *place) for kind in kinds for place in _places(kind, host, ways)]
+    if share is not None:
+        return Survey(tuple(_shared(places, host, chosen, lock, share)), _around(host))
+    roots = claiming.with_siblings(
+        [
+            _read(locator, path, host, chosen, only, lock)
+            if not way.barred
+            else _barred(locator, path, way, chosen)
+            for locator, path, way in places
+        ]
+    )
+    return Survey(tuple(roots), _around(host))
+
+
+def joined(roots: Sequence[Sequence[Root]], host: Host) -> Survey:
+    """Return the survey of which several processes have each looked at a share."""
+    shares: dict[tuple[str, str], list[Root]] = {}
+    for root in (root for part in roots for root in part):
+        shares.setdefault((root.locator, root.path), []).append(root)
+    found = []
+    for mine in shares.values():
+        whole = mine[0]
+        listings = [root.listing for root in mine if root.listing is not None]
+        if len(mine) > 1 and listings:
+            entries = {entry.id: entry for root in mine for entry in root.entries}
+            # as the layout lists them: by folder, then by revision
+            ordered = tuple(sorted(entries.values(), key=lambda entry: entry.path.split("/")))
+            whole = whole._replace(entries=ordered, listing=locators.of(whole).joined(listings))
+        found.append(whole)
+    return Survey(tuple(claiming.with_siblings(found)), _around(host))
+
+
+def divided(host: Host, chosen: Sequence[Engine]) -> Iterator[tuple[Layout, str]]:
+    """Go through the roots that several processes can look at, each at a share."""
+    ways = locators.Ways()
+    for locator in _kinds(host, chosen, None):
+        if locator.divided:
+            for path, way in _places(locator, host, ways):
+                if way.there and not way.barred:
+                    yield locator, path
+
+
+def _around(host: Host) -> tuple[str, ...]:
+    return (os.path.join(host.home, "Downloads"),)
+
+
+def _shared(
+    places: Sequence[tuple[Layout, str, Way]],
+    host: Host,
+    chosen: Sequence[Engine],
+    lock: Lock | None,
+    share: Share,
+) -> list[Root]:
+    """List a share; with the rest also what tells the digests of files outside divided roots."""
+    found: list[Root] = []
+    for locator, path, way in places:
+        if way.barred:
+            if share.rest:
+                found.append(_barred(locator, path, way, chosen))
+        elif locator.divided:
+            found.append(_read(locator, path, host, chosen, share, lock))
+        elif share.rest:
+            found.append(_read(locator, path, host, chosen, None, lock))
+    whole = (root for root in found if not locators.of(root).divided)
+    asked = frozenset(e.claims[0].repository for r in whole for e in r.entries if e.claims)
+    told = [
+        _read(locator, path, host, chosen, asked, lock)
+        for locator, path, way in (places if asked else ())
+        if locator.divided and not way.barred
+    ]
+    return claiming.with_siblings([*told, *found])[len(told) :]
+
+
+def _kinds(host: Host, chosen: Sequence[Engine], only: frozenset[str] | None) -> list[Layout]:
     layouts = dict.fromkeys(name for engine in chosen for name in engine.locators)
-    for name in (*host.engine_versions, *host.said_by):
+    for name in {*host.engine_versions, *host.said_by} - {hub_cache.LIBRARY}:
         _known_engine(name, host.said_by.get(name, "--engine-version"))
     for place in host.places:
         _known_engine(place.engine, place.said_by)
@@ -49,18 +127,7 @@ def look(
             layouts.setdefault(place.kind)
     if only is None:
         layouts.update(dict.fromkeys(locators.names()))
-    kinds = [locators.find(name) for name in layouts]
-    ways = locators.Ways()
-    roots = claiming.with_siblings(
-        [
-            _read(locator, path, host, chosen, only, lock)
-            if not way.barred
-            else _barred(locator, path, way, chosen)
-            for locator in kinds
-            for path, way in _places(locator, host, ways)
-        ]
-    )
-    return Survey(tuple(roots), (os.path.join(host.home, "Downloads"),))
+    return [locators.find(name) for name in layouts]
 
 
 def closed_named(host: Host, layouts: Collection[str]) -> tuple[str, str] | None:
@@ -90,7 +157,7 @@ def _named(locator: Layout, host: Host) -> set[str]:
     roots = set(locator.roots(host))
     found = {place.path for place in host.places if place.kind == locator.name}
     for name in host.environment:
-        if _MOVES.match(name):
+        if re.match(_MOVES, name):
             other = host._replace(environment={**host.environment, name: _NOWHERE})
             found |= roots.difference(locator.roots(other))
     return found | set(map(os.path.realpath, found))
@@ -146,14 +213,18 @@ def _read(
     path: str,
     host: Host,
     chosen: Sequence[Engine],
-    only: frozenset[str] | None,
+    only: frozenset[str] | Share | None,
     lock: Lock | None,
 ) -> Root:
     named = [p.only for p in host.places if (p.kind, p.path) == (locator.name, path)]
     if only is None and named and None not in named and path not in locator.roots(host):
         only = frozenset().union(*(names for names in named if names))
     try:
-        root = locator.read(path, host, only)
+        if isinstance(only, locators.Share):
+            mine = only.folders.get(path, frozenset())
+            root = locator.share(path, host, mine, rest=only.rest)
+        else:
+            root = locator.read(path, host, only)
     except NotADirectoryError:
         return _barred(locator, path, locators.Ways().to(f"{path}/."), chosen)
     except FileNotFoundError:  # gone since it was looked for

@@ -66,6 +66,11 @@ class Engine(Protocol):
         """Say whether it loads by name without the network at all."""
         ...
 
+    @property
+    def takes_repositories(self) -> bool:
+        """Say whether it may be given a repository's name in place of a model's."""
+        ...
+
 
 class CatalogEngine:
     """What all engines share: a table in the catalogue, and a claim made of one of its rows."""
@@ -73,6 +78,7 @@ class CatalogEngine:
     name: str
     locators: tuple[str, ...]
     named_offline = True
+    takes_repositories = True
 
     @cached_property
     def table(self) -> Table:
@@ -126,9 +132,11 @@ class HubEngine(CatalogEngine):
 
     def claim(self, entry: Entry, host: Host) -> Claim | None:
         """Say which model `entry` is, by name or else by its shape."""
-        claim = super().claim(entry, host)
-        if claim is not None or not self._may_have(entry, host):
-            return claim
+        if not self._may_have(entry, host):
+            return None
+        model = self.model_at(entry, host)
+        if model is not None:
+            return self.claimed(model, entry, host)
         kind, _ = self.table.shape
         if self._is_known(entry, host) or not (kind and shapes.fits(kind, entry)):
             return None
@@ -207,10 +215,10 @@ class CdnEngine(CatalogEngine):
         model = self.table.models.get(entry.name.removesuffix(".pt"))
         if locators.of(entry).named_only:  # no digest is asked of a path
             row = (model or next(iter(self.table.models.values()))).sets[0].requirements[0]
-            if model is not None:
+            if model is not None and entry.artifacts[0].size_bytes == model.bytes:
                 files = FileSet((row._replace(most_trailing=None),))
                 return model._replace(sets=(files,))
-            files = FileSet((Requirement((entry.name,), row.formats),))
+            files = FileSet((Requirement((entry.name,), row.formats, keys=("dims",)),))
             return Model(name=entry.name, sets=(files,), sizes=(), known_by="shape")
         if model is None:
             return None
@@ -248,3 +256,14 @@ def find(name: str) -> Engine:
         )
     engine: Engine = importlib.import_module(f"{__name__}.{catalog.module_of(name)}").ENGINE
     return engine
+
+
+def published() -> dict[str, str]:
+    """Return the model's name by digest, of every file that a table knows; reads all tables."""
+    found: dict[str, str] = {}
+    for engine in map(find, names()):
+        for model in engine.table.models.values():
+            known = [digest for _, digest in model.published.values()]
+            known += [n.digest for files in model.sets for n in files.requirements if n.digest]
+            found.update({d.hex: f"{engine.name}'s `{model.name}`" for d in known})
+    return found

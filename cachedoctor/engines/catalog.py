@@ -30,6 +30,7 @@ files = [
                                        # tensor in the weights; how many with `decoder.blocks.*`
   { any = ["a.json", "b.json"], beside = { "b.json" = ["b.txt"] } },   # b.json only with b.txt
   { any = ["w.pt"], format = "torch_zip", most_trailing = 0 },   # refused with bytes after its end
+  { any = ["w.st", "w.bin"], most_trailing = 0, bears = ["w.bin"] },   # but not where it is w.bin
 ]
 
 [[model]]
@@ -61,16 +62,13 @@ until = "0.15.2"
 
 from __future__ import annotations
 
-import contextlib
-import pkgutil
 import re
-import sys
-import tomllib
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cachedoctor.engines._tables import Model, Table, holds, ordinal, repository_of
 from cachedoctor.errors import CacheDoctorError
+from cachedoctor.system import shipped
 from cachedoctor.vocabulary import Digest, FileSet, Requirement
 
 if TYPE_CHECKING:
@@ -97,12 +95,10 @@ _NAMED = re.compile(r'^engine = "(.+)"$', re.MULTILINE)
 @cache
 def names() -> tuple[str, ...]:
     """Name every engine: the modules of this folder that have a table beside them."""
-    found = []
-    for module in pkgutil.iter_modules(sys.modules[_PACKAGE].__path__):
-        with contextlib.suppress(OSError):
-            named = _NAMED.search(_source(module.name))
-            found += [named[1]] if named else []
-    return tuple(sorted(found))
+    there = set(shipped.names(_PACKAGE))
+    modules = [name for name in shipped.modules(_PACKAGE) if f"{name}.toml" in there]
+    named = map(_NAMED.search, map(_source, modules))
+    return tuple(sorted(found[1] for found in named if found))
 
 
 def module_of(engine: str) -> str:
@@ -116,26 +112,26 @@ def read(engine: str) -> Table:
     Raises `CacheDoctorError` that names the file, the line, the row and the key that is wrong.
     """
     path = f"engines/{module_of(engine)}.toml"
-    text = _source(module_of(engine))
     try:
-        return _table(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:  # says the line itself
+        rows = shipped.rows(_PACKAGE, module_of(engine))
+    except ValueError as error:  # says the line itself
         raise CacheDoctorError(f"the catalogue `{path}` is no TOML: {error}") from error
+    try:
+        return _table(rows)
     except _RowError as error:
+        text = _source(module_of(engine))
         line = _line_of(text, f"[[{error.header}]]", error.number)
         row = f"[[{error.header}]] {error.name}".rstrip()
         raise CacheDoctorError(f"the catalogue `{path}:{line}`: {row}: {error}") from error
     except _MISTAKES as error:
+        text = _source(module_of(engine))
         key, what = _told(error)
         raise CacheDoctorError(f"the catalogue `{path}:{_line_of(text, key)}`: {what}") from error
 
 
 def _source(module: str) -> str:
     """Return the text of a table, also out of a zip; raises `OSError` where there is none."""
-    data = pkgutil.get_data(_PACKAGE, f"{module}.toml")
-    if data is None:
-        raise FileNotFoundError(module)
-    return data.decode()
+    return shipped.read(_PACKAGE, f"{module}.toml").decode()
 
 
 _MISTAKES = (AttributeError, KeyError, TypeError, ValueError)  # what a wrong row is met with
@@ -261,6 +257,13 @@ def _model(
     )
 
 
+def _agreed(key: str, told: str) -> tuple[str, str, int, int]:
+    """Read `tensor axis/share`: what a key must say."""
+    tensor, _, axis = told.partition(" ")
+    number, _, share = axis.partition("/")
+    return key, tensor, int(number or 0), int(share or 1)
+
+
 def _sets(rows: list[dict[str, Any]]) -> tuple[FileSet, ...]:
     """Return the file sets newest first; the table lists them oldest first."""
     return tuple(_set(row) for row in reversed(rows))
@@ -298,9 +301,7 @@ def _requirement(row: dict[str, Any]) -> Requirement:
         only=tuple(row.get("only", ())),
         speaks=row.get("speaks", False),
         among=tuple((key, tuple(words)) for key, words in row.get("among", {}).items()),
-        agrees=tuple(
-            (key, tensor.partition(" ")[0], int(tensor.partition(" ")[2] or 0))
-            for key, tensor in row.get("agrees", {}).items()
-        ),
+        agrees=tuple(_agreed(key, tensor) for key, tensor in row.get("agrees", {}).items()),
         most_trailing=row.get("most_trailing"),
+        bears=tuple(row.get("bears", ())),
     )

@@ -10,6 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 from cachedoctor.engines import HubEngine
+from cachedoctor.locators import hub_cache
 
 if TYPE_CHECKING:
     from cachedoctor.engines.catalog import Model
@@ -20,6 +21,15 @@ class InsanelyFastWhisper(HubEngine):
     """Has no names of its own: a model is `openai/whisper-<name>`."""
 
     name = "insanely-fast-whisper"
+
+    def home(self, model: Model, host: Host) -> str:
+        """Return the repository's folder; transformers before 5 has a variable of its own for it.
+
+        The variable counts where `--engine-version transformers=4.46.3` says so.
+        """
+        old = hub_cache.old_transformers(host)
+        name = hub_cache.folder_name(model.repository)
+        return os.path.join(old[0], name) if old else super().home(model, host)
 
     def instead(self, model: Model | None, word: str, host: Host) -> str:
         """Return whatever is called like the repository in the current folder."""

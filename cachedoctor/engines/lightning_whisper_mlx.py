@@ -28,6 +28,7 @@ class LightningWhisperMlx(CatalogEngine):
 
     name = "lightning-whisper-mlx"
     locators = ("local-dir",)
+    takes_repositories = False
 
     @cached_property
     def _by_folder(self) -> dict[str, list[Model]]:

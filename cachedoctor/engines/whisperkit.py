@@ -24,7 +24,7 @@ _IN_THE_MODEL = "0.13.1"  # the one version that kept the tokenizer below the mo
 _BESIDE_THE_BASE = "0.13.0"  # up to here always in Documents, wherever the models were
 # of SpeakerKit and TTSKit, which are in the same package
 _KITS = ("argmaxinc/speakerkit-coreml", "argmaxinc/ttskit-coreml")
-_SIZE = re.compile(r"(?:tiny|base|small|medium)(?:\.en)?|large-v[23]")
+_SIZE = r"(?:tiny|base|small|medium)(?:\.en)?|large-v[23]"
 
 
 def _without_tokenizer(files: FileSet) -> FileSet:
@@ -62,7 +62,7 @@ class WhisperKit(CatalogEngine):
         above, _, folder = entry.name.rpartition("/")
         repository = above if "/" in above else ""
         if shapes.fits("whisperkit", entry):
-            size = _SIZE.search(folder)
+            size = re.search(_SIZE, folder)
             files = self.table.shaped(folder, repository)
             if size:
                 return files._replace(tokenizer=f"openai/whisper-{size[0]}")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LIMIT = 16 << 20  # characters of one machine's answer
+MEMORY = 1 << 30  # bytes of any process of Ansible's, which holds an answer a dozen times
 _ANSWERS = {"runner_on_ok": "ok", "runner_on_failed": "failed", "runner_on_unreachable": "gone"}
 _PR_SET_CHILD_SUBREAPER = 36  # Source: linux/prctl.h
 
@@ -34,6 +35,7 @@ _PR_SET_CHILD_SUBREAPER = 36  # Source: linux/prctl.h
 def main() -> None:
     """Run what was asked, and end everything when nobody waits any more."""
     adopt_orphans()
+    bound_memory()
     request = json.loads(sys.stdin.readline())
     threading.Thread(target=_until_alone, daemon=True).start()
     try:
@@ -102,6 +104,19 @@ def adopt_orphans() -> None:
     """Become the parent of what a dead worker leaves, so that it is found; Linux only."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def bound_memory() -> None:
+    """Let no machine that answers without end take more than its own worker; Linux only.
+
+    Ansible collects an answer whole before anybody can say that it is too long.
+    """
+    if sys.platform == "linux":
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_AS)
+        soft = MEMORY if most == resource.RLIM_INFINITY else min(MEMORY, most)
+        resource.setrlimit(resource.RLIMIT_AS, (soft, most))
 
 
 def _until_alone() -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_PLACES = "$HOME/.local/bin:/opt/homebrew/bin:/usr/local/bin"  # where no login shell has been
+PLACES = "$HOME/.local/bin:/opt/homebrew/bin:/usr/local/bin"  # where no login shell has been
 
 _GONE = 'trap "rm -f $at; exit 1" HUP INT TERM PIPE; '  # a caller that is gone, at any moment
 
@@ -48,7 +48,7 @@ def command(
         run += " --lock $at"
         after = "rm -f $at; "
     return wrapped(
-        f"PATH=$PATH:{_PLACES}; tool={_expanded(tool)}; "
+        f"PATH=$PATH:{PLACES}; tool={expanded(tool)}; "
         f'if command -v "$tool" >/dev/null 2>&1; then {before}'
         f"echo; echo {marked} begin; {run} </dev/null; code=$?; {after}"
         f"echo; echo {marked} end $code; else echo; echo {marked} missing cachedoctor; fi"
@@ -79,6 +79,6 @@ def plain(text: str) -> str:
     return text.replace("\\", "\\0134").replace("\n", "\\n").replace("!", "\\0041")
 
 
-def _expanded(path: str) -> str:
-    """Quote a path; a `~` at its beginning is the machine's own."""
+def expanded(path: str) -> str:
+    """Return a path quoted for `sh`; a `~` at its beginning is the machine's own."""
     return f'"$HOME"/{shlex.quote(path[2:])}' if path.startswith("~/") else shlex.quote(path)

@@ -64,8 +64,7 @@ def apply(
     """
     wanted: dict[str, Sequence[str]] = {}
     for host, answer in changes(planned).items():
-        digest = (answer.document or {})["plan"].get("digest")
-        wanted[host] = [*words, *(("--accept", str(digest)) if digest else ("--yes",))]
+        wanted[host] = [*words, *accepting(answer)]
     name = begin(fleet, means.tool, tuple(wanted), state)
 
     def note(answer: Answer) -> None:
@@ -74,6 +73,12 @@ def apply(
     done = asking.ask(fleet, means, "fix", wanted, lock=lock, hear=note)
     by_host = {answer.host: answer for answer in done}
     return name, [by_host.get(answer.host, answer) for answer in planned]
+
+
+def accepting(planned: Answer) -> tuple[str, ...]:
+    """Return the options that apply the plan which a machine showed, and no other."""
+    digest = (planned.document or {})["plan"].get("digest")
+    return ("--accept", str(digest)) if digest else ("--yes",)
 
 
 def begin(fleet: Fleet, tool: str, hosts: Sequence[str], state: str) -> str:

@@ -33,22 +33,24 @@ _LICENCES = ("click", "platformdirs")
 _WHEN = (1980, 1, 1, 0, 0, 0)  # so that the same files are the same bytes
 _MAIN = b"from cachedoctor.__main__ import main\n\nmain()\n"
 _PYTHONS = "python3 python3.14 python3.13 python3.12 python3.11"
+CLEAN = f"""\
+here=$(dirname "$0")
+place=$(dirname "$here")
+clean() {{
+  rm -f ${{at:+"$at"}}
+  if [ "$(basename "$place")" = {FOLDER} ]; then
+    rm -rf "$here"
+    find "$place" -mindepth 1 -maxdepth 1 -name "ansible-tmp-*" -mtime +0 -exec rm -rf {{}} +
+    rmdir "$place" 2>/dev/null
+  fi
+}}"""
 _HEAD = """\
 #!/bin/sh
 # cachedoctor and what it needs, as one file; run as: sh FILE MARK LOCK WORD...
 mark=$1 lock=$2
 shift 2
-here=$(dirname "$0")
-place=$(dirname "$here")
 PATH=$PATH:$HOME/.local/bin:/opt/homebrew/bin:/usr/local/bin
-clean() {
-  rm -f ${at:+"$at"}
-  if [ "$(basename "$place")" = FOLDER ]; then
-    rm -rf "$here"
-    find "$place" -mindepth 1 -maxdepth 1 -name "ansible-tmp-*" -mtime +0 -exec rm -rf {} +
-    rmdir "$place" 2>/dev/null
-  fi
-}
+CLEAN
 trap "clean; exit 1" HUP INT TERM PIPE # a caller that is gone, at any moment
 missing() {
   clean
@@ -97,7 +99,7 @@ def content() -> bytes:
             archive.writestr(zipfile.ZipInfo(name, _WHEN), data, zipfile.ZIP_DEFLATED)
     body = packed.getvalue()
     digest = hashlib.sha256(body).hexdigest()
-    head = _HEAD.replace("DIGEST", digest).replace("FOLDER", FOLDER).replace("PYTHONS", _PYTHONS)
+    head = _HEAD.replace("DIGEST", digest).replace("CLEAN", CLEAN).replace("PYTHONS", _PYTHONS)
     length = len(head.replace("OFFSET", "00000"))
     return head.replace("OFFSET", f"{length:<5}").encode() + body
 

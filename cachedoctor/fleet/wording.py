@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from cachedoctor.fleet.judging import Answer, Document
 
+NOTHING: Mapping[str, Sequence[str]] = {}
+NO_SIZES: Mapping[str, int] = {}
 _ORDER = {state: number for number, state in enumerate(State)}
 _COUNTED = {
     State.NO_TOOL: "without cachedoctor",
@@ -44,21 +46,43 @@ def lines(command: str, answers: Iterable[Answer]) -> Iterator[str]:
     yield counting(found)
 
 
-def plan_lines(answers: Iterable[Answer]) -> Iterator[str]:
-    """Yield what a fix would do on each machine: its line, and below it each repair."""
+def plan_lines(
+    answers: Iterable[Answer],
+    unpacks: Mapping[str, Sequence[str]] = NOTHING,
+    source: str = "",
+    sizes: Mapping[str, int] = NO_SIZES,
+) -> Iterator[str]:
+    """Yield what a fix would do on each machine: its line, and below it each repair.
+
+    `unpacks` are the models that machines get from `source`, `sizes` how long these are.
+    """
     found = ordered(answers)
     wide = max((len(printable(each.host)) for each in found), default=0)
     for answer in found:
         state = "" if answer.state.answered else f"{answer.state.value}  "
-        yield f"{printable(answer.host):{wide}}  {state}{_detail('fix', answer)}".rstrip()
         plan = (answer.document or {}).get("plan") or {}
+        models = unpacks.get(answer.host, ())
+        told = [f"{plural(len(models), 'model')} from {printable(source)}"] if models else []
+        if not models or plan.get("cures") or plan.get("unfinished"):
+            told.append(_detail("fix", answer))
+        yield f"{printable(answer.host):{wide}}  {state}{', '.join(told)}".rstrip()
         for finding in _list(plan, "cures") if answer.state.answered else ():
             repair = finding.get("repair") or {}
             yield f"  {finding.get('code')} {finding.get('path')}: {repair.get('describe')}"
         for item in _list(plan, "finishes") if answer.state.answered else ():
             yield f"  finish the fix {item.get('id')}: {plural(item.get('steps', 0), 'step')}"
+        for model in models:
+            yield f"  unpack {model} as {printable(source)} has it, {size(sizes[model])}"
     fetched = sum(((each.document or {}).get("plan") or {}).get("fetch_bytes", 0) for each in found)
     yield counting(found) + (f"; fetches {size(fetched)} in all" if fetched else "")
+
+
+def troubles(answers: Iterable[Answer]) -> tuple[str, ...]:
+    """Return a line for each part of a run that went wrong."""
+    return tuple(
+        f"{printable(each.host)}: {each.state.value}: {each.why or 'see what it says of itself'}"
+        for each in answers
+    )
 
 
 def counting(answers: Sequence[Answer]) -> str:

@@ -8,12 +8,12 @@ the modules share is here: telling what a file is instead, and reading a large o
 from __future__ import annotations
 
 import importlib
-import pkgutil
 import struct
 from functools import cache
 from typing import TYPE_CHECKING
 
 from cachedoctor.errors import Fault, FormatError
+from cachedoctor.system import shipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -69,13 +69,7 @@ _FORMATS = (
 @cache
 def names() -> tuple[str, ...]:
     """Name every format and bundle: the modules of this folder."""
-    return tuple(
-        sorted(
-            module.name
-            for module in pkgutil.iter_modules(__path__)
-            if not module.name.startswith("_")
-        )
-    )
+    return tuple(shipped.modules(__name__))
 
 
 def find(name: str) -> Format:
@@ -118,6 +112,19 @@ def shapes(name: str | None, file: BinaryIO, size_bytes: int) -> Mapping[str, tu
     """Return the shape of each tensor, where the format's front tells; raises `FormatError`."""
     read = getattr(_module(name), "shapes", None) if name else None
     found: Mapping[str, tuple[int, ...]] = read(file, size_bytes) if read else {}
+    return found
+
+
+def of_part(file: str) -> str | None:
+    """Return the format of one of the files that weights were split into, by its name."""
+    endings = {".safetensors": "safetensors", ".bin": "torch_zip"}
+    return next((name for ending, name in endings.items() if file.endswith(ending)), None)
+
+
+def says(name: str | None, file: BinaryIO, size_bytes: int) -> bytes:
+    """Return the part of a file in which the names of its parts are; empty where nothing tells."""
+    read = getattr(_module(name), "says", None) if name else None
+    found: bytes = read(file, size_bytes) if read else b""
     return found
 
 

@@ -13,19 +13,25 @@ torch/serialization.py:_is_zipfile
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from cachedoctor.errors import Fault, FormatError
 from cachedoctor.formats import HEAD_BYTES, LEGACY_TORCH, Window, wrong_magic
-from cachedoctor.formats._zip import LOCAL, Member, members, shown
+from cachedoctor.formats._zip import LOCAL, Member, data_offset, members, shown
 from cachedoctor.vocabulary import Reading
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import BinaryIO
 
     from cachedoctor.vocabulary import Format
 
 _KIND = "a PyTorch checkpoint"
+_MOST_SAID_BYTES = 4 << 20
+_MOST_PICKLES = 4  # a bare one comes after three small ones
+_STORAGE = "storage"
+_TUPLES = ("EMPTY_TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "TUPLE")
 
 
 class TorchZip:
@@ -63,6 +69,61 @@ def _root(found: tuple[Member, ...], size_bytes: int) -> str:
     arrays = bool(names) and all(name.endswith(b".npy") for name in names)
     what = "a NumPy archive" if arrays else "a zip archive without `data.pkl`"
     raise FormatError(Fault.WRONG_MAGIC, f"is {what}, not {_KIND}", measured=size_bytes)
+
+
+def says(file: BinaryIO, size_bytes: int) -> bytes:
+    """Return the pickle in which the names are, or the front of a bare one; raises `FormatError`.
+
+    It is searched for names and never unpickled.
+    """
+    window = Window(file, size_bytes)
+    if window.read(0, HEAD_BYTES).startswith(LEGACY_TORCH):
+        return window.read(0, min(size_bytes, _MOST_SAID_BYTES))
+    found = members(file, size_bytes)
+    name = f"{_root(found, size_bytes)}/data.pkl".encode()
+    pickle = next((member for member in found if member.name == name), None)
+    if pickle is None or pickle.size_bytes > _MOST_SAID_BYTES:
+        return b""
+    return window.read(data_offset(window, pickle), pickle.size_bytes)
+
+
+def shapes(file: BinaryIO, size_bytes: int) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each tensor that the pickle names; nothing is unpickled.
+
+    Its instructions are read one by one: before a tensor's storage comes its name, after it where
+    it begins, then how long each of its axes is.
+    """
+    import pickletools
+    from io import BytesIO
+
+    said = BytesIO(says(file, size_bytes))
+    found: dict[str, tuple[int, ...]] = {}
+    for _ in range(_MOST_PICKLES):
+        with contextlib.suppress(ValueError, KeyError, IndexError, UnicodeDecodeError):
+            found |= _shapes(pickletools.genops(said))
+    return found
+
+
+def _shapes(
+    instructions: Iterable[tuple[object, object, int | None]],
+) -> dict[str, tuple[int, ...]]:
+    found: dict[str, tuple[int, ...]] = {}
+    words: list[str] = []
+    numbers: list[int] | None = None  # after a storage
+    for code, value, _ in instructions:
+        name = getattr(code, "name", "")
+        if isinstance(value, str) and "UNICODE" in name:
+            words.append(value)
+        elif name == "BINPERSID":
+            numbers = []
+        elif numbers is not None and isinstance(value, int) and "INT" in name:
+            numbers.append(value)
+        elif numbers and name in _TUPLES:
+            at = words.index(_STORAGE) - 1 if _STORAGE in words else 0
+            if words and at >= 0:
+                found[words[at]] = tuple(numbers[1:])
+            words, numbers = [], None
+    return found
 
 
 CHECKSUMS = True  # of each member

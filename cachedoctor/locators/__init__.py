@@ -9,11 +9,10 @@ from __future__ import annotations
 import enum
 import importlib
 import os
-import pkgutil
 import time
 import zlib
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar, cast
 
 from cachedoctor.locators._litter import evicted as evicted
 from cachedoctor.locators._litter import is_litter as is_litter
@@ -32,10 +31,12 @@ from cachedoctor.locators._way import Ways as Ways
 from cachedoctor.locators._way import stands_in as stands_in
 from cachedoctor.locators._way import volume_gone as volume_gone
 from cachedoctor.looking import mounts
+from cachedoctor.system import shipped
+from cachedoctor.values import NamedTuple
 from cachedoctor.vocabulary import BUNDLES, Artifact, Digest, Stamp, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from cachedoctor.host import Host
     from cachedoctor.system.in_use import Open
@@ -66,6 +67,21 @@ class Origin(NamedTuple):
     prefix: str = ""
 
 
+class Unit(NamedTuple):
+    """Folders of a root that are looked at by one process, because they share files."""
+
+    folders: tuple[str, ...]
+    bytes: int  # of what is large; the rest is not weighed
+    files: int
+
+
+class Share(NamedTuple):
+    """What one of several processes looks at: of each divided root some folders."""
+
+    folders: Mapping[str, frozenset[str]]  # by the root's path
+    rest: bool  # and all that is not divided
+
+
 class Locator(Generic[L]):
     """One layout, and what can be asked of it; `L` is what its roots list besides entries."""
 
@@ -83,6 +99,7 @@ class Locator(Generic[L]):
     mixes_variants: ClassVar[bool] = False  # a model's quantisations share one folder
     named_only: ClassVar[bool] = False  # lies where somebody says, under whatever name
     packs_bundles: ClassVar[bool] = False  # bundles are published as archives
+    divided: ClassVar[bool] = False  # several processes may look at a root, each at some folders
 
     def roots(self, host: Host) -> Iterator[str]:
         """Yield the folders on `host` where this layout may be, whether they exist or not."""
@@ -92,6 +109,21 @@ class Locator(Generic[L]):
         """List the root at `path`; `wanted` names the only repositories, folders or files to list.
 
         Stat calls and small manifests only. Raises `OSError` when the root itself cannot be listed.
+        """
+        raise NotImplementedError
+
+    def units(self, path: str) -> Iterator[Unit]:
+        """Go through what of a divided root can be looked at alone."""
+        yield from ()
+
+    def joined(self, listings: Sequence[L]) -> L:
+        """Return the listing of a divided root from those of its shares."""
+        raise NotImplementedError
+
+    def share(self, path: str, host: Host, folders: frozenset[str], *, rest: bool) -> Root:
+        """List these folders of a divided root, and with the `rest` what is in none.
+
+        Raises `OSError` as `read` does.
         """
         raise NotImplementedError
 
@@ -128,13 +160,7 @@ Layout: TypeAlias = Locator[Any]  # whatever it lists
 @cache
 def names() -> tuple[str, ...]:
     """Name every layout, as JSON does: the modules of this folder with hyphens."""
-    return tuple(
-        sorted(
-            module.name.replace("_", "-")
-            for module in pkgutil.iter_modules(__path__)
-            if not module.name.startswith("_")
-        )
-    )
+    return tuple(sorted(module.replace("_", "-") for module in shipped.modules(__name__)))
 
 
 @cache

@@ -16,7 +16,7 @@ import contextlib
 import math
 import os
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cachedoctor.locators import (
     BOOKS,
@@ -33,13 +33,14 @@ from cachedoctor.locators import (
     stands_in,
 )
 from cachedoctor.looking import quietly, untrusted
+from cachedoctor.values import NamedTuple
 from cachedoctor.vocabulary import BUNDLES, Artifact, Evidence, Stamp, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 _PARTIAL = (".partial", ".partial.etag", ".download", ".downloading")
-_INCOMPLETE = re.compile(r"(.+)\.([0-9a-f]{40}|[0-9a-f]{64})(?:\.[0-9a-f]{8})?\.incomplete")
+_INCOMPLETE = r"(.+)\.([0-9a-f]{40}|[0-9a-f]{64})(?:\.[0-9a-f]{8})?\.incomplete"
 _METADATA_LIMIT_BYTES = 4096
 _NOTES = ".cache"
 _NO_MODELS = (_NOTES, ".git", ".hg", ".svn")
@@ -253,7 +254,7 @@ def books(folder: str, below: str = "") -> Books:
             continue
         for entry in entries:
             name = entry.path[len(start) + 1 :]
-            partial = _INCOMPLETE.fullmatch(name)
+            partial = re.fullmatch(_INCOMPLETE, name)
             if entry.folder:
                 stack.append(entry.path)
             elif not entry.file or is_litter(entry.name):

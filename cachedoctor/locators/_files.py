@@ -1,138 +1,35 @@
-"""The files of a hub cache in little memory: it has a hundred thousand, and almost all are right.
+"""The files of one snapshot in little memory: a cache has very many, and almost all are right.
 
 What a rule or an engine asks about is made when it is asked for.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from operator import itemgetter
 from typing import TYPE_CHECKING, overload
 
-from cachedoctor.locators import Look, digest_of
+from cachedoctor.locators import digest_of
+from cachedoctor.locators._blobs import HELD, READ, REMEMBERED, SIZE
 from cachedoctor.vocabulary import (
     WEIGHTS,
     WEIGHTY_BYTES,
     Artifact,
-    Digest,
     Evidence,
     Files,
     PlainFile,
-    Stamp,
     State,
     held,
 )
 
 if TYPE_CHECKING:
-    import os
+    from collections.abc import Iterable, Iterator, Sequence
 
-_PACKED = struct.Struct("=qQqqqB")
-_SIZE = struct.Struct("=16xq17x").unpack
-_HELD = struct.Struct("=qQq17x").unpack
-REMEMBERED, READ = 1, 2
+    from cachedoctor.locators import Look
+    from cachedoctor.locators._blobs import Blobs, Promises
+    from cachedoctor.vocabulary import Stamp
 
-
-class Blobs(Mapping[str, Look]):
-    """The files of one `blobs/` folder by name."""
-
-    __slots__ = ("_odd", "folder", "manifests", "packed", "proofs")
-
-    def __init__(self, folder: str) -> None:
-        """Begin with none."""
-        self.folder = folder
-        self.packed: dict[str, bytes] = {}  # packed: what is a regular file and readable
-        self._odd: dict[str, Look] = {}
-        self.proofs = 0
-        self.manifests: tuple[Promises, ...] = ()  # of every revision of the repository
-
-    def is_listed(self, name: str) -> bool:
-        """Say whether a manifest has `name` as a digest, so that it means one of the hub's."""
-        return any(row[1] == name for rows in self.manifests for row in rows.rows.values())
-
-    def add(self, name: str, found: Look) -> None:
-        """Remember what lies under `name`."""
-        self._odd[name] = found
-
-    def add_plain(self, name: str, status: os.stat_result) -> None:
-        """Remember a regular file that this user can read.
-
-        Raises `struct.error` for numbers that no file system should have.
-        """
-        self.packed[name] = _PACKED.pack(
-            status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, 0
-        )
-
-    def stamp_of(self, name: str) -> Stamp | None:
-        """Return the stamp of a regular file that can be read, and `None` for all else."""
-        packed = self.packed.get(name)
-        return None if packed is None else Stamp._make(_PACKED.unpack(packed)[:5])
-
-    def held(self, name: str) -> tuple[int, int, int]:
-        """Return device, inode and length of a regular file that can be read."""
-        device, inode, length = _HELD(self.packed[name])
-        return device, inode, length
-
-    def proof_of(self, name: str) -> int:
-        """Return whether a file's content was proven: 0 for no, then `REMEMBERED` or `READ`."""
-        return self.packed[name][-1]
-
-    def prove(self, name: str, proof: int) -> None:
-        """Note how a file's content was proven."""
-        self.proofs += not self.proof_of(name)
-        self.packed[name] = self.packed[name][:-1] + bytes((proof,))
-
-    def __getitem__(self, name: str) -> Look:
-        """Return the look at one file."""
-        stamp = self.stamp_of(name)
-        if stamp is not None:
-            return Look(State.PRESENT, f"{self.folder}/{name}", stamp)
-        return self._odd[name]
-
-    def __contains__(self, name: object) -> bool:
-        """Say whether anything lies under `name`."""
-        return name in self.packed or name in self._odd
-
-    def __iter__(self) -> Iterator[str]:
-        """Yield the names."""
-        yield from self.packed
-        yield from self._odd
-
-    def __len__(self) -> int:
-        """Count them."""
-        return len(self.packed) + len(self._odd)
-
-
-class Promises(Mapping[str, tuple[int, Digest]]):
-    """What a manifest says of every file of a revision: path in the repository to size, digest."""
-
-    __slots__ = ("rows",)
-
-    def __init__(self, rows: dict[str, tuple[int, str, str]]) -> None:
-        """Take by path sizes, the hex of digests, and the path again, to have it once."""
-        self.rows = rows
-
-    def __getitem__(self, name: str) -> tuple[int, Digest]:
-        """Return what is said of one file."""
-        size, etag, _ = self.rows[name]
-        digest = digest_of(etag)
-        if digest is None:
-            raise KeyError(name)
-        return size, digest
-
-    def __contains__(self, name: object) -> bool:
-        """Say whether a file is listed."""
-        return name in self.rows
-
-    def __iter__(self) -> Iterator[str]:
-        """Yield the paths."""
-        return iter(self.rows)
-
-    def __len__(self) -> int:
-        """Count them."""
-        return len(self.rows)
-
-
-NO_PROMISES = Promises({})
+_ETAG, _NAME = itemgetter(1), itemgetter(2)  # of a row of a manifest
 
 
 class Links(Files):
@@ -141,11 +38,8 @@ class Links(Files):
     __slots__ = (
         "_asked",
         "_blobs",
-        "_etags",
-        "_names",
-        "_packed",
+        "_plain",
         "_promises",
-        "_sizes",
         "_snapshot",
         "folder",
         "notable",
@@ -157,11 +51,8 @@ class Links(Files):
         self.folder = blobs.folder
         self._snapshot = snapshot
         self._blobs = blobs
-        self._packed = blobs.packed
         self._promises = promises
-        self._names: list[str] = []
-        self._etags: list[str] = []
-        self._sizes: list[int] = []
+        self._plain: list[tuple[int, str, str]] = []  # rows of the manifest, or like them
         self._asked: dict[str, Artifact | None] = {}
         self.notable: list[Artifact] = []
         self.promised = 0
@@ -175,38 +66,77 @@ class Links(Files):
         """Say whether the manifest lists a file."""
         return name in self._promises
 
-    def add(self, name: str, etag: str) -> bool:
-        """Remember a link to the blob `etag` as plain, unless there is more to say of it.
+    def add_plain(self, links: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Remember the links that are plain, by name and blob; return those with more to say.
 
         Plain is a small file whose blob has the name and the length that the manifest promises, or
         one that no manifest speaks of and that is no weights.
         """
-        packed = self._packed.get(etag)
-        size = _SIZE(packed)[0] if packed else WEIGHTY_BYTES
-        if size >= WEIGHTY_BYTES:
-            return False
-        promise = self._promises.rows.get(name)
-        if promise is not None:
-            if promise[1] != etag or promise[0] != size:
-                return False
-            size, etag, name = promise  # the same objects: a cache has many
-            self.promised += 1
-        elif name.endswith(WEIGHTS) or digest_of(etag) is None:
-            return False
-        self._names.append(name)
-        self._etags.append(etag)
-        self._sizes.append(size)
-        return True
+        packed, promised = self._blobs.packed, self._promises.rows
+        plain = self._plain
+        notable: list[tuple[str, str]] = []
+        before = len(plain)
+        unpromised = 0
+        for link in links:
+            name, etag = link
+            stamp = packed.get(etag)
+            size = SIZE(stamp)[0] if stamp else WEIGHTY_BYTES
+            row = promised.get(name)
+            if size >= WEIGHTY_BYTES:
+                notable.append(link)
+            elif row is None:
+                if name.endswith(WEIGHTS) or digest_of(etag) is None:
+                    notable.append(link)
+                else:
+                    plain.append((size, etag, name))
+                    unpromised += 1
+            elif row[1] == etag and row[0] == size:
+                plain.append(row)
+            else:
+                notable.append(link)
+        self.promised += len(plain) - before - unpromised
+        return notable
 
     def add_notable(self, name: str, path: str, found: Look, etag: str) -> None:
         """Remember whatever else there is; `etag` is the name of its blob, where it has one."""
         self._asked.clear()
         self.notable.append(self._artifact(name, path, found, etag))
 
+    def columns(self) -> tuple[object, ...]:
+        """Return what another process makes the same value of."""
+        names, etags = list(map(_NAME, self._plain)), list(map(_ETAG, self._plain))
+        return (
+            self._snapshot,
+            self._blobs,
+            self._promises,
+            names,
+            etags,
+            self.notable,
+            self.promised,
+        )
+
+    @classmethod
+    def of_columns(
+        cls,
+        snapshot: str,
+        blobs: Blobs,
+        promises: Promises,
+        names: list[str],
+        etags: list[str],
+        notable: list[Artifact],
+        promised: int,
+    ) -> Links:
+        """Make the value of which these are the columns."""
+        found = cls(snapshot, blobs, promises)
+        sizes = (SIZE(blobs.packed[etag])[0] for etag in etags)
+        found._plain = list(zip(sizes, etags, names, strict=True))
+        found.notable, found.promised = notable, promised
+        return found
+
     def plain(self) -> Iterator[PlainFile]:
         """Yield the plain files."""
         promised, proof_of = self._promises.rows, self._blobs.proof_of
-        for name, etag, size in zip(self._names, self._etags, self._sizes, strict=True):
+        for size, etag, name in self._plain:
             evidence = Evidence.TREE if name in promised else Evidence.BLOB_NAME
             proof = proof_of(etag)
             yield PlainFile(
@@ -218,6 +148,14 @@ class Links(Files):
                 remembered=proof == REMEMBERED,
             )
 
+    def unproven(self) -> Iterator[tuple[str, int]]:
+        """Yield names and lengths of the blobs whose content was not proven yet."""
+        pairs = ((etag, size) for size, etag, _ in self._plain)
+        if not self._blobs.proofs:
+            return pairs
+        proof_of = self._blobs.proof_of
+        return ((etag, size) for etag, size in pairs if not proof_of(etag))
+
     def path_of(self, file: PlainFile) -> str:
         """Return where the engine looks for a plain file."""
         return f"{self._snapshot}/{file.name}"
@@ -228,7 +166,9 @@ class Links(Files):
 
     def proven(self) -> int:
         """Count the plain files whose content was proven."""
-        return sum(map(bool, map(self._blobs.proof_of, self._etags))) if self._blobs.proofs else 0
+        if not self._blobs.proofs:
+            return 0
+        return sum(self._blobs.proof_of(etag) > 0 for _, etag, _ in self._plain)
 
     def prove(self, file: str, *, remembered: bool) -> None:
         """Note that the blob of this name holds what its name says."""
@@ -236,58 +176,55 @@ class Links(Files):
 
     def names(self) -> Sequence[str]:
         """Return the names of the plain files."""
-        return self._names
+        return list(map(_NAME, self._plain))
 
     def find(self, name: str) -> Artifact | None:
         """Return the file of this name, or `None`."""
         if name in self._asked:  # by one engine after the other
             return self._asked[name]
         found = next((each for each in self.notable if each.name == name), None)
-        if found is None and name in self._names:
-            etag = self._etags[self._names.index(name)]
-            found = self._artifact(name, f"{self._snapshot}/{name}", self._blobs[etag], etag)
+        if found is None:
+            for row in self._plain:
+                if row[2] == name:
+                    found = self._of(row)
+                    break
         self._asked[name] = found
         return found
 
     def contents(self) -> set[str]:
         """Return the hex digest that each plain file has, once for each content."""
-        return set(self._etags)  # whatever else they are called by is not plain
+        return set(map(_ETAG, self._plain))  # whatever else they are called by is not plain
 
     def holding(self, digest: str) -> Iterator[Artifact]:
         """Yield the plain files that have this digest."""
-        for name, etag in zip(self._names, self._etags, strict=True):
-            if etag == digest:
-                yield self._artifact(name, f"{self._snapshot}/{name}", self._blobs[etag], etag)
+        yield from (self._of(row) for row in self._plain if row[1] == digest)
 
     def doubt(self, file: str) -> None:
         """Make those notable whose blob has this name."""
         self._asked.clear()
-        for at in reversed([at for at, etag in enumerate(self._etags) if etag == file]):
-            name = self._names.pop(at)
+        doubted = [row for row in self._plain if row[1] == file]
+        self._plain = [row for row in self._plain if row[1] != file]
+        for _, _, name in doubted:
             self.promised -= name in self._promises
-            del self._etags[at], self._sizes[at]
             self.add_notable(name, f"{self._snapshot}/{name}", self._blobs[file], file)
 
     def sizes(self) -> dict[str, int]:
         """Return the length of each physical file that is there, by its path."""
         start = self.folder + "/"
-        pairs = zip(self._etags, self._sizes, strict=True)
-        found = {start + etag: size for etag, size in pairs}
+        found = {start + etag: size for size, etag, _ in self._plain}
         found.update((a.file, a.size_bytes) for a in self.notable if a.stamp)
         return found
 
     def held(self) -> Iterator[tuple[int, int, int]]:
         """Yield device, inode and length of all physical files that can be read."""
-        yield from held(self.notable)
-        yield from map(self._blobs.held, self._etags)
+        plain = map(HELD, map(self._blobs.packed.__getitem__, map(_ETAG, self._plain)))
+        return chain(held(self.notable), plain)
 
-    def linked(self) -> Iterator[str]:
-        """Yield the names of the blobs that files lead to."""
-        yield from self._etags
+    def linked(self) -> set[str]:
+        """Name the blobs that files lead to."""
         start = self.folder + "/"
-        for artifact in self.notable:
-            if artifact.file.startswith(start):
-                yield artifact.file[len(start) :]
+        notable = (a.file[len(start) :] for a in self.notable if a.file.startswith(start))
+        return set(chain(map(_ETAG, self._plain), notable))
 
     @overload
     def __getitem__(self, index: int) -> Artifact: ...
@@ -302,12 +239,28 @@ class Links(Files):
     def __iter__(self) -> Iterator[Artifact]:
         """Yield the files by name, the notable ones first."""
         yield from sorted(self.notable)
-        for name, etag in sorted(zip(self._names, self._etags, strict=True)):
-            yield self._artifact(name, f"{self._snapshot}/{name}", self._blobs[etag], etag)
+        yield from map(self._of, sorted(self._plain, key=_NAME))
 
     def __len__(self) -> int:
         """Count the files."""
-        return len(self._names) + len(self.notable)
+        return len(self._plain) + len(self.notable)
+
+    def _of(self, row: tuple[int, str, str]) -> Artifact:
+        size, etag, name = row
+        promised = name in self._promises.rows
+        return Artifact(
+            name=name,
+            path=f"{self._snapshot}/{name}",
+            file=f"{self.folder}/{etag}",
+            state=State.PRESENT,
+            stamp=self._blobs.stamp_of(etag),
+            size_bytes=size,
+            expected_bytes=size if promised else None,
+            digest=digest_of(etag),
+            evidence=Evidence.TREE
+            if promised or self._blobs.is_listed(etag)
+            else Evidence.BLOB_NAME,
+        )
 
     def _artifact(self, name: str, path: str, found: Look, etag: str) -> Artifact:
         size, digest = self._promises.get(name, (None, None))

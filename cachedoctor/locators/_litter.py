@@ -8,6 +8,7 @@ Emacs, Kate and LibreOffice; Dropbox, Syncthing, Nextcloud, Google Drive; `git c
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _NAMES = frozenset(
     (
@@ -72,6 +73,7 @@ _NO_REF = re.compile(r"[\0-\x20\x7f~^:?*\[\\]|\.\.|@\{|\.lock(?:/|$)|(?:^|/)\.|/
 _EVICTED = re.compile(r"\.(.+)\.icloud")
 
 
+@lru_cache(maxsize=4096)  # a cache has the same few names in every folder
 def is_litter(name: str) -> bool:
     """Say whether a file or folder of this name is nobody's, wherever it lies."""
     folded = name.lower()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cachedoctor.locators._way import stands_in
 from cachedoctor.looking import quietly
+from cachedoctor.values import NamedTuple
 from cachedoctor.vocabulary import Stamp, State
 
 if TYPE_CHECKING:

@@ -2,55 +2,40 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import stat
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cachedoctor.locators import (
     Leftover,
     Look,
     Stand,
+    _notes,
     evicted,
     is_litter,
-    is_ref,
     look,
     plain,
     reason,
     stamp_of,
     stands_in,
 )
-from cachedoctor.locators._files import NO_PROMISES, Blobs, Promises
-from cachedoctor.looking import quietly, untrusted
+from cachedoctor.locators._blobs import NO_PROMISES, Blobs, Promises
+from cachedoctor.looking import quietly
+from cachedoctor.values import NamedTuple
 from cachedoctor.vocabulary import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from cachedoctor.vocabulary import Stamp
 
-_PARTIAL = re.compile(r"([0-9a-f]{40}|[0-9a-f]{64})(?:\.[0-9a-f]{8})?\.incomplete")
-# What the client makes for a moment: to try links, to publish a blob, to write a branch.
-_PROBE = re.compile(r"tmp_[0-9a-f-]{36}|\.[0-9a-f]{40,64}\.[0-9a-f]{8}\.(?:shared|new|old)")
-_BRANCH_PROBE = re.compile(r".+\.[0-9a-f]{8}\.tmp")
+_PARTIAL = r"([0-9a-f]{40}|[0-9a-f]{64})(?:\.[0-9a-f]{8})?\.incomplete"
+# What the client makes for a moment: to try links, to publish a blob.
+_PROBE = r"tmp_[0-9a-f-]{36}|\.[0-9a-f]{40,64}\.[0-9a-f]{8}\.(?:shared|new|old)"
 _ETAG_LENGTHS = (40, 64)
-_DIGEST = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
-_TREE_LIMIT_BYTES = 64 << 20
-_TREE_VERSION = 1
 _LINK_BYTES = 300  # of a link to the store that was saved as text
-BRANCH = "main"  # what engines ask for
-
-
-class Ref(NamedTuple):
-    """One file below `refs/`, as it is on disk."""
-
-    name: str
-    path: str
-    text: str
-    stamp: Stamp
-    folder: bool = False  # a folder where the file belongs
 
 
 class Lost(NamedTuple):
@@ -68,21 +53,13 @@ class Partial(NamedTuple):
     stamp: Stamp
 
 
-class Marker(NamedTuple):
-    """One empty file that says that a revision lacks a file."""
-
-    path: str
-    commit: str
-    name: str
-
-
 class Repository(NamedTuple):
     """One `models--org--name` folder."""
 
     path: str
     kind: str
     name: str
-    refs: tuple[Ref, ...]
+    refs: tuple[_notes.Ref, ...]
     commits: tuple[str, ...]
     blobs: Blobs
     partials: tuple[Partial, ...]
@@ -90,7 +67,7 @@ class Repository(NamedTuple):
     locks: str
     unreadable: tuple[tuple[str, str], ...] = ()  # folders that could not be listed, and why
     bad_trees: tuple[tuple[str, str], ...] = ()  # manifests that cannot be understood, and why
-    no_exist: tuple[Marker, ...] = ()
+    no_exist: Mapping[str, tuple[str, ...]] = {}  # by commit the files that it lacks
     probes: tuple[Leftover, ...] = ()
     notes_closed: tuple[tuple[str, str], ...] = ()  # folders of the client's notes, and why
     lost: tuple[Lost, ...] = ()
@@ -102,23 +79,6 @@ class Repository(NamedTuple):
         return self.trees.get(commit, NO_PROMISES)
 
 
-def listed(path: str, unreadable: list[tuple[str, str]]) -> list[quietly.Listed]:
-    """List a folder of notes; one that is not there is empty, one that is closed is remembered.
-
-    The client makes no links to such folders, so one is not followed: it may lead anywhere.
-    """
-    try:
-        if os.path.islink(path):
-            unreadable.append((path, f"a link to `{os.readlink(path)}` is not followed"))
-            return []
-        return [entry for entry in quietly.listed(path) if not is_litter(entry.name)]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        unreadable.append((path, reason(error)))
-        return []
-
-
 def opened(path: str, unreadable: list[tuple[str, str]]) -> int | None:
     """Open a folder for names relative to it, which is much faster than whole paths.
 
@@ -127,7 +87,7 @@ def opened(path: str, unreadable: list[tuple[str, str]]) -> int | None:
     try:
         return quietly.open_folder(path)
     except OSError as error:
-        if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+        if error.errno not in _notes.NOT_THERE:
             unreadable.append((path, reason(error)))
         return None
 
@@ -165,8 +125,8 @@ class _Reader:
         return []
 
 
-def read(root: str, folder: str) -> Repository:
-    """Read the repository that lies in `folder` of the hub cache at `root`."""
+def read(root: str, folder: str, *, store: bool) -> Repository:
+    """Read the repository in `folder` of the hub cache at `root`, which may have a shared store."""
     path = f"{root}/{folder}"
     kind, _, rest = folder.partition("--")
     locks = f"{root}/.locks/{folder}"
@@ -174,27 +134,28 @@ def read(root: str, folder: str) -> Repository:
     parts = {entry.name for entry in seen.folder(path)}
     if "blobs" in parts:
         _stands_for_blobs(f"{path}/blobs", seen)
-    store = os.path.isdir(f"{root}/blobs")
     blobs, partials = _blobs(root, f"{path}/blobs", seen, store=store)
     snapshots = seen.folder(f"{path}/snapshots") if "snapshots" in parts else []
     commits = [e.name for e in snapshots if e.folder or (e.link and os.path.isdir(e.path))]
     for entry in snapshots:
         if entry.name not in commits:
             seen.folder(entry.path)  # says what it is instead
-    if os.path.islink(locks):
-        listed(locks, seen.notes_closed)
-    elif (descriptor := opened(locks, seen.notes_closed)) is not None:
-        os.close(descriptor)  # what it holds is asked only when something is amiss
+    try:  # what it holds is asked only when something is amiss
+        os.close(quietly.open_folder(locks, os.O_NOFOLLOW))
+    except OSError as error:
+        seen.notes_closed += _notes.why_not(locks, error)
     linked = os.path.islink(f"{path}/snapshots")
     elsewhere = frozenset(e.name for e in snapshots if (linked or e.link) and e.name in commits)
     seen.outside += [(e.path, os.path.realpath(e.path)) for e in snapshots if e.link]
-    trees = _trees(f"{path}/trees", blobs, seen) if "trees" in parts else {}
-    no_exist = tuple(_markers(f"{path}/.no_exist", seen)) if ".no_exist" in parts else ()
+    notes = (seen.notes_closed, seen.bad_trees)
+    trees = _notes.trees(f"{path}/trees", blobs, *notes) if "trees" in parts else {}
+    no_exist = _notes.absent(f"{path}/.no_exist", notes[0]) if ".no_exist" in parts else {}
+    refs = _notes.refs(f"{path}/refs", seen.unreadable, seen.probes) if "refs" in parts else ()
     return Repository(
         path=path,
         kind=kind.removesuffix("s"),
         name=rest.replace("--", "/", 1),
-        refs=tuple(_refs(f"{path}/refs", seen)) if "refs" in parts else (),
+        refs=tuple(refs),
         commits=tuple(sorted(commits)),
         blobs=blobs,
         partials=partials,
@@ -234,22 +195,22 @@ def _blobs(
         seen.unreadable += [row for row in closed if row[0] not in known]
         return blobs, ()
     user = os.geteuid()
+    shortest = _LINK_BYTES if store else 0
     try:
         with os.scandir(descriptor) as entries:
             for entry in entries:
                 name = entry.name
                 try:
                     status = entry.stat(follow_symlinks=False)
-                    short = store and status.st_size < _LINK_BYTES
                     etag = len(name) in _ETAG_LENGTHS and name[0] != "t"
-                    if etag and not short and plain(status, user):
+                    if etag and status.st_size >= shortest and plain(status, user):
                         blobs.add_plain(name, status)
-                    elif _PROBE.fullmatch(name):
-                        seen.probes.append(_leftover(f"{folder}/{name}", status))
+                    elif re.fullmatch(_PROBE, name):
+                        seen.probes.append(_notes.leftover(f"{folder}/{name}", status))
                     elif (away := evicted(name)) or is_litter(name):
                         if away:
                             blobs.add(away, Look(State.EVICTED, f"{folder}/{away}"))
-                    elif (partial := _PARTIAL.fullmatch(name)) and stat.S_ISREG(status.st_mode):
+                    elif (partial := re.fullmatch(_PARTIAL, name)) and stat.S_ISREG(status.st_mode):
                         found = Partial(f"{folder}/{name}", partial[1], stamp_of(status))
                         partials.append(found)
                     else:
@@ -264,86 +225,3 @@ def _blobs(
     finally:
         os.close(descriptor)
     return blobs, tuple(partials)
-
-
-def _refs(folder: str, seen: _Reader) -> Iterator[Ref]:
-    """Yield the branches; names that git would refuse are none.
-
-    A folder called like the branch that engines ask for is that branch, and a broken one.
-    """
-    stack = [folder]
-    while stack:
-        for entry in listed(stack.pop(), seen.unreadable):
-            name = entry.path[len(folder) + 1 :]
-            if entry.folder and name == BRANCH:
-                yield Ref(name, entry.path, "", stamp_of(entry.stat()), folder=True)
-            elif entry.folder:
-                stack.append(entry.path)
-            elif _BRANCH_PROBE.fullmatch(entry.name):
-                seen.probes.append(_leftover(entry.path, entry.stat()))
-            elif is_ref(name):
-                try:
-                    with untrusted.open_regular(entry.path) as file:
-                        text = file.read(4096).decode("utf-8", "surrogateescape")
-                    stamp = stamp_of(entry.stat())
-                except OSError as error:
-                    seen.unreadable.append((entry.path, reason(error)))
-                    continue
-                yield Ref(name, entry.path, text, stamp)
-
-
-def _markers(folder: str, seen: _Reader) -> Iterator[Marker]:
-    for commit in listed(folder, seen.notes_closed):
-        stack = [commit.path] if commit.folder else []
-        while stack:
-            for entry in listed(stack.pop(), seen.notes_closed):
-                if entry.folder:
-                    stack.append(entry.path)
-                else:
-                    yield Marker(entry.path, commit.name, entry.path[len(commit.path) + 1 :])
-
-
-def _leftover(path: str, status: os.stat_result) -> Leftover:
-    return Leftover(path, stamp_of(status), bytes=status.st_size)
-
-
-def _trees(folder: str, blobs: Blobs, seen: _Reader) -> dict[str, Promises]:
-    """Read every manifest by its commit; what cannot be understood is remembered."""
-    trees: dict[str, Promises] = {}
-    etags = {name: name for name in blobs if _DIGEST.fullmatch(name)}
-    for entry in listed(folder, seen.notes_closed):
-        if entry.file and not quietly.may(entry.path, os.R_OK):
-            seen.notes_closed.append((entry.path, os.strerror(errno.EACCES)))
-        elif entry.name.endswith(".json"):
-            trees[entry.name[:-5]], why = _tree(entry.path, etags)
-            if why:
-                seen.bad_trees.append((entry.path, why))
-    blobs.manifests = tuple(trees.values())
-    return trees
-
-
-def _tree(path: str, etags: Mapping[str, str]) -> tuple[Promises, str]:
-    """Read a tree manifest; one that cannot be understood promises nothing, and why.
-
-    One that cannot be read, or of a version that is not known yet, is not bad for that. `etags`
-    are texts that are in memory already.
-    """
-    rows: dict[str, tuple[int, str, str]] = {}
-    try:
-        raw = untrusted.read_json(path, _TREE_LIMIT_BYTES)
-        if raw.get("format_version", _TREE_VERSION) != _TREE_VERSION:
-            return NO_PROMISES, ""
-        for name, row in raw["files"].items():
-            etag = row.get("lfs_sha256")
-            size = row.get("lfs_size") if etag else row["size"]
-            etag = etag or row["blob_id"]
-            known = etags.get(etag) or (etag if _DIGEST.fullmatch(etag) else None)
-            if known and untrusted.count(size) is not None and untrusted.below(name):
-                rows[name] = (size, known, name)
-    except OSError:
-        return NO_PROMISES, ""
-    except ValueError as error:
-        return NO_PROMISES, str(error)
-    except (KeyError, TypeError, AttributeError):
-        return NO_PROMISES, "it is no list of files"
-    return Promises(rows), ""

@@ -11,7 +11,7 @@ from cachedoctor.locators._repository import opened
 from cachedoctor.vocabulary import State
 
 if TYPE_CHECKING:
-    from cachedoctor.locators._files import Blobs
+    from cachedoctor.locators._blobs import Blobs
     from cachedoctor.locators._repository import Repository
 
 
@@ -28,6 +28,8 @@ def links(root: str, repository: Repository, commit: str) -> Links:
         unreadable: list[tuple[str, str]] = []
         descriptor = opened(folder, unreadable)
         if descriptor is not None:
+            near: list[tuple[str, str]] = []  # names, and the blobs that these lead to
+            away: list[tuple[str, str]] = []  # names, and where else these lead
             try:
                 for name in os.listdir(descriptor):
                     try:
@@ -35,16 +37,19 @@ def links(root: str, repository: Repository, commit: str) -> Links:
                     except OSError:  # no link, which few are not
                         _add_other(found, root, snapshot, prefix + name, to_blobs, stack)
                         continue
-                    near = here and target.startswith(to_blobs)
-                    etag = target[len(to_blobs) :] if near else ""
-                    if not (etag and found.add(prefix + name, etag)):
-                        path = f"{snapshot}/{prefix}{name}"
-                        look_of, blob = _follow(path, root, target, etag, blobs)
-                        found.add_notable(prefix + name, path, look_of, blob)
+                    if here and target.startswith(to_blobs):
+                        near.append((prefix + name, target[len(to_blobs) :]))
+                    else:
+                        away.append((prefix + name, target))
             except OSError as error:
                 unreadable.append((folder, reason(error)))
             finally:
                 os.close(descriptor)
+            notable = [(name, to_blobs + etag, etag) for name, etag in found.add_plain(near)]
+            for name, target, etag in (*notable, *((name, target, "") for name, target in away)):
+                path = f"{snapshot}/{name}"
+                look_of, blob = _follow(path, root, target, etag, blobs)
+                found.add_notable(name, path, look_of, blob)
         for path, why in unreadable:
             unread = Look(State.UNREADABLE, path, None, why)
             found.add_notable(prefix.rstrip("/"), path, unread, "")

@@ -13,9 +13,9 @@ import errno
 import os
 import re
 import stat
-from typing import NamedTuple
 
 from cachedoctor.looking import quietly, untrusted
+from cachedoctor.values import NamedTuple
 
 _TEXT_LIMIT_BYTES = 1067  # of what stands for a link; `XSym` is padded to it
 _ALIAS_LIMIT_BYTES = 1 << 20  # of an alias with an icon of its own
@@ -25,8 +25,8 @@ _AWAY = frozenset(
     (errno.ENOTCONN, errno.ESTALE, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENODEV, errno.ENXIO)
 )
 _ABSENT = (errno.ENOENT, errno.ENAMETOOLONG)
-_TARGET = re.compile(r"(?:\.{0,2}/|[^/\s:*?\"<>|{}\[\],]+/)[^\0-\x1f\x7f]*")
-_VOLUME = re.compile(
+_TARGET = r"(?:\.{0,2}/|[^/\s:*?\"<>|{}\[\],]+/)[^\0-\x1f\x7f]*"
+_VOLUME = (
     r"/Volumes/[^/]+|/media/[^/]+/[^/]+|/run/media/[^/]+/[^/]+|/mnt/[^/]+"
     r"|/[A-Z]:|/UNC/[^/]+/[^/]+"  # another drive or share of a Windows that is looked at
 )
@@ -148,12 +148,12 @@ def _target(content: bytes) -> str:
     if b"\0" in content:
         return ""
     text = os.fsdecode(content)
-    return text if _TARGET.fullmatch(text) and not text.endswith("/") else ""
+    return text if re.fullmatch(_TARGET, text) and not text.endswith("/") else ""
 
 
 def volume_gone(path: str) -> str:
     """Return the volume that `path` is said to lie on, where that is not there; else empty."""
-    found = _VOLUME.match(path)
+    found = re.match(_VOLUME, path)
     if found is None or path == found[0]:
         return ""
     volume = found[0]

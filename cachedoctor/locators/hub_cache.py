@@ -20,14 +20,16 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cachedoctor.locators import (
     Leftover,
     Locator,
     Look,
     Origin,
+    _notes,
     _repository,
+    _units,
     being_written,
     entry_id,
     regular,
@@ -38,25 +40,29 @@ from cachedoctor.locators._contents import weight
 from cachedoctor.locators._snapshot import links
 from cachedoctor.looking import quietly
 from cachedoctor.system import apps, in_use
+from cachedoctor.values import NamedTuple
 from cachedoctor.vocabulary import Artifact, Entry, Evidence, Root, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from cachedoctor.host import Host
+    from cachedoctor.locators import Unit
     from cachedoctor.locators._files import Links
     from cachedoctor.locators._repository import Repository
     from cachedoctor.system.in_use import Open
 
-BRANCH = _repository.BRANCH
+BRANCH = _notes.BRANCH
 COMMIT = re.compile(r"[0-9a-f]{40}")  # what a ref holds, and a snapshot is called
 _HASH = 64  # hex digits of a payload's name
 _DUMMIES = {"dummy_file_src", "dummy_file_dst"}
 _PROBE = re.compile(r"tmp[a-z0-9_]{8}")  # where the client tried whether links can be made
-_LEGACY = re.compile(r"[0-9a-f]{64}\.[0-9a-f]{64}(?:\.h5)?(?:\.json|\.lock)?")
+_LEGACY = r"[0-9a-f]{64}\.[0-9a-f]{64}(?:\.h5)?(?:\.json|\.lock)?"
 
 
 _OLD = ("TRANSFORMERS_CACHE", "PYTORCH_TRANSFORMERS_CACHE")  # of transformers before 5
+_BEFORE_5 = ("2", "3", "4")
+LIBRARY = "transformers"  # whose version may be said like an engine's
 
 
 class HubListing(NamedTuple):
@@ -84,6 +90,21 @@ def folder_name(repository: str) -> str:
     return "models--" + repository.replace("/", "--")
 
 
+def old_transformers(host: Host) -> tuple[str, ...]:
+    """Return where transformers looks, the first first, where a version before 5 is said.
+
+    Source: transformers 4.46.3 `utils/hub.py` `TRANSFORMERS_CACHE`.
+    """
+    version = host.engine_versions.get(LIBRARY, "")
+    return tuple(_moved_by_transformers(host)) if version.partition(".")[0] in _BEFORE_5 else ()
+
+
+def _moved_by_transformers(host: Host) -> Iterator[str]:
+    for name in _OLD:
+        if host.environment.get(name):
+            yield host.absolute(host.expand(host.environment[name]))
+
+
 class HubCache(Locator[HubListing]):
     """The layout of `huggingface_hub` and everything that uses its cache."""
 
@@ -92,6 +113,7 @@ class HubCache(Locator[HubListing]):
     moved_by = "set HF_HUB_CACHE={to}"
     title = "hub cache"
     has_revisions = True
+    divided = True
 
     def roots(self, host: Host) -> Iterator[str]:
         """Name the hub cache, and the project's `models/` that serves as a `download_root`."""
@@ -99,34 +121,59 @@ class HubCache(Locator[HubListing]):
         own = host.environment.get("PARAKEET_CACHE_DIR")  # of parakeet-mlx's command line
         if own:
             yield host.absolute(own)
-        for name in _OLD if "HF_HUB_CACHE" not in host.environment else ():
-            if host.environment.get(name):
-                yield host.absolute(host.expand(host.environment[name]))
+        if "HF_HUB_CACHE" not in host.environment:
+            yield from _moved_by_transformers(host)
+        yield from old_transformers(host)
         yield from (place.path for place in apps.places(host, self.name))
         if host.project:
             yield os.path.join(host.project, "models")
 
     def read(self, path: str, host: Host, wanted: frozenset[str] | None) -> Root:
         """List every repository, or only the model repositories `wanted`."""
+        keep = None if wanted is None else frozenset(map(folder_name, wanted))
+        return self._read(path, keep, leavings=wanted is None)
+
+    def share(self, path: str, host: Host, folders: frozenset[str], *, rest: bool) -> Root:
+        """List these repositories, and with the `rest` what clients left."""
+        return self._read(path, folders, leavings=rest)
+
+    def units(self, path: str) -> Iterator[Unit]:
+        """Go through the repositories, those together that share payloads of the store."""
+        return _units.of(path, _folders(quietly.listed(path)))
+
+    def joined(self, listings: Sequence[HubListing]) -> HubListing:
+        """Put the repositories of all shares together; one share has what clients left."""
+        repositories = {k: v for each in listings for k, v in each.repositories.items()}
+        unlinked = {k: v for each in listings for k, v in each.unlinked.items()}
+        return HubListing(
+            repositories={path: repositories[path] for path in sorted(repositories)},
+            store={k: v for each in listings for k, v in each.store.items()},
+            probes=tuple(left for each in listings for left in each.probes),
+            legacy=tuple(left for each in listings for left in each.legacy),
+            locks=tuple(left for each in listings for left in each.locks),
+            unlinked={path: unlinked[path] for path in sorted(unlinked)},
+        )
+
+    def _read(self, path: str, keep: frozenset[str] | None, *, leavings: bool) -> Root:
         entries = quietly.listed(path)
-        folders = [e.name for e in entries if is_repository(e.name) and _may_be_one(e)]
-        if wanted is not None:
-            keep = {folder_name(name) for name in wanted}
-            folders = [name for name in folders if name in keep]
+        every = _folders(entries)
+        folders = every if keep is None else [name for name in every if name in keep]
         repositories: dict[str, Repository] = {}
         found: list[Entry] = []
         unlinked: dict[str, frozenset[str]] = {}
-        for name in sorted(folders):
-            repository = _repository.read(path, name)
+        store = os.path.isdir(os.path.join(path, "blobs"))
+        for name in folders:
+            repository = _repository.read(path, name, store=store)
             repositories[repository.path] = repository
             snapshots = {commit: links(path, repository, commit) for commit in repository.commits}
             found.extend(_entries(path, repository, snapshots))
-            loose = set(repository.blobs).difference(*(s.linked() for s in snapshots.values()))
+            loose = set(repository.blobs)
+            loose.difference_update(*(files.linked() for files in snapshots.values()))
             if loose:
                 unlinked[repository.path] = frozenset(loose)
         known = HubListing(repositories, unlinked=unlinked)
-        if wanted is None:
-            known = _with_leavings(path, entries, known)
+        if leavings:
+            known = _with_leavings(path, entries, known, frozenset(every))
         return Root(locator=self.name, path=path, entries=tuple(found), listing=known)
 
     def place(self, root: str, name: str) -> str:
@@ -167,8 +214,7 @@ class HubCache(Locator[HubListing]):
         """Name the files that the client asked for in vain."""
         if not entry.revision:
             return frozenset()
-        notes = listing.of(entry).no_exist
-        return frozenset(note.name for note in notes if note.commit == entry.revision)
+        return frozenset(listing.of(entry).no_exist.get(entry.revision, ()))
 
     def origin(self, entry: Entry, listing: HubListing) -> Origin | None:
         """Return the repository and commit that an entry's own path names."""
@@ -211,7 +257,13 @@ def _may_be_one(entry: quietly.Listed) -> bool:
     return entry.folder or entry.link or stands_in(entry.path) is not None
 
 
-def _with_leavings(root: str, entries: list[quietly.Listed], known: HubListing) -> HubListing:
+def _folders(entries: list[quietly.Listed]) -> list[str]:
+    return sorted(e.name for e in entries if is_repository(e.name) and _may_be_one(e))
+
+
+def _with_leavings(
+    root: str, entries: list[quietly.Listed], known: HubListing, repositories: frozenset[str]
+) -> HubListing:
     """Add what lies in the cache besides repositories."""
     probes: list[Leftover] = []
     legacy: list[Leftover] = []
@@ -224,18 +276,17 @@ def _with_leavings(root: str, entries: list[quietly.Listed], known: HubListing) 
         elif folder and entry.name == ".locks":
             locks += [
                 Leftover(lock.path, stamp_of(lock.stat()))
-                for lock in _repository.listed(entry.path, [])
-                if is_repository(lock.name)
-                and os.path.join(root, lock.name) not in known.repositories
+                for lock in _notes.listed(entry.path, [])
+                if is_repository(lock.name) and lock.name not in repositories
             ]
         elif folder and entry.name == "blobs":
-            for shard in _repository.listed(entry.path, []):
+            for shard in _notes.listed(entry.path, []):
                 if shard.folder:
-                    for payload in _repository.listed(shard.path, []):
+                    for payload in _notes.listed(shard.path, []):
                         whole = len(payload.name) == _HASH and payload.name.startswith(shard.name)
                         if whole and payload.file:
                             store[payload.path] = regular(payload.path, payload.stat())
-        elif not folder and _LEGACY.fullmatch(entry.name):
+        elif not folder and re.fullmatch(_LEGACY, entry.name):
             status = entry.stat()
             legacy.append(Leftover(entry.path, stamp_of(status), bytes=status.st_size))
     return known._replace(
@@ -248,7 +299,7 @@ def _is_probe(folder: str) -> bool:
 
     Where the cache is somebody's own folder, others make folders of such names too.
     """
-    return {entry.name for entry in _repository.listed(folder, [])} <= _DUMMIES
+    return {entry.name for entry in _notes.listed(folder, [])} <= _DUMMIES
 
 
 def _entries(root: str, repository: Repository, snapshots: Mapping[str, Links]) -> Iterator[Entry]:

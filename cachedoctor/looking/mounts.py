@@ -10,7 +10,6 @@ huggingface/huggingface_hub pull requests 4228 and 2399; anomalyco/opencode issu
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
 
@@ -52,11 +51,13 @@ def is_local(path: str) -> bool:
 
     What cannot be found out is not known to be local.
     """
+    import ctypes
+
     while not os.path.exists(path) and path != os.path.dirname(path):
         path = os.path.dirname(path)
     answer = ctypes.create_string_buffer(_STATFS_BYTES)
     try:
-        if _libc().statfs(os.fsencode(path), answer):
+        if ctypes.CDLL(None).statfs(os.fsencode(path), answer):
             return False
     except (AttributeError, OSError):
         return False
@@ -65,7 +66,3 @@ def is_local(path: str) -> bool:
         return bool(flags & _MNT_LOCAL)
     kind = int.from_bytes(answer.raw[: ctypes.sizeof(ctypes.c_long)], sys.byteorder)
     return kind & 0xFFFFFFFF in _LOCAL
-
-
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None)

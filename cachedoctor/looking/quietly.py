@@ -11,7 +11,9 @@ import errno
 import os
 import sys
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from cachedoctor.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,24 +59,23 @@ def open_folder(path: str, flags: int = 0) -> int:
     return opener(path, _FOLDER | flags)
 
 
-def listed(path: str) -> list[Listed]:
-    """List a folder, sorted by name; raises `OSError`."""
+def listed(path: str, flags: int = 0) -> list[Listed]:
+    """List a folder, sorted by name; raises `OSError`, with `O_NOFOLLOW` for a link, too."""
     start = path.rstrip("/") + "/"
-    descriptor = open_folder(path)
+    descriptor = open_folder(path, flags)
     try:
         with os.scandir(descriptor) as entries:
-            return sorted(
-                Listed(
-                    entry.name,
-                    start + entry.name,
-                    entry.is_dir(follow_symlinks=False),
-                    entry.is_file(follow_symlinks=False),
-                    entry.is_symlink(),
-                )
+            found = [
+                Listed(name, start + name, False, False, True)
+                if entry.is_symlink()
+                else Listed(name, start + name, entry.is_dir(), entry.is_file(), False)
                 for entry in entries
-            )
+                for name in (entry.name,)
+            ]
     finally:
         os.close(descriptor)
+    found.sort()
+    return found
 
 
 def names(path: str) -> list[str]:

@@ -21,7 +21,7 @@ from cachedoctor.looking import quietly
 DEPTH = 64  # levels: a tokenizer's deepest is 9
 MOST = (1 << 63) - 1  # no file has more bytes
 _MOST_BRACKETS = 1 << 21  # a manifest of 100,000 files has as many
-_DOTTED = re.compile(r"""(?<![\w"'-])(?>[\w"'-]+[ \t]*\.[ \t]*){64}""")
+_DOTTED = r"""(?<![\w"'-])(?>[\w"'-]+[ \t]*\.[ \t]*){64}"""
 _NO_FILES = frozenset(("", ".", ".."))
 _LONGEST_PART = 255
 _KINDS = (
@@ -43,14 +43,8 @@ def open_regular(path: str, *, follow: bool = False, dir_fd: int | None = None) 
     it is where the system allows it. Nothing is opened that a look shows to be no file: opening
     alone starts some devices.
     """
+    descriptor, _ = _opened(path, follow=follow, dir_fd=dir_fd)
     try:
-        _require_regular(os.stat(path, dir_fd=dir_fd, follow_symlinks=follow), path)
-        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
-        descriptor = quietly.opener(path, flags, dir_fd)
-    except ValueError as error:  # a NUL, or half of a surrogate pair
-        raise OSError(errno.EINVAL, "no file can have this name", path) from error
-    try:
-        _require_regular(os.fstat(descriptor), path)  # it may be another one by now
         return io.FileIO(descriptor, "rb")
     except BaseException:
         os.close(descriptor)
@@ -62,22 +56,50 @@ def read(path: str, limit_bytes: int, *, follow: bool = False) -> bytes:
 
     Raises `OSError`, and `ValueError` for more than `limit_bytes`, before they are read.
     """
-    with open_regular(path, follow=follow) as file:
-        return read_open(file, limit_bytes)
+    descriptor, status = _opened(path, follow=follow)
+    try:
+        return _rest(descriptor, status.st_size, limit_bytes)
+    finally:
+        os.close(descriptor)
 
 
 def read_open(file: io.FileIO, limit_bytes: int) -> bytes:
     """Return the rest of an open file; raises as `read`."""
-    if os.fstat(file.fileno()).st_size > limit_bytes:
+    return _rest(file.fileno(), os.fstat(file.fileno()).st_size, limit_bytes)
+
+
+def _rest(descriptor: int, size_bytes: int, limit_bytes: int) -> bytes:
+    """Read to the end, which is where the file now has it, however long it was said to be."""
+    if size_bytes > limit_bytes:
         raise ValueError(f"it has more than {limit_bytes} bytes")
-    pieces: list[bytes] = []
-    left = limit_bytes + 1  # it may have grown
-    while left > 0 and (piece := file.read(min(left, 1 << 20))):
+    first = os.read(descriptor, min(size_bytes + 1, 1 << 20))
+    if len(first) == size_bytes:  # one more was asked for: it has not grown
+        return first
+    pieces = [first]
+    left = limit_bytes + 1 - len(first)
+    while left > 0 and (piece := os.read(descriptor, min(left, 1 << 20))):
         pieces.append(piece)
         left -= len(piece)
     if left <= 0:
         raise ValueError(f"it has more than {limit_bytes} bytes")
     return b"".join(pieces)
+
+
+def _opened(path: str, *, follow: bool, dir_fd: int | None = None) -> tuple[int, os.stat_result]:
+    """Open a regular file and nothing else; return its descriptor, and what it is."""
+    try:
+        _require_regular(os.stat(path, dir_fd=dir_fd, follow_symlinks=follow), path)
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+        descriptor = quietly.opener(path, flags, dir_fd)
+    except ValueError as error:  # a NUL, or half of a surrogate pair
+        raise OSError(errno.EINVAL, "no file can have this name", path) from error
+    try:
+        status = os.fstat(descriptor)
+        _require_regular(status, path)  # it may be another one by now
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor, status
 
 
 def read_json(path: str, limit_bytes: int, *, follow: bool = False, depth: int = DEPTH) -> Any:
@@ -93,7 +115,8 @@ def parse_json(data: bytes | str, *, depth: int = DEPTH) -> Any:
     import json
 
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
-    if raw.count(b"{") + raw.count(b"[") > _MOST_BRACKETS:  # each takes twenty times its room
+    brackets = raw.count(b"{") + raw.count(b"[")
+    if brackets > _MOST_BRACKETS:  # each takes twenty times its room
         raise ValueError("it has more brackets than anything real")
     try:
         said = json.loads(data)
@@ -103,7 +126,8 @@ def parse_json(data: bytes | str, *, depth: int = DEPTH) -> Any:
         raise ValueError("it does not fit into memory") from error
     except ValueError as error:
         raise ValueError("it is no JSON") from error
-    _require_shallow(said, depth)
+    if brackets > depth:  # else no two of them need be in one another
+        _require_shallow(said, depth)
     return said
 
 
@@ -118,7 +142,7 @@ def parse_toml(data: bytes, *, depth: int = DEPTH) -> tuple[dict[str, Any], str]
 
     try:
         text = data.decode()
-        if _DOTTED.search(text):  # tomllib's memory grows with the square of a dotted key
+        if re.search(_DOTTED, text):  # tomllib's memory grows with the square of a dotted key
             raise ValueError("it is nested too deeply")
         said = tomllib.loads(text)
     except UnicodeDecodeError as error:

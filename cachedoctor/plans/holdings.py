@@ -6,7 +6,9 @@ last used, who needs it, and what it costs to have again.
 
 from __future__ import annotations
 
+import os
 import time
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import engines, rules
@@ -36,6 +38,7 @@ class Holding(NamedTuple):
     entry: Entry  # the model itself
     status: Status  # whether an engine would load it
     size_bytes: int  # each file once
+    files: int  # how many they are, each once
     own_bytes: int  # what goes when it alone goes
     exact: bool  # false where blocks are shared with somebody who is not known: at least so much
     names: int  # under which its largest file is known, hard links and links alike
@@ -78,6 +81,8 @@ class Holdings(NamedTuple):
 class Bearing(NamedTuple):
     """What a manager asks of an entry that costs next to nothing to know."""
 
+    size_bytes: int  # each file once
+    files: int  # how many they are, each once
     own_bytes: int  # as hard links and links tell; of clones only `models` knows
     used: Used
     kept_by: tuple[str, ...]
@@ -94,12 +99,15 @@ def bearings(report: Report) -> Mapping[str, Bearing]:
     roots = kept.roots(report.host)
     return {
         entry.id: Bearing(
+            size_bytes=size,
+            files=sharing.files(entry),
             own_bytes=sharing.own(entry),
             used=_used(entry, memory, mounts),
             kept_by=roots.reasons(entry),
-            refetch_bytes=refetch_bytes(entry, sharing.size(entry)),
+            refetch_bytes=refetch_bytes(entry, size),
         )
         for entry in report.entries
+        for size in (sharing.size(entry),)
     }
 
 
@@ -122,6 +130,7 @@ def models(report: Report) -> Holdings:
             entry=entry,
             status=report.statuses[entry.id],
             size_bytes=sharing.size(entry),
+            files=sharing.files(entry),
             own_bytes=sharing.own(entry),
             exact=sharing.exact(entry),
             names=sharing.names(entry),
@@ -183,10 +192,11 @@ def _superseded(entries: Sequence[Entry]) -> Mapping[str, str]:
     """
     mains = {repository_folder(e): e for e in entries if e.revision and "main" in e.refs}
     found = {}
+    when = cache(made_s)
     for entry in entries:
         newer = mains.get(repository_folder(entry))
         if newer and newer.revision and entry.revision and not entry.refs:
-            mine, its = made_s(entry.path), made_s(newer.path)
+            mine, its = when(entry.path), when(newer.path)
             if mine is not None and its is not None and mine < its:
                 found[entry.id] = newer.revision
     return found
@@ -195,7 +205,12 @@ def _superseded(entries: Sequence[Entry]) -> Mapping[str, str]:
 def made_s(path: str) -> float | None:
     """Return when a snapshot was downloaded: its first link is made once and never again."""
     try:
-        times = [found.stat().st_mtime for found in quietly.listed(path)]
+        descriptor = quietly.open_folder(path)
+        try:
+            with os.scandir(descriptor) as entries:
+                times = [entry.stat(follow_symlinks=False).st_mtime for entry in entries]
+        finally:
+            os.close(descriptor)
     except OSError:
         return None
     return min(times, default=None)

@@ -13,12 +13,11 @@ is a loss.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import engines, locking
+from cachedoctor import engines
 from cachedoctor.errors import CacheDoctorError, UsageError
 from cachedoctor.locators import inside
 from cachedoctor.system import disk
@@ -70,7 +69,7 @@ def roots(host: Host) -> Roots:
     locks: dict[str, tuple[str, Lock]] = {}
     for title, path in (*_registered_files(host), *_project_files(host)):
         try:
-            lock = locking.read(path)
+            lock = _lock(path)
         except CacheDoctorError as error:
             problems.append(error.message)
         else:
@@ -99,7 +98,7 @@ def register(host: Host, path: str) -> Registered:
 
     Raises what `locking.read` raises.
     """
-    locking.read(path)
+    _lock(path)
     with open(path, encoding="utf-8") as file:
         text = file.read()
     origin = os.path.realpath(path)
@@ -129,7 +128,15 @@ def registered(host: Host) -> tuple[Registered, ...]:
     return tuple(Registered(title, path) for title, path in _registered_files(host))
 
 
+def _lock(path: str) -> Lock:
+    from cachedoctor import locking  # most machines have none, and a scan asks whether there is one
+
+    return locking.read(path)
+
+
 def _copy_of(host: Host, origin: str) -> str:
+    import hashlib
+
     digest = hashlib.sha256(os.fsencode(origin)).hexdigest()
     return os.path.join(host.state, "locks", f"{digest[:16]}.lock")
 

@@ -105,8 +105,7 @@ def _unknown(name: str, report: Report) -> UsageError:
         if model in table.sizes:
             answers = " or ".join(f"`{engine}:{each}`" for each in table.sizes[model])
             return UsageError(f"`{name}` is a size, not a model; name {answers}")
-        mine = [each for each in known if each.startswith(f"{engine}:")]
-        known = mine or known
+        known = [each for each in known if each.startswith(f"{engine}:")] or known
     return UsageError(
         f"nothing here is called `{name}`{nearest(name, list(dict.fromkeys(known)))}",
         hint=f"`cachedoctor list{report.host.options}` names everything",

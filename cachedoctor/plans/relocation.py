@@ -156,9 +156,9 @@ def bring(found: Relocation, report: Report, progress: Progress = SILENT) -> Non
     known = _known(report)
     progress.start("copying", found.tree.bytes)
     try:
-        copying.copy(found.place, found.part, found.tree, progress)
+        written = copying.copy(found.place, found.part, found.tree, known, progress)
         progress.start("proving", found.tree.bytes)
-        copying.prove(found.place, found.part, found.tree, known, progress)
+        copying.prove(found.place, found.part, found.tree, known, progress, written)
         now = copying.listed(found.place)
     except OSError as error:
         where = error.filename2 or error.filename or found.part

@@ -241,7 +241,11 @@ def _is_apart(artifact: Artifact, mine: Sequence[Entry]) -> bool:
 
 
 def _without(report: Report, gone: set[str]) -> Report:
-    return report._replace(entries=tuple(e for e in report.entries if e.id not in gone))
+    """Return the report as it is when these entries are gone: readiness asks the statuses."""
+    return report._replace(
+        entries=tuple(e for e in report.entries if e.id not in gone),
+        statuses={key: status for key, status in report.statuses.items() if key not in gone},
+    )
 
 
 def _losses(before: Report, after: Report, choice: Choice) -> Iterator[str]:

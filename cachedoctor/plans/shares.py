@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from cachedoctor.system import extents
@@ -25,7 +26,7 @@ class Shares:
     def __init__(self, entries: Sequence[Entry], *, blocks: bool) -> None:
         """Count the files of `entries`."""
         self._files = {e.id: {(d, n): size for d, n, size in e.held} for e in entries}
-        self._owners = Counter(key for files in self._files.values() for key in files)
+        self._owners = Counter(chain.from_iterable(self._files.values()))
         self._paths: dict[tuple[int, int], set[str]] = {}
         self._links: dict[tuple[int, int], int] = {}
         self._cloned: set[tuple[int, int]] = set()
@@ -47,14 +48,24 @@ class Shares:
                 if extent.shared:
                     self._cloned.add(key)
                     runs.setdefault(key[0], []).append((extent.physical, extent.bytes))
-        every = {key: size for files in self._files.values() for key, size in files.items()}
-        again = sum(extents.twice(mine) for mine in runs.values())
-        self.total = sum(every.values()) - again
-        self.all_known = not self._cloned or bool(again)
+        self._again = sum(extents.twice(mine) for mine in runs.values())
+        self.all_known = not self._cloned or bool(self._again)
+
+    @property
+    def total(self) -> int:
+        """Return how much they hold together, each file and each shared block once."""
+        every: dict[tuple[int, int], int] = {}
+        for files in self._files.values():
+            every.update(files)
+        return sum(every.values()) - self._again
 
     def size(self, entry: Entry) -> int:
         """Return how much an entry holds, each file once."""
         return sum(self._files[entry.id].values())
+
+    def files(self, entry: Entry) -> int:
+        """Count the files of an entry, each once."""
+        return len(self._files[entry.id])
 
     def own(self, entry: Entry) -> int:
         """Return how much goes when an entry alone goes."""
@@ -78,8 +89,8 @@ class Shares:
 
     def _outside(self, key: tuple[int, int]) -> bool:
         """Say whether a file has a hard link that we have not met."""
-        if key in self._elsewhere:
-            return True
+        if key not in self._links or key in self._elsewhere:
+            return key in self._elsewhere
         names = {path for path in self._paths.get(key, ()) if not os.path.islink(path)}
         return self._links.get(key, 1) > max(1, len(names))
 

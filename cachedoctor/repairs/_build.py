@@ -26,10 +26,10 @@ from cachedoctor.system import disk
 from cachedoctor.vocabulary import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from cachedoctor.findings import Source, Step
-    from cachedoctor.vocabulary import Artifact
+    from cachedoctor.vocabulary import Artifact, Stamp
 
 
 def copies(artifacts: Iterable[Artifact], target: str, size: int | None = None) -> list[Source]:
@@ -55,8 +55,12 @@ def built(
     needs: tuple[Need, ...],
     steps: tuple[Step, ...],
     aside_bytes: int = 0,
+    seen: Mapping[str, Stamp | None] = {},
 ) -> Repair:
-    """Fill in what follows from the needs and steps: safety, bytes and guards."""
+    """Fill in what follows from the needs and steps: safety, bytes and guards.
+
+    `seen` are stamps by path that the look has; all others are taken now.
+    """
     fetch = copy = 0
     fetches = False
     for need in needs:
@@ -75,7 +79,7 @@ def built(
     for step in steps:
         match step:
             case SetAside(path=path):
-                guards.append(Guard(path, disk.stamp(path)))
+                guards.append(Guard(path, seen.get(path) or disk.stamp(path)))
             case Put(path=path) | Link(path=path) if SetAside(path) not in steps:
                 guards.append(Guard(path, None))
             case _:

@@ -101,15 +101,14 @@ def fetch_claim(claim: Claim, root: str, size: int) -> Repair:
 def detach(entry: Entry, blobs: Sequence[str], size: int) -> Repair:
     """Set a revision aside: its snapshot, its manifest and markers, and the blobs it alone uses."""
     repository, _, commit = entry.path.partition("/snapshots/")
-    paths = [
-        entry.path,
-        *blobs,
-        f"{repository}/trees/{commit}.json",
-        f"{repository}/.no_exist/{commit}",
-    ]
-    steps = tuple(SetAside(path) for path in paths if os.path.lexists(path))
+    notes = (f"{repository}/trees/{commit}.json", f"{repository}/.no_exist/{commit}")
+    steps = tuple(map(SetAside, (entry.path, *blobs, *filter(os.path.lexists, notes))))
     words = f"set the revision {commit[:12]} of {entry.name} aside"
-    return built("set-revision-aside", words, entry.root, (), steps, size)
+    files = entry.artifacts
+    seen = {}
+    if not isinstance(files, tuple):
+        seen = {blob: files.stamp_of(blob.removeprefix(f"{files.folder}/")) for blob in blobs}
+    return built("set-revision-aside", words, entry.root, (), steps, size, seen)
 
 
 def whole_model(

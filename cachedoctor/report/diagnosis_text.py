@@ -20,8 +20,7 @@ _INDENT = " " * 11
 def diagnosis_lines(found: Diagnosis, host: Host) -> Iterator[str]:
     """Yield what was recognised, what the caches say of it, and the command that cures it."""
     if not found.recognised:
-        command = f"`{host.command('scan')}`"
-        yield f"nothing in this text is known; {command} looks at every cache"
+        yield from _of_no_cache(found, host)
         return
     for one in found.recognised:
         yield f"line {one.line}: {printable(one.text.strip())[: WIDTH - 12]}"
@@ -55,6 +54,18 @@ def diagnosis_lines(found: Diagnosis, host: Host) -> Iterator[str]:
     cures = [f"`{host.command('fix', name)}`" for name in engines if name in found.engines]
     if cures:
         yield f"cure: {' or '.join(cures)}"
+
+
+def _of_no_cache(found: Diagnosis, host: Host) -> Iterator[str]:
+    """Yield what a text is about instead, if that is known."""
+    if not found.elsewhere:
+        command = f"`{host.command('scan')}`"
+        yield f"nothing in this text is known; {command} looks at every cache"
+        return
+    yield "nothing in this text is known of a cache; it is about something else:"
+    for one in found.elsewhere:
+        yield f"line {one.line}: {printable(one.text.strip())[: WIDTH - 12]}"
+        yield from _wrapped("cause", one.cause)
 
 
 def _wrapped(label: str, text: str) -> list[str]:

@@ -9,9 +9,7 @@ from __future__ import annotations
 import re
 
 _JOINED = "\u00a0"  # a space at which nothing is broken
-_TOKEN = re.compile(
-    r" *(?:[✓✗!–] [^ ]+|\d[\d.]* (?:B|[KMGT]iB)\b[^ ]*|(?:[^ `]*`[^`]*`)+[^ `]*|[^ `]+|`)"
-)
+_TOKEN = r" *(?:[✓✗!–] [^ ]+|\d[\d.]* (?:B|[KMGT]iB)\b[^ ]*|(?:[^ `]*`[^`]*`)+[^ `]*|[^ `]+|`)"
 
 
 class Folding(str):
@@ -54,7 +52,7 @@ def folded(line: str, width: int | None) -> list[str]:
         return [line]
     lines: list[str] = []
     current = ""
-    for token in [line] if width is None or len(line) <= width else _TOKEN.findall(line):
+    for token in [line] if width is None or len(line) <= width else re.findall(_TOKEN, line):
         if width is not None and current.strip() and len(current) + len(token) > width:
             lines.append(current)
             current = " " * line.hang + token.lstrip(" ")

@@ -51,8 +51,8 @@ def list_lines(
     `freed` is what can go without a loss, by kind; `by` groups by engine, app or place.
     """
     host = holdings.report.host
-    rows = [(_group(one, by, host), _row(one, host, now)) for one in chosen]
-    rows += [("besides the models" if by else "", _loose_row(one, host)) for one in loose]
+    rows = [(_group(one, by, host), row(one, host, now)) for one in chosen]
+    rows += [("besides the models" if by else "", loose_row(one, host)) for one in loose]
     if not rows:
         yield "no model is here"
         if not holdings.models:
@@ -71,7 +71,7 @@ def without_loss(freed: Mapping[str, int], host: Host) -> str:
     kinds = ", ".join(f"{kind} {size(count)}" for kind, count in freed.items())
     total = sum(freed.values())
     return (
-        f"Without loss: {size(total)} ({kinds}): `cachedoctor free {_rounded(total)}{host.options}`"
+        f"Without loss: {size(total)} ({kinds}): `cachedoctor free {rounded(total)}{host.options}`"
     )
 
 
@@ -120,7 +120,8 @@ def _sizes(sizes: Sequence[str]) -> str:
     return "every size" if len(sizes) == 5 else ", ".join(sizes)
 
 
-def _row(one: Holding, host: Host, now: float) -> Row:
+def row(one: Holding, host: Host, now: float) -> Row:
+    """Return the line of one model."""
     used = "now" if one.programs else _NONE
     if not one.programs and one.used.when_s is not None:
         used = ago(one.used.when_s, now)
@@ -147,7 +148,8 @@ def _row(one: Holding, host: Host, now: float) -> Row:
     )
 
 
-def _loose_row(finding: Finding, host: Host) -> Row:
+def loose_row(finding: Finding, host: Host) -> Row:
+    """Return the line of what lies beside models."""
     where = _layout(finding.locator) if finding.locator else ""
     amount = size(finding.bytes)
     owner = finding.path.rpartition("/models--")[2].partition("/")[0].replace("--", "/")
@@ -169,13 +171,9 @@ def _table(rows: Sequence[tuple[str, Row]]) -> Iterator[str]:
     shared = any(row.own != row.size for _, row in rows)
     heads = [head for head in _HEADS if shared or head != "own"]
 
-    def cells(row: Row) -> list[str]:
-        found = dict(zip(_HEADS, row, strict=True))
-        return [_cut(found[head], head) for head in heads]
-
-    widths = [
-        max(len(head), *(len(cells(row)[at]) for _, row in rows)) for at, head in enumerate(heads)
-    ]
+    at = [_HEADS.index(head) for head in heads]
+    cells = [[_cut(row[column], _HEADS[column]) for column in at] for _, row in rows]
+    widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
 
     def line(words: Sequence[str]) -> str:
         padded = [
@@ -189,11 +187,11 @@ def _table(rows: Sequence[tuple[str, Row]]) -> Iterator[str]:
 
     yield line(heads)
     group = ""
-    for name, row in rows:
+    for (name, _), words in zip(rows, cells, strict=True):
         if name and name != group:
             yield from ("", name)
             group = name
-        yield line(cells(row))
+        yield line(words)
 
 
 def _again(word: str) -> str:
@@ -207,12 +205,11 @@ def _cut(word: str, head: str) -> str:
 
 
 def _group(one: Holding, by: str, host: Host) -> str:
-    words = {
-        "engine": ", ".join(one.entry.engines) or "no engine known here",
-        "app": one.apps[0] if one.apps else "no app",
-        "place": place(one, host),
-    }
-    return words.get(by, "")
+    if by == "engine":
+        return ", ".join(one.entry.engines) or "no engine known here"
+    if by == "app":
+        return one.apps[0] if one.apps else "no app"
+    return place(one, host) if by == "place" else ""
 
 
 def grouped(chosen: Sequence[Holding], by: str, host: Host) -> list[Holding]:
@@ -232,7 +229,7 @@ def _counted(holdings: Holdings, chosen: Sequence[Holding], loose: Sequence[Find
     return f"{least}{size(total)} in {plural(places, 'place')}, {plural(len(chosen), 'model')}"
 
 
-def _rounded(count: int) -> str:
+def rounded(count: int) -> str:
     """Return a size that is not more, as the command line takes it."""
     for unit, shift in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
         if count >= 1 << shift:

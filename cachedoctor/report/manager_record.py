@@ -54,7 +54,7 @@ def list_json(
 def holding_json(one: Holding, holdings: Holdings) -> Json:
     """Return one model as data."""
     return {
-        **record.entry_json(one.entry, holdings.report),
+        **record.entry_json(one.entry, holdings.report, one.size_bytes, one.files),
         **record.bearing_json(one),
         "own_exact": one.exact,
         "last_used_by": one.used.how or None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import re
@@ -73,8 +72,9 @@ def scan_json(report: Report, readiness: Iterable[Readiness] = ()) -> Json:
     return {
         **head(report.host),
         "entries": [
-            {**entry_json(entry, report), **bearing_json(bearings[entry.id])}
+            {**entry_json(entry, report, one.size_bytes, one.files), **bearing_json(one)}
             for entry in report.entries
+            for one in (bearings[entry.id],)
         ],
         "findings": [finding_json(finding) for finding in report.findings],
         "readiness": [dict(answer._asdict()) for answer in readiness],
@@ -243,10 +243,9 @@ def rules_json(rules: Iterable[Rule]) -> Json:
     }
 
 
-def entry_json(entry: Entry, report: Report) -> Json:
-    """Return one entry as data."""
+def entry_json(entry: Entry, report: Report, size_bytes: int, files: int) -> Json:
+    """Return one entry as data, with what its files are and how many, each counted once."""
     claims = entry.claims
-    found = held((entry,))
     return {
         "id": entry.id,
         "engines": list(entry.engines),
@@ -258,8 +257,8 @@ def entry_json(entry: Entry, report: Report) -> Json:
         "revision": entry.revision,
         "status": report.statuses[entry.id].value,
         "checked": dict(report.checked[entry.id]._asdict()),
-        "size_bytes": found.bytes,
-        "files": found.files,
+        "size_bytes": size_bytes,
+        "files": files,
         "apps": [app] if (app := apps.owner(report.host, entry.path)) else [],
         "known_by": claims[0].known_by if claims else None,
     }
@@ -280,6 +279,8 @@ def _path_json(path: str) -> Json:
     try:
         path.encode()
     except UnicodeEncodeError:
+        import base64
+
         return {"path": shown, "path_bytes": base64.b64encode(os.fsencode(path)).decode()}
     return {"path": path}
 

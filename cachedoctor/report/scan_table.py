@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cachedoctor import locators
@@ -131,13 +132,19 @@ def _mark(answer: Readiness | None) -> str:
 
 def is_usual(root: str, host: Host) -> bool:
     """Say whether an engine's own defaults lead to `root`, so that its kind says enough."""
-    usual = (
-        host.hub_cache,
-        f"{host.home}/.cache/whisper",
-        f"{host.home}/Documents/huggingface/models",
-        f"{host.home}/Library/Application Support/FluidAudio/Models",
+    return root in _usual(host.hub_cache, host.home)
+
+
+@lru_cache(maxsize=8)
+def _usual(hub_cache: str, home: str) -> frozenset[str]:
+    """Return the folders that need not be named, without links."""
+    below = (
+        ".cache/whisper",
+        "Documents/huggingface/models",
+        "Library/Application Support/FluidAudio/Models",
     )
-    return any(os.path.realpath(path) == root for path in usual)
+    usual = (hub_cache, *(os.path.join(home, folder) for folder in below))
+    return frozenset(map(os.path.realpath, usual))
 
 
 def _rows(report: Report) -> dict[tuple[tuple[str, ...], str], list[Entry]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cachedoctor import locators, rules
 from cachedoctor.doctor import readiness
 from cachedoctor.doctor.footprint import held, held_everywhere, reclaimable
-from cachedoctor.findings import Circumstance, Finding, Safety, Severity
+from cachedoctor.findings import Finding, Safety, Severity
 from cachedoctor.report.folding import Folding, joined
 from cachedoctor.report.scan_table import (
     INDENT,
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from cachedoctor.doctor.scanning import Report
     from cachedoctor.findings import Readiness
     from cachedoctor.host import Host
-    from cachedoctor.verdict import Verdict
     from cachedoctor.vocabulary import Entry
 
 
@@ -70,30 +69,6 @@ def scan_lines(
     if tables:
         yield from ("", *tables)
     yield from findings_lines(report, verbose=verbose)
-
-
-def verdict_line(verdict: Verdict, host: Host) -> str:
-    """Return a preflight's one line."""
-    place = printable(host.short(verdict.path or ""))
-    what = f"{verdict.engine} {verdict.model}"
-    if verdict.ready:
-        only = "" if verdict.by == "name" else ", by path only"
-        return f"ready{only or '  '} {what}  {place}"
-    rule = rules.find(verdict.code) if verdict.code else None
-    word = rule.word if rule else "broken"
-    command = verdict.cure
-    if verdict.absent:
-        fetch = f"; `{command}` fetches it" if command else ""
-        return f"absent  {what}: {printable(verdict.why or '')}{fetch}"
-    cost = ""
-    if verdict.repair is not None and verdict.repair.safety is Safety.FETCHES:
-        known = verdict.repair.fetch_bytes
-        cost = f" fetches {size(known)}" if known else " fetches it"
-    code = f"{verdict.code} " if verdict.code else ""
-    waits = rule is not None and rule.shows is Circumstance.DOWNLOADING
-    cure = "" if waits or not command else f"; `{command}`{cost}"
-    where = f" (`{place}`)" if rule and rule.unseen else ""
-    return f"{word:<7} {what}: {code}{printable(verdict.why or '')}{where}{cure}"
 
 
 def summary_lines(report: Report) -> Iterator[str]:

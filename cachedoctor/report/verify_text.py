@@ -29,7 +29,8 @@ class Tally:
         self.doubtful: list[FileVerdict] = []
         self.read_bytes = 0
         for file in files:
-            row = self.rows.setdefault((_WORDS[file.verdict], _evidence(file)), Row())
+            key = _WORDS[file.verdict], _evidence(file)
+            row = self.rows.get(key) or self.rows.setdefault(key, Row())
             row.files += 1
             row.bytes += file.size_bytes
             row.remembered += file.remembered

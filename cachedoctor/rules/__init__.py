@@ -7,13 +7,13 @@ consistent, 5xx waste, 6xx the machine. A rule only looks; the repair it names i
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cachedoctor.findings import Finding, Severity, Subject
 from cachedoctor.locators import Locator
 from cachedoctor.rules._examination import Examination as Examination
+from cachedoctor.system import shipped
 from cachedoctor.vocabulary import Status
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class Rule:
     blocks: ClassVar[bool] = False  # of the machine: no file can help
     of_presence: ClassVar[bool] = False  # mild where a shape alone says what a model needs
     unseen: ClassVar[bool] = False  # what it names may be there: nothing is fetched for it
+    of_copies: ClassVar[bool] = False  # its path and its links hold the same bytes
     word: ClassVar[str] = "broken"  # what `preflight` calls a model for it
     manual: ClassVar[tuple[str, ...]] = ()  # for a cure by a person its kind, then the command
 
@@ -181,9 +182,8 @@ class SurveyRule(Rule):
 @cache
 def every() -> tuple[Rule, ...]:
     """Return one of each rule, in the order of their codes: every class with a code here."""
-    for module in pkgutil.iter_modules(__path__):
-        if not module.name.startswith("_"):
-            importlib.import_module(f"{__name__}.{module.name}")
+    for module in shipped.modules(__name__):
+        importlib.import_module(f"{__name__}.{module}")
     found: list[type[Rule]] = []
     kinds: list[type[Rule]] = [Rule]
     while kinds:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from collections import Counter
@@ -16,7 +17,7 @@ from cachedoctor.system import in_use, small_files
 from cachedoctor.vocabulary import WEIGHTS, Evidence, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from cachedoctor.host import Host
     from cachedoctor.vocabulary import Artifact, Entry, Requirement, Root, Survey
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _AWAY = (State.GONE, State.TEXT, State.EVICTED, State.UNREADABLE)
 _WORDS = ((51_864,), (51_865,), (51_866,))  # of every Whisper
+_MANY = 51_865  # from here on it speaks more than English
 _SOON_PARSED_BYTES = 1 << 17  # a text that is understood sooner than its digest is made
 
 
@@ -61,10 +63,11 @@ class Examination:
         self.published = published
         self._measured = measured or {}
         self._small: set[str] = set()  # files that were proven in passing
+        self._others: dict[str, str] = {}  # by entry whose weights it has, if another engine's
         self._faults: dict[tuple[str, str | None], FormatError | OSError | None] = {}
         self._by_entry: dict[str, tuple[tuple[Artifact, FormatError], ...]] = {}
         self._revisions: dict[str, Mapping[str, tuple[Entry, ...]]] = {}
-        self._users: dict[str, Mapping[str, int]] = {}
+        self._alone: dict[str, Mapping[str, int]] = {}
         self.unreadable: dict[str, OSError] = {}
         self.opened = in_use.Open()
 
@@ -79,12 +82,15 @@ class Examination:
             self._revisions[root.path] = known
         return known
 
-    def users(self, root: Root, folder: str) -> Mapping[str, int]:
-        """Count by physical file the revisions that a repository in `folder` has of it."""
-        if folder not in self._users:
-            mine = self.revisions(root).get(folder, ())
-            self._users[folder] = Counter(chain.from_iterable(entry.sizes for entry in mine))
-        return self._users[folder]
+    def alone(self, entry: Entry) -> Mapping[str, int]:
+        """Return the lengths of the physical files that no other revision of a repository has."""
+        if entry.id not in self._alone:
+            revisions = self.revisions(self.survey.root_of(entry))
+            sizes = {each.id: each.sizes for each in revisions[repository_folder(entry)]}
+            users = Counter(chain.from_iterable(sizes.values()))
+            for key, mine in sizes.items():
+                self._alone[key] = {file: mine[file] for file in mine if users[file] == 1}
+        return self._alone[entry.id]
 
     def measured(self, artifact: Artifact) -> str | None:
         """Return the digest that the file really has, where it was read or is remembered."""
@@ -164,6 +170,16 @@ class Examination:
         needs = [need for claim in entry.claims for need in claim.needs.requirements]
         if needs and self._superseded(entry):
             return  # of an old revision nothing is missed
+        yield from self._says(entry, needs)
+        whose = self._others.get(entry.id)
+        for artifact in self._weights(entry) if whose else ():
+            if artifact.format:
+                fault = f"holds weights that are named as {whose} names them"
+                yield artifact, FormatError(Fault.MALFORMED, fault)
+
+    def _says(
+        self, entry: Entry, needs: Sequence[Requirement]
+    ) -> Iterator[tuple[Artifact, FormatError]]:
         for artifact in entry.notable if needs else ():
             if not artifact.required_by or artifact.bundle or artifact.state is not State.PRESENT:
                 continue
@@ -176,15 +192,29 @@ class Examination:
 
     def _lacks(self, artifact: Artifact, need: Requirement, entry: Entry) -> FormatError | None:
         """Say what a small file lacks, or says otherwise than the weights, unless it is proven."""
-        text = formats.is_text(artifact.format)
+        text = formats.is_text(artifact.format) or artifact.name.endswith(".json")
         asked = text and (
             need.keys or need.values or need.needed or need.only or need.among or need.agrees
         )
         fault = self._says_wrong(artifact, need, entry) if asked else None
-        mute = fault is None and need.speaks and small_files.is_mute(artifact)
-        if mute and any(shape[:1] in _WORDS for shape in self._shapes(entry).values()):
+        if need.keys and not text and artifact.format:
+            fault = _holds_none(artifact, need)
+        return self._speaks_wrong(artifact, entry) if fault is None and need.speaks else fault
+
+    def _speaks_wrong(self, artifact: Artifact, entry: Entry) -> FormatError | None:
+        """Hold a vocabulary against the weights: whether it is Whisper's, and as long as theirs.
+
+        They are not asked where it is as long as the model's name lets expect.
+        """
+        mute, words = small_files.is_mute(artifact), small_files.words(artifact)
+        if not mute and (words is None or (words < _MANY) == (".en" in entry.path)):
+            return None
+        rows = {shape[0] for shape in self._shapes(entry).values() if shape[:1] in _WORDS}
+        if mute and rows:
             return FormatError(Fault.MALFORMED, "has none of Whisper's own words")
-        return fault
+        if words is not None and len(rows) == 1 and (words < _MANY) != (min(rows) < _MANY):
+            return FormatError(Fault.MALFORMED, f"has {words} words, and the weights {min(rows)}")
+        return None
 
     def _says_wrong(
         self, artifact: Artifact, need: Requirement, entry: Entry
@@ -200,6 +230,8 @@ class Examination:
         if need.agrees and not (proven and artifact.evidence not in (None, Evidence.BLOB_NAME)):
             shapes = self._shapes(entry)
         if (proven or need.agrees) and not small_files.tells(need, shapes):
+            if shapes:
+                self._others[entry.id] = small_files.foreign(need, shapes)
             need = need._replace(needed=(), only=(), among=(), agrees=())  # nothing to compare
         return small_files.lacks(artifact, need) or small_files.differs(artifact, need, shapes)
 
@@ -208,18 +240,22 @@ class Examination:
         return artifact.file in self._small
 
     def _shapes(self, entry: Entry) -> Mapping[str, tuple[int, ...]]:
-        """Return the shapes of an entry's weights, of the first that tell."""
+        """Return the shapes of an entry's weights, of all their parts."""
+        found: dict[str, tuple[int, ...]] = {}
+        for artifact in self._weights(entry):
+            with (
+                contextlib.suppress(FormatError, OSError, ArithmeticError, LookupError, ValueError),
+                untrusted.open_regular(artifact.file, follow=True) as file,
+            ):
+                found |= formats.shapes(artifact.format, file, artifact.size_bytes)
+        return found  # of what cannot be read, its own finding speaks
+
+    def _weights(self, entry: Entry) -> Iterator[Artifact]:
+        """Yield the files that an engine reads and that are no text."""
         for artifact in entry.notable:
             weighty = artifact.required_by and not formats.is_text(artifact.format)
             if weighty and artifact.state is State.PRESENT and not artifact.bundle:
-                try:
-                    with untrusted.open_regular(artifact.file, follow=True) as file:
-                        found = formats.shapes(artifact.format, file, artifact.size_bytes)
-                except (FormatError, OSError, ArithmeticError, LookupError, ValueError):
-                    continue  # its own finding speaks
-                if found:
-                    return found
-        return {}
+                yield artifact
 
     def _superseded(self, entry: Entry) -> bool:
         """Say whether a branch leads to another revision of the same repository."""
@@ -258,6 +294,18 @@ class Examination:
                 raise untrusted.changed(artifact.file) from error
             return FormatError(Fault.MALFORMED, "has a header that makes no sense")
         return None
+
+
+def _holds_none(artifact: Artifact, need: Requirement) -> FormatError | None:
+    """Say that a file of weights has none of the names that its engine looks for."""
+    try:
+        with untrusted.open_regular(artifact.file, follow=True) as file:
+            said = formats.says(artifact.format, file, artifact.size_bytes)
+    except (FormatError, OSError, ArithmeticError, LookupError, ValueError):
+        return None  # its own finding speaks
+    if not said or any(key.encode() in said for key in need.keys):
+        return None
+    return FormatError(Fault.MALFORMED, f"holds no `{need.keys[0]}`: another engine's, or no model")
 
 
 def _length(path: str) -> int:

@@ -40,15 +40,16 @@ class StaleNoExist(SetsAside, HubRule):
     def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
         """Compare each marker with the revision's files."""
         for entry in root.entries:
-            for marker in listing.of(entry).no_exist:
-                there = entry.find(marker.name) if marker.commit == entry.revision else None
+            repository = listing.of(entry)
+            for name in repository.no_exist.get(entry.revision or "", ()):
+                there = entry.find(name)
                 if there is not None and there.state is State.PRESENT:
                     heeds = any(claim.heeds_absence for claim in entry.claims)
                     needed = heeds and there.required_by
                     yield self.about(
-                        marker.path,
+                        f"{repository.path}/.no_exist/{entry.revision}/{name}",
                         (entry,),
-                        f"hides `{marker.name}`, which is there",
+                        f"hides `{name}`, which is there",
                         severity=Severity.ERROR if needed else Severity.WARNING,
                     )
 

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cachedoctor.findings import Finding, Repair
-    from cachedoctor.locators._repository import Ref, Repository
+    from cachedoctor.locators._notes import Ref
+    from cachedoctor.locators._repository import Repository
     from cachedoctor.locators.hub_cache import HubListing
     from cachedoctor.rules import Examination
     from cachedoctor.vocabulary import Entry, Root

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from cachedoctor.engines.catalog import ordinal
 from cachedoctor.findings import Circumstance, Severity
 from cachedoctor.locators import Leaving, ModelFolders
-from cachedoctor.locators.hub_cache import repository_folder
 from cachedoctor.looking import quietly
 from cachedoctor.rules import EntryRule, SetsAside, SurveyRule
 from cachedoctor.rules._copies import blobs_beside, place_of, repeated
@@ -97,6 +96,7 @@ class Duplicate(SurveyRule):
     code = "CD504"
     slug = "duplicate"
     severity = Severity.NOTE
+    of_copies = True
 
     def check(self, seen: Examination) -> Iterator[Finding]:
         """Report each content that several files have, with what all but one of them take up."""
@@ -241,9 +241,8 @@ class DetachedSnapshot(HubRule):
             if not detached:
                 continue
             attached = any(entry.refs for entry in mine)
-            users = seen.users(root, folder)
             for entry in detached:
-                size = sum([size for file, size in entry.sizes.items() if users[file] == 1])
+                size = sum(seen.alone(entry).values())
                 yield self.about(
                     entry.path,
                     (entry,),
@@ -260,8 +259,7 @@ class DetachedSnapshot(HubRule):
         from cachedoctor.repairs import hub
 
         entry = finding.made_from[0]
-        users = seen.users(seen.survey.root_of(entry), repository_folder(entry))
-        blobs = sorted(f for f in entry.sizes if users[f] == 1 and "/blobs/" in f)
+        blobs = sorted(file for file in seen.alone(entry) if "/blobs/" in file)
         return hub.detach(entry, blobs, finding.bytes)
 
 

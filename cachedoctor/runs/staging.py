@@ -14,9 +14,14 @@ from cachedoctor.system.network import Network, allowed
 from cachedoctor.vocabulary import SILENT, Digest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from cachedoctor.findings import Need, Proof, Source
+    from cachedoctor.vocabulary import Progress
+
+    Measured = Mapping[str, Mapping[str, str]]  # digests by the name in a need, then by algorithm
+
+_NOTHING: Measured = {}
 
 
 def stage(need: Need, path: str, network: Network) -> dict[str, Digest]:
@@ -31,8 +36,10 @@ def stage(need: Need, path: str, network: Network) -> dict[str, Digest]:
     for source in need.sources:
         try:
             disk.make_folders(os.path.dirname(path))
+            if isinstance(source, LocalCopy):
+                return _copied(source, need, path, network.progress)
             _bring(source, need, path, network)
-            known = _prove(need, path, source)
+            known = _prove(need, path)
             return _digests(path, known)
         except (OSError, FormatError, RepairError) as error:
             failures.append(_reason(error))
@@ -48,20 +55,12 @@ def _resumable(need: Need) -> bool:
     return isinstance(need.sources[-1], CdnFetch)
 
 
-def _bring(source: Source, need: Need, path: str, network: Network) -> None:
+def _bring(
+    source: Text | Parts | HubFetch | CdnFetch, need: Need, path: str, network: Network
+) -> None:
     match source:
         case Text(text=text):
             disk.write(path, text.encode("utf-8", "surrogateescape"))
-        case LocalCopy(files=files):
-            total = sum(os.stat(origin).st_size for _, origin in files)
-            network.progress.start(f"copying {os.path.basename(need.name)}", total)
-            try:
-                for name, origin in files:
-                    target = os.path.join(path, name) if name else path
-                    disk.make_folders(os.path.dirname(target))
-                    disk.copy(origin, target, network.progress)
-            finally:
-                network.progress.finish()
         case Parts():
             _join(source, path, network)
         case HubFetch():
@@ -78,6 +77,47 @@ def _bring(source: Source, need: Need, path: str, network: Network) -> None:
             cdn.fetch_cdn(
                 source, path, proof.digest, network.host, network.mirrors, network.progress
             )
+
+
+def _copied(source: LocalCopy, need: Need, path: str, progress: Progress) -> dict[str, Digest]:
+    """Copy local files and prove what was written, then have it reach the disk; two bars.
+
+    What was hashed on its way from one file to the other is not read again; a clone is.
+    """
+    total = sum(os.stat(origin).st_size for _, origin in source.files)
+    title = os.path.basename(need.name)
+    wanted = _algorithms((*need.proofs, *source.proofs))
+    measured: dict[str, dict[str, str]] = {}
+    progress.start(f"copying {title}", total)
+    try:
+        for name, origin in source.files:
+            target = os.path.join(path, name) if name else path
+            disk.make_folders(os.path.dirname(target))
+            kinds = wanted.get(name, frozenset((digest.SHA256,)))
+            measured[name] = disk.copy(origin, target, progress, algorithms=kinds, sync=False)
+        progress.start(f"proving {title}", total)
+        for name, found in measured.items():
+            target = os.path.join(path, name) if name else path
+            if found:
+                disk.settle(target, progress)
+            else:
+                kinds = wanted.get(name, frozenset((digest.SHA256,)))
+                measured[name] = digest.of_file(target, kinds, progress)
+                disk.settle(target)
+        known = _prove(need, path, source, measured)
+        return _digests(path, known, measured)
+    finally:
+        progress.finish()
+
+
+def _algorithms(proofs: Iterable[Proof]) -> dict[str, frozenset[str]]:
+    """Return what is to be computed of each file of a need, by its name in there."""
+    found: dict[str, frozenset[str]] = {}
+    for proof in proofs:
+        if proof.digest is not None:
+            kinds = found.get(proof.name, frozenset())
+            found[proof.name] = kinds | {proof.digest.algorithm}
+    return found
 
 
 def _join(source: Parts, path: str, network: Network) -> None:
@@ -107,10 +147,13 @@ def _from_hub(source: HubFetch, path: str, network: Network) -> None:
         disk.remove_tree(folder)
 
 
-def _prove(need: Need, path: str, source: Source | None = None) -> dict[str, Digest]:
+def _prove(
+    need: Need, path: str, source: Source | None = None, measured: Measured = _NOTHING
+) -> dict[str, Digest]:
     """Compare what was staged with every proof; raises `RepairError` or `FormatError`.
 
-    Returns the digests that were measured, by name.
+    What was `measured` while it was written is not read again. Returns the digests that hold, by
+    name.
     """
     own = source.proofs if isinstance(source, LocalCopy) else ()
     known: dict[str, Digest] = {}
@@ -120,7 +163,7 @@ def _prove(need: Need, path: str, source: Source | None = None) -> dict[str, Dig
             if proof.format and need.folder and not proof.name:
                 formats.find_bundle(proof.format).inspect(file)
             elif not os.path.isdir(file):
-                _prove_file(proof, file, need.name)
+                _prove_file(proof, file, need.name, measured.get(proof.name, {}))
                 if proof.digest:
                     known[proof.name] = proof.digest
         except (ImportError, AttributeError) as error:  # of a journal that somebody wrote
@@ -128,25 +171,31 @@ def _prove(need: Need, path: str, source: Source | None = None) -> dict[str, Dig
     return known
 
 
-def _digests(path: str, known: Mapping[str, Digest]) -> dict[str, Digest]:
+def _digests(
+    path: str, known: Mapping[str, Digest], measured: Measured = _NOTHING
+) -> dict[str, Digest]:
     """Add the digests that no proof asked for, so that a later look can tell what was placed."""
     found = dict(known)
     for row in moves.inventory(path):
         file = os.path.join(path, row.name) if row.name else path
         if not row.folder and row.name not in found and not os.path.islink(file):
-            wanted = frozenset((digest.SHA256,))
-            measured = digest.of_file(file, wanted, SILENT)[digest.SHA256]
-            found[row.name] = Digest(digest.SHA256, measured)
+            value = _measured(file, digest.SHA256, measured.get(row.name, {}))
+            found[row.name] = Digest(digest.SHA256, value)
     return found
 
 
-def _prove_file(proof: Proof, file: str, name: str) -> None:
+def _measured(file: str, algorithm: str, known: Mapping[str, str]) -> str:
+    if algorithm in known:
+        return known[algorithm]
+    return digest.of_file(file, frozenset((algorithm,)), SILENT)[algorithm]
+
+
+def _prove_file(proof: Proof, file: str, name: str, known: Mapping[str, str]) -> None:
     size = os.stat(file).st_size
     if proof.bytes is not None and size != proof.bytes:
         raise RepairError(f"`{name}` is {size} bytes, expected {proof.bytes}")
     if proof.digest is not None:
-        wanted = frozenset((proof.digest.algorithm,))
-        measured = digest.of_file(file, wanted, SILENT)[proof.digest.algorithm]
+        measured = _measured(file, proof.digest.algorithm, known)
         if measured != proof.digest.hex:
             raise RepairError(
                 f"`{name}` has the {proof.digest.algorithm} {measured}, expected {proof.digest.hex}"

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import enum
 import os
-import pkgutil
 import re
-import tomllib
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cachedoctor.looking import quietly
+from cachedoctor.system import shipped
+from cachedoctor.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ _KIT = "argmaxinc/whisperkit-coreml"
 _BELOW = ("", "models", "Models", "whisper", "huggingface")  # where a base lies in an app's folder
 _FILES_BELOW = ("", "models", "Models", "WhisperModels", "whisper-models", "models/whisper")
 _BUNDLES_BELOW = ("", "Models", "models", "Models/FluidAudio", "FluidAudio/Models", "FluidAudio")
-_BUNDLES = re.compile(
+_BUNDLES = (
     r"(?:parakeet|nemotron|silero-vad|speaker-diarization|sortformer|ls-eend|canary-1b|sensevoice"
     r"|paraformer|campplus|fsmn-vad|cohere-transcribe|phonon)(?:[-/].*)?$"
 )
@@ -67,8 +67,7 @@ class Place(NamedTuple):
 @cache
 def known() -> tuple[App, ...]:
     """Return the rows of `apps.toml`."""
-    table = pkgutil.get_data("cachedoctor", "engines/apps.toml") or b""
-    rows = tomllib.loads(table.decode())["app"]
+    rows = shipped.rows("cachedoctor.engines", "apps")["app"]
     return tuple(
         App(row["name"], tuple((r["layout"], r["folder"]) for r in row["roots"]), row["source"])
         for row in rows
@@ -102,7 +101,7 @@ def places(host: Host, layout: str, shape: Shape = Shape.NONE) -> Iterator[Place
 
 def is_model_folder(name: str) -> bool:
     """Say whether a folder is called as one of FluidAudio's is."""
-    return _BUNDLES.match(name) is not None
+    return re.match(_BUNDLES, name) is not None
 
 
 def is_shared(host: Host, path: str) -> bool:
@@ -199,7 +198,7 @@ def _has_ggml(path: str) -> bool:
 
 def _has_bundles(path: str) -> bool:
     """Say whether a folder of one of these names, or one in it, holds compiled bundles."""
-    for name in filter(_BUNDLES.match, _listing(path)):
+    for name in (name for name in _listing(path) if re.match(_BUNDLES, name)):
         folder = os.path.join(path, name)
         inner = _names(folder)
         below = [f"{one}/{each}" for one in inner for each in _names(os.path.join(folder, one))]

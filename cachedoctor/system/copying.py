@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from cachedoctor.vocabulary import Progress
 
 
+_NOTHING: Mapping[str, Digest] = {}
+
+
 class Tree(NamedTuple):
     """What a folder holds: names below it, in an order in which they can be made."""
 
@@ -54,11 +57,20 @@ def listed(root: str) -> Tree:
     return Tree(tuple(folders), tuple(links), tuple(files), moves.stamps_of(root))
 
 
-def copy(root: str, target: str, tree: Tree, progress: Progress = SILENT) -> None:
+def copy(
+    root: str,
+    target: str,
+    tree: Tree,
+    known: Mapping[str, Digest] = _NOTHING,
+    progress: Progress = SILENT,
+) -> dict[str, Digest]:
     """Copy a tree or a file to `target`, where nothing or a copy that was begun may be.
 
     A file that was copied whole has the length and time of its source, and is not copied again.
+    Returns the digests, of the kind that is `known` of the source, of what was written now; it
+    reaches the disk when it is proven.
     """
+    written: dict[str, Digest] = {}
     disk.make_folders(os.path.dirname(target))
     for name in tree.folders:
         disk.make_folders(_at(target, name))
@@ -70,7 +82,12 @@ def copy(root: str, target: str, tree: Tree, progress: Progress = SILENT) -> Non
             if key in first:
                 disk.hard_link(made, os.path.join(target, first[key]))
             else:
-                disk.copy(_at(root, name), made, progress)
+                kind = _kind(known.get(_at(root, name)))
+                held = disk.copy(
+                    _at(root, name), made, progress, algorithms=frozenset((kind,)), sync=False
+                )
+                if kind in held:
+                    written[name] = Digest(kind, held[kind])
         first.setdefault(key, name)
         disk.like(_at(root, name), made)
     for name, aim in tree.links:
@@ -81,6 +98,7 @@ def copy(root: str, target: str, tree: Tree, progress: Progress = SILENT) -> Non
         disk.like(os.path.join(root, name), made)
     for name in reversed(tree.folders):
         disk.like(_at(root, name), _at(target, name))
+    return written
 
 
 def prove(
@@ -89,21 +107,31 @@ def prove(
     tree: Tree,
     known: Mapping[str, Digest],
     progress: Progress = SILENT,
+    written: Mapping[str, Digest] = _NOTHING,
 ) -> None:
     """Compare every copied file with the digest that is known of it, or with its source.
 
-    `known` are digests by the path of the source. Raises `RepairError` for the first that differs.
+    `known` are digests by the path of the source, `written` by name what `copy` hashed on its way:
+    where both agree nothing is read again. Raises `RepairError` for the first that differs.
     """
     for name, _ in tree.files:
         source, made = _at(root, name), _at(target, name)
-        wanted = known.get(source)
-        kind = wanted.algorithm if wanted else digest.SHA256
+        wanted, held = known.get(source), written.get(name)
+        if held is not None and held == wanted:
+            disk.settle(made, progress)
+            continue
+        kind = _kind(wanted)
         found = digest.of_file(made, frozenset((kind,)), progress)[kind]
         if wanted is None or found != wanted.hex:  # what it is said to be may be wrong already
-            again = digest.of_file(source, frozenset((kind,)), SILENT)[kind]
+            again = held.hex if held else digest.of_file(source, frozenset((kind,)), SILENT)[kind]
             if again != found:
                 disk.remove_tree(made)
                 raise RepairError(f"the copy `{made}` differs from `{source}`", hint="try again")
+        disk.settle(made)
+
+
+def _kind(wanted: Digest | None) -> str:
+    return wanted.algorithm if wanted else digest.SHA256
 
 
 def _walk(root: str) -> Iterator[tuple[str, os.stat_result]]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from itertools import islice
+import stat
+from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor.looking import untrusted
+from cachedoctor.looking import quietly, untrusted
+from cachedoctor.vocabulary import SILENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from io import FileIO
 
     from cachedoctor.vocabulary import Progress
@@ -19,7 +21,9 @@ _CHUNK_BYTES = 1 << 20  # hashlib lets go of the interpreter while it hashes; la
 
 _LARGE_BYTES = 8 << 20  # smaller files drive nothing out
 _WINDOW_BYTES = 1 << 30  # of a file, of which it is asked at once what is in memory
-_AHEAD = 16  # files that wait for each thread
+_SMALL_BYTES = 1 << 18  # what is read at once; handing such a file to a thread costs more than it
+_BATCH_FILES, _BATCH_BYTES = 128, 4 << 20  # of small files, which a thread reads in a row
+_AHEAD = 4  # pieces of work that wait for each thread
 _MOST_UNPACKED = 100  # times the archive's length; weights hardly pack at all
 _MOST_UNPACKED_BYTES = 32 << 30
 _LONGEST_DIRECTORY_BYTES = 16 << 20  # of an archive; Whisper large has 100 KiB
@@ -29,6 +33,9 @@ SHA256 = "sha256"
 GIT_SHA1 = "git-sha1"
 SHA1 = "sha1"  # of the content alone: what some proxies give as an ETag
 CRC32 = "crc32"  # of an archive's members: `ok`, or the name of the first that is wrong
+
+
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Work(NamedTuple):
@@ -45,6 +52,30 @@ class Work(NamedTuple):
         return f"{self.folder}/{self.name}"
 
 
+class Hashes:
+    """The digests of one file that are made while its bytes go by."""
+
+    def __init__(self, algorithms: frozenset[str], size: int) -> None:
+        """Begin; git's digest needs the length before the first byte."""
+        self._states = {name: _STARTS[name](size) for name in algorithms if name in _STARTS}
+
+    def update(self, piece: bytes | memoryview) -> None:
+        """Take the next bytes in."""
+        for state in self._states.values():
+            state.update(piece)
+
+    def found(self) -> dict[str, str]:
+        """Return the digests of all bytes so far."""
+        return {name: state.hexdigest() for name, state in self._states.items()}
+
+
+_STARTS: dict[str, Callable[[int], hashlib._Hash]] = {
+    SHA256: lambda _: hashlib.sha256(),
+    SHA1: lambda _: hashlib.sha1(usedforsecurity=False),
+    GIT_SHA1: lambda size: hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False),
+}
+
+
 def of_file(path: str, algorithms: frozenset[str], progress: Progress) -> dict[str, str]:
     r"""Return the hex digests of the file at `path`; reads it once, in constant memory.
 
@@ -52,28 +83,21 @@ def of_file(path: str, algorithms: frozenset[str], progress: Progress) -> dict[s
     brought into the system's cache is let go again, so that it drives nothing else out.
     Raises `OSError` when it cannot be read to its end, or changed meanwhile.
     """
-    hashes = {}
     buffer = memoryview(bytearray(_CHUNK_BYTES))
     with untrusted.open_regular(path, follow=True) as file:
         size = os.fstat(file.fileno()).st_size
-        if SHA256 in algorithms:
-            hashes[SHA256] = hashlib.sha256()
-        if SHA1 in algorithms:
-            hashes[SHA1] = hashlib.sha1(usedforsecurity=False)
-        if GIT_SHA1 in algorithms:
-            hashes[GIT_SHA1] = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+        hashes = Hashes(algorithms, size)
         strange = _not_cached(file.fileno(), size)
         at = 0
         while count := file.readinto(buffer):
-            for state in hashes.values():
-                state.update(buffer[:count])
+            hashes.update(buffer[:count])
             if at in strange:
                 os.posix_fadvise(file.fileno(), at, count, os.POSIX_FADV_DONTNEED)
             at += count
             progress.advance(count)
         if at != size or os.fstat(file.fileno()).st_size != size:
             raise untrusted.changed(path)
-    return {name: state.hexdigest() for name, state in hashes.items()}
+    return hashes.found()
 
 
 def _not_cached(descriptor: int, size: int) -> frozenset[int]:
@@ -178,33 +202,95 @@ def _first_wrong(file: _Measured, size_bytes: int, progress: Progress) -> str:
     return "ok"
 
 
+Found = tuple[Work, dict[str, str] | OSError]
+
+
 def of_many(
-    work: Sequence[Work], progress: Progress
-) -> Iterator[tuple[Work, dict[str, str] | OSError]]:
-    """Yield the digests of many files as they are done, largest first, one thread a core."""
+    work: Sequence[Work], progress: Progress, threads: int | None = None
+) -> Iterator[Found]:
+    """Yield the digests of many files as they are done, on all cores or so many `threads`.
+
+    Large files come first, the largest before all, each a piece of work of its own; small ones are
+    read many in a row, in the order that they are given in.
+    """
     if not work:
         return
     from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
-    def one(item: Work) -> dict[str, str] | OSError:
-        try:
-            if CRC32 in item.algorithms:
-                return {CRC32: of_archive(item.path, progress)}
-            return of_file(item.path, item.algorithms, progress)
-        except OSError as error:
-            return error
+    def one(items: Sequence[Work]) -> list[Found]:
+        return [(item, _of_work(item, progress)) for item in items]
 
-    cores = os.cpu_count() or 1
+    def several(items: Sequence[Work]) -> list[Found]:
+        found = [(item, _of_small(item)) for item in items]
+        progress.advance(sum(item.size_bytes for item in items))
+        return found
+
+    cores = threads or os.cpu_count() or 1
     pool = ThreadPoolExecutor(cores)
-    waiting: dict[Future[dict[str, str] | OSError], Work] = {}
-    rest = iter(sorted(work, key=lambda item: -item.size_bytes))
+    waiting: set[Future[list[Found]]] = set()
+    large = [item for item in work if item.size_bytes > _SMALL_BYTES or CRC32 in item.algorithms]
+    large.sort(key=lambda item: -item.size_bytes)
+    small = _batches(item for item in work if item.size_bytes <= _SMALL_BYTES)
+    rest = chain(((one, (item,)) for item in large), ((several, items) for items in small))
     try:
         while True:
             more = islice(rest, _AHEAD * cores - len(waiting))
-            waiting.update((pool.submit(one, item), item) for item in more)
+            waiting.update(pool.submit(read, items) for read, items in more)
             if not waiting:
                 return
-            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                yield waiting.pop(future), future.result()
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield from future.result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _batches(work: Iterable[Work]) -> Iterator[list[Work]]:
+    """Yield small files in rows that a thread reads without being asked again."""
+    batch: list[Work] = []
+    size = 0
+    for item in work:
+        if CRC32 in item.algorithms:
+            continue
+        batch.append(item)
+        size += item.size_bytes
+        if len(batch) == _BATCH_FILES or size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _of_work(item: Work, progress: Progress) -> dict[str, str] | OSError:
+    try:
+        if CRC32 in item.algorithms:
+            return {CRC32: of_archive(item.path, progress)}
+        return of_file(item.path, item.algorithms, progress)
+    except OSError as error:
+        return error
+
+
+def _of_small(item: Work) -> dict[str, str] | OSError:
+    """Return the digests of a file that was small when it was listed, with as few calls as can be.
+
+    It was a regular file then; one that is another by now is not waited for.
+    """
+    folder, name, _, algorithms = item
+    try:
+        descriptor = quietly.opener(f"{folder}/{name}", _READ)
+        try:
+            status = os.fstat(descriptor)
+            size = status.st_size
+            if size <= _SMALL_BYTES and stat.S_ISREG(status.st_mode):
+                content = os.read(descriptor, size + 1)
+                if len(content) == size:
+                    hashes = Hashes(algorithms, size)
+                    hashes.update(content)
+                    return hashes.found()
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        return error
+    except ValueError:  # a NUL in the name: it says so itself
+        pass
+    return _of_work(item, SILENT)

@@ -14,7 +14,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from cachedoctor.system import ground
-from cachedoctor.system.transfer import CHUNK_BYTES, transfer, write_all
+from cachedoctor.system.digest import Hashes
+from cachedoctor.system.transfer import CHUNK_BYTES, clone_to, settled, transfer, write_all
 from cachedoctor.vocabulary import SILENT, Stamp
 
 if TYPE_CHECKING:
@@ -123,11 +124,20 @@ def reserve(path: str, size: int) -> None:
             write_all(created, bytes(size))
 
 
-def copy(source: str, target: str, progress: Progress = SILENT) -> None:
+def copy(
+    source: str,
+    target: str,
+    progress: Progress = SILENT,
+    *,
+    algorithms: frozenset[str] = frozenset(),
+    sync: bool = True,
+) -> dict[str, str]:
     """Copy the regular file behind `source` to `target`, where nothing may be, and sync it.
 
-    Shares the blocks where the file system can, else copies inside the kernel, else reads and
-    writes. The copy keeps the modification time, not the mode. One that fails is taken away again.
+    Shares the blocks where the file system can, else reads, hashes and writes, or copies inside the
+    kernel where no digests are wanted. Returns those of what was written, none of a clone. The copy
+    keeps the modification time, not the mode. One that fails is taken away again. Without `sync`
+    the caller has it settle.
     """
     boundary("copy")
     opened = os.open(source, os.O_RDONLY | os.O_NONBLOCK)
@@ -135,11 +145,30 @@ def copy(source: str, target: str, progress: Progress = SILENT) -> None:
         status = os.fstat(opened)
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "not a regular file", source)
-        with _new_file(target) as created:
-            transfer(opened, created, status.st_size, progress)
-            os.utime(created, ns=(status.st_atime_ns, status.st_mtime_ns))
+        hashes = Hashes(algorithms, status.st_size) if algorithms else None
+        times, hashed = (status.st_atime_ns, status.st_mtime_ns), False
+        if clone_to(opened, target):
+            os.chmod(target, status.st_mode & 0o644 | 0o600)  # for nobody whom the source was not
+            os.utime(target, ns=times)
+            progress.advance(status.st_size)
+            if sync:
+                settle(target)
+        else:
+            with _new_file(target, sync=sync) as created:
+                hashed = transfer(opened, created, status.st_size, progress, hashes)
+                os.utime(created, ns=times)
+        return hashes.found() if hashes and hashed else {}
     finally:
         os.close(opened)
+
+
+def settle(path: str, progress: Progress = SILENT) -> None:
+    """Sync a file that was copied, its bytes counted as they reach the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        settled(descriptor, os.fstat(descriptor).st_size, progress)
+    finally:
+        os.close(descriptor)
 
 
 def hard_link(path: str, first: str) -> None:
@@ -250,12 +279,13 @@ def fsync_folder(path: str) -> None:
 
 
 @contextlib.contextmanager
-def _new_file(path: str, mode: int = 0o644) -> Iterator[int]:
+def _new_file(path: str, mode: int = 0o644, *, sync: bool = True) -> Iterator[int]:
     """Make a file where nothing is, and sync it; one that is not finished is taken away again."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         yield descriptor
-        os.fsync(descriptor)
+        if sync:
+            os.fsync(descriptor)
     except BaseException:
         os.unlink(path)
         raise

@@ -10,9 +10,10 @@ import contextlib
 import errno
 import os
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cachedoctor.errors import RepairError
+from cachedoctor.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

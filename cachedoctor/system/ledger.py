@@ -11,9 +11,10 @@ import contextlib
 import itertools
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cachedoctor.looking import mounts
+from cachedoctor.values import NamedTuple
 
 if TYPE_CHECKING:
     import sqlite3
@@ -46,6 +47,8 @@ class Ledger:
         """Name the state folder; nothing is opened or made before it is needed."""
         self._folder = folder
         self._path = os.path.join(folder, "ledger.sqlite")
+        self._held: sqlite3.Connection | None = None
+        self._keeps = False
 
     @property
     def exists(self) -> bool:
@@ -54,6 +57,16 @@ class Ledger:
         SQLite's log is shared memory, which other machines do not see.
         """
         return os.path.exists(self._path) and mounts.is_local(self._path)
+
+    @contextlib.contextmanager
+    def kept_open(self) -> Iterator[None]:
+        """Open the file once for all calls in the block; closing it costs more than many rows."""
+        self._keeps = True
+        try:
+            yield
+        finally:
+            self._keeps = False
+            self._close()
 
     def recall(self, folders: Iterable[str], *, since_s: int = 0) -> Iterator[Remembered]:
         """Yield what is remembered of the files in each folder, measured since `since_s`.
@@ -77,14 +90,15 @@ class Ledger:
                         name = os.fsdecode(path[cut:])
                         yield folder, name, tuple(stamp), algorithm, value
 
-    def remember(self, measured: Iterable[Measured]) -> None:
+    def remember(self, measured: Iterable[Measured]) -> int:
         """Write down what files held, but for those that changed while the clock stood still.
 
-        A ledger that cannot be understood is begun again, one that cannot be written is let be.
+        Returns the number of rows. A ledger that cannot be understood is begun again, one that
+        cannot be written is let be.
         """
-        rows = [row for item in measured if not _racy(item) for row in _rows(item)]
+        rows = list(_rows(measured))
         if not rows or not mounts.is_local(self._folder):
-            return
+            return 0
         import sqlite3
 
         try:
@@ -99,14 +113,20 @@ class Ledger:
                 self._write(rows)
         except OSError:
             pass
+        return len(rows)
 
-    def forget_gone(self) -> None:
-        """Drop the rows of files that are not there any more; one look for each folder."""
+    def forget_gone(self, written: int = -1) -> None:
+        """Drop the rows of files that are not there any more; one look for each folder.
+
+        Where there are only the rows that were `written` just now, nobody needs to look.
+        """
         if not self.exists:
             return
         import sqlite3
 
         with contextlib.suppress(sqlite3.Error, OSError), self._open() as database, database:
+            if database.execute("SELECT count(*) FROM digests").fetchone() == (written,):
+                return
             paths = (row[0] for row in database.execute("SELECT DISTINCT path FROM digests"))
             gone: list[tuple[bytes]] = []
             for folder, mine in itertools.groupby(paths, key=os.path.dirname):
@@ -115,14 +135,31 @@ class Ledger:
             database.executemany("DELETE FROM digests WHERE path = ?", gone)
 
     def _write(self, rows: Sequence[tuple[object, ...]]) -> None:
+        # rows of the same file in another algorithm stay: its stamp tells whether they still hold
         with self._open() as database, database:
-            database.executemany("DELETE FROM digests WHERE path = ?", {row[:1] for row in rows})
             database.executemany(
                 "INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
             )
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
+        try:
+            if self._held is None:
+                self._held = self._connected()
+            yield self._held
+        except BaseException:
+            self._close()
+            raise
+        finally:
+            if not self._keeps:
+                self._close()
+
+    def _close(self) -> None:
+        if self._held is not None:
+            self._held.close()
+            self._held = None
+
+    def _connected(self) -> sqlite3.Connection:
         import sqlite3
 
         from cachedoctor.system import own
@@ -136,6 +173,8 @@ class Ledger:
             with contextlib.suppress(OSError):
                 own.hand_over(self._path)
         try:
+            # a row that a failing machine loses is read again; none is ever half there
+            database.execute("PRAGMA synchronous = NORMAL")
             (version,) = database.execute("PRAGMA user_version").fetchone()
             if version != _SCHEMA:
                 database.executescript(
@@ -145,23 +184,26 @@ class Ledger:
                     " PRIMARY KEY (path, algorithm)) WITHOUT ROWID;"
                     f"PRAGMA user_version = {_SCHEMA};"
                 )
-            yield database
-        finally:
+        except BaseException:
             database.close()
+            raise
+        return database
 
 
-def _racy(item: Measured) -> bool:
+def _racy(stamp: Stamp, began_ns: int) -> bool:
     """Say whether a later change could leave the stamp that a file had when it was read."""
-    stamp = item.stamp
-    coarse = stamp.mtime_ns % 1_000_000_000 == 0
-    grain = _COARSE_GRAIN_NS if coarse else _GRAIN_NS
-    return item.began_ns - max(stamp.mtime_ns, stamp.ctime_ns) < grain
+    _, _, _, changed_ns, status_ns = stamp
+    grain = _GRAIN_NS if changed_ns % 1_000_000_000 else _COARSE_GRAIN_NS
+    return began_ns - max(changed_ns, status_ns) < grain
 
 
-def _rows(item: Measured) -> Iterator[tuple[object, ...]]:
-    now = int(time.time())
-    for algorithm, value in item.digests.items():
-        yield (os.fsencode(item.path), *item.stamp, algorithm, value, now)
+def _rows(measured: Iterable[Measured]) -> Iterator[tuple[object, ...]]:
+    now_s = int(time.time())
+    for path, stamp, digests, began_ns in measured:
+        if not _racy(stamp, began_ns):
+            raw = os.fsencode(path)
+            for algorithm, value in digests.items():
+                yield (raw, *stamp, algorithm, value, now_s)
 
 
 def _names(folder: bytes) -> frozenset[bytes]:

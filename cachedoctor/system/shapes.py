@@ -14,20 +14,20 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cachedoctor.looking import untrusted
-from cachedoctor.vocabulary import Artifact, State
+from cachedoctor.vocabulary import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Mapping
 
-    from cachedoctor.vocabulary import Entry, Stamp
+    from cachedoctor.vocabulary import Artifact, Entry, Stamp
 
 _CONFIG_LIMIT_BYTES = 1 << 20
 _HEAD_BYTES = 64
+_BESIDE = ("vocabulary.txt", "vocabulary.json", "config.json")  # one is, where CTranslate2 wrote
 _SPEECH_KEYS = ("alignment_heads", "lang_ids")  # of CTranslate2's configuration for Whisper
 _NEMO = "nemo.collections.asr."
 _WORDS = (b"whisper", b"n_mels", b"nemo.", b"alignment_heads", b"lang_ids")  # one in each of them
@@ -35,74 +35,56 @@ _GGML = b"lmgg"
 _AUDIO_CONTEXT = 1500  # of every Whisper
 _MELS = (80, 128)
 _VARIANT = {"MelSpectrogram.mlmodelc", "AudioEncoder.mlmodelc", "TextDecoder.mlmodelc"}
-_KITS = re.compile(r"(?:^|/)(?:Speaker(?:Segmenter|Embedder\w*)|PldaProjector)\.mlmodelc$")
-_PARTS = re.compile(
-    r"(?:^|/)(Preprocessor|Encoder|Decoder|Projection)\w*\.mlmodelc$", re.IGNORECASE
-)
-_FLUID = re.compile(
-    r"(?:^|/)(?:joint|parakeet|nemotron|streaming_encoder|silero|sortformer|ls_eend|wespeaker|canary"
-    r"|pyannote|paraformer|sensevoice|campplus|fsmn|cohere|ctchead|kokoro)[\w.-]*\.mlmodelc$",
-    re.IGNORECASE,
+_KITS = r"(?:^|/)(?:Speaker(?:Segmenter|Embedder\w*)|PldaProjector)\.mlmodelc$"
+_PARTS = r"(?i)(?:^|/)(Preprocessor|Encoder|Decoder|Projection)\w*\.mlmodelc$"
+_FLUID = (
+    r"(?i)(?:^|/)(?:joint|parakeet|nemotron|streaming_encoder|silero|sortformer|ls_eend|wespeaker|canary"
+    r"|pyannote|paraformer|sensevoice|campplus|fsmn|cohere|ctchead|kokoro)[\w.-]*\.mlmodelc$"
 )
 
 
 def fits(kind: str, entry: Entry) -> bool:
     """Say whether `entry` has the shape `kind` of a table; reads its configuration and 64 bytes."""
     check = _CHECKS.get(kind)
-    return check is not None and check(_Named(entry))
+    return check is not None and check(entry)
 
 
-class _Named(Mapping[str, Artifact]):
-    """The files of an entry by their names; one that nobody asks for is not made."""
-
-    def __init__(self, entry: Entry) -> None:
-        self._entry = entry
-
-    def __getitem__(self, name: str) -> Artifact:
-        found = self._entry.find(name)
-        if found is None:
-            raise KeyError(name)
-        return found
-
-    def __iter__(self) -> Iterator[str]:
-        return self._entry.names
-
-    def __len__(self) -> int:
-        return len(self._entry.artifacts)
-
-
-def _ctranslate2(files: Mapping[str, Artifact]) -> bool:
-    weights = files.get("model.bin")
-    if weights is None or not (files.keys() & {"vocabulary.txt", "vocabulary.json", "config.json"}):
+def _ctranslate2(entry: Entry) -> bool:
+    weights = entry.find("model.bin")
+    if weights is None or not any(map(entry.find, _BESIDE)):
         return False
     if b"WhisperSpec\0" in _head(weights):
         return True
-    config = _config(files)
+    config = _config(entry)
     return any(key in config for key in _SPEECH_KEYS)
 
 
-def _mlx_whisper(files: Mapping[str, Artifact]) -> bool:
-    config = _config(files)
+def _mlx_whisper(entry: Entry) -> bool:
+    config = _config(entry)
     return "n_mels" in config and "n_audio_layer" in config
 
 
-def _parakeet(files: Mapping[str, Artifact]) -> bool:
-    return str(_config(files).get("target", "")).startswith(_NEMO)
+def _parakeet(entry: Entry) -> bool:
+    return str(_config(entry).get("target", "")).startswith(_NEMO)
 
 
-def _transformers(files: Mapping[str, Artifact]) -> bool:
+def _transformers(entry: Entry) -> bool:
     """Look for weights too: a processor or a tokenizer alone is nobody's model."""
-    weights = any(
-        name.endswith(".safetensors") or name == "pytorch_model.bin" or name.endswith(".index.json")
-        for name in files
+    config = _config(entry)
+    return (
+        config.get("model_type") == "whisper"
+        and "d_model" in config
+        and any(
+            name == "pytorch_model.bin" or name.endswith((".safetensors", ".index.json"))
+            for name in entry.names
+        )
     )
-    config = _config(files)
-    return weights and config.get("model_type") == "whisper" and "d_model" in config
 
 
-def _ggml(files: Mapping[str, Artifact]) -> bool:
+def _ggml(entry: Entry) -> bool:
     """Look at a flat folder's file; beside it may lie an encoder."""
-    return any(name.endswith(".bin") and is_ggml(_head(one)) for name, one in files.items())
+    files = map(entry.find, (name for name in entry.names if name.endswith(".bin")))
+    return any(is_ggml(_head(one)) for one in files if one is not None)
 
 
 def is_ggml(head: bytes) -> bool:
@@ -113,18 +95,18 @@ def is_ggml(head: bytes) -> bool:
     return context == _AUDIO_CONTEXT and mels in _MELS
 
 
-def _whisperkit(files: Mapping[str, Artifact]) -> bool:
-    return len(_VARIANT & files.keys()) > 1
+def _whisperkit(entry: Entry) -> bool:
+    return len(_VARIANT.intersection(entry.names)) > 1
 
 
-def _argmax(files: Mapping[str, Artifact]) -> bool:
-    return any(_KITS.search(name) for name in files) or any("code_decoder/" in n for n in files)
+def _argmax(entry: Entry) -> bool:
+    return any(re.search(_KITS, name) or "code_decoder/" in name for name in entry.names)
 
 
-def _fluidaudio(files: Mapping[str, Artifact]) -> bool:
-    if any(_FLUID.search(name) for name in files):
+def _fluidaudio(entry: Entry) -> bool:
+    if any(re.search(_FLUID, name) for name in entry.names):
         return True
-    parts = {found[1] for name in files if (found := _PARTS.search(name))}
+    parts = {found[1] for name in entry.names if (found := re.search(_PARTS, name))}
     return len(parts) > 2  # of an encoder, a decoder and what is before or after them
 
 
@@ -134,7 +116,7 @@ def bundles(entry: Entry) -> tuple[str, ...]:
     return tuple(name for name in found if ".mlmodelc/" not in name)
 
 
-_CHECKS: Mapping[str, Callable[[Mapping[str, Artifact]], bool]] = {
+_CHECKS: Mapping[str, Callable[[Entry], bool]] = {
     "ctranslate2": _ctranslate2,
     "mlx-whisper": _mlx_whisper,
     "parakeet": _parakeet,
@@ -146,9 +128,9 @@ _CHECKS: Mapping[str, Callable[[Mapping[str, Artifact]], bool]] = {
 }
 
 
-def _config(files: Mapping[str, Artifact]) -> Mapping[str, object]:
+def _config(entry: Entry) -> Mapping[str, object]:
     """Return what `config.json` says, or nothing where it is no object."""
-    artifact = files.get("config.json")
+    artifact = entry.find("config.json")
     if artifact is None or artifact.stamp is None or artifact.state is not State.PRESENT:
         return {}
     if not 0 < artifact.size_bytes <= _CONFIG_LIMIT_BYTES:

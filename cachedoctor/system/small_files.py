@@ -21,7 +21,16 @@ if TYPE_CHECKING:
 LARGEST_BYTES = 16 << 20
 _ANY = ("*",)  # an object, whatever its keys
 _WORDS = (b"<|startoftranscript|>", b"<|notimestamps|>")  # that every Whisper says
-_ADDED = re.compile(rb'"content":\s*"<\|notimestamps\|>"')  # among the added tokens
+_QUANTISED = "quantization"
+_OF_TINY = 384  # numbers that Whisper's smallest keeps of a moment: made up ones have any heads
+# How others name what they have most of.
+_NAMED_BY = (
+    ("OpenAI", "encoder.blocks."),
+    ("Hugging Face", "model.encoder.layers."),
+    ("NeMo", "encoder.pre_encode."),
+    ("llama", "model.layers."),
+)
+_ADDED = rb'"content":\s*"<\|notimestamps\|>"'  # among the added tokens
 
 
 def holds(artifact: Artifact, digest: Digest) -> bool:
@@ -59,12 +68,14 @@ def _wants(said: Mapping[str, object], need: Requirement, name: str) -> Iterator
     for key in (key for file, keys in need.needed if file == name for key in keys):
         if all(_said(said, each) is None for each in key.split("|")):
             yield f"holds no `{key.split('|')[0]}`"
-    for key in said if need.only else ():
+    usual = name == need.names[0]
+    for key in said if need.only and usual else ():
         if key not in need.only:
             yield f"holds `{key[:20]}`, which the engine refuses"
-    for key, words in need.among:
-        if key in said and said[key] not in words:
-            yield f"says `{str(said[key])[:30]}` for `{key}`, which is unknown"
+    for key, words in need.among if usual else ():
+        told = _said(said, key)
+        if told is not None and told not in words:
+            yield f"says `{str(told)[:30]}` for `{key}`, which is unknown"
     for key, value in need.values:
         if said.get(key) != value:
             found = f"`{str(said[key])[:20]}`" if key in said else "nothing"
@@ -73,7 +84,7 @@ def _wants(said: Mapping[str, object], need: Requirement, name: str) -> Iterator
 
 def tells(need: Requirement, shapes: Mapping[str, tuple[int, ...]]) -> bool:
     """Say whether the weights have every tensor that a configuration can be held against."""
-    found = [_axis(shapes, tensor, axis) for _, tensor, axis in need.agrees]
+    found = [_axis(shapes, tensor, axis) for _, tensor, axis, _ in need.agrees]
     return bool(found) and None not in found
 
 
@@ -91,12 +102,47 @@ def differs(
         said = untrusted.parse_json(content)
     except ValueError:
         return None
-    for key, tensor, axis in need.agrees if isinstance(said, dict) else ():
+    for key, tensor, axis, share in need.agrees if isinstance(said, dict) else ():
         told = _said(said, key)
-        found = _axis(shapes, tensor, axis)
-        if isinstance(told, int) and found is not None and told != found:
-            return FormatError(Fault.MALFORMED, f"says {told} for `{key}`, and the weights {found}")
-    return None
+        whole = _axis(shapes, tensor, axis)
+        if told is None or whole is None or (share > 1 and whole < _OF_TINY):
+            continue
+        if not isinstance(told, int):
+            return FormatError(Fault.MALFORMED, f"says `{str(told)[:20]}` for `{key}`, no number")
+        if told != whole // share:
+            what = f"says {told} for `{key}`, and the weights {whole // share}"
+            return FormatError(Fault.MALFORMED, what)
+    why = _packed(said, shapes) if _QUANTISED in need.only and isinstance(said, dict) else ""
+    return FormatError(Fault.MALFORMED, why) if why else None
+
+
+def _packed(said: Mapping[str, object], shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """Say what a configuration says wrongly of how MLX's weights are packed; empty if it does not.
+
+    A row of so many numbers is so many words of 32 bits, and a scale for each group of them.
+    """
+    scales = next((name for name in shapes if name.endswith(".scales")), "")
+    weight = shapes.get(f"{scales.removesuffix('scales')}weight", ())
+    if not scales or len(weight) != 2 or len(shapes[scales]) != 2:
+        return ""
+    told = said.get(_QUANTISED)
+    if not isinstance(told, dict):
+        return f"holds no `{_QUANTISED}`, and the weights are packed"
+    bits, group = told.get("bits"), told.get("group_size")
+    numbers = shapes[scales][1] * (group if isinstance(group, int) else 0)
+    if not numbers or weight[1] * 32 != numbers * (bits if isinstance(bits, int) else 0):
+        return f"says {str(bits)[:9]} bits in groups of {str(group)[:9]}, and the weights do not"
+    return ""
+
+
+def foreign(need: Requirement, shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """Say as whose the weights are named, where they are another engine's; else empty."""
+    own = tuple(tensor.removesuffix("*") for _, tensor, *_ in need.agrees)
+    if not own or any(name.startswith(own) for name in shapes):
+        return ""
+    return next(
+        (whose for whose, start in _NAMED_BY if any(name.startswith(start) for name in shapes)), ""
+    )
 
 
 def _said(said: Mapping[str, object], key: str) -> object:
@@ -124,8 +170,14 @@ def is_mute(artifact: Artifact) -> bool:
     if content is None:
         return False
     if artifact.name.endswith("tokenizer.json"):
-        return _ADDED.search(content) is None
+        return re.search(_ADDED, content) is None
     return not all(word in content for word in _WORDS)
+
+
+def words(artifact: Artifact) -> int | None:
+    """Count the words of a plain vocabulary; `None` of any other file."""
+    content = _content(artifact) if artifact.name.endswith("vocabulary.txt") else None
+    return None if content is None else content.count(b"\n") + (not content.endswith(b"\n"))
 
 
 def _content(artifact: Artifact) -> bytes | None:

@@ -16,9 +16,10 @@ import contextlib
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cachedoctor.system import disk
+from cachedoctor.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

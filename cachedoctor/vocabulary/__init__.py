@@ -10,8 +10,9 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
+from cachedoctor.values import NamedTuple
 from cachedoctor.vocabulary.artifacts import Artifact as Artifact
 from cachedoctor.vocabulary.artifacts import Digest as Digest
 from cachedoctor.vocabulary.artifacts import Evidence as Evidence
@@ -55,11 +56,14 @@ class Requirement(NamedTuple):
     values: tuple[tuple[str, str | int], ...] = ()  # that it must have
     needed: tuple[tuple[str, tuple[str, ...]], ...] = ()  # by name, keys that it must have, all
     only: tuple[str, ...] = ()  # keys beside which none may be
-    among: tuple[tuple[str, tuple[str, ...]], ...] = ()  # by key, what it may say where it is
-    agrees: tuple[tuple[str, str, int], ...] = ()  # key, a tensor of the weights, which axis of it
+    among: tuple[tuple[str, tuple[str | int, ...]], ...] = ()  # by key, what it may say where it is
+    agrees: tuple[
+        tuple[str, str, int, int], ...
+    ] = ()  # key, tensor, its axis, by what it is shared
     speaks: bool = False  # a vocabulary that must have Whisper's own words
     beside: tuple[tuple[str, tuple[str, ...]], ...] = ()  # by name what must be there with it
     most_trailing: int | None = None  # bytes after the end that the engine bears, `None` for any
+    bears: tuple[str, ...] = ()  # names of which it bears any all the same
 
     def format_of(self, name: str) -> str | None:
         """Return the format that the file `name` has, where the engine reads one."""
@@ -248,15 +252,18 @@ class Survey:
         return {(root.locator, root.path): root for root in self.roots}
 
     @cached_property
-    def _by_digest(self) -> dict[str, list[Artifact | Files]]:
-        found: dict[str, list[Artifact | Files]] = {}
+    def _by_digest(self) -> dict[str, tuple[Artifact | Files, ...]]:
+        """Return who has each digest; most have one, and the files of an entry share the tuple."""
+        found: dict[str, tuple[Artifact | Files, ...]] = {}
         for entry in self.entries:
             for artifact in entry.notable:
                 if artifact.digest is not None:
-                    found.setdefault(artifact.digest.hex, []).append(artifact)
+                    key = artifact.digest.hex
+                    found[key] = (*found.get(key, ()), artifact)
             if isinstance(entry.artifacts, Files):
-                for digest in entry.artifacts.contents():
-                    found.setdefault(digest, []).append(entry.artifacts)
+                alone = (entry.artifacts,)
+                for key in entry.artifacts.contents():
+                    found[key] = (*found[key], entry.artifacts) if key in found else alone
         return found
 
     @cached_property

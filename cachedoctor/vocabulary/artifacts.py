@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from cachedoctor.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -122,6 +124,10 @@ class Files(Sequence[Artifact]):
 
     def plain(self) -> Iterator[PlainFile]:
         """Yield the plain files."""
+        raise NotImplementedError
+
+    def unproven(self) -> Iterator[tuple[str, int]]:
+        """Yield name and length of each physical file of a plain one that was not proven yet."""
         raise NotImplementedError
 
     def path_of(self, file: PlainFile) -> str:

@@ -24,7 +24,10 @@ EXITS = (
     ("1", "findings at or above `--fail-on`, or not ready"),
     ("2", "a name, option or configuration that means nothing"),
     ("3", "a home, project or path that was named cannot be read"),
-    ("4", "a repair failed; the cache is as it was, or the fix can be taken back"),
+    (
+        "4",
+        "a repair failed: the cache is as it was, or undo the fix; or a cluster gave no answer",
+    ),
     ("130", "interrupted"),
 )
 _FILES = (

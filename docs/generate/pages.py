@@ -19,7 +19,7 @@ from cachedoctor.cli import options
 from cachedoctor.rules._entries import span
 from cachedoctor.system import disk
 from cachedoctor.text import size
-from docs.generate import api_reference, json_reference, manual, terminal, troubleshooting
+from docs.generate import api_reference, json_reference, manual, screen, terminal, troubleshooting
 from docs.generate.api_reference import MADE, WIDTH, head, prose
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "json.md": json_page,
     "troubleshooting.md": troubleshooting.page,
     "figures/terminal.svg": terminal.picture,
+    "figures/browse.svg": screen.models,
+    "figures/browse-plan.svg": screen.plan,
     **{f"man/{name}": page for name, page in manual.pages().items()},
 }
 

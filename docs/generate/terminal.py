@@ -17,7 +17,7 @@ from cachedoctor import demo
 from cachedoctor.system import shipped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 COLUMNS = 104
 _SESSION = (
@@ -36,18 +36,28 @@ _LINE, _CHARACTER, _MARGIN, _BAR = 18, 7.8, 16, 30  # pixels
 _HEAD = (
     '<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
     'viewBox="0 0 {width} {height}" role="img" '
-    'aria-label="cachedoctor finds a broken model, repairs it and says that it is ready">'
+    'aria-label="{label}">'
 )
+_GROUND = "#0d1117"
 _FONT = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 
 
 def picture() -> str:
     """Return the session as SVG."""
-    lines = list(_lines())
-    width = round(COLUMNS * _CHARACTER + 2 * _MARGIN)
+    says = "cachedoctor finds a broken model, repairs it and says that it is ready"
+    return drawn(list(_lines()), COLUMNS, says)
+
+
+def drawn(lines: Sequence[Sequence[tuple[str, str]]], columns: int, label: str) -> str:
+    """Return a terminal with these lines as SVG; each is words with their colours.
+
+    A colour that begins with `!` is that of the ground: the words are turned round. One that ends
+    with `*` is of bold words.
+    """
+    width = round(columns * _CHARACTER + 2 * _MARGIN)
     height = _BAR + len(lines) * _LINE + _MARGIN
-    shown = [_HEAD.format(width=width, height=height)]
-    shown.append(f'<rect width="{width}" height="{height}" rx="8" fill="#0d1117"/>')
+    shown = [_HEAD.format(width=width, height=height, label=label)]
+    shown.append(f'<rect width="{width}" height="{height}" rx="8" fill="{_GROUND}"/>')
     for number, color in enumerate(("#ff5f56", "#ffbd2e", "#27c93f")):
         shown.append(f'<circle cx="{_MARGIN + 6 + 20 * number}" cy="16" r="6" fill="{color}"/>')
     shown.append(f'<g font-family="{_FONT}" font-size="13" fill="#e6edf3" xml:space="preserve">')
@@ -55,7 +65,14 @@ def picture() -> str:
         row, at = [], _BAR + number * _LINE + 14
         column = 0
         for words, color in spans:
-            row.append(_span(words, color, _MARGIN + column * _CHARACTER))
+            left = _MARGIN + column * _CHARACTER
+            if color.startswith("!"):
+                wide, top = len(words) * _CHARACTER + 0.5, at - 14  # no seam to the next
+                shown.append(
+                    f'<rect x="{left:.1f}" y="{top}" width="{wide:.1f}" height="{_LINE}" '
+                    f'fill="{color.strip("!*")}"/>'
+                )
+            row.append(_span(words, color, left))
             column += len(words)
         if column:
             shown.append(f'<text y="{at}">{"".join(row)}</text>')
@@ -126,5 +143,7 @@ def _broken(spans: list[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
 
 def _span(words: str, color: str, at: float) -> str:
     text = escape(words, quote=False).replace(" ", "\N{NO-BREAK SPACE}")
-    paint = f' fill="{color}"' if color else ""
+    ink = _GROUND if color.startswith("!") else color.strip("*")
+    paint = f' fill="{ink}"' if ink else ""
+    paint += ' font-weight="bold"' if color.endswith("*") else ""
     return f'<tspan x="{at:.1f}"{paint}>{text}</tspan>'

@@ -10,10 +10,18 @@ import traceback
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import pytest
+
 from cachedoctor.system import disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+
+EVERY = pytest.mark.parametrize(
+    "every",
+    [pytest.param(1, marks=pytest.mark.heavy, id="every"), pytest.param(3, id="every third")],
+)  # change of the disk is met: all of them take minutes
 
 
 def killed_at(number: int, work: Callable[[], object]) -> bool:

@@ -211,3 +211,27 @@ def _take_down() -> None:
                     os.kill(int(number), 9)
             run("ip", "netns", "del", space)
     subprocess.run(["ip", "link", "del", BRIDGE], capture_output=True, check=False)
+
+
+def below(root: int) -> list[int]:
+    """Return a process and all that descend from it."""
+    parents = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            parents[int(name)] = int(
+                Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[1]
+            )
+    found = [root]
+    for each in found:
+        found += [number for number, parent in parents.items() if parent == each]
+    return found
+
+
+def held(number: int) -> float:
+    """Return the MiB of a process that are its own, and its share of the rest."""
+    with contextlib.suppress(OSError, IndexError):
+        return (
+            int(Path(f"/proc/{number}/smaps_rollup").read_text().split("\nPss:")[1].split()[0])
+            / 1024
+        )
+    return 0.0

@@ -34,7 +34,7 @@ def whisper_files() -> dict[str, bytes]:
     return {
         "model.bin": builders.ctranslate2_model(),
         "config.json": b'{"alignment_heads": [[1, 0]], "lang_ids": []}\n',
-        "tokenizer.json": b'{"version": "1.0", "model": {"vocab": {"a": 1}}}\n',
+        "tokenizer.json": b'{"version": "1.0", "model": {"vocab": {"a": 1}, "merges": []}}\n',
         "vocabulary.txt": b"!\n#\n",
     }
 

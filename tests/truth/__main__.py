@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.truth import engines, matrix, neighbours, states
+from tests.truth import engines, inventions, matrix, neighbours, states
 
 _HEAD = """# Predictions and real loads
 
@@ -56,6 +56,7 @@ def main() -> int:
         for state in (
             *(() if given.beside else states.every()),
             *(neighbours.every() if given.beside or given.every else ()),
+            *(inventions.every() if given.beside or given.every else ()),
         )
         if state.engine in there
         and (not given.cause or state.cause in given.cause)

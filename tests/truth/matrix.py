@@ -74,11 +74,28 @@ KNOWN = {
         ),
         "layers without weights are filled at random",
     ),
-    ("insanely-fast-whisper", "TRANSFORMERS_CACHE"): "transformers 4 looks there, and 5 does not",
-    (
-        "insanely-fast-whisper",
-        "PYTORCH_TRANSFORMERS_CACHE",
-    ): "transformers 4 looks there, and 5 does not",
+    ("faster-whisper", "a branch that is a link"): "a note of the client's that is a link",
+    **dict.fromkeys(
+        (
+            ("parakeet-mlx", "model.safetensors with a tensor of another name"),
+            ("mlx-whisper", "weights.safetensors with a tensor of another name"),
+            ("insanely-fast-whisper", "model.safetensors with a tensor of another name"),
+            *(
+                (engine, f"weights.npz with an array {how}")
+                for engine in ("mlx-whisper", "lightning-whisper-mlx")
+                for how in ("less", "more")
+            ),
+            ("openai-whisper", "of a file with fewer layers said"),
+        ),
+        "the names of tensors are not compared one by one",
+    ),
+    **dict.fromkeys(
+        (
+            ("insanely-fast-whisper", "model.safetensors without metadata"),
+            ("insanely-fast-whisper", "model.safetensors of an unknown format"),
+        ),
+        "transformers 4 refuses what the metadata does not call its own",
+    ),
     ("whisper.cpp", "ggml-tiny.en.bin cut by a byte"): "the last number of the last tensor is cut",
     ("lightning-whisper-mlx", "asked for 4 bits, the plain one there"): (
         "the folder is shared; the plain model is loaded for the other"
@@ -167,7 +184,7 @@ def _cell(state: states.State, place: Place, engine: engines.Engine) -> Cell:
         came.loads,
         named.loads,
         came.said if came.loads or not named.loads else named.said,
-        asked.model.startswith("/"),
+        (cwd / asked.model).exists(),
     )
 
 

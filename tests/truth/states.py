@@ -52,6 +52,8 @@ USUAL: Mapping[str, Asked] = {
     "transformers": Asked(("--model", "tiny.en"), "openai/whisper-tiny.en"),
 }
 HEARD = speech.TRANSCRIPT
+# Of the environment that insanely-fast-whisper runs in here.
+VERSION_4 = ("--engine-version", "transformers=4.46.3")
 
 
 class Hub(NamedTuple):

@@ -1,0 +1,284 @@
+"""Which key leads to which command, what it asks first, and the plan that it makes.
+
+The bindings, the list of commands behind `?` and the forms are all made of `COMMANDS`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from cachedoctor.browse import proposals, repairing
+from cachedoctor.errors import UsageError
+from cachedoctor.findings import Finding
+from cachedoctor.manager.library import PastRun
+from cachedoctor.plans import sieve
+from cachedoctor.plans.holdings import Holding
+from cachedoctor.system.amounts import seconds_of, size_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from cachedoctor.browse.proposals import Make
+    from cachedoctor.browse.rows import Subject
+    from cachedoctor.host import Host
+    from cachedoctor.system.network import Network
+
+
+class Field(NamedTuple):
+    """One thing that a form asks."""
+
+    name: str
+    label: str
+    hint: str = ""  # shown while nothing is typed
+    tick: bool = False  # yes or no in place of words
+
+
+class Asked(NamedTuple):
+    """What a command is made from."""
+
+    network: Network
+    subjects: tuple[Subject, ...]  # what is marked, or else where the cursor is
+    values: Mapping[str, str] = {}  # of the form; a tick is `yes` or nothing
+
+    @property
+    def host(self) -> Host:
+        """Return whose home it is about."""
+        return self.network.host
+
+    @property
+    def models(self) -> tuple[Holding, ...]:
+        """Return the models among what was chosen."""
+        return tuple(one for one in self.subjects if isinstance(one, Holding))
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Return the findings among what was chosen, waste beside the models as well."""
+        return tuple(one for one in self.subjects if isinstance(one, Finding))
+
+    def age(self, name: str) -> float | None:
+        """Return an age in seconds, or `None` where none was given; raises `UsageError`."""
+        words = self.values.get(name, "").strip()
+        return seconds_of(words) if words else None
+
+    def path(self, name: str) -> str:
+        """Return a path, which has to be given; raises `UsageError`."""
+        words = self.values.get(name, "").strip()
+        if not words:
+            raise UsageError("name a folder", hint="such as /media/stick/models")
+        return os.path.expanduser(words)
+
+
+class Command(NamedTuple):
+    """One command of the program, as the screen offers it."""
+
+    name: str
+    key: str
+    says: str
+    make: Callable[[Asked], Make]  # raises `UsageError` for what means nothing
+    fields: tuple[Field, ...] = ()
+    check: Callable[[Asked], str] | None = None  # of what is chosen: why it cannot be done with it
+
+
+def _no_model(asked: Asked) -> str:
+    if asked.findings and not asked.models:
+        return "this is no model; `f` takes it"
+    if not asked.models:
+        return "go to a model first: `1` shows them"
+    return "also marked is what is no model; unmark it, `f` takes it" if asked.findings else ""
+
+
+def _not_one_model(asked: Asked) -> str:
+    return _no_model(asked) or ("one at a time" if len(asked.models) > 1 else "")
+
+
+def _nothing_to_fix(asked: Asked) -> str:
+    runs = not asked.models and not asked.findings
+    return "go to a model or a finding first: `1`, `2`" if runs else ""
+
+
+def _fix(asked: Asked) -> Make:
+    """Fix what was chosen: findings by their code and path, models by what is wrong with them."""
+    wanted = {(finding.code, finding.path) for finding in asked.findings}
+    ids = {one.id for one in asked.models}
+    codes = tuple(dict.fromkeys(finding.code for finding in asked.findings))
+    if ids and codes:
+        raise UsageError("models and findings are marked at once", hint="one kind at a time")
+    if codes:
+        return repairing.fix(asked.network, codes=codes, only=lambda f: (f.code, f.path) in wanted)
+    names = tuple(dict.fromkeys(name for one in asked.models for name in one.entry.engines))
+    return repairing.fix(asked.network, only=lambda f: not ids.isdisjoint(f.entries), words=names)
+
+
+def _prune(asked: Asked) -> Make:
+    words = asked.values.get("revisions", "").strip()
+    if words and not (words.isdecimal() and int(words) > 0):
+        raise UsageError(f"no number of revisions: `{words}`", hint="1 or more, or nothing")
+    return proposals.prune(
+        asked.host,
+        int(words) if words else None,
+        asked.age("age"),
+        caches=bool(asked.values.get("caches")),
+    )
+
+
+def _free(asked: Asked) -> Make:
+    amount, most = (asked.values.get(name, "").strip() for name in ("amount", "budget"))
+    if bool(amount) == bool(most):
+        raise UsageError("say either how much to free or how much to leave", hint="20G")
+    return proposals.free(asked.host, size_of(amount or most), leave=bool(most))
+
+
+def _move(asked: Asked) -> Make:
+    one = asked.models[0]
+    place = one.entry.root if asked.values.get("place") else one.id
+    target = asked.path("target")
+    return proposals.move(asked.host, place, target, link=not asked.values.get("no-link"))
+
+
+def _pull(asked: Asked) -> Make:
+    lock = asked.values.get("lock", "").strip()
+    questions = asked.values.get("models", "").split()
+    if not (lock or questions):
+        raise UsageError("name a model", hint="`faster-whisper:small`")
+    return repairing.pull(asked.network, questions, os.path.expanduser(lock) if lock else None)
+
+
+def _ids(asked: Asked) -> Sequence[str]:
+    return tuple(one.id for one in asked.models)
+
+
+def _run(asked: Asked) -> str | None:
+    return next((one.id for one in asked.subjects if isinstance(one, PastRun)), None)
+
+
+def _unpack(asked: Asked) -> Make:
+    engines = asked.values.get("for", "").split()
+    return proposals.unpack(asked.host, asked.path("folder"), engines)
+
+
+COMMANDS = (
+    Command(
+        "fix",
+        "f",
+        says="repair what is marked, or this one",
+        make=_fix,
+        check=_nothing_to_fix,
+    ),
+    Command(
+        "fix everything",
+        "F",
+        says="repair every error and warning",
+        make=lambda asked: repairing.fix(asked.network),
+    ),
+    Command(
+        "fix waste",
+        "w",
+        says="set aside what only takes up room",
+        make=lambda asked: repairing.fix(asked.network, waste=True),
+    ),
+    Command(
+        "remove",
+        "d",
+        says="set models aside: those marked, or this one",
+        make=lambda asked: proposals.remove(asked.host, _ids(asked)),
+        check=_no_model,
+    ),
+    Command(
+        "prune",
+        "p",
+        says="set aside what nobody needs",
+        make=_prune,
+        fields=(
+            Field("revisions", "superseded revisions, but for the newest", "all stay"),
+            Field("age", "superseded revisions older than", "30d"),
+            Field("caches", "also what Core ML and hf_xet make again", tick=True),
+        ),
+    ),
+    Command(
+        "free",
+        "b",
+        says="set aside what is missed least, up to a size",
+        make=_free,
+        fields=(
+            Field("amount", "free so much", "20G"),
+            Field("budget", "or leave at most so much", "50G"),
+        ),
+    ),
+    Command(
+        "dedupe",
+        "=",
+        says="store the same bytes once, where the disk can",
+        make=lambda asked: proposals.dedupe(asked.host),
+    ),
+    Command(
+        "move",
+        "m",
+        says="move a model, or its whole place, elsewhere",
+        make=_move,
+        fields=(
+            Field("target", "the new path itself", "/Volumes/Big/hub"),
+            Field("place", "the whole place that it lies in", tick=True),
+            Field("no-link", "leave no link where it was", tick=True),
+        ),
+        check=_not_one_model,
+    ),
+    Command(
+        "pull",
+        "n",
+        says="fetch models, or make them ready",
+        make=_pull,
+        fields=(
+            Field("models", "ENGINE:SIZE or ENGINE:MODEL, several apart", "faster-whisper:small"),
+            Field("lock", "or those of a lock file", "models.lock"),
+        ),
+    ),
+    Command(
+        "pack",
+        "P",
+        says="write models into a folder, to carry them",
+        make=lambda asked: proposals.pack(asked.host, _ids(asked), asked.path("folder")),
+        fields=(Field("folder", "folder", "/media/stick/models"),),
+        check=_no_model,
+    ),
+    Command(
+        "unpack",
+        "U",
+        says="put such models where their engines look",
+        make=_unpack,
+        fields=(
+            Field("folder", "folder", "/media/stick/models"),
+            Field("for", "for these engines instead", "openai-whisper"),
+        ),
+    ),
+    Command(
+        "verify",
+        "v",
+        says="read every byte of them",
+        make=lambda asked: repairing.verify(asked.host, [one.entry.path for one in asked.models]),
+        check=_no_model,
+    ),
+    Command(
+        "undo",
+        "u",
+        says="take back the last change, or this one",
+        make=lambda asked: repairing.undo(asked.host, _run(asked)),
+    ),
+    Command(
+        "quarantine empty",
+        "e",
+        says="delete what is set aside, which frees room",
+        make=lambda asked: repairing.empty(asked.host, asked.age("age")),
+        fields=(Field("age", "only what was set aside longer ago", "30d"),),
+    ),
+)
+
+
+def title(one: Holding) -> str:
+    """Return what a model is called."""
+    return sieve.title(one)
+
+
+def find(name: str) -> Command:
+    """Return a command by its name."""
+    return next(command for command in COMMANDS if command.name == name)

@@ -1,0 +1,52 @@
+"""What `verify` and `merge` say of a look in which every byte was read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from cachedoctor.cli.output import Output
+    from cachedoctor.doctor.scanning import Report
+
+
+def show(report: Report, out: Output, *, online: bool = False) -> int:
+    """Answer in the form that was asked for, and return the exit code.
+
+    The hub was asked where it was `online`, so that nobody is told to do so.
+    """
+    from cachedoctor import engines
+    from cachedoctor.cli import console
+    from cachedoctor.doctor import contents
+    from cachedoctor.report import verify_text
+
+    host, names, paths = report.host, report.engines, report.question.paths
+    files = contents.verdicts(report.entries, report.contents)
+    if out.json:
+        from cachedoctor.report import record
+
+        listed = sorted(files)
+        tally = verify_text.Tally(listed)
+        body = {
+            **record.scan_json(report),
+            "files": verify_text.files_json(listed),
+            "unanswered": dict(report.unanswered),
+        }
+        click.echo(record.dumps(body))
+    else:
+        tally = verify_text.Tally(files)
+        if out.format != "text":
+            from cachedoctor.report import ci
+
+            click.echo(ci.render(out.format, "verify", ci.of_report(report), folder=host.cwd))
+        elif out.shown:
+            console.say(verify_text.verify_lines(report, tally, verbose=out.verbose))
+    if not out.quiet and tally.files() and not tally.files("proven") and not tally.wrong:
+        ask = "" if online else f"; `{host.command('verify', *names, *paths, '--online')}`"
+        console.warn((f"nothing could be checked: nothing says what these files must be{ask}",))
+    errors = any(finding.severity == "error" for finding in report.findings)
+    asked = names or () if paths else names or engines.names()
+    if out.verbose:
+        console.moved_times()
+    return console.code_for(host, asked, 1 if tally.wrong or errors else 0)

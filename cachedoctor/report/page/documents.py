@@ -1,0 +1,160 @@
+"""Saved answers of `--json` → documents of machines; all of it is foreign input.
+
+A machine is called as somebody says (`mac-01=FILE`), as a fleet's inventory does, or as the file
+is, without what says when and what was asked: `mac-01-scan-2026-11-20.json` is of `mac-01`.
+"""
+
+from __future__ import annotations
+
+import calendar
+import os
+import re
+import sys
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cachedoctor.errors import CannotLookError, UsageError
+from cachedoctor.looking import untrusted
+from cachedoctor.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+Body = dict[str, Any]
+
+_MOST_BYTES = 512 << 20
+_SCHEMA = 1
+_DATE = re.compile(
+    r"(?<!\d)(20\d\d)-?([01]\d)-?([0-3]\d)"
+    r"(?:[T_ -]?([0-2]\d)[:.-]?([0-5]\d)(?:[:.-]?[0-5]\d)?Z?)?(?!\d)"
+)
+_NO_NAMES = (  # in a file's name: what was asked, and when
+    *("scan", "list", "verify", "preflight", "bench", "fleet", "report", "cachedoctor"),
+    *("before", "after", "old", "new", "then", "now", "earlier", "later", "yesterday", "today"),
+    *("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"),
+)
+_NAMED = re.compile(r"([\w.@-]{1,64})=(.+)", re.DOTALL)
+_SAID = ("entries", "bench", "verdict", "verdicts", "hosts", "error")  # one of them is in each
+
+
+class Document(NamedTuple):
+    """What one machine answered to one command."""
+
+    machine: str  # its name; empty where nothing says one
+    when_s: float | None
+    body: Body  # every text in it can be shown
+    state: str = ""  # of a machine in a fleet
+    why: str = ""  # that is no answer
+    home: bool = False  # a look of this moment, at the home that printed commands mean
+
+
+def read(words: Sequence[str]) -> list[Document]:
+    """Read the files that are named, `-` for standard input, each alone or as `MACHINE=FILE`.
+
+    Raises `CannotLookError` for what cannot be read, `UsageError` for what is no answer of ours.
+    """
+    apart = len({os.path.dirname(word) for word in words}) > 1  # a folder a machine
+    return [document for word in words for document in _read(word, folders=apart)]
+
+
+def of_look(body: Mapping[str, object], when_s: float) -> Document:
+    """Return a look of this moment as the document that it would be."""
+    return Document(machine="", when_s=when_s, body=_cleaned(body), home=True)
+
+
+def _read(word: str, *, folders: bool) -> Iterator[Document]:
+    named = None if os.path.exists(word) else _NAMED.fullmatch(word)
+    path = named[2] if named else word
+    shown = printable(path)
+    try:
+        data, when_s = _bytes(path)
+        body = untrusted.parse_json(data)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise CannotLookError(f"`{shown}` cannot be read: {why}") from error
+    except ValueError as error:
+        raise UsageError(f"no answer of cachedoctor: `{shown}`: {error}", hint=_HINT) from error
+    if why := _refused(body):
+        raise UsageError(f"no answer of cachedoctor: `{shown}`: {why}", hint=_HINT)
+    told = os.path.basename(path).rpartition(".")[0] or os.path.basename(path)
+    folder = os.path.basename(os.path.dirname(path)) if folders else ""
+    known = named[1] if named else _name_of(told) or _name_of(folder)
+    yield from _of_machines(_cleaned(body), known, _date_of(told) or when_s)
+
+
+_HINT = "`cachedoctor scan --json > scan.json` writes one; list, verify, bench and fleet do, too"
+
+
+def _bytes(path: str) -> tuple[bytes, float]:
+    if path == "-":
+        return sys.stdin.buffer.read(_MOST_BYTES), time.time()
+    data = untrusted.read(path, _MOST_BYTES, follow=True)
+    return data, os.stat(path).st_mtime
+
+
+def _refused(body: object) -> str:
+    """Say why JSON is no answer that a page can show, or return nothing."""
+    if not isinstance(body, dict):
+        return "it is no object"
+    tool = body.get("tool")
+    if not isinstance(tool, dict) or tool.get("name") != "cachedoctor":
+        return "it does not say that it is"
+    if body.get("schema") != _SCHEMA:
+        return f"its schema is {printable(str(body.get('schema')))[:20]}, and not {_SCHEMA}"
+    if not any(key in body for key in _SAID):
+        return "it says nothing of models, engines or machines"
+    return ""
+
+
+def _of_machines(body: Body, name: str, when_s: float) -> Iterator[Document]:
+    """Yield a document for each machine of a fleet, or the only one."""
+    hosts = body.get("hosts")
+    if not isinstance(hosts, dict):
+        yield Document(machine=name, when_s=when_s, body=body)
+        return
+    for machine, said in hosts.items():
+        answer = said if isinstance(said, dict) else {}
+        own = answer.get("document")
+        whole = own if isinstance(own, dict) and not _refused(own) else {}
+        state, why = untrusted.text(answer.get("state")), untrusted.text(answer.get("why"))
+        yield Document(
+            machine=machine,
+            when_s=when_s,
+            body=whole,
+            state=state or "no-answer",
+            why=why or "",
+        )
+
+
+def _cleaned(value: Any) -> Any:
+    """Return JSON whose texts, also those that are keys, can be shown and encoded."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {printable(str(key)): _cleaned(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_cleaned(each) for each in value]
+    return value
+
+
+def _name_of(text: str) -> str:
+    """Return the machine that a file is named after."""
+    parts = re.split(r"[-_. ]+", _DATE.sub("", text))
+    while parts and (parts[-1].lower() in _NO_NAMES or not parts[-1]):
+        parts.pop()
+    while parts and (parts[0].lower() in _NO_NAMES or not parts[0]):
+        parts.pop(0)
+    plain = _DATE.sub("", text)
+    if not parts:
+        return ""
+    start = plain.index(parts[0])
+    return printable(plain[start : plain.rindex(parts[-1]) + len(parts[-1])])
+
+
+def _date_of(text: str) -> float | None:
+    """Return the moment that a file is named after, as UTC."""
+    found = _DATE.search(text)
+    if found is None:
+        return None
+    year, month, day, hour, minute = (int(part or 0) for part in found.groups())
+    return float(calendar.timegm((year, month, day, hour, minute, 0, 0, 0, 0)))
