@@ -291,11 +291,6 @@ def guard(repair: Repair, grounds: Sequence[Ground]) -> None:
                 os.close(ground.open_folder(os.path.dirname(path), grounds))
     for path, expected, tree in repair.guards:
         now = disk.stamp(path)
-        if tree and now is not None and moves.stamps_of(path) != tree:
-            raise RepairError(
-                f"something in `{path}` was changed since it was examined",
-                hint="try again; nothing was changed",
-            )
         same = now == expected
         if now is not None and expected is not None:
             same = now.inode == expected.inode and now[2:4] == expected[2:4]
@@ -304,6 +299,11 @@ def guard(repair: Repair, grounds: Sequence[Ground]) -> None:
             raise RepairError(
                 f"`{path}` {was} when it was examined; somebody changed it since",
                 hint="scan again; nothing was changed",
+            )
+        if tree and now is not None and moves.stamps_of(path) != tree:
+            raise RepairError(
+                f"something in `{path}` was changed since it was examined",
+                hint="try again; nothing was changed",
             )
 
 
