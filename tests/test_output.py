@@ -42,6 +42,7 @@ QUIET = {
     "where": ("faster-whisper", "--model", "tiny.en"),
     "diagnose": ("LOG",),
     "lock": (TINY, "-o", "FILE"),
+    "report": ("-o", "PAGE"),
     "bench": ("--engine", "mlx-whisper"),
     "fleet scan": ("-i", "LAB", "--tool", "TOOL"),
 }
@@ -115,6 +116,7 @@ def place(home: Path, tmp_path: Path) -> dict[str, str]:
         "PACK": pack,
         "LOG": str(tmp_path / "crash.log"),
         "FILE": str(tmp_path / "models.lock"),
+        "PAGE": str(tmp_path / "page.html"),
     }
 
 

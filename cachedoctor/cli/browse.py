@@ -8,7 +8,7 @@ from cachedoctor.cli.options import Pairs, fetch_options, host_options
 from cachedoctor.host import Host
 
 
-@click.command(name="browse", short_help="Look and choose with the keys.")
+@click.command(name="browse", short_help="Look around and choose in a full-screen view.")
 @fetch_options
 @host_options
 def command(offline: bool, mirror: Pairs, host: Host) -> None:

@@ -11,7 +11,7 @@ from cachedoctor.errors import CacheDoctorError
 from cachedoctor.host import Host
 
 
-@click.command(name="merge", short_help="The parts of a verify as one answer.")
+@click.command(name="merge", short_help="Join the parts of a verify into one answer.")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, shell_complete=offers.files)
 @look_options
 @ci_output_options

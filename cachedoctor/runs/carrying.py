@@ -50,10 +50,10 @@ def _switched(found: relocation.Relocation, report: Report, network: Network) ->
     change = relocation.switch(found, report)
     try:
         outcome = applying.apply(change.plan(), report, network)
-        if os.path.lexists(found.target):
+        if found.same_disk or os.path.lexists(found.target):
             return outcome
-    except RepairError:
-        if os.path.lexists(found.target) or os.path.lexists(found.part):
+    except RepairError:  # nothing is copied on one disk, so that there nothing can be gone
+        if found.same_disk or os.path.lexists(found.target) or os.path.lexists(found.part):
             raise
     for mine in [one for one in applying.undoable(host) if one.id not in before]:
         applying.undo(host, mine.id, lost=True)
