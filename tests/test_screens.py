@@ -27,9 +27,16 @@ LINK = re.compile(r"\x1b\]8;;([^\x1b]*)\x1b\\")
 
 
 def at_terminal(
-    *arguments: str, columns: int = 80, said: str = "", env: dict[str, str] | None = None
+    *arguments: str,
+    columns: int = 80,
+    said: str = "",
+    asked: str = "",
+    env: dict[str, str] | None = None,
 ) -> tuple[int, str]:
-    """Run a command at a terminal of its own, type an answer, and return what was shown."""
+    """Run a command at a terminal of its own, and return what was shown.
+
+    What is `said` is typed once `asked` is shown.
+    """
     parent, child = pty.openpty()
     fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     process = subprocess.Popen(
@@ -38,10 +45,10 @@ def at_terminal(
         stdout=child,
         stderr=child,
         env={**os.environ, "TERM": "xterm", **(env or {})},
+        preexec_fn=_lead,  # noqa: PLW1509 - it takes no lock
     )
     os.close(child)
-    os.write(parent, said.encode())
-    shown = b""
+    shown, typed = b"", False
     while True:
         try:
             read = os.read(parent, 65536)
@@ -50,8 +57,17 @@ def at_terminal(
         if not read:
             break
         shown += read
+        if not typed and asked.encode() in shown:
+            os.write(parent, said.encode())
+            typed = True
     os.close(parent)
     return process.wait(60), shown.decode().replace("\r\n", "\n")
+
+
+def _lead() -> None:
+    """Let the terminal be the process's own, or its Ctrl-C would reach nobody."""
+    os.setsid()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 @pytest.fixture
@@ -340,7 +356,7 @@ def test_progress_names_the_file_and_its_model(home: Path, columns: int) -> None
 def test_the_question_of_a_fix_is_left_with_ctrl_c(mac: tuple[str, ...]) -> None:
     """Nothing was changed, and it says so; the exit code is that of Ctrl-C."""
     before = fingerprint(Path(mac[1]))
-    code, shown = at_terminal("fix", *mac, said="\x03")
+    code, shown = at_terminal("fix", *mac, said="\x03", asked="Apply these")
     assert code == 130
     assert "Apply these" in shown
     assert "nothing was changed" in shown
