@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+# A machine that others work on is slow at any moment; what must be fast is measured elsewhere.
+hypothesis.settings.register_profile("here", deadline=None)
+hypothesis.settings.load_profile("here")
 
 MOVERS = (
     "HF_HOME",

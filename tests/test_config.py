@@ -182,7 +182,7 @@ def test_what_is_no_text_file_is_refused_or_passed_over(project: Path) -> None:
         max_size=8,
     )
 )  # fmt: skip
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_text_is_read_or_refused(text: list[str]) -> None:
     """No text raises anything but the error that names it."""
     with tempfile.TemporaryDirectory() as folder:
@@ -252,7 +252,7 @@ def test_fluidaudios_layout_in_another_place(engine: str, home: Path, project: P
 
 
 @given(text=st.text(max_size=60))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_free_text_is_read_or_refused(text: str) -> None:
     """The same of text that is nothing like a configuration."""
     with tempfile.TemporaryDirectory() as folder:

@@ -227,7 +227,7 @@ def test_sniff(head: bytes, what: str) -> None:
 @given(
     name=st.sampled_from(["ctranslate2", "torch_zip", "safetensors", "json_text"]), data=st.data()
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_bytes_give_a_reading_or_a_format_error(name: str, data: st.DataObject) -> None:
     """Bytes of any kind, after a beginning that lets a reader go on, are answered."""
     starts = [b"", b"PK\x03\x04", b"PK\x05\x06", b'\x30\0\0\0\0\0\0\0{"', b"\6\0\0\0\2\0a\0", b"{"]
@@ -236,7 +236,7 @@ def test_any_bytes_give_a_reading_or_a_format_error(name: str, data: st.DataObje
 
 
 @given(key=st.sampled_from(sorted(WHOLE)), data=st.data())
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_any_damage_gives_a_reading_or_a_format_error(key: str, data: st.DataObject) -> None:
     """Whole files with bits flipped, pieces cut out or put in are answered."""
     name, raw = WHOLE[key]
@@ -262,7 +262,7 @@ def test_any_damage_gives_a_reading_or_a_format_error(key: str, data: st.DataObj
         max_leaves=6,
     )
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_safetensors_header_is_answered(header: object) -> None:
     """A header of any JSON is answered, also in place of one tensor."""
     answered("safetensors", builders.safetensors_header(header))
@@ -919,7 +919,7 @@ def test_huge_weights(bundle: Path, weights: Path) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_damage_to_a_bundle_is_answered(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -168,7 +168,7 @@ def test_hostile_numbers_are_refused(name: str, data: bytes, fault: Fault | None
 
 @pytest.mark.parametrize("name", NAMES)
 @given(data=st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_damage_gives_a_reading_or_a_format_error(name: str, data: st.DataObject) -> None:
     """Whole files with bits flipped, cut and spliced are answered, whatever they become."""
     raw = data.draw(st.sampled_from([whole for kind, whole in WHOLE.values() if kind == name]))
@@ -185,7 +185,7 @@ def test_any_damage_gives_a_reading_or_a_format_error(name: str, data: st.DataOb
 
 @pytest.mark.parametrize("name", NAMES)
 @given(raw=st.binary(max_size=300))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_random_bytes_never_pass(name: str, raw: bytes) -> None:
     """Noise is no model."""
     with pytest.raises(FormatError):

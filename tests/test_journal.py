@@ -238,7 +238,7 @@ def test_an_undo_killed_at_every_change_is_taken_up_again(tmp_path: Path) -> Non
     assert number > 40, "the harness did not reach the steps"
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, suppress_health_check=list(HealthCheck))
 @given(first=st.integers(1, 110), second=st.integers(1, 60), ending=st.booleans())
 def test_two_kills_in_a_row_lose_nothing(
     first: int, second: int, ending: bool, tmp_path_factory: pytest.TempPathFactory
@@ -304,7 +304,7 @@ def _absolute(step: Step, root: str) -> Step:
     return moved._replace(target=f"{root}/{moved.target}") if isinstance(moved, Rename) else moved
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, suppress_health_check=list(HealthCheck))
 @given(steps=plans(), number=st.integers(1, 60))
 @example(
     steps=[Rename("a", "b"), Put("n", "a"), SetAside("a"), Rename("b", "a")],

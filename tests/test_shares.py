@@ -118,7 +118,7 @@ def in_parts(question: Question, of: int) -> scanning.Report:
     return scanning.answer(joined.question, gathered=joined.gathered)
 
 
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=15, derandomize=True)
 @given(seed=st.integers(0, 1 << 30), of=st.integers(1, 6), deep=st.booleans())
 def test_all_parts_together_say_what_one_process_says(
     ground: Path, seed: int, of: int, deep: bool
@@ -137,7 +137,7 @@ def test_all_parts_together_say_what_one_process_says(
     assert said(in_parts(question, of)) == whole
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=50, derandomize=True)
 @given(
     sizes=st.lists(st.tuples(st.integers(0, 1 << 40), st.integers(0, 5000)), max_size=40),
     of=st.integers(1, 20),
