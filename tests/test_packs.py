@@ -71,6 +71,19 @@ def test_a_model_is_carried_to_another_machine_and_back(pack: Path, tmp_path: Pa
     assert fingerprint(home) == before
 
 
+def test_a_damaged_copy_is_left_to_a_fix(pack: Path, tmp_path: Path) -> None:
+    """It is not called put in place; the command that is named cures it."""
+    home, there = other(tmp_path)
+    cachedoctor("unpack", str(pack), "--yes", *there)
+    blob = max(home.rglob("blobs/*"), key=lambda path: path.stat().st_size)
+    os.truncate(blob, blob.stat().st_size - 1)
+    before = fingerprint(home)
+    ended = cachedoctor("unpack", str(pack), "--yes", *there)
+    assert ended.code == 1, ended
+    assert "what is here is damaged: `cachedoctor fix faster-whisper" in ended.output
+    assert fingerprint(home) == before
+
+
 def test_folders_of_every_layout_are_carried(home: Path, tmp_path: Path) -> None:
     """Bundles, a tokenizer elsewhere, a client's notes: each engine finds its model."""
     mac = build(home, tmp_path / "project")

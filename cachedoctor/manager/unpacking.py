@@ -54,14 +54,19 @@ def unpack(
             why = _obstacle(pack, locked, engine, model, host, path)
             lacking = "" if why else _lacking(pack, here, survey)
             size = sum(file.bytes for file in here.values())
-            if why or lacking:
+            repair = None
+            if not (why or lacking):
+                repair = _repair(engine, claim, path, root, locked, here, survey)
+                if not repair.steps:  # a file of each name is there, and not all are right
+                    cure = host.command("fix", engine.name, "--model", model.name)
+                    lacking = f"what is here is damaged: `{cure}`"
+            if repair is None or lacking:
                 spared.append(
                     Spared(
                         title=title, path=path, why=why or lacking, bytes=size, named=bool(lacking)
                     )
                 )
                 continue
-            repair = _repair(engine, claim, path, root, locked, here, survey)
             repair = _from_pack(repair, claim, here, pack, survey)
             choices.append(
                 Choice(
