@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import re
+import select
 import signal
 import struct
 import subprocess
@@ -50,6 +51,8 @@ def at_terminal(
     os.close(child)
     shown, typed = b"", False
     while True:
+        while asked and typed and not select.select([parent], [], [], 2)[0]:
+            os.write(parent, said.encode())  # a key may be lost where modes are being changed
         try:
             read = os.read(parent, 65536)
         except OSError:  # Linux says so when the other side is closed
