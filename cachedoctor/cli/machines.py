@@ -38,7 +38,7 @@ def fleet_options(timeout_s: int) -> Callable[[Callable[P, R]], Callable[..., R]
         )
         @click.option(
             "--timeout",
-            metavar="AGE",
+            metavar="TIME",
             type=AGE,
             default=f"{timeout_s}s",
             show_default=True,
@@ -46,7 +46,7 @@ def fleet_options(timeout_s: int) -> Callable[[Callable[P, R]], Callable[..., R]
         )
         @click.option(
             "--deadline",
-            metavar="AGE",
+            metavar="TIME",
             type=AGE,
             help="Let each machine stop by itself after this long.  [default: --timeout]",
         )

@@ -42,3 +42,14 @@ def mounted(kind: str, folder: Path, size_bytes: int = LEAST_BYTES) -> Iterator[
             subprocess.run(["umount", str(place)], check=True)
     finally:
         image.unlink()
+
+
+def of_its_own(kind: str, folder: Path) -> Iterator[Path]:
+    """Yield a disk for one test, which is skipped, with the reason, where none can be had."""
+    import pytest
+
+    try:
+        with mounted(kind, folder) as place:
+            yield place
+    except CannotMountError as why:
+        pytest.skip(str(why))

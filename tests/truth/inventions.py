@@ -240,7 +240,7 @@ def _paths() -> Iterator[State]:
                 {
                     "with a space and an accent": str(folder),
                     "that is a link": str(link),
-                    "with two dots": f"{place.home}/work/../my models/whisper é",
+                    "with two dots": f"{place.cwd}/../my models/whisper é",
                     "with two slashes": f"{place.home}//my models//whisper é",
                     "relative, with two dots": "../my models/whisper é",
                 }[how],
