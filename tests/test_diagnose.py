@@ -335,6 +335,14 @@ def test_a_text_that_is_not_known_says_so(tmp_path: Path) -> None:
     assert cachedoctor("diagnose", str(tmp_path / "none")).code == 3
 
 
+def test_a_message_is_given_as_words(home: Path) -> None:
+    """What names no file is the text itself; one word that is no file is a mistake."""
+    ended = cachedoctor("diagnose", "whisper_model_load: invalid model data (bad magic)")
+    assert (ended.code, "look for CD201, CD202" in ended.output) == (0, True)
+    ended = cachedoctor("diagnose", "crash.log")
+    assert (ended.code, "press Ctrl-D" in ended.errors) == (3, True)
+
+
 def test_a_long_log_on_standard_input(home: Path) -> None:
     """Without line ends and with binary in it; a text across two pieces is seen."""
     program = (

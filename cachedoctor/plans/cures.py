@@ -128,7 +128,7 @@ def plan(
             by_hand.append(finding)
             continue
         taken.update((mark, *moved))
-        if network and ask and _is_open(repair):
+        if network and ask and repair.deferred:
             repair = _resolved(finding, report, network)
         cures.append(finding._replace(repair=repair))
     unfinished = interrupted(report, cures)
@@ -154,7 +154,7 @@ def resolved(plan: Plan) -> Plan:
         return plan
     cures = tuple(
         finding._replace(repair=_resolved(finding, report, network))
-        if finding.repair and _is_open(finding.repair)
+        if finding.repair and finding.repair.deferred
         else finding
         for finding in plan.cures
     )
@@ -164,11 +164,6 @@ def resolved(plan: Plan) -> Plan:
 def dearer(plan: Plan, told_bytes: int) -> bool:
     """Return whether a plan costs so much more than announced that it must be confirmed again."""
     return plan.fetch_bytes > told_bytes * _AS_TOLD
-
-
-def _is_open(repair: Repair) -> bool:
-    """Return whether a repair fetches a whole model, and the hub has yet to list its files."""
-    return repair.kind == "fetch-model" and not repair.steps
 
 
 def _barred(repair: Repair) -> Repair | None:

@@ -22,8 +22,10 @@ def hindrance(one: Holding) -> str:
         return "known by its shape alone: it may be somebody's own"
     if one.apps:
         return f"in the folder of {', '.join(one.apps)}"
-    if one.refetch_bytes is None or not (entry.claims[0].repository or entry.claims[0].url):
+    if not (entry.claims[0].repository or entry.claims[0].url):
         return "no source is known"
+    if one.refetch_bytes is None:
+        return "its weights are not as long as those that are published"
     if one.pinned:
         return "pinned: somebody asked for this revision by its commit"
     if one.kept_by:

@@ -98,6 +98,7 @@ def fetch_claim(claim: Claim, root: str, size: int) -> Repair:
         describe=f"fetch {claim.model} from {claim.repository}",
         root=root,
         fetch_bytes=size,
+        deferred=True,
     )
 
 

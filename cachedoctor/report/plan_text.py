@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cachedoctor.findings import CdnFetch, Finding, HubFetch, LocalCopy, Parts, Safety, Text
 from cachedoctor.report.folding import Folding, joined
 from cachedoctor.report.scan_text import counting
+from cachedoctor.rules.ourselves import UnfinishedFix
 from cachedoctor.text import WIDTH, plural, printable, size
 
 if TYPE_CHECKING:
@@ -78,9 +79,9 @@ def _finish_lines(item: Unfinished, number: int) -> Iterator[str]:
     yield words + plural(steps, "step") + ("" if item.back else cost)
     for count, repair in enumerate(item.repairs, number):
         left = plural(len(repair.steps), "step") + " left"
-        yield f"  {count:>2}  {'CD417'}  {printable(repair.describe)}, {left}"
+        yield f"  {count:>2}  {UnfinishedFix.code}  {printable(repair.describe)}, {left}"
     for line in item.back:
-        yield f"      {'CD417'}  {printable(line)}"
+        yield f"      {UnfinishedFix.code}  {printable(line)}"
     yield ""
 
 
