@@ -81,7 +81,7 @@ def second_copies(holdings: Holdings) -> Iterator[tuple[Holding, str]]:
         claim = one.entry.claims[0]
         first = kept.setdefault((claim.engine, claim.model, held), one)
         if first is not one and not one.needed_by and one.own_bytes:
-            yield one, f"the same lies in {holdings.report.host.short(first.entry.path)}"
+            yield one, f"the same is in {holdings.report.host.short(first.entry.path)}"
 
 
 def _in_order(holdings: Holdings, now: float) -> Iterator[tuple[Holding, str]]:

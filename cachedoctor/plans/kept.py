@@ -58,7 +58,7 @@ class Roots(NamedTuple):
         """Raise `UsageError` if anything could not be understood."""
         if self.problems:
             raise UsageError(
-                f"what must be kept is not known: {self.problems[0]}",
+                f"it is not known what must be kept: {self.problems[0]}",
                 hint="nothing was changed; correct it, or `cachedoctor lock --unregister` it",
             )
 
@@ -191,7 +191,7 @@ def _wrong(name: str) -> str:
     engine, colon, what = name.partition(":")
     if not colon or name.startswith(("/", "~")):
         known = "/" in name
-        return "" if known else f"`{name}` is no `engine:model`, repository, id or path"
+        return "" if known else f"`{name}` is not an `engine:model`, repository, id or path"
     try:
         table = engines.find(engine).table
         if what not in (*table.sizes, "*"):
