@@ -6,9 +6,9 @@ cachedoctor.toml                 keep = ["whisper.cpp:small"], in the user's own
 <project>/*.lock                 lock files of the project that the command runs in
 ```
 
-A lock file counts from `lock --register` until `--unregister`, even if the file itself is gone. One
-that cannot be understood stops every command that changes something: ignoring it could lose a
-model.
+A lock file counts from `lock --register` until `--unregister`, even if the file itself is gone.
+Anything that cannot be understood stops every command that changes something: ignoring it could
+lose a model.
 """
 
 from __future__ import annotations

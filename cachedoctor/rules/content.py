@@ -81,8 +81,8 @@ class SizeMismatch(Restores, EntryRule):
 
     The length is known from the repository's listing or from the publisher, so these bytes cannot
     be the same content. Reported for files whose format does not give its own length, and for
-    repositories of no known engine. For a loose file that is whole in itself this is only a
-    warning: it may be another conversion, or your own model under a known name.
+    repositories that no known engine loads. For a loose file that is whole in itself this is only
+    a warning: it may be another conversion, or your own model under a known name.
 
     `fix` restores the file, except in that last case: you may have put it there on purpose.
     Source: huggingface_hub 2.4.0 `_tree_cache.py`; the catalogue's rows.

@@ -140,7 +140,7 @@ class SyncedFolder(RootRule):
     files while they are written, or create conflicting copies. On a Mac, Documents and the desktop
     are such folders once iCloud syncs them; WhisperKit's default place is in Documents.
 
-    The command in the finding excludes this folder. Or choose another place for the models.
+    The finding names the command that excludes this folder. Or choose another place for the models.
     Source: Apple's `.nosync`; Dropbox's `com.dropbox.ignored`; digimata/parrot issue 12;
     tmutil(8) for Time Machine.
     """
