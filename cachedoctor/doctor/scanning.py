@@ -89,7 +89,7 @@ def scan(
     network: Network | None = None,
     only: frozenset[str] | None = None,
     lock: Lock | None = None,
-    cure_notes: bool = True,
+    cure_notes: bool | Collection[str] = True,
     bridges: Mapping[str, str] | None = None,
     codes: Collection[str] = (),
     progress: Progress = SILENT,
@@ -102,7 +102,8 @@ def scan(
     longer ago than `max_age_s`. With a `network` the hub is asked about files of which nothing here
     tells what they must be. `paths` narrows the answer to what lies there, `only` the look
     itself to these repositories, folders or files.
-    Without `cure_notes` nobody asks how waste would be set aside, which takes time. `bridges` are
+    Without `cure_notes` nobody asks how waste would be set aside, which takes time; they may be the
+    codes of those of which it is asked. `bridges` are
     programs, by engine, that load each bundle to see whether this Mac can run it; without one for
     an engine, the report says that it was not asked. `codes` are asked for by name, so that nothing
     of theirs is too little to be said.
@@ -130,7 +131,7 @@ def answer(
     question: Question,
     *,
     network: Network | None = None,
-    cure_notes: bool = True,
+    cure_notes: bool | Collection[str] = True,
     bridges: Mapping[str, str] | None = None,
     progress: Progress = SILENT,
     gathered: Gathered | None = None,
@@ -158,7 +159,7 @@ def _answered(
     progress: Progress,
     gathered: Gathered | None,
     *,
-    cure_notes: bool,
+    cure_notes: bool | Collection[str],
 ) -> Report:
     began = time.perf_counter()
     question = placed(question)
