@@ -103,8 +103,9 @@ def scan(
     is read again only with `fresh`, or if that is longer ago than `max_age_s`. With a `network`,
     the hub is asked about files without local evidence.
     Without `cure_notes`, notes get no repairs, which saves time; a set of codes gives them to these
-    notes only. `bridges` are programs, by engine, that load each bundle to see whether this Mac can run it; for an engine without one the report
-    says that it was not asked. `codes` are reported even if what they find is small.
+    notes only. `bridges` are programs, by engine, that load each bundle to see whether this Mac can
+    run it; for an engine without one the report says that it was not asked. `codes` are reported
+    even if what they find is small.
     Changes nothing in a cache, and goes online only with `network`. Raises `UsageError` for an
     unknown engine.
     """
