@@ -1,4 +1,4 @@
-"""Whether a model can be had again byte for byte, so that it may be chosen without being named."""
+"""Whether a model can be fetched again byte for byte, and so may be chosen without being named."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def hindrance(one: Holding) -> str:
-    """Return why a model is not chosen by itself, from what is known without reading it."""
+    """Return why a model may not be chosen unnamed, or an empty string; reads no contents."""
     entry = one.entry
     if not entry.claims:
         return "no engine known here loads it"
@@ -43,9 +43,9 @@ def hindrance(one: Holding) -> str:
 
 
 def doubt(holdings: Holdings, one: Holding, progress: Progress = SILENT) -> str:
-    """Return what speaks against a model being what its source has; reads every byte.
+    """Return why a model may differ from its source, or an empty string; reads every byte.
 
-    What was read before and did not change since is remembered.
+    Files that were read before and have not changed since are not read again.
     """
     report = holdings.report
     contents = verification.read(
