@@ -67,6 +67,7 @@ def reclaimable(findings: Iterable[Finding], entries: Iterable[Entry]) -> int:
     """
     notes = [f for f in findings if f.severity is Severity.NOTE and f.bytes]
     by_path = {entry.path: entry for entry in entries if entry.revision}
+    files_too = any(note.path not in by_path for note in notes)
     gone: set[str] = set()
     total = 0
     for note in sorted(notes, key=lambda f: (f.code == Duplicate.code, len(f.path))):
@@ -78,7 +79,9 @@ def reclaimable(findings: Iterable[Finding], entries: Iterable[Entry]) -> int:
             gone.update(left[kept:])
             continue
         total += 0 if _within(note.path, gone) else note.bytes
-        gone.update(paths, by_path[note.path].sizes if note.path in by_path else ())
+        gone.update(paths)
+        if files_too and note.path in by_path:
+            gone.update(by_path[note.path].sizes)
     return total
 
 

@@ -23,7 +23,7 @@ from cachedoctor.values import NamedTuple
 from cachedoctor.vocabulary import State, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from cachedoctor.findings import Repair
     from cachedoctor.host import Host
@@ -48,7 +48,7 @@ def judge(
     layouts: set[str],
     names: Sequence[str],
     *,
-    cure_notes: bool,
+    cure_notes: bool | Collection[str],
     asked: bool,
 ) -> list[Finding]:
     """Apply every rule, keep one code for one fault, and attach the repairs.
@@ -72,7 +72,8 @@ def judge(
 
     return [
         finding._replace(repair=_cure(finding, seen, asked=asked))
-        if cure_notes or finding.severity is not Severity.NOTE
+        if finding.severity is not Severity.NOTE
+        or (cure_notes if isinstance(cure_notes, bool) else finding.code in cure_notes)
         else finding
         for finding in sorted(kept, key=place)
     ]

@@ -89,7 +89,7 @@ def scan(
     network: Network | None = None,
     only: frozenset[str] | None = None,
     lock: Lock | None = None,
-    cure_notes: bool = True,
+    cure_notes: bool | Collection[str] = True,
     bridges: Mapping[str, str] | None = None,
     codes: Collection[str] = (),
     progress: Progress = SILENT,
@@ -102,9 +102,10 @@ def scan(
     `deep` reads every file that has a digest and remembers the result: a file remembered as right
     is read again only with `fresh`, or if that is longer ago than `max_age_s`. With a `network`,
     the hub is asked about files without local evidence.
-    Without `cure_notes`, notes get no repairs, which saves time. `bridges` are programs, by engine,
-    that load each bundle to see whether this Mac can run it; for an engine without one the report
-    says that it was not asked. `codes` are reported even if what they find is small.
+    Without `cure_notes`, notes get no repairs, which saves time; a set of codes gives them to these
+    notes only. `bridges` are programs, by engine, that load each bundle to see whether this Mac can
+    run it; for an engine without one the report says that it was not asked. `codes` are reported
+    even if what they find is small.
     Changes nothing in a cache, and goes online only with `network`. Raises `UsageError` for an
     unknown engine.
     """
@@ -129,7 +130,7 @@ def answer(
     question: Question,
     *,
     network: Network | None = None,
-    cure_notes: bool = True,
+    cure_notes: bool | Collection[str] = True,
     bridges: Mapping[str, str] | None = None,
     progress: Progress = SILENT,
     gathered: Gathered | None = None,
@@ -158,7 +159,7 @@ def _answered(
     progress: Progress,
     gathered: Gathered | None,
     *,
-    cure_notes: bool,
+    cure_notes: bool | Collection[str],
 ) -> Report:
     began = time.perf_counter()
     question = placed(question)

@@ -21,7 +21,7 @@ from cachedoctor.system import apps, open_files, usage
 from cachedoctor.vocabulary import WEIGHTY_BYTES, State, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from cachedoctor.doctor.scanning import Report
     from cachedoctor.findings import Finding
@@ -89,15 +89,22 @@ class Bearing(NamedTuple):
     refetch_bytes: int | None
 
 
-def bearings(report: Report) -> Mapping[str, Bearing]:
-    """Return what is known without opening a file, by entry id, so that a `scan` can afford it.
+class Bearings(NamedTuple):
+    """What all entries of a look bear on each other."""
+
+    of: Mapping[str, Bearing]  # by the id of an entry
+    total_bytes: int  # of the entries, each file once
+
+
+def bearings(report: Report) -> Bearings:
+    """Return by entry what can be said without opening a file: a `scan` answers it, too.
 
     Blocks shared by clones, and programs that have a file open, are left to `models`.
     """
-    sharing = Shares(report.entries, blocks=False)
+    sharing = Shares(report.entries, mounts=None)
     memory, mounts = usage.recall(report.host.state), usage.Mounts.look()
     roots = kept.roots(report.host)
-    return {
+    found = {
         entry.id: Bearing(
             size_bytes=size,
             files=sharing.files(entry),
@@ -109,14 +116,15 @@ def bearings(report: Report) -> Mapping[str, Bearing]:
         for entry in report.entries
         for size in (sharing.size(entry),)
     }
+    return Bearings(found, sharing.total)
 
 
 def models(report: Report) -> Holdings:
     """Return the models that a look found, as a manager sees them."""
     host = report.host
     entries = [e for e in report.entries if report.statuses[e.id] is not Status.ABSENT]
-    sharing = Shares(entries, blocks=True)
     memory, mounts = usage.recall(host.state), usage.Mounts.look()
+    sharing = Shares(entries, mounts=mounts)
     held_open = _programs(entries)
     if held_open:
         now = time.time()
@@ -196,8 +204,8 @@ def _superseded(entries: Sequence[Entry]) -> Mapping[str, str]:
     for entry in entries:
         newer = mains.get(repository_folder(entry))
         if newer and newer.revision and entry.revision and not entry.refs:
-            mine, its = when(entry.path), when(newer.path)
-            if mine is not None and its is not None and mine < its:
+            its = when(newer.path)
+            if its is not None and _begun_before(entry.path, its):
                 found[entry.id] = newer.revision
     return found
 
@@ -205,15 +213,28 @@ def _superseded(entries: Sequence[Entry]) -> Mapping[str, str]:
 def made_s(path: str) -> float | None:
     """Return when a snapshot was downloaded: the time of its oldest link, which never changes."""
     try:
-        descriptor = quietly.open_folder(path)
-        try:
-            with os.scandir(descriptor) as entries:
-                times = [entry.stat(follow_symlinks=False).st_mtime for entry in entries]
-        finally:
-            os.close(descriptor)
+        return min(_link_times(path), default=None)
     except OSError:
         return None
-    return min(times, default=None)
+
+
+def _begun_before(path: str, when_s: float) -> bool:
+    """Say whether a snapshot was downloaded before; most often its first link tells."""
+    try:
+        return any(made < when_s for made in _link_times(path))
+    except OSError:
+        return False
+
+
+def _link_times(path: str) -> Iterator[float]:
+    """Yield when each file or folder right below a snapshot was made; raises `OSError`."""
+    descriptor = quietly.open_folder(path)
+    try:
+        with os.scandir(descriptor) as entries:
+            for entry in entries:
+                yield entry.stat(follow_symlinks=False).st_mtime
+    finally:
+        os.close(descriptor)
 
 
 def _answers(report: Report) -> Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]]:
@@ -246,13 +267,16 @@ def _modified(entry: Entry) -> float | None:
 def _programs(entries: Sequence[Entry]) -> Mapping[str, tuple[str, ...]]:
     """Return the programs that have a file of an entry open, by entry id."""
     files: dict[str, list[str]] = {}
+    inodes: dict[str, tuple[int, int]] = {}
     for entry in entries:
         for artifact in entry.notable:
             if artifact.state is State.PRESENT and not artifact.bundle:
                 files.setdefault(artifact.file, []).append(entry.id)
+                if artifact.stamp:
+                    inodes[artifact.file] = (artifact.stamp.device, artifact.stamp.inode)
     chosen = dict(list(files.items())[:_MOST_WATCHED])
     found: dict[str, list[str]] = {}
-    for path, names in (open_files.programs(chosen) or {}).items():
+    for path, names in (open_files.programs(chosen, inodes) or {}).items():
         for key in chosen[path]:
             found.setdefault(key, []).extend(names)
     return {key: tuple(dict.fromkeys(names)) for key, names in found.items()}

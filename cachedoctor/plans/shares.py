@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -13,21 +14,22 @@ from cachedoctor.vocabulary import WEIGHTY_BYTES, State
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from cachedoctor.system.usage import Mounts
     from cachedoctor.vocabulary import Artifact, Entry
 
 
 class Shares:
     """What some entries hold together, and each of them alone.
 
-    With `blocks`, every large file is opened to read its extents; without, a clone counts as a file
-    of its own.
+    With `mounts` each large file on one that may share blocks is opened and asked for its extents;
+    without, a clone counts as a file of its own.
     """
 
-    def __init__(self, entries: Sequence[Entry], *, blocks: bool) -> None:
+    def __init__(self, entries: Sequence[Entry], *, mounts: Mounts | None) -> None:
         """Count the files of `entries`."""
         self._files = {e.id: {(d, n): size for d, n, size in e.held} for e in entries}
         self._owners = Counter(chain.from_iterable(self._files.values()))
-        self._paths: dict[tuple[int, int], set[str]] = {}
+        self._paths: dict[tuple[int, int], set[str]] = {}  # of files with hard links
         self._links: dict[tuple[int, int], int] = {}
         self._cloned: set[tuple[int, int]] = set()
         self._elsewhere = {
@@ -40,11 +42,14 @@ class Shares:
         for artifact in _large(entries):
             assert artifact.stamp is not None
             key = (artifact.stamp.device, artifact.stamp.inode)
-            self._paths.setdefault(key, set()).update((artifact.file, artifact.path))
-            if key in self._links:
+            known = key in self._links
+            if not known:
+                self._links[key] = _links(artifact.file)
+            if self._links[key] > 1:
+                self._paths.setdefault(key, set()).update((artifact.file, artifact.path))
+            if known or mounts is None or not mounts.may_share(artifact.file):
                 continue
-            self._links[key] = _links(artifact.file)
-            for extent in (extents.of(artifact.file) if blocks else None) or ():
+            for extent in extents.of(artifact.file) or ():
                 if extent.shared:
                     self._cloned.add(key)
                     runs.setdefault(key[0], []).append((extent.physical, extent.bytes))
@@ -68,12 +73,9 @@ class Shares:
         return len(self._files[entry.id])
 
     def own(self, entry: Entry) -> int:
-        """Return how many bytes removing this entry alone would free."""
-        return sum(
-            size
-            for key, size in self._files[entry.id].items()
-            if self._owners[key] == 1 and key not in self._cloned and not self._outside(key)
-        )
+        """Return how much goes when an entry alone goes."""
+        taken = self._taken
+        return sum(size for key, size in self._files[entry.id].items() if key not in taken)
 
     def exact(self, entry: Entry) -> bool:
         """Return whether no block of an entry is known to be shared."""
@@ -87,12 +89,17 @@ class Shares:
         key = (largest.stamp.device, largest.stamp.inode)
         return max(self._links.get(key, 1), self._owners[key])
 
-    def _outside(self, key: tuple[int, int]) -> bool:
-        """Return whether a file has another name, outside these entries: one that would stay."""
-        if key not in self._links or key in self._elsewhere:
-            return key in self._elsewhere
-        names = {path for path in self._paths.get(key, ()) if not os.path.islink(path)}
-        return self._links.get(key, 1) > max(1, len(names))
+    @cached_property
+    def _taken(self) -> set[tuple[int, int]]:
+        """Return the files that somebody else has, too, or the blocks of which somebody has."""
+        shared = {key for key, owners in self._owners.items() if owners > 1}
+        linked = {key for key, links in self._links.items() if links > 1 and self._unmet(key)}
+        return shared | linked | self._cloned | self._elsewhere
+
+    def _unmet(self, key: tuple[int, int]) -> bool:
+        """Say whether a file has a hard link that we have not met."""
+        names = {path for path in self._paths[key] if not os.path.islink(path)}
+        return self._links[key] > max(1, len(names))
 
 
 def weights(entry: Entry) -> Artifact | None:
