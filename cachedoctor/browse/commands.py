@@ -1,6 +1,6 @@
-"""Which key leads to which command, what it asks first, and the plan that it makes.
+"""Which key runs which command, what it asks first, and the plan it makes.
 
-The bindings, the list of commands behind `?` and the forms are all made of `COMMANDS`.
+The bindings, the list of commands behind `?` and the forms are all made from `COMMANDS`.
 """
 
 from __future__ import annotations
@@ -26,43 +26,43 @@ if TYPE_CHECKING:
 
 
 class Field(NamedTuple):
-    """One thing that a form asks."""
+    """One question of a form."""
 
     name: str
     label: str
-    hint: str = ""  # shown while nothing is typed
-    tick: bool = False  # yes or no in place of words
+    hint: str = ""  # shown while the field is empty
+    tick: bool = False  # yes or no, not text
 
 
 class Asked(NamedTuple):
     """What a command is made from."""
 
     network: Network
-    subjects: tuple[Subject, ...]  # what is marked, or else where the cursor is
-    values: Mapping[str, str] = {}  # of the form; a tick is `yes` or nothing
+    subjects: tuple[Subject, ...]  # what is marked, or else the row at the cursor
+    values: Mapping[str, str] = {}  # from the form; a tick is `yes` or nothing
 
     @property
     def host(self) -> Host:
-        """Return whose home it is about."""
+        """Return the host that it is about."""
         return self.network.host
 
     @property
     def models(self) -> tuple[Holding, ...]:
-        """Return the models among what was chosen."""
+        """Return the chosen models."""
         return tuple(one for one in self.subjects if isinstance(one, Holding))
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """Return the findings among what was chosen, waste beside the models as well."""
+        """Return the chosen findings, including waste beside the models."""
         return tuple(one for one in self.subjects if isinstance(one, Finding))
 
     def age(self, name: str) -> float | None:
-        """Return an age in seconds, or `None` where none was given; raises `UsageError`."""
+        """Return an age in seconds, or `None` if none was given; raises `UsageError`."""
         words = self.values.get(name, "").strip()
         return seconds_of(words) if words else None
 
     def path(self, name: str) -> str:
-        """Return a path, which has to be given; raises `UsageError`."""
+        """Return a path, which is required; raises `UsageError`."""
         words = self.values.get(name, "").strip()
         if not words:
             raise UsageError("name a folder", hint="such as /media/stick/models")
@@ -75,9 +75,9 @@ class Command(NamedTuple):
     name: str
     key: str
     says: str
-    make: Callable[[Asked], Make]  # raises `UsageError` for what means nothing
+    make: Callable[[Asked], Make]  # raises `UsageError` for invalid input
     fields: tuple[Field, ...] = ()
-    check: Callable[[Asked], str] | None = None  # of what is chosen: why it cannot be done with it
+    check: Callable[[Asked], str] | None = None  # why the choice is refused
 
 
 def _no_model(asked: Asked) -> str:
@@ -98,7 +98,7 @@ def _nothing_to_fix(asked: Asked) -> str:
 
 
 def _fix(asked: Asked) -> Make:
-    """Fix what was chosen: findings by their code and path, models by what is wrong with them."""
+    """Fix the choice: findings by their code and path, models by what is wrong with them."""
     wanted = {(finding.code, finding.path) for finding in asked.findings}
     ids = {one.id for one in asked.models}
     codes = tuple(dict.fromkeys(finding.code for finding in asked.findings))
@@ -275,7 +275,7 @@ COMMANDS = (
 
 
 def title(one: Holding) -> str:
-    """Return what a model is called."""
+    """Return the name of a model."""
     return sieve.title(one)
 
 

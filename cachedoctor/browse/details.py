@@ -29,7 +29,7 @@ _MOST_FILES = 300
 
 
 def lines(subject: Subject, look: Look) -> Iterator[str]:
-    """Yield all that is known of one row; reads names and headers, so beside the screen."""
+    """Yield everything known about a row; reads headers, so not on the screen's thread."""
     if isinstance(subject, Finding):
         yield from _finding(subject, look)
     elif isinstance(subject, PastRun):
@@ -39,7 +39,7 @@ def lines(subject: Subject, look: Look) -> Iterator[str]:
 
 
 def title(subject: Subject) -> str:
-    """Return what a row is called."""
+    """Return the name of a row."""
     if isinstance(subject, Finding):
         return f"{subject.code} {subject.slug}"
     return subject.id if isinstance(subject, PastRun) else subject.entry.title
@@ -163,7 +163,7 @@ def _finding(finding: Finding, look: Look) -> Iterator[str]:
 
 
 def _prose(text: str) -> Iterator[str]:
-    """Yield each paragraph, and each point of a list, as one line that breaks where it must."""
+    """Yield each paragraph, and each list item, as one line that may be broken."""
     for part in re.split(r"\n(?=\n| |-|\d+\.)|(?<=\n)\n", text):
         yield Folding(part.strip("\n").replace("\n", " "), 0)
 

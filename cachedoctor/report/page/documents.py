@@ -44,7 +44,7 @@ class Document(NamedTuple):
     when_s: float | None
     body: Body  # every text in it can be shown
     state: str = ""  # for a machine of a fleet
-    why: str = ""  # if it is not an answer
+    why: str = ""  # why there is no answer
     home: bool = False  # made now, of the home that printed commands mean
 
 
