@@ -1,4 +1,4 @@
-"""The page of troubleshooting: what engines say, by engine, from the table that `diagnose` has."""
+"""The troubleshooting page: engines' messages, by engine, from the table of `diagnose`."""
 
 from __future__ import annotations
 
