@@ -79,7 +79,8 @@ def main() -> int:
     if given.docs:
         said = [f"- {matrix.told(cell)}" for cell in wrong] or ["None."]
         why = [f"- {matrix.told(c)}: {matrix.KNOWN[c.state.engine, c.state.name]}" for c in known]
-        page = [*lines, "Where they differ:", "", *said, "", "Where they are known to differ:", "", *why]
+        page = [*lines, "Where they differ:", "", *said, ""]
+        page += ["Where they are known to differ:", "", *why]
         Path(given.docs).write_text(_HEAD + "\n".join(page) + "\n")
     return int(bool(wrong))
 
