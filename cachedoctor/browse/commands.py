@@ -82,10 +82,10 @@ class Command(NamedTuple):
 
 def _no_model(asked: Asked) -> str:
     if asked.findings and not asked.models:
-        return "this is no model; `f` takes it"
+        return "this is not a model; use `f`"
     if not asked.models:
         return "go to a model first: `1` shows them"
-    return "also marked is what is no model; unmark it, `f` takes it" if asked.findings else ""
+    return "something marked is not a model; unmark it, or use `f`" if asked.findings else ""
 
 
 def _not_one_model(asked: Asked) -> str:
@@ -174,7 +174,7 @@ COMMANDS = (
     Command(
         "fix waste",
         "w",
-        says="set aside what only takes up room",
+        says="set aside what only takes up space",
         make=lambda asked: repairing.fix(asked.network, waste=True),
     ),
     Command(
@@ -190,9 +190,9 @@ COMMANDS = (
         says="set aside what nobody needs",
         make=_prune,
         fields=(
-            Field("revisions", "superseded revisions, but for the newest", "all stay"),
+            Field("revisions", "superseded revisions, except the newest", "all stay"),
             Field("age", "superseded revisions older than", "30d"),
-            Field("caches", "also what Core ML and hf_xet make again", tick=True),
+            Field("caches", "also what Core ML and hf_xet rebuild", tick=True),
         ),
     ),
     Command(
@@ -201,14 +201,14 @@ COMMANDS = (
         says="set aside what is missed least, up to a size",
         make=_free,
         fields=(
-            Field("amount", "free so much", "20G"),
-            Field("budget", "or leave at most so much", "50G"),
+            Field("amount", "free this much", "20G"),
+            Field("budget", "or leave at most this much", "50G"),
         ),
     ),
     Command(
         "dedupe",
         "=",
-        says="store the same bytes once, where the disk can",
+        says="store identical files once, where the disk can",
         make=lambda asked: proposals.dedupe(asked.host),
     ),
     Command(
@@ -218,7 +218,7 @@ COMMANDS = (
         make=_move,
         fields=(
             Field("target", "the new path itself", "/Volumes/Big/hub"),
-            Field("place", "the whole place that it lies in", tick=True),
+            Field("place", "the whole place it is in", tick=True),
             Field("no-link", "leave no link where it was", tick=True),
         ),
         check=_not_one_model,
@@ -229,14 +229,14 @@ COMMANDS = (
         says="fetch models, or make them ready",
         make=_pull,
         fields=(
-            Field("models", "ENGINE:SIZE or ENGINE:MODEL, several apart", "faster-whisper:small"),
+            Field("models", "ENGINE:SIZE or ENGINE:MODEL, one or more", "faster-whisper:small"),
             Field("lock", "or those of a lock file", "models.lock"),
         ),
     ),
     Command(
         "pack",
         "P",
-        says="write models into a folder, to carry them",
+        says="pack models into a folder, to carry them",
         make=lambda asked: proposals.pack(asked.host, _ids(asked), asked.path("folder")),
         fields=(Field("folder", "folder", "/media/stick/models"),),
         check=_no_model,
@@ -244,7 +244,7 @@ COMMANDS = (
     Command(
         "unpack",
         "U",
-        says="put such models where their engines look",
+        says="put packed models where their engines look",
         make=_unpack,
         fields=(
             Field("folder", "folder", "/media/stick/models"),
@@ -267,7 +267,7 @@ COMMANDS = (
     Command(
         "quarantine empty",
         "e",
-        says="delete what is set aside, which frees room",
+        says="delete what is set aside, to free its space",
         make=lambda asked: repairing.empty(asked.host, asked.age("age")),
         fields=(Field("age", "only what was set aside longer ago", "30d"),),
     ),

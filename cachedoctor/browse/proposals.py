@@ -80,7 +80,7 @@ def remove(host: Host, names: Sequence[str], *, even_kept: bool = False) -> Make
         found = holdings.models(report)
         change = removal.remove(found, naming.resolve(names, report), even_kept=even_kept)
         held = any(found.of(key).kept_by for one in change.spared for key in one.entries)
-        also = [("With what is kept", remove(host, names, even_kept=True))]
+        also = [("Even kept models", remove(host, names, even_kept=True))]
         words = (*names, "--kept") if even_kept else names
         title = f"remove {plural(len(names), 'model')}"
         made = _of(change, report, title, host.command("remove", *words))
@@ -129,7 +129,7 @@ def dedupe(host: Host) -> Make:
     def make(progress: Progress) -> Proposal:
         report = scanning.scan(host, cure_notes=False, progress=progress)
         change = duplicates.dedupe(holdings.models(report), progress)
-        return _of(change, report, "store the same bytes once", host.command("dedupe"))
+        return _of(change, report, "store identical files once", host.command("dedupe"))
 
     return make
 

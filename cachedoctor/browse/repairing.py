@@ -65,7 +65,7 @@ def fix(
         command = host.command("fix", *words, *codes, *(("--waste",) if waste else ()))
         if only is not None and not (words or codes):
             command = ""  # a model without an engine has no word there
-        title = "set aside what only takes up room" if waste else "repair"
+        title = "set aside what only takes up space" if waste else "repair"
         if not (plan.cures or plan.unfinished):
             return Proposal(title, command, lines=lines)
         count = plural(len(plan.cures) + len(plan.unfinished), "repair")
@@ -85,7 +85,7 @@ def _ways(plan: Plan, report: Report, network: Network, *, deletable: bool) -> t
         ways.append(Way(label, partial(_fixed, fewer, report, network)))
     aside = sum(repair.aside_bytes for repair in plan.repairs)
     if deletable and aside:
-        sure = f"Delete {size(aside)} for good in place of setting it aside? There is no way back."
+        sure = f"Delete {size(aside)} for good instead of setting it aside? There is no way back."
         delete = partial(_fixed, plan, report, network, delete=True)
         ways.append(Way("Delete for good", delete, sure))
     return tuple(ways)
@@ -177,7 +177,7 @@ def undo(host: Host, name: str | None) -> Make:
             there = [run for run in there if run.id == name]
         command = host.command("undo", *((name,) if name else ()))
         if not there:
-            which = f"`{name}` is at an end: " if name else ""
+            which = f"`{name}` has ended: " if name else ""
             return Proposal("undo", command, lines=(f"{which}no fix to take back",))
         run = there[-1]
         back = Way("Take it back", partial(_undone, host, run.id))
@@ -217,7 +217,7 @@ def empty(host: Host, older_s: float | None) -> Make:
             return Proposal("empty the quarantine", command, lines=lines)
         total = sum(item.size_bytes for item in kept)
         question = f"Delete {plural(len(kept), 'thing')} set aside, {size(total)}?"
-        sure = f"{question} What did it can then no longer be taken back."
+        sure = f"{question} What set them aside can then no longer be taken back."
         way = Way("Delete for good", partial(_emptied, host, before), sure)
         return Proposal(
             "empty the quarantine", command, lines=lines, question=question, ways=(way,)

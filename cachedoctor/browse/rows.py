@@ -93,7 +93,7 @@ RUNS = Table(
         Column("run", 20, least=96),
     ),
     ("newest",),
-    "nothing was done yet",
+    "nothing has been done yet",
 )
 TABLES = (MODELS, FINDINGS, RUNS)
 

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 EXITS = (
-    ("0", "healthy or done, also where no cache is"),
+    ("0", "healthy or done, even without any cache"),
     ("1", "findings at or above `--fail-on`, or not ready"),
-    ("2", "a name, option or configuration that means nothing"),
-    ("3", "a home, project or path that was named cannot be read"),
+    ("2", "an invalid name, option or configuration"),
+    ("3", "a home, project or path that you named cannot be read"),
     (
         "4",
         "a repair failed: the cache is as it was, or undo the fix; or a cluster gave no answer",

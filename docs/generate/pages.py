@@ -35,7 +35,7 @@ _KINDS = {
     "CD2": "Form, from headers and offsets",
     "CD3": "Content, by digests and lengths",
     "CD4": "What must agree",
-    "CD5": "What only takes up room",
+    "CD5": "What only takes up space",
     "CD6": "The machine; said by `preflight` and `bench`",
 }
 
@@ -115,7 +115,7 @@ def _rules() -> Iterator[str]:
 
 def _caches() -> Iterator[str]:
     yield from ("# Where models are", "", MADE, "")
-    yield "Each engine with its models and about what a download costs, where that is known;"
+    yield "Each engine with its models and approximate download sizes, where known;"
     yield "then each layout as a tree."
     yield ""
     yield f"Engines: {' · '.join(map(_link, engines.names()))}"
@@ -187,7 +187,7 @@ def _file_sets(table: Table) -> Iterator[str]:
         key = tuple(_needs(files, moved=moved) for files in model.sets)
         rows.setdefault(key, []).append(model.name)
     yield ""
-    yield "Files by version, the newest first; those in brackets are read where they are there."
+    yield "Files by version, the newest first; those in brackets are read if they are there."
     for needs, models in rows.items():
         who = "every model" if len(models) == len(table.models) else ", ".join(models)
         yield from ("", *_filled(f"**{who}**"), "")
@@ -204,7 +204,7 @@ def _single_files(table: Table) -> Iterator[str]:
             rows.setdefault(names, []).append(model.name)
     yield from ("", "A model is one file, by its own name.")
     if rows:
-        yield from ("", "Beside it, read where it is there:", "")
+        yield from ("", "Beside it, read if it is there:", "")
     for names, models in rows.items():
         yield from _filled(f"{names}: {', '.join(models)}", "- ")
 
@@ -298,7 +298,7 @@ _SHARED = (
     ("Which model", "Of one engine.", _given(options.model_options)),
     (
         "Where to look",
-        "Without any of them: this machine, as the engines would see it from here.",
+        "By default: this machine, as the engines would see it from here.",
         _given(options.host_options),
     ),
     ("The network", "Only `fix` ever uses it.", _given(options.fetch_options)),

@@ -95,7 +95,7 @@ def _bytes(path: str) -> tuple[bytes, float]:
 def _refused(body: object) -> str:
     """Return why JSON is not an answer that a page can show, or nothing."""
     if not isinstance(body, dict):
-        return "it is no object"
+        return "it is not an object"
     tool = body.get("tool")
     if not isinstance(tool, dict) or tool.get("name") != "cachedoctor":
         return "it does not say that it is"
