@@ -9,6 +9,7 @@ from cachedoctor.plans.sieve import title
 from cachedoctor.report.folding import Folding, Stacked
 from cachedoctor.report.scan_table import is_usual
 from cachedoctor.text import plural, printable, size
+from cachedoctor.vocabulary import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -120,6 +121,13 @@ def _sizes(sizes: Sequence[str]) -> str:
     return "every size" if len(sizes) == 5 else ", ".join(sizes)
 
 
+def again_words(refetch_bytes: int | None, status: str) -> str:
+    """Return what it costs to have a model again: a size, or why nobody knows."""
+    if refetch_bytes is not None:
+        return size(refetch_bytes)
+    return "not as published" if status == Status.CORRUPT.value else "no known source"
+
+
 def row(one: Holding, host: Host, now: float) -> Row:
     """Return the line of one model."""
     used = "now" if one.programs else _NONE
@@ -136,7 +144,7 @@ def row(one: Holding, host: Host, now: float) -> Row:
     if one.names > 1:
         where += f" ({one.names} names, 1 copy)"
     own = size(one.own_bytes) if one.exact else f"≥ {size(one.own_bytes)}"
-    again = size(one.refetch_bytes) if one.refetch_bytes is not None else "no known source"
+    again = again_words(one.refetch_bytes, one.status.value)
     return Row(
         size=size(one.size_bytes),
         own=own,

@@ -7,7 +7,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from cachedoctor.doctor.footprint import held, reclaimable
+from cachedoctor.doctor.footprint import reclaimable
 from cachedoctor.findings import Finding, Severity
 from cachedoctor.report.scan_text import counts, repairable
 from cachedoctor.system import apps
@@ -74,12 +74,12 @@ def scan_json(report: Report, readiness: Iterable[Readiness] = ()) -> Json:
         "entries": [
             {**entry_json(entry, report, one.size_bytes, one.files), **bearing_json(one)}
             for entry in report.entries
-            for one in (bearings[entry.id],)
+            for one in (bearings.of[entry.id],)
         ],
         "findings": [finding_json(finding) for finding in report.findings],
         "readiness": [dict(answer._asdict()) for answer in readiness],
         "core_ml": core_ml_json(report.core_ml),
-        "summary": _summary(report),
+        "summary": _summary(report, bearings.total_bytes),
     }
 
 
@@ -285,7 +285,7 @@ def _path_json(path: str) -> Json:
     return {"path": path}
 
 
-def _summary(report: Report) -> Json:
+def _summary(report: Report, size_bytes: int) -> Json:
     count = counts(report.findings)
     return {
         "entries": len(report.entries),
@@ -294,7 +294,7 @@ def _summary(report: Report) -> Json:
         "warnings": count[Severity.WARNING],
         "notes": count[Severity.NOTE],
         "repairable": sum(1 for finding in report.findings if repairable(finding)),
-        "size_bytes": held(report.entries).bytes,
+        "size_bytes": size_bytes,
         "reclaimable_bytes": reclaimable(report.findings, report.survey.entries),
         "seconds": round(report.seconds, 4),
     }

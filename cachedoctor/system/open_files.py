@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
 
-def programs(paths: Collection[str]) -> Mapping[str, tuple[str, ...]] | None:
+def programs(
+    paths: Collection[str], inodes: Mapping[str, tuple[int, int]] = {}
+) -> Mapping[str, tuple[str, ...]] | None:
     """Return by path the programs, other than this one, that use these files now.
+
+    `inodes` are devices and inodes by path that are known already.
 
     `None` where that is not shown. Linux shows our own processes, and everybody's to root.
     """
@@ -26,7 +30,7 @@ def programs(paths: Collection[str]) -> Mapping[str, tuple[str, ...]] | None:
         return _lsof(paths)
     wanted: dict[tuple[int, int], list[str]] = {}  # hard links are several names of one file
     for path in paths:
-        if key := _identity(path):
+        if key := inodes.get(path) or _identity(path):
             wanted.setdefault(key, []).append(path)
     mapped: dict[str, tuple[int, int] | None] = {}  # asked once: libraries are mapped by many
     try:

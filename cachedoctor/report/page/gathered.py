@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor.findings import Severity
-from cachedoctor.report.holdings_text import ago
+from cachedoctor.report.holdings_text import again_words, ago
 from cachedoctor.report.page import (
     changed,
     charts,
@@ -249,7 +249,7 @@ def _rows(
             needed=_needed(model),
             where=place(model, homes),
             again_bytes=-1 if again is None else again,
-            again="no known source" if again is None else size(again),
+            again=again_words(again, model.status),
             path=short(model.path, homes.get(model.machine, "")),
             wrong=group.anchor if group else "",
         )
