@@ -276,9 +276,9 @@ def test_what_is_no_part_is_said(tmp_path: Path, saved: list[str], home: Path) -
     [
         (("--subset", "1/3"), "belong together"),
         (("--save", "x"), "belong together"),
-        (("--subset", "4/3", "--save", "x"), "no part: `4/3`"),
-        (("--subset", "1/3", "--save", "x", "--online"), "cannot be asked for at once"),
-        (("--subset", "1/3", "--save", "x", "--json"), "a part is no answer"),
+        (("--subset", "4/3", "--save", "x"), "not a part: `4/3`"),
+        (("--subset", "1/3", "--save", "x", "--online"), "cannot be combined"),
+        (("--subset", "1/3", "--save", "x", "--json"), "a part is not an answer"),
     ],
 )
 def test_what_does_not_go_together_is_refused(words: tuple[str, ...], says: str) -> None:

@@ -14,7 +14,7 @@ import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cachedoctor.doctor import contents as verification
-from cachedoctor.doctor import proven, scanning, survey
+from cachedoctor.doctor import proven, reading, scanning, survey
 from cachedoctor.doctor.carried import Reader, Writer
 from cachedoctor.errors import CannotLookError, UsageError
 from cachedoctor.question import Question
@@ -77,7 +77,7 @@ def look_at(
     entries = scanning.chosen(question, found)
     mine = part.reads(entries)
     if question.deep:
-        contents = verification.read(
+        contents = reading.read(
             host,
             entries,
             fresh=question.fresh,

@@ -231,8 +231,10 @@ def _contents(
 ) -> verification.Contents:
     if not question.deep:
         return verification.recalled(question.host, entries)
+    from cachedoctor.doctor import reading
+
     narrowed = question.engines or question.paths or question.lock or question.only
-    return verification.read(
+    return reading.read(
         question.host,
         entries,
         fresh=question.fresh,
