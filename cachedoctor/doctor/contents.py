@@ -1,4 +1,4 @@
-"""What files hold, as far as it was read, against the best evidence there is without a network.
+"""The contents of files, as far as they were read, judged by the best local evidence.
 
 A file has one verdict: it matches its evidence, or it does not; there is no evidence; or it could
 not be read. An archive's own checksums count if no digest is known.
@@ -72,12 +72,12 @@ def recalled(host: Host, entries: Sequence[Entry], *, since_s: int = 0) -> Conte
 
 
 def verdicts(entries: Sequence[Entry], contents: Contents) -> Iterator[FileVerdict]:
-    """Yield what each physical file is."""
+    """Yield the verdict on each physical file."""
     return _verdicts(entries, contents, None)
 
 
 class Counted(NamedTuple):
-    """How many files one kind of evidence proved, and how long they are together."""
+    """How many files one kind of evidence proved, and their bytes together."""
 
     evidence: str
     remembered: bool  # not read now
@@ -88,7 +88,7 @@ class Counted(NamedTuple):
 def counted(
     entries: Sequence[Entry], contents: Contents
 ) -> tuple[list[FileVerdict], list[Counted]]:
-    """Return what each physical file is, but only a count of the plain ones that are proven."""
+    """Return the verdict on each physical file, but only counts of the proven plain ones."""
     counts: dict[tuple[Evidence, bool], list[int]] = {}
     others = list(_verdicts(entries, contents, counts))
     return others, [
@@ -101,7 +101,7 @@ def _verdicts(
     contents: Contents,
     counts: dict[tuple[Evidence, bool], list[int]] | None,
 ) -> Iterator[FileVerdict]:
-    """Yield what each physical file is; with `counts` plain ones that are proven only add there."""
+    """Yield the verdict on each file; with `counts`, proven plain files are only counted there."""
     notable = notable_by_file(entries)
     links: dict[str, list[str]] = {}  # the plain names of notable files
     plain: dict[str, tuple[PlainFile, list[str]]] = {}

@@ -84,7 +84,7 @@ def repositories(question: Question) -> frozenset[str] | None:
 
 
 def layouts_at(path: str) -> tuple[Found, ...]:
-    """Return the layouts in which `path`, which is without links, lies or which it holds."""
+    """Return the layouts that contain `path`, or that it contains; its links are resolved."""
     layouts = [locators.find(name) for name in locators.names()]
     around = [(layout.name, layout.around(path)) for layout in layouts]
     if not any(found for _, found in around):

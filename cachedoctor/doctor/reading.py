@@ -1,7 +1,7 @@
-"""Read files whose content something is known of, and remember what they held.
+"""Read the files that there is evidence for, and remember their digests.
 
-A cache has very many plain files: they are read and taken in by the row. All revisions of a
-repository have their files in one folder, so what is proven for one is for all.
+A cache has very many plain files: they are read and recorded in rows. All revisions of a repository
+keep their files in one folder, so what is proven for one is proven for all.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ def read(
     mine: Callable[[str], bool] | None = None,
     threads: int | None = None,
 ) -> Contents:
-    """Read every file of which something is known, and remember what it held.
+    """Read every file that there is evidence for, and remember its digest.
 
-    With `mine` only the files whose paths it takes: others are another process's.
-    Where the entries are not the `whole` survey, nobody looks whether other files are gone.
+    With `mine`, reads only the paths it accepts: the others belong to another process.
+    Unless the entries are the `whole` survey, the ledger is not checked for deleted files.
 
-    What is remembered as right is not read again, unless it is older than `max_age_s` or `fresh` is
-    asked for; what was wrong always is. Interrupted, what was read stays remembered.
+    A file remembered as right is not read again, unless that is older than `max_age_s` or `fresh`
+    is set; a file that was wrong is always read. After an interrupt, what was read is remembered.
     """
     since_s = int(time.time()) - max_age_s if max_age_s is not None else 0
     known = Contents() if fresh else recalled(host, entries, since_s=since_s)
@@ -84,7 +84,7 @@ def read(
         finally:  # Ctrl-C keeps what was read
             progress.finish()
             kept += ledger.keep(done)
-            if whole and mine is None:  # it looks at the folder of each row
+            if whole and mine is None:  # costly: looks into the folder of every row
                 ledger.forget_gone(kept)
     return Contents(digests, remembered, taken.errors)
 
@@ -96,7 +96,7 @@ def _all_of(
     progress: Progress,
     threads: int | None,
 ) -> Iterator[digest.Found | FoundRow]:
-    """Yield the digests of `work` and `rows`, then of what was put into `again` meanwhile."""
+    """Yield the digests of `work` and `rows`, then of the work added to `again` meanwhile."""
     pieces: Iterator[Callable[[], Sequence[digest.Found | FoundRow]]] = chain(
         digest.pieces(work, progress), in_rows.pieces(rows, progress)
     )
@@ -109,9 +109,9 @@ def _unproven(
     notable: Collection[str],
     mine: Callable[[str], bool] | None,
 ) -> tuple[list[Row], list[digest.Work]]:
-    """Return what is to be read of plain files, each once: small ones in rows, and the others.
+    """Return the plain files to read, each once: small ones in rows, and the others.
 
-    With `mine` only those whose paths it takes.
+    With `mine`, only the paths it accepts.
     """
     rows: list[Row] = []
     others: list[digest.Work] = []
@@ -131,7 +131,7 @@ def _unproven(
 
 
 class _Taken:
-    """What was read so far: right plain files are marked, the digests of all others are kept."""
+    """What was read so far: marks plain files that are right, keeps the digests of all others."""
 
     def __init__(
         self,
@@ -139,16 +139,16 @@ class _Taken:
         notable: Mapping[str, Sequence[Artifact]],
         digests: dict[str, Mapping[str, str]],
     ) -> None:
-        """Add to `digests`, by path; reading begins now."""
+        """Collect into `digests`, by path; reading starts now."""
         self._folders = folders
         self._notable = notable
         self._began_ns = time.time_ns()
         self.digests = digests
         self.errors: dict[str, str] = {}
-        self.again: list[digest.Work] = []  # a name that is not git's SHA-1 may be a plain one
+        self.again: list[digest.Work] = []  # a name that is not git's SHA-1 may be a plain SHA-1
 
     def row(self, found: FoundRow) -> Iterator[Written]:
-        """Take in what came of plain files; returns what is to be remembered."""
+        """Record the digests of a row of plain files; returns what to remember."""
         folder, algorithm, files = found.row
         lists = self._folders[folder]
         first = lists[0]
@@ -168,7 +168,7 @@ class _Taken:
         return rows_of(folder, algorithm, kept, self._began_ns)
 
     def file(self, item: digest.Work, found: dict[str, str] | OSError) -> Iterator[Written]:
-        """Take in what came of one file; returns what is to be remembered."""
+        """Record the digests of one file; returns what to remember."""
         path = item.path
         if isinstance(found, OSError):
             self._fail(path, found)
@@ -182,7 +182,7 @@ class _Taken:
             if path in self.digests:
                 self.digests[path] = {**self.digests[path], **found}
             elif item.name in found.values():
-                lists[0].prove(item.name, remembered=False)  # they share the physical file
+                lists[0].prove(item.name, remembered=False)  # the lists share the physical file
             else:
                 self._doubt(lists, item, found)
         held = self.digests.get(path, found)
@@ -192,7 +192,7 @@ class _Taken:
         self.errors[path] = error.strerror or str(error)
 
     def _doubt(self, lists: Sequence[Files], item: digest.Work, found: dict[str, str]) -> None:
-        """Keep the digests of a plain file that is not what its name says."""
+        """Keep the digests of a plain file whose content does not match its name."""
         self.digests[item.path] = found
         mark(lists, item.name, right=False, remembered=False)
         if digest.GIT_SHA1 in item.algorithms:
@@ -200,7 +200,7 @@ class _Taken:
 
 
 def _algorithms(artifacts: Sequence[Artifact]) -> frozenset[str]:
-    """Return what must be computed of a file so that it can be judged."""
+    """Return the algorithms needed to judge a file."""
     named = frozenset(
         known.algorithm for a in artifacts for known in (a.digest, a.also) if known is not None
     )
@@ -211,7 +211,7 @@ def _algorithms(artifacts: Sequence[Artifact]) -> frozenset[str]:
 
 
 def _is_right(artifacts: Sequence[Artifact], held: Mapping[str, str]) -> bool:
-    """Say whether what is remembered of a file is all that it must be."""
+    """Return whether the remembered digests of a file match everything expected of it."""
     if any(a.digest and not a.judge(held) for a in artifacts):
         return False
     return any(a.digest for a in artifacts) or held.get("crc32") == "ok"

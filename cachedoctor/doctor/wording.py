@@ -52,7 +52,7 @@ _PLACES = (
     ("/snapshots/'", (RefEmpty.code,)),
 )
 
-# How the same words are written by those who quote them: JSON, HTML, typography, a terminal.
+# How quoting changes the same words: in JSON, in HTML, by typography, in a terminal.
 _WRITTEN = (
     (b"\\\\", b"\\"),
     (b"\\\\", b"\\"),
@@ -78,16 +78,16 @@ _WRITTEN = (
     ("\u202f".encode(), b" "),
 )
 _COLOUR = re.compile(rb"\x1b\[[\d;]*[A-Za-z]")
-# What stands before or behind a line that a terminal, a mail or a traceback's frame wrapped.
+# What surrounds a line wrapped by a terminal, a mail or a traceback's frame.
 _FRAME = b" \t\r>|" + "\u2502\u2503\u2551".encode()
-_MOST_WRAPPED = 5  # lines of a text that were one
-_END = -1  # in place of a byte, where a word ends
+_MOST_WRAPPED = 5  # lines that one line was wrapped into
+_END = -1  # in place of a byte: the end of a word
 _Tree = dict[int, "_Tree"]
-_UTF_16 = ((codecs.BOM_UTF16_LE, 3), (codecs.BOM_UTF16_BE, 2))  # and where zeros are
+_UTF_16 = ((codecs.BOM_UTF16_LE, 3), (codecs.BOM_UTF16_BE, 2))  # and where the zeros start
 
 
 def plain(text: bytes) -> bytes:
-    """Return `text` in the way its words were said, with as many lines."""
+    """Return `text` without quoting, escapes and colours; the number of lines stays."""
     for written, said in _WRITTEN:
         if written in text:
             text = text.replace(written, said)
@@ -95,14 +95,14 @@ def plain(text: bytes) -> bytes:
 
 
 def plain_pattern(pattern: str) -> str:
-    """Return a pattern for texts that are `plain`: quotation marks are those of a typewriter."""
+    """Return a pattern for `plain` texts, in which all quotation marks are straight."""
     for curly, straight in ("\u2019'", "\u2018'", '\u201c"', '\u201d"'):
         pattern = pattern.replace(curly, straight)
     return pattern
 
 
 def finder(words: Iterable[bytes]) -> re.Pattern[bytes]:
-    """Return a pattern that finds, wherever one of `words` begins, the longest one that does."""
+    """Return a pattern that finds the longest of `words` at each position where one begins."""
     tree: _Tree = {}
     for word in words:
         node = tree
@@ -122,9 +122,9 @@ def _written(tree: _Tree) -> bytes:
 
 
 def unwrapped(lines: list[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Yield the number of every line and what it says together with the next ones.
+    """Yield the number of each line, and the text that it forms with the lines after it.
 
-    Once as words that were parted at their spaces, once as words that were cut.
+    Each comes twice: joined with spaces, and joined without, for words that were cut.
     """
     bare = [line.strip(_FRAME) for line in lines]
     for first, line in enumerate(bare):
@@ -135,7 +135,7 @@ def unwrapped(lines: list[bytes]) -> Iterator[tuple[int, bytes]]:
 
 
 def decoded(data: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield `data` as it is, or from UTF-16, in which PowerShell saves what a program says."""
+    """Yield `data` as it is, or decoded from UTF-16, in which PowerShell saves output."""
     blocks = iter(data)
     start = next(blocks, b"")
     if not any(

@@ -83,21 +83,21 @@ class Bearing(NamedTuple):
 
     size_bytes: int  # each file once
     files: int  # their number, each once
-    own_bytes: int  # considering hard links and links; only `models` knows about clones
+    own_bytes: int  # without what links and hard links share; only `models` knows about clones
     used: Used
     kept_by: tuple[str, ...]
     refetch_bytes: int | None
 
 
 class Bearings(NamedTuple):
-    """What all entries of a look bear on each other."""
+    """The bearings of all entries in a look."""
 
     of: Mapping[str, Bearing]  # by the id of an entry
     total_bytes: int  # of the entries, each file once
 
 
 def bearings(report: Report) -> Bearings:
-    """Return by entry what can be said without opening a file: a `scan` answers it, too.
+    """Return what is known without opening a file, by entry id, so that a `scan` can afford it.
 
     Blocks shared by clones, and programs that have a file open, are left to `models`.
     """
@@ -219,7 +219,7 @@ def made_s(path: str) -> float | None:
 
 
 def _begun_before(path: str, when_s: float) -> bool:
-    """Say whether a snapshot was downloaded before; most often its first link tells."""
+    """Return whether a snapshot was downloaded before `when_s`; usually the first link tells."""
     try:
         return any(made < when_s for made in _link_times(path))
     except OSError:
@@ -227,7 +227,7 @@ def _begun_before(path: str, when_s: float) -> bool:
 
 
 def _link_times(path: str) -> Iterator[float]:
-    """Yield when each file or folder right below a snapshot was made; raises `OSError`."""
+    """Yield when each file or folder directly in a snapshot was made; raises `OSError`."""
     descriptor = quietly.open_folder(path)
     try:
         with os.scandir(descriptor) as entries:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Shares:
     """What some entries hold together, and each of them alone.
 
-    With `mounts` each large file on one that may share blocks is opened and asked for its extents;
+    With `mounts`, every large file on a mount that may share blocks is opened to read its extents;
     without, a clone counts as a file of its own.
     """
 
@@ -73,7 +73,7 @@ class Shares:
         return len(self._files[entry.id])
 
     def own(self, entry: Entry) -> int:
-        """Return how much goes when an entry alone goes."""
+        """Return how many bytes removing this entry alone would free."""
         taken = self._taken
         return sum(size for key, size in self._files[entry.id].items() if key not in taken)
 
@@ -91,13 +91,13 @@ class Shares:
 
     @cached_property
     def _taken(self) -> set[tuple[int, int]]:
-        """Return the files that somebody else has, too, or the blocks of which somebody has."""
+        """Return the files that have another owner, or that share blocks with another file."""
         shared = {key for key, owners in self._owners.items() if owners > 1}
         linked = {key for key, links in self._links.items() if links > 1 and self._unmet(key)}
         return shared | linked | self._cloned | self._elsewhere
 
     def _unmet(self, key: tuple[int, int]) -> bool:
-        """Say whether a file has a hard link that we have not met."""
+        """Return whether a file has another name, outside these entries: one that would stay."""
         names = {path for path in self._paths[key] if not os.path.islink(path)}
         return self._links[key] > max(1, len(names))
 
