@@ -45,6 +45,10 @@ class Symptom(NamedTuple):
     harmless: bool = False  # means nothing: healthy programs print it too
 
 
+_Found = dict[Symptom, tuple[int, str, re.Match[str]]]
+_Met = tuple[Symptom, tuple[bytes, ...], re.Pattern[str]]
+
+
 class Recognised(NamedTuple):
     """One symptom in a text, with the first line that shows it."""
 
@@ -84,7 +88,7 @@ def _pattern(written: str | list[str]) -> str:
     written = written if isinstance(written, str) else "|".join(written)
     for name, words in _file()["words"].items():
         written = written.replace(f"@{name}@", words)
-    return written
+    return wording.plain_pattern(written)
 
 
 @cache
@@ -166,28 +170,43 @@ def recognise(lines: Iterable[bytes]) -> tuple[Recognised, ...]:
     A line counts for the first symptom that matches. Weak symptoms are dropped if any other was
     found, and causes without codes, unrelated to caches, if any symptom was.
     """
-    found: dict[Symptom, tuple[int, str, re.Match[str]]] = {}
+    found: _Found = {}
     hints: set[str] = set()
     for first, batch in _batches(lines):
-        together = b"\n".join(batch)
+        together = wording.plain(b"\n".join(batch))
         hints.update(engine for word, engine in _hints() if word in together)
         here = _met(together)
-        for number, line in enumerate(batch, first) if here else ():
-            text = ""
-            for symptom, words, pattern in here:
-                if not any(word in line for word in words):
-                    continue
-                text = text or line.decode("utf-8", "replace").rstrip("\n")
-                match = pattern.search(text)
-                if match:
-                    found.setdefault(symptom, (number, text[:500], match))
-                    break
+        _look(enumerate(together.split(b"\n"), first) if here else (), here, found)
+        if first == 1 and len(together) < _SHORT_BYTES and not any(map(_is_strong, found)):
+            _look_at_wrapped(together.split(b"\n"), found)
     for kept in (_is_strong, _is_elsewhere, _is_weak):
         some = [(symptom, seen) for symptom, seen in found.items() if kept(symptom)]
         if some:
             read = sorted((_read(one, *seen, hints) for one, seen in some), key=_line)
             return _few_codes(read)
     return ()
+
+
+def _look(lines: Iterable[tuple[int, bytes]], here: Sequence[_Met], found: _Found) -> None:
+    """Add to `found` what is known of each line, with its number."""
+    for number, line in lines:
+        text = ""
+        for symptom, words, pattern in here:
+            if not any(word in line for word in words):
+                continue
+            text = text or line.decode("utf-8", "replace")
+            match = pattern.search(text)
+            if match:
+                found.setdefault(symptom, (number, text[:500], match))
+                break
+
+
+def _look_at_wrapped(lines: list[bytes], found: _Found) -> None:
+    """Add to `found` what is known of lines that were one before something wrapped them."""
+    together = list(wording.unwrapped(lines))
+    here = _met(b"\n".join(line for _, line in together))
+    sure = [one for one in here if _is_strong(one[0]) or _is_elsewhere(one[0])]
+    _look(((number + 1, line) for number, line in together), sure, found)
 
 
 def _few_codes(read: Sequence[Recognised]) -> tuple[Recognised, ...]:
@@ -213,7 +232,7 @@ def _is_weak(symptom: Symptom) -> bool:
     return symptom.weak
 
 
-def _met(together: bytes) -> list[tuple[Symptom, tuple[bytes, ...], re.Pattern[str]]]:
+def _met(together: bytes) -> list[_Met]:
     """Return the symptoms that a piece of text can contain: faster than searching each line."""
     known = _searched()
     maybe = set(range(len(known)))
@@ -269,7 +288,7 @@ def literals(pattern: str) -> list[str]:
             run = run[:-1]  # the token before it is optional
         runs.append(run)
         run = ""
-        depth += token.count("(") - token.count(")")
+        depth += token.startswith("(") - (token == ")")
     return [*found, max([*runs, run], key=len)]
 
 
@@ -277,7 +296,7 @@ def _batches(lines: Iterable[bytes]) -> Iterator[tuple[int, list[bytes]]]:
     """Yield batches of about a hundred thousand bytes, with the number of the first line."""
     first, batch, size = 1, list[bytes](), 0
     for number, line in enumerate(lines, 1):
-        batch.append(line)
+        batch.append(line.rstrip(b"\n"))
         size += len(line)
         if size > _BATCH_BYTES:
             yield first, batch
@@ -288,7 +307,7 @@ def _batches(lines: Iterable[bytes]) -> Iterator[tuple[int, list[bytes]]]:
 def pieces(data: Iterable[bytes]) -> Iterable[bytes]:
     """Yield the lines of `data`, long ones in overlapping pieces."""
     rest = b""
-    for block in data:
+    for block in wording.decoded(data):
         *lines, rest = (rest + block).split(b"\n")
         yield from lines
         while len(rest) > _PIECE_BYTES:

@@ -202,6 +202,7 @@ class Repair(NamedTuple):
     aside_bytes: int = 0  # to set aside
     root: str = ""  # the root that the steps change
     locks: tuple[str, ...] = ()  # the client's own lock files, held during the steps
+    deferred: bool = False  # a whole model, without steps until the hub has listed its files
 
     @property
     def fetch_bytes_known(self) -> bool:

@@ -57,7 +57,7 @@ def command(folder: str | None, only_make: bool) -> None:
 
 @contextlib.contextmanager
 def _place(folder: str | None) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """Give a home to make, and variables that keep what is remembered of a passing one with it."""
+    """Yield a path for the home, and variables that keep a temporary home's state inside it."""
     import tempfile
 
     if folder is not None:
@@ -68,7 +68,7 @@ def _place(folder: str | None) -> Iterator[tuple[str, Mapping[str, str]]]:
 
 
 def _tour(home: str, variables: Mapping[str, str]) -> None:
-    """Run each command as a person would, and say what for."""
+    """Run each command as a user would, and say what it is for."""
     import subprocess
     import sys
 

@@ -97,7 +97,7 @@ def command(
     network = _network(host, mirror) if online else None
     found = []
     for question in questions:
-        engine, what = QUESTION.read(question, None)  # not its type: with --check, these are files
+        engine, what = QUESTION.read(question, None)  # not a type: --check names files
         progress = console.progress(quiet=out.quiet)
         found.append(locking.lock(host, engine, what, network=network, progress=progress))
     models = {(one.model.engine, one.model.name): one.model for one in found}.values()

@@ -96,7 +96,7 @@ def _say(found: Packing, written: int, output: str, host: Host, *, out: Output, 
 
 
 def _listed(path: str) -> frozenset[str]:
-    """Read what `unpack --have` wrote: a SHA-256 a line."""
+    """Read the output of `unpack --have`: one SHA-256 per line."""
     import re
 
     from cachedoctor.errors import CannotLookError, UsageError

@@ -1,4 +1,4 @@
-"""What `verify` and `merge` say of a look in which every byte was read."""
+"""What `verify` and `merge` print after every byte was read."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def show(report: Report, out: Output, *, online: bool = False) -> int:
-    """Answer in the form that was asked for, and return the exit code.
+    """Answer in the requested format, and return the exit code.
 
-    The hub was asked where it was `online`, so that nobody is told to do so.
+    If the look was `online`, nobody is told to use `--online`.
     """
     from cachedoctor import engines
     from cachedoctor.cli import console

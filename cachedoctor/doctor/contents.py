@@ -1,7 +1,7 @@
-"""Read files against the best evidence there is without a network, and remember what they held.
+"""Read files, check them against the best local evidence, and remember their digests.
 
-A file has one verdict: its content is what its evidence says, or not; nothing says what it must be;
-or it could not be read. The archives' own checksums count where no digest is known.
+A file has one verdict: it matches its evidence, or it does not; there is no evidence; or it could
+not be read. An archive's own checksums count if no digest is known.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ _WRITTEN_AT_ONCE = 1000  # rows of the ledger
 
 
 class FileVerdict(NamedTuple):
-    """What one file is, by what evidence."""
+    """The verdict on one file, and the evidence for it."""
 
     path: str  # of the physical file
     links: tuple[str, ...]  # the names that lead to it
     engines: tuple[str, ...]  # that open it
     size_bytes: int  # its length
     verdict: str  # ok, bad, unknown, unreadable
-    evidence: str | None = None  # what it was held against: `blob name`, `lock file`, …
+    evidence: str | None = None  # what it was checked against: `blob name`, `lock file`, …
     algorithm: str | None = None  # of the digest: `sha256`, `git-sha1`, `crc32`, …
-    measured: str | None = None  # the digest of what is there
-    expected: str | None = None  # the digest that it must have
-    remembered: bool = False  # known without reading it now
+    measured: str | None = None  # the digest of the file's content
+    expected: str | None = None  # the digest it must have
+    remembered: bool = False  # read by an earlier run, not now
     error: str = ""  # why it could not be read
 
 
 class Contents(NamedTuple):
-    """What the notable files hold, as far as it was read now or is remembered."""
+    """The digests of the notable files, as far as they were read now or are remembered."""
 
     digests: Mapping[str, Mapping[str, str]] = {}  # by path, then by algorithm
     remembered: frozenset[str] = frozenset()
@@ -53,9 +53,9 @@ class Contents(NamedTuple):
 
 
 def recalled(host: Host, entries: Sequence[Entry], *, since_s: int = 0) -> Contents:
-    """Return what earlier runs read, since `since_s`, of files that did not change.
+    """Return the digests that earlier runs read, since `since_s`, of files unchanged since then.
 
-    Plain files are marked as proven, or become notable where they do not hold what they say.
+    Marks plain files as proven; those whose content does not match their name become notable.
     """
     ledger = Ledger(host.state)
     if not ledger.exists:
@@ -87,13 +87,13 @@ def read(
     mine: Callable[[str], bool] | None = None,
     threads: int | None = None,
 ) -> Contents:
-    """Read every file of which something is known, and remember what it held.
+    """Read every file that there is evidence for, and remember its digest.
 
-    With `mine` only the files whose paths it takes: others are another process's.
-    Where the entries are not the `whole` survey, nobody looks whether other files are gone.
+    With `mine`, reads only the paths it accepts: the others belong to another process.
+    Unless the entries are the `whole` survey, the ledger is not checked for deleted files.
 
-    What is remembered as right is not read again, unless it is older than `max_age_s` or `fresh` is
-    asked for; what was wrong always is. Interrupted, what was read stays remembered.
+    A file remembered as right is not read again, unless that is older than `max_age_s` or `fresh`
+    is set; a file that was wrong is always read. After an interrupt, what was read is remembered.
     """
     from cachedoctor.system import digest
 
@@ -142,7 +142,7 @@ def read(
         finally:  # Ctrl-C keeps what was read
             progress.finish()
             written += ledger.remember(done)
-            if whole and mine is _all_are:  # it looks at the folder of each row
+            if whole and mine is _all_are:  # costly: looks into the folder of every row
                 ledger.forget_gone(written)
     return Contents(digests, remembered, errors)
 
@@ -159,9 +159,9 @@ def _judge_plain(
     digests: dict[str, Mapping[str, str]],
     again: list[Work],
 ) -> None:
-    """Mark a plain file by what was read of it; the digests of one that is doubted are kept.
+    """Mark a plain file as right or doubted by its digest; keeps the digests of a doubted one.
 
-    A name that is not git's SHA-1 may be a plain one, so that it is read again.
+    A name that is not git's SHA-1 may be a plain SHA-1, so such a file is read again.
     """
     from cachedoctor.system import digest
 
@@ -169,7 +169,7 @@ def _judge_plain(
     if path in digests:
         digests[path] = {**digests[path], **found}
     elif name in found.values():
-        lists[0].prove(name, remembered=False)  # they share the physical file
+        lists[0].prove(name, remembered=False)  # the lists share the physical file
     else:
         digests[path] = found
         mark(lists, name, right=False, remembered=False)
@@ -180,7 +180,7 @@ def _judge_plain(
 def _all_of(
     work: Sequence[Work], again: list[Work], progress: Progress, threads: int | None
 ) -> Iterator[tuple[Work, dict[str, str] | OSError]]:
-    """Yield the digests of `work`, then of what was put into `again` meanwhile."""
+    """Yield the digests of `work`, then of the work added to `again` meanwhile."""
     from cachedoctor.system import digest
 
     yield from digest.of_many(work, progress, threads)
@@ -188,11 +188,11 @@ def _all_of(
 
 
 def verdicts(entries: Sequence[Entry], contents: Contents) -> Iterator[FileVerdict]:
-    """Yield what each physical file is."""
+    """Yield the verdict on each physical file."""
     notable = notable_by_file(entries)
-    links: dict[str, list[str]] = {}  # of notable files the plain names
+    links: dict[str, list[str]] = {}  # the plain names of notable files
     plain: dict[str, tuple[PlainFile, list[str]]] = {}
-    kinds: dict[int, str | None] = {}  # by the length of a name that was proven to be one
+    kinds: dict[int, str | None] = {}  # the algorithm by the length of a proven name
     for folder, lists in plain_by_folder(entries).items():
         plain.clear()
         for files in lists:
@@ -228,7 +228,7 @@ def _plain_verdict(
             error=error,
         )
     name, evidence = file.file, file.evidence.value
-    # in the order of the fields, because a cache has many
+    # by position, which is faster: a cache has very many of these
     values = (path, links, (), file.size_bytes, "ok", evidence, algorithm, name, name)
     return FileVerdict._make((*values, file.remembered, ""))
 
@@ -269,7 +269,7 @@ def _verdict(path: str, artifacts: Sequence[Artifact], contents: Contents) -> Fi
 
 
 def plain_by_folder(entries: Iterable[Entry]) -> dict[str, list[Files]]:
-    """Return the lists of plain files by the folder that their physical files lie in."""
+    """Return the lists of plain files by the folder of their physical files."""
     found: dict[str, list[Files]] = {}
     for entry in entries:
         if not isinstance(entry.artifacts, tuple):
@@ -278,9 +278,9 @@ def plain_by_folder(entries: Iterable[Entry]) -> dict[str, list[Files]]:
 
 
 def mark(lists: Sequence[Files], file: str, *, right: bool, remembered: bool) -> None:
-    """Note in the lists of one folder what a plain file was found to hold."""
+    """Mark a plain file as right or doubted in the lists of its folder."""
     if right:
-        lists[0].prove(file, remembered=remembered)  # they share the physical file
+        lists[0].prove(file, remembered=remembered)  # the lists share the physical file
         return
     for files in lists:
         files.doubt(file)
@@ -289,7 +289,7 @@ def mark(lists: Sequence[Files], file: str, *, right: bool, remembered: bool) ->
 def _plain_work(
     by_folder: Mapping[str, Sequence[Files]], notable: Collection[str]
 ) -> Iterator[Work]:
-    """Yield the plain files that are not proven, each once."""
+    """Yield the work for plain files that are not yet proven, each once."""
     from cachedoctor.system.digest import Work
 
     wanted: dict[str, frozenset[str]] = {}
@@ -302,7 +302,7 @@ def _plain_work(
 
 
 def notable_by_file(entries: Iterable[Entry]) -> dict[str, list[Artifact]]:
-    """Return by physical file the notable artifacts that lead to it."""
+    """Return the notable artifacts by the physical file that they lead to."""
     files: dict[str, list[Artifact]] = {}
     for entry in entries:
         for artifact in entry.notable:
@@ -313,7 +313,7 @@ def notable_by_file(entries: Iterable[Entry]) -> dict[str, list[Artifact]]:
 
 
 def _algorithms(artifacts: Sequence[Artifact]) -> frozenset[str]:
-    """Return what must be computed of a file so that it can be judged."""
+    """Return the algorithms needed to judge a file."""
     named = frozenset(
         known.algorithm for a in artifacts for known in (a.digest, a.also) if known is not None
     )
@@ -324,7 +324,7 @@ def _algorithms(artifacts: Sequence[Artifact]) -> frozenset[str]:
 
 
 def _is_right(artifacts: Sequence[Artifact], held: Mapping[str, str]) -> bool:
-    """Say whether what is remembered of a file is all that it must be."""
+    """Return whether the remembered digests of a file match everything expected of it."""
     if any(a.digest and not a.judge(held) for a in artifacts):
         return False
     return any(a.digest for a in artifacts) or held.get("crc32") == "ok"

@@ -67,6 +67,13 @@ class Origin(NamedTuple):
     prefix: str = ""
 
 
+class At(NamedTuple):
+    """A root that a path somebody named lies in, is or holds."""
+
+    root: str
+    only: frozenset[str] | None = None  # the only names to list there
+
+
 class Unit(NamedTuple):
     """Folders of a root that share files, so one process must scan them together."""
 
@@ -111,6 +118,17 @@ class Locator(Generic[L]):
         Uses only stat calls and small manifests. Raises `OSError` if the root cannot be listed.
         """
         raise NotImplementedError
+
+    def around(self, path: str) -> At | None:
+        """Return the root of this layout around `path`, where that settles what `path` is.
+
+        `path` holds no symlinks. Where no layout answers, each is asked for what is `at` it.
+        """
+        return None
+
+    def at(self, path: str) -> At | None:
+        """Return the root of this layout that the names at and below `path` tell."""
+        return None
 
     def units(self, path: str) -> Iterator[Unit]:
         """Yield the parts of a divided root that can be scanned separately."""

@@ -22,8 +22,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor.locators import FolderListing, ModelFolders, entry_id, is_litter
+from cachedoctor.locators import At, FolderListing, ModelFolders, entry_id, is_litter
 from cachedoctor.locators._contents import contents, is_folder, lost_folders
+from cachedoctor.locators._recognised import around_bundle, with_bundles
 from cachedoctor.looking import quietly
 from cachedoctor.system import apps
 from cachedoctor.vocabulary import BUNDLES, Artifact, Entry, Root
@@ -82,6 +83,14 @@ class ApplicationSupport(ModelFolders):
             entries=tuple(entries),
             listing=FolderListing(partials, {}),
         )
+
+    def around(self, path: str) -> At | None:
+        """Return the root of the bundle that `path` is or lies in."""
+        return around_bundle(path, by_swift=False)
+
+    def at(self, path: str) -> At | None:
+        """Return the root that a folder of bundles is, holds or lies in."""
+        return with_bundles(path, by_swift=False)
 
 
 LOCATOR = ApplicationSupport()

@@ -23,7 +23,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor.locators import BOOKS, FolderListing, ModelFolders, entry_id, is_litter, reason
+from cachedoctor.locators import BOOKS, At, FolderListing, ModelFolders, entry_id, is_litter, reason
 from cachedoctor.locators._contents import (
     books,
     contents,
@@ -32,6 +32,7 @@ from cachedoctor.locators._contents import (
     lost_folders,
     promised,
 )
+from cachedoctor.locators._recognised import around_bundle, with_bundles
 from cachedoctor.looking import quietly
 from cachedoctor.system import apps
 from cachedoctor.vocabulary import BUNDLES, Artifact, Entry, Root, State
@@ -103,6 +104,14 @@ class Documents(ModelFolders):
         entries.extend(_lost(path, path))
         listing = FolderListing(partials, metadata, closed=closed)
         return Root(locator=self.name, path=path, entries=tuple(entries), listing=listing)
+
+    def around(self, path: str) -> At | None:
+        """Return the root of the bundle that `path` is or lies in."""
+        return around_bundle(path, by_swift=True)
+
+    def at(self, path: str) -> At | None:
+        """Return the root that a folder of bundles is, holds or lies in."""
+        return with_bundles(path, by_swift=True)
 
 
 LOCATOR = Documents()

@@ -25,8 +25,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor.locators import FolderListing, ModelFolders, entry_id, evicted, is_litter
+from cachedoctor.locators import At, FolderListing, ModelFolders, entry_id, evicted, is_litter
 from cachedoctor.locators._contents import contents
+from cachedoctor.locators._recognised import is_ggml, names
 from cachedoctor.looking import quietly, untrusted
 from cachedoctor.system import apps, shapes
 from cachedoctor.vocabulary import Entry, Root
@@ -116,6 +117,13 @@ class GgmlFolder(ModelFolders):
             entries=tuple(entries),
             listing=FolderListing(partials, {}),
         )
+
+    def at(self, path: str) -> At | None:
+        """Return the folder that holds such files, or in which `path` is one."""
+        if os.path.isfile(path):
+            folder, name = os.path.split(path)
+            return At(folder, frozenset((name,))) if is_ggml(name) else None
+        return At(path) if any(map(is_ggml, names(path))) else None
 
 
 LOCATOR = GgmlFolder()

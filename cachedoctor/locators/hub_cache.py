@@ -23,6 +23,7 @@ import re
 from typing import TYPE_CHECKING
 
 from cachedoctor.locators import (
+    At,
     Leftover,
     Locator,
     Look,
@@ -37,6 +38,7 @@ from cachedoctor.locators import (
     stands_in,
 )
 from cachedoctor.locators._contents import weight
+from cachedoctor.locators._recognised import is_repository, names
 from cachedoctor.locators._snapshot import links
 from cachedoctor.looking import quietly
 from cachedoctor.system import apps, in_use
@@ -56,6 +58,7 @@ BRANCH = _notes.BRANCH
 COMMIT = re.compile(r"[0-9a-f]{40}")  # the content of a ref, and the name of a snapshot
 _HASH = 64  # hex digits in a payload's name
 _DUMMIES = {"dummy_file_src", "dummy_file_dst"}
+_BELOW = ("hub", "huggingface/hub", ".cache/huggingface/hub")  # where a folder holds the cache
 _PROBE = re.compile(r"tmp[a-z0-9_]{8}")  # where the client tests whether it can make symlinks
 _LEGACY = r"[0-9a-f]{64}\.[0-9a-f]{64}(?:\.h5)?(?:\.json|\.lock)?"
 
@@ -136,6 +139,17 @@ class HubCache(Locator[HubListing]):
     def share(self, path: str, host: Host, folders: frozenset[str], *, rest: bool) -> Root:
         """List these repositories, and with `rest` the clients' leftovers too."""
         return self._read(path, folders, leavings=rest)
+
+    def around(self, path: str) -> At | None:
+        """Return the cache that `path` lies in, is, or holds at a usual place."""
+        parts = path.split("/")
+        for at, part in enumerate(parts):
+            if is_repository(part):
+                return At("/".join(parts[:at]) or "/")
+        for cache in (path, *(f"{path}/{below}" for below in _BELOW)):
+            if any(map(is_repository, names(cache))):
+                return At(cache)
+        return None
 
     def units(self, path: str) -> Iterator[Unit]:
         """Yield the repositories, grouping those that share payloads of the store."""
@@ -244,12 +258,6 @@ def holder(repository: Repository, opened: Open) -> str:
         if in_use.lock_held(lock) is None and being_written(partial.path, partial.stamp, opened):
             return partial.path
     return ""
-
-
-def is_repository(name: str) -> bool:
-    """Return whether a folder is named like a repository."""
-    kind, separator, rest = name.partition("--")
-    return bool(separator and rest) and kind in ("models", "datasets", "spaces", "kernels")
 
 
 def _may_be_one(entry: quietly.Listed) -> bool:

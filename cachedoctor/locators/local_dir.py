@@ -21,7 +21,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor.locators import BOOKS, FolderListing, ModelFolders, entry_id
+from cachedoctor.locators import BOOKS, At, FolderListing, ModelFolders, entry_id
 from cachedoctor.locators._contents import (
     Books,
     books,
@@ -30,6 +30,8 @@ from cachedoctor.locators._contents import (
     lost_folders,
     promised,
 )
+from cachedoctor.locators._recognised import folders as folders_in
+from cachedoctor.locators._recognised import has_bundles, is_model, is_part
 from cachedoctor.vocabulary import Entry, Root
 
 if TYPE_CHECKING:
@@ -92,6 +94,17 @@ class LocalDir(ModelFolders):
             metadata[key] = written
         listing = FolderListing(partials, metadata, locks, closed)
         return Root(locator=self.name, path=path, entries=tuple(entries), listing=listing)
+
+    def at(self, path: str) -> At | None:
+        """Return the folder that is a model, holds some, or in which `path` is a file of one."""
+        if os.path.isfile(path):
+            folder = os.path.dirname(path)
+            return At(folder, frozenset((title_of(folder),))) if is_part(path) else None
+        if has_bundles(path):
+            return None
+        if is_model(path):
+            return At(path, frozenset((title_of(path),)))
+        return At(path) if any(map(is_model, folders_in(path))) else None
 
 
 LOCATOR = LocalDir()

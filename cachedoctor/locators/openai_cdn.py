@@ -16,7 +16,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor.locators import Locator, entry_id, evicted, is_litter, look
+from cachedoctor.locators import At, Locator, entry_id, evicted, is_litter, look
+from cachedoctor.locators._recognised import is_checkpoint, names
 from cachedoctor.looking import quietly, untrusted
 from cachedoctor.system import apps
 from cachedoctor.vocabulary import Artifact, Entry, Root, State
@@ -115,6 +116,13 @@ class OpenAICdn(Locator[None]):
                     )
                 )
         return Root(locator=self.name, path=path, entries=tuple(entries))
+
+    def at(self, path: str) -> At | None:
+        """Return the folder that holds such files, or in which `path` is one."""
+        if os.path.isfile(path):
+            folder, name = os.path.split(path)
+            return At(folder, frozenset((name,))) if is_checkpoint(name) else None
+        return At(path) if any(map(is_checkpoint, names(path))) else None
 
 
 LOCATOR = OpenAICdn()

@@ -18,7 +18,7 @@ _INDENT = " " * 11
 
 
 def diagnosis_lines(found: Diagnosis, host: Host) -> Iterator[str]:
-    """Yield what was recognised, what the caches say of it, and the command that cures it."""
+    """Yield what was recognised, whether the caches have it, and the command that cures it."""
     if not found.recognised:
         yield from _of_no_cache(found, host)
         return
@@ -57,7 +57,7 @@ def diagnosis_lines(found: Diagnosis, host: Host) -> Iterator[str]:
 
 
 def _of_no_cache(found: Diagnosis, host: Host) -> Iterator[str]:
-    """Yield what a text is about instead, if that is known."""
+    """Yield what a text is about instead, if known."""
     if not found.elsewhere:
         command = f"`{host.command('scan')}`"
         yield f"nothing in this text is known; {command} looks at every cache"

@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
 
-def programs(paths: Collection[str]) -> Mapping[str, tuple[str, ...]] | None:
+def programs(
+    paths: Collection[str], inodes: Mapping[str, tuple[int, int]] = {}
+) -> Mapping[str, tuple[str, ...]] | None:
     """Return by path the programs, other than this one, that are using these files.
+
+    `inodes` holds devices and inodes that are already known, by path.
 
     `None` if the system does not say. Linux shows our own processes, and to root everybody's.
     """
@@ -26,7 +30,7 @@ def programs(paths: Collection[str]) -> Mapping[str, tuple[str, ...]] | None:
         return _lsof(paths)
     wanted: dict[tuple[int, int], list[str]] = {}  # hard links: several names for one file
     for path in paths:
-        if key := _identity(path):
+        if key := inodes.get(path) or _identity(path):
             wanted.setdefault(key, []).append(path)
     mapped: dict[str, tuple[int, int] | None] = {}  # many programs map the same libraries
     try:

@@ -28,6 +28,7 @@ ENSURE, BENCH, OPEN, ASKED, ACCESS = "ensure", "bench", "open", "asked", "access
 _FILE = "used.jsonl"
 _LIMIT_BYTES = 4 << 20  # beyond this, only the newest line of each path is kept
 _KEEP_TIMES = frozenset(("ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "tmpfs"))
+_SHARE_NOTHING = frozenset(("ext2", "ext3", "ext4", "tmpfs", "vfat", "exfat"))
 _SETTLED_NS = 1_000_000_000  # a client also reads back some of what it writes
 
 
@@ -82,11 +83,12 @@ def newest(first: Used, second: Used) -> Used:
 
 
 class Mounts:
-    """Which mounts keep access times."""
+    """Which mounts keep access times, and on which files may share blocks."""
 
     def __init__(self, text: str) -> None:
         """Parse the text of `/proc/self/mountinfo`; empty on other systems."""
-        self._kept = dict(_mount(line) for line in text.splitlines() if " - " in line)
+        self._mounts = dict(_mount(line) for line in text.splitlines() if " - " in line)
+        self._folders: dict[str, _Mount] = {}
 
     @classmethod
     def look(cls) -> Mounts:
@@ -101,12 +103,27 @@ class Mounts:
 
     def keep_times(self, path: str) -> bool:
         """Return whether access times of the resolved `path` are known to be kept."""
-        while True:
-            if path in self._kept:
-                return self._kept[path]
-            if path in ("/", ""):
-                return False
-            path = os.path.dirname(path)
+        return self._of(path).keeps_times
+
+    def may_share(self, path: str) -> bool:
+        """Return whether the file at the resolved `path` could share blocks with other files."""
+        return self._of(path).kind not in _SHARE_NOTHING
+
+    def _of(self, path: str) -> _Mount:
+        """Return the mount of `path`, looked up once per folder unless `path` is a mount point."""
+        if path in self._mounts:
+            return self._mounts[path]
+        folder = os.path.dirname(path)
+        if folder not in self._folders:
+            self._folders[folder] = self._above(folder)
+        return self._folders[folder]
+
+    def _above(self, folder: str) -> _Mount:
+        while folder not in self._mounts:
+            if folder in ("/", ""):
+                return _Mount()
+            folder = os.path.dirname(folder)
+        return self._mounts[folder]
 
     def read_at(self, path: str) -> Used:
         """Return when a file was last read, if that is reliable."""
@@ -121,13 +138,21 @@ class Mounts:
         return Used(found.st_atime_ns / 1e9, ACCESS)
 
 
-def _mount(line: str) -> tuple[str, bool]:
-    """Return a mount point, and whether it keeps access times."""
+class _Mount(NamedTuple):
+    """What is known of one mount."""
+
+    kind: str = ""  # of its file system
+    keeps_times: bool = False
+
+
+def _mount(line: str) -> tuple[str, _Mount]:
+    """Return a mount point, and what is known of its mount."""
     before, _, after = line.partition(" - ")
     fields, kind = before.split(" "), after.split(" ")[0]
     point = fields[4].replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
     options = fields[5].split(",")
-    return point, kind in _KEEP_TIMES and "noatime" not in options and "ro" not in options
+    keeps = kind in _KEEP_TIMES and "noatime" not in options and "ro" not in options
+    return point, _Mount(kind, keeps)
 
 
 def _lines(state: str) -> list[tuple[str, float, str]]:
