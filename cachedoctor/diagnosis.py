@@ -188,7 +188,7 @@ def recognise(lines: Iterable[bytes]) -> tuple[Recognised, ...]:
 
 
 def _look(lines: Iterable[tuple[int, bytes]], here: Sequence[_Met], found: _Found) -> None:
-    """Add to `found` what is known of each line, with its number."""
+    """Add to `found` the symptom of each line, with its number."""
     for number, line in lines:
         text = ""
         for symptom, words, pattern in here:
@@ -202,7 +202,7 @@ def _look(lines: Iterable[tuple[int, bytes]], here: Sequence[_Met], found: _Foun
 
 
 def _look_at_wrapped(lines: list[bytes], found: _Found) -> None:
-    """Add to `found` what is known of lines that were one before something wrapped them."""
+    """Add to `found` the symptoms of lines that were wrapped, joined again."""
     together = list(wording.unwrapped(lines))
     here = _met(b"\n".join(line for _, line in together))
     sure = [one for one in here if _is_strong(one[0]) or _is_elsewhere(one[0])]

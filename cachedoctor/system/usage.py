@@ -83,7 +83,7 @@ def newest(first: Used, second: Used) -> Used:
 
 
 class Mounts:
-    """Which mounts keep access times, and on which files may share blocks."""
+    """Which mounts keep access times, and on which of them files can share blocks."""
 
     def __init__(self, text: str) -> None:
         """Parse the text of `/proc/self/mountinfo`; empty on other systems."""
@@ -139,7 +139,7 @@ class Mounts:
 
 
 class _Mount(NamedTuple):
-    """What is known of one mount."""
+    """The relevant properties of one mount."""
 
     kind: str = ""  # of its file system
     keeps_times: bool = False
