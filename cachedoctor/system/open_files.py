@@ -22,7 +22,7 @@ def programs(
 
     `inodes` holds devices and inodes that are already known, by path.
 
-    `None` if the system does not say. Linux shows our own processes, and to root everybody's.
+    `None` if the system does not say. Linux shows our own processes; root sees everybody's.
     """
     if not paths:
         return {}
