@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 _PIECE_BYTES = 1 << 16  # a line is searched in pieces of this length: some logs have no line breaks
 _SHORT_BYTES = 1 << 16  # shorter texts are not worth the preparation
-_PIECE = 4  # bytes of a word that are searched for first
 _OVERLAP_BYTES = 1 << 10  # so that no match is cut in two
 _BATCH_BYTES = 1 << 18
 _SPECIAL, _MAYBE = ".^$*+?{}[]()|\\", ("?", "*")
@@ -145,23 +144,26 @@ def _searched() -> tuple[_Searched, ...]:
 
 
 @cache
-def _gates() -> tuple[tuple[bytes, frozenset[int]], ...]:
-    """Return a few short pieces that cover all words, each with the symptoms it can belong to.
-
-    A log is then searched once per piece instead of once per word.
-    """
-    by_piece: dict[bytes, set[tuple[int, bytes]]] = {}
+def _words() -> dict[bytes, frozenset[int]]:
+    """Return every word to look for, with the symptoms it can belong to."""
+    found: dict[bytes, set[int]] = {}
     for number, searched in enumerate(_searched()):
         for word in searched.words:
-            for at in range(max(1, len(word) - _PIECE + 1)):
-                by_piece.setdefault(word[at : at + _PIECE], set()).add((number, word))
-    left = {pair for pairs in by_piece.values() for pair in pairs}
-    found = []
-    while left:
-        piece = max(by_piece, key=lambda each: (len(by_piece[each] & left), each))
-        found.append((piece, frozenset(number for number, _ in by_piece[piece])))
-        left -= by_piece.pop(piece)
-    return tuple(found)
+            found.setdefault(word, set()).add(number)
+    return {word: frozenset(numbers) for word, numbers in found.items()}
+
+
+@cache
+def _finder() -> re.Pattern[bytes]:
+    return wording.finder(_words())
+
+
+def _words_in(together: bytes) -> set[bytes]:
+    """Return the words that occur in a piece of text; a long text is searched once for all of them."""
+    if len(together) <= _SHORT_BYTES:
+        return {word for word in _words() if word in together}
+    longest = {match[1] for match in _finder().finditer(together)}
+    return {word for word in _words() if any(one.startswith(word) for one in longest)}
 
 
 def recognise(lines: Iterable[bytes]) -> tuple[Recognised, ...]:
@@ -233,18 +235,15 @@ def _is_weak(symptom: Symptom) -> bool:
 
 
 def _met(together: bytes) -> list[_Met]:
-    """Return the symptoms that a piece of text can contain: faster than searching each line."""
+    """Return the symptoms that a piece of text can contain, with the words found in it."""
+    here: dict[int, list[bytes]] = {}
+    for word in _words_in(together):
+        for number in _words()[word]:
+            here.setdefault(number, []).append(word)
     known = _searched()
-    maybe = set(range(len(known)))
-    if len(together) > _SHORT_BYTES:
-        maybe = set()
-        for piece, numbers in _gates():
-            if not numbers <= maybe and piece in together:
-                maybe |= numbers
     return [
-        (known[number].symptom, known[number].words, re.compile(known[number].pattern))
-        for number in sorted(maybe)
-        if any(word in together for word in known[number].words)
+        (known[number].symptom, tuple(words), re.compile(known[number].pattern))
+        for number, words in sorted(here.items())
     ]
 
 

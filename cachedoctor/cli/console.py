@@ -99,7 +99,7 @@ def moved_times() -> None:
 
     folders = quietly.times_moved()
     if folders:
-        where = f"{plural(len(folders), 'folder')}, as the system allows it to their owner alone"
+        where = f"{plural(len(folders), 'folder')}; the system allows that only to their owner"
         warn((f"access times were not kept in {where}",))
 
 
@@ -118,7 +118,7 @@ def code_for(host: Host, engines: Iterable[str], code: int) -> int:
     if closed is None:
         return code
     path, why = closed
-    warn((f"a place that was named cannot be read: `{printable(path)}`: {why}",))
+    warn((f"a place that you named cannot be read: `{printable(path)}`: {why}",))
     return CannotLookError.exit_code
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _STORY = (
-    ("A Mac's home with two engines' models, both hurt. What is wrong with them?", "scan"),
+    ("A Mac's home with two engines' models, both damaged. What is wrong with them?", "scan"),
     ("Repair them; nothing here needs the network.", "fix --yes --offline"),
     ("Would a program load it now?", "preflight faster-whisper --model tiny.en"),
     ("And everything as it was before.", "undo"),

@@ -191,6 +191,6 @@ def _require(accepted: str, plan: Mapping[str, Any]) -> None:
 
     if plan["plan"]["digest"] != accepted:
         raise RepairError(
-            f"the plan is another one than `{accepted[:12]}`, so nothing was changed",
-            hint="look at it again, with `--dry-run`",
+            f"the plan is no longer `{accepted[:12]}`, so nothing was changed",
+            hint="look at it again with `--dry-run`",
         )

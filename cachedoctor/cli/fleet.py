@@ -148,7 +148,7 @@ def fix(
             raise UsageError("--from needs --lock", hint="`--from HOST --lock FILE`")
         beside = next((one for one in ("--become", "-b") if one in fleet.options), "")
         if other := "--push" if means.pushed else beside:
-            raise UsageError(f"--from and {other} cannot be asked for at once")
+            raise UsageError(f"--from and {other} cannot be combined")
         _fix_from(source, words, lock, fleet, means, out, dry_run=dry_run, yes=yes)
         return
     planned = asking.ask(fleet, means, "fix", (*words, "--dry-run"), lock=text)
@@ -244,7 +244,7 @@ def undo(run: str, timeout: int, push: bool, out: Output) -> None:
     show("undo", done, out)
     if unknown:
         console.warn(
-            f"`{name}` was to be changed and did not say whether it was: "
+            f"`{name}` did not say whether it was changed: "
             "`cachedoctor undo` there takes its last fix back"
             for name in unknown
         )

@@ -150,7 +150,7 @@ def _registered(paths: tuple[str, ...], host: Host, *, register: bool, out: Outp
 
         click.echo(record.dumps(manager_record.registered_json(kept.registered(host), host)))
     for one in found if out.shown else ():
-        word = "keeps its models" if register else "keeps nothing any more"
+        word = "keeps its models" if register else "no longer keeps its models"
         click.echo(f"{printable(one.origin)} {word}")
 
 

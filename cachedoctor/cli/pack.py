@@ -108,5 +108,5 @@ def _listed(path: str) -> frozenset[str]:
         raise CannotLookError(f"`{path}` cannot be read: {error}") from error
     wrong = next((word for word in words if not re.fullmatch("[0-9a-f]{64}", word)), None)
     if wrong is not None:
-        raise UsageError(f"`{path}` is no list of digests: `{wrong[:80]}`")
+        raise UsageError(f"`{path}` is not a list of digests: `{wrong[:80]}`")
     return frozenset(words)

@@ -132,7 +132,7 @@ class _Rate(_Amount):
         """Return bytes a second."""
         found = re.fullmatch(r"([1-9]\d*)([KMG])", text)
         if found is None:
-            raise UsageError(f"no rate: `{text}`", hint="write 500K, 50M or 1G, in bytes a second")
+            raise UsageError(f"not a rate: `{text}`", hint="write 500K, 50M or 1G bytes a second")
         return int(found[1]) << {"K": 10, "M": 20, "G": 30}[found[2]]
 
 
@@ -146,7 +146,7 @@ class _Subset(_Type):
         found = re.fullmatch(r"(\d{1,5})/(\d{1,5})", text)
         number, of = map(int, found.groups()) if found else (0, 0)
         if not 1 <= number <= of:
-            raise UsageError(f"no part: `{text}`", hint="write 1/8 for the first of eight")
+            raise UsageError(f"not a part: `{text}`", hint="write 1/8 for the first of eight")
         return number, of
 
 

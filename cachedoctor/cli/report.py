@@ -131,7 +131,7 @@ def _require_free(output: str, files: tuple[str, ...], host: Host) -> None:
     for root in scanning.look_around(host).roots:
         if below(target, os.path.realpath(root.path)):
             raise UsageError(
-                f"a cache is no place for a page: `{printable(root.path)}`",
+                f"a page cannot go into a cache: `{printable(root.path)}`",
                 hint="name a file elsewhere",
             )
 

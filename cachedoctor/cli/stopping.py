@@ -32,8 +32,8 @@ def stopped(host: Host, command: str, *, changes: bool) -> CacheDoctorError:
         return StoppedError("interrupted", hint="nothing was changed")
     return StoppedError(
         "interrupted",
-        hint=f"every file is whole, as it was or as it will be; `{host.command('fix')}` goes on "
-        f"with what was begun, `{host.command('undo')}` takes it back",
+        hint=f"every file is whole, either old or new; `{host.command('fix')}` continues, "
+        f"`{host.command('undo')}` takes it back",
     )
 
 

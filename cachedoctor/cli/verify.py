@@ -159,9 +159,9 @@ def _together(
     others = {"--lock": lock, "--online": online, "--scheduler": scheduler if subset else None}
     for other, given in others.items():
         if divided and given:
-            raise UsageError(f"{divided} and {other} cannot be asked for at once")
+            raise UsageError(f"{divided} and {other} cannot be combined")
     if subset and out.format != "text":
-        raise UsageError("a part is no answer, so --format is for `merge`")
+        raise UsageError("a part is not an answer; use --format with `merge`")
 
 
 def _write_part(

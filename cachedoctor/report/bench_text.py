@@ -153,9 +153,9 @@ def _remarks(result: Result) -> Iterator[str]:
         yield Folding(f"load from disk, with a cold file cache: {told}")
     for row in result.rows:
         if not row.same_text:
-            yield f"{row.engine} did not say the same in every run"
+            yield f"{row.engine} did not hear the same words in every run"
     if result.rows and result.clip.words is None:
-        yield "no word error rate: a `.txt` beside the audio says what is said in it"
+        yield "no word error rate: put its words into a `.txt` beside the audio"
     elif any(row.word_error_rate is None for row in result.rows):
         yield "no word error rate: `pip install 'model-cache-doctor[bench]'`"
 

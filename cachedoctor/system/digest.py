@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from functools import partial
 from itertools import chain, islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from cachedoctor.looking import quietly, untrusted
 from cachedoctor.vocabulary import SILENT
@@ -21,7 +22,7 @@ _CHUNK_BYTES = 1 << 20  # hashlib releases the GIL while it hashes; larger gains
 
 _LARGE_BYTES = 8 << 20  # smaller files evict nothing from the page cache
 _WINDOW_BYTES = 1 << 30  # how much of a file is mapped at once to see which pages are cached
-_SMALL_BYTES = 1 << 18  # read in one call; a thread costs more than such a file
+SMALL_BYTES = 1 << 18  # read in one call; handing such a file to a thread costs more
 _BATCH_FILES, _BATCH_BYTES = 128, 4 << 20  # of small files, which one thread reads in a row
 _AHEAD = 4  # tasks queued per thread
 _MOST_UNPACKED = 100  # times the archive's size; weights hardly compress at all
@@ -35,7 +36,7 @@ SHA1 = "sha1"  # of the content alone, as some proxies send as ETag
 CRC32 = "crc32"  # of an archive's members: `ok`, or the name of the first bad one
 
 
-_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Work(NamedTuple):
@@ -203,44 +204,57 @@ def _first_wrong(file: _Measured, size_bytes: int, progress: Progress) -> str:
 
 
 Found = tuple[Work, dict[str, str] | OSError]
+T = TypeVar("T")
 
 
 def of_many(
     work: Sequence[Work], progress: Progress, threads: int | None = None
 ) -> Iterator[Found]:
-    """Yield the digests of many files as they complete, on all cores or on `threads` threads.
+    """Yield the digests of many files as they complete, on all cores or on `threads` threads."""
+    return chain.from_iterable(shared_out(pieces(work, progress), threads))
 
-    Large files come first, in descending order, each as a task of its own; small ones are read many
-    in a row, in the given order.
-    """
-    if not work:
-        return
-    from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
-    def one(items: Sequence[Work]) -> list[Found]:
-        return [(item, _of_work(item, progress)) for item in items]
+def pieces(work: Sequence[Work], progress: Progress) -> Iterator[Callable[[], list[Found]]]:
+    """Yield tasks that read files: the largest first, one per task, then small ones in batches."""
+
+    def one(item: Work) -> list[Found]:
+        return [(item, of_work(item, progress))]
 
     def several(items: Sequence[Work]) -> list[Found]:
         found = [(item, _of_small(item)) for item in items]
         progress.advance(sum(item.size_bytes for item in items))
         return found
 
+    large = [item for item in work if item.size_bytes > SMALL_BYTES or CRC32 in item.algorithms]
+    large.sort(key=lambda item: -item.size_bytes)
+    small = _batches(item for item in work if item.size_bytes <= SMALL_BYTES)
+    yield from (partial(one, item) for item in large)
+    yield from (partial(several, items) for items in small)
+
+
+def shared_out(work: Iterator[Callable[[], T]], threads: int | None = None) -> Iterator[T]:
+    """Yield the results of tasks as they complete, on all cores or on `threads` threads.
+
+    Tasks start in the given order.
+    """
+    begun = list(islice(work, 1))
+    if not begun:
+        return
+    from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+
+    work = chain(begun, work)
     cores = threads or os.cpu_count() or 1
     pool = ThreadPoolExecutor(cores)
-    waiting: set[Future[list[Found]]] = set()
-    large = [item for item in work if item.size_bytes > _SMALL_BYTES or CRC32 in item.algorithms]
-    large.sort(key=lambda item: -item.size_bytes)
-    small = _batches(item for item in work if item.size_bytes <= _SMALL_BYTES)
-    rest = chain(((one, (item,)) for item in large), ((several, items) for items in small))
+    waiting: set[Future[T]] = set()
     try:
         while True:
-            more = islice(rest, _AHEAD * cores - len(waiting))
-            waiting.update(pool.submit(read, items) for read, items in more)
+            more = islice(work, _AHEAD * cores - len(waiting))
+            waiting.update(map(pool.submit, more))
             if not waiting:
                 return
             done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             for future in done:
-                yield from future.result()
+                yield future.result()
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -261,7 +275,8 @@ def _batches(work: Iterable[Work]) -> Iterator[list[Work]]:
         yield batch
 
 
-def _of_work(item: Work, progress: Progress) -> dict[str, str] | OSError:
+def of_work(item: Work, progress: Progress = SILENT) -> dict[str, str] | OSError:
+    """Return the digests of one file, or why it could not be read."""
     try:
         if CRC32 in item.algorithms:
             return {CRC32: of_archive(item.path, progress)}
@@ -277,11 +292,11 @@ def _of_small(item: Work) -> dict[str, str] | OSError:
     """
     folder, name, _, algorithms = item
     try:
-        descriptor = quietly.opener(f"{folder}/{name}", _READ)
+        descriptor = quietly.opener(f"{folder}/{name}", READ)
         try:
             status = os.fstat(descriptor)
             size = status.st_size
-            if size <= _SMALL_BYTES and stat.S_ISREG(status.st_mode):
+            if size <= SMALL_BYTES and stat.S_ISREG(status.st_mode):
                 content = os.read(descriptor, size + 1)
                 if len(content) == size:
                     hashes = Hashes(algorithms, size)
@@ -293,4 +308,4 @@ def _of_small(item: Work) -> dict[str, str] | OSError:
         return error
     except ValueError:  # a NUL in the name: the error says so itself
         pass
-    return _of_work(item, SILENT)
+    return of_work(item)

@@ -36,6 +36,8 @@ class Measured(NamedTuple):
     began_ns: int
 
 
+# A path, the five numbers of a stamp, an algorithm, a hex digest, the time in seconds.
+Written = tuple[object, ...]
 # A folder, a name in it, the five numbers of a stamp, an algorithm, a hex digest.
 Remembered = tuple[str, str, tuple[int, ...], str, str]
 
@@ -96,7 +98,10 @@ class Ledger:
         Returns the number of rows. A corrupt ledger is started afresh; one that cannot be written
         is left alone.
         """
-        rows = list(_rows(measured))
+        return self.keep(list(written(measured)))
+
+    def keep(self, rows: Sequence[Written]) -> int:
+        """Write rows made by `rows_of`, in the same way."""
         if not rows or not mounts.is_local(self._folder):
             return 0
         import sqlite3
@@ -134,8 +139,8 @@ class Ledger:
                 gone += [(path,) for path in mine if os.path.basename(path) not in there]
             database.executemany("DELETE FROM digests WHERE path = ?", gone)
 
-    def _write(self, rows: Sequence[tuple[object, ...]]) -> None:
-        # rows of the same file in another algorithm stay: their stamps show whether they still hold
+    def _write(self, rows: Sequence[Written]) -> None:
+        # rows of the same file in another algorithm stay: their stamps show whether they hold
         with self._open() as database, database:
             database.executemany(
                 "INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
@@ -190,6 +195,17 @@ class Ledger:
         return database
 
 
+def rows_of(
+    folder: str, algorithm: str, files: Iterable[tuple[str, Stamp, str]], began_ns: int
+) -> Iterator[Written]:
+    """Yield rows for files of one folder, given by name, stamp and digest."""
+    start, now_s = os.fsencode(folder) + b"/", int(time.time())
+    long_ago_ns = began_ns - _COARSE_GRAIN_NS
+    for name, stamp, value in files:
+        if max(stamp.mtime_ns, stamp.ctime_ns) <= long_ago_ns or not _racy(stamp, began_ns):
+            yield (start + name.encode(), *stamp, algorithm, value, now_s)
+
+
 def _racy(stamp: Stamp, began_ns: int) -> bool:
     """Return whether a later change could leave the same stamp as when the file was read."""
     _, _, _, changed_ns, status_ns = stamp
@@ -197,7 +213,8 @@ def _racy(stamp: Stamp, began_ns: int) -> bool:
     return began_ns - max(changed_ns, status_ns) < grain
 
 
-def _rows(measured: Iterable[Measured]) -> Iterator[tuple[object, ...]]:
+def written(measured: Iterable[Measured]) -> Iterator[Written]:
+    """Yield rows for measured files, one per digest, except for files that just changed."""
     now_s = int(time.time())
     for path, stamp, digests, began_ns in measured:
         if not _racy(stamp, began_ns):

@@ -44,7 +44,7 @@ class Document(NamedTuple):
     when_s: float | None
     body: Body  # every text in it can be shown
     state: str = ""  # for a machine of a fleet
-    why: str = ""  # if it is not an answer
+    why: str = ""  # why there is no answer
     home: bool = False  # made now, of the home that printed commands mean
 
 
@@ -95,7 +95,7 @@ def _bytes(path: str) -> tuple[bytes, float]:
 def _refused(body: object) -> str:
     """Return why JSON is not an answer that a page can show, or nothing."""
     if not isinstance(body, dict):
-        return "it is no object"
+        return "it is not an object"
     tool = body.get("tool")
     if not isinstance(tool, dict) or tool.get("name") != "cachedoctor":
         return "it does not say that it is"

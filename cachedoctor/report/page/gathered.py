@@ -43,7 +43,7 @@ class ModelRow(NamedTuple):
     anchor: str
     machine: str
     title: str
-    name: str  # of its repository or folder, if that is another path
+    name: str  # of its repository or folder, if that differs
     engines: str
     mark: str
     status: str

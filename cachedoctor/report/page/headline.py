@@ -84,7 +84,7 @@ def _of_one(machine: Machine) -> tuple[str, bool]:
         all_of = {1: "The one engine", 2: "Both engines"}.get(here, f"All {here} engines")
         has = "has a model" if here == 1 else "have models"
         return f"{all_of} that {has} here can load {'it' if here == 1 else 'them'}.", False
-    return "No model of an engine that is known is here.", False
+    return "No model of a known engine is here.", False
 
 
 def _engines(look: Look) -> tuple[list[str], list[str], list[str]]:

@@ -22,7 +22,7 @@ class Look(NamedTuple):
     models: tuple[Model, ...]
     findings: tuple[Found, ...]
     ready: tuple[Ready, ...]
-    bodies: tuple[Body, ...]  # the time of all of it
+    bodies: tuple[Body, ...]  # the answers it all comes from
 
 
 class Bench(NamedTuple):

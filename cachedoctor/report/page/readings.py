@@ -23,7 +23,7 @@ class Model(NamedTuple):
 
     machine: str
     id: str
-    title: str  # by its engine's name, or that of its repository or folder
+    title: str  # its engine's name for it, or the name of its repository or folder
     name: str  # of its repository, folder or file
     engines: tuple[str, ...]
     status: str
@@ -173,7 +173,7 @@ def _finding(row: Body, machine: str) -> Found:
 
 def readiness(body: Body) -> Iterator[Ready]:
     """Yield what each engine could load, by size."""
-    asked = verdicts(body)  # sizes that the user asked about
+    asked = verdicts(body)  # verdicts that somebody asked for
     for row in (*rows(body, "readiness"), *asked):
         yield Ready(
             engine=text(row, "engine"),
