@@ -159,7 +159,7 @@ def _finder() -> re.Pattern[bytes]:
 
 
 def _words_in(together: bytes) -> set[bytes]:
-    """Return the words that occur in a piece of text; a long text is searched once for all of them."""
+    """Return the words found in a piece of text, searching a long one once for all of them."""
     if len(together) <= _SHORT_BYTES:
         return {word for word in _words() if word in together}
     longest = {match[1] for match in _finder().finditer(together)}
