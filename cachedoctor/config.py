@@ -110,7 +110,7 @@ def read(folder: str, *, home: str, confined: bool) -> Config:
             keep=_names(raw.get("keep", []), said),
         )
     given = [key for key, value in (("`[engines]`", versions), ("`keep`", keep)) if value]
-    why = f"{' and '.join(given)} of a project: not counted; write it into your own `{NAME}`"
+    why = f"{' and '.join(given)} of a project: ignored; put it in your own `{NAME}`"
     return Config(
         places=places,
         engine_versions={},
@@ -121,13 +121,13 @@ def read(folder: str, *, home: str, confined: bool) -> Config:
 
 def _names(keep: object, said: Lines) -> tuple[tuple[str, str], ...]:
     if not isinstance(keep, list) or not all(isinstance(name, str) and name for name in keep):
-        raise said.wrong("keep", 'is no list of names; write `keep = ["whisper.cpp:small"]`')
+        raise said.wrong("keep", 'is not a list of names; write `keep = ["whisper.cpp:small"]`')
     return tuple((name, said.at("keep")) for name in keep)
 
 
 def _versions(versions: object, said: Lines) -> dict[str, str]:
     if not isinstance(versions, dict):
-        raise said.wrong("engines", "is no table; write `[engines]`")
+        raise said.wrong("engines", "is not a table; write `[engines]`")
     for name, version in versions.items():
         if not isinstance(version, str) or not re.fullmatch(_VERSION, version):
             why = f'must be a version such as "0.15.5", not {version!r}'
@@ -158,7 +158,7 @@ def _not_own(status: os.stat_result) -> str:
         return f"it belongs to user {status.st_uid}, not to {user}"
     grouped = status.st_mode & stat.S_IWGRP and not _is_private(status.st_gid, user)
     if status.st_mode & stat.S_IWOTH or grouped:
-        return f"others may write it (mode {stat.S_IMODE(status.st_mode):o})"
+        return f"others can write it (mode {stat.S_IMODE(status.st_mode):o})"
     return ""
 
 
@@ -179,12 +179,12 @@ def _place(
     row: object, said: Lines, number: int, folder: str, home: str, *, confined: bool
 ) -> Place:
     if not isinstance(row, dict):
-        raise said.wrong("locator", "holds something that is no table")
+        raise said.wrong("locator", "holds something that is not a table")
     for key, value in row.items():
         if key not in _KEYS:
             raise said.wrong(key, f"is not known; a locator has {', '.join(_KEYS)}", number)
         if not isinstance(value, str) or not value or "\0" in value:
-            raise said.wrong(key, "must be a text that is not empty", number)
+            raise said.wrong(key, "must be a non-empty string", number)
     for key in ("kind", "path"):
         if key not in row:
             raise said.wrong("[[locator]]", f"lacks the key `{key}`", number)
@@ -232,7 +232,7 @@ def with_places(text: str, rows: Sequence[tuple[str, str]], *, without: Sequence
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(
             f"`[[locator]]` cannot be added to the configuration: {error}",
-            hint="add it by hand",
+            hint="add it yourself",
         ) from error
     return text
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from cachedoctor.findings import Finding, Readiness
     from cachedoctor.host import Host
 
-_PIECE_BYTES = 1 << 16  # a line is searched in pieces of this length: logs may have none
-_SHORT_BYTES = 1 << 16  # of a text that is not worth the preparation
-_OVERLAP_BYTES = 1 << 10  # so that no text is cut in two
+_PIECE_BYTES = 1 << 16  # a line is searched in pieces of this length: some logs have no line breaks
+_SHORT_BYTES = 1 << 16  # shorter texts are not worth the preparation
+_OVERLAP_BYTES = 1 << 10  # so that no match is cut in two
 _BATCH_BYTES = 1 << 18
 _SPECIAL, _MAYBE = ".^$*+?{}[]()|\\", ("?", "*")
 # A pattern's tokens: an escape, a class, the start of a group, a count, or one character.
@@ -145,7 +145,7 @@ def _searched() -> tuple[_Searched, ...]:
 
 @cache
 def _words() -> dict[bytes, frozenset[int]]:
-    """Return every word that is looked for, with the symptoms it may be of."""
+    """Return every word to look for, with the symptoms it can belong to."""
     found: dict[bytes, set[int]] = {}
     for number, searched in enumerate(_searched()):
         for word in searched.words:
@@ -159,7 +159,7 @@ def _finder() -> re.Pattern[bytes]:
 
 
 def _words_in(together: bytes) -> set[bytes]:
-    """Return which words a piece of text has in it: a long one is gone through once for all."""
+    """Return the words found in a piece of text, searching a long one once for all of them."""
     if len(together) <= _SHORT_BYTES:
         return {word for word in _words() if word in together}
     longest = {match[1] for match in _finder().finditer(together)}
@@ -190,7 +190,7 @@ def recognise(lines: Iterable[bytes]) -> tuple[Recognised, ...]:
 
 
 def _look(lines: Iterable[tuple[int, bytes]], here: Sequence[_Met], found: _Found) -> None:
-    """Add to `found` what is known of each line, with its number."""
+    """Add to `found` the symptom of each line, with its number."""
     for number, line in lines:
         text = ""
         for symptom, words, pattern in here:
@@ -204,7 +204,7 @@ def _look(lines: Iterable[tuple[int, bytes]], here: Sequence[_Met], found: _Foun
 
 
 def _look_at_wrapped(lines: list[bytes], found: _Found) -> None:
-    """Add to `found` what is known of lines that were one before something wrapped them."""
+    """Add to `found` the symptoms of lines that were wrapped, joined again."""
     together = list(wording.unwrapped(lines))
     here = _met(b"\n".join(line for _, line in together))
     sure = [one for one in here if _is_strong(one[0]) or _is_elsewhere(one[0])]
@@ -235,7 +235,7 @@ def _is_weak(symptom: Symptom) -> bool:
 
 
 def _met(together: bytes) -> list[_Met]:
-    """Return the symptoms that may be in a piece of text, and their words that are."""
+    """Return the symptoms that a piece of text can contain, with the words found in it."""
     here: dict[int, list[bytes]] = {}
     for word in _words_in(together):
         for number in _words()[word]:

@@ -201,7 +201,7 @@ class Repair(NamedTuple):
     copy_bytes: int = 0  # to copy on this machine
     aside_bytes: int = 0  # to set aside
     root: str = ""  # the root that the steps change
-    locks: tuple[str, ...] = ()  # the client's own lock files, held while the steps are taken
+    locks: tuple[str, ...] = ()  # the client's own lock files, held during the steps
     deferred: bool = False  # a whole model, without steps until the hub has listed its files
 
     @property

@@ -115,9 +115,9 @@ def read(path: str) -> Lock:
         if merged := _conflict(path):
             raise UsageError(
                 f"`{path}` holds a merge conflict in {merged}",
-                hint="keep one side of each model, or write the file anew with `cachedoctor lock`",
+                hint="keep one side of each model, or write the file again with `cachedoctor lock`",
             ) from error
-        raise UsageError(f"`{path}` is no lock file: {error}") from error
+        raise UsageError(f"`{path}` is not a lock file: {error}") from error
     said = Lines(path, text)
     version = raw.pop("version", None)
     if version != VERSION or isinstance(version, bool):
@@ -133,7 +133,7 @@ def read(path: str) -> Lock:
         model = _model(row, said, number)
         if (model.engine, model.name) in models:
             raise said.wrong(
-                "name", f"`{model.engine} {model.name}` is there twice", number, "model"
+                "name", f"`{model.engine} {model.name}` appears twice", number, "model"
             )
         models[model.engine, model.name] = model
     return Lock(path, tuple(models.values()))
@@ -171,7 +171,7 @@ def text(models: Iterable[LockedModel], tool: str) -> str:
 
 def _model(row: object, said: Lines, number: int) -> LockedModel:
     if not isinstance(row, dict):
-        raise said.wrong("model", "holds something that is no table")
+        raise said.wrong("model", "holds something that is not a table")
     for key in row:
         if key not in (*_TEXTS, "files"):
             known = ", ".join((*_TEXTS, "files"))
@@ -182,7 +182,7 @@ def _model(row: object, said: Lines, number: int) -> LockedModel:
     for key in _TEXTS:
         value = row.get(key, "-")
         if not isinstance(value, str) or not value.isprintable() or not value:
-            raise said.wrong(key, "must be a text that is not empty", number, "model")
+            raise said.wrong(key, "must be a non-empty string", number, "model")
     revision, repository = row.get("revision", ""), row.get("repository", "")
     if revision and not _COMMIT.fullmatch(revision):
         raise said.wrong("revision", "must be a commit of 40 hex digits", number, "model")
@@ -199,7 +199,7 @@ def _file(name: str, row: object, said: Lines, number: int) -> LockedFile:
     parts = name.split("/")
     outside = os.path.isabs(name) or not name.isprintable() or "\\" in name
     if outside or any(part in ("", ".", "..") for part in parts):
-        raise said.wrong("files", f"`{name}` is no path within a model", number, "model")
+        raise said.wrong("files", f"`{name}` is not a path within a model", number, "model")
     if not isinstance(row, dict):
         raise said.wrong("files", f"`{name}` must be a table", number, "model")
     size = row.get("bytes")

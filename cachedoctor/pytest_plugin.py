@@ -44,8 +44,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.getgroup("cachedoctor", "models of speech engines").addoption(
         "--needs-model",
         choices=_CHOICES,
-        help="What becomes of a test marked `needs_model` whose model is not ready; "
-        "without it what `needs_model` in the configuration says, which is skip.",
+        help="What to do with a test marked `needs_model` whose model is not ready; "
+        "by default what the setting `needs_model` says, or else skip.",
     )
     parser.addini("needs_model", "Without --needs-model: skip, fail or fetch.", default="skip")
 
@@ -55,7 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
         "needs_model(engine, *, size=None, model=None): skip the test, or with --needs-model=fail "
-        "fail it, where the engine would not load this model now, without the network; with "
+        "fail it, if the engine would not load this model now, without the network; with "
         "--needs-model=fetch make it ready first",
     )
     said = config.getini("needs_model")
@@ -87,7 +87,7 @@ def _answer(item: pytest.Item, mark: pytest.Mark) -> str:
     except TypeError:
         question = None
     if question is None or not all(isinstance(word, str | None) for word in question):
-        _refuse(item, words, "takes an engine, and either `size` or `model`, all of them texts")
+        _refuse(item, words, "takes an engine, and either `size` or `model`, all of them strings")
     answers = item.config.stash[_answers]
     if question not in answers:
         answers[question] = _asked(item, words, question)

@@ -594,7 +594,7 @@ def test_long_work_is_stopped_and_the_screen_goes_on(mac: Host, key: str) -> Non
         await session.pilot.press("tab", "enter")
         await session.until(lambda: "Stop" in session.buttons and "reading" in session.text)
         await session.keys(key)
-        assert "✗ given up, as was asked for" in session.text
+        assert "✗ cancelled, as requested" in session.text
         await session.keys("enter")
         assert isinstance(session.app.screen, Main)
 

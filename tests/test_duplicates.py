@@ -116,7 +116,7 @@ def test_other_bytes_are_never_shared(disk: Path) -> None:
     report = scanning.scan(host)
     change = duplicates.dedupe(holdings.models(report))
     assert change.choices
-    with pytest.raises(RepairError, match="other bytes"):
+    with pytest.raises(RepairError, match="different bytes"):
         carrying.carry_out(change, report, Network(host, offline=True))
     assert files[2].read_bytes() == content
     assert files[0].read_bytes() != content

@@ -409,7 +409,7 @@ def test_a_folder_that_becomes_a_link_is_refused(project: Project, tmp_path: Pat
         (project.models / "a" / "b").symlink_to(project.victim)
         before = fingerprint(project.victim)
         with pytest.raises(
-            RepairError, match=r"is a link or no folder|something is at|was changed"
+            RepairError, match=r"is a link or not a folder|something is at|was changed"
         ):
             run.take(0) if when == "before the step" else undoing.undo(run)
         assert fingerprint(project.victim) == before

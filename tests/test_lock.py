@@ -214,16 +214,16 @@ files."a" = {bytes = 1, sha256 = "%s"}
         ("version = 1", "version = 1\nsigned = 1", "`signed` is not known"),
         ('"faster-whisper"', '"faster-wisper"', "did you mean `faster-whisper`"),
         ('"tiny.en"', '"tiny.eng"', "did you mean `tiny.en`"),
-        ('name = "tiny.en"', "name = 3", "must be a text"),
+        ('name = "tiny.en"', "name = 3", "non-empty string"),
         ('name = "tiny.en"', "", "lacks the key `name`"),
         ('name = "tiny.en"', 'name = "tiny.en"\nbranch = "x"', "`branch` is not known"),
         ('name = "tiny.en"', 'name = "tiny.en"\nrevision = "main"', "40 hex digits"),
         ('name = "tiny.en"', 'name = "tiny.en"\nrepository = "a/b/c"', "owner/name"),
         ('name = "tiny.en"', 'name = "tiny.en"\nrepository = "evil/one"', "not `evil/one`"),
-        ('files."a"', 'files."/a"', "no path within a model"),
-        ('files."a"', 'files."../a"', "no path within a model"),
-        ('files."a"', 'files."a//b"', "no path within a model"),
-        ('files."a"', 'files."a\\\\b"', "no path within a model"),
+        ('files."a"', 'files."/a"', "not a path within a model"),
+        ('files."a"', 'files."../a"', "not a path within a model"),
+        ('files."a"', 'files."a//b"', "not a path within a model"),
+        ('files."a"', 'files."a\\\\b"', "not a path within a model"),
         ("bytes = 1", "bytes = -1", "lacks its `bytes`"),
         ("bytes = 1", "bytes = true", "lacks its `bytes`"),
         ("sha256", "md5", "`md5` is not known"),
@@ -231,7 +231,7 @@ files."a" = {bytes = 1, sha256 = "%s"}
         (', sha256 = "' + "0" * 64 + '"', "", "lacks its `sha256`"),
         ("0" * 64, "0" * 63 + "G", "64 hex digits"),
         ("[[model]]", "[model]", "write `[[model]]`"),
-        ("version = 1", "version =", "is no lock file"),
+        ("version = 1", "version =", "is not a lock file"),
     ],
 )
 def test_what_is_not_understood_is_refused(
@@ -253,7 +253,7 @@ def test_a_model_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "models.lock"
     path.write_text(GOOD + GOOD.removeprefix("version = 1\n"))
     ended = cachedoctor("preflight", "--lock", str(path))
-    assert (ended.code, "is there twice" in ended.errors) == (2, True)
+    assert (ended.code, "appears twice" in ended.errors) == (2, True)
     assert "line 8" in ended.errors
 
 

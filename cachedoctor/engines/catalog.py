@@ -115,7 +115,7 @@ def read(engine: str) -> Table:
     try:
         rows = shipped.rows(_PACKAGE, module_of(engine))
     except ValueError as error:  # the message includes the line
-        raise CacheDoctorError(f"the catalogue `{path}` is no TOML: {error}") from error
+        raise CacheDoctorError(f"the catalogue `{path}` is not TOML: {error}") from error
     try:
         return _table(rows)
     except _RowError as error:
@@ -184,7 +184,7 @@ def _table(raw: dict[str, Any]) -> Table:
     for size, models_of in sizes.items():
         for name in models_of:
             if name not in models:
-                raise ValueError(f"sizes: `{size}` names `{name}`, and no model is called so")
+                raise ValueError(f"sizes: `{size}` names `{name}`, but no model has that name")
     return Table(
         engine=raw["engine"],
         models=models,

@@ -104,7 +104,7 @@ class _Walk(Walk):
         try:
             return taken[:-1].decode()
         except UnicodeDecodeError:
-            raise self.malformed(f"has no UTF-8 in {what}") from None
+            raise self.malformed(f"has invalid UTF-8 in {what}") from None
 
     def count(self, what: str) -> int:
         """Return the next number of records."""

@@ -114,7 +114,7 @@ class Ggml:
             return _read_whisper(window, whisper)
         if len(head) >= 64 and _is_parakeet(struct.unpack_from("<15i", head, 4)):
             return Reading(size_bytes, {"architecture": "parakeet"})
-        message = "is of no known architecture: neither whisper, parakeet nor silero-vad"
+        message = "has no known architecture: neither whisper, parakeet nor silero-vad"
         raise FormatError(Fault.MALFORMED, message)
 
 
@@ -200,7 +200,7 @@ class _Walk(Walk):
         shape = struct.unpack(f"<{rank}i", self.take(4 * rank))
         name = self.take(length)
         if not name.isascii() or any(byte < 32 for byte in name):
-            raise self.malformed("has a name that is none")
+            raise self.malformed("has an invalid name")
         block_bytes, block = _BLOCKS[kind]
         items = 1
         for dimension in shape:

@@ -61,7 +61,7 @@ def parse(file: BinaryIO, size_bytes: int) -> None:
     """
     FORMAT.read(file, size_bytes)
     if size_bytes > _MOST_PARSED_BYTES:
-        message = f"is longer than the {_MOST_PARSED_BYTES >> 20} MiB that JSON may have here"
+        message = f"is longer than the {_MOST_PARSED_BYTES >> 20} MiB that JSON can have here"
         raise FormatError(Fault.MALFORMED, message, measured=size_bytes)
     data = Window(file, size_bytes).read(0, size_bytes)
     if len(data) < size_bytes:
@@ -72,16 +72,16 @@ def parse(file: BinaryIO, size_bytes: int) -> None:
         json.loads(data.decode())
     except json.JSONDecodeError as error:
         cut = error.pos >= len(error.doc.rstrip()) or error.msg.startswith("Unterminated")
-        message = f"is no JSON: {error.msg} in line {error.lineno}, column {error.colno}"
+        message = f"is not JSON: {error.msg} in line {error.lineno}, column {error.colno}"
         fault, measured = (Fault.TRUNCATED, size_bytes) if cut else (Fault.MALFORMED, None)
         raise FormatError(fault, message, measured=measured) from None
     except UnicodeDecodeError as error:
-        message = f"has no UTF-8 at byte {error.start}"
+        message = f"has invalid UTF-8 at byte {error.start}"
         raise FormatError(Fault.MALFORMED, message) from None
     except RecursionError:
         raise FormatError(Fault.MALFORMED, "is nested too deeply") from None
     except ValueError:
-        message = "has a number of more digits than a parser takes"
+        message = "has a number with too many digits to parse"
         raise FormatError(Fault.MALFORMED, message) from None
 
 

@@ -76,10 +76,10 @@ def shapes(file: BinaryIO, size_bytes: int) -> dict[str, tuple[int, ...]]:
 def _check(window: Window, member: Member) -> None:
     name = shown(member.name)
     if not member.name.endswith(b".npy"):
-        message = f"holds `{name}`, which is no array, so it is not {_KIND}"
+        message = f"holds `{name}`, which is not an array, so it is not {_KIND}"
         raise FormatError(Fault.WRONG_MAGIC, message, measured=window.size_bytes)
     if member.method not in _PACKED or member.encrypted:
-        raise FormatError(Fault.MALFORMED, f"holds `{name}` in a way that NumPy does not read")
+        raise FormatError(Fault.MALFORMED, f"holds `{name}` in a way that NumPy cannot read")
     if member.method:
         return
     at = data_offset(window, member)

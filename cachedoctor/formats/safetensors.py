@@ -113,7 +113,7 @@ def _parsed(header: bytes) -> Mapping[str, object]:
     except RecursionError:
         _malformed("has a header that is nested too deeply")
     except ValueError as error:
-        _malformed(f"has a header that is no JSON: {_reason(error)}")
+        _malformed(f"has a header that is not JSON: {_reason(error)}")
     return parsed
 
 
@@ -125,7 +125,7 @@ def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _reason(error: ValueError) -> str:
@@ -143,7 +143,7 @@ def _metadata(header: Mapping[str, object]) -> dict[str, str]:
     if not isinstance(metadata, dict) or not all(
         isinstance(value, str) for value in metadata.values()
     ):
-        _malformed(f"has a `{_METADATA}` that is no map from text to text")
+        _malformed(f"has a `{_METADATA}` that is not a map of strings")
     return metadata
 
 

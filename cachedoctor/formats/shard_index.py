@@ -49,11 +49,11 @@ def shards(file: BinaryIO, size_bytes: int) -> tuple[str, ...]:
     except json.JSONDecodeError as error:
         cut = error.pos >= len(error.doc.rstrip()) or error.msg.startswith("Unterminated")
         fault, measured = (Fault.TRUNCATED, size_bytes) if cut else (Fault.MALFORMED, None)
-        raise FormatError(fault, f"is no JSON: {error.msg}", measured=measured) from None
+        raise FormatError(fault, f"is not JSON: {error.msg}", measured=measured) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise FormatError(Fault.MALFORMED, "has no `weight_map`") from None
     if wrong:
-        raise FormatError(Fault.MALFORMED, "names files that cannot lie beside it")
+        raise FormatError(Fault.MALFORMED, "names files that cannot be beside it")
     return tuple(sorted(names))
 
 

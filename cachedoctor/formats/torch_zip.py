@@ -56,7 +56,7 @@ class TorchZip:
         root = _root(found, size_bytes)
         for member in found:
             if member.method or member.encrypted or member.packed_bytes != member.size_bytes:
-                message = f"holds `{shown(member.name)}` packed, which PyTorch does not"
+                message = f"holds `{shown(member.name)}` compressed, which PyTorch never does"
                 raise FormatError(Fault.MALFORMED, message)
         return Reading(size_bytes, {"kind": "zip", "root": root, "records": len(found)})
 

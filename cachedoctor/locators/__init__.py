@@ -68,7 +68,7 @@ class Origin(NamedTuple):
 
 
 class At(NamedTuple):
-    """A root that a path somebody named lies in, is or holds."""
+    """A root at, above or below a path given by the user."""
 
     root: str
     only: frozenset[str] | None = None  # the only names to list there
@@ -120,14 +120,14 @@ class Locator(Generic[L]):
         raise NotImplementedError
 
     def around(self, path: str) -> At | None:
-        """Return the root of this layout around `path`, where that settles what `path` is.
+        """Return this layout's root around `path`, if that alone settles what `path` is.
 
-        `path` holds no symlinks. Where no layout answers, each is asked for what is `at` it.
+        `path` is free of symlinks. If no layout answers, each is asked for the root `at` it.
         """
         return None
 
     def at(self, path: str) -> At | None:
-        """Return the root of this layout that the names at and below `path` tell."""
+        """Return this layout's root, judging by the names at and below `path`."""
         return None
 
     def units(self, path: str) -> Iterator[Unit]:

@@ -87,7 +87,7 @@ def _lost(entry: quietly.Listed) -> Artifact | None:
     if stand is None:
         return None
     state = State.TEXT if stand.kind == "text" else State.GONE
-    detail = stand.target or "an alias of the Finder's"
+    detail = stand.target or "a Finder alias"
     return Artifact(
         name=entry.name,
         path=path,
@@ -293,7 +293,7 @@ def _metadata(path: str) -> Metadata:
         commit, etag, time_s = text.splitlines()[:3]
         if math.isfinite(written_s := float(time_s)):
             return Metadata(path, commit, etag, written_s)
-        return Metadata(path, "", "", 0.0, f"it was written at `{time_s}`, which is no time")
+        return Metadata(path, "", "", 0.0, f"it was written at `{time_s}`, which is not a time")
     except ValueError:
         return Metadata(path, "", "", 0.0, "it is not three lines: commit, etag, time")
     except OSError as error:

@@ -67,7 +67,7 @@ def look(path: str, root: str) -> Look:
     except PermissionError as error:
         return Look(State.UNREADABLE, path, None, reason(error))
     except OSError as error:  # a symlink loop or an I/O error
-        loop = "a loop of links" if os.path.islink(path) else reason(error)
+        loop = "a symlink loop" if os.path.islink(path) else reason(error)
         return Look(State.OTHER if os.path.islink(path) else State.UNREADABLE, path, None, loop)
     if not stat.S_ISREG(status.st_mode):
         return Look(State.OTHER, path, None, kind(status.st_mode))
@@ -84,7 +84,7 @@ def _plain_file(path: str, status: os.stat_result) -> Look:
         return found
     if stand.kind == "text":
         return Look(State.TEXT, path, found.stamp, stand.target)
-    return Look(State.GONE, path, found.stamp, "an alias of the Finder's")
+    return Look(State.GONE, path, found.stamp, "a Finder alias")
 
 
 def reason(error: OSError) -> str:

@@ -151,5 +151,5 @@ def _tree(path: str, etags: Mapping[str, str]) -> tuple[Promises, str]:
     except ValueError as error:
         return NO_PROMISES, str(error)
     except (KeyError, TypeError, AttributeError):
-        return NO_PROMISES, "it is no list of files"
+        return NO_PROMISES, "it is not a list of files"
     return Promises(rows), ""

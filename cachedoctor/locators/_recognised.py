@@ -1,4 +1,4 @@
-"""Tell by names what lies at a path, where nobody said which layout it has."""
+"""Recognise by names what is at a path whose layout nobody has stated."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from cachedoctor.vocabulary import BUNDLES, WEIGHTS
 
 _MODEL = (*WEIGHTS, ".nemo", ".gguf")
 _KINDS = ("models", "datasets", "spaces", "kernels")
-_ARGMAX = "argmaxinc"  # whose repositories the Swift Hub client downloads
+_ARGMAX = "argmaxinc"  # the organisation whose models the Swift Hub client downloads
 _COREML = "whisperkit-coreml"
 
 
 def is_repository(name: str) -> bool:
-    """Return whether a folder has the name that the hub client gives a repository."""
+    """Return whether a folder is named as the hub client names repositories."""
     kind, separator, rest = name.partition("--")
     return bool(separator and rest) and kind in _KINDS
 
 
 def is_checkpoint(name: str) -> bool:
-    """Return whether a file has the name of one of OpenAI's checkpoints."""
+    """Return whether a file is named like one of OpenAI's checkpoints."""
     return name.endswith(".pt")
 
 
 def is_ggml(name: str) -> bool:
-    """Return whether a file has the name of a model of whisper.cpp's."""
+    """Return whether a file is named like a whisper.cpp model."""
     return name.startswith("ggml-") and name.endswith(".bin")
 
 
 def is_part(path: str) -> bool:
-    """Return whether a file is weights of a model that is a folder, or lies beside its config."""
+    """Return whether a file is part of a model folder: weights, or a file beside `config.json`."""
     folder, name = os.path.split(path)
     if is_checkpoint(name) or is_ggml(name):
         return False
@@ -39,7 +39,7 @@ def is_part(path: str) -> bool:
 
 
 def is_model(folder: str) -> bool:
-    """Return whether a folder is a model itself, by the names in it."""
+    """Return whether a folder is itself a model, judging by the names in it."""
     inside = names(folder)
     if any(name.startswith("ggml-") or is_checkpoint(name) for name in inside):
         return "config.json" in inside
@@ -49,7 +49,7 @@ def is_model(folder: str) -> bool:
 
 
 def names(folder: str) -> list[str]:
-    """Return the names in a folder without litter, none where it cannot be listed."""
+    """Return the names in a folder, except litter; none if it cannot be listed."""
     try:
         return [name for name in quietly.names(folder) if not is_litter(name)]
     except OSError:
@@ -62,15 +62,15 @@ def has_bundles(folder: str) -> bool:
 
 
 def folders(folder: str) -> list[str]:
-    """Return the paths of the folders in a folder, but for hidden ones."""
+    """Return the paths of the subfolders of a folder, except hidden ones."""
     paths = (f"{folder}/{name}" for name in names(folder) if not name.startswith("."))
     return [path for path in paths if os.path.isdir(path)]
 
 
 def around_bundle(path: str, *, by_swift: bool) -> At | None:
-    """Return the root of the bundle that `path` is or lies in, outside the hub cache.
+    """Return the root of the bundle at or around `path`, outside the hub cache.
 
-    With `by_swift` the Swift Hub's, else anybody else's.
+    With `by_swift`, only if it is in the Swift Hub's layout; otherwise only if it is not.
     """
     parts = path.split("/")
     if any(map(is_repository, parts)):
@@ -82,7 +82,7 @@ def around_bundle(path: str, *, by_swift: bool) -> At | None:
 
 
 def with_bundles(folder: str, *, by_swift: bool) -> At | None:
-    """Return the root that a folder with bundles in it, or up to two below it, is or lies in."""
+    """Return the root of a folder that has bundles directly in it or up to two levels below."""
     if has_bundles(folder):
         return _of_bundles(folder, by_swift=by_swift)
     below = folders(folder)
@@ -99,7 +99,7 @@ def with_bundles(folder: str, *, by_swift: bool) -> At | None:
 
 
 def _of_bundles(folder: str, *, by_swift: bool, every: bool = False) -> At | None:
-    """Return the root in which a folder of bundles lies: two above in the Swift Hub's layout."""
+    """Return the root of a folder of bundles, which is two levels up in the Swift Hub's layout."""
     above = os.path.dirname(folder)
     noted = [one for one in (folder, above) if os.path.isdir(os.path.join(one, BOOKS))]
     named = os.path.basename(os.path.dirname(above)) == _ARGMAX or "whisperkit" in above

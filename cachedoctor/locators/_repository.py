@@ -126,7 +126,7 @@ class _Reader:
 
 
 def read(root: str, folder: str, *, store: bool) -> Repository:
-    """Read the repository in `folder` of the hub cache at `root`, which may have a shared store."""
+    """Read the repository `folder` of the hub cache at `root`, with or without a shared store."""
     path = f"{root}/{folder}"
     kind, _, rest = folder.partition("--")
     locks = f"{root}/.locks/{folder}"

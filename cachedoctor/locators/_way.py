@@ -97,7 +97,7 @@ class Ways:
 
     def _follow(self, link: str, target: str, links: int) -> Way:
         if links >= _MOST_LINKS:
-            return Way(link, closed=link, why="a loop of links")
+            return Way(link, closed=link, why="a symlink loop")
         aim = os.path.join(os.path.dirname(link), target)
         way = self._go(aim, links + 1)
         if way.there or way.barred:
@@ -108,10 +108,10 @@ class Ways:
         """Describe what is at `path` in place of a folder."""
         found = stands_in(path)
         if found is None:
-            return Way(path, closed=path, why="a file is where the folder belongs")
+            return Way(path, closed=path, why="a file is in place of the folder")
         if found.kind == "text":
             return Way(path, text=path, aim=found.target)
-        return Way(path, gone=path, aim="an alias of the Finder's")
+        return Way(path, gone=path, aim="a Finder alias")
 
 
 def stands_in(path: str, status: os.stat_result | None = None) -> Stand | None:

@@ -85,11 +85,11 @@ class ApplicationSupport(ModelFolders):
         )
 
     def around(self, path: str) -> At | None:
-        """Return the root of the bundle that `path` is or lies in."""
+        """Return the root of the bundle at or around `path`."""
         return around_bundle(path, by_swift=False)
 
     def at(self, path: str) -> At | None:
-        """Return the root that a folder of bundles is, holds or lies in."""
+        """Return the root of a folder of bundles at or below `path`."""
         return with_bundles(path, by_swift=False)
 
 

@@ -119,7 +119,7 @@ class GgmlFolder(ModelFolders):
         )
 
     def at(self, path: str) -> At | None:
-        """Return the folder that holds such files, or in which `path` is one."""
+        """Return `path` if it is a folder of such files, or its folder if it is such a file."""
         if os.path.isfile(path):
             folder, name = os.path.split(path)
             return At(folder, frozenset((name,))) if is_ggml(name) else None

@@ -58,7 +58,7 @@ BRANCH = _notes.BRANCH
 COMMIT = re.compile(r"[0-9a-f]{40}")  # the content of a ref, and the name of a snapshot
 _HASH = 64  # hex digits in a payload's name
 _DUMMIES = {"dummy_file_src", "dummy_file_dst"}
-_BELOW = ("hub", "huggingface/hub", ".cache/huggingface/hub")  # where a folder holds the cache
+_BELOW = ("hub", "huggingface/hub", ".cache/huggingface/hub")  # usual places of a cache
 _PROBE = re.compile(r"tmp[a-z0-9_]{8}")  # where the client tests whether it can make symlinks
 _LEGACY = r"[0-9a-f]{64}\.[0-9a-f]{64}(?:\.h5)?(?:\.json|\.lock)?"
 
@@ -79,7 +79,7 @@ class HubListing(NamedTuple):
     unlinked: Mapping[str, frozenset[str]] = {}  # by repository, the blobs no snapshot points to
 
     def of(self, entry: Entry) -> Repository:
-        """Return the repository of which `entry` is a revision."""
+        """Return the repository that has `entry` as a revision."""
         return self.repositories[repository_folder(entry)]
 
 
@@ -141,7 +141,7 @@ class HubCache(Locator[HubListing]):
         return self._read(path, folders, leavings=rest)
 
     def around(self, path: str) -> At | None:
-        """Return the cache that `path` lies in, is, or holds at a usual place."""
+        """Return the cache at or around `path`, or at a usual place below it."""
         parts = path.split("/")
         for at, part in enumerate(parts):
             if is_repository(part):

@@ -96,7 +96,7 @@ class LocalDir(ModelFolders):
         return Root(locator=self.name, path=path, entries=tuple(entries), listing=listing)
 
     def at(self, path: str) -> At | None:
-        """Return the folder that is a model, holds some, or in which `path` is a file of one."""
+        """Return the folder at or around `path` that is a model or contains models."""
         if os.path.isfile(path):
             folder = os.path.dirname(path)
             return At(folder, frozenset((title_of(folder),))) if is_part(path) else None

@@ -118,7 +118,7 @@ class OpenAICdn(Locator[None]):
         return Root(locator=self.name, path=path, entries=tuple(entries))
 
     def at(self, path: str) -> At | None:
-        """Return the folder that holds such files, or in which `path` is one."""
+        """Return `path` if it is a folder of such files, or its folder if it is such a file."""
         if os.path.isfile(path):
             folder, name = os.path.split(path)
             return At(folder, frozenset((name,))) if is_checkpoint(name) else None

@@ -117,7 +117,7 @@ def parse_json(data: bytes | str, *, depth: int = DEPTH) -> Any:
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     brackets = raw.count(b"{") + raw.count(b"[")
     if brackets > _MOST_BRACKETS:  # parsed, each takes twenty times its size
-        raise ValueError("it has more brackets than anything real")
+        raise ValueError("it has too many brackets")
     try:
         said = json.loads(data)
     except RecursionError as error:
@@ -125,7 +125,7 @@ def parse_json(data: bytes | str, *, depth: int = DEPTH) -> Any:
     except MemoryError as error:
         raise ValueError("it does not fit into memory") from error
     except ValueError as error:
-        raise ValueError("it is no JSON") from error
+        raise ValueError("it is not JSON") from error
     if brackets > depth:  # fewer brackets cannot nest too deeply
         _require_shallow(said, depth)
     return said
@@ -147,7 +147,7 @@ def parse_toml(data: bytes, *, depth: int = DEPTH) -> tuple[dict[str, Any], str]
         said = tomllib.loads(text)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"no UTF-8 in line {line}") from error
+        raise ValueError(f"invalid UTF-8 in line {line}") from error
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     except MemoryError as error:

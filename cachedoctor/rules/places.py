@@ -59,7 +59,7 @@ class PlaceGone(RootRule):
             for repository in hub.repositories.values():
                 for path, stand in repository.lost:
                     if stand.kind != "text":
-                        aim = stand.target or "an alias of the Finder's"
+                        aim = stand.target or "a Finder alias"
                         mine = revisions.get(repository.path, ())
                         message = _leads(path, aim, "the repository's folder")
                         yield self.about(

@@ -72,7 +72,7 @@ def _attempts(url: str, path: str, size: int, host: Host, progress: Progress) ->
         except _RetryError as error:
             if attempt == ATTEMPTS - 1:
                 raise FetchError(
-                    f"{error}: `{masked(url)}`", hint="try again later; what came so far is kept"
+                    f"{error}: `{masked(url)}`", hint="try again later; what has arrived is kept"
                 ) from error
             time.sleep(pause)
             pause *= 2
@@ -165,7 +165,7 @@ def _check(response: requests.Response, url: str, have: int) -> None:
             )
         start = f"bytes {have}-"
         if status == 206 and not response.headers.get("Content-Range", "").startswith(start):
-            raise FetchError(f"`{masked(url)}` sent another part than was asked for")
+            raise FetchError(f"`{masked(url)}` sent a different part than requested")
         return
     words = {
         401: "needs a login",

@@ -1,4 +1,4 @@
-"""Run child processes: one request and one answer, or a dialogue; an end is guaranteed.
+"""Run child processes to a guaranteed end: one request and one answer, or a dialogue.
 
 A child leads its own process group, which is ended as a whole. Its standard input stays open as
 long as we live, so a child that reads it to the end notices our death.

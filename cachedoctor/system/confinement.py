@@ -81,7 +81,7 @@ def check(repair: Repair, place: str, roots: Sequence[str], made: Collection[str
 def plain(path: str) -> None:
     """Refuse a path that is not absolute and normalised, or that leads through `.git`."""
     if not (path.startswith("/") and os.path.normpath(path) == path and not path.startswith("//")):
-        raise RepairError(f"the journal leads out to `{path}`, which is no plain path")
+        raise RepairError(f"the journal leads out to `{path}`, which is not a plain path")
     _not_git(path)
 
 

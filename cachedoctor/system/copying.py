@@ -53,7 +53,7 @@ def listed(root: str) -> Tree:
         elif stat.S_ISREG(status.st_mode):
             files.append((name, status))
         else:
-            raise RepairError(f"`{path}` is no file, folder or link", hint="nothing was changed")
+            raise RepairError(f"`{path}` is not a file, folder or link", hint="nothing was changed")
     return Tree(tuple(folders), tuple(links), tuple(files), moves.stamps_of(root))
 
 
@@ -164,7 +164,7 @@ def _carried(root: str, name: str, aim: str) -> str:
     if not within:
         raise RepairError(
             f"the link `{os.path.join(root, name)}` leads out to `{leads}`",
-            hint="move the place above, or make it absolute; nothing was changed",
+            hint="move the folder above, or make the link absolute; nothing was changed",
         )
     return aim
 

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 _CHUNK_BYTES = 1 << 20  # hashlib releases the GIL while it hashes; larger gains nothing
 
-_LARGE_BYTES = 8 << 20  # smaller files drive nothing out
-_WINDOW_BYTES = 1 << 30  # of a file, of which it is asked at once what is in memory
-SMALL_BYTES = 1 << 18  # what is read at once; handing such a file to a thread costs more than it
-_BATCH_FILES, _BATCH_BYTES = 128, 4 << 20  # of small files, which a thread reads in a row
-_AHEAD = 4  # pieces of work that wait for each thread
-_MOST_UNPACKED = 100  # times the archive's length; weights hardly pack at all
+_LARGE_BYTES = 8 << 20  # smaller files evict nothing from the page cache
+_WINDOW_BYTES = 1 << 30  # how much of a file is mapped at once to see which pages are cached
+SMALL_BYTES = 1 << 18  # read in one call; handing such a file to a thread costs more
+_BATCH_FILES, _BATCH_BYTES = 128, 4 << 20  # of small files, which one thread reads in a row
+_AHEAD = 4  # tasks queued per thread
+_MOST_UNPACKED = 100  # times the archive's size; weights hardly compress at all
 _MOST_UNPACKED_BYTES = 32 << 30
 _LONGEST_DIRECTORY_BYTES = 16 << 20  # of an archive; Whisper large needs 100 KiB
 _METHODS = (0, 8)  # stored and deflate; no engine reads others
@@ -210,12 +210,12 @@ T = TypeVar("T")
 def of_many(
     work: Sequence[Work], progress: Progress, threads: int | None = None
 ) -> Iterator[Found]:
-    """Yield the digests of many files as they are done, on all cores or so many `threads`."""
+    """Yield the digests of many files as they complete, on all cores or on `threads` threads."""
     return chain.from_iterable(shared_out(pieces(work, progress), threads))
 
 
 def pieces(work: Sequence[Work], progress: Progress) -> Iterator[Callable[[], list[Found]]]:
-    """Yield the reading of files: the largest first, each alone; then small ones, many in a row."""
+    """Yield tasks that read files: the largest first, one per task, then small ones in batches."""
 
     def one(item: Work) -> list[Found]:
         return [(item, of_work(item, progress))]
@@ -233,9 +233,9 @@ def pieces(work: Sequence[Work], progress: Progress) -> Iterator[Callable[[], li
 
 
 def shared_out(work: Iterator[Callable[[], T]], threads: int | None = None) -> Iterator[T]:
-    """Yield what pieces of work give, as they are done, on all cores or so many `threads`.
+    """Yield the results of tasks as they complete, on all cores or on `threads` threads.
 
-    They are begun in the order that they come in.
+    Tasks start in the given order.
     """
     begun = list(islice(work, 1))
     if not begun:

@@ -93,7 +93,7 @@ def fetch_hub(
             seen, moved_s = now, time.monotonic()
         elif time.monotonic() - moved_s > HUB_STALL_S:
             raise FetchError(
-                f"nothing came for {HUB_STALL_S:.0f} s: `{source.repository}`",
+                f"no data for {HUB_STALL_S:.0f} s: `{source.repository}`",
                 hint="try again later; nothing was changed",
             )
 
@@ -110,9 +110,9 @@ def fetch_hub(
         measured = digest.of_file(path, frozenset((algorithm,)), SILENT)[algorithm]
         if measured != file.digest.hex:
             raise FetchError(
-                f"`{file.path}` came with the wrong bytes: its {algorithm} is {measured}, "
+                f"`{file.path}` arrived with the wrong bytes: its {algorithm} is {measured}, "
                 f"the hub promised {file.digest.hex}",
-                hint="try again, or another mirror",
+                hint="try again, or use another mirror",
             )
     return listing
 
@@ -173,7 +173,7 @@ def _ask_child(
         last = result.errors.decode(errors="replace").strip().splitlines()[-1:]
         raise FetchError(
             masked(f"the hub client ended with {ended}: {' '.join(last)}"),
-            hint="`pip install -U huggingface_hub` brings a whole one",
+            hint="`pip install -U huggingface_hub` reinstalls it",
         ) from None
     if "error" in answer:
         raise FetchError(_words(answer, request, where), hint="nothing was changed")

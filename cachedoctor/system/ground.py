@@ -71,7 +71,7 @@ def open_folder(path: str, grounds: Sequence[Ground] = ()) -> int:
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
             raise RepairError(
-                f"`{error.filename}`, on the way to `{path}`, is a link or no folder",
+                f"`{error.filename}`, on the way to `{path}`, is a link or not a folder",
                 hint="nothing is changed through a link; scan again",
             ) from error
         raise

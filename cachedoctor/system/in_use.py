@@ -67,9 +67,9 @@ def lock_held(path: str) -> bool | None:
 
 
 class Open:
-    """Which files other processes have open, found out once: it takes a look at every process.
+    """Which files other processes have open, looked up once, because it examines every process.
 
-    Linux: one pass over `/proc/*/fd`, which shows our own processes, and to root everybody's.
+    Linux: one pass over `/proc/*/fd`, which shows our own processes; root sees everybody's.
     macOS: `lsof`.
     """
 

@@ -163,7 +163,7 @@ def _content(descriptor: int, where: str, owner: int | None = None) -> bytes:
     with open(descriptor, "rb") as file:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
-            raise RepairError(f"the journal of `{where}` is no regular file")
+            raise RepairError(f"the journal of `{where}` is not a regular file")
         if owner is not None and (why := own.refused(found, owner)):
             raise RepairError(f"the journal of `{where}` {why}")
         content = file.read(_MOST_BYTES + 1) if found.st_size <= _MOST_BYTES else b""
@@ -186,5 +186,5 @@ def _parsed(content: bytes, where: str) -> list[Line]:
     if not lines or not all(isinstance(each, dict) for each in lines):
         raise RepairError(f"the journal of `{where}` cannot be understood")
     if lines[0].get("journal") not in (1, VERSION) or lines[0].get("journal") is True:
-        raise RepairError(f"the journal of `{where}` is of a version that is not known")
+        raise RepairError(f"the journal of `{where}` has an unknown version")
     return lines

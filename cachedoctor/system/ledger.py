@@ -36,7 +36,7 @@ class Measured(NamedTuple):
     began_ns: int
 
 
-# A path, the five numbers of a stamp, an algorithm, a hex digest, seconds of the clock.
+# A path, the five numbers of a stamp, an algorithm, a hex digest, the time in seconds.
 Written = tuple[object, ...]
 # A folder, a name in it, the five numbers of a stamp, an algorithm, a hex digest.
 Remembered = tuple[str, str, tuple[int, ...], str, str]
@@ -101,7 +101,7 @@ class Ledger:
         return self.keep(list(written(measured)))
 
     def keep(self, rows: Sequence[Written]) -> int:
-        """Write rows down as `rows_of` makes them, in the same way."""
+        """Write rows made by `rows_of`, in the same way."""
         if not rows or not mounts.is_local(self._folder):
             return 0
         import sqlite3
@@ -140,7 +140,7 @@ class Ledger:
             database.executemany("DELETE FROM digests WHERE path = ?", gone)
 
     def _write(self, rows: Sequence[Written]) -> None:
-        # rows of the same file in another algorithm stay: its stamp tells whether they still hold
+        # rows of the same file in another algorithm stay: their stamps show whether they hold
         with self._open() as database, database:
             database.executemany(
                 "INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
@@ -198,7 +198,7 @@ class Ledger:
 def rows_of(
     folder: str, algorithm: str, files: Iterable[tuple[str, Stamp, str]], began_ns: int
 ) -> Iterator[Written]:
-    """Yield the rows of files of one folder that are called as a digest is: name, stamp, digest."""
+    """Yield rows for files of one folder, given by name, stamp and digest."""
     start, now_s = os.fsencode(folder) + b"/", int(time.time())
     long_ago_ns = began_ns - _COARSE_GRAIN_NS
     for name, stamp, value in files:
@@ -214,7 +214,7 @@ def _racy(stamp: Stamp, began_ns: int) -> bool:
 
 
 def written(measured: Iterable[Measured]) -> Iterator[Written]:
-    """Yield the rows of files, one for each digest; none of one that just changed."""
+    """Yield rows for measured files, one per digest, except for files that just changed."""
     now_s = int(time.time())
     for path, stamp, digests, began_ns in measured:
         if not _racy(stamp, began_ns):

@@ -31,7 +31,7 @@ def wrong(commit: object, rows: object) -> str:
     `rows` are tables of `path`, `bytes`, `algorithm` and `hex`.
     """
     if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
-        return f"something that is no commit: {_shown(commit)}"
+        return f"something that is not a commit: {_shown(commit)}"
     if not isinstance(rows, list) or len(rows) > MOST_FILES:
         return f"more than {MOST_FILES} files"
     total = 0
@@ -50,7 +50,7 @@ def wrong(commit: object, rows: object) -> str:
         if digits is None or not digits.fullmatch(str(row.get("hex"))):
             return f"no digest of {_shown(path)}"
     if total > MOST_BYTES:
-        return f"{total} bytes in all, more than a repository has"
+        return f"{total} bytes in all, more than any repository has"
     return _clash([row["path"] for row in rows])
 
 
@@ -78,7 +78,7 @@ def _clash(paths: Sequence[str]) -> str:
         seen.add(folded)
     for path in paths:
         if any(above in seen for above in _above(_folded(path))):
-            return f"a file that is a folder, too: {_shown(path)}"
+            return f"a file that is also a folder: {_shown(path)}"
     return ""
 
 

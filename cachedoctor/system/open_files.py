@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 def programs(
     paths: Collection[str], inodes: Mapping[str, tuple[int, int]] = {}
 ) -> Mapping[str, tuple[str, ...]] | None:
-    """Return by path the programs, other than this one, that use these files now.
+    """Return by path the programs, other than this one, that are using these files.
 
-    `inodes` are devices and inodes by path that are known already.
+    `inodes` holds devices and inodes that are already known, by path.
 
-    `None` where that is not shown. Linux shows our own processes, and everybody's to root.
+    `None` if the system does not say. Linux shows our own processes; root sees everybody's.
     """
     if not paths:
         return {}

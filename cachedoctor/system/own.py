@@ -93,11 +93,11 @@ def prepare_beside(folder: str) -> None:
         hand_over(folder)
     found = os.lstat(folder)
     if not stat.S_ISDIR(found.st_mode):
-        raise RepairError(f"`{folder}` is a link or no folder; nothing is put there")
+        raise RepairError(f"`{folder}` is a link or not a folder; nothing was put there")
     owner = os.stat(os.path.dirname(folder)).st_uid if os.geteuid() == 0 else os.geteuid()
     why = refused(found, owner) if found.st_uid != os.geteuid() else refused(found, os.geteuid())
     if why:
-        raise RepairError(f"`{folder}` {why}; nothing is put there")
+        raise RepairError(f"`{folder}` {why}; nothing was put there")
     ignore = os.path.join(folder, ".gitignore")
     if not os.path.lexists(ignore):
         words = b"# what cachedoctor set aside: `cachedoctor quarantine list` shows it\n"

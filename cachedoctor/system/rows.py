@@ -1,4 +1,4 @@
-"""Many small files of one folder, read in a row: one digest each, with as few calls as can be."""
+"""Hash many small files of one folder in a row, one digest each, with as few calls as possible."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from cachedoctor.vocabulary import Progress
 
-MOST_BYTES = digest.SMALL_BYTES  # of a file in a row
-_AT_ONCE_FILES, _AT_ONCE_BYTES = 128, 4 << 20  # which a thread reads without being asked again
+MOST_BYTES = digest.SMALL_BYTES  # of one file in a row
+_AT_ONCE_FILES, _AT_ONCE_BYTES = 128, 4 << 20  # per task
 _BEGUN: dict[str, Callable[[int], hashlib._Hash]] = {
     digest.SHA256: lambda _: hashlib.sha256(),
     digest.GIT_SHA1: lambda size: hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False),
@@ -25,7 +25,7 @@ _BEGUN: dict[str, Callable[[int], hashlib._Hash]] = {
 
 
 class Row(NamedTuple):
-    """Small files of one folder, of which the same digest is wanted."""
+    """Small files of one folder for which the same digest is wanted."""
 
     folder: str
     algorithm: str
@@ -33,19 +33,19 @@ class Row(NamedTuple):
 
     @property
     def size_bytes(self) -> int:
-        """Return how long they are together."""
+        """Return the total length of the files."""
         return sum(size for _, size in self.files)
 
 
 class FoundRow(NamedTuple):
-    """A row, and the digest of each of its files, or why it could not be read."""
+    """A row, and for each file its digest or the reason why it could not be read."""
 
     row: Row
     digests: Sequence[str | OSError]
 
 
 def pieces(rows: Iterable[Row], progress: Progress) -> Iterator[Callable[[], list[FoundRow]]]:
-    """Yield the reading of these rows, some in each piece of work."""
+    """Yield tasks that read these rows, a few per task."""
     some: list[Row] = []
     for row in map(_short, rows):
         for each in row:
@@ -58,7 +58,7 @@ def pieces(rows: Iterable[Row], progress: Progress) -> Iterator[Callable[[], lis
 
 
 def _short(row: Row) -> Iterator[Row]:
-    """Yield a row in parts that are not too much for one piece of work."""
+    """Split a row into parts small enough for one task."""
     at = size = 0
     for end, (_, length) in enumerate(row.files, 1):
         size += length
@@ -81,9 +81,9 @@ def _read(rows: Sequence[Row], progress: Progress) -> list[FoundRow]:
 
 
 def _digest(row: Row, name: str, size: int) -> str | OSError:
-    """Return the digest of a file that was regular, and as long, when it was listed.
+    """Return the digest of a file that was regular, with this length, when it was listed.
 
-    One that is another by now is read as any other is.
+    A file that has changed since is read like any other.
     """
     with contextlib.suppress(OSError):
         descriptor = quietly.opener(f"{row.folder}/{name}", digest.READ)

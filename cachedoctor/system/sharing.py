@@ -59,12 +59,12 @@ def share(source: str, path: str, grounds: Sequence[Ground] = ()) -> int:
     with _opened(source) as origin, _opened(path, grounds) as target:
         size = os.fstat(origin).st_size
         if size != os.fstat(target).st_size:
-            raise RepairError(f"`{path}` has another length than `{source}`")
+            raise RepairError(f"`{path}` has a different length than `{source}`")
         done = 0
         while done < size:
             piece = min(_PIECE_BYTES, size - done)
             if os.pread(origin, piece, done) != os.pread(target, piece, done):
-                raise RepairError(f"`{path}` holds other bytes than `{source}`")
+                raise RepairError(f"`{path}` has different bytes than `{source}`")
             done += _piece(origin, target, done, piece, path)
         return done
 

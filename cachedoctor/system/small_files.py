@@ -56,7 +56,7 @@ def lacks(artifact: Artifact, need: Requirement) -> FormatError | None:
     except ValueError:  # another rule reports malformed JSON
         return None
     if not isinstance(said, dict):
-        return FormatError(Fault.MALFORMED, "is a list where an object belongs")
+        return FormatError(Fault.MALFORMED, "is a list, not an object")
     name = artifact.name.rpartition("/")[2]
     return next((FormatError(Fault.MALFORMED, why) for why in _wants(said, need, name)), None)
 
@@ -108,7 +108,9 @@ def differs(
         if told is None or whole is None or (share > 1 and whole < _OF_TINY):
             continue
         if not isinstance(told, int):
-            return FormatError(Fault.MALFORMED, f"says `{str(told)[:20]}` for `{key}`, no number")
+            return FormatError(
+                Fault.MALFORMED, f"says `{str(told)[:20]}` for `{key}`, not a number"
+            )
         if told != whole // share:
             what = f"says {told} for `{key}`, and the weights {whole // share}"
             return FormatError(Fault.MALFORMED, what)
@@ -127,11 +129,11 @@ def _packed(said: Mapping[str, object], shapes: Mapping[str, tuple[int, ...]]) -
         return ""
     told = said.get(_QUANTISED)
     if not isinstance(told, dict):
-        return f"holds no `{_QUANTISED}`, and the weights are packed"
+        return f"holds no `{_QUANTISED}`, but the weights are packed"
     bits, group = told.get("bits"), told.get("group_size")
     numbers = shapes[scales][1] * (group if isinstance(group, int) else 0)
     if not numbers or weight[1] * 32 != numbers * (bits if isinstance(bits, int) else 0):
-        return f"says {str(bits)[:9]} bits in groups of {str(group)[:9]}, and the weights do not"
+        return f"says {str(bits)[:9]} bits in groups of {str(group)[:9]}, but the weights do not"
     return ""
 
 

@@ -4,7 +4,7 @@
 ~/Library/Mobile Documents/com~apple~CloudDocs/           iCloud Drive
     Documents  Desktop                                    symlinks, if iCloud keeps these two
 ~/Library/CloudStorage/<Service>-<account>/               OneDrive, Dropbox, Google Drive since 12.1
-~/OneDrive*  ~/Dropbox*  ~/Google Drive  ~/Nextcloud      on other systems, and before
+~/OneDrive*  ~/Dropbox*  ~/Google Drive  ~/Nextcloud      on other systems, and earlier
 ```
 
 Time Machine copies everything except caches, unless an attribute of the folder excludes it. This is

@@ -55,7 +55,7 @@ def undo(
         if shared:
             raise RepairError(
                 f"the later fix {other.id} changed `{min(shared)}` as well",
-                hint=f"take that one back first: `{command('undo', other.id)}`",
+                hint=f"undo that one first: `{command('undo', other.id)}`",
             )
     with explained("nothing was changed"):
         for key in order:
@@ -76,8 +76,8 @@ def require_disks(run: Run, *, command: Callable[..., str] = plain) -> None:
     for _, root in gone(run):
         whole = command("undo", run.id, "--lost")
         raise RepairError(
-            f"the disk of `{root}` is not here, and the fix {run.id} has changed it",
-            hint=f"bring it back and try again; if it is lost, `{whole}` takes back the rest",
+            f"the disk of `{root}` is missing, and the fix {run.id} has changed it",
+            hint=f"reconnect it and try again; if it is lost, `{whole}` undoes the rest",
         )
 
 

@@ -29,7 +29,7 @@ _FILE = "used.jsonl"
 _LIMIT_BYTES = 4 << 20  # beyond this, only the newest line of each path is kept
 _KEEP_TIMES = frozenset(("ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "tmpfs"))
 _SHARE_NOTHING = frozenset(("ext2", "ext3", "ext4", "tmpfs", "vfat", "exfat"))
-_SETTLED_NS = 1_000_000_000  # a client that writes a file also reads some of it
+_SETTLED_NS = 1_000_000_000  # a client also reads back some of what it writes
 
 
 class Used(NamedTuple):
@@ -83,10 +83,10 @@ def newest(first: Used, second: Used) -> Used:
 
 
 class Mounts:
-    """Which mounts keep access times, and on which files may share blocks."""
+    """Which mounts keep access times, and on which of them files can share blocks."""
 
     def __init__(self, text: str) -> None:
-        """Take what `/proc/self/mountinfo` says; empty where there is no such thing."""
+        """Parse the text of `/proc/self/mountinfo`; empty on other systems."""
         self._mounts = dict(_mount(line) for line in text.splitlines() if " - " in line)
         self._folders: dict[str, _Mount] = {}
 
@@ -102,15 +102,15 @@ class Mounts:
             return cls("")
 
     def keep_times(self, path: str) -> bool:
-        """Say whether access times of the resolved `path` are known to be kept."""
+        """Return whether access times of the resolved `path` are known to be kept."""
         return self._of(path).keeps_times
 
     def may_share(self, path: str) -> bool:
-        """Say whether the file at the resolved `path` could have blocks that others have, too."""
+        """Return whether the file at the resolved `path` could share blocks with other files."""
         return self._of(path).kind not in _SHARE_NOTHING
 
     def _of(self, path: str) -> _Mount:
-        """Return the mount that `path` is on; the files of a folder are on one, but for mounts."""
+        """Return the mount of `path`, looked up once per folder unless `path` is a mount point."""
         if path in self._mounts:
             return self._mounts[path]
         folder = os.path.dirname(path)
@@ -139,14 +139,14 @@ class Mounts:
 
 
 class _Mount(NamedTuple):
-    """What is known of one mount."""
+    """The relevant properties of one mount."""
 
     kind: str = ""  # of its file system
     keeps_times: bool = False
 
 
 def _mount(line: str) -> tuple[str, _Mount]:
-    """Return where a mount is, and what is known of it."""
+    """Return a mount point, and what is known of its mount."""
     before, _, after = line.partition(" - ")
     fields, kind = before.split(" "), after.split(" ")[0]
     point = fields[4].replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")

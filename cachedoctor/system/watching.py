@@ -61,7 +61,7 @@ class Watched:
     def advance(self, done_bytes: int) -> None:
         """Add to the bytes done; raises `CancelledError` once the caller has cancelled."""
         if self._cancel is not None and self._cancel.is_set():
-            raise CancelledError("given up, as was asked for", hint="nothing of it was changed")
+            raise CancelledError("cancelled, as requested", hint="nothing was changed")
         with self._lock:
             total = self._piece if self._whole is None else self._whole
             self._done += done_bytes
