@@ -131,7 +131,7 @@ def test_looking_for_a_page_changes_nothing(mac: tuple[str, ...], tmp_path: Path
 
 def test_an_empty_and_a_healthy_machine(home: Path) -> None:
     """Nothing here is said so; what is whole is said to be."""
-    assert cachedoctor("report", "-o", "page.html").output.startswith("No model of an engine")
+    assert cachedoctor("report", "-o", "page.html").output.startswith("No model of a known engine")
     worlds.repository(worlds.hub_of(home), worlds.TINY, worlds.whisper_files())
     said = cachedoctor("report", "-o", "page.html").output
     assert said.startswith("The one engine that has a model here can load it.")
@@ -153,7 +153,7 @@ def test_a_page_replaces_a_page_and_nothing_else(home: Path, tmp_path: Path) -> 
     (tmp_path / "link").symlink_to(worlds.hub_of(home))
     for target in (inside, tmp_path / "link" / "page.html"):
         refused = cachedoctor("report", "mac.json", "-o", str(target))
-        assert (refused.code, "a cache is no place" in refused.errors) == (2, True)
+        assert (refused.code, "a page cannot go into a cache" in refused.errors) == (2, True)
         assert not target.exists()
     piped = cachedoctor("report", "mac.json", "-o", "-")
     assert piped.output.startswith("<!doctype html>")

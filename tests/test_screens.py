@@ -254,7 +254,7 @@ def test_ctrl_c_says_what_is_safe_and_what_goes_on(home: Path) -> None:
         _, errors = process.communicate(timeout=60)
         hub.heal()
     assert process.returncode == 130
-    assert b"`cachedoctor fix` goes on" in errors
+    assert b"`cachedoctor fix` continues" in errors
     assert b"`cachedoctor undo` takes it back" in errors
 
 

@@ -216,7 +216,7 @@ def empty(host: Host, older_s: float | None) -> Make:
             return Proposal("empty the quarantine", command, lines=lines)
         total = sum(item.size_bytes for item in kept)
         question = f"Delete {plural(len(kept), 'thing')} set aside, {size(total)}?"
-        sure = f"{question} What set them aside can then no longer be taken back."
+        sure = f"{question} This can then no longer be taken back."
         way = Way("Delete for good", partial(_emptied, host, before), sure)
         return Proposal(
             "empty the quarantine", command, lines=lines, question=question, ways=(way,)
