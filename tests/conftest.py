@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -28,6 +29,21 @@ MOVERS = (
     "XDG_CACHE_HOME",
     "XDG_DATA_HOME",
 )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Start half as many workers again as there are processors; a part of the time is waiting.
+
+    Each takes its share of the suite in its order, so that what a module makes once is made once,
+    and who is done takes of what others have left.
+    """
+    if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
+        return None  # which xdist reads itself
+    if config.option.dist == "no":
+        config.option.dist = "worksteal"
+    processors = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return processors + (processors + 1) // 2
 
 
 @pytest.fixture(autouse=True)

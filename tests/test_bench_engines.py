@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
+import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -227,11 +231,19 @@ def test_ctrl_c_keeps_what_was_measured(home: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "cachedoctor", "bench", *place.question]
     command += ["--engine", "faster-whisper", "--runs", "1000", "--warmup", "0"]
     command += ["--audio", str(speech.CLIP), "--save", str(saved)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
-        time.sleep(12)
+    ours, its = os.openpty()  # a bar there says when a run is measured
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=its, text=True) as child:
+        os.close(its)
+        shown, limit = b"", time.monotonic() + 60
+        while not re.search(rb"(?<!\d)([2-9]|\d\d+)/1001", shown):
+            assert time.monotonic() < limit, shown
+            if select.select([ours], [], [], 1)[0]:
+                shown += os.read(ours, 4096)
         (engine,) = _children(child.pid)
         child.send_signal(signal.SIGINT)
         output, _ = child.communicate(timeout=60)
+    os.close(ours)
     assert child.returncode == 130
     assert output.splitlines()[-1] == "interrupted: 1 engine measured, 0 left out"
     found = json.loads(saved.read_text())["bench"]

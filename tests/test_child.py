@@ -54,8 +54,9 @@ def test_death_by_a_signal_is_a_result() -> None:
     assert result.signal == signal.SIGSEGV
 
 
-def test_a_time_limit_ends_the_whole_group(tmp_path: Path) -> None:
+def test_a_time_limit_ends_the_whole_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A child that ignores a polite end, and its own child, are gone after the limit."""
+    monkeypatch.setattr(child, "_GRACE_S", 0.5)
     note = tmp_path / "pid"
     script = (
         "import signal, subprocess, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"

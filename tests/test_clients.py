@@ -79,7 +79,10 @@ class AnyKindHub(Hub):
         return super().respond(path, query, sent)
 
 
-@pytest.fixture(params=clients.VERSIONS)
+EACH = pytest.mark.parametrize("version", clients.VERSIONS, indirect=True)
+
+
+@pytest.fixture(params=clients.ENDS_FIRST)
 def version(request: pytest.FixtureRequest) -> str:
     """Name a release that is installed."""
     name: str = request.param
@@ -148,6 +151,7 @@ def wait(condition: Callable[[], object], child: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
+@EACH
 def test_a_fresh_snapshot_is_ready(
     version: str, hub: Hub, host: Host, home: Path, repository: Path
 ) -> None:
@@ -219,7 +223,11 @@ def test_a_cache_that_all_releases_wrote_to_has_notes_at_most(
 
 @pytest.mark.parametrize(
     "version",
-    [v for v in clients.VERSIONS if clients.number(v) >= SYMLINKS_OPTIONAL_SINCE],
+    [
+        pytest.param(v, marks=[] if v == clients.NEWEST else pytest.mark.heavy)
+        for v in clients.VERSIONS
+        if clients.number(v) >= SYMLINKS_OPTIONAL_SINCE
+    ],
     indirect=True,
 )
 def test_a_cache_without_links_is_ready(
@@ -299,6 +307,7 @@ def test_a_scan_changes_nothing(version: str, hub: Hub, host: Host, home: Path) 
         assert fingerprint(home) == before
 
 
+@EACH
 @pytest.mark.parametrize("part", [0, CHUNK_BYTES], ids=["before-the-first-byte", "half-way"])
 def test_a_killed_download_is_told_from_a_running_one(
     part: int, version: str, hub: Hub, host: Host, home: Path, repository: Path

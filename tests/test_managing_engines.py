@@ -98,7 +98,7 @@ def hub() -> Iterator[Hub]:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("version", clients.VERSIONS)
+@pytest.mark.parametrize("version", clients.ENDS_FIRST)
 def test_what_somebody_downloads_is_left_alone(
     home: Path, host: Host, hub: Hub, version: str, tmp_path: Path
 ) -> None:

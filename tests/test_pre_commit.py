@@ -42,6 +42,7 @@ def test_the_hooks_are_commands_that_there_are() -> None:
 
 
 @pytest.mark.real
+@pytest.mark.heavy
 def test_a_commit_is_held_up_by_a_lock_that_is_wrong(home: Path, tmp_path: Path) -> None:
     """Well-formed and ready passes; ready no more fails one hook, and a bad edit both."""
     program = environments.pre_commit()

@@ -12,8 +12,9 @@ import struct
 import subprocess
 import sys
 import termios
-import threading
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -24,6 +25,10 @@ from tests.support import builders, builders_models, worlds
 from tests.support.command import cachedoctor
 from tests.support.loopback import Hub
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LONGEST_S = 60.0
 LINK = re.compile(r"\x1b\]8;;([^\x1b]*)\x1b\\")
 
 
@@ -32,11 +37,13 @@ def at_terminal(
     columns: int = 80,
     said: str = "",
     asked: str = "",
+    then: Callable[[], object] = bool,
     env: dict[str, str] | None = None,
 ) -> tuple[int, str]:
     """Run a command at a terminal of its own, and return what was shown.
 
-    What is `said` is typed once `asked` is shown.
+    What is `said` is typed once `asked` is shown, and again while nothing comes, which must end.
+    `then` is called once, at the first time.
     """
     parent, child = pty.openpty()
     fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
@@ -50,9 +57,18 @@ def at_terminal(
     )
     os.close(child)
     shown, typed = b"", False
+    limit = time.monotonic() + LONGEST_S
     while True:
-        while asked and typed and not select.select([parent], [], [], 2)[0]:
-            os.write(parent, said.encode())  # a key may be lost where modes are being changed
+        comes = select.select([parent], [], [], 2)[0]
+        if time.monotonic() > limit:
+            process.kill()
+            process.wait()
+            os.close(parent)
+            pytest.fail(f"no end after {LONGEST_S:.0f} s; shown until then:\n{shown.decode()}")
+        if not comes:
+            if asked and typed:
+                os.write(parent, said.encode())  # a key may be lost where modes are being changed
+            continue
         try:
             read = os.read(parent, 65536)
         except OSError:  # Linux says so when the other side is closed
@@ -62,6 +78,7 @@ def at_terminal(
         shown += read
         if not typed and asked.encode() in shown:
             os.write(parent, said.encode())
+            then()
             typed = True
     os.close(parent)
     return process.wait(60), shown.decode().replace("\r\n", "\n")
@@ -347,8 +364,7 @@ def test_progress_names_the_file_and_its_model(home: Path, columns: int) -> None
         hub.add(worlds.TINY, files, commit=worlds.COMMIT)
         held = hub.hold("/model.bin", 1 << 20)
         words = ("pull", "faster-whisper:tiny.en", "--yes", "--mirror", f"hub={hub.url}")
-        threading.Timer(4, held.set).start()
-        _, shown = at_terminal(*words, columns=columns)
+        _, shown = at_terminal(*words, columns=columns, asked="of 3.0 MiB", then=held.set)
     bars = [line for line in re.split(r"[\r\n]", shown) if "fetching model.bin" in line]
     assert any(re.search(r"\d of 4  fetching", line) for line in bars), bars
     assert any(re.search(r"[\d.]+ of 3\.0 MiB", line) for line in bars), bars

@@ -37,7 +37,7 @@ def cdn(official: Path) -> Iterator[Cdn]:
         yield server
 
 
-@pytest.fixture(params=["home", "project"])
+@pytest.fixture(params=["home", pytest.param("project", marks=pytest.mark.heavy)])
 def installed(request: pytest.FixtureRequest, home: Path, official: Path) -> Path:
     """Put the file into `~/.cache/whisper`, or into the models of the current project."""
     folder = home / ".cache/whisper" if request.param == "home" else Path("models").absolute()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.conftest import MOVERS
 from tests.support import speech, weights, worlds
 from tests.support.command import cachedoctor, scan
 from tests.support.loopback import Hub
@@ -46,24 +48,40 @@ def hub() -> Iterator[Hub]:
         yield server
 
 
+def start(hub: Hub, home: Path) -> subprocess.Popen[bytes]:
+    """Start the real client against the loopback hub."""
+    own = {name: value for name, value in os.environ.items() if name not in MOVERS}
+    return subprocess.Popen(
+        [sys.executable, "-c", DOWNLOAD],
+        env={**own, "HOME": str(home), "HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
 @pytest.fixture
-def client(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Callable[[], subprocess.Popen[bytes]]:
-    """Return a start of the real client against the loopback hub."""
+def client(
+    hub: Hub, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], subprocess.Popen[bytes]]:
+    """Return a start of the real client in the test's home; the test asks that hub, too."""
     monkeypatch.setenv("HF_ENDPOINT", hub.url)
     monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
+    return lambda: start(hub, home)
 
-    def start() -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, "-c", DOWNLOAD], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
 
-    return start
+@pytest.fixture(scope="module")
+def downloaded(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Download tiny.en with the real client, once for all tests; returns the hub cache."""
+    home = tmp_path_factory.mktemp("downloaded")
+    assert start(hub, home).wait() == 0
+    return worlds.hub_of(home)
 
 
 @pytest.fixture
-def snapshot(home: Path, client: Callable[[], subprocess.Popen[bytes]]) -> Path:
-    """Download tiny.en with the real client; the cache is healthy and nothing is found in it."""
-    assert client().wait() == 0
+def snapshot(home: Path, downloaded: Path, client: Callable[[], subprocess.Popen[bytes]]) -> Path:
+    """Give the home that cache; it is healthy and nothing is found in it."""
+    worlds.hub_of(home).parent.mkdir(parents=True)
+    subprocess.run(["cp", "-a", str(downloaded), str(worlds.hub_of(home))], check=True)
     fresh = scan("--fail-on", "note")
     assert (fresh.code, fresh.codes) == (0, [])
     (entry,) = fresh.data["entries"]
@@ -72,7 +90,7 @@ def snapshot(home: Path, client: Callable[[], subprocess.Popen[bytes]]) -> Path:
 
 
 def assert_cured(*left: str, offline: bool) -> None:
-    """Refuse, fix, scan clean but for the notes `left`, and let the real engine transcribe."""
+    """Refuse, fix, and scan clean but for the notes `left`."""
     refused = cachedoctor("preflight", ENGINE, "--model", "tiny.en")
     assert refused.code == 1
     assert refused.output.startswith("broken")
@@ -82,8 +100,28 @@ def assert_cured(*left: str, offline: bool) -> None:
     clean = scan("--deep", "--fail-on", "note")
     assert (clean.code, clean.codes) == (1 if left else 0, list(left))
     assert cachedoctor("preflight", ENGINE, "--model", "tiny.en").output.startswith("ready")
+
+
+def assert_heard() -> None:
+    """Let the real engine transcribe."""
     text = speech.transcribe_offline("tiny.en", dict(os.environ))
     assert speech.words(text) == speech.words(speech.TRANSCRIPT)
+
+
+def assert_as_downloaded(snapshot: Path, downloaded: Path) -> None:
+    """Find the branch and every file that an engine reads as the real client left them."""
+    repository = snapshot.parent.parent
+    its = downloaded / repository.name / "snapshots" / COMMIT
+    assert (repository / "refs" / "main").read_text() == COMMIT
+    names = sorted(path.name for path in its.iterdir())
+    assert sorted(path.name for path in snapshot.iterdir()) == names
+    assert filecmp.cmpfiles(snapshot, its, names, shallow=False) == (names, [], [])
+
+
+def test_what_the_client_leaves_is_heard(snapshot: Path, downloaded: Path) -> None:
+    """The real engine transcribes with it, so it does with whatever is byte for byte the same."""
+    assert_as_downloaded(snapshot, downloaded)
+    assert_heard()
 
 
 def test_a_truncated_blob_is_found_and_fetched_again(snapshot: Path, hub: Hub) -> None:
@@ -95,9 +133,10 @@ def test_a_truncated_blob_is_found_and_fetched_again(snapshot: Path, hub: Hub) -
     fetched = {r.path.rsplit("/", 1)[-1] for r in hub.requests[before:] if r.method == "GET"}
     assert "model.bin" in fetched
     assert not fetched & {"tokenizer.json", "vocabulary.txt", "README.md"}
+    assert_heard()
 
 
-def test_a_flipped_bit_is_found_by_reading_and_remembered(snapshot: Path) -> None:
+def test_a_flipped_bit_is_found_by_reading_and_remembered(snapshot: Path, downloaded: Path) -> None:
     """A flipped bit is invisible to a plain scan, CD301 to a deep one, and then remembered."""
     worlds.flip(worlds.blob_of(snapshot / "model.bin"), 40_000_000)
     assert scan().codes == []
@@ -105,6 +144,7 @@ def test_a_flipped_bit_is_found_by_reading_and_remembered(snapshot: Path) -> Non
     assert (deep.code, deep.codes) == (1, ["CD301"])
     assert scan().codes == ["CD301"]
     assert_cured(offline=False)
+    assert_as_downloaded(snapshot, downloaded)
 
 
 def test_naming_the_code_of_a_flipped_bit_reads_the_files(snapshot: Path) -> None:
@@ -114,24 +154,28 @@ def test_naming_the_code_of_a_flipped_bit_reads_the_files(snapshot: Path) -> Non
     assert scan("--deep").codes == []
 
 
-def test_a_deleted_blob_is_a_dangling_link(snapshot: Path) -> None:
+def test_a_deleted_blob_is_a_dangling_link(snapshot: Path, downloaded: Path) -> None:
     """A missing blob is CD103, and the link works again."""
     worlds.blob_of(snapshot / "model.bin").unlink()
     assert scan().codes == ["CD103"]
     assert_cured(offline=False)
+    assert_as_downloaded(snapshot, downloaded)
 
 
 @pytest.mark.parametrize(
     ("text", "code"), [("", "CD402"), (f"{COMMIT}\n", "CD401"), ("a" * 40, "CD403")]
 )
-def test_a_broken_ref_is_rewritten_offline(text: str, code: str, snapshot: Path) -> None:
+def test_a_broken_ref_is_rewritten_offline(
+    text: str, code: str, snapshot: Path, downloaded: Path
+) -> None:
     """An empty, newline-ended or dangling `refs/main` is cured from local bytes."""
     (snapshot.parent.parent / "refs" / "main").write_text(text)
     assert scan().codes == [code]
     assert_cured(offline=True)
+    assert_as_downloaded(snapshot, downloaded)
 
 
-def test_an_error_page_in_place_of_the_weights_is_named(snapshot: Path) -> None:
+def test_an_error_page_in_place_of_the_weights_is_named(snapshot: Path, downloaded: Path) -> None:
     """An HTML page under the weights' name is CD202."""
     page = b"<!DOCTYPE html><html><body>502 Bad Gateway</body></html>\n"
     worlds.blob_of(snapshot / "model.bin").write_bytes(page)
@@ -139,9 +183,12 @@ def test_an_error_page_in_place_of_the_weights_is_named(snapshot: Path) -> None:
     assert found.codes == ["CD202"]
     assert "HTML" in found.data["findings"][0]["message"]
     assert_cured(offline=False)
+    assert_as_downloaded(snapshot, downloaded)
 
 
-def test_a_copy_in_another_repository_saves_the_download(snapshot: Path, home: Path) -> None:
+def test_a_copy_in_another_repository_saves_the_download(
+    snapshot: Path, downloaded: Path, home: Path
+) -> None:
     """An identical blob under another repository's name is used before the network."""
     blob = worlds.blob_of(snapshot / "model.bin")
     other = worlds.hub_of(home) / "models--guillaumekln--faster-whisper-tiny.en"
@@ -150,14 +197,16 @@ def test_a_copy_in_another_repository_saves_the_download(snapshot: Path, home: P
     worlds.cut(blob, 1_000_000)
     assert scan().codes == ["CD201"]
     assert_cured("CD504", offline=True)
+    assert_as_downloaded(snapshot, downloaded)
 
 
-def test_a_complete_partial_is_used_before_the_network(snapshot: Path) -> None:
+def test_a_complete_partial_is_used_before_the_network(snapshot: Path, downloaded: Path) -> None:
     """A partial whose digest is right takes the place of the missing blob."""
     blob = worlds.blob_of(snapshot / "model.bin")
     blob.rename(blob.with_name(f"{blob.name}.12ab34cd.incomplete"))
     assert scan().codes == ["CD103", "CD502"]
     assert_cured(offline=True)
+    assert_as_downloaded(snapshot, downloaded)
 
 
 def test_a_running_download_is_left_alone_and_a_killed_one_is_cured(
@@ -182,6 +231,7 @@ def test_a_running_download_is_left_alone_and_a_killed_one_is_cured(
         hub.heal()
     assert scan().codes == ["CD101", "CD502"]
     assert_cured(offline=False)
+    assert_heard()
 
 
 def test_a_hub_that_sends_wrong_bytes_changes_nothing(snapshot: Path, hub: Hub) -> None:
@@ -209,8 +259,7 @@ def test_an_absent_model_that_is_named_is_fetched_whole(
     assert [cure["code"] for cure in plan.data["plan"]["cures"]] == ["CD101"]
     assert cachedoctor("fix", ENGINE, "--model", "tiny.en", "--yes").code == 0
     assert scan("--deep", "--fail-on", "note").codes == []
-    text = speech.transcribe_offline("tiny.en", dict(os.environ))
-    assert speech.words(text) == speech.words(speech.TRANSCRIPT)
+    assert_heard()
     assert cachedoctor("undo").code == 0
     assert scan().data["entries"] == []
 

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 
 NEWEST = "2.4.0"
 VERSIONS = (NEWEST, "1.28.0", "1.9.2", "0.36.2")
+# of most tests the first and the last of them say enough; those between are tried, too
+ENDS_FIRST = tuple(
+    pytest.param(version, marks=[] if version in (VERSIONS[0], VERSIONS[-1]) else pytest.mark.heavy)
+    for version in VERSIONS
+)
 DEADLINE_S = 60.0
 
 _DOWNLOAD = """

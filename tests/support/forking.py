@@ -119,30 +119,47 @@ def _serve(channel: socket.socket) -> None:
     rules.every()
     for engine in engines.names():
         assert engines.find(engine).table
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    while True:
-        data, fds, _, _ = socket.recv_fds(channel, _REQUEST_BYTES, 3)
-        if not data:
+    told: dict[int, int] = {}  # where the end of each command is told
+    woken, waker = os.pipe()
+    os.set_blocking(waker, False)
+    signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(channel, selectors.EVENT_READ)
+        waiting.register(woken, selectors.EVENT_READ)
+        while True:
+            for key, _ in waiting.select():
+                if key.fileobj is not channel:
+                    os.read(woken, 1 << 10)
+                    _tell(told)
+                    continue
+                data, fds, _, _ = socket.recv_fds(channel, _REQUEST_BYTES, 3)
+                if not data:
+                    return
+                child = os.fork()
+                if child == 0:
+                    signal.set_wakeup_fd(-1)
+                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                    for fd in (channel.fileno(), waiting.fileno(), woken, waker, fds[2]):
+                        os.close(fd)
+                    for fd in told.values():
+                        os.close(fd)
+                    _become(json.loads(data), *fds[:2])
+                told[child] = fds[2]
+                for fd in fds[:2]:
+                    os.close(fd)
+
+
+def _tell(told: dict[int, int]) -> None:
+    """Tell how the commands ended that have ended."""
+    while told:
+        child, ended = os.waitpid(-1, os.WNOHANG)
+        if child == 0:
             return
-        if os.fork() == 0:
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            channel.close()
-            _watch(json.loads(data), *fds)
-        for fd in fds:
-            os.close(fd)
-
-
-def _watch(request: dict[str, object], output: int, errors: int, status: int) -> None:
-    """Fork once more, wait for the command, and report how it ended."""
-    child = os.fork()
-    if child == 0:
+        status = told.pop(child)
+        with contextlib.suppress(BrokenPipeError):  # who asked has given up
+            os.write(status, str(os.waitstatus_to_exitcode(ended)).encode())
         os.close(status)
-        _become(request, output, errors)
-    os.close(output)
-    os.close(errors)
-    _, ended = os.waitpid(child, 0)
-    os.write(status, str(os.waitstatus_to_exitcode(ended)).encode())
-    os._exit(0)
 
 
 def _become(request: dict[str, object], output: int, errors: int) -> None:
