@@ -1,4 +1,4 @@
-"""What an error text says besides: a number that is text, the first thing met, a path, lengths."""
+"""Refine a diagnosis with details in the error text: a number, the first bytes, a path, lengths."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 MOST_CODES = 3
-_NEWEST_FORMAT = 64  # a version number of a format, and not text that was taken for one
+_NEWEST_FORMAT = 64  # up to here a number is a format's version, beyond it misread text
 _WRONG, _NEWER = (WrongMagic.code,), (MalformedHeader.code,)
-# How what was saved in place of a model begins.
+# The first bytes of what gets saved in place of a model.
 _BEGINS = (
     ("vers", "a Git LFS pointer", _WRONG),
     ("<", "a web page or an XML error body", _WRONG),
@@ -38,7 +38,7 @@ _BEGINS = (
     ("N", "an error text", _WRONG),
     ("\0", "zeros, as of a file that was laid out and never written", (Hole.code, WrongMagic.code)),
 )
-# By the end or a part of a path that an error names, what is most likely wrong.
+# The most likely codes by a part of the path that an error names.
 _PLACES = (
     ("._", (LeftoverProbe.code,)),
     ("/refs/", (MalformedRef.code, RefDangling.code)),
@@ -153,7 +153,7 @@ def decoded(data: Iterable[bytes]) -> Iterator[bytes]:
 def read(
     cause: str, codes: tuple[str, ...], said: Mapping[str, str | None]
 ) -> tuple[str, tuple[str, ...]]:
-    """Return cause and codes in the light of what was `said`, at most three codes."""
+    """Return the cause and at most three codes, refined by the details `said` in the error."""
     number = said.get("number")
     begins = _as_text(int(number)) if number else said.get("key") or said.get("last") or ""
     if number and int(number) <= _NEWEST_FORMAT and int(number):
@@ -178,13 +178,13 @@ def read(
 
 
 def _met(begins: str) -> tuple[str, tuple[str, ...]]:
-    """Return what begins like this, and the codes that say so."""
+    """Return what kind of content begins like this, and its codes."""
     text = begins.replace("\\x00", "\0").replace("\\0", "\0")
     return next(((what, codes) for head, what, codes in _BEGINS if text.startswith(head)), ("", ()))
 
 
 def _as_text(number: int) -> str:
-    """Return a number as the bytes that it was read from, where these are text or zeros."""
+    """Return the bytes that a number was read from, if they are text or zeros."""
     if number == 0:
         return "\0"
     length = 4 if number < 1 << 32 else 8
