@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachedoctor import diagnosis, engines, rules
+from cachedoctor.doctor import wording
 from tests.support import worlds
 from tests.support.command import cachedoctor
 
@@ -205,7 +206,7 @@ def pasted() -> list[tuple[str, frozenset[str]]]:
     rows = (Path(__file__).parent / "support" / "pasted.tsv").read_text().splitlines()
     return [
         (text.replace("{{n}}", "\n"), frozenset(codes.split()) - {"NONE"})
-        for text, _, codes in (row.partition("\t") for row in rows)
+        for text, codes, *_ in (row.split("\t") for row in rows)
     ]
 
 
@@ -225,6 +226,77 @@ def test_what_people_paste_is_known_or_known_to_be_no_matter_of_caches() -> None
         if len(got := named(text)) > 3 or (not codes.intersection(got) if codes else bool(got))
     ]
     assert wrong == []
+
+
+# One text, as it is quoted, wrapped and saved.
+CUT = (
+    "RuntimeError: Unable to open file 'model.bin' in model '/r/hub/models--Systran--faster-"
+    "whisper-medium/snapshots/08e178d48790749d25932bbc082711ddcfdfbc4f'"
+)
+WRITTEN = {
+    "JSON": '{"error": "' + CUT.replace("'", "\\u0027") + '"}',
+    "JSON twice": '{"a": "{\\"b\\": \\"' + CUT.replace("/", "\\\\/") + '\\"}"}',
+    "HTML": "<p>" + CUT.replace("'", "&#39;") + "</p>",
+    "HTML by name": CUT.replace("'", "&#x27;"),
+    "typographic": CUT.replace(" '", " \u2018").replace("'", "\u2019"),
+    "coloured": "\x1b[31m"
+    + CUT.replace("'model.bin'", "\x1b[1m'model.bin'\x1b[0m\x1b[31m")
+    + "\x1b[0m",
+    "wrapped at spaces": CUT.replace(" file ", "\nfile ").replace(" in model ", "\nin model "),
+    "wrapped in a mail": "> " + CUT.replace(" in model ", "\n> in model "),
+    "wrapped in a box": "\u2502 " + CUT.replace(" file ", " \u2502\n\u2502 file ") + " \u2502",
+    "wrapped by the width": CUT[:30] + "\n" + CUT[30:70] + "\n" + CUT[70:],
+}
+
+
+@pytest.mark.parametrize("text", WRITTEN.values(), ids=WRITTEN)
+def test_a_text_is_known_however_it_is_written(text: str) -> None:
+    """Quoted in JSON or HTML, by a typographer, in colours, and wrapped.
+
+    The first part of a wrapped text may do, without the path that says which file it is.
+    """
+    assert named(text)[: len(named(CUT))] == named(CUT)
+    assert named(CUT)[0] == "CD101"
+
+
+def test_what_is_wrapped_is_no_alarm_where_it_is_about_something_else() -> None:
+    """Words of two lines that have nothing to do with each other, and a wrapped text of another."""
+    assert named("loading model from 'a'\nthe recording was not found") == []
+    assert named("RuntimeError: CUDA failed\nwith error out of memory") == []
+    assert named("FileNotFoundError: [Errno 2] No such file\nor directory: 'ffmpeg'") == []
+
+
+def test_a_log_that_a_shell_of_windows_saved_is_read() -> None:
+    """UTF-16, in blocks that part a character; what only begins like it is left as it is."""
+    for encoding in ("utf-16-le", "utf-16-be"):
+        mark = "\ufeff".encode(encoding)
+        saved = mark + f"loading\r\n{CUT}\r\n".encode(encoding)
+        blocks = [saved[:51], saved[51:99], saved[99:]]
+        found = diagnosis.recognise(diagnosis.pieces(blocks))
+        assert [code for one in found for code in one.codes] == named(CUT), encoding
+    assert b"".join(diagnosis.pieces([b"\xff\xfe\1\2\3\4"])) == b"\xff\xfe\1\2\3\4"
+
+
+@pytest.mark.parametrize("text", [*SAID][::6])
+def test_a_long_log_is_known_by_the_same_words_as_a_short_one(text: str) -> None:
+    """The words are looked for all at once, where they are many lines."""
+    noise = [b"2026-01-01 00:00:00 INFO step %d of nothing at all" % step for step in range(2000)]
+    (one,) = diagnosis.recognise([*noise, text.encode(), *noise])
+    (short,) = diagnosis.recognise([text.encode()])
+    assert (one.line, one.codes) == (len(noise) + 1, short.codes)
+
+
+@given(
+    words=st.lists(st.text("ab(.", min_size=1, max_size=4).map(str.encode), min_size=1, max_size=8),
+    text=st.text("ab(.", max_size=40).map(str.encode),
+)
+def test_all_words_of_a_text_are_found_at_once(words: list[bytes], text: bytes) -> None:
+    """Wherever one begins, the longest; one that is part of another is its beginning, too."""
+    met = {(at.start(), at[1]) for at in wording.finder(words).finditer(text)}
+    for start in range(len(text)):
+        here = [word for word in words if text.startswith(word, start)]
+        longest = {(start, max(here, key=len))} if here else set()
+        assert {one for one in met if one[0] == start} == longest
 
 
 @pytest.mark.parametrize("other", diagnosis.elsewhere(), ids=lambda one: one.said[:60])
