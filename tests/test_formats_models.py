@@ -148,6 +148,7 @@ def test_a_model_without_tensors_is_a_stub() -> None:
         ),
         ("shard_index", b'{"weight_map": {}}', Fault.MALFORMED),
         ("shard_index", b'{"metadata": 1}', Fault.MALFORMED),
+        ("shard_index", b'{"weight_map": {"a": "b.safetensors"}}', Fault.MALFORMED),
         ("shard_index", b'{"weight_map": {"a": 5}}', Fault.MALFORMED),
         ("shard_index", b'{"weight_map": {"a": "../up.safetensors"}}', Fault.MALFORMED),
         ("shard_index", b'{"weight_map": {"a": "/etc/passwd"}}', Fault.MALFORMED),
@@ -213,5 +214,5 @@ def test_the_true_file(tmp_path: Path) -> None:
     assert fault_of("ggml", content[:-1]).fault is Fault.TRUNCATED
     assert fault_of("ggml", content + bytes(20)).fault is Fault.TRAILING
     copy = tmp_path / "model.safetensors.index.json"
-    copy.write_text(json.dumps({"weight_map": {"a": path.name}}))
+    copy.write_text(json.dumps({"metadata": {}, "weight_map": {"a": path.name}}))
     assert os.path.getsize(copy) == read("shard_index", copy.read_bytes()).length_bytes

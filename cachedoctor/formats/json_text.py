@@ -15,6 +15,7 @@ from cachedoctor.formats import HEAD_BYTES, Window, wrong_magic
 from cachedoctor.vocabulary import Reading
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import BinaryIO
 
     from cachedoctor.vocabulary import Format
@@ -59,6 +60,20 @@ def parse(file: BinaryIO, size_bytes: int) -> None:
     Not strict where Python's own parser, which most engines use, is not: NaN and names that occur
     twice pass. A byte order mark does not.
     """
+    parsed(file, size_bytes)
+
+
+def parsed(
+    file: BinaryIO,
+    size_bytes: int,
+    *,
+    number: Callable[[str], float] | None = None,
+    constant: Callable[[str], object] | None = None,
+) -> bytes:
+    """Parse the whole text and return it; `number` and `constant` read what has a point or is NaN.
+
+    What they raise, if it is no `ValueError`, comes through.
+    """
     FORMAT.read(file, size_bytes)
     if size_bytes > _MOST_PARSED_BYTES:
         message = f"is longer than the {_MOST_PARSED_BYTES >> 20} MiB that JSON may have here"
@@ -69,7 +84,7 @@ def parse(file: BinaryIO, size_bytes: int) -> None:
     if data.startswith(_BOM):
         raise FormatError(Fault.MALFORMED, "begins with a byte order mark")
     try:
-        json.loads(data.decode())
+        json.loads(data.decode(), parse_float=number, parse_constant=constant)
     except json.JSONDecodeError as error:
         cut = error.pos >= len(error.doc.rstrip()) or error.msg.startswith("Unterminated")
         message = f"is no JSON: {error.msg} in line {error.lineno}, column {error.colno}"
@@ -83,6 +98,7 @@ def parse(file: BinaryIO, size_bytes: int) -> None:
     except ValueError:
         message = "has a number of more digits than a parser takes"
         raise FormatError(Fault.MALFORMED, message) from None
+    return data
 
 
 FORMAT: Format = JsonText()

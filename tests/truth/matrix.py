@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -168,7 +169,9 @@ def _cell(state: states.State, place: Place, engine: engines.Engine) -> Cell:
     verdict = _foretold(state, place, asked, cwd)
 
     def load(model: str, options: dict[str, object]) -> engines.Came:
-        return engine.load(model, cwd=cwd, env=asked.env, options=options, heard=heard)
+        return engine.load(
+            model, cwd=cwd, env=asked.env, options=options, heard=heard, through=asked.through
+        )
 
     named = load(asked.model, dict(asked.options))
     by = str(verdict.get("by") or "name")
@@ -184,7 +187,7 @@ def _cell(state: states.State, place: Place, engine: engines.Engine) -> Cell:
         came.loads,
         named.loads,
         came.said if came.loads or not named.loads else named.said,
-        (cwd / asked.model).exists(),
+        os.path.exists(os.path.join(cwd, asked.model)),  # a slash at a file's end counts
     )
 
 
@@ -199,8 +202,9 @@ def _foretold(
     state: states.State, place: Place, asked: states.Asked, cwd: Path
 ) -> dict[str, object]:
     engine = _AS.get(state.engine, state.engine)
+    command = [sys.executable, "-m", "cachedoctor", "preflight", engine, *asked.question, "--json"]
     done = subprocess.run(
-        [sys.executable, "-m", "cachedoctor", "preflight", engine, *asked.question, "--json"],
+        [*asked.through, *command],
         capture_output=True,
         text=True,
         cwd=cwd,
