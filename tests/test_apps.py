@@ -10,6 +10,7 @@ import pytest
 
 from cachedoctor import locators, verdict
 from cachedoctor.doctor import scanning
+from cachedoctor.host import Host
 from cachedoctor.rules._copies import place_of
 from cachedoctor.system import apps
 from tests.support import builders_models, coreml_bundles, worlds
@@ -19,7 +20,6 @@ from tests.test_places import tokenizer, whisperkit
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cachedoctor.host import Host
     from cachedoctor.vocabulary import Entry
 
 SUPPORT = "Library/Application Support"
@@ -184,6 +184,18 @@ def test_what_is_amiss_in_the_folder_of_each_row_is_said(
     assert bool(left) == (layout != "ggml-folder")
 
 
+def test_on_linux_rows_outside_library_count(home: Path) -> None:
+    """Those of a Mac's `Library` do not, nor shapes; and the app is named."""
+    here = Host.look(home=str(home), platform="linux")
+    for folder in (".local/share/voxtype/models", f"{SUPPORT}/superwhisper", f"{SUPPORT}/New"):
+        _build("ggml-folder", home / folder)
+    (entry,) = scanning.scan(here).entries
+    assert apps.owner(here, entry.path) == "Voxtype"
+    assert verdict.preflight("whisper.cpp", model=entry.artifacts[0].file, host=here).ready
+    assert apps.owner(here, str(home / SUPPORT / "superwhisper")) == ""
+    assert apps.owner(here, str(home / ".local/share/other")) == ""
+
+
 @pytest.mark.parametrize(
     ("app", "layout", "folder"),
     [
@@ -197,4 +209,4 @@ def test_list_names_the_app(app: str, layout: str, folder: str, home: Path) -> N
     """Of each layout, in its sandbox."""
     _build(layout, home / "Library/Containers/a.b.c/Data" / folder)
     told = cachedoctor("list", "--json", "--home", str(home), "--platform", "darwin").data
-    assert {app} == {one for model in told["models"] for one in model["apps"]}
+    assert {app} == {one for entry in told["entries"] for one in entry["apps"]}

@@ -11,7 +11,7 @@ from cachedoctor.looking import untrusted
 from cachedoctor.vocabulary import Artifact, Evidence, Requirement, Root, State
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from cachedoctor.engines import Engine
     from cachedoctor.host import Host
@@ -67,15 +67,10 @@ def claimed(
         for need in claim.needs.requirements:
             there = [n for n in need.names if n in artifacts and n not in hidden(claim)]
             there.sort(key=lambda name: artifacts[name].state is not State.PRESENT)
-            folder = _folder_among(entry, need, artifacts)
-            if need.optional and not there and not (folder and need.opened):
+            if need.optional and not there:
                 continue
             told = entry.promises or claim.published  # of several names, the one it has
             usual = next((n for n in need.names if n in told), need.names[0])
-            if folder:
-                blocked = locator.missing(entry, folder)._replace(detail="a folder")
-                artifacts[folder] = _expected(blocked, claim, need._replace(optional=False), entry)
-                continue
             name = there[0] if there else usual
             artifact = artifacts.get(name) or _elsewhere(entry, claim, need, name)
             artifact = artifact or locator.missing(entry, name)
@@ -90,17 +85,6 @@ def claimed(
                 artifacts[other] = _expected(part, claim, _part(claim, other), entry)
         _add_told(artifacts, claim, entry, locator)
     return entry._replace(claims=tuple(claims), artifacts=tuple(artifacts.values()))
-
-
-def _folder_among(entry: Entry, need: Requirement, there: Collection[str]) -> str:
-    """Name a file in whose place a folder lies: its engine finds it and cannot open it."""
-    for name, format_ in zip(need.names, need.formats, strict=True):
-        if name in there:
-            return ""  # the engine takes this one
-        bundle = formats.is_bundle(format_ or None)
-        if not bundle and entry.artifacts and os.path.isdir(os.path.join(entry.path, name)):
-            return name
-    return ""
 
 
 def _add_told(artifacts: dict[str, Artifact], claim: Claim, entry: Entry, locator: Layout) -> None:
@@ -134,7 +118,7 @@ def _expected(artifact: Artifact, claim: Claim, need: Requirement, entry: Entry)
     elif artifact.evidence is Evidence.BLOB_NAME and artifact.digest != digest:
         artifact = artifact._replace(also=digest)
     read = not need.optional or (need.opened and artifact.state is State.PRESENT)
-    users = (claim.engine,) if read else ()
+    users = (claim.engine,) if read and claim.engine not in artifact.required_by else ()
     return artifact._replace(
         format=need.format_of(artifact.name), required_by=(*artifact.required_by, *users)
     )

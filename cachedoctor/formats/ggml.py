@@ -13,7 +13,8 @@ and for whisper then
     until the end, each tensor: i32 rank, i32 length of its name, i32 type, rank x i32 dimension,
                                 name, data
 
-The type of the weights is a `ggml_ftype`, the type of a tensor a `ggml_type`. A model has 11 + 15 x audio layers + 24 x text layers tensors. One without any is made for testing a
+The type of the weights is a `ggml_ftype`, the type of a tensor a `ggml_type`.
+A model has 11 + 15 x audio layers + 24 x text layers tensors. One without any is made for testing a
 loader; whisper.cpp loads it, and a file that was cut at that place, and transcribes nothing.
 Source: ggml-org/whisper.cpp v1.9.3 `src/whisper.cpp` `whisper_model_load`,
 `whisper_vad_init_with_params`, `src/parakeet.cpp`; ggml/src/ggml-common.h; ggml/include/ggml.h

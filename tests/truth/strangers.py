@@ -1,4 +1,4 @@
-"""States that a stranger would try: two faults at once, odd JSON, other owners, copies, moved caches."""
+"""States that a stranger would try: two faults at once, odd JSON, copies, other owners."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _asked(hub: Hub, said: object, **more: object) -> Asked:
     return usual._replace(question=("--model", str(said)), model=str(said), **more)  # type: ignore[arg-type]
 
 
-def _twice() -> Iterator[State]:
+def _twice() -> Iterator[State]:  # noqa: PLR0915 - a table
     """Yield two faults at once, and a fault where something else takes its place."""
 
     def dangling_and_absent(hub: Hub, name: str, *, gone: bool) -> Build:
@@ -346,7 +346,7 @@ def _relatives() -> Iterator[State]:
         yield hub.state("relative", f"{name} {what}", _edited(hub, name, edit))
 
 
-def _others() -> Iterator[State]:
+def _others() -> Iterator[State]:  # noqa: PLR0915 - a table
     """Yield other people's repositories, known by their shape or not at all."""
 
     def mine(
@@ -401,7 +401,8 @@ def _others() -> Iterator[State]:
     })  # fmt: skip
     yield mine(PARAKEET, "parakeet-nemo-only", lambda: {"parakeet.nemo": b"x" * 99})
     yield mine(PARAKEET, "parakeet-npz", lambda: {
-        _CONFIG: PARAKEET.files()[_CONFIG], "weights.safetensors": PARAKEET.files()["model.safetensors"],
+        _CONFIG: PARAKEET.files()[_CONFIG],
+        "weights.safetensors": PARAKEET.files()["model.safetensors"],
     })  # fmt: skip
     yield mine(PARAKEET, "parakeet-pointer", lambda: {
         **PARAKEET.files(), "model.safetensors": POINTER,
@@ -479,7 +480,7 @@ def _others() -> Iterator[State]:
     yield distil("large-v3", "Systran/faster-whisper-large-v3", wide=False)
 
 
-def _headers() -> Iterator[State]:
+def _headers() -> Iterator[State]:  # noqa: PLR0915 - a table
     """Yield weights that are laid out in another way."""
 
     def rewritten(how: Callable[[bytes], bytes], hub: Hub) -> Build:
@@ -555,19 +556,12 @@ def _headers() -> Iterator[State]:
         return joined(json.dumps(told).encode(), body[:begin])
 
     def other_type(data: bytes) -> bytes:
-        def edit(told: dict[str, object]) -> None:
-            name = (
-                next(n for n in told if n != "__metadata__" and told[n]["dtype"] == "F16")
-                if any(  # type: ignore[index]
-                    n != "__metadata__" and told[n]["dtype"] == "F16"
-                    for n in told  # type: ignore[index]
-                )
-                else next(n for n in told if n != "__metadata__")
-            )
-            kind = told[name]["dtype"]  # type: ignore[index]
-            told[name]["dtype"] = {"F16": "BF16", "F32": "I32", "BF16": "F16"}[kind]  # type: ignore[index]
-
-        return _header(data, edit)
+        header, body = split(data)
+        told = json.loads(header)
+        names = [name for name in told if name != "__metadata__"]
+        name = next((n for n in names if told[n]["dtype"] == "F16"), names[0])
+        told[name]["dtype"] = {"F16": "BF16", "F32": "I32", "BF16": "F16"}[told[name]["dtype"]]
+        return joined(json.dumps(told).encode(), body)
 
     changes: Mapping[str, Change] = {
         "with a padded header": padded,
@@ -611,8 +605,8 @@ def _headers() -> Iterator[State]:
     )
     yield bin_("of another revision", _other_revision)
     yield bin_("without its aliases", lambda data: data[:-4])
-    yield bin_("with another name", lambda d: d.replace(b"decoder/layer_0/ffn/linear_0/weight\0",
-                                                        b"decoder/layer_0/ffn/linear_0/weighs\0", 1))  # fmt: skip
+    name = b"decoder/layer_0/ffn/linear_0/weight"
+    yield bin_("with another name", lambda data: data.replace(name, name[:-1] + b"s", 1))
 
 
 def _bad_checksum(data: bytes) -> bytes:
@@ -625,7 +619,7 @@ def _other_revision(data: bytes) -> bytes:
     return data[:at] + struct.pack("<I", 99) + data[at + 4 :]
 
 
-def _copies() -> Iterator[State]:
+def _copies() -> Iterator[State]:  # noqa: PLR0915 - a table
     """Yield caches and folders that other tools carried here."""
 
     def zipped(hub: Hub) -> Build:
@@ -914,7 +908,7 @@ def _revisions() -> Iterator[State]:
 
     yield FASTER.state("ref", "a folder called main", branch_in_folder)
 
-    def ref(hub: Hub, text: bytes) -> Build:
+    def written(hub: Hub, text: bytes) -> Build:
         def build(place: Place) -> None:
             (hub.put(place).parents[1] / "refs" / "main").write_bytes(text)
 
@@ -933,7 +927,7 @@ def _revisions() -> Iterator[State]:
         "of a dot": b".",
     }.items():
         for hub in (FASTER, TRANSFORMERS):
-            yield hub.state("ref", f"a ref {what}", ref(hub, text))
+            yield hub.state("ref", f"a ref {what}", written(hub, text))
 
     def named_snapshot(place: Place) -> None:
         snapshot = FASTER.put(place)
