@@ -14,7 +14,7 @@ import re
 from typing import TYPE_CHECKING, NoReturn
 
 from cachedoctor.errors import Fault, FormatError
-from cachedoctor.formats import json_text
+from cachedoctor.formats import _json
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -26,7 +26,7 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 def parse(file: BinaryIO, size_bytes: int) -> None:
     """Parse the whole text, up to 64 MiB; raises `FormatError`."""
-    data = json_text.parsed(file, size_bytes, number=_number, constant=_no_constant)
+    data = _json.parsed(file, size_bytes, number=_number, constant=_no_constant)
     if _SURROGATE.search(data):  # hardly ever, so that it is parsed once more
         try:
             json.dumps(json.loads(data), ensure_ascii=False).encode()
@@ -45,4 +45,4 @@ def _no_constant(name: str) -> NoReturn:
     raise FormatError(Fault.MALFORMED, f"is no JSON: `{name}` is no number")
 
 
-FORMAT: Format = json_text.FORMAT
+FORMAT: Format = _json.JsonText()
