@@ -61,7 +61,7 @@ def parsed(
 
     `number` and `constant` read what has a point or is NaN. A byte order mark does not pass.
     """
-    FORMAT.read(file, size_bytes)
+    JsonText().read(file, size_bytes)
     if size_bytes > _MOST_PARSED_BYTES:
         message = f"is longer than the {_MOST_PARSED_BYTES >> 20} MiB that JSON may have here"
         raise FormatError(Fault.MALFORMED, message, measured=size_bytes)
