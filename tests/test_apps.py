@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cachedoctor import locators
+from cachedoctor import locators, verdict
 from cachedoctor.doctor import scanning
+from cachedoctor.host import Host
 from cachedoctor.rules._copies import place_of
 from cachedoctor.system import apps
 from tests.support import builders_models, coreml_bundles, worlds
@@ -19,7 +20,7 @@ from tests.test_places import tokenizer, whisperkit
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cachedoctor.host import Host
+    from cachedoctor.vocabulary import Entry
 
 SUPPORT = "Library/Application Support"
 
@@ -135,3 +136,77 @@ def test_what_lies_in_the_folder_of_each_row_is_of_its_app(
     entries = [e for e in scanning.scan(mac).entries if e.claims or layout == "openai-cdn"]
     assert len(entries) == 2
     assert {apps.owner(mac, entry.path) for entry in entries} == {app}
+
+
+_HURT = {
+    "documents": ("openai_whisper-tiny/AudioEncoder.mlmodelc/weights/weight.bin", "whisperkit"),
+    "application-support": ("Encoder.mlmodelc/weights/weight.bin", "fluidaudio"),
+    "ggml-folder": ("ggml-mine.bin", "whisper.cpp"),
+    "hub-cache": ("model.bin", "faster-whisper"),
+}
+
+
+_LACKS = {"documents": "CD102", "application-support": "CD102", "hub-cache": "CD103"}
+
+
+@pytest.mark.parametrize("container", ["", "Library/Containers/a.b.c/Data/"])
+@pytest.mark.parametrize(
+    ("app", "layout", "folder"),
+    [(app.name, *root) for app in apps.known() for root in app.roots if root[0] in _HURT],
+)
+def test_what_is_amiss_in_the_folder_of_each_row_is_said(
+    app: str, layout: str, folder: str, container: str, home: Path, mac: Host
+) -> None:
+    """A whole model is silent and ready by its path; a cut one, and one without a file, are not."""
+    _build(layout, home / container / folder)
+    end, engine = _HURT[layout]
+
+    def look() -> tuple[list[Entry], set[str]]:
+        report = scanning.scan(mac)
+        mine = [entry for entry in report.entries if engine in entry.engines]
+        assert {apps.owner(mac, entry.path) for entry in mine} <= {app}
+        return mine, {f.code for f in report.findings if f.severity == "error"}
+
+    def ready() -> bool:
+        path = str(found.resolve()) if layout == "ggml-folder" else whole.path
+        return verdict.preflight(engine, model=path, host=mac).ready
+
+    (whole,), loud = look()
+    found = next(path for path in (home / container).rglob("*") if str(path).endswith(end))
+    assert (loud, ready()) == (set(), True)
+    real = found.resolve()
+    real.write_bytes(real.read_bytes()[:-9])
+    assert (look()[1], ready()) == ({"CD201"}, False)
+    real.unlink()
+    left, loud = look()
+    assert loud == ({_LACKS[layout]} if left else set())
+    assert not ready()
+    assert bool(left) == (layout != "ggml-folder")
+
+
+def test_on_linux_rows_outside_library_count(home: Path) -> None:
+    """Those of a Mac's `Library` do not, nor shapes; and the app is named."""
+    here = Host.look(home=str(home), platform="linux")
+    for folder in (".local/share/voxtype/models", f"{SUPPORT}/superwhisper", f"{SUPPORT}/New"):
+        _build("ggml-folder", home / folder)
+    (entry,) = scanning.scan(here).entries
+    assert apps.owner(here, entry.path) == "Voxtype"
+    assert verdict.preflight("whisper.cpp", model=entry.artifacts[0].file, host=here).ready
+    assert apps.owner(here, str(home / SUPPORT / "superwhisper")) == ""
+    assert apps.owner(here, str(home / ".local/share/other")) == ""
+
+
+@pytest.mark.parametrize(
+    ("app", "layout", "folder"),
+    [
+        ("VoiceInk", "ggml-folder", f"{SUPPORT}/com.prakashjoshipax.VoiceInk/WhisperModels"),
+        ("Hex", "documents", f"{SUPPORT}/com.kitlangton.Hex"),
+        ("Pindrop", "application-support", f"{SUPPORT}/Pindrop/FluidInference/parakeet-coreml"),
+        ("Buzz", "hub-cache", "Library/Caches/Buzz/models"),
+    ],
+)
+def test_list_names_the_app(app: str, layout: str, folder: str, home: Path) -> None:
+    """Of each layout, in its sandbox."""
+    _build(layout, home / "Library/Containers/a.b.c/Data" / folder)
+    told = cachedoctor("list", "--json", "--home", str(home), "--platform", "darwin").data
+    assert {app} == {one for entry in told["entries"] for one in entry["apps"]}

@@ -398,3 +398,17 @@ def test_the_memory_of_a_tree_is_seen() -> None:
 def test_the_clip_of_the_tests_is_audio_too(tmp_path: Path) -> None:
     """The words beside it are found."""
     assert clips.take(str(speech.CLIP), str(tmp_path)).words == speech.TRANSCRIPT
+
+
+def test_a_repository_is_measured_by_those_whom_it_is_for(home: Path) -> None:
+    """Of a name without an engine: nobody is told to fetch what another engine loads."""
+    files = worlds.whisper_files()
+    worlds.repository(worlds.hub_of(home), "somebody/mine-ct2", files | {"model.bin": b"cut"})
+    ended = cachedoctor("bench", "--model", "somebody/mine-ct2", "--json")
+    assert [left["engine"] for left in ended.data["bench"]["left_out"]] == ["faster-whisper"]
+    nobody = cachedoctor("bench", "--model", "somebody/nothing")
+    assert (nobody.code, nobody.errors.count("somebody/nothing")) == (2, 1)
+    known = cachedoctor("bench", "--model", worlds.TINY, "--json")
+    assert [left["engine"] for left in known.data["bench"]["left_out"]] == ["faster-whisper"]
+    asked = cachedoctor("bench", "--model", worlds.TINY, "--engine", "mlx-whisper", "--json")
+    assert [left["engine"] for left in asked.data["bench"]["left_out"]] == ["mlx-whisper"]

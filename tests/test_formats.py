@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from cachedoctor import formats
 from cachedoctor.errors import Fault, FormatError
-from cachedoctor.formats import _zip, json_text
+from cachedoctor.formats import _zip, json_strict, json_text
 from tests.support import builders, coreml_bundles
 
 if TYPE_CHECKING:
@@ -933,3 +933,56 @@ def test_any_damage_to_a_bundle_is_answered(
     part.write_bytes(raw)
     with contextlib.suppress(FormatError):
         assert inspect(folder).details["kind"] == "mlprogram"
+
+
+# --- json_strict
+
+
+@pytest.mark.parametrize("data", [data for data in JSON.values() if b"NaN" not in data])
+def test_plain_json_is_strict(data: bytes) -> None:
+    """What every parser takes."""
+    json_strict.parse(io.BytesIO(data), len(data))
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (b"NaN", "`NaN`"),
+        (b"-Infinity", "`-Infinity`"),
+        (b"1e999", "beyond"),
+        (b'"\\ud800"', "surrogate"),
+        (b'"\\udc00 \\ud83d"', "surrogate"),
+    ],
+)
+def test_what_only_python_takes_is_not_strict(value: bytes, words: str) -> None:
+    """And it is JSON to Python all the same."""
+    data = b'{"a": %s}' % value
+    json_text.parse(io.BytesIO(data), len(data))
+    with pytest.raises(FormatError, match=words) as caught:
+        json_strict.parse(io.BytesIO(data), len(data))
+    assert caught.value.fault is Fault.MALFORMED
+
+
+@pytest.mark.parametrize(
+    "value", [b"1e308", b"9" * 40, b'"\\ud83d\\ude00"', b'"\\\\ud800"', b"-0.5"]
+)
+def test_odd_values_that_are_json_are_strict(value: bytes) -> None:
+    """A pair of surrogates, an escaped backslash, long numbers."""
+    data = b'{"a": %s}' % value
+    json_strict.parse(io.BytesIO(data), len(data))
+
+
+# --- what CTranslate2's weights say
+
+
+def test_another_kind_of_model_is_told() -> None:
+    """By its specification, which is no fault of the file's; a revision of tomorrow's is."""
+    data = builders.ctranslate2_model(specification="TransformerSpec")
+    assert read("ctranslate2", data).details["specification"] == "TransformerSpec"
+    assert formats.says("ctranslate2", io.BytesIO(data), len(data)) == b"TransformerSpec"
+    old = builders.ctranslate2_model(version=1, tensors=[("a", (2,), 4)], aliases=())
+    assert formats.says("ctranslate2", io.BytesIO(old), len(old)) == b""
+    whisper = builders.ctranslate2_model()
+    at = whisper.index(b"WhisperSpec\0") + 12
+    newer = whisper[:at] + b"\x63\0\0\0" + whisper[at + 4 :]
+    assert fault_of("ctranslate2", newer).fault is Fault.MALFORMED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import struct
 import time
 from typing import TYPE_CHECKING
@@ -148,6 +149,7 @@ def test_a_model_without_tensors_is_a_stub() -> None:
         ),
         ("shard_index", b'{"weight_map": {}}', Fault.MALFORMED),
         ("shard_index", b'{"metadata": 1}', Fault.MALFORMED),
+        ("shard_index", b'{"weight_map": {"a": "b.safetensors"}}', Fault.MALFORMED),
         ("shard_index", b'{"weight_map": {"a": 5}}', Fault.MALFORMED),
         ("shard_index", b'{"weight_map": {"a": "../up.safetensors"}}', Fault.MALFORMED),
         ("shard_index", b'{"weight_map": {"a": "/etc/passwd"}}', Fault.MALFORMED),
@@ -213,5 +215,50 @@ def test_the_true_file(tmp_path: Path) -> None:
     assert fault_of("ggml", content[:-1]).fault is Fault.TRUNCATED
     assert fault_of("ggml", content + bytes(20)).fault is Fault.TRAILING
     copy = tmp_path / "model.safetensors.index.json"
-    copy.write_text(json.dumps({"weight_map": {"a": path.name}}))
+    copy.write_text(json.dumps({"metadata": {}, "weight_map": {"a": path.name}}))
     assert os.path.getsize(copy) == read("shard_index", copy.read_bytes()).length_bytes
+
+
+def _front(index: int, value: int) -> bytes:
+    """Return the true file's bytes with another of the eleven numbers at its front."""
+    content = weights.require(weights.ggml_tiny_en).read_bytes()
+    at = 4 + 4 * index
+    return content[:at] + struct.pack("<i", value) + content[at + 4 :]
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("index", "value", "words"),
+    [
+        (0, 51865, "384 x 51865"),
+        (2, 512, "heads"),
+        (3, 8, "claims 8 and 6 heads"),
+        (5, 224, "384 x 224"),
+        (9, 128, "128 x 201 mel filters|80 x 201 mel filters"),
+        (10, 0, "type 0"),
+        (10, 2, "type 2"),
+        (10, 99, "type 99"),
+    ],
+)
+def test_a_header_that_its_tensors_belie_is_refused(index: int, value: int, words: str) -> None:
+    """whisper.cpp makes room by the header, and crashes at a tensor of another shape."""
+    found = fault_of("ggml", _front(index, value))
+    assert found.fault is Fault.MALFORMED
+    assert re.search(words, found.message)
+
+
+@pytest.mark.real
+def test_the_second_version_of_a_quantisation_counts_as_the_first() -> None:
+    """The type of a file is written with a thousand for each version."""
+    data = weights.require(weights.ggml_tiny_en_q8_0).read_bytes()
+    (kind,) = struct.unpack_from("<i", data, 44)
+    assert kind % 1000 == 7
+    assert read("ggml", data[:44] + struct.pack("<i", 7) + data[48:]).length_bytes == len(data)
+
+
+def test_a_directory_behind_the_end_record_is_none() -> None:
+    """Readers take the last end record, which leads nowhere."""
+    data = builders_models.npz_file()
+    end = data[data.rindex(b"PK\5\6") :]
+    assert fault_of("npz", data + end).fault is Fault.MALFORMED
+    assert fault_of("npz", data + b"x" * 22).fault is Fault.TRAILING

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.truth import inventions, matrix, neighbours, states
+from tests.truth import inventions, matrix, neighbours, states, strangers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +45,7 @@ def test_the_table_has_enough_states() -> None:
 
 def test_what_is_known_to_differ_is_a_state() -> None:
     """So that nothing stays excused that is gone."""
-    every = (*states.every(), *neighbours.every(), *inventions.every())
+    every = (*states.every(), *neighbours.every(), *inventions.every(), *strangers.every())
     names = [(state.engine, state.name) for state in every]
     assert set(names) >= matrix.KNOWN.keys()
     assert len(set(names)) == len(names)

@@ -70,19 +70,24 @@ def contenders(
 def _who_have(model: str, names: Sequence[str], host: Host, *, named: bool) -> list[str]:
     """Return the engines that have a model of this name, or accept it as a path.
 
-    Raises `UsageError` if none does, or if one of the named engines does not.
+    Of a repository that no table names, those for which it is here. Raises `UsageError` where none
+    does.
     """
     kept: list[str] = []
+    shaped: list[str] = []
     refused: UsageError | None = None
     for name in names:
         try:
-            engines.find(name).table.row(model)
+            row = engines.find(name).table.row(model)
         except UsageError as error:
             if engines.find(name).instead(None, model, host):
                 kept.append(name)
             refused = refused or error
         else:
-            kept.append(name)
+            (kept if named or row.known_by == "name" else shaped).append(name)
+    if not kept:
+        kept = [name for name in shaped if preflight(name, model=model, host=host).checked]
+        refused = refused or (UsageError("") if shaped and not kept else None)
     if refused is not None and (len(kept) < len(names) if named else not kept):
         if named:
             raise refused

@@ -118,7 +118,7 @@ def _expected(artifact: Artifact, claim: Claim, need: Requirement, entry: Entry)
     elif artifact.evidence is Evidence.BLOB_NAME and artifact.digest != digest:
         artifact = artifact._replace(also=digest)
     read = not need.optional or (need.opened and artifact.state is State.PRESENT)
-    users = (claim.engine,) if read else ()
+    users = (claim.engine,) if read and claim.engine not in artifact.required_by else ()
     return artifact._replace(
         format=need.format_of(artifact.name), required_by=(*artifact.required_by, *users)
     )

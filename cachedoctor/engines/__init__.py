@@ -196,15 +196,41 @@ def _is_part(entry: Entry, model: Model) -> bool:
     return (telling or own).isdisjoint(artifact.name for artifact in entry.artifacts)
 
 
+# What is read of a checkpoint that is named, and the axes of tensors that its sizes must be.
+# Source: openai-whisper 20250625 `__init__.py` `load_model`, `model.py` `ModelDimensions`.
+_CHECKPOINT = ("dims", "model_state_dict")
+_AGREE = (
+    ("n_mels", "encoder.conv1.weight", 1, 1),
+    ("n_audio_state", "encoder.conv1.weight", 0, 1),
+    ("n_audio_head", "encoder.conv1.weight", 0, 64),
+    ("n_audio_layer", "encoder.blocks.*", 0, 1),
+    ("n_vocab", "decoder.token_embedding.weight", 0, 1),
+    ("n_text_ctx", "decoder.positional_embedding", 0, 1),
+    ("n_text_state", "decoder.positional_embedding", 1, 1),
+    ("n_text_head", "decoder.positional_embedding", 1, 64),
+    ("n_text_layer", "decoder.blocks.*", 0, 1),
+)
+_DIMS = (*(key for key, *_ in _AGREE), "n_audio_ctx")
+
+
+_NONE = Model(name="", sets=(), sizes=())
+
+
 class CdnEngine(CatalogEngine):
     """Loads OpenAI's `.pt` files; two engines share them in every folder both read."""
 
     locators: tuple[str, ...] = ("openai-cdn",)
 
-    def __init__(self, name: str, usual: Callable[[Host], str]) -> None:
-        """Take the engine's name and the function that returns its default folder."""
+    def __init__(
+        self, name: str, usual: Callable[[Host], str], *, takes_paths: bool = False
+    ) -> None:
+        """Take the engine's name, what computes its usual folder, and whether it takes paths.
+
+        Who takes none has to be given the folder, and a name that it knows.
+        """
         self.name = name
         self._usual = usual
+        self._takes_paths = takes_paths
 
     def places(self, model: Model) -> tuple[str, ...]:
         """Return the model's file name."""
@@ -213,12 +239,21 @@ class CdnEngine(CatalogEngine):
     def model_at(self, entry: Entry, host: Host) -> Model | None:
         """Return the model with the file's name, in the folders that this engine reads."""
         model = self.table.models.get(entry.name.removesuffix(".pt"))
-        if locators.of(entry).named_only:  # no digest is required of a path
+        if locators.of(entry).named_only and not self._takes_paths:
+            return model if entry.name in self.places(model or _NONE) else None
+        if locators.of(entry).named_only:  # no digest is asked of a path
             row = (model or next(iter(self.table.models.values()))).sets[0].requirements[0]
             if model is not None and entry.artifacts[0].size_bytes == model.bytes:
-                files = FileSet((row._replace(most_trailing=None),))
+                files = FileSet((row._replace(names=(entry.name,), most_trailing=None),))
                 return model._replace(sets=(files,))
-            files = FileSet((Requirement((entry.name,), row.formats, keys=("dims",)),))
+            need = Requirement(
+                names=(entry.name,),
+                formats=row.formats,
+                keys=_CHECKPOINT,
+                only=_DIMS,
+                agrees=_AGREE,
+            )
+            files = FileSet((need._replace(needed=((entry.name, _DIMS),)),))
             return Model(name=entry.name, sets=(files,), sizes=(), known_by="shape")
         if model is None:
             return None

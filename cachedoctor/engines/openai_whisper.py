@@ -8,4 +8,4 @@ from __future__ import annotations
 from cachedoctor.engines import CdnEngine
 from cachedoctor.locators import openai_cdn
 
-ENGINE = CdnEngine("openai-whisper", openai_cdn.xdg_folder)
+ENGINE = CdnEngine("openai-whisper", openai_cdn.xdg_folder, takes_paths=True)

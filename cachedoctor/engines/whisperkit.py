@@ -12,6 +12,7 @@ import re
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from cachedoctor import locators
 from cachedoctor.engines import CatalogEngine, bundled, catalog
 from cachedoctor.system import shapes
 
@@ -74,7 +75,11 @@ class WhisperKit(CatalogEngine):
     def claimed(self, model: Model, entry: Entry, host: Host) -> Claim:
         """Add the folders in which the assumed version looks for the tokenizer."""
         version = self.version(host)
-        usual = os.path.join(entry.root, model.tokenizer)
+        base = entry.root
+        above = os.path.dirname(entry.path)
+        if locators.of(entry).named_only and above.endswith(f"/{model.repository}"):
+            base = above.removesuffix(f"/{model.repository}")  # its base, where it lies in one
+        usual = os.path.join(base, model.tokenizer)
         within = os.path.join(entry.path, "models", model.tokenizer)
         folders: tuple[str, ...] = (usual, entry.path, within)
         if version and catalog.ordinal(version) == catalog.ordinal(_IN_THE_MODEL):

@@ -128,6 +128,13 @@ def says(name: str | None, file: BinaryIO, size_bytes: int) -> bytes:
     return found
 
 
+def settings(name: str | None, file: BinaryIO, size_bytes: int) -> Mapping[str, object]:
+    """Return what a file of weights says of its own sizes, where the format has room for that."""
+    read = getattr(_module(name), "settings", None) if name else None
+    found: Mapping[str, object] = read(file, size_bytes) if read else {}
+    return found
+
+
 def parser(name: str) -> Callable[[BinaryIO, int], None] | None:
     """Return a parser for whole files of this format, if they are small and it finds more."""
     parse: Callable[[BinaryIO, int], None] | None = getattr(_module(name), "parse", None)

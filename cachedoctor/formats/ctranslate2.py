@@ -12,7 +12,7 @@ Little-endian, no padding; a string is a u16 length that includes its final NUL:
         str alias, str variable
 
 Source: OpenNMT/CTranslate2 python/ctranslate2/specs/model_spec.py:_serialize,
-src/models/model.cc:Model::load
+src/models/model.cc:Model::load, include/ctranslate2/models/whisper.h
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _KIND = "a CTranslate2 model"
 _NEWEST_VERSION = 6
 _FUTURE_VERSIONS = 64
+_NEWEST_REVISIONS = {"WhisperSpec": 3}
 _ITEM_BYTES = {0: 4, 1: 1, 2: 2, 3: 4, 4: 2, 5: 2}  # float32 int8 int16 int32 float16 bfloat16
 
 # Whisper large has about 1,050 variables, of rank 3 at most, with names under 80 characters.
@@ -55,6 +56,12 @@ class CTranslate2:
         specification, revision = ("", 1)
         if version >= 2:
             specification, revision = walk.text("its specification"), walk.number("I")
+        if revision > _NEWEST_REVISIONS.get(specification, revision):
+            newest = _NEWEST_REVISIONS[specification]
+            message = (
+                f"is of revision {revision} of `{specification}`, the newest known is {newest}"
+            )
+            raise FormatError(Fault.MALFORMED, message)
         variables = walk.count("variables")
         seen: set[str] = set()
         for number in range(variables):
@@ -86,6 +93,12 @@ def shapes(file: BinaryIO, size_bytes: int) -> dict[str, tuple[int, ...]]:
         walk.text("its specification")
         walk.number("I")
     return {walk.variable(version): walk.shape for _ in range(walk.count("variables"))}
+
+
+def says(file: BinaryIO, size_bytes: int) -> bytes:
+    """Return what kind of model it is; raises `FormatError`, and is empty before version 2."""
+    window = Window(file, size_bytes)
+    return _Walk(window, at=4).text("its specification").encode() if _version(window) > 1 else b""
 
 
 class _Walk(Walk):

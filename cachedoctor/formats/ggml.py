@@ -13,8 +13,9 @@ and for whisper only:
     until the end, per tensor: i32 rank, i32 length of its name, i32 type, rank x i32 dimension,
                                 name, data
 
-A model has 11 + 15 x audio layers + 24 x text layers tensors. A model without tensors is a stub for
-testing loaders; whisper.cpp loads it, as it does a file cut off there, and transcribes nothing.
+The type of the weights is a `ggml_ftype`, the type of a tensor a `ggml_type`.
+A model has 11 + 15 x audio layers + 24 x text layers tensors. One without any is made for testing a
+loader; whisper.cpp loads it, and a file that was cut at that place, and transcribes nothing.
 Source: ggml-org/whisper.cpp v1.9.3 `src/whisper.cpp` `whisper_model_load`,
 `whisper_vad_init_with_params`, `src/parakeet.cpp`; ggml/src/ggml-common.h; ggml/include/ggml.h
 """
@@ -57,7 +58,12 @@ _BLOCKS = {
     15: (292, 256),
     30: (2, 1),
 }
-# The largest model has 32 layers, 51,866 tokens of at most 256 bytes, 201 mel columns.
+# The type of its large tensors by the type that the header says for a file: ggml.h `ggml_ftype`.
+_KINDS = {0: 0, 1: 1, 2: 2, 3: 3, 7: 8, 8: 6, 9: 7, 10: 10, 11: 11, 12: 12, 13: 13, 14: 14, 24: 30}
+_EMBEDDING = b"decoder.token_embedding.weight"
+_OF_TINY = 384  # numbers that Whisper's smallest keeps of a moment: made up ones have any heads
+_HEAD_NUMBERS = 64  # of each of Whisper's heads
+# The largest model has 32 layers, 51,866 tokens of 256 bytes at most, 201 mel columns.
 _MOST_LAYERS = 256
 _MOST_TOKENS = 1 << 20
 _LONGEST_TOKEN_BYTES = 4096
@@ -88,6 +94,29 @@ class _Whisper(NamedTuple):
     def tensors(self) -> int:
         """Return the number of tensors in such a model."""
         return 11 + 15 * self.audio_layers + 24 * self.text_layers
+
+    @property
+    def shapes(self) -> dict[bytes, tuple[int, ...]]:
+        """Return the shapes that follow from it, of tensors that tell.
+
+        whisper.cpp makes room by the header, and stops or crashes at a tensor of another shape.
+        """
+        return {
+            b"encoder.conv1.weight": (3, self.mel_bins, self.audio_state),
+            b"encoder.positional_embedding": (self.audio_state, self.audio_context),
+            b"decoder.positional_embedding": (self.text_state, self.text_context),
+            _EMBEDDING: (self.text_state, self.vocabulary),
+        }
+
+    @property
+    def heads_differ(self) -> bool:
+        """Say whether its heads are not as wide as each of Whisper's."""
+        both = ((self.audio_state, self.audio_heads), (self.text_state, self.text_heads))
+        return any(s >= _OF_TINY and s != heads * _HEAD_NUMBERS for s, heads in both)
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
 
 
 class Ggml:
@@ -133,6 +162,9 @@ def _read_whisper(window: Window, whisper: _Whisper) -> Reading:
     layers = (whisper.audio_layers, whisper.text_layers)
     if not all(0 < count <= _MOST_LAYERS for count in layers):
         raise FormatError(Fault.MALFORMED, f"claims {layers[0]} and {layers[1]} layers")
+    if whisper.heads_differ:
+        message = f"claims {whisper.audio_heads} and {whisper.text_heads} heads for its size"
+        raise FormatError(Fault.MALFORMED, message)
     walk = _Walk(window, at=4 + struct.calcsize("<11i"))
     walk.where = "its mel filters"
     bins, columns = walk.number("i"), walk.number("i")
@@ -155,6 +187,7 @@ def _read_whisper(window: Window, whisper: _Whisper) -> Reading:
         if name in names:
             raise FormatError(Fault.MALFORMED, f"holds tensor `{name.decode('ascii')}` twice")
         names.add(name)
+        _require_as_said(whisper, name, walk.shape, walk.kind)
     if walk.at < size_bytes:
         message = f"goes on after its {wanted} tensors"
         raise FormatError(Fault.TRAILING, message, measured=size_bytes, expected=walk.at)
@@ -172,8 +205,22 @@ def _read_whisper(window: Window, whisper: _Whisper) -> Reading:
     )
 
 
+def _require_as_said(whisper: _Whisper, name: bytes, shape: tuple[int, ...], kind: int) -> None:
+    """Raise where a tensor is not what the header says."""
+    wanted = whisper.shapes.get(name, shape)
+    if shape != wanted:
+        message = f"says {_by(wanted)} for `{name.decode('ascii')}`, which is {_by(shape)}"
+        raise FormatError(Fault.MALFORMED, message)
+    if name == _EMBEDDING and kind != _KINDS.get(whisper.file_type % 1000):
+        message = f"says type {whisper.file_type} for its weights, which have another"
+        raise FormatError(Fault.MALFORMED, message)
+
+
 class _Walk(Walk):
     """Skips tokens and tensors."""
+
+    shape: tuple[int, ...] = ()  # of the last tensor
+    kind = 0
 
     def tokens(self, count: int) -> None:
         """Skip `count` tokens; inlined, because a vocabulary has fifty thousand."""
@@ -202,6 +249,7 @@ class _Walk(Walk):
         if not name.isascii() or any(byte < 32 for byte in name):
             raise self.malformed("has an invalid name")
         block_bytes, block = _BLOCKS[kind]
+        self.shape, self.kind = shape, kind
         items = 1
         for dimension in shape:
             items *= max(dimension, 0)

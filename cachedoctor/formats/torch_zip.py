@@ -104,6 +104,38 @@ def shapes(file: BinaryIO, size_bytes: int) -> dict[str, tuple[int, ...]]:
     return found
 
 
+def settings(file: BinaryIO, size_bytes: int) -> dict[str, object]:
+    """Return what OpenAI's checkpoint says of its sizes; nothing is unpickled.
+
+    Source: openai-whisper 20250625 `__init__.py` `load_model`: `dims`.
+    """
+    import pickletools
+    from io import BytesIO
+
+    said = BytesIO(says(file, size_bytes))
+    found: dict[str, object] = {}
+    for _ in range(_MOST_PICKLES):
+        with contextlib.suppress(ValueError, KeyError, IndexError, UnicodeDecodeError):
+            found = found or _dims(pickletools.genops(said))
+    return found
+
+
+def _dims(instructions: Iterable[tuple[object, object, int | None]]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    begun, key = False, ""
+    for code, value, _ in instructions:
+        name = getattr(code, "name", "")
+        if not begun:
+            begun = value == "dims" and "UNICODE" in name
+        elif name in ("SETITEMS", "SETITEM"):
+            return found
+        elif "UNICODE" in name and not key:
+            key = str(value)
+        elif key and ("UNICODE" in name or "INT" in name or "FLOAT" in name):
+            found[key], key = value, ""
+    return found
+
+
 def _shapes(
     instructions: Iterable[tuple[object, object, int | None]],
 ) -> dict[str, tuple[int, ...]]:

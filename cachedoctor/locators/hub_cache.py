@@ -99,7 +99,11 @@ def old_transformers(host: Host) -> tuple[str, ...]:
     Source: transformers 4.46.3 `utils/hub.py` `TRANSFORMERS_CACHE`.
     """
     version = host.engine_versions.get(LIBRARY, "")
-    return tuple(_moved_by_transformers(host)) if version.partition(".")[0] in _BEFORE_5 else ()
+    if version.partition(".")[0] not in _BEFORE_5:
+        return ()
+    if host.environment.get(_OLD[0]) == "":  # then it is the current folder
+        return (host.cwd,)
+    return tuple(_moved_by_transformers(host))
 
 
 def _moved_by_transformers(host: Host) -> Iterator[str]:

@@ -198,16 +198,17 @@ class Examination:
         )
         fault = self._says_wrong(artifact, need, entry) if asked else None
         if need.keys and not text and artifact.format:
-            fault = _holds_none(artifact, need)
+            fault = _holds_none(artifact, need) or _sized_wrong(artifact, need)
         return self._speaks_wrong(artifact, entry) if fault is None and need.speaks else fault
 
     def _speaks_wrong(self, artifact: Artifact, entry: Entry) -> FormatError | None:
         """Check that a vocabulary is Whisper's, and as long as the weights say.
 
-        The weights are not read if its length is the one that the model's name suggests.
+        They are not asked where it is as long as the model's name lets expect, and they too.
         """
         mute, words = small_files.is_mute(artifact), small_files.words(artifact)
-        if not mute and (words is None or (words < _MANY) == (".en" in entry.path)):
+        usual = words is None or (words < _MANY) == (".en" in entry.path)
+        if not mute and usual and self._long_as_published(entry):
             return None
         rows = {shape[0] for shape in self._shapes(entry).values() if shape[:1] in _WORDS}
         if mute and rows:
@@ -215,6 +216,17 @@ class Examination:
         if words is not None and len(rows) == 1 and (words < _MANY) != (min(rows) < _MANY):
             return FormatError(Fault.MALFORMED, f"has {words} words, and the weights {min(rows)}")
         return None
+
+    def _long_as_published(self, entry: Entry) -> bool:
+        """Say whether the weights are as long as a table says, or none says anything of them."""
+        weights = tuple(self._weights(entry))
+        known = [
+            claim.published[one.name][0] == one.size_bytes
+            for claim in entry.claims
+            for one in weights
+            if one.name in claim.published
+        ]
+        return all(known)
 
     def _says_wrong(
         self, artifact: Artifact, need: Requirement, entry: Entry
@@ -297,15 +309,29 @@ class Examination:
 
 
 def _holds_none(artifact: Artifact, need: Requirement) -> FormatError | None:
-    """Return a fault if a file of weights has none of the names that its engine looks for."""
+    """Say that a file of weights lacks a name that its engine looks for."""
     try:
         with untrusted.open_regular(artifact.file, follow=True) as file:
             said = formats.says(artifact.format, file, artifact.size_bytes)
     except (FormatError, OSError, ArithmeticError, LookupError, ValueError):
-        return None  # it has a finding of its own
-    if not said or any(key.encode() in said for key in need.keys):
+        return None  # its own finding speaks
+    lacks = next((key for key in need.keys if key.encode() not in said), "") if said else ""
+    if not lacks:
         return None
-    return FormatError(Fault.MALFORMED, f"holds no `{need.keys[0]}`: another engine's, or no model")
+    return FormatError(Fault.MALFORMED, f"holds no `{lacks}`: another engine's, or no model")
+
+
+def _sized_wrong(artifact: Artifact, need: Requirement) -> FormatError | None:
+    """Say what weights that tell their own sizes tell wrongly."""
+    if not need.agrees:
+        return None
+    try:
+        with untrusted.open_regular(artifact.file, follow=True) as file:
+            said = formats.settings(artifact.format, file, artifact.size_bytes)
+            shapes = formats.shapes(artifact.format, file, artifact.size_bytes)
+    except (FormatError, OSError, ArithmeticError, LookupError, ValueError):
+        return None  # its own finding speaks
+    return small_files.wrong(said, need, shapes)
 
 
 def _length(path: str) -> int:

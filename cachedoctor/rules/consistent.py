@@ -244,7 +244,7 @@ def _says_packed(config: Artifact) -> bool | None:
         said = untrusted.read_json(config.file, _CONFIG_LIMIT_BYTES, follow=True)
     except (ValueError, OSError):
         return None
-    return "quantization" in said if isinstance(said, dict) else None
+    return said.get("quantization") is not None if isinstance(said, dict) else None
 
 
 def _first(claim: Claim) -> str:

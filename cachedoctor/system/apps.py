@@ -1,7 +1,7 @@
 """Apps that keep an engine's models in their own folders, found by table or by shape.
 
 ```
-<home>/<folder in a row>
+<home>/<folder of a row>                                             on Linux but for `Library`
 <home>/Library/Containers/<app>/Data/<the same>                      in a sandbox
 <home>/Library/Application Support/<app>/{,models,Models,…}          by shape: one level below
 <home>/Library/Group Containers/<group>/{,models,Models,…}
@@ -37,6 +37,8 @@ _BUNDLES = (
     r"|paraformer|campplus|fsmn-vad|cohere-transcribe|phonon)(?:[-/].*)?$"
 )
 _MOST_APPS = 2000
+_SYSTEMS = ("darwin", "linux")  # on which the rows' programs run
+_MACS = "Library/"  # where folders are on a Mac alone
 
 
 class Shape(enum.Enum):
@@ -75,25 +77,27 @@ def known() -> tuple[App, ...]:
 
 
 @lru_cache(maxsize=8)
-def _real_roots(homes: tuple[str, ...]) -> dict[str, str]:
-    """Return the owner of each root in a row, by real path."""
+def _real_roots(homes: tuple[str, ...], *, mac: bool) -> dict[str, str]:
+    """Return by path, without links, whose each root of a row is."""
     return {
         os.path.realpath(os.path.join(home, folder)): app.name
         for home in homes
         for app in known()
         for _, folder in app.roots
+        if mac or not folder.startswith(_MACS)
     }
 
 
 def places(host: Host, layout: str, shape: Shape = Shape.NONE) -> Iterator[Place]:
     """Yield the existing roots of one layout that belong to apps on this host.
 
-    Nothing except on a Mac, where these apps run.
+    On Linux those of rows alone that are in no `Library`, and elsewhere none.
     """
-    if host.platform != "darwin":
+    if host.platform not in _SYSTEMS:
         return
     seen = set()
-    for place in (*_rows(host, layout, shape), *_shapes(host, layout, shape)):
+    shaped = _shapes(host, layout, shape) if host.platform == "darwin" else ()
+    for place in (*_rows(host, layout, shape), *shaped):
         if place.path not in seen and os.path.isdir(place.path):
             seen.add(place.path)
             yield place
@@ -109,7 +113,7 @@ def is_shared(host: Host, path: str) -> bool:
     above = [os.path.realpath(parent) for parent in _parents(host)]
     if path.endswith("/FluidAudio/Models"):
         return False
-    return path not in _real_roots(host.homes) and any(
+    return path not in _roots(host) and any(
         path == os.path.join(parent, path[len(parent) + 1 :].partition("/")[0], below).rstrip("/")
         for parent in above
         if path.startswith(parent + "/")
@@ -119,14 +123,22 @@ def is_shared(host: Host, path: str) -> bool:
 
 
 def owner(host: Host, path: str) -> str:
-    """Return the name of the app whose folder contains a path, or an empty string."""
-    if host.platform != "darwin":
+    """Name the app in whose folder a path lies, or return nothing."""
+    if host.platform not in _SYSTEMS:
         return ""
     best = ("", "")
-    for root, name in _real_roots(host.homes).items():
+    for root, name in _roots(host).items():
         if (path == root or path.startswith(root + "/")) and len(root) > len(best[0]):
             best = (root, name)
-    return best[1] or _by_folder(host, path)
+    return best[1] or (_by_folder(host, path) if host.platform == "darwin" else "")
+
+
+def _roots(host: Host) -> dict[str, str]:
+    return _real_roots(_homes(host), mac=host.platform == "darwin")
+
+
+def _homes(host: Host) -> tuple[str, ...]:
+    return host.homes or (host.home,)
 
 
 def _by_folder(host: Host, path: str) -> str:
@@ -147,8 +159,8 @@ _SHARED = ("FluidAudio", "pywhispercpp", "WhisperKit", "huggingface", "cachedoct
 def _rows(host: Host, layout: str, shape: Shape) -> Iterator[Place]:
     for app in known():
         for kind, folder in app.roots:
-            if kind == layout:
-                for home in host.homes:
+            if kind == layout and (host.platform == "darwin" or not folder.startswith(_MACS)):
+                for home in _homes(host):
                     path = os.path.join(home, folder)
                     below = os.path.join(path, "models") if shape is Shape.BASE else path
                     yield Place(layout, below, app.name)

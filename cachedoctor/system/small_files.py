@@ -30,6 +30,8 @@ _NAMED_BY = (
     ("NeMo", "encoder.pre_encode."),
     ("llama", "model.layers."),
 )
+_NUMBERED = rb'"id":\s*(\d{1,9}),\s*"content":\s*"<\|notimestamps\|>"'
+_TIMES = 1502  # words from there to the end: itself, and 1501 times
 _ADDED = rb'"content":\s*"<\|notimestamps\|>"'  # among the added tokens
 
 
@@ -102,7 +104,24 @@ def differs(
         said = untrusted.parse_json(content)
     except ValueError:
         return None
-    for key, tensor, axis, share in need.agrees if isinstance(said, dict) else ():
+    return _differs(said, need, shapes) if isinstance(said, dict) else None
+
+
+def wrong(
+    said: Mapping[str, object], need: Requirement, shapes: Mapping[str, tuple[int, ...]]
+) -> FormatError | None:
+    """Say what weights say wrongly of their own sizes; `None` where they agree."""
+    why = next(_wants(said, need._replace(keys=()), need.names[0]), None)
+    told = tells(need, shapes)
+    return (
+        FormatError(Fault.MALFORMED, why) if why else _differs(said, need, shapes) if told else None
+    )
+
+
+def _differs(
+    said: Mapping[str, object], need: Requirement, shapes: Mapping[str, tuple[int, ...]]
+) -> FormatError | None:
+    for key, tensor, axis, share in need.agrees:
         told = _said(said, key)
         whole = _axis(shapes, tensor, axis)
         if told is None or whole is None or (share > 1 and whole < _OF_TINY):
@@ -114,7 +133,7 @@ def differs(
         if told != whole // share:
             what = f"says {told} for `{key}`, and the weights {whole // share}"
             return FormatError(Fault.MALFORMED, what)
-    why = _packed(said, shapes) if _QUANTISED in need.only and isinstance(said, dict) else ""
+    why = _packed(said, shapes) if _QUANTISED in need.only else ""
     return FormatError(Fault.MALFORMED, why) if why else None
 
 
@@ -177,9 +196,19 @@ def is_mute(artifact: Artifact) -> bool:
 
 
 def words(artifact: Artifact) -> int | None:
-    """Return the number of words in a plain vocabulary; `None` for any other file."""
-    content = _content(artifact) if artifact.name.endswith("vocabulary.txt") else None
-    return None if content is None else content.count(b"\n") + (not content.endswith(b"\n"))
+    """Count the words of a vocabulary or of a tokenizer; `None` of any other file.
+
+    A tokenizer's are counted by the number of the last one before the times.
+    """
+    if not artifact.name.endswith(("vocabulary.txt", "tokenizer.json")):
+        return None
+    content = _content(artifact)
+    if content is None:
+        return None
+    if artifact.name.endswith("vocabulary.txt"):
+        return content.count(b"\n") + (not content.endswith(b"\n"))
+    found = re.search(_NUMBERED, content)
+    return int(found[1]) + _TIMES if found else None
 
 
 def _content(artifact: Artifact) -> bytes | None:

@@ -33,6 +33,7 @@ def whole() -> Mapping[str, Sequence[bytes]]:
     return {
         "ctranslate2": [builders.ctranslate2_model()],
         "ggml": [builders_models.ggml_whisper(), builders_models.ggml_parakeet()],
+        "json_strict": [b'{"a": [1, 2.5, "x", null, true]}', b"[]"],
         "json_text": [b'{"a": [1, 2.5, "x", null, true]}', b"[]"],
         "npz": [builders_models.npz_file(), builders_models.npz_file(packed=True)],
         "safetensors": [builders.safetensors_file()],

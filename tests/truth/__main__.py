@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.truth import engines, inventions, matrix, neighbours, states
+from tests.truth import engines, inventions, matrix, neighbours, states, strangers
 
 _HEAD = """# Predictions and real loads
 
@@ -57,6 +57,7 @@ def main() -> int:
             *(() if given.beside else states.every()),
             *(neighbours.every() if given.beside or given.every else ()),
             *(inventions.every() if given.beside or given.every else ()),
+            *(strangers.every() if given.beside or given.every else ()),
         )
         if state.engine in there
         and (not given.cause or state.cause in given.cause)

@@ -82,11 +82,12 @@ class Engine:
         env: Mapping[str, str],
         options: Mapping[str, object],
         heard: str,
+        through: tuple[str, ...] = (),
     ) -> Came:
         """Return whether the engine loads `model` and hears `heard`; ``""`` means any words."""
         request = {"model": model, "options": options, "cwd": str(cwd), "limit_s": _LIMIT_S}
-        if env:
-            process = self._started(cwd, env)
+        if env or through:
+            process = self._started(cwd, env, through)
             try:
                 found = _asked(process, request)
             finally:
@@ -107,10 +108,12 @@ class Engine:
             _ended(self._process)
             self._process = None
 
-    def _started(self, cwd: Path, env: Mapping[str, str]) -> subprocess.Popen[str]:
+    def _started(
+        self, cwd: Path, env: Mapping[str, str], through: tuple[str, ...] = ()
+    ) -> subprocess.Popen[str]:
         preload = {"LD_PRELOAD": str(_BLAS)} if _BLAS.exists() else {}
         return subprocess.Popen(
-            [str(self.python), str(_WORKER), self.name, str(speech.CLIP)],
+            [*through, str(self.python), str(_WORKER), self.name, str(speech.CLIP)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -35,7 +36,8 @@ _ORDER = (
 _AT_ONCE = 2
 _HOME = re.compile(r"/[^\s']*?/home(?=/|\b)")
 _NOT_READ = "no byte of the weights is read without being asked: `scan --deep`"
-# Where the two are known to differ, and why; `docs/limits.md` says so.
+_PRE = "preprocessor_config.json"
+# Where the two may differ, and why; `docs/limits.md` says so.
 KNOWN = {
     **{
         (engine, f"{name} flipped"): _NOT_READ
@@ -85,7 +87,24 @@ KNOWN = {
                 for engine in ("mlx-whisper", "lightning-whisper-mlx")
                 for how in ("less", "more")
             ),
-            ("openai-whisper", "of a file with fewer layers said"),
+            ("faster-whisper", "model.bin with another name"),
+            ("openai-whisper", "a file with one tensor less"),
+            *(
+                (engine, f"{name} {how}")
+                for engine, name in (
+                    ("mlx-whisper", "weights.safetensors"),
+                    ("parakeet-mlx", "model.safetensors"),
+                )
+                for how in ("with an empty tensor more", "with a tensor more")
+            ),
+            *(
+                (engine, f"{name} without its last tensor")
+                for engine, name in (
+                    ("mlx-whisper", "weights.safetensors"),
+                    ("parakeet-mlx", "model.safetensors"),
+                    ("insanely-fast-whisper", "model.safetensors"),
+                )
+            ),
         ),
         "the names of tensors are not compared one by one",
     ),
@@ -96,6 +115,104 @@ KNOWN = {
         ),
         "transformers 4 refuses what the metadata does not call its own",
     ),
+    **dict.fromkeys(
+        (
+            ("mlx-whisper", "weights.safetensors with a tensor of another type"),
+            ("parakeet-mlx", "model.safetensors with a tensor of another type"),
+            ("insanely-fast-whisper", "model.safetensors with a tensor of another type"),
+        ),
+        "what numbers mean is not known from their length",
+    ),
+    **{
+        (engine, f"{name} with {how}"): "the engine's own reader bears what the format forbids"
+        for engine, name in (
+            ("mlx-whisper", "weights.safetensors"),
+            ("parakeet-mlx", "model.safetensors"),
+            ("insanely-fast-whisper", "model.safetensors"),
+        )
+        for how in ("a blank before its header", "a gap before its data")
+        if (engine, how) != ("insanely-fast-whisper", "a gap before its data")
+    },
+    **dict.fromkeys(
+        (
+            ("mlx-whisper", "weights.npz behind other bytes"),
+            ("mlx-whisper", "weights.npz with a comment too long"),
+            ("faster-whisper", "config.json with a NUL after it"),
+            ("faster-whisper", f"{_PRE} empty beside"),
+        ),
+        "the engine's own reader bears what the format forbids",
+    ),
+    ("mlx-whisper", "config.json of another text context"): "a shorter one still serves",
+    **dict.fromkeys(
+        (
+            ("insanely-fast-whisper", "config.json with a pad token too high"),
+            *(
+                ("parakeet-mlx", f"config.json {what}")
+                for what in (
+                    "of a CTC model",
+                    "of a hybrid",
+                    "without durations",
+                    "of RNNT",
+                    "without model_defaults",
+                    "with a shorter vocabulary",
+                    "with a vocabulary alone shorter",
+                    "of 128 features",
+                )
+            ),
+        ),
+        "of what a configuration says only sizes, layers, words and bits are compared",
+    ),
+    (
+        "insanely-fast-whisper",
+        "config.json with a quantisation",
+    ): "it asks for another package",
+    **dict.fromkeys(
+        (
+            ("transformers", "tokenizer_config.json of GPT-2"),
+            ("transformers", f"{_PRE} of another class"),
+            *(
+                ("insanely-fast-whisper", f"a folder in place of {name}.json")
+                for name in (
+                    "tokenizer",
+                    "tokenizer_config",
+                    "added_tokens",
+                    "special_tokens_map",
+                    "normalizer",
+                )
+            ),
+            *(
+                ("insanely-fast-whisper", f"processor_config.json {what} beside")
+                for what in ("empty", "{oops")
+            ),
+        ),
+        "transformers 4 and 5 take it differently",
+    ),
+    **{
+        (engine, name): "no client makes such a note, and no hub such a branch"
+        for engine in ("faster-whisper", "insanely-fast-whisper", "transformers")
+        for name in (
+            "a branch with a space is asked for",
+            "a branch up is asked for",
+            *(("a ref with a slash", "a ref of a path up") if engine != "transformers" else ()),
+            *(("a snapshot called main",) if engine == "faster-whisper" else ()),
+        )
+    },
+    **dict.fromkeys(
+        (
+            ("faster-whisper", "the snapshot may be entered only"),
+            ("faster-whisper", "the cache may be entered only"),
+            ("mlx-whisper", "the snapshot may be entered only"),
+            *(
+                (engine, "the folder may be entered only")
+                for engine in ("whisper.cpp", "openai-whisper", "whisper-mps")
+            ),
+        ),
+        "a folder that may be entered and not listed cannot be looked at",
+    ),
+    (
+        "faster-whisper",
+        "large-v3 in Systran/faster-whisper-large-v3",
+    ): "of a name the table says how many bins, whatever the weights",
     ("whisper.cpp", "ggml-tiny.en.bin cut by a byte"): "the last number of the last tensor is cut",
     ("lightning-whisper-mlx", "asked for 4 bits, the plain one there"): (
         "the folder is shared; the plain model is loaded for the other"
@@ -168,7 +285,9 @@ def _cell(state: states.State, place: Place, engine: engines.Engine) -> Cell:
     verdict = _foretold(state, place, asked, cwd)
 
     def load(model: str, options: dict[str, object]) -> engines.Came:
-        return engine.load(model, cwd=cwd, env=asked.env, options=options, heard=heard)
+        return engine.load(
+            model, cwd=cwd, env=asked.env, options=options, heard=heard, through=asked.through
+        )
 
     named = load(asked.model, dict(asked.options))
     by = str(verdict.get("by") or "name")
@@ -184,7 +303,7 @@ def _cell(state: states.State, place: Place, engine: engines.Engine) -> Cell:
         came.loads,
         named.loads,
         came.said if came.loads or not named.loads else named.said,
-        (cwd / asked.model).exists(),
+        os.path.exists(os.path.join(cwd, asked.model)),  # a slash at a file's end counts
     )
 
 
@@ -199,8 +318,9 @@ def _foretold(
     state: states.State, place: Place, asked: states.Asked, cwd: Path
 ) -> dict[str, object]:
     engine = _AS.get(state.engine, state.engine)
+    command = [sys.executable, "-m", "cachedoctor", "preflight", engine, *asked.question, "--json"]
     done = subprocess.run(
-        [sys.executable, "-m", "cachedoctor", "preflight", engine, *asked.question, "--json"],
+        [*asked.through, *command],
         capture_output=True,
         text=True,
         cwd=cwd,

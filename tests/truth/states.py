@@ -27,6 +27,7 @@ class Asked(NamedTuple):
     env: Mapping[str, str] = {}
     cwd: str = ""  # below the home
     heard: str | None = None
+    through: tuple[str, ...] = ()  # a command that both are started by
 
 
 class State(NamedTuple):
