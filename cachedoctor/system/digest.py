@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from itertools import chain, islice
@@ -12,7 +11,8 @@ from cachedoctor.looking import quietly, untrusted
 from cachedoctor.vocabulary import SILENT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    import hashlib
+    from collections.abc import Iterable, Iterator, Sequence
     from io import FileIO
 
     from cachedoctor.vocabulary import Progress
@@ -57,7 +57,7 @@ class Hashes:
 
     def __init__(self, algorithms: frozenset[str], size: int) -> None:
         """Begin; git's digest needs the length before the first byte."""
-        self._states = {name: _STARTS[name](size) for name in algorithms if name in _STARTS}
+        self._states = {name: _started(name, size) for name in algorithms if name in _STARTED}
 
     def update(self, piece: bytes | memoryview) -> None:
         """Take the next bytes in."""
@@ -69,11 +69,16 @@ class Hashes:
         return {name: state.hexdigest() for name, state in self._states.items()}
 
 
-_STARTS: dict[str, Callable[[int], hashlib._Hash]] = {
-    SHA256: lambda _: hashlib.sha256(),
-    SHA1: lambda _: hashlib.sha1(usedforsecurity=False),
-    GIT_SHA1: lambda size: hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False),
-}
+_STARTED = (SHA256, SHA1, GIT_SHA1)
+
+
+def _started(algorithm: str, size: int) -> hashlib._Hash:
+    import hashlib  # with OpenSSL, which takes a start 3 ms that hashes nothing
+
+    if algorithm == SHA256:
+        return hashlib.sha256()
+    head = b"blob %d\0" % size if algorithm == GIT_SHA1 else b""
+    return hashlib.sha1(head, usedforsecurity=False)
 
 
 def of_file(path: str, algorithms: frozenset[str], progress: Progress) -> dict[str, str]:
