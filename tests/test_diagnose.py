@@ -265,7 +265,7 @@ def test_a_text_about_something_else_says_what(home: Path, tmp_path: Path) -> No
     log.write_text("FileNotFoundError: [Errno 2] No such file or directory: 'ffmpeg'\n")
     ended = cachedoctor("diagnose", str(log))
     assert ended.code == 1
-    assert "nothing in this text is known of a cache" in ended.output
+    assert "nothing in this text is about a cache" in ended.output
     assert "ffmpeg, or another program" in ended.output
     assert cachedoctor("diagnose", str(log), "--json").data["recognised"] == []
 
@@ -332,7 +332,7 @@ def test_a_text_that_is_not_known_says_so(tmp_path: Path) -> None:
     log = tmp_path / "crash.log"
     log.write_bytes(b"the printer is on fire\x1b[2J\xff\n")
     unknown = cachedoctor("diagnose", str(log))
-    assert (unknown.code, "nothing in this text is known" in unknown.output) == (1, True)
+    assert (unknown.code, "nothing in this text is recognised" in unknown.output) == (1, True)
     assert cachedoctor("diagnose", str(tmp_path / "none")).code == 3
 
 

@@ -1,4 +1,4 @@
-"""What the hub's client notes in a repository's folder: branches, manifests, what is not there."""
+"""What the hub client records in a repository's folder: branches, manifests, absent files."""
 
 from __future__ import annotations
 
@@ -22,26 +22,27 @@ if TYPE_CHECKING:
 
 BRANCH = "main"  # what engines ask for
 NOT_THERE = (errno.ENOENT, errno.ENOTDIR)
-Why = list[tuple[str, str]]  # what cannot be read or understood, and why
-_BRANCH_PROBE = re.compile(r".+\.[0-9a-f]{8}\.tmp")  # made for a moment to write a branch
+Why = list[tuple[str, str]]  # what cannot be read or parsed, and why
+_BRANCH_PROBE = re.compile(r".+\.[0-9a-f]{8}\.tmp")  # exists briefly while a branch is written
 _TREE_LIMIT_BYTES = 64 << 20
 _TREE_VERSION = 1
 
 
 class Ref(NamedTuple):
-    """One file below `refs/`, as it is on disk."""
+    """One file below `refs/`, as found on disk."""
 
     name: str
     path: str
     text: str
     stamp: Stamp
-    folder: bool = False  # a folder where the file belongs
+    folder: bool = False  # a folder in place of the file
 
 
 def listed(path: str, unreadable: Why) -> list[quietly.Listed]:
-    """List a folder of notes; one that is not there is empty, one that is closed is remembered.
+    """List a metadata folder; a missing one is empty, an unreadable one is recorded.
 
-    The client makes no links to such folders, so one is not followed: it may lead anywhere.
+    The client never makes these folders symlinks, so symlinks are not followed: they could lead
+    anywhere.
     """
     try:
         return [e for e in quietly.listed(path, os.O_NOFOLLOW) if not is_litter(e.name)]
@@ -51,17 +52,17 @@ def listed(path: str, unreadable: Why) -> list[quietly.Listed]:
 
 
 def why_not(path: str, error: OSError) -> Iterator[tuple[str, str]]:
-    """Yield the folder and why it cannot be read, unless there is none."""
-    with contextlib.suppress(OSError):  # no link, which few are
+    """Yield the folder and why it cannot be read, unless it does not exist."""
+    with contextlib.suppress(OSError):  # not a symlink, the common case
         error = OSError(errno.ELOOP, f"a link to `{os.readlink(path)}` is not followed")
     if error.errno not in NOT_THERE:
         yield path, reason(error)
 
 
 def refs(folder: str, unreadable: Why, probes: list[Leftover]) -> Iterator[Ref]:
-    """Yield the branches; names that git would refuse are none.
+    """Yield the branches, skipping names that git would reject.
 
-    A folder called like the branch that engines ask for is that branch, and a broken one.
+    A folder named like the branch that engines use counts as that branch, broken.
     """
     stack = [folder]
     while stack:
@@ -85,7 +86,7 @@ def refs(folder: str, unreadable: Why, probes: list[Leftover]) -> Iterator[Ref]:
 
 
 def absent(folder: str, closed: Why) -> dict[str, tuple[str, ...]]:
-    """Return by commit the files of which the client noted that the revision lacks them."""
+    """Return by commit the files that the client recorded as absent from that revision."""
     found: dict[str, tuple[str, ...]] = {}
     for commit in listed(folder, closed):
         names: list[str] = []
@@ -101,12 +102,12 @@ def absent(folder: str, closed: Why) -> dict[str, tuple[str, ...]]:
 
 
 def leftover(path: str, status: os.stat_result) -> Leftover:
-    """Return what was left under `path`, of which this is known."""
+    """Return the leftover at `path`, given its stat result."""
     return Leftover(path, stamp_of(status), bytes=status.st_size)
 
 
 def trees(folder: str, blobs: Blobs, closed: Why, bad: Why) -> dict[str, Promises]:
-    """Read every manifest by its commit; what cannot be understood is remembered."""
+    """Read every manifest, by commit; record those that cannot be parsed."""
     found: dict[str, Promises] = {}
     names = dict(zip(blobs.packed, blobs.packed, strict=True))
     etags: dict[str, str] = {}
@@ -127,11 +128,11 @@ def trees(folder: str, blobs: Blobs, closed: Why, bad: Why) -> dict[str, Promise
 def _tree(
     entry: quietly.Listed, names: Mapping[str, str], etags: dict[str, str]
 ) -> tuple[Promises, str]:
-    """Read a tree manifest; one that cannot be understood promises nothing, and why.
+    """Read a tree manifest; if it cannot be parsed, return no promises and the reason.
 
-    One that is no file, or of a version that is not known yet, is not bad for that. `names` are
-    texts that are in memory already, `etags` those that were found to be digests: revisions have
-    most of them in common. Raises `PermissionError` for a closed one.
+    A non-file or a manifest of an unknown version is not an error. `names` interns strings that are
+    already in memory; `etags` collects those that proved to be digests, because revisions share
+    most of them. Raises `PermissionError` for an unreadable manifest.
     """
     rows: dict[str, tuple[int, str, str]] = {}
     try:
@@ -146,7 +147,7 @@ def _tree(
             if known is None and digest_of(etag):
                 known = etags[etag] = names.get(etag, etag)
             if known and untrusted.count(size) is not None and untrusted.below(name):
-                name = sys.intern(name)  # noqa: PLW2901 - repositories have the same few
+                name = sys.intern(name)  # noqa: PLW2901 - repositories share the same few names
                 rows[name] = (size, known, name)
     except PermissionError:
         raise
