@@ -13,7 +13,7 @@ from cachedoctor.vocabulary import SILENT
 
 if TYPE_CHECKING:
     import hashlib
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from io import FileIO
 
     from cachedoctor.vocabulary import Progress
