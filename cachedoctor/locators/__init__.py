@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from cachedoctor.system.in_use import Open
     from cachedoctor.vocabulary import Entry, Root
 
-_HEX = frozenset("0123456789abcdef")
+_HEX = b"0123456789abcdef"
 _BY_LENGTH = {40: "git-sha1", 64: "sha256"}
 BOOKS = ".cache/huggingface/download"  # where clients keep metadata about their downloads
 LIVE_S = 600  # law 7: a partial younger than this counts as live if its holder is unknown
@@ -268,7 +268,9 @@ class Leavings(Locator[LeavingsListing]):
 def digest_of(etag: str) -> Digest | None:
     """Return the digest in a hub etag, or `None` if the etag is not a digest."""
     algorithm = _BY_LENGTH.get(len(etag))
-    return Digest(algorithm, etag) if algorithm and _HEX.issuperset(etag) else None
+    if algorithm is None or etag.encode("ascii", "replace").translate(None, _HEX):
+        return None
+    return Digest(algorithm, etag)
 
 
 def given(entry: Entry, host: Host) -> frozenset[str] | None:

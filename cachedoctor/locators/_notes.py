@@ -9,7 +9,7 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
-from cachedoctor.locators import Leftover, is_litter, is_ref, reason, stamp_of
+from cachedoctor.locators import Leftover, digest_of, is_litter, is_ref, reason, stamp_of
 from cachedoctor.locators._blobs import NO_PROMISES, Promises
 from cachedoctor.looking import quietly, untrusted
 from cachedoctor.values import NamedTuple
@@ -24,7 +24,6 @@ BRANCH = "main"  # what engines ask for
 NOT_THERE = (errno.ENOENT, errno.ENOTDIR)
 Why = list[tuple[str, str]]  # what cannot be read or parsed, and why
 _BRANCH_PROBE = re.compile(r".+\.[0-9a-f]{8}\.tmp")  # exists briefly while a branch is written
-_DIGEST = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _TREE_LIMIT_BYTES = 64 << 20
 _TREE_VERSION = 1
 
@@ -110,11 +109,12 @@ def leftover(path: str, status: os.stat_result) -> Leftover:
 def trees(folder: str, blobs: Blobs, closed: Why, bad: Why) -> dict[str, Promises]:
     """Read every manifest, by commit; record those that cannot be parsed."""
     found: dict[str, Promises] = {}
-    etags = {name: name for name in blobs.packed if _DIGEST.fullmatch(name)}
+    names = dict(zip(blobs.packed, blobs.packed, strict=True))
+    etags: dict[str, str] = {}
     for entry in listed(folder, closed):
         try:
             if entry.name.endswith(".json"):
-                found[entry.name[:-5]], why = _tree(entry.path, etags)
+                found[entry.name[:-5]], why = _tree(entry, names, etags)
                 if why:
                     bad.append((entry.path, why))
             elif entry.file and not quietly.may(entry.path, os.R_OK):
@@ -125,22 +125,27 @@ def trees(folder: str, blobs: Blobs, closed: Why, bad: Why) -> dict[str, Promise
     return found
 
 
-def _tree(path: str, etags: Mapping[str, str]) -> tuple[Promises, str]:
+def _tree(
+    entry: quietly.Listed, names: Mapping[str, str], etags: dict[str, str]
+) -> tuple[Promises, str]:
     """Read a tree manifest; if it cannot be parsed, return no promises and the reason.
 
-    A non-file or a manifest of an unknown version is not an error. `etags` interns strings that are
-    already in memory. Raises `PermissionError` for an unreadable manifest.
+    A non-file or a manifest of an unknown version is not an error. `names` interns strings that are
+    already in memory; `etags` collects those that proved to be digests, because revisions share
+    most of them. Raises `PermissionError` for an unreadable manifest.
     """
     rows: dict[str, tuple[int, str, str]] = {}
     try:
-        raw = untrusted.read_json(path, _TREE_LIMIT_BYTES)
+        raw = untrusted.read_json(entry.path, _TREE_LIMIT_BYTES, seen=entry.file)
         if raw.get("format_version", _TREE_VERSION) != _TREE_VERSION:
             return NO_PROMISES, ""
         for name, row in raw["files"].items():
             etag = row.get("lfs_sha256")
             size = row.get("lfs_size") if etag else row["size"]
             etag = etag or row["blob_id"]
-            known = etags.get(etag) or (etag if _DIGEST.fullmatch(etag) else None)
+            known = etags.get(etag)
+            if known is None and digest_of(etag):
+                known = etags[etag] = names.get(etag, etag)
             if known and untrusted.count(size) is not None and untrusted.below(name):
                 name = sys.intern(name)  # noqa: PLW2901 - repositories share the same few names
                 rows[name] = (size, known, name)

@@ -51,12 +51,25 @@ def open_regular(path: str, *, follow: bool = False, dir_fd: int | None = None) 
         raise
 
 
-def read(path: str, limit_bytes: int, *, follow: bool = False) -> bytes:
-    """Return the whole content of a regular file.
+def first_hole(path: str) -> int:
+    """Return the offset of the first hole of a file just seen to be regular, or its end.
+
+    Raises `OSError`, also where the file system cannot tell. Counting the allocated blocks is not
+    enough: blocks that were allocated and never written are holes too.
+    """
+    descriptor, _ = _opened(path, follow=True, seen=True)
+    try:
+        return os.lseek(descriptor, 0, os.SEEK_HOLE)
+    finally:
+        os.close(descriptor)
+
+
+def read(path: str, limit_bytes: int, *, follow: bool = False, seen: bool = False) -> bytes:
+    """Return the whole content of a regular file; `seen` means that it was just found to be one.
 
     Raises `OSError`, or `ValueError` before reading if there are more than `limit_bytes`.
     """
-    descriptor, status = _opened(path, follow=follow)
+    descriptor, status = _opened(path, follow=follow, seen=seen)
     try:
         return _rest(descriptor, status.st_size, limit_bytes)
     finally:
@@ -85,10 +98,16 @@ def _rest(descriptor: int, size_bytes: int, limit_bytes: int) -> bytes:
     return b"".join(pieces)
 
 
-def _opened(path: str, *, follow: bool, dir_fd: int | None = None) -> tuple[int, os.stat_result]:
-    """Open a regular file and nothing else; return its descriptor and stat result."""
+def _opened(
+    path: str, *, follow: bool, dir_fd: int | None = None, seen: bool = False
+) -> tuple[int, os.stat_result]:
+    """Open a regular file and nothing else; return its descriptor and stat result.
+
+    A file that was just `seen` to be regular is not checked a second time before opening.
+    """
     try:
-        _require_regular(os.stat(path, dir_fd=dir_fd, follow_symlinks=follow), path)
+        if not seen:
+            _require_regular(os.stat(path, dir_fd=dir_fd, follow_symlinks=follow), path)
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
         descriptor = quietly.opener(path, flags, dir_fd)
     except ValueError as error:  # a NUL or a lone surrogate
@@ -102,12 +121,14 @@ def _opened(path: str, *, follow: bool, dir_fd: int | None = None) -> tuple[int,
     return descriptor, status
 
 
-def read_json(path: str, limit_bytes: int, *, follow: bool = False, depth: int = DEPTH) -> Any:
+def read_json(
+    path: str, limit_bytes: int, *, follow: bool = False, depth: int = DEPTH, seen: bool = False
+) -> Any:
     """Return the content of a JSON file; the caller must still check every field's type.
 
     Raises `OSError`, or `ValueError` for content that is not JSON, too long or too deep.
     """
-    return parse_json(read(path, limit_bytes, follow=follow), depth=depth)
+    return parse_json(read(path, limit_bytes, follow=follow, seen=seen), depth=depth)
 
 
 def parse_json(data: bytes | str, *, depth: int = DEPTH) -> Any:

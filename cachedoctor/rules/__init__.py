@@ -106,25 +106,26 @@ class Rule:
     ) -> Finding:
         """Return a finding about a path that is not an artifact, of entries or only of a root."""
         engines = tuple(dict.fromkeys(name for entry in entries for name in entry.engines))
-        finding = Finding(
-            code=self.code,
-            slug=self.slug,
-            severity=self.severity,
-            path=path,
-            message=message,
-            entries=tuple(entry.id for entry in entries),
-            engines=engines,
-            locator=entries[0].locator if entries else root.locator if root else None,
-            shows=self.shows,
-            subjects=tuple(Subject(entry) for entry in entries) or (Subject(root=root),),
-        )
-        finding = finding._replace(**more)
+        values: dict[str, Any] = {
+            "code": self.code,
+            "slug": self.slug,
+            "severity": self.severity,
+            "path": path,
+            "message": message,
+            "entries": tuple(entry.id for entry in entries),
+            "engines": engines,
+            "locator": entries[0].locator if entries else root.locator if root else None,
+            "shows": self.shows,
+            **more,
+        }
+        if "subjects" not in more:
+            values["subjects"] = tuple(map(Subject, entries)) or (Subject(root=root),)
         if "leaves" not in more:
-            error = finding.severity is Severity.ERROR
-            if finding.severity is Severity.WARNING and self.status is Status.INCOMPLETE:
+            error = values["severity"] is Severity.ERROR
+            if values["severity"] is Severity.WARNING and self.status is Status.INCOMPLETE:
                 error = any(entry.by_shape for entry in entries)  # no table says this is enough
-            finding = finding._replace(leaves=self.status if error else self.mild_status)
-        return finding
+            values["leaves"] = self.status if error else self.mild_status
+        return Finding(**values)
 
 
 class Restores:

@@ -68,6 +68,7 @@ class Examination:
         self._by_entry: dict[str, tuple[tuple[Artifact, FormatError], ...]] = {}
         self._revisions: dict[str, Mapping[str, tuple[Entry, ...]]] = {}
         self._alone: dict[str, Mapping[str, int]] = {}
+        self._holes: dict[str, int | None] = {}
         self.unreadable: dict[str, OSError] = {}
         self.opened = in_use.Open()
 
@@ -118,7 +119,18 @@ class Examination:
         return self._judged(artifact) is not None
 
     def _judged(self, artifact: Artifact) -> bool | None:
-        return artifact.judge(self._measured.get(artifact.file, {}))
+        held = self._measured.get(artifact.file)
+        return artifact.judge(held) if held else None
+
+    def first_hole(self, artifact: Artifact) -> int | None:
+        """Return where a file that is there has its first hole; its end does not count."""
+        if artifact.file not in self._holes:
+            try:
+                at = untrusted.first_hole(artifact.file)
+            except OSError:  # not on this file system
+                at = artifact.size_bytes
+            self._holes[artifact.file] = at if at < artifact.size_bytes else None
+        return self._holes[artifact.file]
 
     def faults(self, entry: Entry) -> tuple[tuple[Artifact, FormatError], ...]:
         """Return the faults in the headers of an entry's files; computed once."""

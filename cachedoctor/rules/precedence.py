@@ -50,6 +50,9 @@ def _joined(group: list[Finding], subjects: list[Subject]) -> Finding:
     about the file.
     """
     first = min(group, key=_rank)
+    told = (subjects, first.entries, first.engines, first.links)
+    if len(group) == 1 and max(map(len, told)) <= 1:  # as almost always: nothing to join
+        return first
     same = [first, *(f for f in group if f.code == first.code and f is not first)]
     every = {_key(subject): subject for subject in (*first.subjects, *subjects)}
     return first._replace(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, ClassVar
 
 from cachedoctor.errors import Fault
 from cachedoctor.findings import Severity
-from cachedoctor.looking import untrusted
 from cachedoctor.rules import EntryRule, Restores
 from cachedoctor.vocabulary import WEIGHTY_BYTES, Evidence, State, Status
 
@@ -146,7 +144,7 @@ class Hole(EntryRule):
             weighty = artifact.size_bytes >= WEIGHTY_BYTES and artifact.state is State.PRESENT
             if not weighty or artifact.bundle or seen.measured(artifact) is not None:
                 continue
-            hole = _first_hole(artifact.file, artifact.size_bytes)
+            hole = seen.first_hole(artifact)
             if hole is not None:
                 yield self.of(
                     artifact,
@@ -187,16 +185,6 @@ class Unloadable(EntryRule):
             why = seen.unloadable.get(artifact.file)
             if why is not None:
                 yield self.of(artifact, entry, f"`{artifact.name}`: {why}", evidence="core-ml")
-
-
-def _first_hole(path: str, size_bytes: int) -> int | None:
-    """Return where the first hole begins, or `None`; the end of the file does not count."""
-    try:
-        with untrusted.open_regular(path, follow=True) as file:
-            at = os.lseek(file.fileno(), 0, os.SEEK_HOLE)
-    except OSError:  # not on this file system
-        return None
-    return at if at < size_bytes else None
 
 
 class StubModel(_HeaderRule):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from functools import partial
@@ -13,6 +12,7 @@ from cachedoctor.looking import quietly, untrusted
 from cachedoctor.vocabulary import SILENT
 
 if TYPE_CHECKING:
+    import hashlib
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from io import FileIO
 
@@ -58,7 +58,7 @@ class Hashes:
 
     def __init__(self, algorithms: frozenset[str], size: int) -> None:
         """Start; git's digest needs the length before the first byte."""
-        self._states = {name: _STARTS[name](size) for name in algorithms if name in _STARTS}
+        self._states = {name: _started(name, size) for name in algorithms if name in _STARTED}
 
     def update(self, piece: bytes | memoryview) -> None:
         """Hash the next bytes."""
@@ -70,11 +70,16 @@ class Hashes:
         return {name: state.hexdigest() for name, state in self._states.items()}
 
 
-_STARTS: dict[str, Callable[[int], hashlib._Hash]] = {
-    SHA256: lambda _: hashlib.sha256(),
-    SHA1: lambda _: hashlib.sha1(usedforsecurity=False),
-    GIT_SHA1: lambda size: hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False),
-}
+_STARTED = (SHA256, SHA1, GIT_SHA1)
+
+
+def _started(algorithm: str, size: int) -> hashlib._Hash:
+    import hashlib  # loads OpenSSL: 3 ms that a start without hashing need not pay
+
+    if algorithm == SHA256:
+        return hashlib.sha256()
+    head = b"blob %d\0" % size if algorithm == GIT_SHA1 else b""
+    return hashlib.sha1(head, usedforsecurity=False)
 
 
 def of_file(path: str, algorithms: frozenset[str], progress: Progress) -> dict[str, str]:

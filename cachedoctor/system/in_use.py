@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from cachedoctor.errors import LockHeldError, RepairError
 from cachedoctor.looking import mounts, quietly
-from cachedoctor.system import disk
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -93,6 +92,8 @@ class Open:
             self._keys = _opened()
         if self._keys is None:
             return None
+        from cachedoctor.system import disk  # with what writes, which no start needs
+
         found = ((path, disk.stamp(path)) for path in paths)
         return {path for path, stamp in found if stamp and stamp[:2] in self._keys}
 
