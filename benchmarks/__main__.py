@@ -62,9 +62,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # cleans up, as after Ctrl-C
     scale = SHORT if given.short else WHOLE
     if given.rounds:
-        scale = scale._replace(rounds=given.rounds)
-    numbers = page.Numbers.read(given.save)
-    numbers.machine = {**_machine(), "rounds": scale.rounds}
+        scale = scale._replace(rounds=given.rounds, few=min(given.rounds, scale.few))
+    numbers = page.Numbers.read(given.save if given.parts else None)
+    numbers.machine = {**_machine(), "rounds": scale.rounds, "few": scale.few}
     print(", ".join(f"{name} {value}" for name, value in numbers.machine.items()))
     if not given.parts or _GROWTH in given.parts:  # first, because a child's peak starts at ours
         numbers.growth = growth.measure(scale.growth)

@@ -35,7 +35,7 @@ def copy(home: str, scale: Scale) -> Iterator[Ratio]:
 
 
 def _copies(home: str, scale: Scale, where: str, reflink: str) -> Iterator[Ratio]:
-    place = Place(home, scale.rounds)
+    place = Place(home, scale.few)
     (source,) = homes.weights(place.home, 1, scale.copied_bytes)
     lost = homes.again(place.home, source, "again", there=False)
     target = place.home / "copied"
@@ -55,7 +55,7 @@ def _copies(home: str, scale: Scale, where: str, reflink: str) -> Iterator[Ratio
 def dedupe(home: str, scale: Scale) -> Iterator[Ratio]:
     """Compare sharing the blocks of two files on XFS with hashing both once."""
     with disks.mounted("xfs", Path(home), 4 * scale.copied_bytes + disks.LEAST_BYTES) as disk:
-        place = Place(disk / "home", scale.rounds)
+        place = Place(disk / "home", scale.few)
         (source,) = homes.weights(place.home, 1, scale.copied_bytes)
         twin = homes.again(place.home, source, "again", there=True)
         listed = place.home / "blobs"
@@ -76,7 +76,7 @@ def dedupe(home: str, scale: Scale) -> Iterator[Ratio]:
 def move(home: str, scale: Scale) -> Iterator[Ratio]:
     """Compare moving a hub to another file system with copying and hashing it."""
     with disks.mounted("xfs", Path(home), 3 * scale.copied_bytes + disks.LEAST_BYTES) as disk:
-        place = Place(f"{home}/home", scale.rounds)
+        place = Place(f"{home}/home", scale.few)
         hub, target, plain = place.home / HUB, disk / "hub", disk / "plain"
 
         def anew() -> None:
@@ -98,4 +98,4 @@ def move(home: str, scale: Scale) -> Iterator[Ratio]:
             return place.cost(["sh", "-c", f"{made} && {hashed}"])
 
         title = f"move of {scale.copied_bytes >> 20} MiB to XFS / cp -a, sync, sha256sum"
-        yield in_turn(title, ours, theirs, scale.rounds, bound=1 / 0.9)
+        yield in_turn(title, ours, theirs, scale.few, bound=1 / 0.9)

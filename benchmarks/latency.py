@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _DELAY_MS = 0.5  # a round trip within a building
 _PATIENCE_S = 10.0
-_TENTH = 10  # of the repositories: a whole cache would take minutes
+_PART = 20  # of the repositories one in so many: a whole cache would take minutes
 
 
 class CannotBeLateError(RuntimeError):
@@ -34,20 +34,21 @@ class CannotBeLateError(RuntimeError):
 
 
 def far(home: str, scale: Scale) -> Iterator[Ratio]:
-    """Compare a first look where every call takes half a millisecond; a figure without a bound."""
-    place = Place(f"{home}/near", scale.rounds)
-    caches.hub(place.home, scale.repositories // _TENTH, 3, 15)
+    """Compare a first look where every call takes half a millisecond; a figure, no bound."""
+    place = Place(f"{home}/near", scale.few)
+    caches.hub(place.home, max(scale.repositories // _PART, 1), 3, 15)
     mount = Path(home, "far")
     mount.mkdir()
-    with _mounted(place.home, mount):
-        there = Place(mount, min(scale.rounds, 3), XDG_STATE_HOME=f"{home}/state")
+    with mounted(place.home, mount):
+        there = Place(mount, scale.few, XDG_STATE_HOME=f"{home}/state")
         title = f"scan / hf cache ls, {_DELAY_MS} ms a call"
         yield there.against(title, [TOOL, "scan"], [HF, "cache", "ls"])
 
 
 @contextlib.contextmanager
-def _mounted(source: Path, mount: Path) -> Iterator[None]:
-    command = [PYTHON, "-m", "benchmarks.latency", str(source), str(mount), str(_DELAY_MS)]
+def mounted(source: Path, mount: Path, delay_ms: float = _DELAY_MS) -> Iterator[None]:
+    """Show a folder in another for as long as the block lasts; raises `CannotBeLateError`."""
+    command = [PYTHON, "-m", "benchmarks.latency", str(source), str(mount), str(delay_ms)]
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         until = time.monotonic() + _PATIENCE_S
@@ -63,6 +64,8 @@ def _mounted(source: Path, mount: Path) -> Iterator[None]:
         if os.path.ismount(mount):
             subprocess.run(["umount", str(mount)], check=True)
         child.wait(_PATIENCE_S)
+        if child.stderr is not None:
+            child.stderr.close()
 
 
 def main() -> None:

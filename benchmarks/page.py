@@ -70,13 +70,21 @@ def fill(path: Path, numbers: Numbers) -> None:
 
 
 def machine(numbers: Numbers) -> Iterator[str]:
-    """Yield a sentence about where and how it was measured."""
+    """Yield where and how it was measured, and what that means for the numbers."""
     said = numbers.machine
+    load, cores = float(str(said["load"])), int(str(said["cores"]))
+    fewer = said["few"] != said["rounds"]
+    few = f", of {said['few']} where gigabytes move or calls are late" if fewer else ""
     yield (
-        f"Medians of {said['rounds']} pairs, with the smallest and the largest; "
-        f"{said['cores']} cores, {said['system']}, Python {said['python']}, "
-        f"huggingface_hub {said['huggingface_hub']}, a load of {said['load']} when it began."
+        f"Medians of {said['rounds']} pairs{few}, with the smallest and the largest; "
+        f"{cores} cores, {said['system']}, Python {said['python']}, "
+        f"huggingface_hub {said['huggingface_hub']}, a load of {load} when it began."
     )
+    if load > cores / 2:
+        yield (
+            "Other work shared the machine, so that single runs vary a lot and times are no claim "
+            "at all; the ratio of CPU time is the steadier one."
+        )
 
 
 def table(numbers: Numbers) -> Iterator[str]:

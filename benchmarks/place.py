@@ -26,6 +26,7 @@ class Scale(NamedTuple):
     """How much to measure."""
 
     rounds: int = 7
+    few: int = 3  # rounds where gigabytes are moved, or each call is late
     repositories: int = 200  # of three revisions and fifteen files
     small: int = 200  # repositories of a hundred small files
     large_bytes: int = 512 << 20  # of each of eight weights
@@ -37,6 +38,7 @@ class Scale(NamedTuple):
 WHOLE = Scale()
 SHORT = Scale(
     rounds=1,
+    few=1,
     repositories=20,
     small=20,
     large_bytes=16 << 20,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import stat
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks import caches, growth, homes, page
+from benchmarks import caches, growth, homes, latency, page
 from benchmarks.caches import Kind
 from benchmarks.timing import Cost, ratio
 from cachedoctor.doctor import scanning
@@ -134,12 +135,47 @@ def test_a_macs_home_is_right(home: Path) -> None:
     assert sum(len(entry.artifacts) for entry in report.entries) > 40
 
 
+def test_a_late_folder_shows_what_is_there(tmp_path: Path) -> None:
+    """Each call takes its while, and nothing can be written; afterwards it is gone again."""
+    source, mount = tmp_path / "near", tmp_path / "far"
+    caches.hub(source, 1, 1, 4)
+    mount.mkdir()
+    below = [path.relative_to(source) for path in sorted(source.rglob("*"))]
+    try:
+        with latency.mounted(source, mount, 20):
+            assert [path.relative_to(mount) for path in sorted(mount.rglob("*"))] == below
+            for path in below:
+                near, far = source / path, mount / path
+                assert near.lstat().st_mtime_ns == far.lstat().st_mtime_ns
+                assert near.is_symlink() is far.is_symlink()
+                assert near.is_dir() or near.read_bytes() == far.read_bytes()
+            began = time.monotonic()
+            (mount / below[0]).lstat()
+            assert time.monotonic() - began > 0.02
+            with pytest.raises(OSError, match="Read-only"):
+                (mount / "new").touch()
+    except latency.CannotBeLateError as why:
+        pytest.skip(str(why))
+    assert not list(mount.iterdir())
+    assert [path.relative_to(source) for path in sorted(source.rglob("*"))] == below
+
+
+def test_where_nothing_can_be_late_it_says_why(tmp_path: Path) -> None:
+    """No such folder, or what serves it is not installed: in a line, and nothing is mounted."""
+    with (
+        pytest.raises(latency.CannotBeLateError, match=r"^nothing is mounted: \w"),
+        latency.mounted(tmp_path, tmp_path / "gone"),
+    ):
+        pass
+    assert not (tmp_path / "gone").exists()
+
+
 def test_the_page_says_what_was_measured_and_what_was_missed(tmp_path: Path) -> None:
     """Parts that are measured again replace their numbers, others stay; bounds are compared."""
     kept = str(tmp_path / "numbers.json")
     numbers = page.Numbers.read(kept)
-    numbers.machine = dict.fromkeys(("rounds", "cores", "system", "python", "load"), "x")
-    numbers.machine = {**numbers.machine, "huggingface_hub": "2"}
+    numbers.machine = dict.fromkeys(("rounds", "few", "system", "python"), "x")
+    numbers.machine = {**numbers.machine, "huggingface_hub": "2", "cores": 2, "load": 1.3}
     numbers.put("one", [ratio("a / b", [(Cost(0.2, 0.3), Cost(0.1, 0.1))] * 3, bound=1.5)])
     numbers.put("two", [ratio("c / d", [(Cost(0.1, 0.1), Cost(0.2, 0.1))] * 3, bound=1.5)])
     numbers.growth = [growth.Point(1, 100, 1.0, 2, 3.0, 4, 5.0, 6.0, 7)]
@@ -159,3 +195,7 @@ def test_the_page_says_what_was_measured_and_what_was_missed(tmp_path: Path) -> 
         assert "| 100 | 1.00 s |" in said
         assert "old" not in said
         assert said.count("<!-- end -->") == 4
+        assert "a load of 1.3 when it began.\nOther work shared the machine" in said
+    again.machine = {**again.machine, "load": 0.4}
+    page.fill(written, again)
+    assert "a load of 0.4 when it began.\n<!-- end -->" in written.read_text()

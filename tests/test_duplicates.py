@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
+import re
 import subprocess
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +19,7 @@ from cachedoctor.errors import RepairError
 from cachedoctor.host import Host
 from cachedoctor.plans import cures, duplicates, holdings
 from cachedoctor.runs import applying, carrying
+from cachedoctor.system import disk as system_disk
 from cachedoctor.system import freed
 from cachedoctor.system.network import Network
 from tests.conftest import fingerprint
@@ -37,7 +42,7 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     yield from disks.of_its_own(request.param, tmp_path)
 
 
-def build(home: Path, content: bytes) -> tuple[Host, list[Path]]:
+def build(home: Path, content: bytes, *, ggml: bool = True) -> tuple[Host, list[Path]]:
     """Put the same weights into two repositories and a folder of GGML files."""
     home.mkdir(exist_ok=True)
     hub = worlds.hub_of(home)
@@ -45,11 +50,13 @@ def build(home: Path, content: bytes) -> tuple[Host, list[Path]]:
     for name in ("some/one", "other/two"):
         repository = worlds.repository(hub, name, {"model.bin": content})
         found.append(worlds.blob_of(repository / "snapshots" / worlds.COMMIT / "model.bin"))
-    place = home / "whisper.cpp" / "models" / "ggml-mine.bin"
-    place.parent.mkdir(parents=True)
-    place.write_bytes(content)
+    if ggml:
+        place = home / "whisper.cpp" / "models" / "ggml-mine.bin"
+        place.parent.mkdir(parents=True)
+        place.write_bytes(content)
+        found.append(place)
     subprocess.run(["sync", "-f", str(home)], check=True)
-    return Host.look(home=str(home), platform="linux"), [*found, place]
+    return Host.look(home=str(home), platform="linux"), found
 
 
 def stamps(files: Sequence[Path]) -> Sequence[tuple[object, ...]]:
@@ -124,6 +131,81 @@ def test_other_bytes_are_never_shared(disk: Path) -> None:
     assert not cures.plan(report).unfinished
 
 
+def forget(files: Sequence[Path]) -> None:
+    """Let the system drop what memory holds of files, so that they are read from the disk."""
+    for path in files:
+        with path.open("rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+@pytest.mark.parametrize("copy", [0, -1])
+def test_what_a_disk_cannot_read_any_more_is_left_alone(disk: Path, copy: int) -> None:
+    """A sector rots beneath one of two: btrfs says so and XFS reads other bytes; both stay."""
+    content = os.urandom(SIZE)
+    host, files = build(disk / "home", content, ggml=False)
+    image = disk.parent / f"{disk.name}.image"
+    at = SIZE // 2
+    sector = re.escape(content[at : at + 64])
+    places = [found.start() for found in re.finditer(sector, image.read_bytes())]
+    assert len(places) == 2
+    before = stamps(files)
+    with image.open("r+b") as beneath:
+        os.pwrite(beneath.fileno(), bytes(64), places[copy])
+        forget(files)
+        ended = cachedoctor("dedupe", "--yes", "--home", host.home, "--platform", "linux")
+        said = "Input/output error" if disk.name == "btrfs" else "other bytes"
+        assert (ended.code, said in ended.errors) == (4, True), ended
+        assert stamps(files) == before
+        os.pwrite(beneath.fileno(), content[at : at + 64], places[copy])
+    forget(files)
+    assert [path.read_bytes() == content for path in files] == [True, True]
+    assert not cures.plan(scanning.scan(host)).unfinished
+
+
+@pytest.mark.parametrize("other", [False, True], ids=["the same", "other"])
+def test_somebody_writes_while_blocks_are_shared(
+    disk: Path, other: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of their writes is there afterwards, and none of them in the other file."""
+    content = os.urandom(3 * SIZE)
+    host, files = build(disk / "home", content, ggml=False)
+    report = scanning.scan(host)
+    change = duplicates.dedupe(holdings.models(report))
+    (choice,) = change.choices
+    wanted = {path: bytearray(content) for path in files}
+    target = next(path for path in files if str(path) == choice.path)
+    begun, over = threading.Event(), threading.Event()
+
+    def write() -> None:
+        begun.wait()
+        chance = random.Random(7)
+        with target.open("r+b") as file:
+            while not over.is_set():
+                at = chance.randrange(len(content) - 9)
+                piece = chance.randbytes(9) if other else content[at : at + 9]
+                os.pwrite(file.fileno(), piece, at)
+                wanted[target][at : at + 9] = piece
+
+    def boundary(name: str) -> None:
+        if name == "share":
+            begun.set()
+
+    monkeypatch.setattr(system_disk, "boundary", boundary)
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        with contextlib.suppress(RepairError):
+            carrying.carry_out(change, report, Network(host, offline=True))
+        assert begun.is_set()
+    finally:
+        begun.set()
+        over.set()
+        writer.join()
+    forget(files)
+    assert all(path.read_bytes() == wanted[path] for path in files)
+    assert not cures.plan(scanning.scan(host)).unfinished
+
+
 def test_holes_stay_holes_and_other_peoples_files_are_left_alone(disk: Path) -> None:
     """The file with fewer blocks is the source; what belongs to somebody else is not touched."""
     host, files = build(disk / "home", bytes(SIZE))
@@ -187,5 +269,5 @@ def test_a_disk_that_cannot_says_so(tmp_path: Path) -> None:
     before = stamps(files)
     ended = cachedoctor("dedupe", "--yes", "--home", str(tmp_path / "mine"))
     assert ended.code == 0
-    assert "cannot share blocks" in ended.output
+    assert "cannot share blocks" in ended.errors
     assert stamps(files) == before

@@ -13,7 +13,8 @@ import pytest
 
 from cachedoctor.doctor import contents, scanning
 from cachedoctor.host import Host
-from cachedoctor.system import digest
+from cachedoctor.report import verify_text
+from cachedoctor.system import digest, rows
 from tests.conftest import fingerprint
 from tests.support import builders, builders_models, worlds
 from tests.support.command import cachedoctor
@@ -317,6 +318,82 @@ def test_what_is_another_than_it_was_listed_as_stops_nobody(tmp_path: Path) -> N
     contents_now = {"good": b"good", "grown": bytes(1 << 20), "shrunk": b"s"}
     for name, content in contents_now.items():
         assert found[name] == {"sha256": hashlib.sha256(content).hexdigest()}
+
+
+@pytest.mark.parametrize("count", [1, 127, 128, 129, 300])
+def test_rows_of_files_have_their_digests(count: int, tmp_path: Path) -> None:
+    """Short rows are read together, long ones in parts; nothing is left out or read twice."""
+    found: dict[str, str | OSError] = {}
+    made: dict[str, str] = {}
+    wanted = []
+    for number in range(3):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        files = []
+        for each in range(count):
+            content = builders.pattern(each * 7)
+            (folder / f"f{each}").write_bytes(content)
+            files.append((f"f{each}", len(content)))
+            algorithm = ("git-sha1", "sha256")[number % 2]
+            made[f"{folder}/f{each}"] = (
+                hashlib.sha256(content).hexdigest() if number % 2 else worlds.git_sha1(content)
+            )
+        wanted.append(rows.Row(str(folder), algorithm, files))
+    read = Read()
+    for done in digest.shared_out(rows.pieces(wanted, read)):
+        for row, values in done:
+            for (name, _), value in zip(row.files, values, strict=True):
+                assert f"{row.folder}/{name}" not in found
+                found[f"{row.folder}/{name}"] = value
+    assert found == made
+    assert read.done == sum(row.size_bytes for row in wanted)
+
+
+def test_in_a_row_each_file_is_read_as_it_is_now(tmp_path: Path) -> None:
+    """Gone, closed, a pipe, a folder, grown, shrunk, emptied or filled: said, or read alone."""
+    (tmp_path / "grown").write_bytes(bytes(1 << 20))
+    (tmp_path / "shrunk").write_bytes(b"s")
+    (tmp_path / "emptied").touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "good").write_bytes(b"good")
+    os.mkfifo(tmp_path / "pipe")
+    lost = ["gone", "folder", "pipe"]
+    now = {"good": b"good", "grown": bytes(1 << 20), "shrunk": b"s", "emptied": b""}
+    row = rows.Row(str(tmp_path), "sha256", [(name, 4) for name in (*lost, *now)])
+    ((found,),) = digest.shared_out(rows.pieces([row], Read()))
+    values = dict(zip((name for name, _ in row.files), found.digests, strict=True))
+    assert all(isinstance(values[name], OSError) for name in lost)
+    assert {name: values[name] for name in now} == {
+        name: hashlib.sha256(content).hexdigest() for name, content in now.items()
+    }
+
+
+def test_what_is_counted_is_what_is_listed(model: Path, host: Host, home: Path) -> None:
+    """Of plain files that are proven a count is enough; all others are listed either way."""
+    hub = worlds.hub_of(home)
+    small = {f"part-{number}.json": f'{{"x": {number}}}'.encode() for number in range(40)}
+    other = worlds.repository(hub, "some/other", {**small, "weights.bin": b"w" * 100})
+    foreign = worlds.repository(hub, "some/third", small, trees=False)
+    for path in (other, foreign):
+        settle(path)
+    snapshot = other / "snapshots" / worlds.COMMIT
+    flipped = worlds.blob_of(snapshot / "part-7.json")
+    for again in (False, True):
+        if again:  # right files are remembered now, and one is wrong
+            worlds.flip(flipped, 3)
+        report = scanning.scan(host, deep=True)
+        listed = list(contents.verdicts(report.entries, report.contents))
+        others, counts = contents.counted(report.entries, report.contents)
+        whole, short = verify_text.Tally(listed), verify_text.Tally(others, counts)
+        assert {key: vars(row) for key, row in whole.rows.items()} == {
+            key: vars(row) for key, row in short.rows.items()
+        }
+        assert (whole.read_bytes, whole.doubtful) == (short.read_bytes, short.doubtful)
+        assert whole.wrong is short.wrong is again
+        assert len(others) + sum(each.files for each in counts) == len(listed)
+        assert {each.path for each in others if each.verdict == "bad"} == (
+            {str(flipped)} if again else set()
+        )
 
 
 def test_a_named_repository_is_looked_at_alone(model: Path, home: Path) -> None:

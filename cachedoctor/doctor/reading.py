@@ -7,6 +7,7 @@ keep their files in one folder, so what is proven for one is proven for all.
 from __future__ import annotations
 
 import os
+import re
 import time
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from cachedoctor.system.ledger import Written
     from cachedoctor.vocabulary import Artifact, Entry, Files, Progress, Stamp
 
+_HEX = re.compile("[0-9a-f]*")
 _WRITTEN_AT_ONCE = 1000  # rows of the ledger
 
 
@@ -115,19 +117,31 @@ def _unproven(
     """
     rows: list[Row] = []
     others: list[digest.Work] = []
+    noted: dict[str, set[str]] = {}
+    for path in notable:
+        folder, _, name = path.rpartition("/")
+        noted.setdefault(folder, set()).add(name)
     for folder, lists in folders.items():
-        kinds: dict[str, list[tuple[str, int]]] = {}
-        for name, size in dict(chain.from_iterable(files.unproven() for files in lists)).items():
-            named = digest_of(name)
-            path = f"{folder}/{name}"
-            if named is None or path in notable or not (mine is None or mine(path)):
-                continue
-            if size <= in_rows.MOST_BYTES:
-                kinds.setdefault(named.algorithm, []).append((name, size))
-            else:
-                others.append(digest.Work(folder, name, size, frozenset((named.algorithm,))))
-        rows += (Row(folder, algorithm, files) for algorithm, files in kinds.items())
+        passed = noted.get(folder, set())
+        kinds: dict[int, list[tuple[str, int]]] = {}
+        for each in dict(chain.from_iterable(files.unproven() for files in lists)).items():
+            if each[0] not in passed and (mine is None or mine(f"{folder}/{each[0]}")):
+                kinds.setdefault(len(each[0]), []).append(each)
+        for files in map(_named_by_digest, kinds.values()):
+            if named := digest_of(files[0][0]) if files else None:
+                small = [each for each in files if each[1] <= in_rows.MOST_BYTES]
+                rows += [Row(folder, named.algorithm, small)] if small else []
+                alone = (each for each in files if each[1] > in_rows.MOST_BYTES)
+                wanted = frozenset((named.algorithm,))
+                others += (digest.Work(folder, name, size, wanted) for name, size in alone)
     return rows, others
+
+
+def _named_by_digest(files: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Return those of these files, whose names are equally long, that are called as a digest is."""
+    if _HEX.fullmatch("".join(name for name, _ in files)):  # most often all of them
+        return files
+    return [each for each in files if digest_of(each[0])]
 
 
 class _Taken:

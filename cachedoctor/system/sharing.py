@@ -63,10 +63,21 @@ def share(source: str, path: str, grounds: Sequence[Ground] = ()) -> int:
         done = 0
         while done < size:
             piece = min(_PIECE_BYTES, size - done)
-            if os.pread(origin, piece, done) != os.pread(target, piece, done):
-                raise RepairError(f"`{path}` has different bytes than `{source}`")
+            if _content(origin, piece, done) != _content(target, piece, done):
+                raise RepairError(f"`{path}` holds other bytes than `{source}`")
             done += _piece(origin, target, done, piece, path)
         return done
+
+
+def _content(descriptor: int, length: int, offset: int) -> bytes:
+    """Return a piece of a file; one that ends at what cannot be read is asked for the rest."""
+    found = os.pread(descriptor, length, offset)
+    while rest := length - len(found):
+        more = os.pread(descriptor, rest, offset + len(found))
+        if not more:
+            break
+        found += more
+    return found
 
 
 def _piece(origin: int, target: int, offset: int, length: int, path: str) -> int:
