@@ -43,7 +43,7 @@ def take(path: str | None, folder: str) -> Clip:
     except PermissionError as error:
         raise CannotLookError(f"the audio cannot be read: `{path}`") from error
     if not samples:
-        raise UsageError(f"nothing is in the clip `{path}`: 0.0 s")
+        raise UsageError(f"the clip is empty: `{path}`")
     loudest, lowest = max(samples), min(samples)
     if loudest < _QUIET and lowest > -_QUIET:
         raise UsageError(
@@ -89,7 +89,7 @@ def _decoded(path: str) -> array.array[int]:
         import av
     except ImportError:
         raise UsageError(
-            f"this is no WAV of 16 kHz and 16 bits: `{path}`",
+            f"this is not a 16 kHz, 16-bit WAV: `{path}`",
             hint="`pip install av` reads other audio, and so does "
             "`ffmpeg -i AUDIO -ar 16000 -ac 1 clip.wav`",
         ) from None
@@ -111,7 +111,7 @@ def _decoded(path: str) -> array.array[int]:
 
 
 def _no_audio(path: str) -> NoReturn:
-    raise UsageError(f"this is no audio: `{path}`")
+    raise UsageError(f"this is not audio: `{path}`")
 
 
 def _bound(seconds: float, path: str) -> None:

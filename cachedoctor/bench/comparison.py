@@ -74,7 +74,7 @@ def read(path: str) -> Earlier:
         raise CannotLookError(f"the earlier result cannot be read: `{path}`") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(
-            f"no result of a benchmark: `{path}`", hint="`--save FILE.json` writes one"
+            f"not a benchmark result: `{path}`", hint="`--save FILE.json` writes one"
         ) from error
 
 

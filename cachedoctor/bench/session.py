@@ -120,7 +120,7 @@ class Session:
         self.peak.keep(said.get("peak_bytes"))
         seconds = said["seconds"]
         if not isinstance(seconds, float):
-            raise FailedError(f"its script answered what makes no sense to {step}")
+            raise FailedError(f"its script gave an invalid answer to {step}")
         return Step(seconds, said)
 
     def _refusal(self, step: str, said: Mapping[str, object]) -> FailedError:
@@ -172,7 +172,7 @@ def _answer(line: bytes, step: str) -> dict[str, object]:
     except ValueError:
         said = None
     if not isinstance(said, dict):
-        raise FailedError(f"its script answered what is no answer to {step}")
+        raise FailedError(f"its script gave an invalid answer to {step}")
     return said
 
 

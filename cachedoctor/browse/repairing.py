@@ -159,8 +159,7 @@ def verify(host: Host, paths: Sequence[str]) -> Make:
     def make(progress: Progress) -> Proposal:
         question = Question(host, paths=tuple(paths), deep=True)
         report = scanning.answer(question, cure_notes=False, progress=progress)
-        files = contents.verdicts(report.entries, report.contents)
-        tally = verify_text.Tally(files)
+        tally = verify_text.Tally(*contents.counted(report.entries, report.contents))
         lines = tuple(verify_text.verify_lines(report, tally, verbose=True))
         return Proposal("verify", host.command("verify", *paths), lines=lines)
 

@@ -22,11 +22,10 @@ def show(report: Report, out: Output, *, online: bool = False) -> int:
     from cachedoctor.report import verify_text
 
     host, names, paths = report.host, report.engines, report.question.paths
-    files = contents.verdicts(report.entries, report.contents)
     if out.json:
         from cachedoctor.report import record
 
-        listed = sorted(files)
+        listed = sorted(contents.verdicts(report.entries, report.contents))
         tally = verify_text.Tally(listed)
         body = {
             **record.scan_json(report),
@@ -35,7 +34,7 @@ def show(report: Report, out: Output, *, online: bool = False) -> int:
         }
         click.echo(record.dumps(body))
     else:
-        tally = verify_text.Tally(files)
+        tally = verify_text.Tally(*contents.counted(report.entries, report.contents))
         if out.format != "text":
             from cachedoctor.report import ci
 

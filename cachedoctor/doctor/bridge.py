@@ -122,7 +122,7 @@ def examine(program: str, *, environment: Mapping[str, str]) -> Health:
     except BridgeError as error:
         return Health(error.message)
     except (KeyError, TypeError):
-        return Health(f"`{program}` answered what is no answer to `info`")
+        return Health(f"`{program}` gave an invalid answer to `info`")
 
 
 def ask(
@@ -205,7 +205,7 @@ def _read(program: str, answer: bytes) -> dict[str, Any]:
         said = None
     if not isinstance(said, dict):
         start = answer[:80].decode(errors="replace").strip()
-        raise BridgeError("garbled", f"`{program}` answered what is no answer: `{start}`")
+        raise BridgeError("garbled", f"`{program}` gave an invalid answer: `{start}`")
     if said.get("protocol") != PROTOCOL:
         raise BridgeError(
             "other-protocol",

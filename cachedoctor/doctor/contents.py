@@ -1,4 +1,4 @@
-"""Read files, check them against the best local evidence, and remember their digests.
+"""What files hold, as far as it was read, against the best evidence there is without a network.
 
 A file has one verdict: it matches its evidence, or it does not; there is no evidence; or it could
 not be read. An archive's own checksums count if no digest is known.
@@ -7,25 +7,20 @@ not be read. An archive's own checksums count if no digest is known.
 from __future__ import annotations
 
 import os
-import time
-from itertools import chain
 from typing import TYPE_CHECKING
 
-from cachedoctor import formats
 from cachedoctor.locators import digest_of
-from cachedoctor.system.ledger import Ledger, Measured
+from cachedoctor.system.ledger import Ledger
 from cachedoctor.values import NamedTuple
-from cachedoctor.vocabulary import SILENT, Evidence, Files, State
+from cachedoctor.vocabulary import Evidence, Files, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from cachedoctor.host import Host
-    from cachedoctor.system.digest import Work
-    from cachedoctor.vocabulary import Artifact, Entry, PlainFile, Progress
+    from cachedoctor.vocabulary import Artifact, Entry, PlainFile
 
 CHECKSUMS = "checksums in the archive"
-_WRITTEN_AT_ONCE = 1000  # rows of the ledger
 
 
 class FileVerdict(NamedTuple):
@@ -76,130 +71,55 @@ def recalled(host: Host, entries: Sequence[Entry], *, since_s: int = 0) -> Conte
     return Contents(digests, frozenset(digests))
 
 
-def read(
-    host: Host,
-    entries: Sequence[Entry],
-    *,
-    fresh: bool = False,
-    max_age_s: int | None = None,
-    whole: bool = True,
-    progress: Progress = SILENT,
-    mine: Callable[[str], bool] | None = None,
-    threads: int | None = None,
-) -> Contents:
-    """Read every file that there is evidence for, and remember its digest.
-
-    With `mine`, reads only the paths it accepts: the others belong to another process.
-    Unless the entries are the `whole` survey, the ledger is not checked for deleted files.
-
-    A file remembered as right is not read again, unless that is older than `max_age_s` or `fresh`
-    is set; a file that was wrong is always read. After an interrupt, what was read is remembered.
-    """
-    from cachedoctor.system import digest
-
-    since_s = int(time.time()) - max_age_s if max_age_s is not None else 0
-    known = Contents() if fresh else recalled(host, entries, since_s=since_s)
-    by_folder = plain_by_folder(entries)
-    notable = notable_by_file(entries)
-    digests: dict[str, Mapping[str, str]] = {}
-    work = list(_plain_work(by_folder, notable))
-    mine = mine or _all_are
-    for path, artifacts in notable.items():
-        held = known.digests.get(path, {})
-        if held and _is_right(artifacts, held):
-            digests[path] = held
-        elif algorithms := _algorithms(artifacts):
-            size = artifacts[0].size_bytes
-            work.append(digest.Work(*os.path.split(path), size, algorithms))
-    remembered = frozenset(digests)
-    work = [item for item in work if mine(item.path)]
-    errors: dict[str, str] = {}
-    done: list[Measured] = []
-    written = 0
-    again: list[Work] = []
-    ledger = Ledger(host.state)
-    began_ns = time.time_ns()
-    progress.start("reading", sum(item.size_bytes for item in work))
-    with ledger.kept_open():
-        try:
-            for item, found in _all_of(work, again, progress, threads):
-                path = item.path
-                if isinstance(found, OSError):
-                    errors[path] = found.strerror or str(found)
-                    continue
-                if path in notable:
-                    digests[path] = found
-                    stamp = notable[path][0].stamp
-                else:
-                    lists = by_folder[item.folder]
-                    stamp = lists[0].stamp_of(item.name)
-                    _judge_plain(lists, item, path, found, digests, again)
-                if stamp:
-                    done.append(Measured(path, stamp, digests.get(path, found), began_ns))
-                if len(done) >= _WRITTEN_AT_ONCE:
-                    written += ledger.remember(done)
-                    done.clear()
-        finally:  # Ctrl-C keeps what was read
-            progress.finish()
-            written += ledger.remember(done)
-            if whole and mine is _all_are:  # costly: looks into the folder of every row
-                ledger.forget_gone(written)
-    return Contents(digests, remembered, errors)
-
-
-def _all_are(_path: str) -> bool:
-    return True
-
-
-def _judge_plain(
-    lists: Sequence[Files],
-    item: Work,
-    path: str,
-    found: Mapping[str, str],
-    digests: dict[str, Mapping[str, str]],
-    again: list[Work],
-) -> None:
-    """Mark a plain file as right or doubted by its digest; keeps the digests of a doubted one.
-
-    A name that is not git's SHA-1 may be a plain SHA-1, so such a file is read again.
-    """
-    from cachedoctor.system import digest
-
-    name = item.name
-    if path in digests:
-        digests[path] = {**digests[path], **found}
-    elif name in found.values():
-        lists[0].prove(name, remembered=False)  # the lists share the physical file
-    else:
-        digests[path] = found
-        mark(lists, name, right=False, remembered=False)
-        if digest.GIT_SHA1 in item.algorithms:
-            again.append(item._replace(algorithms=frozenset((digest.SHA1,))))
-
-
-def _all_of(
-    work: Sequence[Work], again: list[Work], progress: Progress, threads: int | None
-) -> Iterator[tuple[Work, dict[str, str] | OSError]]:
-    """Yield the digests of `work`, then of the work added to `again` meanwhile."""
-    from cachedoctor.system import digest
-
-    yield from digest.of_many(work, progress, threads)
-    yield from digest.of_many(again, progress, threads)
-
-
 def verdicts(entries: Sequence[Entry], contents: Contents) -> Iterator[FileVerdict]:
-    """Yield the verdict on each physical file."""
+    """Yield what each physical file is."""
+    return _verdicts(entries, contents, None)
+
+
+class Counted(NamedTuple):
+    """How many files one kind of evidence proved, and how long they are together."""
+
+    evidence: str
+    remembered: bool  # not read now
+    files: int
+    bytes: int
+
+
+def counted(
+    entries: Sequence[Entry], contents: Contents
+) -> tuple[list[FileVerdict], list[Counted]]:
+    """Return what each physical file is, but only a count of the plain ones that are proven."""
+    counts: dict[tuple[Evidence, bool], list[int]] = {}
+    others = list(_verdicts(entries, contents, counts))
+    return others, [
+        Counted(evidence.value, remembered, *row) for (evidence, remembered), row in counts.items()
+    ]
+
+
+def _verdicts(
+    entries: Sequence[Entry],
+    contents: Contents,
+    counts: dict[tuple[Evidence, bool], list[int]] | None,
+) -> Iterator[FileVerdict]:
+    """Yield what each physical file is; with `counts` plain ones that are proven only add there."""
     notable = notable_by_file(entries)
     links: dict[str, list[str]] = {}  # the plain names of notable files
     plain: dict[str, tuple[PlainFile, list[str]]] = {}
     kinds: dict[int, str | None] = {}  # the algorithm by the length of a proven name
     for folder, lists in plain_by_folder(entries).items():
         plain.clear()
+        counted: set[str] = set()
         for files in lists:
             for file in files.plain():
                 path = f"{folder}/{file.file}"
                 if path in notable:
                     links.setdefault(path, []).append(files.path_of(file))
+                elif counts is not None and file.proven:
+                    if file.file not in counted:
+                        counted.add(file.file)
+                        row = counts.setdefault((file.evidence, file.remembered), [0, 0])
+                        row[0] += 1
+                        row[1] += file.size_bytes
                 else:
                     plain.setdefault(path, (file, []))[1].append(files.path_of(file))
         for path, (file, names) in plain.items():
@@ -286,21 +206,6 @@ def mark(lists: Sequence[Files], file: str, *, right: bool, remembered: bool) ->
         files.doubt(file)
 
 
-def _plain_work(
-    by_folder: Mapping[str, Sequence[Files]], notable: Collection[str]
-) -> Iterator[Work]:
-    """Yield the work for plain files that are not yet proven, each once."""
-    from cachedoctor.system.digest import Work
-
-    wanted: dict[str, frozenset[str]] = {}
-    for folder, lists in by_folder.items():
-        for name, size in dict(chain.from_iterable(mine.unproven() for mine in lists)).items():
-            digest = digest_of(name)
-            if digest is not None and f"{folder}/{name}" not in notable:
-                algorithms = wanted.setdefault(digest.algorithm, frozenset((digest.algorithm,)))
-                yield Work(folder, name, size, algorithms)
-
-
 def notable_by_file(entries: Iterable[Entry]) -> dict[str, list[Artifact]]:
     """Return the notable artifacts by the physical file that they lead to."""
     files: dict[str, list[Artifact]] = {}
@@ -310,21 +215,3 @@ def notable_by_file(entries: Iterable[Entry]) -> dict[str, list[Artifact]]:
             if there and artifact.stamp and not artifact.bundle:
                 files.setdefault(artifact.file, []).append(artifact)
     return files
-
-
-def _algorithms(artifacts: Sequence[Artifact]) -> frozenset[str]:
-    """Return the algorithms needed to judge a file."""
-    named = frozenset(
-        known.algorithm for a in artifacts for known in (a.digest, a.also) if known is not None
-    )
-    if any(artifact.may_be_sha1 for artifact in artifacts):
-        named |= {"sha1"}
-    archive = not named and any(formats.has_checksums(a.format) for a in artifacts)
-    return frozenset(("crc32",)) if archive else named
-
-
-def _is_right(artifacts: Sequence[Artifact], held: Mapping[str, str]) -> bool:
-    """Return whether the remembered digests of a file match everything expected of it."""
-    if any(a.digest and not a.judge(held) for a in artifacts):
-        return False
-    return any(a.digest for a in artifacts) or held.get("crc32") == "ok"

@@ -202,4 +202,4 @@ def _read(said: dict[str, Any], entry: Entry, found: _Found) -> None:
             if not each["ok"] and each["fault"] is None:
                 found.beside[os.path.join(entry.path, each["file"])] = each["message"]
     except (AttributeError, KeyError, TypeError) as error:
-        raise bridge.BridgeError("garbled", "the bridge answered what is no answer") from error
+        raise bridge.BridgeError("garbled", "the bridge gave an invalid answer") from error

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cachedoctor.question import Question
 
 _SAID_BY = "the command line"
-_HINT = "say which layout it has: `[[locator]]`, `kind` and `path` in `cachedoctor.toml`"
+_HINT = "name its layout: `[[locator]]`, `kind` and `path` in `cachedoctor.toml`"
 
 Found = tuple[str, str, frozenset[str] | None]  # a layout, its root, the only names to list there
 
@@ -60,7 +60,7 @@ def require_readable(path: str) -> None:
 
 def unknown(path: str) -> CannotLookError:
     """Return the error for a `path` that holds no known model or part of one."""
-    return CannotLookError(f"nothing that is known as a model is at `{path}`", hint=_HINT)
+    return CannotLookError(f"no known model is at `{path}`", hint=_HINT)
 
 
 def repositories(question: Question) -> frozenset[str] | None:

@@ -14,7 +14,7 @@ import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cachedoctor.doctor import contents as verification
-from cachedoctor.doctor import proven, scanning, survey
+from cachedoctor.doctor import proven, reading, scanning, survey
 from cachedoctor.doctor.carried import Reader, Writer
 from cachedoctor.errors import CannotLookError, UsageError
 from cachedoctor.question import Question
@@ -77,7 +77,7 @@ def look_at(
     entries = scanning.chosen(question, found)
     mine = part.reads(entries)
     if question.deep:
-        contents = verification.read(
+        contents = reading.read(
             host,
             entries,
             fresh=question.fresh,
@@ -120,7 +120,7 @@ def read(path: str) -> Told:
 def told(content: bytes, path: str) -> Told:
     """Parse the content of a part's file; raises `UsageError` if it is not one."""
     wrong = UsageError(
-        f"this is no part of a verify: `{path}`",
+        f"this is not a part of a verify: `{path}`",
         hint="`verify --subset K/N --save FILE` writes one",
     )
     try:
@@ -166,7 +166,7 @@ def amiss(parts: Sequence[Told]) -> tuple[str, ...]:
         by_number.setdefault(part.number, []).append(part.path)
     for number, paths in sorted(by_number.items()):
         if len(paths) > 1:
-            said.append(f"part {number}/{first.of} is there {len(paths)} times: {_quoted(paths)}")
+            said.append(f"part {number}/{first.of} was given {len(paths)} times: {_quoted(paths)}")
     missing = [str(k) for k in range(1, first.of + 1) if k not in by_number]
     if missing:
         numbers = ", ".join(f"{k}/{first.of}" for k in missing)

@@ -45,7 +45,7 @@ class Report(NamedTuple):
     findings: tuple[Finding, ...]  # gravest first within an entry
     statuses: Mapping[str, Status]  # by the id of an entry
     checked: Mapping[str, judging.Checked]  # how its files were checked, by the id of an entry
-    seconds: float  # the look took
+    seconds: float  # how long the look took
     contents: verification.Contents = verification.Contents()  # of the files, if read
     unanswered: tuple[tuple[str, str], ...] = ()  # repository and why the hub did not answer
     by_entry: Mapping[str, tuple[Finding, ...]] = {}  # the findings by the id of an entry
@@ -231,8 +231,10 @@ def _contents(
 ) -> verification.Contents:
     if not question.deep:
         return verification.recalled(question.host, entries)
+    from cachedoctor.doctor import reading
+
     narrowed = question.engines or question.paths or question.lock or question.only
-    return verification.read(
+    return reading.read(
         question.host,
         entries,
         fresh=question.fresh,

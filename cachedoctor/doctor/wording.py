@@ -81,6 +81,8 @@ _COLOUR = re.compile(rb"\x1b\[[\d;]*[A-Za-z]")
 # What stands before or behind a line that a terminal, a mail or a traceback's frame wrapped.
 _FRAME = b" \t\r>|" + "\u2502\u2503\u2551".encode()
 _MOST_WRAPPED = 5  # lines of a text that were one
+_END = -1  # in place of a byte, where a word ends
+_Tree = dict[int, "_Tree"]
 _UTF_16 = ((codecs.BOM_UTF16_LE, 3), (codecs.BOM_UTF16_BE, 2))  # and where zeros are
 
 
@@ -97,6 +99,26 @@ def plain_pattern(pattern: str) -> str:
     for curly, straight in ("\u2019'", "\u2018'", '\u201c"', '\u201d"'):
         pattern = pattern.replace(curly, straight)
     return pattern
+
+
+def finder(words: Iterable[bytes]) -> re.Pattern[bytes]:
+    """Return a pattern that finds, wherever one of `words` begins, the longest one that does."""
+    tree: _Tree = {}
+    for word in words:
+        node = tree
+        for byte in word:
+            node = node.setdefault(byte, {})
+        node[_END] = {}
+    return re.compile(b"(?=(" + _written(tree) + b"))", re.DOTALL)
+
+
+def _written(tree: _Tree) -> bytes:
+    """Return a tree of words as a pattern."""
+    ways = [re.escape(bytes([byte])) + _written(rest) for byte, rest in tree.items() if byte >= 0]
+    if not ways:
+        return b""
+    many = ways[0] if len(ways) == 1 else b"(?:" + b"|".join(ways) + b")"
+    return b"(?:" + many + b")?" if _END in tree else many
 
 
 def unwrapped(lines: list[bytes]) -> Iterator[tuple[int, bytes]]:

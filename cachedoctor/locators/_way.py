@@ -45,7 +45,7 @@ class Way(NamedTuple):
 
     real: str  # free of symlinks, as far as known
     there: bool = False
-    closed: str = ""  # the unreadable folder, or the reason itself
+    closed: str = ""  # the folder that cannot be entered; `why` holds the reason
     why: str = ""
     gone: str = ""  # the symlink, alias or mount whose target is missing
     text: str = ""  # a former symlink, now a small text file

@@ -105,7 +105,7 @@ def _strangers(locked: LockedModel, for_engines: Sequence[str]) -> Iterator[Spar
             yield Spared(
                 title=f"{locked.engine}/{locked.name}",
                 path="",
-                why=f"{name} is not known to load a model of the same files",
+                why=f"{name} has no known model with the same files",
                 bytes=sum(file.bytes for file in locked.files.values()),
                 named=True,
             )

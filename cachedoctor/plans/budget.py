@@ -45,7 +45,7 @@ def free(holdings: Holdings, target_bytes: int, now: float, progress: Progress =
             pruning.take(holdings, one, reason, choices, spared, progress)
     whole = tuple(removal.with_losses(holdings.report, choices))
     return Change(
-        verb="free", choices=whole, spared=tuple(_first_said(spared)), target_bytes=target_bytes
+        verb="free", choices=whole, spared=tuple(_once_each(spared)), target_bytes=target_bytes
     )
 
 
@@ -81,7 +81,7 @@ def second_copies(holdings: Holdings) -> Iterator[tuple[Holding, str]]:
         claim = one.entry.claims[0]
         first = kept.setdefault((claim.engine, claim.model, held), one)
         if first is not one and not one.needed_by and one.own_bytes:
-            yield one, f"the same lies in {holdings.report.host.short(first.entry.path)}"
+            yield one, f"the same is in {holdings.report.host.short(first.entry.path)}"
 
 
 def _in_order(holdings: Holdings, now: float) -> Iterator[tuple[Holding, str]]:
@@ -114,7 +114,7 @@ def _sum(choices: list[Choice]) -> int:
     return sum(choice.bytes for choice in choices)
 
 
-def _first_said(spared: list[Spared]) -> Iterator[Spared]:
+def _once_each(spared: list[Spared]) -> Iterator[Spared]:
     """Yield each spared thing once, with the first reason."""
     seen: set[tuple[str, ...]] = set()
     for one in spared:

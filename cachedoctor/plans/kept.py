@@ -6,9 +6,9 @@ cachedoctor.toml                 keep = ["whisper.cpp:small"], in the user's own
 <project>/*.lock                 lock files of the project that the command runs in
 ```
 
-A lock file counts from `lock --register` until `--unregister`, even if the file itself is gone. One
-that cannot be understood stops every command that changes something: ignoring it could lose a
-model.
+A lock file counts from `lock --register` until `--unregister`, even if the file itself is gone.
+Anything that cannot be understood stops every command that changes something: ignoring it could
+lose a model.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Roots(NamedTuple):
         """Raise `UsageError` if anything could not be understood."""
         if self.problems:
             raise UsageError(
-                f"what must be kept is not known: {self.problems[0]}",
+                f"it is not known what must be kept: {self.problems[0]}",
                 hint="nothing was changed; correct it, or `cachedoctor lock --unregister` it",
             )
 
@@ -191,7 +191,7 @@ def _wrong(name: str) -> str:
     engine, colon, what = name.partition(":")
     if not colon or name.startswith(("/", "~")):
         known = "/" in name
-        return "" if known else f"`{name}` is no `engine:model`, repository, id or path"
+        return "" if known else f"`{name}` is not an `engine:model`, repository, id or path"
     try:
         table = engines.find(engine).table
         if what not in (*table.sizes, "*"):

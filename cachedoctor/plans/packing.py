@@ -137,9 +137,7 @@ def _questions(names: Sequence[str], report: Report) -> list[tuple[str, str]]:
             continue
         for entry in naming.resolve((name,), report):
             if not entry.claims:
-                raise UsageError(
-                    f"`{entry.id}` is of no engine known here", hint="copy it as a folder"
-                )
+                raise UsageError(f"no known engine loads `{entry.id}`", hint="copy it as a folder")
             found.append((entry.claims[0].engine, entry.claims[0].model))
     return list(dict.fromkeys(found))
 

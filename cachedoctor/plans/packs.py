@@ -135,16 +135,16 @@ def read(folder: str) -> Pack:
     try:
         raw = json.loads(content)
         if raw.get("pack") != _VERSION:
-            raise UsageError(f"`{place}` is of a version that is not known: {raw.get('pack')!r}")
+            raise UsageError(f"`{place}` has an unknown version: {raw.get('pack')!r}")
         rows = dict(raw["files"].items())
         files = {digest: tuple(_parts(digest, row)) for digest, row in rows.items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise UsageError(f"`{place}` is no list of parts: {error}") from error
+        raise UsageError(f"`{place}` is not a list of parts: {error}") from error
     if sum(map(len, files.values())) > _MOST_PARTS:
         raise UsageError(f"`{place}` names more than {_MOST_PARTS} parts")
     if os.path.islink(os.path.join(folder, PARTS)):
         raise UsageError(
-            f"`{os.path.join(folder, PARTS)}` is a link; no link is followed in a pack"
+            f"`{os.path.join(folder, PARTS)}` is a link; links in a pack are not followed"
         )
     _small(os.path.join(folder, LOCK))
     pack = Pack(folder, locking.read(os.path.join(folder, LOCK)), files)
@@ -221,7 +221,7 @@ def from_stream(stream: IO[bytes], folder: str, progress: Progress = SILENT) -> 
                     limit = expected.get(member.name, -1)
                 content = archive.extractfile(member) if member.isreg() else None
                 if content is None or member.size > limit:
-                    raise UsageError(f"no pack: it holds `{member.name}`, {member.size} bytes")
+                    raise UsageError(f"not a pack: it holds `{member.name}`, {member.size} bytes")
                 with open(os.path.join(folder, member.name), "xb") as made:
                     while chunk := content.read(_CHUNK_BYTES):
                         made.write(chunk)
@@ -230,7 +230,7 @@ def from_stream(stream: IO[bytes], folder: str, progress: Progress = SILENT) -> 
                     files = read(folder).files
                     expected = {f"{PARTS}/{part.digest}": part.bytes for _, part in _each(files)}
     except tarfile.TarError as error:
-        raise UsageError(f"no pack: {error}") from error
+        raise UsageError(f"not a pack: {error}") from error
     return read(folder)
 
 
@@ -252,7 +252,7 @@ def _parts(digest: str, rows: Iterable[Sequence[object]]) -> Iterator[Part]:
             raise ValueError(f"a part of {digest!r} has no digest or length")
         for word in (digest, name):
             if not _SHA256.fullmatch(word):
-                raise ValueError(f"{word!r} is no SHA-256")
+                raise ValueError(f"{word!r} is not a SHA-256")
         yield Part(name, size, offset)
         offset += size
 
@@ -278,10 +278,10 @@ def _small(path: str) -> bytes:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
-        raise CannotLookError(f"no pack: `{path}` cannot be read: {error.strerror}") from error
+        raise CannotLookError(f"not a pack: `{path}` cannot be read: {error.strerror}") from error
     with open(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise UsageError(f"`{path}` is no file")
+            raise UsageError(f"`{path}` is not a file")
         content = file.read(_LIMIT_BYTES + 1)
     if len(content) > _LIMIT_BYTES:
         raise UsageError(f"`{path}` is longer than any list of a pack")

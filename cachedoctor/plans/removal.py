@@ -268,4 +268,4 @@ def cost(choice: Choice) -> str:
     """Return in words what it costs to fetch a choice again."""
     if choice.waste:
         return "–"
-    return "not known how" if choice.refetch_bytes is None else size(choice.refetch_bytes)
+    return "no known source" if choice.refetch_bytes is None else size(choice.refetch_bytes)

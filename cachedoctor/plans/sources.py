@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cachedoctor.doctor import contents as verification
 from cachedoctor.locators import is_litter
 from cachedoctor.vocabulary import SILENT, State, Status
 
@@ -47,8 +46,10 @@ def doubt(holdings: Holdings, one: Holding, progress: Progress = SILENT) -> str:
 
     Files that were read before and have not changed since are not read again.
     """
+    from cachedoctor.doctor import reading
+
     report = holdings.report
-    contents = verification.read(
+    contents = reading.read(
         report.host, (one.entry,), fresh=False, max_age_s=None, progress=progress
     )
     for artifact in one.entry.notable:

@@ -164,7 +164,7 @@ def restore_blob(
 ) -> Repair | None:
     """Return the repair that restores one blob, or links a snapshot to a blob that is there."""
     entry, artifact = at[0]
-    if _may_be_called_otherwise(entry, artifact):
+    if _has_other_names(entry, artifact):
         return fetch_entry(finding)  # the hub knows which name it has
     repository = repository_of(entry, survey)
     digest = artifact.digest
@@ -212,7 +212,7 @@ def restore_blob(
     return made._replace(locks=(lock,) if lock else ())
 
 
-def _may_be_called_otherwise(entry: Entry, artifact: Artifact) -> bool:
+def _has_other_names(entry: Entry, artifact: Artifact) -> bool:
     """Return whether a missing file has several names, and it is not known which the hub uses."""
     if artifact.state is not State.MISSING or artifact.digest or "main" not in entry.refs:
         return False

@@ -12,7 +12,7 @@ from cachedoctor.version import VERSION
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from cachedoctor.doctor.contents import FileVerdict
+    from cachedoctor.doctor.contents import Counted, FileVerdict
     from cachedoctor.doctor.scanning import Report
 
 Json = dict[str, object]
@@ -23,8 +23,8 @@ _WORDS = {"ok": "proven", "bad": "wrong", "unreadable": "unreadable", "unknown":
 class Tally:
     """Count verdicts by their evidence, and keep those worth listing."""
 
-    def __init__(self, files: Iterable[FileVerdict]) -> None:
-        """Count these verdicts."""
+    def __init__(self, files: Iterable[FileVerdict], proven: Iterable[Counted] = ()) -> None:
+        """Count these, and add what is counted already."""
         self.rows: dict[tuple[str, str], Row] = {}
         self.doubtful: list[FileVerdict] = []
         self.read_bytes = 0
@@ -38,6 +38,12 @@ class Tally:
                 self.doubtful.append(file)
             elif not file.remembered:
                 self.read_bytes += file.size_bytes
+        for each in proven:
+            row = self.rows.setdefault((_WORDS["ok"], each.evidence), Row())
+            row.files += each.files
+            row.bytes += each.bytes
+            row.remembered += each.files if each.remembered else 0
+            self.read_bytes += 0 if each.remembered else each.bytes
 
     def files(self, word: str = "") -> int:
         """Count the files of one verdict, or of all."""

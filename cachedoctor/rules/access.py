@@ -137,7 +137,7 @@ class Unreadable(RootRule):
 
     def _notes(self, path: str, why: str, mine: tuple[Entry, ...]) -> Finding:
         """Report an unreadable folder of the client's notes; the model may still be whole."""
-        message = f"what the client wrote down cannot be read: {why}"
+        message = f"the client's notes cannot be read: {why}"
         return self.about(path, mine, message, severity=Severity.WARNING)
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:

@@ -102,7 +102,7 @@ class RenamedFolder(EntryRule):
                 yield self.about(
                     entry.path,
                     (entry,),
-                    f"`{wanted}` is there as well; only {claim.engine} {old} reads this one",
+                    f"`{wanted}` exists as well; only {claim.engine} {old} reads this one",
                     severity=Severity.NOTE if newer else Severity.WARNING,
                     bytes=size,
                 )
@@ -211,7 +211,7 @@ class OtherEnginesLayout(Restores, EntryRule):
         for artifact in missing(entry) if found else ():
             if artifact.name.endswith(WEIGHTS):
                 engine = artifact.required_by[0]
-                message = f"{engine} reads `{artifact.name}`; here lies {found}"
+                message = f"{engine} reads `{artifact.name}`, but only {found} is here"
                 yield self.of(artifact, entry, message, expected=artifact.expected_bytes)
 
 

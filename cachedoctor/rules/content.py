@@ -39,10 +39,10 @@ class DigestMismatch(Restores, EntryRule):
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report each file whose measured digest is not the expected one."""
         for artifact, measured in seen.altered(entry):
-            what = f"content than its {_algorithm(artifact)}"
+            what = f"its {_algorithm(artifact)}"
             if artifact.digest is None:
-                what = f"bytes in `{measured}` than its own checksum"
-            message = f"`{artifact.name}` has other {what}"
+                what = f"its own checksum in `{measured}`"
+            message = f"`{artifact.name}` does not match {what}"
             finding = _about(self, artifact, entry, message, measured)
             hint = any(artifact.name in claim.published for claim in entry.claims)
             if hint and entry.revision is None and artifact.evidence is Evidence.TABLE:
@@ -81,8 +81,8 @@ class SizeMismatch(Restores, EntryRule):
 
     The length is known from the repository's listing or from the publisher, so these bytes cannot
     be the same content. Reported for files whose format does not give its own length, and for
-    repositories of no known engine. For a loose file that is whole in itself this is only a
-    warning: it may be another conversion, or your own model under a known name.
+    repositories that no known engine loads. For a loose file that is whole in itself this is only
+    a warning: it may be another conversion, or your own model under a known name.
 
     `fix` restores the file, except in that last case: you may have put it there on purpose.
     Source: huggingface_hub 2.4.0 `_tree_cache.py`; the catalogue's rows.
@@ -102,7 +102,7 @@ class SizeMismatch(Restores, EntryRule):
             if artifact.size_bytes != expected and not seen.proven(artifact):
                 text = formats.is_text(artifact.format)  # people edit these; their form is checked
                 own = artifact.format and artifact.evidence is Evidence.TABLE and not entry.revision
-                what = "is whole and not the published file" if own else "has the wrong length"
+                what = "is whole, but not the published file" if own else "has the wrong length"
                 yield self.of(
                     artifact,
                     entry,

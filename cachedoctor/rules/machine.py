@@ -53,7 +53,7 @@ class MixedClientHazard(HubRule):
         for engine, python in ((name, path) for name, path in pythons if package_of(name)):
             version = installed.release(python, _HUB)
             if version and installed.before(version, _SHARED_SINCE) and _has_store(root.path):
-                message = f"{_HUB} {version} of {engine} takes shared files when it deletes"
+                message = f"{_HUB} {version} of {engine} deletes shared files with a revision"
                 yield self.about(root.path, (), message, engines=(engine,), root=root)
 
 
@@ -271,7 +271,7 @@ def _traps(host: Host) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     elif offline and not host.hub_offline and other.upper() in ("1", "ON", "YES", "TRUE"):
         yield (
             host.absolute(host.hub_home),
-            f"`HF_HUB_OFFLINE={offline}` outdoes `TRANSFORMERS_OFFLINE={other}`: not offline",
+            f"`HF_HUB_OFFLINE={offline}` overrides `TRANSFORMERS_OFFLINE={other}`: not offline",
             hub,
         )
     for where, message in _misplaced(host):

@@ -102,7 +102,7 @@ class LinkAsText(RootRule):
             yield self.about(
                 root.text,
                 (),
-                f"was a link to `{root.aim}` and is a file that says so",
+                f"was a link to `{root.aim}` and is a file now",
                 root,
                 engines=root.users,
                 unit="folder",
@@ -140,7 +140,7 @@ class SyncedFolder(RootRule):
     files while they are written, or create conflicting copies. On a Mac, Documents and the desktop
     are such folders once iCloud syncs them; WhisperKit's default place is in Documents.
 
-    The command in the finding excludes this folder. Or choose another place for the models.
+    The finding names the command that excludes this folder. Or choose another place for the models.
     Source: Apple's `.nosync`; Dropbox's `com.dropbox.ignored`; digimata/parrot issue 12;
     tmutil(8) for Time Machine.
     """
@@ -156,7 +156,7 @@ class SyncedFolder(RootRule):
         home = seen.host.home
         service = synced.service_of(root.path, home, seen.host.platform)
         if service:
-            message = f"{service} copies what lies here"
+            message = f"{service} copies this folder elsewhere"
             mine = tuple(entry for entry in root.entries if entry.claims) or root.entries
             size = sum(sum(entry.sizes.values()) for entry in root.entries)
             yield self.about(

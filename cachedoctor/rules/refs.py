@@ -121,7 +121,7 @@ class RefDangling(_RefRule):
             return ""
         if not (repository.commits or repository.blobs or repository.partials):
             return ""  # asked for a file it lacks, or downloaded to another folder
-        return f"names {commit[:12]}, of which there is no snapshot"
+        return f"names {commit[:12]}, which has no snapshot"
 
     def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report each ref that leads nowhere, and each model that no branch leads to."""
@@ -139,7 +139,7 @@ class RefDangling(_RefRule):
         lead = f"{first[:12]}" if count == 1 else f"any of its {count} revisions"
         message = f"no branch `main` leads to {lead}"
         if not any(map(COMMIT.fullmatch, repository.commits)):
-            message = f"there is no branch `main`, and `snapshots/{first[:40]}` is no commit"
+            message = f"there is no branch `main`, and `snapshots/{first[:40]}` is not a commit"
         path = f"{repository.path}/refs/{BRANCH}"
         return self.about(
             path,

@@ -127,7 +127,7 @@ class Duplicate(SurveyRule):
             yield self.about(
                 paths[0],
                 tuple({entry.id: entry for entry in mine}.values()),
-                f"`{name}` of {titles} lies {len(files)} times, in {places}",
+                f"`{name}` of {titles} is stored {len(files)} times, in {places}",
                 links=tuple(paths[1:]),
                 measured=size,
                 unit="bytes",

@@ -56,7 +56,7 @@ class StaleLock(SetsAside, HubRule):
             mine = revisions.get(repository.path, ())
             if repository.partials or any(missing(entry) for entry in mine):
                 for path in _soft_locks(repository.locks):
-                    message = f"`{os.path.basename(path)}` is a lock that its owner left"
+                    message = f"`{os.path.basename(path)}` is a lock left by its owner"
                     yield self._of(root, path, mine, message, Severity.WARNING)
 
     def _of(
@@ -102,7 +102,7 @@ class LeftoverProbe(SetsAside, HubRule):
                 yield self.about(
                     probe.path,
                     mine,
-                    f"`{name}` is what a killed client left",
+                    f"`{name}` was left by a killed client",
                     root=root,
                     bytes=probe.bytes,
                 )
@@ -151,7 +151,7 @@ class LeftoverPartial(SetsAside, RootRule):
                         yield self._of(leftover.path, leftover.stamp.size_bytes, (by_id[key],))
 
     def _of(self, path: str, size: int, mine: tuple[Entry, ...]) -> Finding:
-        message = f"`{path.rsplit('/', 1)[-1]}` is what a killed download left"
+        message = f"`{path.rsplit('/', 1)[-1]}` was left by a killed download"
         return self.about(path, mine, message, measured=size, unit="bytes", bytes=size)
 
 

@@ -73,8 +73,8 @@ def _mine(header: Line, folder: str) -> dict[int, str]:
                 found[number] = place
     if not found:
         raise RepairError(
-            f"`{folder}` is not the run folder beside a cache that the journal speaks of",
-            hint="the disk has to be where it was when the fix was made",
+            f"`{folder}` is not the run folder that the journal names, beside its cache",
+            hint="the disk must be mounted where it was when the fix was made",
         )
     return found
 

@@ -207,7 +207,7 @@ def _finish(item: Unfinished, network: Network) -> str:
         found = next((each for each in run.runs(state) if each.id == item.id), None)
         if found is None or found.state not in OPEN:
             return ""
-        why = "it was begun by a version before this one"
+        why = "it was begun by an older version"
         try:
             if found.state == "undoing":
                 undoing.undo(found, command=network.host.command)

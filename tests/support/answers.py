@@ -153,7 +153,7 @@ def mac(home: str = "/Users/ada", *, broken: bool = True) -> Body:
             finding(
                 "CD504",
                 entries[0]["id"],
-                "`model.bin` of faster-whisper/small lies 2 times, in the hub cache and ~/old",
+                "`model.bin` of faster-whisper/small is stored 2 times, in the hub cache and ~/old",
                 measured=484 << 20,
                 unit="bytes",
                 links=[f"{home}/old/model.bin"],
@@ -165,7 +165,7 @@ def mac(home: str = "/Users/ada", *, broken: bool = True) -> Body:
             finding(
                 "CD502",
                 entries[1]["id"],
-                "`5f5f.incomplete` is what a killed download left",
+                "`5f5f.incomplete` was left by a killed download",
                 measured=1200 << 20,
                 unit="bytes",
                 repair=aside,
