@@ -168,7 +168,7 @@ def _findings(look: Look, order: str) -> Iterator[Row]:
 def _cure(finding: Finding) -> str:
     if finding.repair is None:
         return "" if finding.severity is not Severity.NOTE or not finding.bytes else "aside"
-    words = {Safety.SAFE: "local", Safety.FETCHES: "download", Safety.MANUAL: "by hand"}
+    words = {Safety.SAFE: "local", Safety.FETCHES: "download", Safety.MANUAL: "manual"}
     return words[finding.repair.safety]
 
 

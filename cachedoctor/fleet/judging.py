@@ -95,7 +95,7 @@ def _of_answer(
         return kind, f"exit code {said.code}: {last}", None
     distance = apart(document)
     if distance is None:
-        return State.NO_ANSWER, "the answer is no document of cachedoctor", None
+        return State.NO_ANSWER, "the answer is not a document of cachedoctor", None
     version = document["tool"]["version"]
     if distance < -NEAR:
         return State.TOO_OLD, f"cachedoctor {version}, and this is {VERSION}", document

@@ -257,7 +257,7 @@ def _paths() -> Iterator[State]:
 
 
 def _copies() -> Iterator[State]:
-    """Yield caches that were copied, moved or merged by hand."""
+    """Yield caches that people copied, moved or merged."""
 
     def without_links(hub: Hub) -> Build:
         def build(place: Place) -> None:
