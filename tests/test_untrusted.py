@@ -290,6 +290,39 @@ def test_only_a_regular_file_is_opened(tmp_path: Path) -> None:
             untrusted.read(str(tmp_path / name), 3)
 
 
+def test_what_was_seen_to_be_a_file_may_be_another_by_now(tmp_path: Path) -> None:
+    """It is not looked at again before it is opened; whatever then lies there is still refused."""
+    file, pipe, link = tmp_path / "file", tmp_path / "pipe", tmp_path / "link"
+    file.write_bytes(b"[1]")
+    os.mkfifo(pipe)
+    link.symlink_to(file)
+    assert untrusted.read_json(str(file), 3, seen=True) == [1]
+    for path in (pipe, tmp_path):
+        with pytest.raises(untrusted.NotRegularError, match="it is a "):
+            untrusted.read(str(path), 3, seen=True)
+    with pytest.raises(OSError, match=str(link)):
+        untrusted.read(str(link), 3, seen=True)
+    with pytest.raises(untrusted.NotRegularError, match="it is a pipe"):
+        untrusted.first_hole(str(pipe))
+
+
+def test_room_that_was_never_written_is_a_hole(tmp_path: Path) -> None:
+    """Downloaders lay a file out with `fallocate`: it has all its blocks, and reads as zeros."""
+    file = tmp_path / "file"
+    block = 64 << 10
+    with file.open("wb") as out:
+        out.write(bytes(block))
+        out.flush()
+        if not hasattr(os, "posix_fallocate"):
+            pytest.skip("this system lays no file out")
+        os.posix_fallocate(out.fileno(), 0, 4 * block)
+        os.fsync(out.fileno())
+    assert file.stat().st_blocks * 512 >= file.stat().st_size == 4 * block
+    assert untrusted.first_hole(str(file)) == block
+    file.write_bytes(bytes(4 * block))
+    assert untrusted.first_hole(str(file)) == 4 * block
+
+
 def test_reading_keeps_the_access_time(tmp_path: Path) -> None:
     """Where the system allows it, which Linux does for the owner."""
     if not hasattr(os, "O_NOATIME"):
