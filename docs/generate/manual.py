@@ -28,6 +28,7 @@ EXITS = (
         "4",
         "a repair failed: the cache is as it was, or undo the fix; or a cluster gave no answer",
     ),
+    ("5", "`fleet`: at least one machine gave no answer"),
     ("130", "interrupted"),
 )
 _FILES = (
