@@ -301,7 +301,11 @@ _SHARED = (
         "By default: this machine, as the engines would see it from here.",
         _given(options.host_options),
     ),
-    ("The network", "Only commands that fetch or ask use it: `fix`, `pull`, `ensure`, `verify --online` and the like.", _given(options.fetch_options)),
+    (
+        "The network",
+        "Only commands that fetch or ask use it: `fix`, `pull`, `ensure` and `verify --online`.",
+        _given(options.fetch_options),
+    ),
     (
         "How to answer",
         "Data goes to stdout, progress and hints to stderr.",
