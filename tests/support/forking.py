@@ -1,7 +1,7 @@
-"""Run many commands, each in a process of its own, without starting Python for each.
+"""Run many commands, each in its own process, without starting Python for each.
 
-One server has imported the package once. For every command it forks: the child has its own
-environment, folder, arguments and streams, and ends as a process does, by exit code or signal.
+One server imports the package once and forks for every command: the child has its own environment,
+folder, arguments and streams, and ends as a process does, by exit code or signal.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _REQUEST_BYTES = 1 << 20
-_OWN = ("PYTHON", "LC_", "LANG", "LD_")  # what Python itself heeds when it starts
+_OWN = ("PYTHON", "LC_", "LANG", "LD_")  # what Python itself reads when it starts
 
 
 class Server(NamedTuple):
-    """The process that forks, as its client sees it."""
+    """The forking process, as its client sees it."""
 
     channel: socket.socket
-    started: dict[str, str]  # what Python heeded
+    started: dict[str, str]  # what Python read
 
     def fits(self, environment: Mapping[str, str]) -> bool:
-        """Return whether Python would start in the same way with this environment."""
+        """Return whether Python would start the same way with this environment."""
         return _heeded(environment) == self.started
 
     def run(
@@ -119,7 +119,7 @@ def _serve(channel: socket.socket) -> None:
     rules.every()
     for engine in engines.names():
         assert engines.find(engine).table
-    told: dict[int, int] = {}  # where the end of each command is told
+    told: dict[int, int] = {}  # where to report the end of each command
     woken, waker = os.pipe()
     os.set_blocking(waker, False)
     signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
@@ -151,7 +151,7 @@ def _serve(channel: socket.socket) -> None:
 
 
 def _tell(told: dict[int, int]) -> None:
-    """Tell how the commands ended that have ended."""
+    """Report how each command that has ended did so."""
     while told:
         child, ended = os.waitpid(-1, os.WNOHANG)
         if child == 0:
@@ -163,7 +163,7 @@ def _tell(told: dict[int, int]) -> None:
 
 
 def _become(request: dict[str, object], output: int, errors: int) -> None:
-    """Be the command."""
+    """Become the command."""
     from cachedoctor import cli
 
     code = 1
