@@ -119,7 +119,7 @@ def _serve(channel: socket.socket) -> None:
     rules.every()
     for engine in engines.names():
         assert engines.find(engine).table
-    told: dict[int, int] = {}  # where the end of each command is told
+    told: dict[int, int] = {}  # where to report the end of each command
     woken, waker = os.pipe()
     os.set_blocking(waker, False)
     signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
@@ -151,7 +151,7 @@ def _serve(channel: socket.socket) -> None:
 
 
 def _tell(told: dict[int, int]) -> None:
-    """Tell how the commands ended that have ended."""
+    """Report how each command that has ended did so."""
     while told:
         child, ended = os.waitpid(-1, os.WNOHANG)
         if child == 0:
