@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cachedoctor.doctor import scanning
+from cachedoctor.doctor import footprint, scanning
 from cachedoctor.host import Host
 from cachedoctor.plans import budget, holdings, kept, naming, pruning, removal
 from cachedoctor.runs import applying, carrying
@@ -459,6 +459,47 @@ def test_times_count_only_where_the_mount_keeps_them(tmp_path: Path) -> None:
         assert (mounts.read_at(str(file)).when_s is not None) is kept_, (kind, options)
         os.utime(file, (now - 60, now - 50))
         assert mounts.read_at(str(file)) == usage.UNKNOWN
+
+
+def test_each_file_is_on_the_mount_that_is_nearest() -> None:
+    """A file can be a mount itself; where nothing is known, blocks may be shared."""
+    row = "36 35 98:0 / {place} rw,relatime - {kind} /dev/x rw\n"
+    kinds = {"/": "ext4", "/home": "btrfs", "/home/a/disk": "ext4", "/home/a/one.bin": "tmpfs"}
+    mounts = usage.Mounts("".join(row.format(place=p, kind=k) for p, k in kinds.items()))
+    for path, may in (
+        ("/x/blobs/1", False),
+        ("/home/a/blobs/1", True),
+        ("/home/a/two.bin", True),
+        ("/home/a/one.bin", False),
+        ("/home/a/disk/blobs/1", False),
+        ("/home/a/diskette/1", True),
+    ):
+        assert mounts.may_share(path) is may, path
+        assert mounts.keep_times(path), path
+    assert usage.Mounts("").may_share("/home/a/two.bin")
+    assert not usage.Mounts("").keep_times("/home/a/two.bin")
+
+
+def test_a_scan_and_the_list_count_alike(tmp_path: Path) -> None:
+    """Sizes, own bytes and the sum are the same, with hard links inside and out of the cache."""
+    home = tmp_path / "models"
+    home.mkdir()
+    hub = worlds.hub_of(home)
+    blobs = []
+    for name in ("some/one", "other/two", "third/three"):
+        repository = worlds.repository(hub, name, {"model.bin": os.urandom(2 << 20)})
+        blobs.append(worlds.blob_of(repository / "snapshots" / worlds.COMMIT / "model.bin"))
+    os.link(blobs[0], tmp_path / "elsewhere.bin")
+    blobs[2].unlink()
+    os.link(blobs[1], blobs[2])
+    report = scanning.scan(Host.look(home=str(home), platform="linux"))
+    bearings, listed = holdings.bearings(report), holdings.models(report)
+    for one in listed.models:
+        said = bearings.of[one.id]
+        assert (said.size_bytes, said.own_bytes) == (one.size_bytes, one.own_bytes)
+        assert said.own_bytes < 2 << 20 <= said.size_bytes
+    assert bearings.total_bytes == listed.total_bytes == footprint.held(report.entries).bytes
+    assert 4 << 20 <= listed.total_bytes < 6 << 20
 
 
 _CLIENT = """

@@ -51,10 +51,10 @@ def command(
 
     from cachedoctor.cli import console
     from cachedoctor.doctor import scanning
-    from cachedoctor.plans import budget, holdings, naming, sieve
-    from cachedoctor.report import holdings_text, manager_record, record
+    from cachedoctor.plans import budget, holdings, naming, pruning, sieve
+    from cachedoctor.report import holdings_text
 
-    report = scanning.scan(host)
+    report = scanning.scan(host, cure_notes=pruning.waste_codes())
     found = holdings.models(report)
     now = time.time()
 
@@ -70,6 +70,8 @@ def command(
     if by:
         chosen = holdings_text.grouped(chosen, by, host)
     if out.json:
+        from cachedoctor.report import manager_record, record
+
         click.echo(record.dumps(manager_record.list_json(found, chosen, loose, freed)))
     elif out.quiet:
         for one in chosen:

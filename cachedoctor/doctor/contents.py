@@ -1,51 +1,46 @@
-"""Read files against the best evidence there is without a network, and remember what they held.
+"""What files hold, as far as it was read, against the best evidence there is without a network.
 
-A file has one verdict: its content is what its evidence says, or not; nothing says what it must be;
-or it could not be read. The archives' own checksums count where no digest is known.
+A file has one verdict: it matches its evidence, or it does not; there is no evidence; or it could
+not be read. An archive's own checksums count if no digest is known.
 """
 
 from __future__ import annotations
 
 import os
-import time
-from itertools import chain
 from typing import TYPE_CHECKING
 
-from cachedoctor import formats
 from cachedoctor.locators import digest_of
-from cachedoctor.system.ledger import Ledger, Measured
+from cachedoctor.system.ledger import Ledger
 from cachedoctor.values import NamedTuple
-from cachedoctor.vocabulary import SILENT, Evidence, Files, State
+from cachedoctor.vocabulary import Evidence, Files, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from cachedoctor.host import Host
-    from cachedoctor.system.digest import Work
-    from cachedoctor.vocabulary import Artifact, Entry, PlainFile, Progress
+    from cachedoctor.vocabulary import Artifact, Entry, PlainFile
 
 CHECKSUMS = "checksums in the archive"
-_WRITTEN_AT_ONCE = 1000  # rows of the ledger
 
 
 class FileVerdict(NamedTuple):
-    """What one file is, by what evidence."""
+    """The verdict on one file, and the evidence for it."""
 
     path: str  # of the physical file
     links: tuple[str, ...]  # the names that lead to it
     engines: tuple[str, ...]  # that open it
     size_bytes: int  # its length
     verdict: str  # ok, bad, unknown, unreadable
-    evidence: str | None = None  # what it was held against: `blob name`, `lock file`, …
+    evidence: str | None = None  # what it was checked against: `blob name`, `lock file`, …
     algorithm: str | None = None  # of the digest: `sha256`, `git-sha1`, `crc32`, …
-    measured: str | None = None  # the digest of what is there
-    expected: str | None = None  # the digest that it must have
-    remembered: bool = False  # known without reading it now
+    measured: str | None = None  # the digest of the file's content
+    expected: str | None = None  # the digest it must have
+    remembered: bool = False  # read by an earlier run, not now
     error: str = ""  # why it could not be read
 
 
 class Contents(NamedTuple):
-    """What the notable files hold, as far as it was read now or is remembered."""
+    """The digests of the notable files, as far as they were read now or are remembered."""
 
     digests: Mapping[str, Mapping[str, str]] = {}  # by path, then by algorithm
     remembered: frozenset[str] = frozenset()
@@ -53,9 +48,9 @@ class Contents(NamedTuple):
 
 
 def recalled(host: Host, entries: Sequence[Entry], *, since_s: int = 0) -> Contents:
-    """Return what earlier runs read, since `since_s`, of files that did not change.
+    """Return the digests that earlier runs read, since `since_s`, of files unchanged since then.
 
-    Plain files are marked as proven, or become notable where they do not hold what they say.
+    Marks plain files as proven; those whose content does not match their name become notable.
     """
     ledger = Ledger(host.state)
     if not ledger.exists:
@@ -76,130 +71,55 @@ def recalled(host: Host, entries: Sequence[Entry], *, since_s: int = 0) -> Conte
     return Contents(digests, frozenset(digests))
 
 
-def read(
-    host: Host,
-    entries: Sequence[Entry],
-    *,
-    fresh: bool = False,
-    max_age_s: int | None = None,
-    whole: bool = True,
-    progress: Progress = SILENT,
-    mine: Callable[[str], bool] | None = None,
-    threads: int | None = None,
-) -> Contents:
-    """Read every file of which something is known, and remember what it held.
-
-    With `mine` only the files whose paths it takes: others are another process's.
-    Where the entries are not the `whole` survey, nobody looks whether other files are gone.
-
-    What is remembered as right is not read again, unless it is older than `max_age_s` or `fresh` is
-    asked for; what was wrong always is. Interrupted, what was read stays remembered.
-    """
-    from cachedoctor.system import digest
-
-    since_s = int(time.time()) - max_age_s if max_age_s is not None else 0
-    known = Contents() if fresh else recalled(host, entries, since_s=since_s)
-    by_folder = plain_by_folder(entries)
-    notable = notable_by_file(entries)
-    digests: dict[str, Mapping[str, str]] = {}
-    work = list(_plain_work(by_folder, notable))
-    mine = mine or _all_are
-    for path, artifacts in notable.items():
-        held = known.digests.get(path, {})
-        if held and _is_right(artifacts, held):
-            digests[path] = held
-        elif algorithms := _algorithms(artifacts):
-            size = artifacts[0].size_bytes
-            work.append(digest.Work(*os.path.split(path), size, algorithms))
-    remembered = frozenset(digests)
-    work = [item for item in work if mine(item.path)]
-    errors: dict[str, str] = {}
-    done: list[Measured] = []
-    written = 0
-    again: list[Work] = []
-    ledger = Ledger(host.state)
-    began_ns = time.time_ns()
-    progress.start("reading", sum(item.size_bytes for item in work))
-    with ledger.kept_open():
-        try:
-            for item, found in _all_of(work, again, progress, threads):
-                path = item.path
-                if isinstance(found, OSError):
-                    errors[path] = found.strerror or str(found)
-                    continue
-                if path in notable:
-                    digests[path] = found
-                    stamp = notable[path][0].stamp
-                else:
-                    lists = by_folder[item.folder]
-                    stamp = lists[0].stamp_of(item.name)
-                    _judge_plain(lists, item, path, found, digests, again)
-                if stamp:
-                    done.append(Measured(path, stamp, digests.get(path, found), began_ns))
-                if len(done) >= _WRITTEN_AT_ONCE:
-                    written += ledger.remember(done)
-                    done.clear()
-        finally:  # Ctrl-C keeps what was read
-            progress.finish()
-            written += ledger.remember(done)
-            if whole and mine is _all_are:  # it looks at the folder of each row
-                ledger.forget_gone(written)
-    return Contents(digests, remembered, errors)
-
-
-def _all_are(_path: str) -> bool:
-    return True
-
-
-def _judge_plain(
-    lists: Sequence[Files],
-    item: Work,
-    path: str,
-    found: Mapping[str, str],
-    digests: dict[str, Mapping[str, str]],
-    again: list[Work],
-) -> None:
-    """Mark a plain file by what was read of it; the digests of one that is doubted are kept.
-
-    A name that is not git's SHA-1 may be a plain one, so that it is read again.
-    """
-    from cachedoctor.system import digest
-
-    name = item.name
-    if path in digests:
-        digests[path] = {**digests[path], **found}
-    elif name in found.values():
-        lists[0].prove(name, remembered=False)  # they share the physical file
-    else:
-        digests[path] = found
-        mark(lists, name, right=False, remembered=False)
-        if digest.GIT_SHA1 in item.algorithms:
-            again.append(item._replace(algorithms=frozenset((digest.SHA1,))))
-
-
-def _all_of(
-    work: Sequence[Work], again: list[Work], progress: Progress, threads: int | None
-) -> Iterator[tuple[Work, dict[str, str] | OSError]]:
-    """Yield the digests of `work`, then of what was put into `again` meanwhile."""
-    from cachedoctor.system import digest
-
-    yield from digest.of_many(work, progress, threads)
-    yield from digest.of_many(again, progress, threads)
-
-
 def verdicts(entries: Sequence[Entry], contents: Contents) -> Iterator[FileVerdict]:
     """Yield what each physical file is."""
+    return _verdicts(entries, contents, None)
+
+
+class Counted(NamedTuple):
+    """How many files one kind of evidence proved, and how long they are together."""
+
+    evidence: str
+    remembered: bool  # not read now
+    files: int
+    bytes: int
+
+
+def counted(
+    entries: Sequence[Entry], contents: Contents
+) -> tuple[list[FileVerdict], list[Counted]]:
+    """Return what each physical file is, but only a count of the plain ones that are proven."""
+    counts: dict[tuple[Evidence, bool], list[int]] = {}
+    others = list(_verdicts(entries, contents, counts))
+    return others, [
+        Counted(evidence.value, remembered, *row) for (evidence, remembered), row in counts.items()
+    ]
+
+
+def _verdicts(
+    entries: Sequence[Entry],
+    contents: Contents,
+    counts: dict[tuple[Evidence, bool], list[int]] | None,
+) -> Iterator[FileVerdict]:
+    """Yield what each physical file is; with `counts` plain ones that are proven only add there."""
     notable = notable_by_file(entries)
-    links: dict[str, list[str]] = {}  # of notable files the plain names
+    links: dict[str, list[str]] = {}  # the plain names of notable files
     plain: dict[str, tuple[PlainFile, list[str]]] = {}
-    kinds: dict[int, str | None] = {}  # by the length of a name that was proven to be one
+    kinds: dict[int, str | None] = {}  # the algorithm by the length of a proven name
     for folder, lists in plain_by_folder(entries).items():
         plain.clear()
+        counted: set[str] = set()
         for files in lists:
             for file in files.plain():
                 path = f"{folder}/{file.file}"
                 if path in notable:
                     links.setdefault(path, []).append(files.path_of(file))
+                elif counts is not None and file.proven:
+                    if file.file not in counted:
+                        counted.add(file.file)
+                        row = counts.setdefault((file.evidence, file.remembered), [0, 0])
+                        row[0] += 1
+                        row[1] += file.size_bytes
                 else:
                     plain.setdefault(path, (file, []))[1].append(files.path_of(file))
         for path, (file, names) in plain.items():
@@ -228,7 +148,7 @@ def _plain_verdict(
             error=error,
         )
     name, evidence = file.file, file.evidence.value
-    # in the order of the fields, because a cache has many
+    # by position, which is faster: a cache has very many of these
     values = (path, links, (), file.size_bytes, "ok", evidence, algorithm, name, name)
     return FileVerdict._make((*values, file.remembered, ""))
 
@@ -269,7 +189,7 @@ def _verdict(path: str, artifacts: Sequence[Artifact], contents: Contents) -> Fi
 
 
 def plain_by_folder(entries: Iterable[Entry]) -> dict[str, list[Files]]:
-    """Return the lists of plain files by the folder that their physical files lie in."""
+    """Return the lists of plain files by the folder of their physical files."""
     found: dict[str, list[Files]] = {}
     for entry in entries:
         if not isinstance(entry.artifacts, tuple):
@@ -278,31 +198,16 @@ def plain_by_folder(entries: Iterable[Entry]) -> dict[str, list[Files]]:
 
 
 def mark(lists: Sequence[Files], file: str, *, right: bool, remembered: bool) -> None:
-    """Note in the lists of one folder what a plain file was found to hold."""
+    """Mark a plain file as right or doubted in the lists of its folder."""
     if right:
-        lists[0].prove(file, remembered=remembered)  # they share the physical file
+        lists[0].prove(file, remembered=remembered)  # the lists share the physical file
         return
     for files in lists:
         files.doubt(file)
 
 
-def _plain_work(
-    by_folder: Mapping[str, Sequence[Files]], notable: Collection[str]
-) -> Iterator[Work]:
-    """Yield the plain files that are not proven, each once."""
-    from cachedoctor.system.digest import Work
-
-    wanted: dict[str, frozenset[str]] = {}
-    for folder, lists in by_folder.items():
-        for name, size in dict(chain.from_iterable(mine.unproven() for mine in lists)).items():
-            digest = digest_of(name)
-            if digest is not None and f"{folder}/{name}" not in notable:
-                algorithms = wanted.setdefault(digest.algorithm, frozenset((digest.algorithm,)))
-                yield Work(folder, name, size, algorithms)
-
-
 def notable_by_file(entries: Iterable[Entry]) -> dict[str, list[Artifact]]:
-    """Return by physical file the notable artifacts that lead to it."""
+    """Return the notable artifacts by the physical file that they lead to."""
     files: dict[str, list[Artifact]] = {}
     for entry in entries:
         for artifact in entry.notable:
@@ -310,21 +215,3 @@ def notable_by_file(entries: Iterable[Entry]) -> dict[str, list[Artifact]]:
             if there and artifact.stamp and not artifact.bundle:
                 files.setdefault(artifact.file, []).append(artifact)
     return files
-
-
-def _algorithms(artifacts: Sequence[Artifact]) -> frozenset[str]:
-    """Return what must be computed of a file so that it can be judged."""
-    named = frozenset(
-        known.algorithm for a in artifacts for known in (a.digest, a.also) if known is not None
-    )
-    if any(artifact.may_be_sha1 for artifact in artifacts):
-        named |= {"sha1"}
-    archive = not named and any(formats.has_checksums(a.format) for a in artifacts)
-    return frozenset(("crc32",)) if archive else named
-
-
-def _is_right(artifacts: Sequence[Artifact], held: Mapping[str, str]) -> bool:
-    """Say whether what is remembered of a file is all that it must be."""
-    if any(a.digest and not a.judge(held) for a in artifacts):
-        return False
-    return any(a.digest for a in artifacts) or held.get("crc32") == "ok"

@@ -1,6 +1,6 @@
 """JSON in a text file: configurations, vocabularies, tokenizers, indexes.
 
-An object or an array, as every known engine wants; a text or number alone is none of their files.
+An object or an array, as every known engine requires; none uses a bare string or number.
 
 Source: RFC 8259
 """
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def parse(file: BinaryIO, size_bytes: int) -> None:
     """Parse the whole text, up to 64 MiB; raises `FormatError`.
 
-    Not strict where Python's own parser, which most engines use, is not: NaN and names that occur
-    twice pass. A byte order mark does not.
+    No stricter than Python's own parser, which most engines use: NaN and duplicate names pass, a
+    byte order mark does not.
     """
     _json.parsed(file, size_bytes)
 

@@ -1,18 +1,18 @@
-"""Folders that the Python hub client downloaded to, given `local_dir`.
+"""Folders that the Python hub client downloaded to with `local_dir`.
 
 ```
-<root>/                                    <project>/mlx_models, or one that was added
-├── tiny/                                  one folder a model
+<root>/                                    <project>/mlx_models, or one added by the user
+├── tiny/                                  one folder per model
 │   ├── config.json  weights.npz
 │   └── .cache/huggingface/
 │       ├── download/<path>.metadata       three lines: commit, etag, time
 │       ├── download/<path>.lock           held while a client downloads
 │       ├── download/<base64>.<etag>[.<8 hex>].incomplete
 │       └── trees/<commit>.json            since 1.22
-└── ../.cache/huggingface/download/mlx_models/<model>/   where `local_dir` was the folder above
+└── ../.cache/huggingface/download/mlx_models/<model>/   if `local_dir` was the parent folder
 ```
 
-The client believes the metadata of a file that was not changed after it was written.
+The client trusts metadata only for files that have not changed since it was written.
 Source: huggingface_hub 2.4.0 `_local_folder.py`; lightning-whisper-mlx 0.0.10 `lightning.py`.
 """
 
@@ -21,7 +21,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor.locators import BOOKS, FolderListing, ModelFolders, entry_id
+from cachedoctor.locators import BOOKS, At, FolderListing, ModelFolders, entry_id
 from cachedoctor.locators._contents import (
     Books,
     books,
@@ -30,6 +30,8 @@ from cachedoctor.locators._contents import (
     lost_folders,
     promised,
 )
+from cachedoctor.locators._recognised import folders as folders_in
+from cachedoctor.locators._recognised import has_bundles, is_model, is_part
 from cachedoctor.vocabulary import Entry, Root
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 
 
 class LocalDir(ModelFolders):
-    """A folder of model folders; one that is a model itself counts as such."""
+    """A folder of model folders, or a single model folder."""
 
     name = "local-dir"
     followed = True
@@ -51,7 +53,7 @@ class LocalDir(ModelFolders):
     mixes_variants = True
 
     def roots(self, host: Host) -> Iterator[str]:
-        """Name lightning-whisper-mlx's folder, which lies in whatever folder it was run from."""
+        """Yield lightning-whisper-mlx's folder, relative to wherever the engine is run."""
         yield os.path.join(host.project or host.cwd, "mlx_models")
 
     def read(self, path: str, host: Host, wanted: frozenset[str] | None) -> Root:
@@ -93,17 +95,28 @@ class LocalDir(ModelFolders):
         listing = FolderListing(partials, metadata, locks, closed)
         return Root(locator=self.name, path=path, entries=tuple(entries), listing=listing)
 
+    def at(self, path: str) -> At | None:
+        """Return the folder that is a model, holds some, or in which `path` is a file of one."""
+        if os.path.isfile(path):
+            folder = os.path.dirname(path)
+            return At(folder, frozenset((title_of(folder),))) if is_part(path) else None
+        if has_bundles(path):
+            return None
+        if is_model(path):
+            return At(path, frozenset((title_of(path),)))
+        return At(path) if any(map(is_model, folders_in(path))) else None
+
 
 LOCATOR = LocalDir()
 
 
 def title_of(folder: str) -> str:
-    """Return what a folder that is a model itself is called."""
+    """Return the title of a root that is itself a model."""
     return os.path.basename(folder)
 
 
 def _above(root: str, name: str) -> Books:
-    """Read what was written in the folder above the root, as for models below a repository."""
+    """Read the metadata in the root's parent folder, written there when that was `local_dir`."""
     if not name:
         return Books({}, (), ())
     prefix = f"{os.path.basename(root)}/{name}"

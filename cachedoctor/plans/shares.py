@@ -1,9 +1,10 @@
-"""Who shares which files, by inode, and which blocks, where that is asked and the system tells."""
+"""Which entries share files, by inode, and blocks, if asked for and the system can tell."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
+from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -13,21 +14,22 @@ from cachedoctor.vocabulary import WEIGHTY_BYTES, State
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from cachedoctor.system.usage import Mounts
     from cachedoctor.vocabulary import Artifact, Entry
 
 
 class Shares:
-    """What some entries hold together and alone.
+    """What some entries hold together, and each of them alone.
 
-    With `blocks` every large file is opened and asked for its extents; without, a clone counts as
-    a file of its own.
+    With `mounts` each large file on one that may share blocks is opened and asked for its extents;
+    without, a clone counts as a file of its own.
     """
 
-    def __init__(self, entries: Sequence[Entry], *, blocks: bool) -> None:
+    def __init__(self, entries: Sequence[Entry], *, mounts: Mounts | None) -> None:
         """Count the files of `entries`."""
         self._files = {e.id: {(d, n): size for d, n, size in e.held} for e in entries}
         self._owners = Counter(chain.from_iterable(self._files.values()))
-        self._paths: dict[tuple[int, int], set[str]] = {}
+        self._paths: dict[tuple[int, int], set[str]] = {}  # of files with hard links
         self._links: dict[tuple[int, int], int] = {}
         self._cloned: set[tuple[int, int]] = set()
         self._elsewhere = {
@@ -35,16 +37,19 @@ class Shares:
             for entry in entries
             for a in entry.notable
             if a.outside and a.stamp
-        }  # behind a link out of the place: a link goes, and its target stays
+        }  # behind a link out of the place: removing the link keeps its target
         runs: dict[int, list[tuple[int, int]]] = {}
         for artifact in _large(entries):
             assert artifact.stamp is not None
             key = (artifact.stamp.device, artifact.stamp.inode)
-            self._paths.setdefault(key, set()).update((artifact.file, artifact.path))
-            if key in self._links:
+            known = key in self._links
+            if not known:
+                self._links[key] = _links(artifact.file)
+            if self._links[key] > 1:
+                self._paths.setdefault(key, set()).update((artifact.file, artifact.path))
+            if known or mounts is None or not mounts.may_share(artifact.file):
                 continue
-            self._links[key] = _links(artifact.file)
-            for extent in (extents.of(artifact.file) if blocks else None) or ():
+            for extent in extents.of(artifact.file) or ():
                 if extent.shared:
                     self._cloned.add(key)
                     runs.setdefault(key[0], []).append((extent.physical, extent.bytes))
@@ -53,14 +58,14 @@ class Shares:
 
     @property
     def total(self) -> int:
-        """Return how much they hold together, each file and each shared block once."""
+        """Return how many bytes they hold together, each file and each shared block once."""
         every: dict[tuple[int, int], int] = {}
         for files in self._files.values():
             every.update(files)
         return sum(every.values()) - self._again
 
     def size(self, entry: Entry) -> int:
-        """Return how much an entry holds, each file once."""
+        """Return how many bytes an entry holds, each file once."""
         return sum(self._files[entry.id].values())
 
     def files(self, entry: Entry) -> int:
@@ -69,14 +74,11 @@ class Shares:
 
     def own(self, entry: Entry) -> int:
         """Return how much goes when an entry alone goes."""
-        return sum(
-            size
-            for key, size in self._files[entry.id].items()
-            if self._owners[key] == 1 and key not in self._cloned and not self._outside(key)
-        )
+        taken = self._taken
+        return sum(size for key, size in self._files[entry.id].items() if key not in taken)
 
     def exact(self, entry: Entry) -> bool:
-        """Say whether no block of an entry is known to be shared."""
+        """Return whether no block of an entry is known to be shared."""
         return self._cloned.isdisjoint(self._files[entry.id])
 
     def names(self, entry: Entry) -> int:
@@ -87,16 +89,21 @@ class Shares:
         key = (largest.stamp.device, largest.stamp.inode)
         return max(self._links.get(key, 1), self._owners[key])
 
-    def _outside(self, key: tuple[int, int]) -> bool:
+    @cached_property
+    def _taken(self) -> set[tuple[int, int]]:
+        """Return the files that somebody else has, too, or the blocks of which somebody has."""
+        shared = {key for key, owners in self._owners.items() if owners > 1}
+        linked = {key for key, links in self._links.items() if links > 1 and self._unmet(key)}
+        return shared | linked | self._cloned | self._elsewhere
+
+    def _unmet(self, key: tuple[int, int]) -> bool:
         """Say whether a file has a hard link that we have not met."""
-        if key not in self._links or key in self._elsewhere:
-            return key in self._elsewhere
-        names = {path for path in self._paths.get(key, ()) if not os.path.islink(path)}
-        return self._links.get(key, 1) > max(1, len(names))
+        names = {path for path in self._paths[key] if not os.path.islink(path)}
+        return self._links[key] > max(1, len(names))
 
 
 def weights(entry: Entry) -> Artifact | None:
-    """Return the largest file of an entry that can be read."""
+    """Return the largest readable file of an entry."""
     there = (a for a in entry.notable if a.state is State.PRESENT and not a.bundle)
     return max(there, key=lambda artifact: artifact.size_bytes, default=None)
 

@@ -1,4 +1,4 @@
-"""What a manager's command would change, and what it came to, to text; pure."""
+"""What a manager's command would change, and the outcome, as text; pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def change_lines(change: Change, host: Host, *, verbose: bool = False) -> Iterat
     yield from change.by_the_way
     for choice in change.choices:
         running += choice.bytes
-        yield from _choice(choice, change, host, running)
+        yield from _words(change).choice(choice, change, host, running)
     if change.spared:
         if change.choices:
             yield ""
@@ -38,31 +38,22 @@ def change_lines(change: Change, host: Host, *, verbose: bool = False) -> Iterat
         yield f"nothing to {change.verb}{_short(change)}"
         return
     yield ""
-    yield _total(change)
+    yield _words(change).total(change)
 
 
 def question(change: Change, *, delete: bool) -> str:
-    """Return the one question that is asked."""
-    things = plural(len(change.choices), "thing")
-    if change.verb == "dedupe":
-        return f"Let {things} share blocks, {size(change.bytes)}?"
-    if change.verb == "move":
-        return f"Copy {size(change.copied_bytes)} and switch?" if change.copied_bytes else "Move?"
-    if change.verb == "unpack":
-        return f"Unpack {plural(len(change.choices), 'model')}, {size(change.bytes)}?"
-    if delete:
-        return f"Delete {things}, {size(change.bytes)}, for good?"
-    return f"Set {things} aside, {size(change.bytes)}?"
+    """Return the one question to ask."""
+    return _words(change).question(change, delete=delete)
 
 
 def last_question(change: Change) -> str:
-    """Return the question about what cannot be had again."""
+    """Return the question about what cannot be fetched again."""
     names = ", ".join(choice.title for choice in change.lost)
     return f"No source is known for {printable(names)}: delete it for good all the same?"
 
 
 def refused(change: Change) -> str:
-    """Return why nothing was deleted: nobody said yes to a loss that cannot be made good."""
+    """Return why nothing was deleted: nobody agreed to a loss that cannot be undone."""
     names = ", ".join(choice.title for choice in change.lost)
     return (
         f"nothing was changed: no source is known for {printable(names)}; "
@@ -73,69 +64,128 @@ def refused(change: Change) -> str:
 def outcome_lines(
     change: Change, host: Host, freed_bytes: int | None, *, deleted: bool
 ) -> Iterator[str]:
-    """Yield what an applied change came to, and how it is taken back."""
+    """Yield the outcome of an applied change, and how to undo it."""
     if deleted:
         did = f", {size(freed_bytes)} measured" if freed_bytes is not None else ""
         yield f"✓ deleted; {size(change.bytes)} should be free{did}"
         return
-    if change.verb == "dedupe":
-        should, did = size(change.bytes), size(freed_bytes or 0)
-        yield f"✓ the same bytes are stored once; {should} should be free, {did} measured"
-        return
-    if change.verb == "move":
-        back = f"back with `cachedoctor undo{host.options}`"
-        if change.copied_bytes:
-            freed = f"`cachedoctor quarantine empty{host.options}` frees the old place"
-            yield f"✓ moved and proven; {freed} · {back}"
-            if isinstance(change.copies, Relocation):
-                yield f"  taken back, the copy stays in `{printable(change.copies.part)}`"
-        else:
-            yield f"✓ moved · {back}"
-        return
-    if change.verb == "unpack":
-        yield f"✓ in place and proven · taken back with `cachedoctor undo{host.options}`"
-        return
-    empty, undo = f"cachedoctor quarantine empty{host.options}", f"cachedoctor undo{host.options}"
-    yield f"✓ set aside; {size(change.bytes)} free after `{empty}` · back with `{undo}`"
+    yield from _words(change).outcome(change, host, freed_bytes)
 
 
-def _choice(choice: Choice, change: Change, host: Host, running: int) -> Iterator[str]:
-    place = printable(brief(choice.path, host))
-    if change.verb == "move":
-        yield f"  {printable(choice.repair.describe)}"
-        return
-    if change.verb == "unpack":
-        yield f"unpack  {printable(choice.title)}, {size(choice.bytes)} to {place}"
-        return
-    if change.verb == "remove":
-        yield f"remove  {printable(choice.title)}, {size(choice.bytes)} from {place}"
-    else:
+class _Going:
+    """The words for a change that sets things aside, or deletes them."""
+
+    def question(self, change: Change, *, delete: bool) -> str:
+        things = plural(len(change.choices), "thing")
+        if delete:
+            return f"Delete {things}, {size(change.bytes)}, for good?"
+        return f"Set {things} aside, {size(change.bytes)}?"
+
+    def choice(self, choice: Choice, change: Change, host: Host, running: int) -> Iterator[str]:
         total = f"  {size(running):>10}" if change.target_bytes is not None else ""
-        name = "" if choice.waste else f"{printable(choice.title)}: "  # its path says its name
+        name = "" if choice.waste else f"{printable(choice.title)}: "  # its path names it
         yield f"{size(choice.bytes):>10}{total}  {name}{choice.reason}"
-        yield f"            {place}"
-    for line in choice.then:
-        yield f"  then  {line}"
-    if change.verb == "remove":
+        yield f"            {_place(choice, host)}"
+        for line in choice.then:
+            yield f"  then  {line}"
+        if not choice.waste:
+            yield f"  again {cost(choice)}"
+
+    def total(self, change: Change) -> str:
+        words = f"{plural(len(change.choices), 'thing')}, {size(change.bytes)}"
+        if change.refetch_bytes:
+            words += f"; having all of it again is a download of {size(change.refetch_bytes)}"
+        return words + _short(change)
+
+    def outcome(self, change: Change, host: Host, freed_bytes: int | None) -> Iterator[str]:
+        empty = f"cachedoctor quarantine empty{host.options}"
+        undo = f"cachedoctor undo{host.options}"
+        yield f"✓ set aside; {size(change.bytes)} free after `{empty}` · back with `{undo}`"
+
+
+class _Removing(_Going):
+    """The words for models that the user named for removal."""
+
+    def choice(self, choice: Choice, change: Change, host: Host, running: int) -> Iterator[str]:
+        yield f"remove  {printable(choice.title)}, {size(choice.bytes)} from {_place(choice, host)}"
+        for line in choice.then:
+            yield f"  then  {line}"
         kept = "; ".join(choice.needed_by) or "nothing asks for it (no lock file, no `keep`)"
         yield f"  kept  {printable(kept)}"
-    if not choice.waste:
-        yield f"  again {cost(choice)}"
+        if not choice.waste:
+            yield f"  again {cost(choice)}"
 
 
-def _total(change: Change) -> str:
-    if change.verb == "move":
+class _Sharing(_Going):
+    """The words for files that will share blocks."""
+
+    def question(self, change: Change, *, delete: bool) -> str:
+        things = plural(len(change.choices), "thing")
+        return f"Let {things} share blocks, {size(change.bytes)}?"
+
+    def outcome(self, change: Change, host: Host, freed_bytes: int | None) -> Iterator[str]:
+        should, did = size(change.bytes), size(freed_bytes or 0)
+        yield f"✓ the same bytes are stored once; {should} should be free, {did} measured"
+
+
+class _Moving(_Going):
+    """The words for a cache that moves to another place."""
+
+    def question(self, change: Change, *, delete: bool) -> str:
+        return f"Copy {size(change.copied_bytes)} and switch?" if change.copied_bytes else "Move?"
+
+    def choice(self, choice: Choice, change: Change, host: Host, running: int) -> Iterator[str]:
+        yield f"  {printable(choice.repair.describe)}"
+
+    def total(self, change: Change) -> str:
         copied = change.copied_bytes
         words = f"{size(copied)} to copy and prove"
         return words if copied else "on the same disk: nothing to copy"
-    words = f"{plural(len(change.choices), 'thing')}, {size(change.bytes)}"
-    if change.refetch_bytes:
-        words += f"; having all of it again is a download of {size(change.refetch_bytes)}"
-    return words + _short(change)
+
+    def outcome(self, change: Change, host: Host, freed_bytes: int | None) -> Iterator[str]:
+        back = f"back with `cachedoctor undo{host.options}`"
+        if not change.copied_bytes:
+            yield f"✓ moved · {back}"
+            return
+        freed = f"`cachedoctor quarantine empty{host.options}` frees the old place"
+        yield f"✓ moved and proven; {freed} · {back}"
+        if isinstance(change.copies, Relocation):
+            yield f"  taken back, the copy stays in `{printable(change.copies.part)}`"
+
+
+class _Unpacking(_Going):
+    """The words for models that come out of a pack."""
+
+    def question(self, change: Change, *, delete: bool) -> str:
+        return f"Unpack {plural(len(change.choices), 'model')}, {size(change.bytes)}?"
+
+    def choice(self, choice: Choice, change: Change, host: Host, running: int) -> Iterator[str]:
+        place = _place(choice, host)
+        yield f"unpack  {printable(choice.title)}, {size(choice.bytes)} to {place}"
+
+    def outcome(self, change: Change, host: Host, freed_bytes: int | None) -> Iterator[str]:
+        yield f"✓ in place and proven · taken back with `cachedoctor undo{host.options}`"
+
+
+_GOING = _Going()
+_BY_VERB = {
+    "dedupe": _Sharing(),
+    "move": _Moving(),
+    "remove": _Removing(),
+    "unpack": _Unpacking(),
+}
+
+
+def _words(change: Change) -> _Going:
+    return _BY_VERB.get(change.verb, _GOING)
+
+
+def _place(choice: Choice, host: Host) -> str:
+    return printable(brief(choice.path, host))
 
 
 def _short(change: Change) -> str:
-    """Return by how much a target is missed, or nothing."""
+    """Return how far short of its target a change falls, or nothing."""
     if change.target_bytes is None or change.reached:
         return ""
     return f"; {size(change.target_bytes - change.bytes)} short of what was asked for"

@@ -1,7 +1,7 @@
-"""Which files running programs have open or mapped into memory, and what those programs are.
+"""Which files running programs have open or mapped into memory, and which programs those are.
 
-Weights are often mapped and their descriptor closed, so that `/proc/<pid>/fd` alone shows nothing
-of an engine that is at work. Asking changes nothing.
+Weights are often mapped and their descriptor closed, so `/proc/<pid>/fd` alone misses an engine at
+work. Asking changes nothing.
 """
 
 from __future__ import annotations
@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
 
-def programs(paths: Collection[str]) -> Mapping[str, tuple[str, ...]] | None:
+def programs(
+    paths: Collection[str], inodes: Mapping[str, tuple[int, int]] = {}
+) -> Mapping[str, tuple[str, ...]] | None:
     """Return by path the programs, other than this one, that use these files now.
+
+    `inodes` are devices and inodes by path that are known already.
 
     `None` where that is not shown. Linux shows our own processes, and everybody's to root.
     """
@@ -24,11 +28,11 @@ def programs(paths: Collection[str]) -> Mapping[str, tuple[str, ...]] | None:
         return {}
     if sys.platform == "darwin":
         return _lsof(paths)
-    wanted: dict[tuple[int, int], list[str]] = {}  # hard links are several names of one file
+    wanted: dict[tuple[int, int], list[str]] = {}  # hard links: several names for one file
     for path in paths:
-        if key := _identity(path):
+        if key := inodes.get(path) or _identity(path):
             wanted.setdefault(key, []).append(path)
-    mapped: dict[str, tuple[int, int] | None] = {}  # asked once: libraries are mapped by many
+    mapped: dict[str, tuple[int, int] | None] = {}  # many programs map the same libraries
     try:
         processes = [name for name in os.listdir("/proc") if name.isdigit()]
     except OSError:
@@ -63,7 +67,7 @@ def _opened(process: str) -> Iterator[tuple[int, int]]:
 
 
 def _mapped(process: str) -> Iterator[str]:
-    """Yield the paths of what is mapped; by path, for btrfs shows another device here."""
+    """Yield the paths of mapped files; paths, because btrfs shows another device number here."""
     with (
         contextlib.suppress(OSError),
         open(f"/proc/{process}/maps", encoding="utf-8", errors="surrogateescape") as file,
