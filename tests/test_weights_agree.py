@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MINE = "somebody/whisper-mine"
 SHAPES = {
     "model.encoder.conv1.weight": (8, 80, 3),
+    "model.encoder.embed_positions.weight": (10, 8),
     "model.encoder.layers.0.fc1.weight": (4, 8),
     "model.decoder.embed_positions.weight": (12, 8),
     "model.decoder.embed_tokens.weight": (11, 8),
@@ -123,6 +124,7 @@ def test_a_configuration_agrees_with_the_weights(how: str, home: Path, host: Hos
         ("d_model", 16),
         ("num_mel_bins", 128),
         ("vocab_size", 12),
+        ("max_source_positions", 12),
         ("decoder_layers", 2),
         ("d_model", "8"),
     ],

@@ -70,8 +70,8 @@ def contenders(
 def _who_have(model: str, names: Sequence[str], host: Host, *, named: bool) -> list[str]:
     """Return the engines that have a model of this name, or accept it as a path.
 
-    Of a repository that no table names, those for which it is here. Raises `UsageError` where none
-    does.
+    For a repository that no table names, only those for which it is here. Raises `UsageError` if
+    none does, or if one of the named engines does not.
     """
     kept: list[str] = []
     shaped: list[str] = []

@@ -224,9 +224,9 @@ class CdnEngine(CatalogEngine):
     def __init__(
         self, name: str, usual: Callable[[Host], str], *, takes_paths: bool = False
     ) -> None:
-        """Take the engine's name, what computes its usual folder, and whether it takes paths.
+        """Take the engine's name and the function that returns its default folder.
 
-        Who takes none has to be given the folder, and a name that it knows.
+        An engine that takes no paths must be given the folder and a name that it knows.
         """
         self.name = name
         self._usual = usual
@@ -241,7 +241,7 @@ class CdnEngine(CatalogEngine):
         model = self.table.models.get(entry.name.removesuffix(".pt"))
         if locators.of(entry).named_only and not self._takes_paths:
             return model if entry.name in self.places(model or _NONE) else None
-        if locators.of(entry).named_only:  # no digest is asked of a path
+        if locators.of(entry).named_only:  # no digest is required of a path
             row = (model or next(iter(self.table.models.values()))).sets[0].requirements[0]
             if model is not None and entry.artifacts[0].size_bytes == model.bytes:
                 files = FileSet((row._replace(names=(entry.name,), most_trailing=None),))

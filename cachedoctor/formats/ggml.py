@@ -14,8 +14,8 @@ and for whisper only:
                                 name, data
 
 The type of the weights is a `ggml_ftype`, the type of a tensor a `ggml_type`.
-A model has 11 + 15 x audio layers + 24 x text layers tensors. One without any is made for testing a
-loader; whisper.cpp loads it, and a file that was cut at that place, and transcribes nothing.
+A model has 11 + 15 x audio layers + 24 x text layers tensors. A model without tensors is a stub for
+testing loaders; whisper.cpp loads it, as it does a file cut off there, and transcribes nothing.
 Source: ggml-org/whisper.cpp v1.9.3 `src/whisper.cpp` `whisper_model_load`,
 `whisper_vad_init_with_params`, `src/parakeet.cpp`; ggml/src/ggml-common.h; ggml/include/ggml.h
 """
@@ -58,12 +58,12 @@ _BLOCKS = {
     15: (292, 256),
     30: (2, 1),
 }
-# The type of its large tensors by the type that the header says for a file: ggml.h `ggml_ftype`.
+# The type of the large tensors by the header's file type: ggml.h `ggml_ftype`.
 _KINDS = {0: 0, 1: 1, 2: 2, 3: 3, 7: 8, 8: 6, 9: 7, 10: 10, 11: 11, 12: 12, 13: 13, 14: 14, 24: 30}
 _EMBEDDING = b"decoder.token_embedding.weight"
-_OF_TINY = 384  # numbers that Whisper's smallest keeps of a moment: made up ones have any heads
-_HEAD_NUMBERS = 64  # of each of Whisper's heads
-# The largest model has 32 layers, 51,866 tokens of 256 bytes at most, 201 mel columns.
+_OF_TINY = 384  # the state of Whisper's smallest model: made up models have any number of heads
+_HEAD_NUMBERS = 64  # in each of Whisper's heads
+# The largest model has 32 layers, 51,866 tokens of at most 256 bytes, 201 mel columns.
 _MOST_LAYERS = 256
 _MOST_TOKENS = 1 << 20
 _LONGEST_TOKEN_BYTES = 4096

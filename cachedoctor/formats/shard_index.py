@@ -28,9 +28,9 @@ class ShardIndex:
     """Parses the whole index, which is short."""
 
     def read(self, file: BinaryIO, size_bytes: int) -> Reading:
-        """Check that the index names files beside itself; reads all of it.
+        """Check that the index lists files beside itself; reads all of it.
 
-        transformers asks for `metadata` before anything else, whatever it says.
+        transformers requires `metadata`, whatever it says.
         """
         found = shards(file, size_bytes)
         if "metadata" not in json.loads(Window(file, size_bytes).read(0, size_bytes)):

@@ -210,13 +210,14 @@ class Examination:
         )
         fault = self._says_wrong(artifact, need, entry) if asked else None
         if need.keys and not text and artifact.format:
-            fault = _holds_none(artifact, need) or _sized_wrong(artifact, need)
+            fault = _tells_wrong(artifact, need)
         return self._speaks_wrong(artifact, entry) if fault is None and need.speaks else fault
 
     def _speaks_wrong(self, artifact: Artifact, entry: Entry) -> FormatError | None:
         """Check that a vocabulary is Whisper's, and as long as the weights say.
 
-        They are not asked where it is as long as the model's name lets expect, and they too.
+        The weights are not read if its length is the one that the model's name suggests, and theirs
+        is the published one.
         """
         mute, words = small_files.is_mute(artifact), small_files.words(artifact)
         usual = words is None or (words < _MANY) == (".en" in entry.path)
@@ -320,30 +321,23 @@ class Examination:
         return None
 
 
-def _holds_none(artifact: Artifact, need: Requirement) -> FormatError | None:
-    """Say that a file of weights lacks a name that its engine looks for."""
+def _tells_wrong(artifact: Artifact, need: Requirement) -> FormatError | None:
+    """Return a fault if weights lack a name that their engine looks for, or give wrong sizes."""
+    sizes: Mapping[str, object] = {}
+    shapes: Mapping[str, tuple[int, ...]] = {}
     try:
         with untrusted.open_regular(artifact.file, follow=True) as file:
             said = formats.says(artifact.format, file, artifact.size_bytes)
+            if need.agrees:
+                sizes = formats.settings(artifact.format, file, artifact.size_bytes)
+                shapes = formats.shapes(artifact.format, file, artifact.size_bytes)
     except (FormatError, OSError, ArithmeticError, LookupError, ValueError):
-        return None  # its own finding speaks
+        return None  # it has a finding of its own
     lacks = next((key for key in need.keys if key.encode() not in said), "") if said else ""
-    if not lacks:
-        return None
-    return FormatError(Fault.MALFORMED, f"holds no `{lacks}`: another engine's, or no model")
-
-
-def _sized_wrong(artifact: Artifact, need: Requirement) -> FormatError | None:
-    """Say what weights that tell their own sizes tell wrongly."""
-    if not need.agrees:
-        return None
-    try:
-        with untrusted.open_regular(artifact.file, follow=True) as file:
-            said = formats.settings(artifact.format, file, artifact.size_bytes)
-            shapes = formats.shapes(artifact.format, file, artifact.size_bytes)
-    except (FormatError, OSError, ArithmeticError, LookupError, ValueError):
-        return None  # its own finding speaks
-    return small_files.wrong(said, need, shapes)
+    if lacks:
+        message = f"holds no `{lacks}`: another engine's, or no model"
+        return FormatError(Fault.MALFORMED, message)
+    return small_files.wrong(sizes, need, shapes) if need.agrees else None
 
 
 def _length(path: str) -> int:

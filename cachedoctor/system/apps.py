@@ -1,7 +1,7 @@
 """Apps that keep an engine's models in their own folders, found by table or by shape.
 
 ```
-<home>/<folder of a row>                                             on Linux but for `Library`
+<home>/<folder in a row>                                             on Linux except `Library`
 <home>/Library/Containers/<app>/Data/<the same>                      in a sandbox
 <home>/Library/Application Support/<app>/{,models,Models,…}          by shape: one level below
 <home>/Library/Group Containers/<group>/{,models,Models,…}
@@ -78,7 +78,7 @@ def known() -> tuple[App, ...]:
 
 @lru_cache(maxsize=8)
 def _real_roots(homes: tuple[str, ...], *, mac: bool) -> dict[str, str]:
-    """Return by path, without links, whose each root of a row is."""
+    """Return the owner of each root in a row, by real path."""
     return {
         os.path.realpath(os.path.join(home, folder)): app.name
         for home in homes
@@ -91,7 +91,7 @@ def _real_roots(homes: tuple[str, ...], *, mac: bool) -> dict[str, str]:
 def places(host: Host, layout: str, shape: Shape = Shape.NONE) -> Iterator[Place]:
     """Yield the existing roots of one layout that belong to apps on this host.
 
-    On Linux those of rows alone that are in no `Library`, and elsewhere none.
+    On Linux only those in rows that are not below `Library`, on other systems none.
     """
     if host.platform not in _SYSTEMS:
         return
@@ -123,7 +123,7 @@ def is_shared(host: Host, path: str) -> bool:
 
 
 def owner(host: Host, path: str) -> str:
-    """Name the app in whose folder a path lies, or return nothing."""
+    """Return the name of the app whose folder contains a path, or an empty string."""
     if host.platform not in _SYSTEMS:
         return ""
     best = ("", "")

@@ -110,7 +110,7 @@ def differs(
 def wrong(
     said: Mapping[str, object], need: Requirement, shapes: Mapping[str, tuple[int, ...]]
 ) -> FormatError | None:
-    """Say what weights say wrongly of their own sizes; `None` where they agree."""
+    """Return a fault if weights give their own sizes wrongly; `None` if they agree."""
     why = next(_wants(said, need._replace(keys=()), need.names[0]), None)
     told = tells(need, shapes)
     return (
@@ -196,9 +196,9 @@ def is_mute(artifact: Artifact) -> bool:
 
 
 def words(artifact: Artifact) -> int | None:
-    """Count the words of a vocabulary or of a tokenizer; `None` of any other file.
+    """Return the number of words in a vocabulary or a tokenizer; `None` for any other file.
 
-    A tokenizer's are counted by the number of the last one before the times.
+    A tokenizer's follow from the number of the last word before the timestamps.
     """
     if not artifact.name.endswith(("vocabulary.txt", "tokenizer.json")):
         return None

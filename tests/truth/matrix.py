@@ -37,7 +37,7 @@ _AT_ONCE = 2
 _HOME = re.compile(r"/[^\s']*?/home(?=/|\b)")
 _NOT_READ = "no byte of the weights is read without being asked: `scan --deep`"
 _PRE = "preprocessor_config.json"
-# Where the two may differ, and why; `docs/limits.md` says so.
+# Where the two are known to differ, and why; `docs/limits.md` says so.
 KNOWN = {
     **{
         (engine, f"{name} flipped"): _NOT_READ
