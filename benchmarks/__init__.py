@@ -1,1 +1,1 @@
-"""How fast `cachedoctor` is beside its peers, on the same caches, in one run."""
+"""How fast `cachedoctor` is compared with its peers, on the same caches, in one run."""

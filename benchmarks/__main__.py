@@ -57,16 +57,16 @@ def _machine() -> Mapping[str, object]:
 
 
 def main() -> None:
-    """Run the parts that are asked for, print a table and keep the numbers."""
+    """Run the chosen parts, print a table and keep the numbers."""
     given = _given()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # folders and disks go, as by Ctrl-C
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # cleans up, as after Ctrl-C
     scale = SHORT if given.short else WHOLE
     if given.rounds:
         scale = scale._replace(rounds=given.rounds, few=min(given.rounds, scale.few))
     numbers = page.Numbers.read(given.save if given.parts else None)
     numbers.machine = {**_machine(), "rounds": scale.rounds, "few": scale.few}
     print(", ".join(f"{name} {value}" for name, value in numbers.machine.items()))
-    if not given.parts or _GROWTH in given.parts:  # first: a child's peak begins with ours
+    if not given.parts or _GROWTH in given.parts:  # first, because a child's peak starts at ours
         numbers.growth = growth.measure(scale.growth)
         print("\n".join(growth.lines(numbers.growth)))
     head = "ours / theirs, whole processes unless said"
@@ -74,7 +74,7 @@ def main() -> None:
     for name in PARTS:
         if not given.parts or name in given.parts:
             numbers.put(name, _measured(name, scale))
-            if given.save:  # what comes later may be given up
+            if given.save:  # later parts may be skipped
                 numbers.write(given.save)
     if given.save:
         numbers.write(given.save)

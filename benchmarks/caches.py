@@ -48,13 +48,13 @@ _NAMES = (
 )
 _ASKED_IN_VAIN = ("adapter_config.json", "chat_template.jinja")
 SHARDS = 4  # of each revision, in LFS
-_DATASETS = 20  # one repository of so many
-_FLOATS = 263_000  # of a shard: just more than a mebibyte, so that it counts as weights
+_DATASETS = 20  # one repository has this many
+_FLOATS = 263_000  # bytes of a shard: just over a mebibyte, so that it counts as weights
 _TENSOR = builders.pattern(4 * 100) * (_FLOATS // 100)
 
 
 class Kind(enum.Enum):
-    """How the client was set up."""
+    """How the client was configured."""
 
     LINKS = "snapshots link to blobs"
     NO_LINKS = "HF_HUB_DISABLE_SYMLINKS"
@@ -62,12 +62,12 @@ class Kind(enum.Enum):
 
 
 class Large(NamedTuple):
-    """Weights: a true header, and the same tensor in all; a hole in its place would be found."""
+    """Weights: a real header, and the same tensor in all; a hole in its place would be found."""
 
     head: bytes
 
     def content(self) -> bytes:
-        """Return all of it."""
+        """Return all the bytes."""
         return self.head + _TENSOR
 
 
@@ -87,9 +87,9 @@ class Repository(NamedTuple):
 def repositories(
     count: int, revisions: int, files: int, *, shards: int = SHARDS, twins: bool = False
 ) -> Iterator[Repository]:
-    """Yield repositories of so many files, of which half change from one revision to the next.
+    """Yield repositories of so many files, half of which change from one revision to the next.
 
-    `shards` of them are weights; of `twins` two repositories each have the same.
+    `shards` of them are weights; pairs of repositories share the `twins`.
     """
     for number in range(count):
         kind = "dataset" if number % _DATASETS == _DATASETS - 1 else "model"
@@ -129,7 +129,7 @@ def hub(
     shards: int = SHARDS,
     kind: Kind = Kind.LINKS,
 ) -> list[Path]:
-    """Write a hub cache into a home; returns the folders of its repositories."""
+    """Write a hub cache into a home; return the folders of its repositories."""
     writer = Writer(home / HUB, kind)
     twins = kind is Kind.STORE
     made = repositories(count, revisions, files, shards=shards, twins=twins)
@@ -145,7 +145,7 @@ class Writer:
         _write(f"{self._hub}/CACHEDIR.TAG", _TAG.encode())
 
     def write(self, repository: Repository) -> Path:
-        """Write one, as after a download of each revision and two questions in vain."""
+        """Write one, as after a download of each revision and two failed look-ups."""
         path = f"{self._hub}/{repository.folder}"
         locks = f"{self._hub}/.locks/{repository.folder}"
         for folder in (f"{path}/refs", f"{path}/trees", f"{path}/blobs", locks):
@@ -207,7 +207,7 @@ class Writer:
 
 
 def _row(content: bytes | Large) -> tuple[str, dict[str, object]]:
-    """Return a file's etag, and what the manifest says of it."""
+    """Return a file's etag, and its row in the manifest."""
     if isinstance(content, bytes):
         etag = _git_sha1(content)
         return etag, {"size": len(content), "blob_id": etag}

@@ -1,4 +1,4 @@
-"""Changes that move bytes, beside the plain programs that would."""
+"""Commands that move bytes, compared with the plain programs that would do the same."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from benchmarks.place import Scale
     from benchmarks.timing import Cost, Ratio
 
-_FILES = 4  # that a place which moves has
+_FILES = 4  # of a place that is moved
 
 
 def copy(home: str, scale: Scale) -> Iterator[Ratio]:
-    """Compare a fix that copies from another repository with `cp`, a sync and a proof."""
+    """Compare a fix that copies from another repository with `cp`, `sync` and a digest check."""
     yield from _copies(home, scale, "", "auto")
     try:
         with disks.mounted("xfs", Path(home), 3 * scale.copied_bytes + disks.LEAST_BYTES) as disk:
@@ -63,7 +63,7 @@ def dedupe(home: str, scale: Scale) -> Iterator[Ratio]:
 
         def apart() -> None:
             twin.unlink()
-            shutil.copyfile(source, twin)  # in a loop of its own: nothing is shared
+            shutil.copyfile(source, twin)  # on a disk of its own: nothing is shared yet
             subprocess.run(["sync", "-f", str(disk)], check=True)
             place.forget()
 

@@ -1,4 +1,4 @@
-"""Time and memory of `scan` and `verify` as a cache of the client's grows; a plot of it."""
+"""Time and memory of `scan` and `verify` as a cache of the client's grows; and a plot."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 FILES = 100  # of each repository
-_FINDINGS = 2  # in each, where it is broken
+_FINDINGS = 2  # in each repository of the broken caches
 
 
 class Point(NamedTuple):
@@ -26,12 +26,12 @@ class Point(NamedTuple):
     verify_s: float
     verify_peak_bytes: int
     again_s: float
-    broken_s: float  # a first scan of as many files with findings
+    broken_s: float  # a first scan of the same number of files with findings
     broken_peak_bytes: int
 
 
 def measure(sizes: Sequence[int]) -> list[Point]:
-    """Build a cache of each size, whole and broken, and look; the faster of three scans counts."""
+    """Build a cache of each size, whole and broken, and look; the fastest of three scans counts."""
     points = []
     for repositories in sizes:
         with tempfile.TemporaryDirectory() as folder:

@@ -1,7 +1,7 @@
 """What `cachedoctor bench` adds to a transcription: `python -m benchmarks.harness MODEL_DIR`.
 
 The same call of faster-whisper on the package's clip, in the harness and in a bare script, run by
-run in turn; both keep their model loaded, both time the call by their own clock.
+run in turn; both keep their model loaded, and both time the call with their own clock.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _DRAWS = 10_000
 
 
 def interval(ratios: list[float]) -> tuple[float, float]:
-    """Return the 95 % interval of the median, by drawing from the pairs again (bootstrap)."""
+    """Return the 95 % interval of the median, by resampling the pairs (bootstrap)."""
     chance = random.Random(0)
     medians = sorted(
         statistics.median(chance.choices(ratios, k=len(ratios))) for _ in range(_DRAWS)
@@ -85,7 +85,7 @@ def main() -> None:
             session.load(given.model_dir, "en")
             inside(), alone()
             pairs = []
-            for number in range(given.rounds):  # who goes first changes every time
+            for number in range(given.rounds):  # the order alternates
                 first, second = (inside, alone) if number % 2 else (alone, inside)
                 times = (first(), second())
                 pairs.append(times if number % 2 else times[::-1])

@@ -1,4 +1,4 @@
-"""Homes with other things than a whole hub cache: what else is measured, built from nothing."""
+"""Homes with anything but a whole hub cache: everything else to measure, built from nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _PIECE_BYTES = 1 << 20
-_CUT_BYTES = 1 << 19  # what is left of weights
+_CUT_BYTES = 1 << 19  # bytes left of cut weights
 _KIT = "Documents/huggingface/models/argmaxinc/whisperkit-coreml"
 _VARIANTS = ("tiny", "tiny.en", "base", "base.en", "small", "small.en", "medium", "medium.en")
 _KIT_PARTS = ("AudioEncoder", "MelSpectrogram", "TextDecoder")
@@ -25,12 +25,12 @@ _FLUID_PARTS = ("Preprocessor", "Encoder", "Decoder", "JointDecisionv3")
 
 
 def broken(home: Path, repositories: int, files: int, findings: int) -> None:
-    """Write a hub cache of one revision each, and break so many files in turn."""
+    """Write a hub cache of one revision each, and break that many files in turn."""
     damage(caches.hub(home, repositories, 1, files), findings)
 
 
 def damage(folders: Sequence[Path], findings: int, *, since: int = 0) -> None:
-    """Lose small files and cut weights in turn, in one repository after the other."""
+    """Remove small files and cut weights in turn, in one repository after the other."""
     for number in range(since, findings):
         (snapshot,) = (folders[number % len(folders)] / "snapshots").iterdir()
         turn = number // len(folders)
@@ -44,7 +44,7 @@ def damage(folders: Sequence[Path], findings: int, *, since: int = 0) -> None:
 
 
 def mac(home: Path) -> int:
-    """Write a Mac's home with models in Core ML bundles; returns how many files they have."""
+    """Write a Mac's home with models in Core ML bundles; return how many files they have."""
     for variant in _VARIANTS:
         for part in _KIT_PARTS:
             builders.mlmodelc(home / _KIT / f"openai_whisper-{variant}" / f"{part}.mlmodelc")
@@ -57,13 +57,13 @@ def mac(home: Path) -> int:
         builders.mlmodelc(folder / f"{part}.mlmodelc")
     words = {str(number): f"t{number}" for number in range(99)}
     (folder / "parakeet_vocab.json").write_text(json.dumps(words))
-    for number in range(40):  # of no engine that is known here
+    for number in range(40):  # of no known engine
         builders.mlmodelc(home / _FLUID / f"mine-{number}" / "Model.mlmodelc")
     return sum(path.is_file() for path in home.rglob("*"))
 
 
 def weights(home: Path, files: int, file_bytes: int, *, names: Sequence[str] = ()) -> list[Path]:
-    """Write repositories of one large file each, of noise, and return their blobs."""
+    """Write repositories of one large random file each, and return their blobs."""
     made = []
     for number in range(files):
         name = names[number] if names else f"weights-{number}"
@@ -82,7 +82,7 @@ def weights(home: Path, files: int, file_bytes: int, *, names: Sequence[str] = (
 
 
 def again(home: Path, blob: Path, name: str, *, there: bool) -> Path:
-    """Write another repository with the same file, or with a link to where it was lost."""
+    """Write another repository with the same file, or with a link to where it is missing."""
     snapshot = _revision(home, name, "d" * 40)
     twin = snapshot.parents[1] / "blobs" / blob.name
     if there:
@@ -99,7 +99,7 @@ def ready_model(home: Path) -> None:
 
 
 def sparse(home: Path, size_bytes: int) -> None:
-    """Write a repository whose one file is as long as asked for and takes no room."""
+    """Write a repository whose one file has the given length and takes no space."""
     snapshot = _revision(home, "sparse", "e" * 40)
     blob = snapshot.parents[1] / "blobs" / ("5" * 64)
     with blob.open("wb") as file:
@@ -108,7 +108,7 @@ def sparse(home: Path, size_bytes: int) -> None:
 
 
 def _revision(home: Path, name: str, commit: str) -> Path:
-    """Make the folders of a repository and its branch; returns the folder of the revision."""
+    """Make the folders of a repository and its branch; return the folder of the revision."""
     repository = home / HUB / f"models--org--{name}"
     snapshot = repository / "snapshots" / commit
     for folder in (snapshot, repository / "blobs", repository / "refs"):

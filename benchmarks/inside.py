@@ -1,4 +1,4 @@
-"""Run in a Python of its own: what a call costs inside a running process, as JSON.
+"""Measure what a call costs inside a running process, in a separate Python; prints JSON.
 
 python inside.py first | again | preflight HOME ROUNDS
 """
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-Cost = tuple[float, float]  # seconds, and those of the processor
+Cost = tuple[float, float]  # wall time and CPU time, in seconds
 
 
 def cost(call: Callable[[], object]) -> Cost:

@@ -1,7 +1,7 @@
-"""A folder seen through a file system that answers late, as over a network: FUSE, every call.
+"""A folder seen through a file system with late answers, as over a network: FUSE, every call.
 
-`python -m benchmarks.latency SOURCE MOUNT MILLISECONDS` stays until it is unmounted. The kernel
-keeps nothing, so each look-up costs a trip; needs root or fusermount3, libfuse3 and mfusepy.
+`python -m benchmarks.latency SOURCE MOUNT MILLISECONDS` runs until it is unmounted. The kernel
+caches nothing, so each look-up costs a trip; needs root or fusermount3, libfuse3 and mfusepy.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from benchmarks.place import Scale
     from benchmarks.timing import Ratio
 
-_DELAY_MS = 0.5  # a trip within a building
+_DELAY_MS = 0.5  # a round trip within a building
 _PATIENCE_S = 10.0
 _PART = 20  # of the repositories one in so many: a whole cache would take minutes
 
 
 class CannotBeLateError(RuntimeError):
-    """Report why no late file system can be had here."""
+    """Report why no such file system can be mounted here."""
 
 
 def far(home: str, scale: Scale) -> Iterator[Ratio]:
-    """Compare a first look where every call takes half a millisecond; a figure, no bound."""
+    """Compare a first look where every call takes half a millisecond; a figure without a bound."""
     place = Place(f"{home}/near", scale.few)
     caches.hub(place.home, max(scale.repositories // _PART, 1), 3, 15)
     mount = Path(home, "far")
@@ -76,7 +76,7 @@ def main() -> None:
     delay_s = float(milliseconds) / 1000
 
     class Late(mfusepy.Operations):  # type: ignore[misc, unused-ignore]
-        """Pass every call on after a while."""
+        """Pass every call on after a delay."""
 
         use_ns = True
 

@@ -1,4 +1,4 @@
-"""Looking at caches as they are."""
+"""Looking at realistic caches."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def scan(home: str, scale: Scale) -> Iterator[Ratio]:
 
 
 def shapes(home: str, scale: Scale) -> Iterator[Ratio]:
-    """Compare other kinds of caches with what the client or `find` takes for them."""
+    """Compare other kinds of caches with the client's or `find`'s view of them."""
     for kind, name in ((Kind.STORE, "a shared store"), (Kind.NO_LINKS, "no links")):
         place = Place(f"{home}/{kind.name}", scale.rounds)
         caches.hub(place.home, scale.repositories // 4, 3, 15, kind=kind)
@@ -70,7 +70,7 @@ def shapes(home: str, scale: Scale) -> Iterator[Ratio]:
 
 
 def broken(home: str, scale: Scale) -> Iterator[Ratio]:
-    """Compare a cache with more and more findings with the same without."""
+    """Compare a cache with more and more findings with the same cache without any."""
     whole, place = Place(f"{home}/whole", scale.rounds), Place(f"{home}/broken", scale.rounds)
     caches.hub(whole.home, scale.small, 1, 100)
     folders, done = caches.hub(place.home, scale.small, 1, 100), 0

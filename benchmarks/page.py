@@ -1,4 +1,4 @@
-"""Numbers that are kept between runs of single parts, and the tables of a page made from them."""
+"""Numbers kept between runs of single parts, and the tables of a page made from them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class Numbers:
     """What was measured: ratios by part, and the growth."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Start without any."""
         self.machine: Mapping[str, object] = {}
         self.ratios: dict[str, list[Ratio]] = {}
         self.growth: list[Point] = []
 
     @classmethod
     def read(cls, path: str | None) -> Numbers:
-        """Return what an earlier run kept, or none."""
+        """Return the numbers of an earlier run, or none."""
         numbers = cls()
         if path and Path(path).is_file():
             body = json.loads(Path(path).read_text())
@@ -38,12 +38,12 @@ class Numbers:
         return numbers
 
     def put(self, part: str, found: Sequence[Ratio]) -> None:
-        """Keep what a part measured in place of what it did before."""
+        """Replace what a part measured before."""
         if found:
             self.ratios[part] = list(found)
 
     def write(self, path: str) -> None:
-        """Keep everything."""
+        """Save everything."""
         body = {
             "machine": self.machine,
             "ratios": {part: [one._asdict() for one in rows] for part, rows in self.ratios.items()},
@@ -101,7 +101,7 @@ def table(numbers: Numbers) -> Iterator[str]:
 
 
 def missed(numbers: Numbers) -> Iterator[str]:
-    """Yield a count of the bounds, and those that were missed."""
+    """Yield the count of bounds kept, and the bounds missed."""
     bound = [row for row in _rows(numbers) if row.bound is not None]
     over = [row for row in bound if row.bound is not None and row.median > row.bound]
     yield f"{len(bound) - len(over)} of {len(bound)} bounds are kept in this run."

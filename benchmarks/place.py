@@ -1,4 +1,4 @@
-"""A home that is measured, and how commands are timed there."""
+"""A home to measure, and how to time commands there."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _UNSEEN_S = 2.5  # a folder that changed just before a look is not remembered
 
 
 class Scale(NamedTuple):
-    """How much is measured."""
+    """How much to measure."""
 
     rounds: int = 7
     few: int = 3  # rounds where gigabytes are moved, or each call is late
@@ -49,10 +49,10 @@ SHORT = Scale(
 
 
 class Place:
-    """A home of its own with a cache in it, and how to time commands there."""
+    """A home with a cache in it, and how to time commands there."""
 
     def __init__(self, home: str | Path, rounds: int, **more: str) -> None:
-        """Take the folder that is made the home; `more` are variables of the environment."""
+        """Store the folder to use as the home; `more` are environment variables."""
         self.home = Path(home)
         self.rounds = rounds
         keep = ("PATH", "LANG", "TMPDIR")
@@ -66,11 +66,11 @@ class Place:
         }
 
     def forget(self) -> None:
-        """Make the next look the first: nothing of an earlier one is remembered."""
+        """Make the next look the first: forget every earlier one."""
         shutil.rmtree(self.home / "state", ignore_errors=True)
 
     def know(self, *command: str) -> None:
-        """Look once at a cache that has been still for a while."""
+        """Look once at a cache that has not changed for a while."""
         time.sleep(_UNSEEN_S)
         process([TOOL, *command], self.environment, code=None)
 

@@ -1,4 +1,4 @@
-"""Reading every byte, beside bare loops that open, read and hash."""
+"""Reading every byte, compared with bare loops that open, read and hash."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _WEIGHTS = 8
 
 
 def verify(home: str, scale: Scale) -> Iterator[Ratio]:
-    """Compare reading large files that memory holds."""
+    """Compare reading large files that are in the page cache."""
     place = Place(home, scale.rounds)
     blobs = homes.weights(place.home, _WEIGHTS, scale.large_bytes)
     listed = place.home / "blobs"
@@ -72,7 +72,7 @@ def small(home: str, scale: Scale) -> Iterator[Ratio]:
 
 
 def one(home: str, scale: Scale) -> Iterator[Ratio]:
-    """Compare one named repository of many with the same alone."""
+    """Compare one named repository of many with the same one alone."""
     many, alone = Place(f"{home}/many", scale.rounds), Place(f"{home}/alone", scale.rounds)
     name = caches.hub(many.home, scale.repositories, 3, 15)[0].name
     caches.hub(alone.home, 1, 3, 15)

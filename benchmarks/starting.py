@@ -1,4 +1,4 @@
-"""What a command costs before it has looked at anything much."""
+"""What a command costs before it looks at anything much."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def start(home: str, scale: Scale) -> Iterator[Ratio]:
 
 
 def idle(home: str, scale: Scale) -> Iterator[Ratio]:
-    """Compare having nothing to do, beside a cache of some size, with an empty home."""
+    """Compare having nothing to do, in a cache of some size, with an empty home."""
     place = Place(home, scale.rounds)
     caches.hub(place.home, scale.repositories, 3, 15)
     empty = Place(f"{home}/empty", scale.rounds)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Ratio(NamedTuple):
-    """Ours by theirs, measured in turn."""
+    """Our time divided by theirs, measured in turn."""
 
     title: str
     ours_s: float
@@ -21,7 +21,7 @@ class Ratio(NamedTuple):
     median: float
     low: float
     high: float
-    cpu: float  # the same of the processors' time, which other work moves less
+    cpu: float  # the same for CPU time, which other work affects less
     bound: float | None = None
     note: str = ""
 
@@ -35,7 +35,7 @@ class Ratio(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """What one process or call took."""
+    """The cost of one process or call."""
 
     seconds: float
     cpu_s: float
@@ -45,7 +45,7 @@ class Cost(NamedTuple):
 def process(
     command: Sequence[str], environment: Mapping[str, str], *, code: int | None = 0
 ) -> Cost:
-    """Run a whole process that must end with `code` unless that is `None`, and time it."""
+    """Run a whole process that must exit with `code` unless that is `None`, and time it."""
     with open(os.devnull, "wb") as nowhere:
         began = time.perf_counter()
         child = subprocess.Popen(command, env=dict(environment), stdout=nowhere, stderr=nowhere)
@@ -67,7 +67,7 @@ def in_turn(
     bound: float | None = None,
     note: str = "",
 ) -> Ratio:
-    """Time both alternately after one round that does not count, and return their ratio."""
+    """Time both alternately after one warm-up round, and return their ratio."""
     ours()
     theirs()
     pairs = [(ours(), theirs()) for _ in range(rounds)]

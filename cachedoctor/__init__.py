@@ -74,10 +74,10 @@ if TYPE_CHECKING:
     from cachedoctor.system.usage import Used
     from cachedoctor.system.watching import Cancel, Moment
     from cachedoctor.verdict import Verdict, ensure, preflight
-    from cachedoctor.version import VERSION as __version__  # noqa: N811 - the name of all packages
+    from cachedoctor.version import VERSION as __version__  # noqa: N811 - the conventional name
     from cachedoctor.vocabulary import Claim, Entry, Status
 
-# Where each name is, so that it is imported when it is asked for and not before.
+# Where each name is defined, so that it is imported on first use.
 _HOMES = {
     "diagnosis": ("Diagnosis", "Recognised", "Symptom"),
     "doctor.contents": ("FileVerdict",),
@@ -201,7 +201,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import what is asked for when it is asked for."""
+    """Import a name on first use."""
     if name == "__version__":
         return importlib.import_module("cachedoctor.version").VERSION
     for home, names in _HOMES.items():
@@ -213,5 +213,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    """Name everything that may be imported, for completion in an editor."""
+    """Return every public name, for completion in an editor."""
     return sorted({*globals(), *__all__})

@@ -6,14 +6,14 @@ import gc
 
 
 def main() -> None:
-    """Run a command without looking for cycles, of which its many values have none to speak of."""
+    """Run a command without garbage collection, because its many values form hardly any cycles."""
     gc.disable()
     from cachedoctor import cli
 
     try:
         cli.main()
     finally:
-        gc.freeze()  # nor does Python look for them when it ends
+        gc.freeze()  # so that exit does not collect either
 
 
 if __name__ == "__main__":

@@ -1,21 +1,21 @@
-"""`cachedoctor.toml`: places that we would not look in by ourselves, and versions of engines.
+"""`cachedoctor.toml`: places beyond the default ones, and versions of engines.
 
 ```
-keep = ["whisper.cpp:small"]  # never chosen for removal; counts in the user's own file alone
+keep = ["whisper.cpp:small"]  # never chosen for removal; only in the user's own file
 
 [[locator]]
 kind = "hub-cache"            # a layout, as `cachedoctor info` lists them
-path = "models"               # from this file's folder; `~` is the home that is looked at
-engine = "faster-whisper"     # whose it is; without it, of every engine that uses the layout
+path = "models"               # relative to this file's folder; `~` is the examined home
+engine = "faster-whisper"     # the one that uses it; without it, every engine with this layout
 
 [engines]
-fluidaudio = "0.13.2"         # the version that is in use
+fluidaudio = "0.13.2"         # the version in use
 ```
 
-Read from the project and from the user's own configuration folder, the project's first. A project's
-file is foreign input: its paths must lie inside the project, and its `[engines]` and `keep` do not
-count. The user's own must be a regular file that belongs to the running user and that nobody else
-can write; another one is not read, and stops every command that changes anything.
+Read from the project and then from the user's own configuration folder. A project's file is
+untrusted: its paths must be inside the project, and its `[engines]` and `keep` are ignored. The
+user's own must be a regular file that belongs to the running user and that nobody else can write;
+otherwise it is not read, and every command that changes anything stops.
 """
 
 from __future__ import annotations
@@ -40,37 +40,37 @@ _VERSION = r"v?[0-9]{1,9}(\.[0-9]{1,9})*"
 
 
 class Place(NamedTuple):
-    """One root that somebody added."""
+    """One root added by the user."""
 
     kind: str
     path: str
     engine: str  # empty for every engine that uses the layout
     said_by: str  # file and line, for errors
-    only: frozenset[str] | None = None  # the names to list there, where a path was named
-    by_path: bool = False  # named on the command line, so that no later command knows it
+    only: frozenset[str] | None = None  # the only names to list there, if a path was given
+    by_path: bool = False  # given on the command line, so later commands do not know it
 
 
 class Config(NamedTuple):
-    """What one file says."""
+    """The content of one file."""
 
     places: tuple[Place, ...] = ()
     engine_versions: Mapping[str, str] = {}
     said_by: Mapping[str, str] = {}  # file and line of each engine's version, for errors
     keep: tuple[tuple[str, str], ...] = ()  # name, and its file and line, for errors
-    passed_over: tuple[tuple[str, str], ...] = ()  # file, and what of it does not count
+    passed_over: tuple[tuple[str, str], ...] = ()  # file, and what in it is ignored
     refused: str = ""  # why the user's own file was not read
 
 
 def read(folder: str, *, home: str, confined: bool) -> Config:
-    """Read the file in `folder`; an empty configuration where there is none.
+    """Read the file in `folder`; return an empty configuration if there is none.
 
-    `confined` is for a project's: it refuses paths that lead out of `folder`. Raises `UsageError`
-    that names the file, the line and the key. A file of the user's own that may be somebody else's
-    is not read; the answer says why.
+    `confined` is for a project's file: it refuses paths that lead out of `folder`. Raises
+    `UsageError` that names the file, line and key. A user's own file that somebody else could have
+    written is not read; the result says why.
     """
     path = os.path.join(folder, NAME)
     if not os.path.lexists(path):
-        closed = not confined and _closed_by_me(path)  # what it says would be passed over
+        closed = not confined and _closed_by_me(path)  # its settings would be ignored silently
         return Config(refused=f"`{path}` cannot be seen") if closed else Config()
     try:
         with untrusted.open_regular(path) as file:
@@ -86,7 +86,7 @@ def read(folder: str, *, home: str, confined: bool) -> Config:
         if isinstance(error, untrusted.NotRegularError):
             return Config(passed_over=((path, f"`{path}` is not read: {error.strerror}"),))
         raise UsageError(f"`{path}` cannot be understood: {error.strerror}") from error
-    except ValueError as error:  # a syntax error says its line
+    except ValueError as error:  # a syntax error names its line
         raise UsageError(f"`{path}` cannot be understood: {error}") from error
     said = Lines(path, text)
     keep = raw.pop("keep", None) if confined else None
@@ -136,9 +136,9 @@ def _versions(versions: object, said: Lines) -> dict[str, str]:
 
 
 def _closed_by_me(path: str) -> bool:
-    """Say whether a folder on the way to `path` cannot be entered, and is the user's own.
+    """Return whether a folder above `path` cannot be entered, although the user owns it.
 
-    One that is somebody else's holds nothing of this user.
+    A folder of somebody else's holds no configuration of this user.
     """
     while path != os.path.dirname(path):
         path = os.path.dirname(path)
@@ -152,7 +152,7 @@ def _closed_by_me(path: str) -> bool:
 
 
 def _not_own(status: os.stat_result) -> str:
-    """Say why a file may be somebody else's words, or nothing."""
+    """Return why somebody else could have written a file, or an empty string."""
     user = os.geteuid()
     if status.st_uid != user:
         return f"it belongs to user {status.st_uid}, not to {user}"
@@ -163,7 +163,7 @@ def _not_own(status: os.stat_result) -> str:
 
 
 def _is_private(group: int, user: int) -> bool:
-    """Say whether a group is the one that Linux makes for a user, with nobody else in it."""
+    """Return whether a group is a user's private group on Linux, with nobody else in it."""
     import grp
     import pwd
 
@@ -201,9 +201,9 @@ def _place(
 
 
 def with_places(text: str, rows: Sequence[tuple[str, str]], *, without: Sequence[str]) -> str:
-    """Return a file's text with these kinds and paths added, and without our own rows of places.
+    """Return a file's text with these kinds and paths added, replacing our own earlier rows.
 
-    What people wrote stays as it is, comments included. Raises `UsageError` where rows cannot be
+    Keeps everything that people wrote, including comments. Raises `UsageError` if rows cannot be
     added.
     """
     import json
@@ -238,15 +238,15 @@ def with_places(text: str, rows: Sequence[tuple[str, str]], *, without: Sequence
 
 
 class Lines:
-    """Finds the line of a key, which the parser does not tell."""
+    """Finds the line of a key, which the parser does not report."""
 
     def __init__(self, path: str, text: str) -> None:
         """Take the file's name and text."""
         self._path = path
-        self._lines = text.split("\n")  # as the parser counts them
+        self._lines = text.split("\n")  # split as the parser counts lines
 
     def at(self, key: str, number: int | None = None, table: str = "locator") -> str:
-        """Return `file, line n` of a key; `number` counts the tables of that name."""
+        """Return `file, line n` for a key; `number` counts the tables with that name."""
         start, end, nth = 0, len(self._lines), 0
         if number is not None:
             head = re.compile(rf"\s*\[+\s*[\"']?{table}[\"']?\s*[\].]")
@@ -255,11 +255,11 @@ class Lines:
                 start = heads[number]
                 later = range(start + 1, end)
                 end = next((n for n in later if self._lines[n].lstrip().startswith("[")), end)
-            else:  # tables within a line: `locator = [{…}, {…}]`
+            else:  # inline tables: `locator = [{…}, {…}]`
                 nth = number
         name = rf"[\"']?{re.escape(key.strip('[]'))}[\"']?\s*[=.\]]"
         places: list[int] = []
-        for before in (r"\s*\[*\s*", r"[^#]*[.{,]\s*"):  # on a line of its own, or within one
+        for before in (r"\s*\[*\s*", r"[^#]*[.{,]\s*"):  # on its own line, or inline
             seen = re.compile(before + name)
             places = places or [n for n in range(start, end) if seen.match(self._lines[n])]
         found = places[min(nth, len(places) - 1)] if places else start

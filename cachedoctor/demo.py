@@ -1,6 +1,6 @@
-"""Make a small Mac-shaped home whose model caches are broken in the ways that people meet.
+"""Make a small Mac-like home whose model caches are broken in common ways.
 
-The files are true to their formats and a few KiB long, so that scanning and fixing them is real.
+The files have valid formats and a few KiB each, so they can really be scanned and fixed.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _PARAKEET = "FluidInference/parakeet-tdt-0.6b-v3-coreml"
 
 
 def build(home: str) -> None:
-    """Write the home: a hub cache and a FluidAudio folder, both of them hurt.
+    """Write the home: a hub cache and a FluidAudio folder, both damaged.
 
-    - the faster-whisper ref has a newline, its tokenizer's blob is gone, a dead download is left;
-    - the FluidAudio folder has its old name, a hollow Encoder, a whole Decoder and nothing else,
-      while the hub cache holds everything.
+    - the faster-whisper ref has a newline, its tokenizer blob is missing, a dead download remains;
+    - the FluidAudio folder has its old name, a hollow Encoder, an intact Decoder and nothing else,
+      while the hub cache has everything.
     """
     hub = os.path.join(home, ".cache", "huggingface", "hub")
     whisper = {
@@ -35,9 +35,9 @@ def build(home: str) -> None:
         "vocabulary.txt": b'!\n"\n#\n',
     }
     repository = _repository(hub, "Systran/faster-whisper-tiny.en", whisper)
-    name = "tokenizer.json"  # which faster-whisper takes from here, where its own is missing
+    name = "tokenizer.json"  # faster-whisper takes it from here if its own is missing
     alone = _repository(hub, "openai/whisper-tiny.en", {name: whisper[name]})
-    disk.remove_tree(os.path.join(alone, "trees"))  # a single file comes without a manifest
+    disk.remove_tree(os.path.join(alone, "trees"))  # a single-file download writes no manifest
     _write(os.path.join(repository, "refs", "main"), f"{_COMMIT}\n".encode(), again=True)
     tokenizer = os.path.join(repository, "blobs", _git_sha1(whisper["tokenizer.json"]))
     disk.remove_tree(tokenizer)
@@ -59,7 +59,7 @@ def build(home: str) -> None:
 
 
 def _repository(hub: str, name: str, files: Mapping[str, bytes]) -> str:
-    """Write one repository as the hub client leaves it, and return its folder."""
+    """Write one repository as the hub client would, and return its folder."""
     path = os.path.join(hub, "models--" + name.replace("/", "--"))
     tree = {}
     for file, content in files.items():

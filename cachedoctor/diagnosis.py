@@ -1,6 +1,6 @@
-"""From an engine's error text to its cause: patterns as data, in `symptoms.toml`.
+"""Find the cause behind an engine's error text: patterns as data, in `symptoms.toml`.
 
-Codes say what a scan would find for such a text; the scan itself says whether it does.
+Codes say what a scan could find for such a text; only the scan itself says whether it does.
 """
 
 from __future__ import annotations
@@ -24,47 +24,50 @@ if TYPE_CHECKING:
 
 _PIECE_BYTES = 1 << 16  # a line is searched in pieces of this length: logs may have none
 _SHORT_BYTES = 1 << 16  # of a text that is not worth the preparation
-_PIECE = 4  # bytes of a word that are looked for first
 _OVERLAP_BYTES = 1 << 10  # so that no text is cut in two
 _BATCH_BYTES = 1 << 18
 _SPECIAL, _MAYBE = ".^$*+?{}[]()|\\", ("?", "*")
-# A pattern's parts: what is escaped, a class, the beginning of a group, a count, or one character.
+# A pattern's tokens: an escape, a class, the start of a group, a count, or one character.
 _TOKEN = re.compile(r"\\.|\[(?:\\.|[^\]])+\]|\(\?(?:P<\w+>|:|!|=)|\{[\d,]+\}|.", re.DOTALL)
 
 
 class Symptom(NamedTuple):
-    """One thing that engines say."""
+    """One kind of message from an engine."""
 
     pattern: str  # a regular expression, searched in each line
-    engines: tuple[str, ...]  # that say so
+    engines: tuple[str, ...]  # that print it
     cause: str  # what it means
-    codes: tuple[str, ...]  # that a scan would find for it
-    source: str  # where it is known from
-    said: str  # words of the source
-    weak: bool = False  # says little: passed over where anything else is known
-    harmless: bool = False  # says nothing at all: healthy programs say it too
+    codes: tuple[str, ...]  # that a scan could find for it
+    source: str  # where it is documented
+    said: str  # an example from the source
+    weak: bool = False  # vague: ignored if anything else is recognised
+    harmless: bool = False  # means nothing: healthy programs print it too
+
+
+_Found = dict[Symptom, tuple[int, str, re.Match[str]]]
+_Met = tuple[Symptom, tuple[bytes, ...], re.Pattern[str]]
 
 
 class Recognised(NamedTuple):
-    """One symptom in a text, with the line that it was first seen in, and what that line says."""
+    """One symptom in a text, with the first line that shows it."""
 
     symptom: Symptom  # the row of the table
-    line: int  # its number in the text, from 1
+    line: int  # its line number, from 1
     text: str  # the line
-    cause: str  # with what the line says besides
-    codes: tuple[str, ...]  # that a scan would find for it
-    engines: tuple[str, ...]  # that may have said it
+    cause: str  # completed with details from the line
+    codes: tuple[str, ...]  # that a scan could find for it
+    engines: tuple[str, ...]  # that could have printed it
 
 
 class Diagnosis(NamedTuple):
-    """What a text says, and what the caches of its engines have to do with it."""
+    """What a text says, and how the caches of its engines relate to it."""
 
-    recognised: tuple[Recognised, ...]  # what is known of the text, in its order
-    engines: tuple[str, ...]  # that may have said it
+    recognised: tuple[Recognised, ...]  # what was recognised, in order
+    engines: tuple[str, ...]  # that could have printed it
     findings: tuple[Finding, ...]  # errors and warnings of those engines, likely causes first
-    models: int  # how many of these engines' models were looked at
-    unready: tuple[Readiness, ...] = ()  # models that are there and would not load all the same
-    elsewhere: tuple[Recognised, ...] = ()  # what the text is about, where it is about no cache
+    models: int  # how many of these engines' models were checked
+    unready: tuple[Readiness, ...] = ()  # that exist without a fault and still would not load
+    elsewhere: tuple[Recognised, ...] = ()  # causes that have nothing to do with caches
 
 
 @cache
@@ -74,22 +77,22 @@ def _file() -> dict[str, Any]:
 
 @cache
 def _hints() -> tuple[tuple[bytes, str], ...]:
-    """Return what a text has in it when it is of an engine, and the engine."""
+    """Return words that only an engine's texts contain, each with the engine."""
     words = _file()["hints"].items()
     return tuple((word.encode(), engine) for engine, many in words for word in many)
 
 
 def _pattern(written: str | list[str]) -> str:
-    """Return a pattern, or any of several, with the table's words in place of their names."""
+    """Return one pattern for one or several, with the table's named words filled in."""
     written = written if isinstance(written, str) else "|".join(written)
     for name, words in _file()["words"].items():
         written = written.replace(f"@{name}@", words)
-    return written
+    return wording.plain_pattern(written)
 
 
 @cache
 def elsewhere() -> tuple[Symptom, ...]:
-    """Return what is no matter of caches, which no symptom may take for its own: without codes."""
+    """Return the causes unrelated to caches, matched before any symptom; they have no codes."""
     return tuple(
         Symptom(
             pattern=_pattern(row["pattern"]),
@@ -106,7 +109,7 @@ def elsewhere() -> tuple[Symptom, ...]:
 
 @cache
 def symptoms() -> tuple[Symptom, ...]:
-    """Return every symptom that is known, the particular before the general."""
+    """Return every known symptom, specific ones before general ones."""
     table = _file()
     groups = {**table["engines"], "any": engines.names()}
     return tuple(
@@ -124,7 +127,7 @@ def symptoms() -> tuple[Symptom, ...]:
 
 
 class _Searched(NamedTuple):
-    """A symptom, words of which whatever it fits has one, and its pattern."""
+    """A symptom with its pattern, and words of which every match contains at least one."""
 
     symptom: Symptom
     words: tuple[bytes, ...]
@@ -133,7 +136,7 @@ class _Searched(NamedTuple):
 
 @cache
 def _searched() -> tuple[_Searched, ...]:
-    """Return every symptom with what is looked for before its pattern is tried."""
+    """Return every symptom with the words to look for before its pattern is tried."""
     return tuple(
         _Searched(one, tuple(word.encode() for word in literals(one.pattern)), one.pattern)
         for one in (*elsewhere(), *symptoms())
@@ -141,47 +144,43 @@ def _searched() -> tuple[_Searched, ...]:
 
 
 @cache
-def _gates() -> tuple[tuple[bytes, frozenset[int]], ...]:
-    """Return few short pieces of which every word has one, each with the symptoms it may be of.
-
-    A log is gone through once for each of them in place of once for each word.
-    """
-    by_piece: dict[bytes, set[tuple[int, bytes]]] = {}
+def _words() -> dict[bytes, frozenset[int]]:
+    """Return every word that is looked for, with the symptoms it may be of."""
+    found: dict[bytes, set[int]] = {}
     for number, searched in enumerate(_searched()):
         for word in searched.words:
-            for at in range(max(1, len(word) - _PIECE + 1)):
-                by_piece.setdefault(word[at : at + _PIECE], set()).add((number, word))
-    left = {pair for pairs in by_piece.values() for pair in pairs}
-    found = []
-    while left:
-        piece = max(by_piece, key=lambda each: (len(by_piece[each] & left), each))
-        found.append((piece, frozenset(number for number, _ in by_piece[piece])))
-        left -= by_piece.pop(piece)
-    return tuple(found)
+            found.setdefault(word, set()).add(number)
+    return {word: frozenset(numbers) for word, numbers in found.items()}
+
+
+@cache
+def _finder() -> re.Pattern[bytes]:
+    return wording.finder(_words())
+
+
+def _words_in(together: bytes) -> set[bytes]:
+    """Return which words a piece of text has in it: a long one is gone through once for all."""
+    if len(together) <= _SHORT_BYTES:
+        return {word for word in _words() if word in together}
+    longest = {match[1] for match in _finder().finditer(together)}
+    return {word for word in _words() if any(one.startswith(word) for one in longest)}
 
 
 def recognise(lines: Iterable[bytes]) -> tuple[Recognised, ...]:
-    """Return what is known of a text, each symptom once; constant memory, whatever its length.
+    """Return the symptoms recognised in a text, each once; uses constant memory.
 
-    A line is taken for the first symptom that fits it. What says little is left out where anything
-    else was said, and what is no matter of caches, which has no codes, where a symptom was.
+    A line counts for the first symptom that matches. Weak symptoms are dropped if any other was
+    found, and causes without codes, unrelated to caches, if any symptom was.
     """
-    found: dict[Symptom, tuple[int, str, re.Match[str]]] = {}
+    found: _Found = {}
     hints: set[str] = set()
     for first, batch in _batches(lines):
-        together = b"\n".join(batch)
+        together = wording.plain(b"\n".join(batch))
         hints.update(engine for word, engine in _hints() if word in together)
         here = _met(together)
-        for number, line in enumerate(batch, first) if here else ():
-            text = ""
-            for symptom, words, pattern in here:
-                if not any(word in line for word in words):
-                    continue
-                text = text or line.decode("utf-8", "replace").rstrip("\n")
-                match = pattern.search(text)
-                if match:
-                    found.setdefault(symptom, (number, text[:500], match))
-                    break
+        _look(enumerate(together.split(b"\n"), first) if here else (), here, found)
+        if first == 1 and len(together) < _SHORT_BYTES and not any(map(_is_strong, found)):
+            _look_at_wrapped(together.split(b"\n"), found)
     for kept in (_is_strong, _is_elsewhere, _is_weak):
         some = [(symptom, seen) for symptom, seen in found.items() if kept(symptom)]
         if some:
@@ -190,8 +189,30 @@ def recognise(lines: Iterable[bytes]) -> tuple[Recognised, ...]:
     return ()
 
 
+def _look(lines: Iterable[tuple[int, bytes]], here: Sequence[_Met], found: _Found) -> None:
+    """Add to `found` what is known of each line, with its number."""
+    for number, line in lines:
+        text = ""
+        for symptom, words, pattern in here:
+            if not any(word in line for word in words):
+                continue
+            text = text or line.decode("utf-8", "replace")
+            match = pattern.search(text)
+            if match:
+                found.setdefault(symptom, (number, text[:500], match))
+                break
+
+
+def _look_at_wrapped(lines: list[bytes], found: _Found) -> None:
+    """Add to `found` what is known of lines that were one before something wrapped them."""
+    together = list(wording.unwrapped(lines))
+    here = _met(b"\n".join(line for _, line in together))
+    sure = [one for one in here if _is_strong(one[0]) or _is_elsewhere(one[0])]
+    _look(((number + 1, line) for number, line in together), sure, found)
+
+
 def _few_codes(read: Sequence[Recognised]) -> tuple[Recognised, ...]:
-    """Leave few codes to a whole answer: of each line the likeliest first, then what is left."""
+    """Reduce an answer to few codes: the likeliest of each line first, then whatever still fits."""
     by_rank = itertools.zip_longest(*(one.codes for one in read))
     named = dict.fromkeys(code for codes in by_rank for code in codes if code)
     kept = list(named)[: wording.MOST_CODES]
@@ -213,19 +234,16 @@ def _is_weak(symptom: Symptom) -> bool:
     return symptom.weak
 
 
-def _met(together: bytes) -> list[tuple[Symptom, tuple[bytes, ...], re.Pattern[str]]]:
-    """Return the symptoms that may be in a piece of text: faster than to search each line."""
+def _met(together: bytes) -> list[_Met]:
+    """Return the symptoms that may be in a piece of text, and their words that are."""
+    here: dict[int, list[bytes]] = {}
+    for word in _words_in(together):
+        for number in _words()[word]:
+            here.setdefault(number, []).append(word)
     known = _searched()
-    maybe = set(range(len(known)))
-    if len(together) > _SHORT_BYTES:
-        maybe = set()
-        for piece, numbers in _gates():
-            if not numbers <= maybe and piece in together:
-                maybe |= numbers
     return [
-        (known[number].symptom, known[number].words, re.compile(known[number].pattern))
-        for number in sorted(maybe)
-        if any(word in together for word in known[number].words)
+        (known[number].symptom, tuple(words), re.compile(known[number].pattern))
+        for number, words in sorted(here.items())
     ]
 
 
@@ -236,7 +254,7 @@ def _line(one: Recognised) -> int:
 def _read(
     symptom: Symptom, line: int, text: str, match: re.Match[str], hints: set[str]
 ) -> Recognised:
-    """Read what a line says besides, and whose words they are."""
+    """Return what else the line says, and whose message it is."""
     cause, codes = wording.read(symptom.cause, symptom.codes, match.groupdict())
     mine = tuple(name for name in symptom.engines if name in hints)
     return Recognised(
@@ -250,9 +268,9 @@ def _read(
 
 
 def literals(pattern: str) -> list[str]:
-    """Return texts of which whatever matches `pattern` has one in it: the longest that is certain.
+    """Return the longest texts of which every match of `pattern` must contain at least one.
 
-    One for each alternative outside of brackets; an empty one where nothing is certain.
+    There is one per top-level alternative, empty if nothing is certain.
     """
     found: list[str] = []
     runs, run, depth = [""], "", 0
@@ -266,18 +284,18 @@ def literals(pattern: str) -> list[str]:
             run += plain
             continue
         if token in _MAYBE or token.startswith("{"):
-            run = run[:-1]  # what is before it may not be there
+            run = run[:-1]  # the token before it is optional
         runs.append(run)
         run = ""
-        depth += token.count("(") - token.count(")")
+        depth += token.startswith("(") - (token == ")")
     return [*found, max([*runs, run], key=len)]
 
 
 def _batches(lines: Iterable[bytes]) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield lines by the hundred thousand bytes, with the number of each batch's first."""
+    """Yield batches of about a hundred thousand bytes, with the number of the first line."""
     first, batch, size = 1, list[bytes](), 0
     for number, line in enumerate(lines, 1):
-        batch.append(line)
+        batch.append(line.rstrip(b"\n"))
         size += len(line)
         if size > _BATCH_BYTES:
             yield first, batch
@@ -288,7 +306,7 @@ def _batches(lines: Iterable[bytes]) -> Iterator[tuple[int, list[bytes]]]:
 def pieces(data: Iterable[bytes]) -> Iterable[bytes]:
     """Yield the lines of `data`, long ones in overlapping pieces."""
     rest = b""
-    for block in data:
+    for block in wording.decoded(data):
         *lines, rest = (rest + block).split(b"\n")
         yield from lines
         while len(rest) > _PIECE_BYTES:
@@ -299,7 +317,7 @@ def pieces(data: Iterable[bytes]) -> Iterable[bytes]:
 
 
 def diagnose(host: Host, recognised: Sequence[Recognised]) -> Diagnosis:
-    """Look at the caches of the engines that may have said this."""
+    """Scan the caches of the engines that could have printed this."""
     names = tuple(dict.fromkeys(name for one in recognised for name in one.engines))
     if not names:
         return Diagnosis(
@@ -320,7 +338,7 @@ def diagnose(host: Host, recognised: Sequence[Recognised]) -> Diagnosis:
 
 
 def _unready(report: Report, names: Sequence[str]) -> Iterator[Readiness]:
-    """Yield the models that are there without a fault and would not load all the same."""
+    """Yield the models that exist without a fault and still would not load."""
     for engine in map(engines.find, names):
         here = {c.model for e in report.entries for c in e.claims if c.engine == engine.name}
         for model in engine.table.models.values():

@@ -1,4 +1,4 @@
-"""Errors that a caller may catch, each with the exit code that the command line ends with."""
+"""Errors for callers to catch, each with the exit code it gives the command line."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import enum
 
 
 class CacheDoctorError(Exception):
-    """Say what went wrong in one sentence that names the thing, and how to go on.
+    """State in one sentence what went wrong, naming the thing, and how to go on.
 
-    `hint` is the next command or action, without a full stop; it may be empty.
+    `hint` is the next command or action, without a full stop; it can be empty.
     """
 
     exit_code = 1
@@ -20,23 +20,23 @@ class CacheDoctorError(Exception):
 
 
 class UsageError(CacheDoctorError):
-    """Refuse a name, option or configuration that means nothing to us."""
+    """Reject a name, option or configuration that we do not know."""
 
     exit_code = 2
 
 
 class NotReadyError(CacheDoctorError):
-    """Report a model that would have to be ready and is not."""
+    """Report a model that should be ready and is not."""
 
 
 class CannotLookError(CacheDoctorError):
-    """Report a home, root or path that was named and cannot be read."""
+    """Report a home, root or path given by the user that cannot be read."""
 
     exit_code = 3
 
 
 class RepairError(CacheDoctorError):
-    """Report a repair that could not finish; the cache is as it was, or the run can be undone."""
+    """Report a repair that could not finish; the cache is unchanged, or the run can be undone."""
 
     exit_code = 4
 
@@ -46,11 +46,11 @@ class LockHeldError(RepairError):
 
 
 class FetchError(RepairError):
-    """Report a download that failed or brought the wrong bytes; nothing of it reached a cache."""
+    """Report a download that failed or returned wrong bytes; none of it reached a cache."""
 
 
 class CancelledError(CacheDoctorError):
-    """Report that the caller gave up; what had not begun to change a cache has left nothing."""
+    """Report that the caller cancelled; whatever had not begun to change a cache left no trace."""
 
     exit_code = 130
 
@@ -67,9 +67,9 @@ class Fault(enum.StrEnum):
 
 
 class FormatError(CacheDoctorError):
-    """Report the first byte that is wrong in a file or bundle.
+    """Report the first wrong byte in a file or bundle.
 
-    `measured` and `expected` are lengths in bytes where the fault is about length, else `None`.
+    `measured` and `expected` are lengths in bytes if the fault is about length, else `None`.
     `member` names the file inside a bundle, or is empty for the file itself.
     """
 

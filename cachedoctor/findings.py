@@ -1,6 +1,6 @@
-"""What is wrong and what cures it, as data: findings, repairs, the operations they consist of.
+"""What is wrong and how to cure it, as data: findings, repairs, and the operations in them.
 
-A repair is needs, which are staged and proven, and then steps with fixed inverses (law 5).
+A repair first stages and proves its needs, then takes steps with fixed inverses (law 5).
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 class Severity(enum.StrEnum):
-    """Order findings: an error breaks the engine or makes it lie, a note is hygiene."""
+    """Rank findings: an error breaks the engine or its output, a note is hygiene."""
 
-    ERROR = "error"  # the engine will fail, or lie
+    ERROR = "error"  # the engine will fail, or give wrong results
     WARNING = "warning"  # it works, but something is wrong
     NOTE = "note"  # waste and hygiene
 
     @property
     def rank(self) -> int:
-        """Return 0 for the gravest."""
+        """Return the rank, 0 for the gravest."""
         return _RANKS[self]
 
 
@@ -31,25 +31,25 @@ _RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 
 
 class Circumstance(enum.Enum):
-    """What one finding shows of an entry, under which other rules are silent about it."""
+    """What one finding reveals about an entry that makes other rules stay silent."""
 
-    DOWNLOADING = enum.auto()  # what is missing is on its way
-    CLOSED = enum.auto()  # what lies in a folder that cannot be listed is not known to be missing
-    BROKEN_REF = enum.auto()  # nothing is detached while a branch leads nowhere
-    GONE = enum.auto()  # a place that is not here: nothing is said of what would be below it
-    SUPERSEDED = enum.auto()  # half of an old revision may be gone for good
+    DOWNLOADING = enum.auto()  # missing files are on their way
+    CLOSED = enum.auto()  # files in an unlistable folder are not known to be missing
+    BROKEN_REF = enum.auto()  # with a broken branch, no revision counts as detached
+    GONE = enum.auto()  # the place is offline, so its content is unknown
+    SUPERSEDED = enum.auto()  # half of an old revision can be gone for good
 
 
 class Safety(enum.StrEnum):
-    """Say what a repair may cost: nothing, a download, or a person's hands."""
+    """State what a repair can cost: nothing, a download, or manual work."""
 
-    SAFE = "safe"  # from bytes that are here
-    FETCHES = "fetches"  # may cost a download
+    SAFE = "safe"  # uses bytes already on this machine
+    FETCHES = "fetches"  # can need a download
     MANUAL = "manual"  # only a person can do it
 
 
 class Proof(NamedTuple):
-    """What one staged file must be: `name` is relative to its need, empty for the need itself."""
+    """What one staged file must be; `name` is relative to its need, empty for the need itself."""
 
     name: str
     bytes: int | None
@@ -58,24 +58,24 @@ class Proof(NamedTuple):
 
 
 class LocalCopy(NamedTuple):
-    """Copy files that are already on this machine; a single file's relative name is empty."""
+    """Copy files already on this machine; a single file has an empty relative name."""
 
     files: tuple[tuple[str, str], ...]  # relative name, physical path
-    why: str  # how a plan names this source: "hub cache", "another repository"
-    proofs: tuple[Proof, ...] = ()  # what this copy is said to be, beyond what any source must
+    why: str  # the source's name in a plan: "hub cache", "another repository"
+    proofs: tuple[Proof, ...] = ()  # of this copy, beyond what every source must satisfy
 
 
 class HubFetch(NamedTuple):
-    """Fetch from the hub: one file by its path, or every file below a folder that ends in `/`."""
+    """Fetch from the hub: one file by path, or every file below a folder that ends in `/`."""
 
     repository: str
     revision: str
     path: str
-    bytes: int  # 0 when not known before asking
+    bytes: int  # 0 if unknown in advance
 
 
 class CdnFetch(NamedTuple):
-    """Fetch one file by its address, going on from a partial copy where there is one."""
+    """Fetch one file by URL, resuming from a partial copy if there is one."""
 
     url: str
     bytes: int
@@ -83,7 +83,7 @@ class CdnFetch(NamedTuple):
 
 
 class Text(NamedTuple):
-    """Write these few characters."""
+    """Write a short text."""
 
     text: str
 
@@ -100,7 +100,7 @@ Source = LocalCopy | HubFetch | CdnFetch | Text | Parts
 
 
 class Need(NamedTuple):
-    """One file or folder that is staged and proven before anything changes; sources in order."""
+    """One file or folder to stage and prove before anything changes; sources are tried in order."""
 
     name: str  # below `staged/`, unique within a repair
     sources: tuple[Source, ...]
@@ -112,7 +112,7 @@ _Step = TypeVar("_Step")
 
 
 def step(kind: type[_Step]) -> type[_Step]:
-    """Make a named tuple unequal to those of other kinds: setting aside is not making a folder."""
+    """Make a named tuple differ from equal ones of other kinds: setting aside is not making."""
 
     def equal(self: tuple[object, ...], other: object) -> bool:
         return type(self) is type(other) and tuple.__eq__(self, other)
@@ -137,7 +137,7 @@ class SetAside(NamedTuple):
 
 @step
 class Put(NamedTuple):
-    """Move the staged need `name` to `path`, where nothing is."""
+    """Move the staged need `name` to `path`, which must not exist."""
 
     name: str
     path: str
@@ -145,7 +145,7 @@ class Put(NamedTuple):
 
 @step
 class Rename(NamedTuple):
-    """Rename `path` to `target`, where nothing is."""
+    """Rename `path` to `target`, which must not exist."""
 
     path: str
     target: str
@@ -153,7 +153,7 @@ class Rename(NamedTuple):
 
 @step
 class Link(NamedTuple):
-    """Make `path`, where nothing is, a symbolic link to `target`."""
+    """Create a symlink at `path`, which must not exist, pointing to `target`."""
 
     path: str
     target: str
@@ -161,15 +161,15 @@ class Link(NamedTuple):
 
 @step
 class MakeFolder(NamedTuple):
-    """Make the folder `path`; one that is there already is left as it is."""
+    """Create the folder `path`; an existing one is left as it is."""
 
     path: str
 
 
 class Clone(NamedTuple):
-    """Let the file at `path` share the blocks of `source`, whose bytes are the same.
+    """Let the file at `path` share the blocks of the identical file `source`.
 
-    Names, inodes and times stay as they are, so there is nothing to take back.
+    Names, inodes and times do not change, so there is nothing to undo.
     """
 
     source: str
@@ -181,33 +181,33 @@ Step = SetAside | Put | Rename | Link | MakeFolder | Clone
 
 
 class Guard(NamedTuple):
-    """What a repair was built from: `None` for nothing there. Times and inode must still agree."""
+    """What a repair was built from, `None` for nothing; times and inode must still match."""
 
     path: str
     stamp: Stamp | None
-    tree: str = ""  # of everything below a folder, as `copying` takes it: must be the same, too
+    tree: str = ""  # of everything below a folder, from `copying`: must match too
 
 
 class Repair(NamedTuple):
-    """How one finding is cured."""
+    """How to cure one finding."""
 
     kind: str  # a word for programs: `fetch-model`, `relink`, …
-    safety: Safety  # what it may cost
-    describe: str  # one imperative line; for a manual one, the exact command
-    needs: tuple[Need, ...] = ()  # what is brought and proven first
-    steps: tuple[Step, ...] = ()  # what is then done, each with its inverse
-    guards: tuple[Guard, ...] = ()  # what must still be as it was seen
+    safety: Safety  # what it can cost
+    describe: str  # one imperative line; for a manual repair, the exact command
+    needs: tuple[Need, ...] = ()  # what is staged and proven first
+    steps: tuple[Step, ...] = ()  # what is done then, each with its inverse
+    guards: tuple[Guard, ...] = ()  # what must not have changed
     fetch_bytes: int = 0  # to download; see `fetch_bytes_known`
     copy_bytes: int = 0  # to copy on this machine
-    aside_bytes: int = 0  # that are set aside
+    aside_bytes: int = 0  # to set aside
     root: str = ""  # the root that the steps change
     locks: tuple[str, ...] = ()  # the client's own lock files, held while the steps are taken
     deferred: bool = False  # a whole model, without steps until the hub has listed its files
 
     @property
     def fetch_bytes_known(self) -> bool:
-        """Return whether `fetch_bytes` is all that it downloads, and not only what is known."""
-        if self.safety is Safety.FETCHES and not self.needs:  # a model that is not looked up yet
+        """Return whether `fetch_bytes` is the whole download, not only the known part."""
+        if self.safety is Safety.FETCHES and not self.needs:  # a model not looked up yet
             return self.fetch_bytes > 0
         return all(
             need.sources[0].bytes or (need.proofs and all(p.bytes is not None for p in need.proofs))
@@ -217,65 +217,65 @@ class Repair(NamedTuple):
 
 
 class Subject(NamedTuple):
-    """What a finding was made from: an entry and one file of it, or a root and no entry."""
+    """What a finding was made from: an entry and one of its files, or a root without an entry."""
 
     entry: Entry | None = None
     artifact: Artifact | None = None
     root: Root | None = None
-    layout: str = ""  # of no root: the layout whose places are meant
+    layout: str = ""  # if there is no root either: the layout concerned
 
     def __repr__(self) -> str:
-        """Name it: a whole entry is longer than anybody reads."""
+        """Return a short form: a whole entry is too long to read."""
         place = self.entry.id if self.entry else self.root and self.root.path
         return f"Subject({place!r}, {self.artifact and self.artifact.name!r})"
 
 
 class Finding(NamedTuple):
-    """One thing that is wrong, at one physical place."""
+    """One defect at one physical place."""
 
-    code: str  # `CD` and three digits; `cachedoctor explain` has its page
+    code: str  # `CD` and three digits; see `cachedoctor explain`
     slug: str  # the code's name
     severity: Severity  # how grave it is
     path: str  # the physical file or folder
     message: str  # what is wrong, for people
-    entries: tuple[str, ...] = ()  # ids of the models that it is about
-    engines: tuple[str, ...] = ()  # that trip over it, where no entry tells
-    locator: str | None = None  # the layout that it lies in
-    links: tuple[str, ...] = ()  # the names that lead to the path
-    measured: int | str | None = None  # what was found: a length, a digest, a text
-    expected: int | str | None = None  # what it must be
+    entries: tuple[str, ...] = ()  # ids of the models concerned
+    engines: tuple[str, ...] = ()  # affected, if no entry tells
+    locator: str | None = None  # the layout that contains it
+    links: tuple[str, ...] = ()  # the names that point to the path
+    measured: int | str | None = None  # the actual value: a length, a digest, a text
+    expected: int | str | None = None  # the required value
     unit: str | None = None  # of both: `bytes`, or none
-    evidence: str | None = None  # what it was held against
-    repair: Repair | None = None  # how it is cured, or none where nobody knows
-    bytes: int = 0  # what setting it aside would free after `quarantine empty`
-    leaves: Status | None = None  # what its entries are, where it says anything about that
-    shows: Circumstance | None = None  # for other rules, not for people
-    subjects: tuple[Subject, ...] = ()  # for the repair alone: neither compared nor shown
+    evidence: str | None = None  # what it was checked against
+    repair: Repair | None = None  # how to cure it, or none if nothing can
+    bytes: int = 0  # freed by setting it aside, after `quarantine empty`
+    leaves: Status | None = None  # the status of its entries, if it determines one
+    shows: Circumstance | None = None  # for other rules, not for users
+    subjects: tuple[Subject, ...] = ()  # only for the repair: neither compared nor shown
 
     def __eq__(self, other: object) -> bool:
-        """Compare what is said."""
+        """Compare the public fields."""
         return isinstance(other, Finding) and self[:-1] == other[:-1]
 
     def __hash__(self) -> int:
-        """Return the hash of what is said."""
+        """Return the hash of the public fields."""
         return hash(self[:-1])
 
     @property
     def made_from(self) -> tuple[Entry, ...]:
-        """Return the entries that the finding was made from, each once."""
+        """Return the distinct entries that the finding was made from."""
         found = {subject.entry.id: subject.entry for subject in self.subjects if subject.entry}
         return tuple(found.values())
 
 
 class Readiness(NamedTuple):
-    """Say which model would answer an engine and a size, and whether it can load now."""
+    """State which model answers for an engine and a size, and whether it can load now."""
 
-    engine: str  # that was asked about
-    size: str | None  # that was asked for
-    model: str | None  # that answers
-    ready: bool  # whether it would load now
-    entry: str | None = None  # its id, where there is one
-    path: str | None = None  # where it is, or where it would be
-    code: str | None = None  # of what is wrong
+    engine: str  # asked about
+    size: str | None  # asked for
+    model: str | None  # the one that answers
+    ready: bool  # whether it can load now
+    entry: str | None = None  # its id, if there is one
+    path: str | None = None  # where it is, or would be
+    code: str | None = None  # of the defect
     why: str | None = None  # what is wrong, for people
-    by: str = "name"  # or `path`: not by a call that only names it
+    by: str = "name"  # or `path`: cannot be loaded by name

@@ -1,7 +1,7 @@
-"""The machine looked at. Nothing else reads the process environment.
+"""The machine to examine. Nothing else reads the process environment.
 
-A home that is not the caller's is examined with an empty environment, because another user's
-variables are not ours; `--env` adds to it.
+Another home is examined with an empty environment, because variables of the running user do not
+apply to it; `--env` adds to it.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ from cachedoctor.values import NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PLATFORMS = ("darwin", "linux", "windows")  # the last is looked at, never changed
+PLATFORMS = ("darwin", "linux", "windows")  # the last is examined, never changed
 _SECRETS = ("TOKEN", "KEY", "SECRET", "PASSW", "CREDENTIAL")
 _TRUE = ("1", "ON", "YES", "TRUE")
 _VARIABLE = r"\$(\w+|\{[^}]*\})"
 
 
 class Host(NamedTuple):
-    """Where to look: home, platform, environment, folders, engine versions and the clock."""
+    """Where to look: home, platform, environment, folders, engine versions and clock."""
 
-    home: str  # whose caches are meant
+    home: str  # the one to examine
     platform: str  # `darwin`, `linux` or `windows`
-    environment: Mapping[str, str]  # that the engines would see
-    cwd: str  # the folder that relative paths start from
-    project: str | None  # a folder with models of its own
-    temporary: str  # where engines put what is temporary
-    state: str  # of the running user: our journals and remembered digests
-    engine_versions: Mapping[str, str]  # that are assumed, by engine; otherwise the newest
-    named: bool = False  # a home that was named, so other people's environment does not apply
-    places: tuple[config.Place, ...] = ()  # that `cachedoctor.toml` adds
-    pythons: Mapping[str, str] = {}  # the interpreter that has an engine, where it was named
+    environment: Mapping[str, str]  # as the engines would see it
+    cwd: str  # base of relative paths
+    project: str | None  # a folder with its own models
+    temporary: str  # where engines put temporary files
+    state: str  # the running user's: our journals and remembered digests
+    engine_versions: Mapping[str, str]  # assumed, by engine; otherwise the newest
+    named: bool = False  # a home given by the user, to which our environment does not apply
+    places: tuple[config.Place, ...] = ()  # added by `cachedoctor.toml`
+    pythons: Mapping[str, str] = {}  # by engine, the interpreter given for it
     said_by: Mapping[str, str] = {}  # file and line of an engine's version, for errors
-    keep: tuple[tuple[str, str], ...] = ()  # names that are never chosen for removal; file and line
-    passed_over: tuple[tuple[str, str], ...] = ()  # configuration that does not count, and why
+    keep: tuple[tuple[str, str], ...] = ()  # names never chosen for removal; file and line
+    passed_over: tuple[tuple[str, str], ...] = ()  # ignored configuration, and why
     refused: str = ""  # why the user's own configuration was not read
-    given: tuple[str, ...] = ()  # options that a printed command has to repeat
+    given: tuple[str, ...] = ()  # options that a printed command must repeat
 
     def __repr__(self) -> str:
-        """Return a line without the environment: it may hold secrets, and values end up in logs."""
+        """Return a line without the environment: it can hold secrets, and values end up in logs."""
         return f"<Host {self.home} on {self.platform}>"
 
     @classmethod
@@ -61,11 +61,11 @@ class Host(NamedTuple):
         engine_versions: Mapping[str, str] | None = None,
         pythons: Mapping[str, str] | None = None,
     ) -> Host:
-        """Describe this machine, or the home, platform and project that are named.
+        """Describe this machine, or the given home, platform and project.
 
-        `environment` is added to the process's own, or to nothing when `home` is named. Reads
-        `cachedoctor.toml` of the project and of the running user; what is given here goes first.
-        Raises `CannotLookError` for a home or project that is no folder, and `UsageError` for a
+        `environment` is added to the process's own, or to nothing if `home` is given. Reads
+        `cachedoctor.toml` of the project and of the running user; arguments take precedence.
+        Raises `CannotLookError` for a home or project that is not a folder, and `UsageError` for a
         mistake in a configuration file.
         """
         added = dict(environment or {})
@@ -74,7 +74,7 @@ class Host(NamedTuple):
         if platform is not None and platform not in PLATFORMS:
             raise UsageError(f"no platform `{platform}`", hint=f"use {', '.join(PLATFORMS)}")
         for name, given in (("home", home), ("project", project)):
-            if given == "":  # as from a variable of a script that is not set
+            if given == "":  # as from an unset variable in a script
                 raise UsageError(f"the {name} is empty", hint="name a folder")
         if home is None:
             place = variables.get("HOME") or os.path.expanduser("~")
@@ -83,7 +83,7 @@ class Host(NamedTuple):
             _require_folder(place, "home")
         try:
             cwd = os.getcwd()
-        except FileNotFoundError:  # it was deleted under us
+        except FileNotFoundError:  # deleted while we run in it
             cwd = "/"
         if project is not None:
             project = os.path.abspath(os.path.expanduser(project))
@@ -114,9 +114,9 @@ class Host(NamedTuple):
         )
 
     def require_own_configuration(self) -> None:
-        """Raise `UsageError` where the user's own configuration was refused.
+        """Raise `UsageError` if the user's own configuration was refused.
 
-        For whatever is about to change a file: what the user wanted there is not known.
+        Call this before changing any file: otherwise the user's wishes are unknown.
         """
         if self.refused:
             raise UsageError(
@@ -125,7 +125,7 @@ class Host(NamedTuple):
             )
 
     def expand(self, value: str) -> str:
-        """Expand `~` and `$NAME` as `os.path.expanduser` and `expandvars` do, for this host."""
+        """Expand `~` and `$NAME` for this host, like `os.path.expanduser` and `expandvars`."""
         if value == "~" or value.startswith(("~/", "~\\")):
             value = self.home + value[1:]
         if self.platform == "windows":
@@ -140,7 +140,7 @@ class Host(NamedTuple):
         return re.sub(_VARIABLE, known, value) if "$" in value else value
 
     def absolute(self, value: str) -> str:
-        """Return `value` as an engine started in the current folder would take it."""
+        """Return `value` as an absolute path, relative to the current folder of the engines."""
         if self.platform == "windows":
             from cachedoctor.looking import windows
 
@@ -150,7 +150,7 @@ class Host(NamedTuple):
 
     @property
     def hub_home(self) -> str:
-        """Return huggingface_hub's own folder, which an empty `HF_HOME` makes the current one.
+        """Return huggingface_hub's own folder; an empty `HF_HOME` means the current one.
 
         Source: huggingface_hub 2.4.0 `constants.py`, `HF_HOME`.
         """
@@ -160,7 +160,7 @@ class Host(NamedTuple):
 
     @property
     def hub_cache(self) -> str:
-        """Return the hub cache; an empty `HF_HUB_CACHE` is the current folder.
+        """Return the hub cache; an empty `HF_HUB_CACHE` means the current folder.
 
         Source: huggingface_hub 2.4.0 `constants.py`, `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`.
         """
@@ -169,9 +169,9 @@ class Host(NamedTuple):
 
     @property
     def hub_offline(self) -> bool:
-        """Say whether huggingface_hub would refuse the network; `y` and `2` do not count.
+        """Return whether huggingface_hub would refuse the network; `y` and `2` do not count.
 
-        `TRANSFORMERS_OFFLINE` is asked only when `HF_HUB_OFFLINE` is unset or empty.
+        `TRANSFORMERS_OFFLINE` matters only if `HF_HUB_OFFLINE` is unset or empty.
         Source: huggingface_hub 2.4.0 `constants.py`, `HF_HUB_OFFLINE`, `_is_true`.
         """
         value = self.environment.get("HF_HUB_OFFLINE") or self.environment.get(
@@ -181,9 +181,9 @@ class Host(NamedTuple):
 
     @property
     def homes(self) -> tuple[str, ...]:
-        """Return what Apple's frameworks take for the home: the user's, and each sandboxed app's.
+        """Return what Apple's frameworks use as home: the user's, and each sandboxed app's.
 
-        A container that may not be looked into is one all the same. None but on a Mac.
+        An unreadable container counts too. Empty except on a Mac.
         """
         if self.platform != "darwin":
             return ()
@@ -196,7 +196,7 @@ class Host(NamedTuple):
         return (self.home, *(path for path in data if _may_be_there(path)))
 
     def without_secrets(self) -> Host:
-        """Return this host as it may be told to other machines."""
+        """Return this host in a form that can be sent to other machines."""
         kept = {
             name: value
             for name, value in self.environment.items()
@@ -206,9 +206,9 @@ class Host(NamedTuple):
 
     @property
     def options(self) -> str:
-        """Return what a command has to end with to mean this question again, a space before it.
+        """Return the options, after a space, with which a command asks about this host again.
 
-        Nothing for one's own home without options. Secrets are left out.
+        Empty for one's own home without options. Secrets are left out.
         """
         words: list[str] = []
         if self.named:
@@ -219,11 +219,11 @@ class Host(NamedTuple):
         return "".join(f" {shlex.quote(word)}" for word in (*words, *self.given))
 
     def command(self, *words: str) -> str:
-        """Return a command that can be pasted: it asks about this host again (law 13)."""
+        """Return a command to paste that asks about this host again (law 13)."""
         return " ".join(("cachedoctor", *(shlex.quote(word) for word in words))) + self.options
 
     def again(self, command: str) -> str:
-        """Return a command of ours as one that asks about this host; another stays as it is."""
+        """Return one of our commands so that it asks about this host; leave others unchanged."""
         ours = command.startswith("cachedoctor ") and not command.endswith(self.options)
         return command + self.options if ours else command
 
@@ -277,7 +277,7 @@ def _require_folder(path: str, what: str) -> None:
 
 
 def config_folder() -> str:
-    """Return the running user's folder of configuration."""
+    """Return the running user's configuration folder."""
     import platformdirs
 
     return platformdirs.user_config_dir("cachedoctor", appauthor=False)

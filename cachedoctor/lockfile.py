@@ -1,4 +1,4 @@
-"""A lock file: the exact bytes of chosen models, as TOML that is easy to review and to merge.
+"""A lock file: the exact bytes of chosen models, as TOML that is easy to review and merge.
 
 ```toml
 version = 1
@@ -12,9 +12,9 @@ files."config.json" = {bytes = 2128, git-sha1 = "…", sha256 = "…"}
 files."model.bin" = {bytes = 75537502, sha256 = "…"}
 ```
 
-One line a file, models by engine and name, files by path. `repository` with `revision`, or `url`,
-says where the files come from; a model without either can be checked and not fetched. What is not
-known is refused, not passed over: a lock that is read in part protects nothing.
+One line per file; models are sorted by engine and name, files by path. `repository` with
+`revision`, or `url`, says where the files come from; a model with neither can be checked but not
+fetched. Unknown keys are refused, not ignored: a lock that is only partly read protects nothing.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class LockedFile(NamedTuple):
     digests: Mapping[str, str]  # by algorithm: `sha256`, `git-sha1`
 
     def expect(self, artifact: Artifact, engine: str) -> Artifact:
-        """Return `artifact` with what the lock demands of it, in the layout's own algorithm."""
+        """Return `artifact` with the lock's requirements, in the layout's own digest algorithm."""
         known = artifact.digest.algorithm if artifact.digest else ""
         algorithm = known if known in self.digests else max(self.digests)
         return artifact._replace(
@@ -63,16 +63,16 @@ class LockedFile(NamedTuple):
 class LockedModel(NamedTuple):
     """One model of one engine."""
 
-    engine: str  # by its name
-    name: str  # of the model, as the engine has it
+    engine: str  # its name
+    name: str  # of the model, as its engine names it
     files: Mapping[str, LockedFile]  # by path within the entry
     repository: str = ""  # on the hub, or empty
     revision: str = ""  # the commit, or empty
-    url: str = ""  # of a model that is one file, or empty
+    url: str = ""  # of a single-file model, or empty
     said_by: str = ""  # file and line, for errors
 
     def demanded(self, claim: Claim) -> Claim:
-        """Return the claim to a model of one file with what the lock demands of that file."""
+        """Return the claim on a single-file model with the lock's requirements for that file."""
         need, *others = claim.needs.requirements
         file = self.files.get(need.names[0])
         if file is None:
@@ -83,13 +83,13 @@ class LockedModel(NamedTuple):
 
 
 class Lock(NamedTuple):
-    """What one file demands."""
+    """The content of one lock file."""
 
     path: str  # of the lock file
-    models: tuple[LockedModel, ...]  # in its order
+    models: tuple[LockedModel, ...]  # in file order
 
     def of(self, entry: Entry) -> LockedModel | None:
-        """Return the locked model that `entry` is, at the locked revision."""
+        """Return the locked model for `entry`, if it is at the locked revision."""
         for claim in entry.claims:
             model = self.find(claim.engine, claim.model)
             if model and (not model.revision or entry.revision in (None, model.revision)):
@@ -97,21 +97,21 @@ class Lock(NamedTuple):
         return None
 
     def find(self, engine: str, name: str) -> LockedModel | None:
-        """Return the locked model of an engine by its name."""
+        """Return the locked model with this name, for an engine."""
         return next((m for m in self.models if (m.engine, m.name) == (engine, name)), None)
 
 
 def read(path: str) -> Lock:
     """Read a lock file.
 
-    Raises `CannotLookError` when it cannot be read, and `UsageError` with the file, the line and
-    the key when it cannot be understood.
+    Raises `CannotLookError` if it cannot be read, and `UsageError` with the file, line and key if
+    it cannot be parsed.
     """
     try:
         raw, text = untrusted.read_toml(path, _LIMIT_BYTES)
     except OSError as error:
         raise CannotLookError(f"`{path}` cannot be read: {error.strerror}") from error
-    except ValueError as error:  # a syntax error says its line
+    except ValueError as error:  # a syntax error names its line
         if merged := _conflict(path):
             raise UsageError(
                 f"`{path}` holds a merge conflict in {merged}",
@@ -140,10 +140,10 @@ def read(path: str) -> Lock:
 
 
 def _conflict(path: str) -> str:
-    """Return the lines of what git left where two branches changed a file, and their names."""
+    """Return the lines and branch names of a merge conflict that git left, or an empty string."""
     try:
         rows = untrusted.read(path, _LIMIT_BYTES).decode(errors="replace").splitlines()
-    except (OSError, ValueError):  # which was said
+    except (OSError, ValueError):  # already reported
         return ""
     begun = next((n for n, row in enumerate(rows, 1) if row.startswith("<<<<<<< ")), 0)
     ended = next(
@@ -156,7 +156,7 @@ def _conflict(path: str) -> str:
 
 
 def text(models: Iterable[LockedModel], tool: str) -> str:
-    """Return the lock file that says this; `tool` is named in its first line."""
+    """Return the text of a lock file; its first line names `tool`."""
     lines = [f"# Exact bytes of speech models, written by {tool}.", f"version = {VERSION}"]
     for model in sorted(models, key=lambda m: (m.engine, m.name)):
         lines += ["", "[[model]]"]
@@ -219,6 +219,6 @@ def _file(name: str, row: object, said: Lines, number: int) -> LockedFile:
 
 
 def _quoted(value: str) -> str:
-    """Return a text as TOML writes it; names were checked to be printable."""
+    """Quote a text for TOML; names have already been checked to be printable."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

@@ -1,4 +1,4 @@
-"""Write a lock file from what is here, or from what the hub lists; check one against the tables."""
+"""Make a lock from local files or from the hub's listing; check a lock file against the tables."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ _ALGORITHMS = frozenset((digest.SHA256, digest.GIT_SHA1))
 
 
 class Locked(NamedTuple):
-    """One model as it would be written, and what is to be said about it."""
+    """One model as it would be written, with remarks on it."""
 
     model: LockedModel
-    unproven: tuple[str, ...] = ()  # files of which only their own bytes are known
+    unproven: tuple[str, ...] = ()  # files with no evidence but their own bytes
     online: bool = False  # taken from the hub's listing, not from files
 
 
 def read(path: str) -> Lock:
-    """Read a lock file and compare its names with the tables.
+    """Read a lock file and check its names against the tables.
 
-    Raises what `lockfile.read` raises, and `UsageError` for an engine or model that is not known,
-    or a repository that the engine does not take this model from.
+    Raises like `lockfile.read`, and `UsageError` for an unknown engine or model, or for a
+    repository that the engine does not load this model from.
     """
     lock = lockfile.read(path)
     for model in lock.models:
@@ -66,11 +66,11 @@ def lock(
     network: Network | None = None,
     progress: Progress = SILENT,
 ) -> Locked:
-    """Return the exact bytes of a model that is ready here; reads every byte and proves it.
+    """Return the exact bytes of a model that is ready here; reads and proves every byte.
 
-    `question` is a size or a model's name. Where the model is not ready and there is a `network`,
-    the hub's listing of the newest commit serves. Raises `NotReadyError` when it is not ready and
-    `FetchError` when the hub cannot be asked.
+    `question` is a size or a model's name. If the model is not ready and there is a `network`, the
+    hub's listing of the newest commit is used instead. Raises `NotReadyError` if it is not ready,
+    and `FetchError` if the hub cannot be reached.
     """
     engine = engines.find(engine_name)
     given = host.expand(question)
@@ -102,7 +102,7 @@ def lock(
 
 
 def _from_files(entry: Entry, claim: Claim, report: Report, progress: Progress) -> Locked:
-    """Take the files that the engine reads, each proven by a deep scan a moment ago."""
+    """Take the files that the engine reads, each just proven by a deep scan."""
     mine = list(_needed(entry, claim))
     held = {a.file: dict(report.contents.digests.get(a.file, {})) for a in mine}
     work = [
@@ -135,7 +135,7 @@ def _from_files(entry: Entry, claim: Claim, report: Report, progress: Progress) 
 
 
 def _needed(entry: Entry, claim: Claim) -> Iterator[Artifact]:
-    """Yield the files that one engine opens, those of its bundles one by one."""
+    """Yield the files that one engine opens, including each file of its bundles."""
     names = {name for need in claim.needs.requirements for name in need.names}
     bundles = tuple(f"{a.name}/" for a in entry.artifacts if a.bundle and a.name in names)
     for artifact in entry.artifacts:
@@ -146,13 +146,13 @@ def _needed(entry: Entry, claim: Claim) -> Iterator[Artifact]:
 
 
 def _commit_of(entry: Entry, report: Report) -> str:
-    """Return the commit that a client noted for all files of a folder, if it is one."""
+    """Return the commit that a client recorded for all files of a folder, if there is only one."""
     root = report.survey.root_of(entry)
     return locators.of(root).commit(entry, root.listing) if root.listing is not None else ""
 
 
 def _from_listing(engine: Engine, model: Model, network: Network) -> Locked:
-    """Take what the hub lists at the newest commit, or what the table says of one file."""
+    """Take the hub's listing of the newest commit, or the table's row for a single file."""
     claim = engine.table.claim(model, network.host.engine_versions.get(engine.name, ""))
     if not claim.repository:
         files = {
@@ -191,7 +191,7 @@ def _from_listing(engine: Engine, model: Model, network: Network) -> Locked:
 
 
 def differs(files: Sequence[fetch.Listed], locked: LockedModel, prefix: str) -> str:
-    """Say in what a repository's listing differs from a lock, or return nothing."""
+    """Return how a repository's listing differs from a lock, or an empty string."""
     listed = {file.path: file for file in files}
     for name, wanted in locked.files.items():
         found = listed.get(prefix + name)

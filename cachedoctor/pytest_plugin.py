@@ -1,4 +1,4 @@
-"""A pytest plugin: a test that needs a model is skipped, or fails, where the model is not ready.
+"""A pytest plugin that skips, or fails, a test whose model is not ready.
 
 ```python
 @pytest.mark.needs_model("faster-whisper", size="tiny")
@@ -6,7 +6,7 @@ def test_a_transcription() -> None: ...
 ```
 
 `--needs-model=fail`, or `needs_model = fail` in pytest's configuration, is for machines that must
-have the models; `fetch` makes them ready, downloads included, and fails where that cannot be done.
+have the models; `fetch` makes them ready, with downloads, and fails if that is impossible.
 pytest loads this module wherever cachedoctor is installed, so nothing else of the package is
 imported until a marked test is about to run.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 _CHOICES = ("skip", "fail", "fetch")
-_PATIENCE_S = 1800  # while another worker of the same run fetches
+_PATIENCE_S = 1800  # while another worker of the same run downloads
 
 
 class _Question(NamedTuple):
@@ -31,16 +31,16 @@ class _Question(NamedTuple):
 
 
 def _question(engine: str, *, size: str | None = None, model: str | None = None) -> _Question:
-    """Take what a mark may be given, by Python's own rules."""
+    """Bind the arguments of a mark, by Python's own rules."""
     return _Question(engine, size, model)
 
 
-# What was answered in this run: a reason, or nothing where the model is ready.
+# The answers of this run: a reason, or an empty string for a model that is ready.
 _answers = pytest.StashKey[dict[_Question, str]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option, and the key of the configuration, that say what becomes of such a test."""
+    """Add the option and the ini setting that decide what happens to such tests."""
     parser.getgroup("cachedoctor", "models of speech engines").addoption(
         "--needs-model",
         choices=_CHOICES,
@@ -51,7 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker, and refuse a configuration that means nothing."""
+    """Register the marker, and reject an invalid setting."""
     config.addinivalue_line(
         "markers",
         "needs_model(engine, *, size=None, model=None): skip the test, or with --needs-model=fail "
@@ -66,20 +66,20 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_answers] = {}
 
 
-# A wrapper begins before all other hooks: before fixtures, and before pytest looks for `skip`.
+# A wrapper runs before all other hooks: before fixtures, and before pytest evaluates `skip`.
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
-    """Ask for the models that a test is marked with; each question once in a run."""
+    """Check the models that a test is marked with, each question once per run."""
     said = [_answer(item, mark) for mark in item.iter_markers("needs_model")]
     if reason := "; ".join(filter(None, dict.fromkeys(said))):
         if _mode(item) != "skip":
             pytest.fail(reason, pytrace=False)
-        item.add_marker(pytest.mark.skip(reason=reason))  # pytest then names the test's own place
+        item.add_marker(pytest.mark.skip(reason=reason))  # pytest then reports the test's own place
     return (yield)
 
 
 def _answer(item: pytest.Item, mark: pytest.Mark) -> str:
-    """Return why the model of a mark is not ready and what cures that, or nothing where it is."""
+    """Return why a mark's model is not ready and what cures that; empty if it is ready."""
     given = [*map(repr, mark.args), *(f"{key}={value!r}" for key, value in mark.kwargs.items())]
     words = f"needs_model({', '.join(given)})"
     try:
@@ -109,13 +109,13 @@ def _asked(item: pytest.Item, words: str, question: _Question) -> str:
             return _fetched(question)
     except CacheDoctorError as error:
         why = f"{error.message}; {error.hint}" if error.hint else error.message
-    if why:  # outside, so that the failure has no other exception in its tale
+    if why:  # outside `except`, so that the failure shows no other exception
         _refuse(item, words, why)
     return "" if found.ready else verdict_text.verdict_line(found, host)
 
 
 def _fetched(question: _Question) -> str:
-    """Make a model ready; return why it is not, where that fails."""
+    """Make a model ready; return the reason if that fails."""
     import time
 
     from cachedoctor import verdict
@@ -134,17 +134,17 @@ def _fetched(question: _Question) -> str:
         except CacheDoctorError as error:
             held = isinstance(error, LockHeldError) or isinstance(error.__cause__, LockHeldError)
             if held and time.monotonic() - began < _PATIENCE_S:
-                time.sleep(1)  # another worker is at it
+                time.sleep(1)  # another worker is downloading it
                 continue
             return f"{error.message}; {error.hint}" if error.hint else error.message
         return "" if found.ready else verdict_text.verdict_line(found, host)
 
 
 def _mode(item: pytest.Item) -> str:
-    """Return what becomes of a test whose model is not ready."""
+    """Return what happens to a test whose model is not ready."""
     return str(item.config.getoption("--needs-model") or item.config.getini("needs_model"))
 
 
 def _refuse(item: pytest.Item, words: str, why: str) -> NoReturn:
-    """Fail a test whose mark means nothing, also where others are skipped."""
+    """Fail a test with an invalid mark, even if others are skipped."""
     pytest.fail(f"{item.nodeid}: `{words}`: {why}", pytrace=False)

@@ -1,4 +1,4 @@
-"""What was asked of a look: one value from the command line to the second look after a repair."""
+"""What a look was asked: one value from the command line to the second look after a repair."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ if TYPE_CHECKING:
 
 
 class Question(NamedTuple):
-    """Where to look, at what, and how closely; everything that is left out means all of it."""
+    """Where to look, for what, and how closely; any field left out means everything."""
 
     host: Host
     engines: tuple[str, ...] = ()
-    models: tuple[str, ...] = ()  # of those engines
-    size: str | None = None  # by which the models were named
-    paths: tuple[str, ...] = ()  # what lies there
-    lock: Lock | None = None  # exactly the bytes of these models
-    codes: tuple[str, ...] = ()  # of these findings nothing is too little to be said
-    only: frozenset[str] | None = None  # repositories, folders or files to list at all
+    models: tuple[str, ...] = ()  # of these engines
+    size: str | None = None  # if the models were given by size
+    paths: tuple[str, ...] = ()  # limit to these paths
+    lock: Lock | None = None  # limit to these models, with exactly these bytes
+    codes: tuple[str, ...] = ()  # findings to report however minor they are
+    only: frozenset[str] | None = None  # the only repositories, folders or files to list
     deep: bool = False  # read every byte that has a digest
-    fresh: bool = False  # also what is remembered as right
-    max_age_s: int | None = None  # or what was read longer ago
+    fresh: bool = False  # even if remembered as right
+    max_age_s: int | None = None  # or if last read longer ago
 
     def again(self) -> Question:
-        """Return the question of a second look: what was just read is not read once more."""
+        """Return the question for a second look, which does not read again what was just read."""
         return self._replace(deep=False, fresh=False, only=None)
 
 
 def of_one(text: str, *, example: str = "faster-whisper:small") -> tuple[str, str]:
-    """Return the engine, and the size or model, of `ENGINE:SIZE` or `ENGINE:MODEL`.
+    """Split `ENGINE:SIZE` or `ENGINE:MODEL` into the engine and the rest.
 
-    Raises `UsageError`, with an example, for what is neither; the names are not looked up.
+    Raises `UsageError`, with an example, for any other text; does not look the names up.
     """
     engine, colon, what = text.partition(":")
     if not (engine and colon and what):

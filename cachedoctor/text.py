@@ -1,18 +1,18 @@
-"""Amounts, counts and names as people read them."""
+"""Format sizes, counts and names for people."""
 
 from __future__ import annotations
 
 import re
 
-WIDTH = 80  # of a terminal, as far as lines are broken by us
-# What is in an address before the `@`, what proves who asks after `?`, and the hub's own tokens.
+WIDTH = 80  # columns, where we break lines ourselves
+# User info before the `@` of a URL, credentials after its `?`, and the hub's own tokens.
 _LOGIN = r"(?<=://)[^/\s@\"'`<>]+@"
 _SIGNED = r"(?i)(?<=[?&])([\w.-]*(?:token|sig|signature|key|secret|password))=[^&\s\"'`]+"
 _TOKEN = r"\bhf_[A-Za-z0-9]{8,}"
 
 
 def size(count: int) -> str:
-    """Return a number of bytes in binary units with one decimal."""
+    """Format a number of bytes in binary units with one decimal."""
     amount = float(count)
     for unit in ("B", "KiB", "MiB", "GiB"):
         if round(amount, 1) < 1024:  # never "1024.0 MiB"
@@ -22,24 +22,24 @@ def size(count: int) -> str:
 
 
 def of_size(done: int, whole: int) -> str:
-    """Return how much of a number of bytes is done, in the unit of the whole."""
+    """Format the progress of a number of bytes, in the unit of the total."""
     number, unit = size(whole).split(" ")
     scale = whole / float(number) if float(number) else 1.0
     return f"{done / scale:.{0 if unit == 'B' else 1}f} of {number} {unit}"
 
 
 def masked(text: str) -> str:
-    """Return `text` without user names, passwords and tokens, as they are in addresses."""
+    """Return `text` without the user names, passwords and tokens in URLs."""
     if "://" in text:
         text = re.sub(_SIGNED, r"\1=***", re.sub(_LOGIN, "***@", text))
     return re.sub(_TOKEN, "hf_***", text) if "hf_" in text else text
 
 
 def printable(text: str) -> str:
-    r"""Return `text` safe for a terminal: control characters and undecodable bytes as `\\xNN`.
+    r"""Make `text` safe for a terminal: control characters and undecodable bytes as `\\xNN`.
 
-    What has no width or turns the direction of writing counts as a control character. Passwords in
-    addresses and tokens are masked.
+    Zero-width characters and those that change the writing direction count as control characters.
+    Passwords in URLs and tokens are masked.
     """
     text = masked(text)
     if text.isprintable():
@@ -58,7 +58,7 @@ def printable(text: str) -> str:
 
 
 def line(text: str) -> str:
-    """Return one line that neither a terminal nor the log of a build takes for a command.
+    """Make a line safe: neither a terminal nor a CI log reads a command in it.
 
     Source: GitHub's runner, `ActionCommand.cs`: `::` after blanks, `##[` anywhere in a line.
     """
@@ -70,6 +70,6 @@ def line(text: str) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """Return a count and its noun."""
+    """Format a count with its noun."""
     many = noun[:-1] + "ies" if noun[-1] == "y" and noun[-2] not in "aeou" else noun + "s"
     return f"{count} {noun if count == 1 else many}"

@@ -1,7 +1,7 @@
-"""Named tuples that take a start little: what the values on the way of a `preflight` are.
+"""Named tuples that are cheap to define, for the values on the start-up path.
 
-`typing.NamedTuple` compiles the annotation of each field, which nobody reads while we run. For the
-sixty values of a `preflight` that is a tenth of it. To a type checker the two are the same.
+`typing.NamedTuple` compiles every field's annotation, which nobody reads at run time. For the sixty
+values of a `preflight` that takes a tenth of it. To a type checker both are the same.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 else:
 
     class _Maker(type):
-        """Makes a named tuple of each class whose base is `NamedTuple`."""
+        """Turns each class whose base is `NamedTuple` into a named tuple."""
 
         def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any]) -> type:
-            """Take the fields from the annotations, and whatever else the class has."""
+            """Take the fields from the annotations, and keep everything else in the class."""
             fields = body.get("__annotations__", {})
             defaults = [body.pop(field) for field in tuple(body) if field in fields]
             made = namedtuple(name, fields, defaults=defaults, module=body.pop("__module__"))

@@ -1,4 +1,4 @@
-"""Answer other tools before they start: would this engine load this model, now, offline."""
+"""Tell other tools before they start whether an engine would load a model now, offline."""
 
 from __future__ import annotations
 
@@ -32,26 +32,26 @@ if TYPE_CHECKING:
     from cachedoctor.system.watching import Cancel, Moment
     from cachedoctor.vocabulary import Entry
 
-NOTHING_ELSE = frozenset(("\0",))  # no place lists anything of this name
+NOTHING_ELSE = frozenset(("\0",))  # no place lists a name like this
 
 
 class Verdict(NamedTuple):
-    """Ready with its path, or why not and what cures it."""
+    """Ready with its path, or the reason why not and the cure."""
 
-    engine: str  # that was asked about
-    size: str | None  # that was asked for, or none
-    model: str | None  # that answers, as the engine names it
+    engine: str  # asked about
+    size: str | None  # asked for, or none
+    model: str | None  # the one that answers, as the engine names it
     ready: bool  # whether the engine would load it now, offline; also `bool(verdict)`
-    path: str | None  # where it is, or where it would be
+    path: str | None  # where it is, or would be
     revision: str | None  # the commit, in a hub cache
-    code: str | None  # of what is wrong, or none
+    code: str | None  # of the defect, or none
     why: str | None  # what is wrong, for people
-    repair: Repair | None  # what cures it, where a repair does
+    repair: Repair | None  # the cure, if it is a repair
     checked: Checked | None = None  # how its files were judged; none without an entry
-    lock: str | None = None  # the lock file that was asked for
-    warnings: tuple[Finding, ...] = ()  # what the engine will trip over all the same
-    by: str = "name"  # or `path`: not by a call that only names it
-    options: str = ""  # that a command repeats to be about the same home
+    lock: str | None = None  # the lock file asked for
+    warnings: tuple[Finding, ...] = ()  # what the engine will still trip over
+    by: str = "name"  # or `path`: cannot be loaded by name
+    options: str = ""  # that a command repeats to mean the same home
 
     def __bool__(self) -> bool:
         """Return whether the engine would load the model now."""
@@ -59,14 +59,14 @@ class Verdict(NamedTuple):
 
     @property
     def cure(self) -> str:
-        """Return the command that makes it ready, or empty where none does."""
+        """Return the command that makes it ready, or an empty string."""
         found = self._cure()
         ours = found.startswith("cachedoctor ") and not found.endswith(self.options)
         return found + self.options if ours else found
 
     def _cure(self) -> str:
         if self.by == "path" or (self.absent and str(self.model)[:1] == "/"):
-            return ""  # whole, and to be given by its path; or a path of which nothing is known
+            return ""  # intact but needs its path, or a path about which nothing is known
         if self.lock:
             return f"cachedoctor fix --lock {shlex.quote(self.lock)}"
         if self.code and rules.find(self.code).blocks:
@@ -75,24 +75,24 @@ class Verdict(NamedTuple):
             return " ".join(words).replace("{package}", package)
         if self.repair is not None and self.repair.safety is Safety.MANUAL:
             return self.repair.describe
-        if self.unseen:  # nothing is fetched for it
+        if self.unseen:  # nothing may be fetched for it
             return ""
         question = ("--size", self.size) if self.size else ("--model", str(self.model))
         return f"cachedoctor fix {shlex.join((self.engine, *question))}"
 
     @property
     def absent(self) -> bool:
-        """Return whether there is no entry of the model, not even a broken one."""
+        """Return whether the model has no entry, not even a broken one."""
         return self.code == MissingFile.code and self.checked is None
 
     @property
     def blocked(self) -> bool:
-        """Return whether the machine keeps the engine from it: no file can help."""
+        """Return whether the machine itself keeps the engine from running, so no file can help."""
         return bool(self.code) and rules.find(self.code or "").blocks
 
     @property
     def unseen(self) -> bool:
-        """Return whether the model may be there and cannot be seen: nothing is fetched."""
+        """Return whether the model could be there unseen, so nothing may be fetched."""
         return bool(self.code) and rules.find(self.code or "").unseen
 
 
@@ -105,17 +105,17 @@ def preflight(
     host: Host | None = None,
     revision: str | None = None,
 ) -> Verdict:
-    """Say whether `engine` would load the model of a size, or a named model, right now.
+    """Return whether `engine` would load the model of a size, or a named model, right now.
 
-    `model` is an engine's own word: a name, an alias, a repository, a path. The verdict's `by` says
-    whether the engine finds it by that name or must be given the path. With a `revision` only that
-    commit or branch counts.
+    `model` is the engine's own word: a name, an alias, a repository, a path. The verdict's `by`
+    says whether the engine finds it by that name or must be given the path. With a `revision`,
+    only that commit or branch counts.
 
-    With a `lock`, read already or the path of one, the model must be there at the locked revision,
-    with the locked lengths, and with the locked digests as far as they are remembered: `verify`
-    reads them.
-    Looks only at that model's places: stat calls, headers and remembered digests, no network and no
-    import beyond the standard library's. A verdict, never an exception, for the ordinary "no".
+    With a `lock`, either parsed or a path, the model must be at the locked revision, with the
+    locked lengths, and with the locked digests as far as they are remembered: `verify` reads them.
+
+    Looks only in that model's places: stat calls, headers and remembered digests, no network and no
+    imports beyond the standard library. An ordinary "no" is a verdict, never an exception.
     Raises `UsageError` for an unknown engine, size or model.
     """
     if (size is None) == (model is None):
@@ -142,7 +142,7 @@ def preflight(
     places = frozenset(place for m in models for place in found.places(m))
     report = scanning.scan(here, [engine], only=places, lock=lock, cure_notes=False)
     answer = readiness.ready(found, report, models, size, revision)
-    if not answer.ready:  # look again at everything: the cure may lie in another place
+    if not answer.ready:  # look at everything now: the cure can be in another place
         report = scanning.scan(here, [engine], lock=lock, cure_notes=False)
         answer = readiness.ready(found, report, models, size, revision)
     row = next((each for each in models if each.name == answer.model), models[0])
@@ -187,7 +187,7 @@ def preflight(
 
 
 def _cause(report: Report, entry: Entry | None, answer: Readiness) -> Finding | None:
-    """Return the finding that an answer rests on, if one does."""
+    """Return the finding behind an answer, if there is one."""
     if entry is not None:
         return next((f for f in report.of(entry) if f.code == answer.code), None)
     if answer.code == MissingFile.code:
@@ -197,16 +197,16 @@ def _cause(report: Report, entry: Entry | None, answer: Readiness) -> Finding | 
 
 
 def with_path(host: Host, engine: str, path: str) -> Host:
-    """Return the host with a place more: the one model at a path that was given to an engine."""
+    """Return the host with one more place: the single model at a path given to an engine."""
     real = os.path.realpath(path)
     if os.path.basename(os.path.dirname(path)) == "snapshots":
-        real = path  # the links of a revision lead to its own repository
+        real = path  # a snapshot's symlinks lead to its own repository
     place = Place(kind=named_path.LOCATOR.name, path=real, engine=engine, said_by="--model")
     return host._replace(places=(*host.places, place))
 
 
 def _at_path(engine: Engine, path: str, host: Host, size: str | None, model: str | None) -> Verdict:
-    """Say whether the engine would load what lies at a path."""
+    """Return whether the engine would load the files at a path."""
     look = with_path(host, engine.name, path)
     report = scanning.scan(look, [engine.name], only=NOTHING_ELSE, cure_notes=False)
     answer = readiness.at_path(engine, report, path)
@@ -232,9 +232,9 @@ def _at_path(engine: Engine, path: str, host: Host, size: str | None, model: str
 
 
 def _concerns(finding: Finding, engine: Engine) -> bool:
-    """Return whether a finding is about the libraries that an engine reads with, and no file.
+    """Return whether a finding concerns the libraries an engine uses, rather than a file.
 
-    Or about apps' containers that are closed, in which the model may lie as well.
+    Or unreadable containers of apps, which could hold the model too.
     """
     if finding.entries or finding.severity is Severity.ERROR or not rules.find(finding.code).warns:
         return False
@@ -257,17 +257,19 @@ def ensure(
 ) -> Verdict:
     """Make a model ready: ask like `preflight`, repair or fetch what is missing, and ask again.
 
-    `allow` is asked with the plan before anything is changed or fetched; what it refuses is not
-    done. Where the tables tell what it costs, `allow` comes before any network, and once more only
-    where it turns out to be a twentieth more; else the hub is asked first what the model has.
-    On an empty machine the whole model is fetched at a commit that is resolved first, or at the
-    locked one. `mirrors` are addresses by `hub` and `openai`, `offline` takes only what is on this
-    disk. `progress` is called with a `Moment`, by one thread at a time, and must not raise; once
-    `cancel` is set, `CancelledError` is raised at the next piece of work and nothing has changed,
-    unless the last steps, which only rename, are being taken: they are finished. Raises
-    `UsageError` as `preflight` does, and `RepairError`, with the cache as it was, when a repair
-    cannot be made: `FetchError` where a download failed, `LockHeldError` where another fix is at
-    work.
+    `allow` is called with the plan before anything is changed or fetched; what it refuses is not
+    done. If the tables state the cost, `allow` comes before any network use, and again only if the
+    real cost is a twentieth higher; otherwise the hub is first asked what the model contains.
+
+    On an empty machine the whole model is fetched, at the locked commit or at one resolved first.
+    `mirrors` holds URLs for `hub` and `openai`; `offline` uses only what is on this disk.
+
+    `progress` is called with a `Moment`, from one thread at a time, and must not raise. Once
+    `cancel` is set, `CancelledError` is raised at the next opportunity with nothing changed, except
+    that the last steps, which only rename, are finished once begun.
+
+    Raises `UsageError` like `preflight`, and `RepairError`, with the cache as it was, if a repair
+    fails: `FetchError` if a download failed, `LockHeldError` if another fix is running.
     """
     from cachedoctor.plans import cures
     from cachedoctor.runs import applying
@@ -307,7 +309,7 @@ def ensure(
 
 
 def locked_by(lock: Lock | str | os.PathLike[str] | None) -> Lock | None:
-    """Return a lock file that may have been named by its path."""
+    """Return a lock file, reading it if it was given by path."""
     if isinstance(lock, (str, os.PathLike)):
         from cachedoctor import locking
 

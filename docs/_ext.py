@@ -1,4 +1,4 @@
-"""A small extension of Sphinx's: a code in a sentence leads to its page."""
+"""A small Sphinx extension: a code in a sentence links to its page."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _NOT_THERE = (nodes.reference, nodes.title, nodes.literal, nodes.literal_block, 
 
 
 class CodesLead(SphinxPostTransform):
-    """Make a link of each code in running text, but in headings, code and other links."""
+    """Link each code in running text, but not in headings, code and other links."""
 
     default_priority = 800
 
     def run(self, **_: object) -> None:
-        """Go through the page's text."""
+        """Walk the page's text."""
         known = {rule.code: f"{rule.code.lower()}-{rule.slug}" for rule in rules.every()}
         page = self.app.builder.get_relative_uri(self.env.docname, _PAGE)
         for text in list(self.document.findall(nodes.Text)):

@@ -1,6 +1,6 @@
 """The site: `python -m sphinx -W -b html docs build/site`.
 
-Sphinx with MyST and Furo, because all three are kept up; MkDocs and its Material theme are not.
+Sphinx with MyST and Furo, because all three are maintained; MkDocs and its Material theme are not.
 """
 
 import sys
@@ -22,11 +22,11 @@ html_theme = "furo"
 html_title = f"cachedoctor {VERSION}"
 html_show_sphinx = False
 html_theme_options = {"navigation_with_keys": True}
-# Links to headings are those that GitHub makes, so that the pages read the same there.
+# Links to headings follow GitHub's rules, so that the pages work there, too.
 myst_heading_anchors = 3
 nitpicky = True
 copybutton_prompt_text = r"\$ |> "
 copybutton_prompt_is_regexp = True
 copybutton_only_copy_prompt_lines = True
 highlight_language = "text"
-smartquotes = False  # `--online` is no dash
+smartquotes = False  # keep `--online` from becoming a dash

@@ -3,8 +3,9 @@
 import PackageDescription
 
 // On a Mac the real frameworks, at the versions whose signatures `Tests/signatures.txt` quotes.
-// Elsewhere no outside package is named and nothing is fetched; with BRIDGE_STUBS=1 modules of the
-// same names stand in for the frameworks and for what is a Mac's own, so that the code for a Mac is compiled and run there too.
+// Elsewhere no outside package is named and nothing is fetched; with BRIDGE_STUBS=1, modules of the
+// same names stand in for the frameworks and for a Mac's own modules, so that the code for a Mac is
+// compiled and run there, too.
 #if os(macOS)
     let outside: [Package.Dependency] = [
         .package(url: "https://github.com/argmaxinc/argmax-oss-swift.git", exact: "1.1.0"),

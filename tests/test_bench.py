@@ -121,9 +121,9 @@ def test_compressed_audio_is_decoded(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "says", "code"),
     [
-        (lambda path: path.write_text("<html>not found</html>\n" * 90), "this is no audio", 2),
-        (lambda path: path.write_bytes(b""), "this is no audio", 2),
-        (lambda path: write_wav(path, []), "nothing is in the clip", 2),
+        (lambda path: path.write_text("<html>not found</html>\n" * 90), "this is not audio", 2),
+        (lambda path: path.write_bytes(b""), "this is not audio", 2),
+        (lambda path: write_wav(path, []), "the clip is empty", 2),
         (lambda path: write_wav(path, [0, 1, -1, 0] * 4000), "the clip is silent", 2),
         (lambda path: path.mkdir(), "no audio file at", 3),
         (lambda path: None, "no audio file at", 3),
@@ -164,7 +164,7 @@ def test_without_a_decoder_it_says_what_helps(
     """Audio of another kind needs PyAV."""
     monkeypatch.setitem(sys.modules, "av", None)
     source = write_wav(tmp_path / "fast.wav", _TONE, rate=48000)
-    with pytest.raises(UsageError, match="no WAV of 16 kHz") as caught:
+    with pytest.raises(UsageError, match="not a 16 kHz, 16-bit WAV") as caught:
         clips.take(str(source), str(tmp_path))
     assert "pip install av" in caught.value.hint
 
@@ -328,7 +328,7 @@ def test_what_is_no_result_is_refused(tmp_path: Path, content: str) -> None:
     """Before anything is measured."""
     old = tmp_path / "old.json"
     old.write_text(content)
-    with pytest.raises(UsageError, match="no result of a benchmark"):
+    with pytest.raises(UsageError, match="not a benchmark result"):
         comparison.read(str(old))
     with pytest.raises(CannotLookError):
         comparison.read(str(tmp_path))

@@ -678,7 +678,7 @@ def test_what_is_chosen_is_a_model_or_a_finding(mac: Host) -> None:
         await session.go("CD502")
         assert isinstance(session.table.subjects[0], Finding)
         await session.keys("d")
-        assert "this is no model; `f` takes it" in session.text
+        assert "this is not a model; use `f`" in session.text
         await session.keys("f")
         assert session.command[:2] == ["fix", "CD502"]
         await session.choose("Repair")

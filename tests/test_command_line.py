@@ -449,7 +449,7 @@ def test_errors_are_data_where_data_was_asked_for(
     ("words", "said"),
     [
         (("verify", "--max-age", "30"), "no age: `30`"),
-        (("verify", "--max-rate", "fast"), "no rate: `fast`"),
+        (("verify", "--max-rate", "fast"), "not a rate: `fast`"),
         (("quarantine", "empty", "--older-than", "soon"), "no age: `soon`"),
         (("scan", "--env", "HF_HOME"), "--env needs NAME=VALUE, not `HF_HOME`"),
         (("scan", "--engine-version", "fluid=1.0"), "no engine `fluid`; did you mean `fluidaudio`"),

@@ -115,7 +115,8 @@ def test_what_every_match_holds_is_told_from_the_pattern() -> None:
         (one,) = diagnosis.recognise([text.encode()])
         assert any(word in text for word in diagnosis.literals(one.symptom.pattern))
     for symptom in diagnosis.symptoms():
-        assert min(map(len, diagnosis.literals(symptom.pattern))) >= 8, symptom.pattern
+        literals = diagnosis.literals(symptom.pattern)
+        assert min(len(word.encode()) for word in literals) >= 8, symptom.pattern
 
 
 @pytest.mark.parametrize("text", NEAR)
@@ -264,7 +265,7 @@ def test_a_text_about_something_else_says_what(home: Path, tmp_path: Path) -> No
     log.write_text("FileNotFoundError: [Errno 2] No such file or directory: 'ffmpeg'\n")
     ended = cachedoctor("diagnose", str(log))
     assert ended.code == 1
-    assert "nothing in this text is known of a cache" in ended.output
+    assert "nothing in this text is about a cache" in ended.output
     assert "ffmpeg, or another program" in ended.output
     assert cachedoctor("diagnose", str(log), "--json").data["recognised"] == []
 
@@ -331,8 +332,16 @@ def test_a_text_that_is_not_known_says_so(tmp_path: Path) -> None:
     log = tmp_path / "crash.log"
     log.write_bytes(b"the printer is on fire\x1b[2J\xff\n")
     unknown = cachedoctor("diagnose", str(log))
-    assert (unknown.code, "nothing in this text is known" in unknown.output) == (1, True)
+    assert (unknown.code, "nothing in this text is recognised" in unknown.output) == (1, True)
     assert cachedoctor("diagnose", str(tmp_path / "none")).code == 3
+
+
+def test_a_message_is_given_as_words(home: Path) -> None:
+    """What names no file is the text itself; one word that is no file is a mistake."""
+    ended = cachedoctor("diagnose", "whisper_model_load: invalid model data (bad magic)")
+    assert (ended.code, "look for CD201, CD202" in ended.output) == (0, True)
+    ended = cachedoctor("diagnose", "crash.log")
+    assert (ended.code, "press Ctrl-D" in ended.errors) == (3, True)
 
 
 def test_a_long_log_on_standard_input(home: Path) -> None:

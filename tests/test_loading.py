@@ -68,9 +68,9 @@ DEAD = {
     "killed": ("kill -KILL $$", "died of SIGKILL"),
     "crashed": ("kill -SEGV $$", "died of SIGSEGV"),
     "failed": ("echo dyld: wrong platform >&2; exit 1", "exit code 1: dyld: wrong platform"),
-    "other": ("echo hello", "answered what is no answer"),
+    "other": ("echo hello", "gave an invalid answer"),
     "older": ("""echo '{"protocol": 0}'""", "speaks protocol 0"),
-    "odd": ("""echo '{"protocol": 1}'""", "what is no answer to `info`"),
+    "odd": ("""echo '{"protocol": 1}'""", "gave an invalid answer to `info`"),
 }
 
 

@@ -80,6 +80,13 @@ def test_true_models_can_be_had_again_and_others_cannot(true_home: Path, host: H
     worlds.flip(ggml, ggml.stat().st_size // 2)
     change = budget.free(holdings.models(scanning.scan(host)), 1 << 50, time.time())
     assert "whisper.cpp/tiny.en" not in {choice.title for choice in change.choices}
+    with ggml.open("r+b") as file:
+        file.truncate(60_000_000)
+    change = budget.free(holdings.models(scanning.scan(host)), 1 << 50, time.time())
+    assert [spared.why for spared in change.spared] == [
+        "its weights are not as long as those that are published"
+    ]
+    assert "not as published" in cachedoctor("list").output
 
 
 @pytest.fixture

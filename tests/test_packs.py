@@ -138,7 +138,7 @@ def test_another_engine_gets_a_model_whose_files_are_the_same(home: Path, tmp_pa
     for engine in ("faster-whisper", "whisper.cpp", "whisperkit"):
         ended = cachedoctor("unpack", stick, "--for", engine, "--yes", *there)
         assert ended.code == 1, ended
-        assert f"{engine} is not known to load a model of the same files" in ended.output
+        assert f"{engine} has no known model with the same files" in ended.output
         assert fingerprint(far) == before
     ended = cachedoctor("unpack", stick, "--for", "openai-whisper", "--yes", *there)
     assert ended.code == 0, ended.output + ended.errors
@@ -436,7 +436,7 @@ def test_a_list_of_what_the_other_side_has_is_foreign_input(
 def test_what_cannot_be_described_is_not_packed(home: Path, host: Host) -> None:
     """Another program's repository has no lock file."""
     worlds.repository(worlds.hub_of(home), "someone/else", {"w.bin": b"x"})
-    with pytest.raises(UsageError, match="no engine known here"):
+    with pytest.raises(UsageError, match="no known engine loads"):
         packing.pack(host, ["someone/else"])
     assert scanning.scan(host).entries
 

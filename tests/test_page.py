@@ -163,7 +163,7 @@ def test_a_page_replaces_a_page_and_nothing_else(home: Path, tmp_path: Path) -> 
     ("text", "code", "why"),
     [
         ("{", 2, "it is no JSON"),
-        ("[]", 2, "it is no object"),
+        ("[]", 2, "it is not an object"),
         ("{}", 2, "does not say that it is"),
         (json.dumps({**answers.head(), "schema": 2, "entries": []}), 2, "its schema is 2"),
         (json.dumps(answers.head()), 2, "nothing of models"),

@@ -227,7 +227,7 @@ def test_what_is_missing_twice_or_of_another_look_is_named(
     again = shutil.copy(one, tmp_path / "again.json")
     ended = cachedoctor("merge", one, two, three, str(again))
     assert (ended.code, f"`{one}`, `{again}`" in ended.errors) == (1, True)
-    assert "part 1/3 is there 2 times" in ended.errors
+    assert "part 1/3 was given 2 times" in ended.errors
     worlds.repository(worlds.hub_of(home), "some/new", {"config.json": b"new"})
     cachedoctor("verify", "--subset", "2/3", "--save", two)
     ended = cachedoctor("merge", *saved)
@@ -255,7 +255,7 @@ def test_what_is_no_part_is_said(tmp_path: Path, saved: list[str], home: Path) -
     for content in (b"", b"{}", b"[]", Path(saved[0]).read_bytes()[:200]):
         odd.write_bytes(content)
         ended = cachedoctor("merge", str(odd))
-        assert (ended.code, "this is no part of a verify" in ended.errors) == (2, True)
+        assert (ended.code, "this is not a part of a verify" in ended.errors) == (2, True)
     body = json.loads(gzip.decompress(Path(saved[0]).read_bytes()))
     for foreign in (
         ["os:system", "true"],
@@ -276,9 +276,9 @@ def test_what_is_no_part_is_said(tmp_path: Path, saved: list[str], home: Path) -
     [
         (("--subset", "1/3"), "belong together"),
         (("--save", "x"), "belong together"),
-        (("--subset", "4/3", "--save", "x"), "no part: `4/3`"),
-        (("--subset", "1/3", "--save", "x", "--online"), "cannot be asked for at once"),
-        (("--subset", "1/3", "--save", "x", "--json"), "a part is no answer"),
+        (("--subset", "4/3", "--save", "x"), "not a part: `4/3`"),
+        (("--subset", "1/3", "--save", "x", "--online"), "cannot be combined"),
+        (("--subset", "1/3", "--save", "x", "--json"), "a part is not an answer"),
     ],
 )
 def test_what_does_not_go_together_is_refused(words: tuple[str, ...], says: str) -> None:

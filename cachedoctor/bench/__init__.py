@@ -1,7 +1,7 @@
 """Run every engine that is ready on one clip, each in a process of its own, and measure.
 
-Engines take turns run by run, so that a machine that drifts is fair to all; where their models
-would not fit in memory together, they run one after another. Nothing is written to a cache.
+Engines take turns run by run, so that drift of the machine affects all alike; if their models would
+not fit in memory together, they run one after another. Nothing is written to a cache.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ if TYPE_CHECKING:
     from cachedoctor.host import Host
     from cachedoctor.vocabulary import Progress
 
-_MEMORY_FOR_EACH_BYTE = 3  # of a model on disk: int8 made float32 takes four, most take less
+_MEMORY_FOR_EACH_BYTE = 3  # of a model on disk: int8 turned into float32 takes 4, most take less
 
 
 class Watcher(Protocol):
-    """What a benchmark tells of itself while it runs."""
+    """Receives the progress of a benchmark."""
 
     def begin(self, engine: str, steps: int) -> None:
-        """Say that an engine will take so many steps."""
+        """Note that an engine will take `steps` steps."""
         ...
 
     def step(self, engine: str) -> None:
-        """Say that one was taken."""
+        """Note that an engine took one step."""
         ...
 
     def finish(self, engine: str) -> None:
-        """Say that an engine is done, or failed; perhaps more than once."""
+        """Note that an engine is done, or failed; may be called more than once."""
         ...
 
 
@@ -66,8 +66,8 @@ class Wish(NamedTuple):
     runs: int = 5
     warmup: int = 1
     timeout_s: float = 600.0
-    threads: int | None = None  # `None` for one a core
-    language: str | None = None  # `None` for English with the package's clip, else detected
+    threads: int | None = None  # `None` means one per core
+    language: str | None = None  # `None` means English for the package's clip, else detected
 
 
 def measure(
@@ -81,11 +81,11 @@ def measure(
     progress: Progress = SILENT,
     watcher: Watcher | None = None,
 ) -> Result:
-    """Measure the engines called `names`, or all, with what answers a size or with a model.
+    """Measure the engines called `names`, or all, with one model or the model for a size.
 
-    Every byte of a model is first compared with its digest, where that is not remembered. What an
-    engine fails at is a result with a reason. Ctrl-C ends the engines, and what was measured is
-    kept. Raises `UsageError` for an unknown name and for a clip that cannot be measured.
+    Every model is first checked against its digests, unless that is remembered. A failure of an
+    engine is a result with a reason. Ctrl-C ends the engines; what was measured by then is kept.
+    Raises `UsageError` for an unknown name and for a clip that cannot be measured.
     """
     began_s = int(time.time())
     wish = wish or Wish()
@@ -122,10 +122,10 @@ def measure(
 
 
 class _Lane:
-    """What is known so far of one contender."""
+    """The measurements of one contender so far."""
 
     def __init__(self, contender: Contender) -> None:
-        """Begin with nothing."""
+        """Start with no measurements."""
         self.contender = contender
         self.session: Session | BridgeSession | None = None
         self.failure: LeftOut | None = None
@@ -134,7 +134,7 @@ class _Lane:
         self.import_s = self.load_warm_s = 0.0
         self.load_cold_s: float | None = None
         self.peak_bytes: int | None = None
-        self.warm_s: list[float] = []  # the transcriptions before those that count
+        self.warm_s: list[float] = []  # the warm-up transcriptions, which do not count
         self.runs_s: list[float] = []
         self.texts: list[str] = []
 
@@ -145,7 +145,7 @@ class _Race:
     def __init__(
         self, host: Host, clip: Clip, settings: Settings, scratch: str, watcher: Watcher
     ) -> None:
-        """Take what is the same for all."""
+        """Keep what is the same for all contenders."""
         self._host = host
         self._clip = clip
         self._settings = settings
@@ -154,7 +154,7 @@ class _Race:
         self._lanes: dict[str, _Lane] = {}
 
     def run(self, group: Sequence[Contender]) -> None:
-        """Load these, then let each transcribe in turn until all runs are done."""
+        """Load a group, then let each transcribe in turn until all runs are done."""
         lanes = [_Lane(contender) for contender in group]
         self._lanes |= {lane.contender.engine: lane for lane in lanes}
         rounds = self._settings.warmup + self._settings.runs
@@ -173,7 +173,7 @@ class _Race:
                 self._end(lane)
 
     def results(self, ready: Sequence[Contender]) -> tuple[list[Row], list[LeftOut]]:
-        """Return a row for each that was measured, and a reason for each that was not."""
+        """Return a row for each contender that was measured, and a reason for each other."""
         rows, failed = [], []
         for contender in ready:
             lane = self._lanes.get(contender.engine) or _Lane(contender)
@@ -192,7 +192,7 @@ class _Race:
 
     @contextlib.contextmanager
     def _noted(self, lane: _Lane) -> Iterator[None]:
-        """Make a result of what an engine fails at."""
+        """Turn an engine's failure into a result."""
         try:
             yield
         except FailedError as error:
@@ -202,7 +202,7 @@ class _Race:
             self._watcher.step(lane.contender.engine)
 
     def _load(self, lane: _Lane) -> None:
-        """Load from disk where the file cache lets go of the model, then from the file cache."""
+        """Load from disk, if the model can be dropped from the file cache, then from that cache."""
         path, language = lane.contender.path, self._settings.language
         if file_cache.forget(lane.contender.files):
             first = self._start(lane)
@@ -316,7 +316,7 @@ def _machine() -> Machine:
 
 
 def _chip() -> str:
-    """Return what the processor is called."""
+    """Return the name of the processor."""
     if sys.platform == "darwin":
         from cachedoctor.system import child
 

@@ -1,4 +1,4 @@
-"""WhisperKit or FluidAudio in its bridge, asked step by step as any other engine."""
+"""Run WhisperKit or FluidAudio in its bridge, step by step like any other engine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class BridgeSession:
     def __init__(
         self, engine: str, program: str, scratch: str, *, threads: int, timeout_s: float
     ) -> None:
-        """Start the bridge; `scratch` is what it takes for its home."""
+        """Start the bridge, with `scratch` as its home."""
         self._engine = engine
         self._timeout_s = timeout_s
         self._began = time.perf_counter()
@@ -27,7 +27,7 @@ class BridgeSession:
         self.peak = Peak(self._serving.pid)
 
     def bring(self) -> Step:
-        """Wait until the bridge runs; its versions are what it was built from."""
+        """Wait until the bridge runs; it reports the versions it was built from."""
         said = self._ask("start", "info")
         seconds = time.perf_counter() - self._began
         engine, machine = said["engine"], said["machine"]

@@ -1,4 +1,4 @@
-"""The clip that engines listen to: the one in the package, or the user's own.
+"""The clip that engines transcribe: the one in the package, or the user's own.
 
 `clip.wav` holds 11 seconds of John F. Kennedy's inaugural address of 20 January 1961, a work of the
 United States government and in the public domain, as whisper.cpp carries it (`samples/jfk.wav`).
@@ -26,11 +26,11 @@ _QUIET = 33  # of 32768: a thousandth of full scale, below any speech
 
 
 def take(path: str | None, folder: str) -> Clip:
-    """Return the clip at `path`, or the package's own; made readable for runners in `folder`.
+    """Return the clip at `path`, or the package's own, converted for the runners into `folder`.
 
-    What is said in it is read from a `.txt` of its name beside it, where there is one.
-    Raises `CannotLookError` where nothing can be read, `UsageError` for what cannot be measured:
-    no audio, no sound, nothing at all, or more than half an hour.
+    Its transcript is read from a `.txt` file of the same name beside it, if there is one.
+    Raises `CannotLookError` if the clip cannot be read, and `UsageError` if it cannot be measured:
+    not audio, silent, empty, or longer than half an hour.
     """
     sample = os.path.join(shipped.folder("cachedoctor.bench"), "clip.wav")
     source = sample if path is None else os.path.abspath(os.path.expanduser(path))
@@ -43,7 +43,7 @@ def take(path: str | None, folder: str) -> Clip:
     except PermissionError as error:
         raise CannotLookError(f"the audio cannot be read: `{path}`") from error
     if not samples:
-        raise UsageError(f"nothing is in the clip `{path}`: 0.0 s")
+        raise UsageError(f"the clip is empty: `{path}`")
     loudest, lowest = max(samples), min(samples)
     if loudest < _QUIET and lowest > -_QUIET:
         raise UsageError(
@@ -65,7 +65,7 @@ def take(path: str | None, folder: str) -> Clip:
 
 
 def _plain(path: str) -> array.array[int] | None:
-    """Return the samples of a WAV of 16 kHz and 16 bits; `None` for anything else."""
+    """Return the samples of a 16 kHz, 16-bit WAV; `None` for anything else."""
     try:
         with wave.open(path, "rb") as file:
             _bound(file.getnframes() / file.getframerate(), path)
@@ -84,12 +84,12 @@ def _plain(path: str) -> array.array[int] | None:
 
 
 def _decoded(path: str) -> array.array[int]:
-    """Decode and resample with PyAV, which faster-whisper brings."""
+    """Decode and resample with PyAV, which comes with faster-whisper."""
     try:
         import av
     except ImportError:
         raise UsageError(
-            f"this is no WAV of 16 kHz and 16 bits: `{path}`",
+            f"this is not a 16 kHz, 16-bit WAV: `{path}`",
             hint="`pip install av` reads other audio, and so does "
             "`ffmpeg -i AUDIO -ar 16000 -ac 1 clip.wav`",
         ) from None
@@ -111,7 +111,7 @@ def _decoded(path: str) -> array.array[int]:
 
 
 def _no_audio(path: str) -> NoReturn:
-    raise UsageError(f"this is no audio: `{path}`")
+    raise UsageError(f"this is not audio: `{path}`")
 
 
 def _bound(seconds: float, path: str) -> None:

@@ -1,4 +1,4 @@
-"""An earlier result beside this one: what changed by more than both were noisy."""
+"""Compare a result with an earlier one: which differences are larger than the noise of both."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Earlier(NamedTuple):
-    """What is needed of an earlier result."""
+    """The part of an earlier result that a comparison needs."""
 
     path: str
     chip: str
@@ -26,17 +26,17 @@ class Earlier(NamedTuple):
 
 
 class Change(NamedTuple):
-    """One engine then and now."""
+    """One engine, then and now."""
 
     engine: str
     model: str
     before_s: float
     now_s: float
-    noise_s: float | None  # `None` where one of them ran only once
+    noise_s: float | None  # `None` if either result had only one run
 
     @property
     def word(self) -> str:
-        """Say `faster` or `slower` only where the difference is larger than the noise."""
+        """Return `faster` or `slower` only if the difference is larger than the noise."""
         if self.noise_s is None:
             return "one run tells no noise"
         if abs(self.now_s - self.before_s) <= self.noise_s:
@@ -45,7 +45,7 @@ class Change(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """All of them, and what else is different, so that the numbers may not be compared."""
+    """All changes, and other differences that may make the numbers incomparable."""
 
     path: str
     changes: tuple[Change, ...]
@@ -74,12 +74,12 @@ def read(path: str) -> Earlier:
         raise CannotLookError(f"the earlier result cannot be read: `{path}`") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(
-            f"no result of a benchmark: `{path}`", hint="`--save FILE.json` writes one"
+            f"not a benchmark result: `{path}`", hint="`--save FILE.json` writes one"
         ) from error
 
 
 def compare(result: Result, earlier: Earlier) -> Comparison:
-    """Set each engine beside itself."""
+    """Compare each engine with itself in the earlier result."""
     unlike = []
     if earlier.clip_sha256 != result.clip.sha256:
         unlike.append("another clip")

@@ -1,4 +1,4 @@
-"""Empty the system's file cache of a model, and tell whether that worked."""
+"""Drop a model from the system's file cache, and check whether that worked."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _WINDOW_BYTES = 1 << 30
-_HELD_SHARE = 0.01  # the first read of a file brings in a little of what follows
+_HELD_SHARE = 0.01  # reading a file at all reads a little ahead
 
 
 def forget(paths: Iterable[str]) -> bool:
-    """Ask the system to let go of what it holds of these files; say whether it did.
+    """Ask the system to drop these files from its file cache; return whether it did.
 
-    Changes no byte and no time of a file. Only Linux can; elsewhere it takes an administrator.
+    Changes no byte and no time of a file. Only works on Linux; elsewhere it takes an administrator.
     Source: posix_fadvise(2), mincore(2).
     """
     if not hasattr(os, "posix_fadvise"):
@@ -37,7 +37,7 @@ def forget(paths: Iterable[str]) -> bool:
 
 
 def _held_pages(descriptor: int, size: int) -> int:
-    """Return how many pages of a file are in memory, all of them where that cannot be told."""
+    """Return how many pages of a file are in memory; all of them if the system cannot tell."""
     import ctypes
 
     mincore = ctypes.CDLL(None, use_errno=True).mincore
@@ -51,6 +51,6 @@ def _held_pages(descriptor: int, size: int) -> int:
             marks = ctypes.create_string_buffer(pages)
             place = ctypes.c_char.from_buffer(view)
             wrong = mincore(ctypes.addressof(place), length, marks)
-            del place  # or the view could not be closed
+            del place  # otherwise the view cannot be closed
         found += pages if wrong else sum(byte & 1 for byte in marks.raw[:pages])
     return found

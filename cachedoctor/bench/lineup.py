@@ -1,4 +1,4 @@
-"""Which engines take part, with which model from which path; and who does not, and why."""
+"""Choose which engines take part, with which model and path, and why the others do not."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Contender(NamedTuple):
 
     engine: str
     program: str  # the Python or the bridge that runs it
-    package: str | None  # that brings it into a Python; `None` for a bridge
+    package: str | None  # that provides it in a Python; `None` for a bridge
     model: str
     path: str
     revision: str | None
-    files: tuple[str, ...]  # the physical ones
+    files: tuple[str, ...]  # the physical files
     size_bytes: int
     digests: Mapping[str, str]
 
@@ -48,9 +48,10 @@ def contenders(
     model: str | None = None,
     progress: Progress = SILENT,
 ) -> tuple[list[Contender], list[LeftOut]]:
-    """Sort out who is ready for a size or a model; reads every byte whose digest is not known yet.
+    """Return the engines that are ready for a size or a model, and those that are left out.
 
-    Raises `UsageError` for an unknown engine or size, and for a model that none of them has.
+    Reads every file that was not read before. Raises `UsageError` for an unknown engine or size,
+    and for a model that no engine has.
     """
     asked = list(dict.fromkeys(engines.find(name).name for name in names or engines.names()))
     if model is not None:
@@ -67,9 +68,9 @@ def contenders(
 
 
 def _who_have(model: str, names: Sequence[str], host: Host, *, named: bool) -> list[str]:
-    """Keep the engines that have a model of this name, or take the path that it is.
+    """Return the engines that have a model of this name, or accept it as a path.
 
-    Raises `UsageError` where none does.
+    Raises `UsageError` if none does, or if one of the named engines does not.
     """
     kept: list[str] = []
     refused: UsageError | None = None
@@ -130,7 +131,7 @@ def _contender(
 def _proven(
     verdict: Verdict, given: str, program: str, package: str | None, host: Host, progress: Progress
 ) -> Contender | LeftOut:
-    """Read what was not read yet against its digests; a load would not notice what is wrong."""
+    """Check a model against its digests, because a load would not notice wrong bytes."""
     engine = engines.find(verdict.engine)
     if given:
         look = with_path(host, engine.name, given)
@@ -166,7 +167,7 @@ def _proven(
 
 
 def _files(entry: Entry) -> dict[str, str]:
-    """Return the physical file behind each name, and those inside a bundle."""
+    """Return the physical file behind each name, including those inside bundles."""
     found: dict[str, str] = {}
     for artifact in entry.artifacts:
         if artifact.state is not State.PRESENT:

@@ -1,4 +1,4 @@
-"""How much memory a process and what it started take."""
+"""Measure the memory of a process and its children."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ _KIB = 1024
 
 
 class Peak:
-    """The most that a process tree took at once, as far as was looked."""
+    """The highest memory use of a process tree, as far as it was sampled."""
 
     def __init__(self, pid: int) -> None:
-        """Watch the process with this number, and what it starts."""
+        """Watch the process with this id, and its children."""
         self._pid = pid
         self.bytes: int | None = None
 
     def look(self) -> None:
-        """Look once; between looks the kernel keeps the peak of each process by itself.
+        """Take a sample; between samples the kernel keeps the peak of each process.
 
-        Only Linux lets us; on a Mac the process says its own peak with every answer.
+        Only Linux allows this; on a Mac the process reports its own peak with every answer.
         """
         if sys.platform == "linux":
             tree = _tree(self._pid)
@@ -29,18 +29,18 @@ class Peak:
             self.keep(max(resident, alone))
 
     def keep(self, found: object) -> None:
-        """Take a number into account; anything else is none."""
+        """Take a number of bytes into account; anything else is ignored."""
         if isinstance(found, int) and found:
             self.bytes = max(self.bytes or 0, found)
 
 
 def total_bytes() -> int:
-    """Return how much memory this machine has."""
+    """Return the memory of this machine in bytes."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def available_bytes() -> int:
-    """Return how much memory can be had without driving others out; half of all if unknown."""
+    """Return how many bytes are available without swapping others out; half of all if unknown."""
     with contextlib.suppress(OSError, StopIteration), open("/proc/meminfo", "rb") as file:
         line = next(line for line in file if line.startswith(b"MemAvailable:"))
         return int(line.split()[1]) * _KIB
@@ -48,7 +48,7 @@ def available_bytes() -> int:
 
 
 def _tree(pid: int) -> list[int]:
-    """Return a process and all below it, which each thread may have started."""
+    """Return a process and all its descendants; any of its threads may have started them."""
     found = [pid]
     for parent in found:
         with contextlib.suppress(OSError):

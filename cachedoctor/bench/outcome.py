@@ -1,4 +1,4 @@
-"""What a benchmark found, as values."""
+"""The results of a benchmark, as values."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ if TYPE_CHECKING:
 
 
 class Clip(NamedTuple):
-    """What was listened to: 16 kHz, one channel, signed 16 bit."""
+    """The clip that was transcribed: 16 kHz, one channel, signed 16 bit."""
 
-    path: str  # as it was named
+    path: str  # of the original
     seconds: float
     sha256: str  # of the samples
-    words: str | None  # what is said in it, where that is known
+    words: str | None  # the transcript, if it is known
     file: str  # a WAV that every runner can read
 
 
@@ -30,7 +30,7 @@ class Settings(NamedTuple):
 
 
 class Machine(NamedTuple):
-    """What it was measured on."""
+    """The machine it was measured on."""
 
     system: str
     chip: str
@@ -39,7 +39,7 @@ class Machine(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What one engine did with one model."""
+    """The measurements of one engine with one model."""
 
     engine: str
     model: str
@@ -51,25 +51,25 @@ class Row(NamedTuple):
     versions: Mapping[str, str]
     settings: Mapping[str, object]
     import_s: float
-    load_cold_s: float | None  # `None` where the system's file cache cannot be emptied of it
+    load_cold_s: float | None  # `None` if the model cannot be dropped from the file cache
     load_warm_s: float
     first_s: float
     runs_s: tuple[float, ...]
     peak_bytes: int | None  # of the whole process tree
     text: str
-    word_error_rate: float | None  # `None` without a transcript, or without what scores it
+    word_error_rate: float | None  # `None` without a transcript or without the scoring packages
     same_text: bool  # in every run
 
     @property
     def median_s(self) -> float:
-        """Return the middle of the timed runs."""
+        """Return the median of the timed runs."""
         from statistics import median
 
         return median(self.runs_s)
 
     @property
     def spread_s(self) -> float | None:
-        """Return half the distance between the fastest and the slowest run; one run has none."""
+        """Return half the difference between slowest and fastest run; `None` for one run."""
         return (max(self.runs_s) - min(self.runs_s)) / 2 if len(self.runs_s) > 1 else None
 
 
@@ -80,8 +80,8 @@ class LeftOut(NamedTuple):
     model: str | None
     code: str | None
     why: str
-    cure: str  # a command, or empty where none helps
-    text: str | None = None  # what it said where that was wrong
+    cure: str  # a command, or empty if none helps
+    text: str | None = None  # its transcript, if that was wrong
 
 
 class Result(NamedTuple):
@@ -90,7 +90,7 @@ class Result(NamedTuple):
     clip: Clip
     settings: Settings
     machine: Machine
-    rows: tuple[Row, ...]  # the fastest first
+    rows: tuple[Row, ...]  # fastest first
     left_out: tuple[LeftOut, ...]
-    began_s: int  # epoch
+    began_s: int  # since the epoch
     interrupted: bool = False

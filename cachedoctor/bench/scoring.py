@@ -1,4 +1,4 @@
-"""How wrong a text is: word errors after Whisper's own normalisation."""
+"""Score a transcript: word errors after Whisper's own normalisation."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import re
 
 MODULES = ("jiwer", "whisper_normalizer")  # of the extra `bench`
 _GARBLED = 0.5  # of the words
-_UNSPACED = ("zh", "ja", "th", "lo", "my", "yue")  # languages that are scored by letters
+_UNSPACED = ("zh", "ja", "th", "lo", "my", "yue")  # written without spaces, scored by letters
 _LETTERS = "\u0e00-\u0eff\u1000-\u109f\u2e80-\uffff"  # of their scripts
 _WORD = re.compile(rf"[{_LETTERS}]|[^\W{_LETTERS}]+")
 
 
 def can_score() -> bool:
-    """Say whether what it takes is installed; imports nothing."""
+    """Return whether the scoring packages are installed; imports nothing."""
     return all(importlib.util.find_spec(name) is not None for name in MODULES)
 
 
 def word_error_rate(said: str, heard: str, language: str | None) -> float:
-    """Return insertions, deletions and substitutions of words for each word that was said.
+    """Return the number of inserted, deleted and substituted words per spoken word.
 
-    English is normalised with its spellings and contractions, other languages without; those that
-    are written without spaces are scored by letters.
+    English is normalised with its spellings and contractions, other languages without; languages
+    written without spaces are scored by letters.
     """
     import jiwer
     from whisper_normalizer.basic import BasicTextNormalizer
@@ -36,9 +36,9 @@ def word_error_rate(said: str, heard: str, language: str | None) -> float:
 
 
 def is_garbled(said: str, heard: str) -> bool:
-    """Say whether so little of what was said is heard that no speed makes up for it.
+    """Return whether a transcript has so little of what was said that its speed is worthless.
 
-    Needs nothing that has to be installed.
+    Needs no extra packages.
     """
     from difflib import SequenceMatcher
 

@@ -1,6 +1,6 @@
 """One engine in a child process: started offline, asked step by step, and always ended.
 
-Death by a signal, silence, an error and a text without a word are all results.
+Death by a signal, a timeout, an error and an empty transcript are all results.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cachedoctor.system import child, shipped
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_DEAD = "http://127.0.0.1:9"  # the port that discards
+_DEAD = "http://127.0.0.1:9"  # the discard port
 _KEPT = (
     *("PATH", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV"),
     *("CACHEDOCTOR_BRIDGE_SANDBOX", "LD_LIBRARY_PATH", "LD_PRELOAD", "CUDA_VISIBLE_DEVICES"),
@@ -36,7 +36,7 @@ _NO_MODULE = re.compile(r"No module named '([\w.]+)'")
 
 
 class FailedError(Exception):
-    """Report why an engine gave no answer: a code where there is one, a reason and a cure."""
+    """Report why an engine gave no answer: a code if there is one, a reason and a cure."""
 
     def __init__(self, why: str, *, code: str | None = None, cure: str = "") -> None:
         super().__init__(why)
@@ -46,14 +46,14 @@ class FailedError(Exception):
 
 
 class Step(NamedTuple):
-    """One answer: how long it took by the child's own clock, and what else it said."""
+    """One answer: how long the step took by the child's own clock, and what else it says."""
 
     seconds: float
     said: Mapping[str, object]
 
 
 def runner(engine: str) -> str | None:
-    """Return the script of an engine, or `None` where it has none."""
+    """Return the path of an engine's script, or `None` if it has none."""
     path = os.path.join(_runners(), re.sub(r"[-.]", "_", engine) + ".py")
     return path if os.path.isfile(path) else None
 
@@ -75,7 +75,7 @@ class Session:
         threads: int,
         timeout_s: float,
     ) -> None:
-        """Start the engine's script in a Python; `scratch` is what it takes for its home."""
+        """Start the engine's script in a Python, with `scratch` as its home."""
         self._engine = engine
         self._package = package
         self._timeout_s = timeout_s
@@ -104,7 +104,7 @@ class Session:
         return step
 
     def end(self) -> None:
-        """End the engine's process, and what that started."""
+        """End the engine's process and its children."""
         self._talk.end()
 
     def _ask(self, step: str, **request: object) -> Step:
@@ -120,7 +120,7 @@ class Session:
         self.peak.keep(said.get("peak_bytes"))
         seconds = said["seconds"]
         if not isinstance(seconds, float):
-            raise FailedError(f"its script answered what makes no sense to {step}")
+            raise FailedError(f"its script gave an invalid answer to {step}")
         return Step(seconds, said)
 
     def _refusal(self, step: str, said: Mapping[str, object]) -> FailedError:
@@ -134,7 +134,7 @@ class Session:
                 code=EngineNotInstalled.code,
                 cure=f"pip install {self._package}",
             )
-        if step == "import" and "libmlx" in message:  # the CPU's part comes as an extra
+        if step == "import" and "libmlx" in message:  # the CPU backend is an extra
             return FailedError(
                 "mlx has no backend", code=EngineNotInstalled.code, cure="pip install 'mlx[cpu]'"
             )
@@ -144,7 +144,7 @@ class Session:
 def silenced(
     engine: str, step: str, silence: child.Silence, errors: str, timeout_s: float
 ) -> FailedError:
-    """Return why an engine gave no answer to a step; `errors` is what it said last."""
+    """Return why an engine gave no answer to a step; `errors` is its standard error."""
     if silence.timed_out:
         longer = f"cachedoctor bench --engine {engine} --timeout {timeout_s * 4:g}"
         return FailedError(f"no end to {step} after {timeout_s:g} s", cure=longer)
@@ -166,18 +166,18 @@ def _last_words(errors: str) -> str:
 
 
 def _answer(line: bytes, step: str) -> dict[str, object]:
-    """Return an answer; an engine prints what it likes, and what is none is its failure."""
+    """Parse an answer; an engine may print anything, and an invalid answer is its failure."""
     try:
         said = untrusted.parse_json(line)
     except ValueError:
         said = None
     if not isinstance(said, dict):
-        raise FailedError(f"its script answered what is no answer to {step}")
+        raise FailedError(f"its script gave an invalid answer to {step}")
     return said
 
 
 def offline(scratch: str, threads: int) -> dict[str, str]:
-    """Return an environment without a network, in which no cache of this user is the engine's."""
+    """Return an environment that hides the network and the user's caches from an engine."""
     found = {name: os.environ[name] for name in _KEPT if name in os.environ}
     found |= {name: str(threads) for name in _THREADS}
     proxies = ("http_proxy", "https_proxy", "all_proxy")

@@ -1,4 +1,4 @@
-"""The application: colours, what ends it, and a terminal that is left as it was found."""
+"""The application: colours, how it ends, and a terminal left as it was found."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from cachedoctor.system.network import Network
 
 _COLORLESS = (Monochrome, NoColor)
-_PATIENCE_S = 5.0  # for a step that is being taken when somebody ends us
-# The terminal's own colours; what the cursor is on is turned round, so that it is seen without any.
+_PATIENCE_S = 5.0  # for a step in progress when somebody ends us
+# The terminal's own colours; the cursor is in reverse video, so that it shows without any.
 _THEME = Theme(
     name="terminal",
     ansi=True,
@@ -100,13 +100,13 @@ class Browser(App[int]):
     ]
 
     def __init__(self, network: Network, parent: int | None = None) -> None:
-        """Take whose home it is, and the pipe that ends when the waiting parent does."""
+        """Store whose home it is, and the pipe that ends when the waiting parent does."""
         super().__init__()
         self._network, self._parent_pipe = network, parent
         self.last_job: Job[Any] | None = None
 
     def on_mount(self) -> None:
-        """Let everything that ends a program give the terminal back first."""
+        """Make everything that ends a program restore the terminal first."""
         self.register_theme(_THEME)
         self.theme = _THEME.name
         loop = asyncio.get_running_loop()
@@ -118,16 +118,16 @@ class Browser(App[int]):
         self.push_screen(Main(self._network))
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """Return what takes colours away, where nobody wants any.
+        """Return the filter that removes colours, if the user wants none.
 
-        textual would make greys of them, and of the terminal's own ones black on black: it asks
-        before it knows the theme.
+        textual would make them grey, and the terminal's own ones black on black: it asks before it
+        knows the theme.
         """
         found = [each for each in super().get_line_filters() if not isinstance(each, _COLORLESS)]
         return [*found, NoColor()] if self.no_color else found
 
     def action_leave(self) -> None:
-        """Leave; what is going on is stopped first, and says so."""
+        """Leave; work in progress is stopped first, and says so."""
         screen = self.screen
         if isinstance(screen, PlanScreen) and screen.job is not None:
             screen.action_leave()
@@ -147,7 +147,7 @@ class Browser(App[int]):
 
 
 def run(network: Network, parent: int | None = None) -> int:
-    """Show the screen until somebody leaves it; returns the exit code."""
+    """Show the screen until the user leaves it; return the exit code."""
     app = Browser(network, parent)
     app.run(mouse=False)
     if app.last_job is not None:

@@ -1,6 +1,6 @@
-"""Which key leads to which command, what it asks first, and the plan that it makes.
+"""Which key runs which command, what it asks first, and the plan it makes.
 
-The bindings, the list of commands behind `?` and the forms are all made of `COMMANDS`.
+The bindings, the list of commands behind `?` and the forms are all made from `COMMANDS`.
 """
 
 from __future__ import annotations
@@ -26,43 +26,43 @@ if TYPE_CHECKING:
 
 
 class Field(NamedTuple):
-    """One thing that a form asks."""
+    """One question of a form."""
 
     name: str
     label: str
-    hint: str = ""  # shown while nothing is typed
-    tick: bool = False  # yes or no in place of words
+    hint: str = ""  # shown while the field is empty
+    tick: bool = False  # yes or no, not text
 
 
 class Asked(NamedTuple):
     """What a command is made from."""
 
     network: Network
-    subjects: tuple[Subject, ...]  # what is marked, or else where the cursor is
-    values: Mapping[str, str] = {}  # of the form; a tick is `yes` or nothing
+    subjects: tuple[Subject, ...]  # what is marked, or else the row at the cursor
+    values: Mapping[str, str] = {}  # from the form; a tick is `yes` or nothing
 
     @property
     def host(self) -> Host:
-        """Return whose home it is about."""
+        """Return the host that it is about."""
         return self.network.host
 
     @property
     def models(self) -> tuple[Holding, ...]:
-        """Return the models among what was chosen."""
+        """Return the chosen models."""
         return tuple(one for one in self.subjects if isinstance(one, Holding))
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """Return the findings among what was chosen, waste beside the models as well."""
+        """Return the chosen findings, including waste beside the models."""
         return tuple(one for one in self.subjects if isinstance(one, Finding))
 
     def age(self, name: str) -> float | None:
-        """Return an age in seconds, or `None` where none was given; raises `UsageError`."""
+        """Return an age in seconds, or `None` if none was given; raises `UsageError`."""
         words = self.values.get(name, "").strip()
         return seconds_of(words) if words else None
 
     def path(self, name: str) -> str:
-        """Return a path, which has to be given; raises `UsageError`."""
+        """Return a path, which is required; raises `UsageError`."""
         words = self.values.get(name, "").strip()
         if not words:
             raise UsageError("name a folder", hint="such as /media/stick/models")
@@ -75,17 +75,17 @@ class Command(NamedTuple):
     name: str
     key: str
     says: str
-    make: Callable[[Asked], Make]  # raises `UsageError` for what means nothing
+    make: Callable[[Asked], Make]  # raises `UsageError` for invalid input
     fields: tuple[Field, ...] = ()
-    check: Callable[[Asked], str] | None = None  # of what is chosen: why it cannot be done with it
+    check: Callable[[Asked], str] | None = None  # why the choice is refused
 
 
 def _no_model(asked: Asked) -> str:
     if asked.findings and not asked.models:
-        return "this is no model; `f` takes it"
+        return "this is not a model; use `f`"
     if not asked.models:
         return "go to a model first: `1` shows them"
-    return "also marked is what is no model; unmark it, `f` takes it" if asked.findings else ""
+    return "something marked is not a model; unmark it, or use `f`" if asked.findings else ""
 
 
 def _not_one_model(asked: Asked) -> str:
@@ -98,7 +98,7 @@ def _nothing_to_fix(asked: Asked) -> str:
 
 
 def _fix(asked: Asked) -> Make:
-    """Fix what was chosen: findings by their code and path, models by what is wrong with them."""
+    """Fix the choice: findings by their code and path, models by what is wrong with them."""
     wanted = {(finding.code, finding.path) for finding in asked.findings}
     ids = {one.id for one in asked.models}
     codes = tuple(dict.fromkeys(finding.code for finding in asked.findings))
@@ -174,7 +174,7 @@ COMMANDS = (
     Command(
         "fix waste",
         "w",
-        says="set aside what only takes up room",
+        says="set aside what only takes up space",
         make=lambda asked: repairing.fix(asked.network, waste=True),
     ),
     Command(
@@ -190,9 +190,9 @@ COMMANDS = (
         says="set aside what nobody needs",
         make=_prune,
         fields=(
-            Field("revisions", "superseded revisions, but for the newest", "all stay"),
+            Field("revisions", "superseded revisions, except the newest", "all stay"),
             Field("age", "superseded revisions older than", "30d"),
-            Field("caches", "also what Core ML and hf_xet make again", tick=True),
+            Field("caches", "also what Core ML and hf_xet rebuild", tick=True),
         ),
     ),
     Command(
@@ -201,14 +201,14 @@ COMMANDS = (
         says="set aside what is missed least, up to a size",
         make=_free,
         fields=(
-            Field("amount", "free so much", "20G"),
-            Field("budget", "or leave at most so much", "50G"),
+            Field("amount", "free this much", "20G"),
+            Field("budget", "or leave at most this much", "50G"),
         ),
     ),
     Command(
         "dedupe",
         "=",
-        says="store the same bytes once, where the disk can",
+        says="store identical files once, where the disk can",
         make=lambda asked: proposals.dedupe(asked.host),
     ),
     Command(
@@ -218,7 +218,7 @@ COMMANDS = (
         make=_move,
         fields=(
             Field("target", "the new path itself", "/Volumes/Big/hub"),
-            Field("place", "the whole place that it lies in", tick=True),
+            Field("place", "the whole place it is in", tick=True),
             Field("no-link", "leave no link where it was", tick=True),
         ),
         check=_not_one_model,
@@ -229,14 +229,14 @@ COMMANDS = (
         says="fetch models, or make them ready",
         make=_pull,
         fields=(
-            Field("models", "ENGINE:SIZE or ENGINE:MODEL, several apart", "faster-whisper:small"),
+            Field("models", "ENGINE:SIZE or ENGINE:MODEL, one or more", "faster-whisper:small"),
             Field("lock", "or those of a lock file", "models.lock"),
         ),
     ),
     Command(
         "pack",
         "P",
-        says="write models into a folder, to carry them",
+        says="pack models into a folder, to carry them",
         make=lambda asked: proposals.pack(asked.host, _ids(asked), asked.path("folder")),
         fields=(Field("folder", "folder", "/media/stick/models"),),
         check=_no_model,
@@ -244,7 +244,7 @@ COMMANDS = (
     Command(
         "unpack",
         "U",
-        says="put such models where their engines look",
+        says="put packed models where their engines look",
         make=_unpack,
         fields=(
             Field("folder", "folder", "/media/stick/models"),
@@ -267,7 +267,7 @@ COMMANDS = (
     Command(
         "quarantine empty",
         "e",
-        says="delete what is set aside, which frees room",
+        says="delete what is set aside, to free its space",
         make=lambda asked: repairing.empty(asked.host, asked.age("age")),
         fields=(Field("age", "only what was set aside longer ago", "30d"),),
     ),
@@ -275,7 +275,7 @@ COMMANDS = (
 
 
 def title(one: Holding) -> str:
-    """Return what a model is called."""
+    """Return the name of a model."""
     return sieve.title(one)
 
 

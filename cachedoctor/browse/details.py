@@ -29,7 +29,7 @@ _MOST_FILES = 300
 
 
 def lines(subject: Subject, look: Look) -> Iterator[str]:
-    """Yield all that is known of one row; reads names and headers, so beside the screen."""
+    """Yield everything known about a row; reads headers, so not on the screen's thread."""
     if isinstance(subject, Finding):
         yield from _finding(subject, look)
     elif isinstance(subject, PastRun):
@@ -39,7 +39,7 @@ def lines(subject: Subject, look: Look) -> Iterator[str]:
 
 
 def title(subject: Subject) -> str:
-    """Return what a row is called."""
+    """Return the name of a row."""
     if isinstance(subject, Finding):
         return f"{subject.code} {subject.slug}"
     return subject.id if isinstance(subject, PastRun) else subject.entry.title
@@ -104,7 +104,7 @@ def _without(one: Holding, look: Look) -> Iterator[str]:
         for line in choice.then:
             yield f"  then  {printable(line)}"
         if not choice.then:
-            yield "  nothing that is known here breaks"
+            yield "  nothing known breaks"
         yield f"  frees {size(choice.bytes)}"
         yield f"  again {removal.cost(choice)}"
 
@@ -129,11 +129,11 @@ def _file(artifact: Artifact, look: Look) -> Iterator[str]:
     there = artifact.state is State.PRESENT
     amount = size(artifact.size_bytes) if there else artifact.state.value
     wanted = artifact.expected_bytes
-    notes = [artifact.evidence.value if artifact.evidence else "no evidence of what it must be"]
+    notes = [artifact.evidence.value if artifact.evidence else "no evidence"]
     if wanted is not None and (not there or wanted != artifact.size_bytes):
         notes.append(f"expected {size(wanted)}")
     if artifact.outside:
-        notes.append(f"lies in {look.host.short(artifact.outside)}")
+        notes.append(f"is in {look.host.short(artifact.outside)}")
     name = artifact.name or artifact.path.rpartition("/")[2]
     yield Folding(f"{amount:>10}  {printable(name)}  ({printable('; '.join(notes))})", 12)
 
@@ -142,7 +142,7 @@ def _finding(finding: Finding, look: Look) -> Iterator[str]:
     host, report = look.host, look.found.report
     yield from scan_text.finding_lines(finding)
     yield ""
-    yield f"lies at    {joined(printable(host.short(finding.path)))}"
+    yield f"path       {joined(printable(host.short(finding.path)))}"
     for link in finding.links:
         yield f"named      {joined(printable(host.short(link)))}"
     titles = {entry.id: entry.title for entry in report.entries}
@@ -163,7 +163,7 @@ def _finding(finding: Finding, look: Look) -> Iterator[str]:
 
 
 def _prose(text: str) -> Iterator[str]:
-    """Yield each paragraph, and each point of a list, as one line that breaks where it must."""
+    """Yield each paragraph, and each list item, as one line that may be broken."""
     for part in re.split(r"\n(?=\n| |-|\d+\.)|(?<=\n)\n", text):
         yield Folding(part.strip("\n").replace("\n", " "), 0)
 

@@ -24,24 +24,24 @@ if TYPE_CHECKING:
 
 
 class Tick(Static, can_focus=True):
-    """A yes or no that is told by a letter, for terminals without colours."""
+    """A yes or no shown as a letter, for terminals without colours."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("space,enter", "tick", "tick")]
 
     def __init__(self, label: str, *, id: str) -> None:
-        """Begin with no."""
+        """Start at no."""
         self.ticked = False
         self._label = label
         super().__init__(clean(f"[ ] {label}"), id=id, markup=False)
 
     def action_tick(self) -> None:
-        """Say the other."""
+        """Toggle the answer."""
         self.ticked = not self.ticked
         self.update(clean(f"[{'x' if self.ticked else ' '}] {self._label}"))
 
 
 class Form(ModalScreen["Make | None"]):
-    """The fields of one command; what comes back makes the plan, and changes nothing yet."""
+    """The fields of one command; the answers make the plan, and change nothing yet."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "leave it"),
@@ -52,12 +52,12 @@ class Form(ModalScreen["Make | None"]):
     def __init__(
         self, command: Command, about: str, make: Callable[[Mapping[str, str]], Make]
     ) -> None:
-        """Ask what `command` needs, `about` what it is for."""
+        """Store the `command` to ask for, and what it is `about`."""
         super().__init__()
         self._command, self._about, self._make = command, about, make
 
     def compose(self) -> ComposeResult:
-        """Draw a line for each field, then two buttons."""
+        """Draw one line per field, then two buttons."""
         with Vertical(classes="box"):
             yield Static(clean(f"{self._command.name}: {self._command.says}", "bold"))
             if self._about:
@@ -77,7 +77,7 @@ class Form(ModalScreen["Make | None"]):
                 yield Button("Leave it", id="leave", compact=True)
 
     def on_input_submitted(self) -> None:
-        """Take the enter key in a field for the first button: a plan changes nothing."""
+        """Let enter in a field press the first button: a plan changes nothing."""
         self._submit()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
@@ -88,7 +88,7 @@ class Form(ModalScreen["Make | None"]):
             self.action_leave()
 
     def action_leave(self) -> None:
-        """Go back with nothing."""
+        """Go back without an answer."""
         self.dismiss(None)
 
     def _submit(self) -> None:
@@ -109,7 +109,7 @@ class Form(ModalScreen["Make | None"]):
 
 
 class Menu(ModalScreen["str | None"]):
-    """Every command with its key, to be read and to be chosen from."""
+    """Every command with its key, to read and to choose from."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,question_mark,q", "leave", "back"),
@@ -128,7 +128,7 @@ class Menu(ModalScreen["str | None"]):
     )
 
     def compose(self) -> ComposeResult:
-        """Draw the list, then the keys that are no commands."""
+        """Draw the list, then the keys that are not commands."""
         with Vertical(classes="box menu"):
             yield Static(clean("Every command shows its plan before anything happens", "bold"))
             options = [

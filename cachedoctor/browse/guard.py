@@ -1,7 +1,8 @@
-"""The terminal: whether one is there to draw on, and a parent that leaves it as it was.
+"""The terminal: whether there is one to draw on, and a parent that restores it.
 
-A program that draws takes a terminal over: no echo, another screen, no cursor. Killed, it cannot
-give that back. So the screen is a child, and what waits for it remembers how the terminal was.
+A program that draws takes over the terminal: no echo, another screen, no cursor. When killed, it
+cannot undo that. So the screen is a child, and the parent that waits for it remembers the state of
+the terminal.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 
 LEAST = (60, 12)  # columns and rows
 _PARENT = "_CACHEDOCTOR_SCREEN_OF"  # a pipe that ends when the parent does
-_PATIENCE_S = 12  # for a step that is being taken
+_PATIENCE_S = 12  # for a step in progress
 _KEPT_ON = (signal.SIGTERM, signal.SIGHUP)
-# What was switched on goes off: the other screen, the mouse, focus, pasting, sizes, keys; then the
-# cursor, the breaking of lines and plain letters come back.
+# Turns off what was turned on: the other screen, the mouse, focus, pasting, sizes, keys; then
+# restores the cursor, line breaking and plain letters.
 _WHOLE = (
     "\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1015l\x1b[?1006l\x1b[?1016l\x1b[?1004l\x1b[?2004l"
     "\x1b[?2048l\x1b[<u\x1b[?1049l\x1b[?25h\x1b[?7h\x1b[0m"
@@ -34,7 +35,7 @@ def obstacle(environment: Mapping[str, str]) -> str:
     """Return why nothing can be drawn here, or nothing."""
     if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)):
         return "there is no terminal to draw on"
-    if not sys.stderr.isatty():  # to which textual draws
+    if not sys.stderr.isatty():  # where textual draws
         return "standard error leads elsewhere, so there is no terminal to draw on"
     if environment.get("TERM") == "dumb":
         return "this terminal cannot draw: `TERM` is `dumb`"
@@ -47,20 +48,20 @@ def obstacle(environment: Mapping[str, str]) -> str:
 
 
 def parent() -> int | None:
-    """Return the pipe that says when the waiting parent is gone; `None` where nobody waits yet."""
+    """Return the pipe that ends when the waiting parent does; `None` if there is no parent yet."""
     found = os.environ.pop(_PARENT, "")
     return int(found) if found.isdecimal() else None
 
 
 def run(command: Sequence[str]) -> int:
-    """Run a command that draws, and leave the terminal as it was, however that ended.
+    """Run a command that draws, and leave the terminal as it was, however the command ended.
 
-    Returns its exit code, or 128 and the signal that ended it. Signals to end are passed on.
+    Returns its exit code, or 128 plus the signal that ended it. Termination signals are passed on.
     """
     before = termios.tcgetattr(sys.stdin.fileno())
     reader, writer = os.pipe()
     environment = {**os.environ, _PARENT: str(reader)}
-    if not environment.get("NO_COLOR"):  # textual asks whether it is there, not what it says
+    if not environment.get("NO_COLOR"):  # textual asks whether it is set, not to what
         environment.pop("NO_COLOR", None)
     process = subprocess.Popen(command, env=environment, pass_fds=(reader,))
     os.close(reader)
@@ -75,7 +76,7 @@ def run(command: Sequence[str]) -> int:
     for number in _KEPT_ON:
         signal.signal(number, pass_on)
     signal.signal(signal.SIGALRM, end)
-    for number in (signal.SIGINT, signal.SIGQUIT):  # both got it; the screen says what it means
+    for number in (signal.SIGINT, signal.SIGQUIT):  # the screen got it too, and acts on it
         signal.signal(number, signal.SIG_IGN)
     code = process.wait()
     signal.alarm(0)
@@ -86,7 +87,7 @@ def run(command: Sequence[str]) -> int:
 
 
 def _mend(before: list[object]) -> None:
-    """Make a terminal whole that its program left as it was when it died."""
+    """Restore a terminal whose program died without doing so."""
     with contextlib.suppress(OSError, termios.error):  # it may be gone as well
         os.write(sys.stderr.fileno(), _WHOLE.encode())
         termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, before)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Long work beside the screen: a thread that tells how far it is and gives up when asked."""
+"""Long work beside the screen: a thread that reports its progress and stops when asked."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ T = TypeVar("T")
 
 
 class Job(Generic[T]):
-    """One piece of work in a thread of its own.
+    """One piece of work in its own thread.
 
-    The thread is nobody's to wait for at the end: a journal is made for programs that end in the
+    Nobody has to wait for the thread at the end: journals are made for programs that end in the
     middle, and whoever leaves gives it a moment first (`leave`).
     """
 
     def __init__(self, work: Callable[[Watched], T], ended: Callable[[], object]) -> None:
-        """Take `work`; `ended` is called from its thread when it is over."""
-        self.moment: Moment | None = None  # the last one that was told
-        self.stopped = threading.Event()  # somebody gave up
+        """Store `work`; its thread calls `ended` when the work is over."""
+        self.moment: Moment | None = None  # the last progress it reported
+        self.stopped = threading.Event()  # somebody cancelled it
         self.error: BaseException | None = None
         self._result: list[T] = []
         self._work, self._ended = work, ended
         self._thread = threading.Thread(target=self._run, name="cachedoctor-job", daemon=True)
 
     def start(self) -> None:
-        """Begin; whoever is told of the end knows the job by then."""
+        """Start; whoever hears of the end already knows the job."""
         self._thread.start()
 
     @property
     def result(self) -> T:
-        """Return what came of it; raises what it raised."""
+        """Return the result of the work; raises what the work raised."""
         if self.error is not None:
             raise self.error
         return self._result[0]
 
     def leave(self, wait_s: float) -> None:
-        """Give up, and wait so long for a step that is being taken."""
+        """Cancel, and wait this long for a step in progress."""
         self.stopped.set()
         self._thread.join(wait_s)
 

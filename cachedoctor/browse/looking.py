@@ -1,4 +1,4 @@
-"""One look for the screen: the models, the findings, what was done, what is set aside."""
+"""One look for the screen: the models, the findings, past changes, the quarantine."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
 
 class Look(NamedTuple):
-    """Everything that the tables show, as it was at one moment."""
+    """Everything that the tables show, at one moment."""
 
     found: Holdings
     runs: tuple[library.PastRun, ...]  # the newest first
     kept: tuple[Kept, ...]  # what is set aside
-    freed: Mapping[str, int]  # what can go without a loss, by kind
+    freed: Mapping[str, int]  # what can go without loss, by kind
     now: float
 
     @property
     def host(self) -> Host:
-        """Return whose home it is."""
+        """Return the host that it is about."""
         return self.found.report.host
 
     def place(self, one: Holding) -> str:
-        """Return in words where a model lies."""
+        """Return in words where a model is."""
         return holdings_text.place(one, self.host)
 
 

@@ -52,7 +52,7 @@ _FILTER_KEYS = (("⏎", "keep this filter"), ("esc", "end it"))
 
 
 class Main(Screen[None]):
-    """Models, findings, and what was done, in a table each."""
+    """Models, findings, and past changes, in one table each."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "mark", "mark"),
@@ -75,10 +75,10 @@ class Main(Screen[None]):
     ]
 
     class Looked(Message):
-        """A look is over."""
+        """A look has ended."""
 
     def __init__(self, network: Network) -> None:
-        """Take whose home it is, and what a fetch may use."""
+        """Store the host, and what a download may use."""
         super().__init__()
         self._network = network
         self._look: Look | None = None
@@ -87,7 +87,7 @@ class Main(Screen[None]):
         self._later: Timer | None = None
 
     def compose(self) -> ComposeResult:
-        """Draw a line about all, the tables, the filter, what is marked, and the keys."""
+        """Draw a line about everything, the tables, the filter, what is marked, and the keys."""
         yield Static("", id="title", markup=False)
         with Horizontal(id="tabs"):
             for table in rows.TABLES:
@@ -117,17 +117,17 @@ class Main(Screen[None]):
 
     @property
     def looking(self) -> bool:
-        """Say whether a look is going on."""
+        """Return whether a look is in progress."""
         return self._job is not None
 
     def on_resize(self) -> None:
-        """Give the columns their widths."""
+        """Fit the columns to the width."""
         for table in self.query(Rows):
             table.freshen(anew=True)
         self._draw()
 
     def action_look(self) -> None:
-        """Look again, beside the screen."""
+        """Look again, in another thread."""
         if self._job is None:
             host = self._network.host
             self._job = Job(partial(look_at, host), lambda: self.post_message(self.Looked()))
@@ -149,21 +149,21 @@ class Main(Screen[None]):
         self._draw()
 
     def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
-        """Say what the cursor is on now."""
+        """Show what the cursor is on now."""
         if isinstance(event.data_table, Rows) and event.data_table.has_focus:
             event.data_table.moved()
 
     def on_data_table_row_selected(self) -> None:
-        """Show what is known of the row."""
+        """Show what is known about the row."""
         self.action_details()
 
     def action_mark(self) -> None:
-        """Mark the row at the cursor; that is all it does."""
+        """Mark the row at the cursor, and do nothing else."""
         self.table.mark()
         self._say("")
 
     def action_mark_shown(self) -> None:
-        """Mark all that is shown, or unmark it."""
+        """Mark everything that is shown, or unmark it."""
         self.table.mark_shown()
         self._say("")
 
@@ -193,7 +193,7 @@ class Main(Screen[None]):
         self.call_after_refresh(self._draw)
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Filter once nobody has typed for a moment."""
+        """Filter once the user has stopped typing for a moment."""
         if self._later is not None:
             self._later.stop()
         self._later = self.set_timer(_TYPING_S, partial(self._narrow, event.value))
@@ -216,7 +216,7 @@ class Main(Screen[None]):
         self._narrow("")
 
     def action_details(self) -> None:
-        """Show all that is known of the row at the cursor."""
+        """Show everything known about the row at the cursor."""
         row = self.table.here
         if row is not None and self._look is not None:
             self.app.push_screen(Details(row.subject, self._look), self._back)
@@ -226,7 +226,7 @@ class Main(Screen[None]):
         self.app.push_screen(Menu(), self._back)
 
     def action_act(self, name: str) -> None:
-        """Begin a command: say why not, ask what it needs, or show its plan."""
+        """Start a command: say why it cannot be used, ask what it needs, or show its plan."""
         command = commands.find(name)
         asked = Asked(self._network, self.table.subjects)
         why = "" if self._look else "still looking"
@@ -310,7 +310,7 @@ class Main(Screen[None]):
         return f"{where} · {what} · {wrong or 'no findings'}{again}"
 
     def _meaning(self) -> str:
-        """Return what is marked, what that frees and what it costs to have again."""
+        """Return what is marked, what that frees and what it costs to fetch again."""
         table, look = self.table, self._look
         if look is None:
             return ""

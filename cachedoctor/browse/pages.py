@@ -1,4 +1,4 @@
-"""A page of text about one row, with everything that is known of it."""
+"""A page of text about one row, with everything known about it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _KEYS = (("f", "fix"), ("d", "remove"), ("↑ ↓", "scroll"), ("esc", "back"))
 
 
 class Details(Screen["str | None"]):
-    """One model, finding or past change; a command's key goes back and does it there."""
+    """One model, finding or past change; a command's key goes back and runs it there."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,enter,q,left", "leave", "back"),
@@ -36,10 +36,10 @@ class Details(Screen["str | None"]):
     ]
 
     class Ended(Message):
-        """Everything is known."""
+        """Everything is loaded."""
 
     def __init__(self, subject: Subject, look: Look) -> None:
-        """Take what the page is about."""
+        """Store what the page is about."""
         super().__init__(classes="page")
         self._subject, self._look = subject, look
         self._job: Job[Any] | None = None
@@ -52,7 +52,7 @@ class Details(Screen["str | None"]):
         yield Static(keys(_KEYS, self.app.size.width), markup=False)
 
     def on_mount(self) -> None:
-        """Bring together what is known, beside the screen."""
+        """Gather what is known, in another thread."""
         subject, look = self._subject, self._look
         self._job = Job(
             lambda _: tuple(details.lines(subject, look)), lambda: self.post_message(self.Ended())
@@ -64,12 +64,12 @@ class Details(Screen["str | None"]):
         if self._job is not None:
             try:
                 lines = self._job.result
-            except (CacheDoctorError, OSError) as error:  # it may be gone by now
+            except (CacheDoctorError, OSError) as error:  # the screen may be gone by now
                 lines = (f"✗ {error}",)
             self.query_one(Sheet).show(lines)
 
     def on_sheet_moved(self) -> None:
-        """Say how much is further down."""
+        """Show how much is further down."""
         sheet = self.query_one(Sheet)
         words = sheet.below if sheet.lines else "looking …"
         self.query_one("#progress", Static).update(clean(words))
@@ -79,7 +79,7 @@ class Details(Screen["str | None"]):
         self.dismiss(None)
 
     def action_act(self, name: str) -> None:
-        """Go back and do this."""
+        """Go back and run this command."""
         self.dismiss(name)
 
     def action_read(self, how: str) -> None:

@@ -1,4 +1,4 @@
-"""Words for the screen: cleaned, never read as markup, coloured where a word says the same."""
+"""Words for the screen: cleaned, never parsed as markup, coloured where a word says the same."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _WORD = re.compile(r"^( *)(error|warning|✗|!|✓|ready|broken|absent|then|stays)(?= )")
-_HANG = 4  # of what is broken and says nothing about that
+_HANG = 4  # the indentation of a broken line that does not set its own
 _COLORS = {
     "error": "red",
     "✗": "red",
@@ -32,7 +32,7 @@ _COLORS = {
 
 
 def clean(words: str, style: str = "", *, right: bool = False) -> Text:
-    """Return words as one line of a cell: nothing in them acts, and what is too long is cut."""
+    """Return words as one line of a cell: control characters removed, and cut to the width."""
     shown = text.line(words)
     return Text(
         shown, style, justify="right" if right else "left", no_wrap=True, overflow="ellipsis"
@@ -48,7 +48,7 @@ def keys(pairs: Iterable[tuple[str, str]], width: int) -> Text:
 
 
 def page(lines: Iterable[str], width: int) -> list[Text]:
-    """Return lines as a page of this width: broken between words, in the middle where it must."""
+    """Return lines as a page of this width: broken between words, or inside a word if necessary."""
     pieces: list[Text] = []
     for line in lines:
         whole = line if isinstance(line, folding.Folding) else folding.Folding(line, _HANG)

@@ -1,6 +1,6 @@
-"""One command from its plan to what came of it: looked at, shown, asked, carried out, told.
+"""One command from its plan to its outcome: looked at, shown, asked, carried out, reported.
 
-The button that changes nothing comes first and has the focus; escape is that button.
+The button that changes nothing comes first and has the focus; escape does the same.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _LOOKED_AT_S = 0.1
 
 
 class Choice(Button):
-    """A button that knows what it does, and to which question it belongs."""
+    """A button that knows what it does, and which question it belongs to."""
 
     def __init__(self, label: str, does: Callable[[], None], asked: int) -> None:
         """Draw a label."""
@@ -44,7 +44,7 @@ class Choice(Button):
 
 
 class PlanScreen(Screen[bool]):
-    """Make a plan, show it, and do what is chosen; says at the end whether anything was begun."""
+    """Make a plan, show it, and do what is chosen; say at the end whether anything was started."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "leave it"),
@@ -54,26 +54,26 @@ class PlanScreen(Screen[bool]):
     ]
 
     class Ended(Message):
-        """A piece of work is over."""
+        """A piece of work has ended."""
 
         def __init__(self, job: Job[Any]) -> None:
-            """Name it."""
+            """Store its name."""
             super().__init__()
             self.job = job
 
     def __init__(self, title: str, make: Make) -> None:
-        """Begin with what makes the plan."""
+        """Start with the work that makes the plan."""
         super().__init__(classes="page")
         self._title = title
         self._make: Make = make
         self._job: Job[Any] | None = None
         self._then: Callable[[Any], None] = self._show
-        self._asked = 0  # questions, so that a key pressed twice answers only one
+        self._asked = 0  # numbers the questions, so that a key pressed twice answers only one
         self._begun = False  # something may have been changed
         self._changing = False  # now
 
     def compose(self) -> ComposeResult:
-        """Draw a title, the plan, how far work is, a question, and buttons."""
+        """Draw a title, the plan, the progress, a question, and buttons."""
         yield Static(clean(self._title), id="title", markup=False)
         yield Sheet()
         yield Static("", id="progress", markup=False)
@@ -86,17 +86,17 @@ class PlanScreen(Screen[bool]):
         self._work(self._make, self._show, "looking")
 
     def on_unmount(self) -> None:
-        """Give up what is not needed any more."""
+        """Cancel work that is no longer needed."""
         if self._job is not None:
             self._job.stopped.set()
 
     @property
     def job(self) -> Job[Any] | None:
-        """Return the work that is going on."""
+        """Return the work in progress."""
         return self._job
 
     def action_leave(self) -> None:
-        """Go back; what changes something is stopped first, and says what came of it."""
+        """Go back; work that changes something is stopped first, and reports its outcome."""
         if self._job is not None and self._changing:
             self._stop()
         else:
@@ -107,7 +107,7 @@ class PlanScreen(Screen[bool]):
         self.query_one(Sheet).read(how)
 
     def on_sheet_moved(self) -> None:
-        """Say how much of the plan is further down."""
+        """Show how much of the plan is further down."""
         if self._job is None:
             self._progress(self.query_one(Sheet).below)
 
@@ -119,7 +119,7 @@ class PlanScreen(Screen[bool]):
             button.does()
 
     def on_plan_screen_ended(self, event: Ended) -> None:
-        """Go on with what came of a piece of work, or say what was wrong."""
+        """Continue with the result of a piece of work, or say what went wrong."""
         if event.job is not self._job:
             return
         self._job, self._changing = None, False
@@ -191,7 +191,7 @@ class PlanScreen(Screen[bool]):
         return lambda: self._work(make, self._show, "looking")
 
     def _came(self, lines: Sequence[str] | Proposal) -> None:
-        if isinstance(lines, Proposal):  # it is another plan now, and has to be agreed to
+        if isinstance(lines, Proposal):  # the plan has changed, and needs a new yes
             self._show(lines)
             return
         self.query_one("#title", Static).update(clean(f"{self._title}: done"))
@@ -225,7 +225,7 @@ def _command(proposal: Proposal) -> Sequence[str]:
 
 
 def _words(moment: Moment) -> str:
-    """Return how far work is."""
+    """Return the progress of the work."""
     if moment.total_bytes:
         full = round(_BAR * (moment.fraction or 0))
         bar = "█" * full + "░" * (_BAR - full)

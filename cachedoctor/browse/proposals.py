@@ -1,7 +1,7 @@
 """What a key leads to: the plan of the command of that name, and the ways to carry it out.
 
-Each function takes what the command takes and returns what makes the plan, so that looking and
-reading happen beside the screen. Nothing is changed before a way is taken.
+Each function takes the arguments of the command and returns a function that makes the plan, so that
+looking and reading happen off the screen's thread. Nothing is changed before a way is chosen.
 """
 
 from __future__ import annotations
@@ -56,31 +56,31 @@ _DELETABLE = ("remove", "prune", "free")
 class Way(NamedTuple):
     """One way to carry a plan out."""
 
-    label: str  # of its button
-    carry: Callable[[Progress], Sequence[str] | Proposal]  # says what came of it
-    sure: str = ""  # asked once more, where there is no way back
+    label: str  # the label of its button
+    carry: Callable[[Progress], Sequence[str] | Proposal]  # returns the outcome
+    sure: str = ""  # the second question, if there is no way back
 
 
 class Proposal(NamedTuple):
-    """What would happen, as the command says it, and what one may do about it."""
+    """What would happen, as the command says it, and the ways to do it."""
 
     title: str
-    command: str  # that says the same on the command line
+    command: str  # the same on the command line
     lines: tuple[str, ...]
     question: str = ""
-    ways: tuple[Way, ...] = ()  # none where there is nothing to do
+    ways: tuple[Way, ...] = ()  # none if there is nothing to do
     instead: tuple[tuple[str, Make], ...] = ()  # other plans
 
 
 def remove(host: Host, names: Sequence[str], *, even_kept: bool = False) -> Make:
-    """Return what makes the plan of `remove`."""
+    """Return a function that makes the plan of `remove`."""
 
     def make(progress: Progress) -> Proposal:
         report = scanning.scan(host, cure_notes=False, progress=progress)
         found = holdings.models(report)
         change = removal.remove(found, naming.resolve(names, report), even_kept=even_kept)
         held = any(found.of(key).kept_by for one in change.spared for key in one.entries)
-        also = [("With what is kept", remove(host, names, even_kept=True))]
+        also = [("Even kept models", remove(host, names, even_kept=True))]
         words = (*names, "--kept") if even_kept else names
         title = f"remove {plural(len(names), 'model')}"
         made = _of(change, report, title, host.command("remove", *words))
@@ -90,7 +90,7 @@ def remove(host: Host, names: Sequence[str], *, even_kept: bool = False) -> Make
 
 
 def prune(host: Host, keep_revisions: int | None, older_s: float | None, *, caches: bool) -> Make:
-    """Return what makes the plan of `prune`."""
+    """Return a function that makes the plan of `prune`."""
 
     def make(progress: Progress) -> Proposal:
         report = scanning.scan(host, progress=progress)
@@ -110,7 +110,7 @@ def prune(host: Host, keep_revisions: int | None, older_s: float | None, *, cach
 
 
 def free(host: Host, amount: int, *, leave: bool) -> Make:
-    """Return what makes the plan of `free SIZE`, or with `leave` of `free --budget SIZE`."""
+    """Return a function that makes the plan of `free SIZE`, or `free --budget SIZE` (`leave`)."""
 
     def make(progress: Progress) -> Proposal:
         report = scanning.scan(host, progress=progress)
@@ -124,18 +124,18 @@ def free(host: Host, amount: int, *, leave: bool) -> Make:
 
 
 def dedupe(host: Host) -> Make:
-    """Return what makes the plan of `dedupe`."""
+    """Return a function that makes the plan of `dedupe`."""
 
     def make(progress: Progress) -> Proposal:
         report = scanning.scan(host, cure_notes=False, progress=progress)
         change = duplicates.dedupe(holdings.models(report), progress)
-        return _of(change, report, "store the same bytes once", host.command("dedupe"))
+        return _of(change, report, "store identical files once", host.command("dedupe"))
 
     return make
 
 
 def move(host: Host, place: str, target: str, *, link: bool) -> Make:
-    """Return what makes the plan of `move`."""
+    """Return a function that makes the plan of `move`."""
 
     def make(progress: Progress) -> Proposal:
         kept.roots(host).require()
@@ -149,7 +149,7 @@ def move(host: Host, place: str, target: str, *, link: bool) -> Make:
 
 
 def pack(host: Host, names: Sequence[str], folder: str) -> Make:
-    """Return what makes the plan of `pack`; what is packed is read and proven for it."""
+    """Return a function that makes the plan of `pack`; it reads and proves what it packs."""
 
     def make(progress: Progress) -> Proposal:
         found = packing.pack(host, names, progress=progress)
@@ -167,7 +167,7 @@ def pack(host: Host, names: Sequence[str], folder: str) -> Make:
 
 
 def unpack(host: Host, folder: str, for_engines: Sequence[str]) -> Make:
-    """Return what makes the plan of `unpack`."""
+    """Return a function that makes the plan of `unpack`."""
 
     def make(progress: Progress) -> Proposal:
         pack = packs.read(folder)
@@ -213,7 +213,7 @@ def _packed(found: Packing, folder: str, progress: Progress) -> Sequence[str]:
 
 
 def _checked(way: Way, change: Change, host: Host) -> Way:
-    """Return a way that asks afterwards whether what it brought is ready."""
+    """Return a way that checks afterwards whether what it brought is ready."""
 
     def carry(progress: Progress) -> Sequence[str] | Proposal:
         lines = way.carry(progress)

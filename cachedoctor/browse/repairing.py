@@ -1,4 +1,4 @@
-"""The plans that are about what is wrong or missing: fix, pull, verify, undo, the quarantine."""
+"""The plans about what is wrong or missing: fix, pull, verify, undo, the quarantine."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def fix(
     waste: bool = False,
     words: Sequence[str] = (),
 ) -> Make:
-    """Return what makes the plan of `fix`: of everything, of `codes`, of waste, or of a choice.
+    """Return a function that makes the plan of `fix`: for everything, `codes`, waste, or a choice.
 
-    `only` chooses among what was found, as numbers do on the command line; `words` name on the
-    command line what it is about.
+    `only` chooses among the findings, as numbers do on the command line; `words` name the choice on
+    the command line.
     """
 
     def make(progress: Progress) -> Proposal:
@@ -64,8 +64,8 @@ def fix(
         lines = tuple(plan_text.plan_lines(plan, report))
         command = host.command("fix", *words, *codes, *(("--waste",) if waste else ()))
         if only is not None and not (words or codes):
-            command = ""  # a model of no engine has no word of its own there
-        title = "set aside what only takes up room" if waste else "repair"
+            command = ""  # a model without an engine has no word there
+        title = "set aside what only takes up space" if waste else "repair"
         if not (plan.cures or plan.unfinished):
             return Proposal(title, command, lines=lines)
         count = plural(len(plan.cures) + len(plan.unfinished), "repair")
@@ -76,7 +76,7 @@ def fix(
 
 
 def _ways(plan: Plan, report: Report, network: Network, *, deletable: bool) -> tuple[Way, ...]:
-    """Return how a fix may be applied: whole, without its downloads, or with nothing kept."""
+    """Return the ways to apply a fix: whole, without its downloads, or keeping nothing."""
     ways = [Way("Repair", partial(_fixed, plan, report, network))]
     local = tuple(f for f in plan.cures if f.repair and f.repair.safety is not Safety.FETCHES)
     if local and len(local) < len(plan.cures):
@@ -85,7 +85,7 @@ def _ways(plan: Plan, report: Report, network: Network, *, deletable: bool) -> t
         ways.append(Way(label, partial(_fixed, fewer, report, network)))
     aside = sum(repair.aside_bytes for repair in plan.repairs)
     if deletable and aside:
-        sure = f"Delete {size(aside)} for good in place of setting it aside? There is no way back."
+        sure = f"Delete {size(aside)} for good instead of setting it aside? There is no way back."
         delete = partial(_fixed, plan, report, network, delete=True)
         ways.append(Way("Delete for good", delete, sure))
     return tuple(ways)
@@ -100,7 +100,7 @@ def _fixed(
 
 
 def pull(network: Network, questions: Sequence[str], lock: str | None) -> Make:
-    """Return what makes the plan of `pull` and `ensure`; a question is ENGINE:SIZE or :MODEL."""
+    """Return a function that makes the plan of `pull`; a question is ENGINE:SIZE or :MODEL."""
     pairs = [_pair(question) for question in questions]
 
     def make(progress: Progress) -> Proposal:
@@ -117,7 +117,7 @@ def pull(network: Network, questions: Sequence[str], lock: str | None) -> Make:
 def _fetching(
     proposals: Sequence[bringing.Proposal], network: Network, command: str, *, again: bool = False
 ) -> Proposal:
-    """Return what would be fetched; `again` where the hub lists more than was told."""
+    """Return what would be fetched; `again` if the hub lists more than was shown."""
     plans = [(one.plan, one.report) for one in proposals if one.plan and one.report]
     lines = [line for plan, found in plans for line in plan_text.plan_lines(plan, found)]
     lines += [verdict_text.verdict_line(one.verdict, network.host) for one in proposals]
@@ -144,7 +144,7 @@ def _pair(question: str) -> tuple[str, str]:
 def _brought(
     proposals: Sequence[bringing.Proposal], network: Network, command: str, progress: Progress
 ) -> Sequence[str] | Proposal:
-    """Fetch what was agreed to, unless the hub lists more than that: then ask again."""
+    """Fetch what was agreed to; if the hub lists more than that, ask again."""
     network.host.require_own_configuration()
     settled = bringing.settle(proposals)
     if bringing.dearer(proposals, settled):
@@ -154,7 +154,7 @@ def _brought(
 
 
 def verify(host: Host, paths: Sequence[str]) -> Make:
-    """Return what reads these models, or all, and says what every byte was held against."""
+    """Return a function that reads these models, or all, and says what proved every byte."""
 
     def make(progress: Progress) -> Proposal:
         question = Question(host, paths=tuple(paths), deep=True)
@@ -167,7 +167,7 @@ def verify(host: Host, paths: Sequence[str]) -> Make:
 
 
 def undo(host: Host, name: str | None) -> Make:
-    """Return what shows a run, or the last that can be, and how it is taken back."""
+    """Return a function that shows a run, or the last undoable one, and how to take it back."""
 
     def make(progress: Progress) -> Proposal:
         progress.advance(0)
@@ -176,7 +176,7 @@ def undo(host: Host, name: str | None) -> Make:
             there = [run for run in there if run.id == name]
         command = host.command("undo", *((name,) if name else ()))
         if not there:
-            which = f"`{name}` is at an end: " if name else ""
+            which = f"`{name}` has ended: " if name else ""
             return Proposal("undo", command, lines=(f"{which}no fix to take back",))
         run = there[-1]
         back = Way("Take it back", partial(_undone, host, run.id))
@@ -203,7 +203,7 @@ def _undone(host: Host, name: str, progress: Progress) -> Sequence[str]:
 
 
 def empty(host: Host, older_s: float | None) -> Make:
-    """Return what shows what is set aside, and deletes it."""
+    """Return a function that shows the quarantine, and deletes it."""
 
     def make(progress: Progress) -> Proposal:
         progress.advance(0)
@@ -216,7 +216,7 @@ def empty(host: Host, older_s: float | None) -> Make:
             return Proposal("empty the quarantine", command, lines=lines)
         total = sum(item.size_bytes for item in kept)
         question = f"Delete {plural(len(kept), 'thing')} set aside, {size(total)}?"
-        sure = f"{question} What did it can then no longer be taken back."
+        sure = f"{question} What set them aside can then no longer be taken back."
         way = Way("Delete for good", partial(_emptied, host, before), sure)
         return Proposal(
             "empty the quarantine", command, lines=lines, question=question, ways=(way,)

@@ -1,4 +1,4 @@
-"""A look as rows of three tables: models, findings, and what was done; and what a filter means."""
+"""A look as rows of three tables: models, findings, and past changes; and what a filter means."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class Column(NamedTuple):
     """One column of a table."""
 
     name: str
-    width: int  # at least, with a share of what is left over where it grows
-    right: bool = False  # numbers stand under each other
+    width: int  # at least, plus a share of the rest if it grows
+    right: bool = False  # numbers are right-aligned
     grows: int = 0  # how large its share is
-    least: int = 0  # a terminal narrower than this does without it
+    least: int = 0  # hidden on a terminal narrower than this
 
 
 class Row(NamedTuple):
-    """One row, with what it stands for."""
+    """One row, with the thing it stands for."""
 
     key: str  # the same from look to look
     cells: tuple[str, ...]  # one for each column
@@ -51,10 +51,10 @@ class Row(NamedTuple):
 class Table(NamedTuple):
     """One of the three tables."""
 
-    name: str  # what it holds, as the screen calls it
+    name: str  # what it holds, in the screen's words
     columns: tuple[Column, ...]
-    sorts: tuple[str, ...]  # the orders that it knows, the first one first
-    empty: str  # what is said where there is no row
+    sorts: tuple[str, ...]  # the orders it knows, the default first
+    empty: str  # what to say when there are no rows
 
 
 MODELS = Table(
@@ -93,7 +93,7 @@ RUNS = Table(
         Column("run", 20, least=96),
     ),
     ("newest",),
-    "nothing was done yet",
+    "nothing has been done yet",
 )
 TABLES = (MODELS, FINDINGS, RUNS)
 
@@ -113,9 +113,9 @@ def of(table: Table, look: Look, order: str) -> list[Row]:
 
 
 def chosen(rows: Sequence[Row], words: str, look: Look) -> list[Row]:
-    """Return the rows that pass a filter: tests as `list --filter` has them, and words to find.
+    """Return the rows that pass a filter: tests as in `list --filter`, and words to find.
 
-    Raises `UsageError` for a test that means nothing.
+    Raises `UsageError` for an invalid test.
     """
     tests = [sieve.test(one, look.now, look.place) for one in _TEST.findall(words)]
     plain = [one.casefold() for one in _TEST.sub(" ", words).split()]
@@ -182,5 +182,5 @@ def _runs(look: Look, _order: str) -> Iterator[Row]:
 
 
 def key_of(finding: Finding) -> str:
-    """Return what a finding is known by from look to look."""
+    """Return what identifies a finding from look to look."""
     return f"{finding.code} {finding.path}"

@@ -1,4 +1,4 @@
-"""Lines of text as long as they are, which scroll; only those that are seen are drawn."""
+"""Scrolling lines of text of any number; only the visible ones are drawn."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Sheet(ScrollView, can_focus=False):
-    """A page of lines, broken anew whenever its width changes."""
+    """A page of lines, wrapped again whenever its width changes."""
 
     KEYS: ClassVar[list[BindingType]] = [  # for the screen that shows one
         Binding("up,k", "read('scroll_up')", show=False),
@@ -32,7 +32,7 @@ class Sheet(ScrollView, can_focus=False):
     ]
 
     class Moved(Message):
-        """Another part of it is seen now."""
+        """Another part of it is visible now."""
 
     def __init__(self) -> None:
         """Begin empty."""
@@ -42,7 +42,7 @@ class Sheet(ScrollView, can_focus=False):
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """Return what it says."""
+        """Return its text."""
         return self._lines
 
     @property
@@ -52,7 +52,7 @@ class Sheet(ScrollView, can_focus=False):
         return f"↓ {plural(left, 'more line')}" if left > 0 else ""
 
     def show(self, lines: Iterable[str]) -> None:
-        """Say something else, from its beginning."""
+        """Show another text, from its beginning."""
         self._lines = tuple(lines)
         self._break()
         self.scroll_home(animate=False)
@@ -62,11 +62,11 @@ class Sheet(ScrollView, can_focus=False):
         getattr(self, how)(animate=False)
 
     def on_resize(self) -> None:
-        """Break the lines anew."""
+        """Wrap the lines again."""
         self._break()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Tell that another part is seen."""
+        """Report that another part is visible."""
         super().watch_scroll_y(old_value, new_value)
         self.post_message(self.Moved())
 

@@ -1,4 +1,4 @@
-"""One table with a cursor, marks, an order and a filter; the cursor stays on what it was on."""
+"""One table with a cursor, marks, an order and a filter; the cursor stays on its row."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ class Rows(DataTable["Text"]):
         self.marked: set[str] = set()
         self.every: list[Row] = []
         self.shown_rows: list[Row] = []
-        self._kept = ""  # the key that the cursor is on, or would be without the filter
-        self._put = ""  # where it was put instead, until somebody moves it
+        self._kept = ""  # the key that the cursor is on, or would be on without the filter
+        self._put = ""  # where it was put instead, until the user moves it
         self._look: Look | None = None
-        self._stale = False  # it was not seen since there is something else to show
+        self._stale = False  # not visible since its content changed
 
     @property
     def here(self) -> Row | None:
@@ -54,7 +54,7 @@ class Rows(DataTable["Text"]):
 
     @property
     def chosen(self) -> tuple[Row, ...]:
-        """Return what is marked, also where a filter hides it, or else the row at the cursor."""
+        """Return what is marked, even if a filter hides it, or else the row at the cursor."""
         marked = tuple(row for row in self.every if row.key in self.marked)
         return marked or ((self.here,) if self.here else ())
 
@@ -64,14 +64,14 @@ class Rows(DataTable["Text"]):
         return tuple(row.subject for row in self.chosen)
 
     def take(self, look: Look) -> None:
-        """Show another look; marks of what is gone go with it."""
+        """Show another look; marks of rows that are gone are dropped."""
         self._look = look
         self.every = rows.of(self.table, look, self.order)
         self.marked &= {row.key for row in self.every}
         self.freshen(anew=True)
 
     def freshen(self, *, anew: bool = False) -> None:
-        """Draw what changed since it was drawn last, now or once it is seen; `anew` all of it."""
+        """Draw what has changed, or all of it `anew`, now or once it is visible."""
         self._stale = self._stale or anew
         if self._stale and self.display:
             self.refill()
@@ -85,14 +85,14 @@ class Rows(DataTable["Text"]):
         return self.order
 
     def narrow(self, words: str) -> None:
-        """Show only what passes a filter; raises `UsageError`, with everything as it was."""
+        """Show only the rows that pass a filter; on `UsageError`, everything stays as it was."""
         if self._look is not None:
             rows.chosen((), words, self._look)
         self.words = words
         self.refill()
 
     def mark(self) -> None:
-        """Mark the row at the cursor, or take its mark away, and go on to the next."""
+        """Mark the row at the cursor, or unmark it, and go on to the next."""
         row = self.here
         if row is not None:
             self.marked ^= {row.key}
@@ -100,14 +100,14 @@ class Rows(DataTable["Text"]):
             self.action_cursor_down()
 
     def mark_shown(self) -> None:
-        """Mark everything that is shown, or nothing of it where all of it is marked."""
+        """Mark everything that is shown, or unmark it if all of it is marked."""
         keys = {row.key for row in self.shown_rows}
         self.marked = self.marked - keys if keys <= self.marked else self.marked | keys
         for row in self.shown_rows:
             self.update_cell(row.key, "mark", self._mark(row))
 
     def refill(self) -> None:
-        """Draw the rows anew, with the cursor on the one that it was on."""
+        """Draw all rows again, with the cursor on the same row."""
         if self._look is None:
             return
         self._stale = False
@@ -134,7 +134,7 @@ class Rows(DataTable["Text"]):
         self._kept = kept or self._put
 
     def moved(self) -> None:
-        """Remember where the cursor is now: somebody moved it."""
+        """Remember where the cursor is now: the user moved it."""
         if self.here is not None and self.here.key != self._put:
             self._kept, self._put = self.here.key, ""
 

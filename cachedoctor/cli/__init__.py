@@ -1,4 +1,4 @@
-"""The command line: parse, call, print, exit. One module a command."""
+"""The command line: parse, call, print, exit. One module per command."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ COMMANDS = (
 )
 
 SHORT = {"ls": "list"}
-# What people type who come from other tools, and what it is called here.
+# What users of other tools type, and the command here that does it.
 MEANT = {
     "clean": "prune",
     "cleanup": "prune",
@@ -82,17 +82,17 @@ MEANT = {
 
 
 class Context(click.Context):
-    """What every command here runs in."""
+    """The context in which every command runs."""
 
     def make_formatter(self) -> click.HelpFormatter:
-        """Return what writes help pages in which nothing is broken that is pasted."""
+        """Return a formatter that never breaks a line inside something meant for pasting."""
         from cachedoctor.cli.helping import Formatter
 
         return Formatter(width=self.terminal_width, max_width=self.max_content_width)
 
 
 def _helped(command: click.Command) -> click.Command:
-    """Let a command, and those below it, write their help so."""
+    """Give a command, and those below it, this context."""
     command.context_class = Context
     for below in command.commands.values() if isinstance(command, click.Group) else ():
         _helped(below)
@@ -106,7 +106,7 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name the commands in the order of use."""
-        return [*COMMANDS]  # `list` is a command here, once it was imported
+        return [*COMMANDS]  # once imported, `list` is a module here
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Find a command in the module of its name."""
@@ -117,7 +117,7 @@ class Commands(click.Group):
         return _helped(command)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options, the commands, and once what many commands share."""
+        """Write the options, the commands, and then, once, the options that many commands share."""
         super().format_options(ctx, formatter)
         from cachedoctor.cli.options import Shared
 
@@ -129,7 +129,7 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Name the nearest command for one that is unknown."""
+        """Suggest the nearest command for an unknown one."""
         from cachedoctor.vocabulary import nearest
 
         if args and args[0] not in (*COMMANDS, *SHORT) and not args[0].startswith("-"):
@@ -157,7 +157,7 @@ def group() -> None:
 
 
 def _scan() -> click.Command:
-    """Return the command that takes every option that others share."""
+    """Return the command that takes every shared option."""
     command: click.Command = importlib.import_module(f"{__name__}.scan").command
     return command
 
@@ -165,9 +165,9 @@ def _scan() -> click.Command:
 def main() -> None:
     """Run a command; every ending has its exit code and one clear line."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no tick marks
+        if isinstance(stream, io.TextIOWrapper):  # for a terminal whose encoding has no tick marks
             stream.reconfigure(errors="backslashreplace")
-    if "_CACHEDOCTOR_COMPLETE" in os.environ:  # a shell asks what to offer
+    if "_CACHEDOCTOR_COMPLETE" in os.environ:  # a shell asks for completions
         from cachedoctor.cli import completion
 
         completion.answer()
@@ -175,7 +175,7 @@ def main() -> None:
         code = group.main(prog_name="cachedoctor", standalone_mode=False)
     except CacheDoctorError as error:
         code = _fail(error.message, error.hint, error.exit_code)
-    except click.exceptions.Abort:  # what click makes of Ctrl-C
+    except click.exceptions.Abort:  # click's exception for Ctrl-C
         code = _fail(_interrupted(), "", 130)
     except click.ClickException as error:
         error.show()
@@ -183,7 +183,7 @@ def main() -> None:
         code = error.exit_code
     except KeyboardInterrupt:
         code = _fail(_interrupted(), "", 130)
-    except BrokenPipeError:  # the reader went away: `cachedoctor scan | head`
+    except BrokenPipeError:  # the reader has gone: `cachedoctor scan | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except OSError as error:  # a full disk behind a redirected output
@@ -208,7 +208,7 @@ def _fail(message: str, hint: str, code: int) -> int:
 
 
 def _tell(message: str, hint: str, code: int) -> None:
-    """Say an error as data too, where data was asked for."""
+    """Print an error as data too, if data was asked for."""
     given = " ".join(sys.argv[1:])
     if re.search(r"(^| )--(json|format[= ]json)( |$)", given):
         from cachedoctor.report import record

@@ -147,7 +147,7 @@ def command(
 
 
 def _require_writable(paths: tuple[str, ...]) -> None:
-    """Refuse, before anything is measured, a file that could not be written after it."""
+    """Refuse, before anything is measured, a file that could not be written afterwards."""
     import importlib.util
 
     from cachedoctor.errors import CannotLookError, UsageError
@@ -217,11 +217,11 @@ class _Bars:
         )
 
     def step(self, engine: str) -> None:
-        """Move it."""
+        """Advance the bar."""
         self._bars[engine].update()
 
     def finish(self, engine: str) -> None:
-        """Take it away."""
+        """Remove the bar."""
         if engine in self._bars:
             self._bars.pop(engine).close()
 

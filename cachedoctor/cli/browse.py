@@ -12,12 +12,12 @@ from cachedoctor.host import Host
 @fetch_options
 @host_options
 def command(offline: bool, mirror: Pairs, host: Host) -> None:
-    """Show models, findings and what was done on a screen with keys.
+    """Show models, findings and past changes in a full-screen view.
 
-    Arrows go, space marks, `/` filters, `s` sorts, enter shows files, evidence and what would
+    Arrows move, space marks, `/` filters, `s` sorts, enter shows files, evidence and what would
     break; `f` fixes, `d` removes, `u` takes back, `?` lists every command with its key. A mark by
-    itself does nothing, and nothing happens before its plan was shown, which is the plan of the
-    command of that name.
+    itself does nothing. A key shows the plan of the command of that name, and nothing happens
+    before you accept it.
 
     \b
       pip install 'model-cache-doctor[browse]'
@@ -48,6 +48,6 @@ def command(offline: bool, mirror: Pairs, host: Host) -> None:
     else:
         from cachedoctor.browse import app
 
-        gc.enable()  # unlike other commands, this one stays
+        gc.enable()  # unlike other commands, this one runs for long
         code = app.run(Network(host, offline, Mirrors(**dict(mirror))), parent)
     click.get_current_context().exit(code)

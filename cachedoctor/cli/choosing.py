@@ -1,4 +1,4 @@
-"""Ask which repairs of a plan are made: all, those without a download, some by number, or none."""
+"""Ask which repairs of a plan to make: all, those without a download, some by number, or none."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _RANGE = re.compile(r"(\d+)(?:-(\d+))?")
 
 
 def chosen(plan: Plan, *, text: bool) -> Plan | None:
-    """Ask where there is somebody to answer; returns what of the plan is wanted, or nothing.
+    """Ask if somebody can answer; return the wanted part of the plan, or nothing.
 
-    What finishes an interrupted fix goes first and is no choice.
+    The work that finishes an interrupted fix goes first and is not optional.
     """
     if not text or not sys.stdin.isatty():
         return None
@@ -47,7 +47,7 @@ def chosen(plan: Plan, *, text: bool) -> Plan | None:
 
 
 def _meant(said: str, plan: Plan, local: list[Finding]) -> list[Finding] | None:
-    """Return the repairs that an answer means, none for no, `None` for what means nothing."""
+    """Return the repairs that an answer means, none for no, `None` if it means nothing."""
     if said in ("n", "no", ""):
         return []
     if _all(said):

@@ -16,14 +16,14 @@ VARIABLE = "_CACHEDOCTOR_COMPLETE"
 
 
 class _Bash(BashComplete):
-    """bash takes `--size=small` for three words, and completes the third."""
+    """Complete `--size=small`, which bash splits into three words, by its third."""
 
     def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem]:
         return super().get_completions(args[:-1] if args[-1:] == ["="] else args, incomplete)
 
 
 class _Whole(ShellComplete):
-    """zsh and fish take it for one word, and put the offer in its place."""
+    """Complete `--size=small` as the one word that zsh and fish make of it."""
 
     def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem]:
         found = super().get_completions(args, incomplete)
@@ -45,7 +45,7 @@ SHELLS: dict[str, type[ShellComplete]] = {"bash": _Bash, "zsh": _Zsh, "fish": _F
 
 
 def answer() -> None:
-    """Have click answer a shell that asks with these classes in place of its own."""
+    """Let click use these classes, not its own, to answer a shell."""
     for name, shell in SHELLS.items():
         add_completion_class(shell, name)
 
@@ -55,15 +55,15 @@ def answer() -> None:
 def command(shell: str) -> None:
     """Print the script that lets a shell complete commands, engines, models, codes and files.
 
-    Once, for every new shell; bash needs bash-completion and is 4.4 or newer, which a Mac's own
-    `/bin/bash` is not:
+    Do this once, for every new shell. bash needs the package bash-completion and must be 4.4 or
+    newer, which a Mac's own `/bin/bash` is not:
 
     \b
       cachedoctor completion bash > ~/.local/share/bash-completion/completions/cachedoctor
       cachedoctor completion zsh > ~/.zfunc/_cachedoctor  # after fpath+=~/.zfunc in ~/.zshrc
       cachedoctor completion fish > ~/.config/fish/completions/cachedoctor.fish
 
-    Or only for this one:
+    Or only for the current shell:
 
     \b
       eval "$(cachedoctor completion bash)"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cachedoctor.host import Host
     from cachedoctor.vocabulary import Progress
 
-_WIDEST = 120  # of what is still read with ease
+_WIDEST = 120  # the widest that is still easy to read
 _NARROWEST = 40
 _LONGEST_BAR, _SHORTEST_BAR = 20, 5
 _CODE = r"\bCD\d{3}\b"
@@ -41,9 +41,9 @@ _VERDICTS = {
 
 
 def say(lines: Iterable[str], *, err: bool = False) -> None:
-    """Print lines; colour repeats their first word where the terminal has any.
+    """Print lines; colour repeats their first word if the terminal has colours.
 
-    Only a terminal breaks long lines, and leads from a code to its page.
+    Only on a terminal are long lines broken, and codes linked to their pages.
     """
     stream = sys.stderr if err else sys.stdout
     width = _width() if stream.isatty() else None
@@ -57,16 +57,16 @@ def say(lines: Iterable[str], *, err: bool = False) -> None:
 
 
 def warn(lines: Iterable[str]) -> None:
-    """Print warnings to stderr, where a script that reads the answer does not meet them."""
+    """Print warnings to stderr, so that a script that reads the answer does not see them."""
     for line in lines:
         said = f"{click.style('warning', fg='yellow')} {text.line(line)}"
         click.echo(said, err=True, color=_color())
 
 
 def write_whole(path: str, data: bytes) -> None:
-    """Write a file for the user whole, or not at all; an older one is replaced, its mode is kept.
+    """Write a file for the user whole, or not at all; an older one is replaced, its mode kept.
 
-    What is no file, such as `/dev/stdout`, is written to. Raises `OSError`.
+    Anything but a regular file, such as `/dev/stdout`, is written to in place. Raises `OSError`.
     """
     from cachedoctor.system import disk
 
@@ -79,7 +79,7 @@ def write_whole(path: str, data: bytes) -> None:
             with open(target, "wb") as file:
                 file.write(data)
             return
-    # a file of the user's own, in no cache: not `disk`'s
+    # the user's own file, outside every cache, so not `disk`'s
     fresh = f"{target}.{os.getpid()}.tmp"
     disk.write(fresh, data)
     try:
@@ -93,20 +93,20 @@ def write_whole(path: str, data: bytes) -> None:
 
 
 def moved_times() -> None:
-    """Say once whose access times were not kept: the system lets only a file's owner keep them."""
+    """Warn once where access times were not kept: the system lets only a file's owner keep them."""
     from cachedoctor.looking import quietly
     from cachedoctor.text import plural
 
     folders = quietly.times_moved()
     if folders:
-        where = f"{plural(len(folders), 'folder')}, as the system allows it to their owner alone"
+        where = f"{plural(len(folders), 'folder')}; the system allows that only to their owner"
         warn((f"access times were not kept in {where}",))
 
 
 def code_for(host: Host, engines: Iterable[str], code: int) -> int:
-    """Return 3 in place of `code`, and say why, where a place that somebody named cannot be read.
+    """Return 3 instead of `code`, and say why, if a place that the user named cannot be read.
 
-    A verdict about the machine's usual places stays what it is.
+    A verdict about the machine's usual places stays as it is.
     """
     from cachedoctor.doctor import survey
     from cachedoctor.engines import find
@@ -118,21 +118,21 @@ def code_for(host: Host, engines: Iterable[str], code: int) -> int:
     if closed is None:
         return code
     path, why = closed
-    warn((f"a place that was named cannot be read: `{printable(path)}`: {why}",))
+    warn((f"a place that you named cannot be read: `{printable(path)}`: {why}",))
     return CannotLookError.exit_code
 
 
 def _width() -> int:
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError):  # this one is no terminal
+        with contextlib.suppress(OSError):  # not a terminal
             return max(_NARROWEST, min(os.get_terminal_size(stream.fileno()).columns, _WIDEST))
     return text.WIDTH
 
 
 def _linked(line: str) -> str:
-    """Lead from each code to its page, but not within a command.
+    """Link each code to its page, but not within a command.
 
-    Source: "Hyperlinks in terminal emulators", OSC 8; a terminal that knows none shows the code.
+    Source: "Hyperlinks in terminal emulators", OSC 8; a terminal without them shows the code.
     """
     parts = line.split("`")
     for number in range(0, len(parts), 2):
@@ -160,7 +160,7 @@ def _color() -> bool | None:
 
 
 def _bar(label: str, total_bytes: int | None) -> tqdm[NoReturn]:
-    """Return a bar that says sizes as everything else here does: `1.1 of 2.9 GiB, 41 s`."""
+    """Return a bar that writes sizes as everything else here does: `1.1 of 2.9 GiB, 41 s`."""
     from tqdm import tqdm
 
     class Bar(tqdm):  # type: ignore[type-arg]
@@ -190,7 +190,7 @@ def _bar(label: str, total_bytes: int | None) -> tqdm[NoReturn]:
 
 
 class Bars:
-    """A progress bar for each piece of work that lasts longer than a moment."""
+    """A progress bar for each piece of work that takes longer than a moment."""
 
     def __init__(self) -> None:
         """Begin without a bar."""
@@ -202,17 +202,17 @@ class Bars:
         self._bar = _bar(label, total_bytes)
 
     def advance(self, done_bytes: int) -> None:
-        """Move the bar; reads come from several threads, and a bar locks itself."""
+        """Advance the bar; reads come from several threads, and a bar locks itself."""
         if self._bar is not None:
             self._bar.update(done_bytes)
 
     def finish(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
 
 
 def progress(*, quiet: bool = False) -> Progress:
-    """Return bars when a person is watching stderr, otherwise nothing."""
+    """Return bars if a person is watching stderr, otherwise nothing."""
     return Bars() if not quiet and sys.stderr.isatty() else SILENT

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _STORY = (
-    ("A Mac's home with two engines' models, both hurt. What is wrong with them?", "scan"),
+    ("A Mac's home with two engines' models, both damaged. What is wrong with them?", "scan"),
     ("Repair them; nothing here needs the network.", "fix --yes --offline"),
     ("Would a program load it now?", "preflight faster-whisper --model tiny.en"),
     ("And everything as it was before.", "undo"),
@@ -57,7 +57,7 @@ def command(folder: str | None, only_make: bool) -> None:
 
 @contextlib.contextmanager
 def _place(folder: str | None) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """Give a home to make, and variables that keep what is remembered of a passing one with it."""
+    """Yield a path for the home, and variables that keep a temporary home's state inside it."""
     import tempfile
 
     if folder is not None:
@@ -68,7 +68,7 @@ def _place(folder: str | None) -> Iterator[tuple[str, Mapping[str, str]]]:
 
 
 def _tour(home: str, variables: Mapping[str, str]) -> None:
-    """Run each command as a person would, and say what for."""
+    """Run each command as a user would, and say what it is for."""
     import subprocess
     import sys
 

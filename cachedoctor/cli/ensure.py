@@ -16,10 +16,10 @@ from cachedoctor.host import Host
 
 
 class Ensure(click.Command):
-    """A command that ends in another one, which `--` begins."""
+    """A command that ends with another command, after `--`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take what is behind `--` away before the rest is read."""
+        """Cut off what follows `--` before the rest is parsed."""
         if "--" in args:
             at = args.index("--")
             ctx.meta["command"], args = args[at + 1 :], args[:at]
@@ -54,7 +54,7 @@ def command(wanted: managing.Bringing, host: Host, out: Output) -> None:
 
 
 def _require(program: str) -> None:
-    """Refuse a command that is not there before anything is looked at."""
+    """Refuse a command that does not exist before anything is looked at."""
     from cachedoctor.errors import UsageError
 
     named = [program] if "/" in program else [f"{at}/{program}" for at in os.get_exec_path()]
@@ -63,8 +63,8 @@ def _require(program: str) -> None:
 
 
 def _become(run: list[str]) -> NoReturn:
-    """Run a command in place of this process."""
+    """Replace this process with a command."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python's own choice is not the command's
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python's own choice, not the command's
     os.execvp(run[0], run)

@@ -79,7 +79,7 @@ def command(
       cachedoctor fix fluidaudio --yes          one engine, without a question
       cachedoctor fix whisper-mps --size tiny   also fetches the model when it is not there
       cachedoctor fix CD502                     one kind of finding, notes too
-      cachedoctor fix CD502 --delete            frees room in one step, with no way back
+      cachedoctor fix CD502 --delete            frees space in one step, with no way back
       cachedoctor fix --lock models.lock        fetches exactly these revisions
     """
     from cachedoctor import engines, rules
@@ -186,11 +186,11 @@ def _stuck(plan: Plan, host: Host) -> bool:
 
 
 def _require(accepted: str, plan: Mapping[str, Any]) -> None:
-    """Raise `RepairError` where a plan is not the one that was accepted."""
+    """Raise `RepairError` if a plan is not the one that was accepted."""
     from cachedoctor.errors import RepairError
 
     if plan["plan"]["digest"] != accepted:
         raise RepairError(
-            f"the plan is another one than `{accepted[:12]}`, so nothing was changed",
-            hint="look at it again, with `--dry-run`",
+            f"the plan is no longer `{accepted[:12]}`, so nothing was changed",
+            hint="look at it again with `--dry-run`",
         )

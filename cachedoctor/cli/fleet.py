@@ -128,12 +128,11 @@ def fix(
 ) -> None:
     """Show what `cachedoctor fix` would do on every machine, ask once, and do it.
 
-    Each machine carries out only the plan that it showed: one that has another plan by then changes
-    nothing and counts as *failed*. `cachedoctor fleet undo RUN` takes everything back; RUN is
-    printed at the end. WORDs are arguments of `fix`.
-    With --from only that machine may download; what others lack of the lock file is packed there,
-    brought here, and unpacked where it is missing. What is there and damaged is left to a fix
-    without --from.
+    Each machine carries out only the plan that it showed: if its plan has changed by then, it
+    changes nothing and counts as *failed*. `cachedoctor fleet undo RUN` takes everything back; RUN
+    is printed at the end. WORDs are arguments of `fix`. With --from, only that machine may
+    download; models of the lock file that others lack are packed there, brought here, and unpacked
+    where they are missing. Damaged models are left to a fix without --from.
 
     \b
       cachedoctor fleet fix -i lab.ini --lock models.lock
@@ -149,7 +148,7 @@ def fix(
             raise UsageError("--from needs --lock", hint="`--from HOST --lock FILE`")
         beside = next((one for one in ("--become", "-b") if one in fleet.options), "")
         if other := "--push" if means.pushed else beside:
-            raise UsageError(f"--from and {other} cannot be asked for at once")
+            raise UsageError(f"--from and {other} cannot be combined")
         _fix_from(source, words, lock, fleet, means, out, dry_run=dry_run, yes=yes)
         return
     planned = asking.ask(fleet, means, "fix", (*words, "--dry-run"), lock=text)
@@ -172,7 +171,7 @@ def _fix_from(
     dry_run: bool,
     yes: bool,
 ) -> None:
-    """Let a fleet have from one of its machines what it lacks."""
+    """Give the machines of a fleet what they lack from one of them."""
     from cachedoctor import locking
     from cachedoctor.cli import console
     from cachedoctor.fleet import handing, wording
@@ -199,7 +198,7 @@ def _settle(
     yes: bool,
     **more: object,
 ) -> None:
-    """Ask once whether what was shown is to be done, and end here where it is not."""
+    """Ask once whether to do what was shown, and end here if not."""
     from cachedoctor.fleet import wording
 
     if changing and not dry_run and (yes or (out.shown and _agreed(changing))):
@@ -245,7 +244,7 @@ def undo(run: str, timeout: int, push: bool, out: Output) -> None:
     show("undo", done, out)
     if unknown:
         console.warn(
-            f"`{name}` was to be changed and did not say whether it was: "
+            f"`{name}` did not say whether it was changed: "
             "`cachedoctor undo` there takes its last fix back"
             for name in unknown
         )
@@ -253,7 +252,7 @@ def undo(run: str, timeout: int, push: bool, out: Output) -> None:
 
 
 def _agreed(count: int) -> bool:
-    """Ask once, where there is somebody to answer."""
+    """Ask once, if somebody can answer."""
     if not sys.stdin.isatty():
         return False
     where = "this machine" if count == 1 else f"these {count} machines"
@@ -290,7 +289,7 @@ def show(asked: str, answers: Iterable[Answer], out: Output, **more: object) -> 
 
 
 def _text_of(lock: str | None) -> str:
-    """Read a lock file, and refuse one that is none before it goes anywhere."""
+    """Read a lock file, and refuse an invalid one before it is sent anywhere."""
     if lock is None:
         return ""
     from cachedoctor import locking

@@ -1,4 +1,4 @@
-"""Help pages in which nothing is broken across lines that is pasted: commands, options, paths."""
+"""Help pages that never break a line inside what is pasted: commands, options, paths."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from collections.abc import Iterable
 
 import click
 
-_BLANK, _HYPHEN = "\u00a0", "\u2011"  # at these no line is broken; both are taken out again
+_BLANK, _HYPHEN = "\u00a0", "\u2011"  # click breaks no line at these; `write` turns them back
 _QUOTED = re.compile(r"`[^`]+`")
 _INSIDE = re.compile(r"(?<=[\w-])-(?=\w)")
 
 
 def whole(text: str) -> str:
-    """Return a text in which hyphens of words and blanks between backticks are no place to break.
+    """Return a text whose hyphenated words and backticked phrases cannot be broken.
 
-    A line that is kept as it is, by a `\\b`, has nothing to fear.
+    A line that `\\b` keeps as it is needs no protection.
     """
     quoted = _QUOTED.sub(lambda match: " ".join(match[0].split()).replace(" ", _BLANK), text)
     return _INSIDE.sub(_HYPHEN, quoted)
 
 
 class Formatter(click.HelpFormatter):
-    """What click writes a help page with."""
+    """The formatter of a help page."""
 
     def write(self, string: str) -> None:
-        """Write, with blanks and hyphens as they are meant."""
+        """Write with ordinary blanks and hyphens."""
         super().write(string.replace(_BLANK, " ").replace(_HYPHEN, "-"))
 
     def write_text(self, text: str) -> None:

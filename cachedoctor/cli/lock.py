@@ -97,7 +97,7 @@ def command(
     network = _network(host, mirror) if online else None
     found = []
     for question in questions:
-        engine, what = QUESTION.read(question, None)  # not its type: with --check, these are files
+        engine, what = QUESTION.read(question, None)  # not a type: --check names files
         progress = console.progress(quiet=out.quiet)
         found.append(locking.lock(host, engine, what, network=network, progress=progress))
     models = {(one.model.engine, one.model.name): one.model for one in found}.values()
@@ -150,7 +150,7 @@ def _registered(paths: tuple[str, ...], host: Host, *, register: bool, out: Outp
 
         click.echo(record.dumps(manager_record.registered_json(kept.registered(host), host)))
     for one in found if out.shown else ():
-        word = "keeps its models" if register else "keeps nothing any more"
+        word = "keeps its models" if register else "no longer keeps its models"
         click.echo(f"{printable(one.origin)} {word}")
 
 

@@ -1,4 +1,4 @@
-"""The options of a fleet's commands: which machines, and how each is asked."""
+"""The options of a fleet's commands: which machines, and how to ask each."""
 
 from __future__ import annotations
 

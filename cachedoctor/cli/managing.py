@@ -1,4 +1,4 @@
-"""What the commands that manage share: their options, the one question, how they end."""
+"""What the commands that manage share: their options, the one question, their endings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ R = TypeVar("R")
 
 
 def change_options(command: Callable[P, R]) -> Callable[P, R]:
-    """Give a command the options of everything that changes."""
+    """Give a command the options of every command that changes something."""
     for option in (
         click.option(
             "--delete", is_flag=True, help="Delete for good instead of setting aside: no way back."
@@ -38,11 +38,11 @@ def change_options(command: Callable[P, R]) -> Callable[P, R]:
 
 
 class Bringing(NamedTuple):
-    """What models are to be made ready, and how, as a command line says it."""
+    """Which models to make ready, and how, as the command line says."""
 
-    questions: Pairs  # an engine with a size or a model, each
+    questions: Pairs  # each an engine with a size or a model
     lock: str | None  # a lock file that names more
-    max_download: int | None  # what may be fetched without a question
+    max_download: int | None  # how much may be fetched without asking
     dry_run: bool
     yes: bool
     offline: bool
@@ -50,7 +50,7 @@ class Bringing(NamedTuple):
 
 
 def bring_options(command: Callable[..., R]) -> Callable[..., R]:
-    """Give a command the options of what makes models ready; it gets a `Bringing`, `wanted`."""
+    """Give a command the options for making models ready; it gets a `Bringing`, `wanted`."""
 
     @click.argument("questions", metavar="[ENGINE:SIZE|MODEL]...", nargs=-1, type=QUESTION)
     @lock_option
@@ -74,10 +74,10 @@ def bring_options(command: Callable[..., R]) -> Callable[..., R]:
 
 
 def bring(given: Bringing, host: Host, *, out: Output, err: bool) -> tuple[Verdict, ...]:
-    """Make models ready, asked once, and return the verdicts; ends with 1 where one is not.
+    """Make models ready after one question, and return the verdicts; exit with 1 if one is not.
 
-    Where the tables tell what it costs the question comes before any network, and again only where
-    it turns out to cost more.
+    If the tables know the cost, ask before any use of the network, and again only if it turns out
+    to cost more.
     """
     from cachedoctor import locking
     from cachedoctor.cli import console
@@ -122,7 +122,7 @@ def bring(given: Bringing, host: Host, *, out: Output, err: bool) -> tuple[Verdi
 
 
 def _agreed(cost: int | None, given: Bringing, out: Output, *, again: bool = False) -> bool:
-    """Ask, unless that was answered before."""
+    """Ask, unless the options have answered already."""
     most = given.max_download
     if given.yes or (most is not None and cost is not None and cost <= most):
         return True
@@ -144,10 +144,10 @@ def finish(
     check: Callable[[], bool] | None = None,
     measure: bool = False,
 ) -> NoReturn:
-    """Show a change, ask once, carry it out, and end with the exit code of what came of it.
+    """Show a change, ask once, carry it out, and exit with the code of the outcome.
 
-    0 for done, 1 where something that was asked for stays or nobody agreed, 4 where `check` is
-    asked afterwards and says no.
+    0 if done, 1 if something that was asked for stays or nobody agreed, 4 if `check` is called
+    afterwards and says no.
     """
     from cachedoctor.cli import console
     from cachedoctor.report import change_text, manager_record, record
@@ -190,5 +190,5 @@ def finish(
 
 
 def _asked(question: str) -> bool:
-    """Ask, where there is somebody to answer."""
+    """Ask, if somebody can answer."""
     return sys.stdin.isatty() and click.confirm(question, default=False, err=True)

@@ -23,8 +23,8 @@ def command(
     """Put together what `verify --subset K/N --save FILE` wrote, and judge the whole.
 
     The answer is the one that a single `verify` gives. Run it where the cache can be read: headers
-    are looked at again, content is not. Exit code 1 when something is wrong, or a part is missing,
-    there twice, or of another look; 3 where the cache is not.
+    are read again, content is not. Exit code 1 when something is wrong, or when a part is missing,
+    duplicated, or from another look; 3 when the cache cannot be read.
 
     \b
       cachedoctor merge part*.json

@@ -1,7 +1,7 @@
-"""What a shell offers when TAB is pressed: names, each with a few words about it.
+"""What a shell offers when TAB is pressed: names, each with a short description.
 
-click asks these functions; each imports what its own answer needs and nothing else. What cannot be
-answered is no offer, and never a message: the line is still being written.
+click calls these functions; each imports only what its own answer needs. A question without an
+answer gets no offer, and never a message: the line is still being written.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ def engines_or_codes(ctx: click.Context, param: click.Parameter, incomplete: str
 
 
 def engines_or_files(ctx: click.Context, param: click.Parameter, incomplete: str) -> Offers:
-    """Offer what `verify` takes: engines, and files where no engine begins like this."""
+    """Offer what `verify` takes: engines, and files if no engine begins like this."""
     return engines(ctx, param, incomplete) or files(ctx, param, incomplete)
 
 
 def codes(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> Offers:
-    """Offer the codes of findings, and their names once it is clear that no code is meant."""
+    """Offer the codes of findings, and their names once the word cannot be a code."""
     return _codes(incomplete, slugs=True)
 
 
@@ -63,7 +63,7 @@ def sizes(ctx: click.Context, _param: click.Parameter, incomplete: str) -> Offer
 
 
 def models(ctx: click.Context, _param: click.Parameter, incomplete: str) -> Offers:
-    """Offer the models of the engines on the line, with about what a download costs."""
+    """Offer the models of the engines on the line, with about what each costs to download."""
     return [
         _offer(name, about=cost or None)
         for table in _tables(ctx)
@@ -73,9 +73,9 @@ def models(ctx: click.Context, _param: click.Parameter, incomplete: str) -> Offe
 
 
 def questions(ctx: click.Context, param: click.Parameter, incomplete: str) -> Offers:
-    """Offer `ENGINE:SIZE`, and models too once the engine is there.
+    """Offer `ENGINE:SIZE`, and models too once the engine is typed.
 
-    bash makes words of its own of a colon and of what is behind it.
+    bash makes separate words of a colon and what follows it.
     """
     from cachedoctor.engines import catalog
 
@@ -127,7 +127,7 @@ def runs(ctx: click.Context, _param: click.Parameter, incomplete: str) -> Offers
 
 
 def schemas(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> Offers:
-    """Offer the answers that have a schema, each with what it says."""
+    """Offer the answers that have a schema, each with its description."""
     from cachedoctor.report import schema
 
     parts = schema.whole()["$defs"]
@@ -139,13 +139,13 @@ def schemas(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> Of
 
 
 def amounts(incomplete: str, units: tuple[str, ...]) -> Offers:
-    """Offer a number that was typed with each of the units."""
+    """Offer the typed number with each of the units."""
     number = incomplete.rstrip("".join(set("".join(units))))
     return beginnings(incomplete, [f"{number}{unit}" for unit in units] if number.isdigit() else [])
 
 
 def beginnings(incomplete: str, known: Iterable[str]) -> Offers:
-    """Offer what begins with what was typed."""
+    """Offer what begins with the typed text."""
     return [_offer(word) for word in known if word.startswith(incomplete)]
 
 
@@ -194,7 +194,7 @@ def _words(ctx: click.Context) -> list[str]:
 
 
 def _costs(table: Table) -> Iterator[tuple[str, str]]:
-    """Yield an engine's models, each with about what a download costs."""
+    """Yield an engine's models, each with about what it costs to download."""
     from cachedoctor.text import size
 
     for name, model in table.models.items():
@@ -202,6 +202,6 @@ def _costs(table: Table) -> Iterator[tuple[str, str]]:
 
 
 def _offer(value: str, *, about: str | None = None, kind: str = "plain") -> CompletionItem:
-    from click.shell_completion import CompletionItem  # nobody else needs it
+    from click.shell_completion import CompletionItem  # nothing else needs it
 
     return CompletionItem(value, kind, about)

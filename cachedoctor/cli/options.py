@@ -19,12 +19,12 @@ R = TypeVar("R")
 
 
 class Shared(click.Option):
-    """An option of many commands: explained once, in the help of the whole, and here only named."""
+    """An option of many commands: explained once, in the main help, and only named elsewhere."""
 
-    row: tuple[str, str] | None = None  # what stands for all of them in a command's help
+    row: tuple[str, str] | None = None  # stands for the whole kind in a command's help
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        """Return one row for all options of a kind."""
+        """Return one row for all options of this kind."""
         return self.row
 
     def record(self, ctx: click.Context) -> tuple[str, str] | None:
@@ -33,7 +33,7 @@ class Shared(click.Option):
 
 
 class LookOption(Shared):
-    """An option about where to look, the first of them."""
+    """The first of the options about where to look."""
 
     row = (
         "--home, --platform, --env, --project, --engine-version, --python",
@@ -42,7 +42,7 @@ class LookOption(Shared):
 
 
 class AnswerOption(Shared):
-    """An option about how to answer, the first of them."""
+    """The first of the options about how to answer."""
 
     row = ("--json, --format, --color, -q", "How to answer; see `cachedoctor --help`.")
 
@@ -52,14 +52,14 @@ Pairs = tuple[tuple[str, str], ...]
 
 
 def look_options(command: Callable[P, R]) -> Callable[..., R]:
-    """Give a command that changes nothing what `host_options` gives."""
+    """Give a command that changes nothing the options of `host_options`."""
     return host_options(command, changes=False)
 
 
 def host_options(command: Callable[P, R], *, changes: bool = True) -> Callable[..., R]:
-    """Give a command the options that say where to look; it gets a `Host` called `host`.
+    """Give a command the options about where to look; it gets a `Host` called `host`.
 
-    One that `changes` anything is refused where the user's own configuration cannot be trusted.
+    If it `changes` anything, it is refused when the user's own configuration cannot be trusted.
     """
 
     @click.option(
@@ -158,12 +158,12 @@ def host_options(command: Callable[P, R], *, changes: bool = True) -> Callable[.
 
 
 def output_options(command: Callable[P, R]) -> Callable[..., R]:
-    """Give a command the options that say how to answer; it gets an `Output` called `out`."""
+    """Give a command the options about how to answer; it gets an `Output` called `out`."""
     return answering()(command)
 
 
 def ci_output_options(command: Callable[P, R]) -> Callable[..., R]:
-    """Give a command these options, `-v`, and the forms that continuous integration shows."""
+    """Give a command these options, `-v`, and the formats that continuous integration shows."""
     return answering(CI_FORMATS, verbose="List every note.")(command)
 
 
@@ -173,7 +173,7 @@ def answering(
     quiet: str = "Print nothing but errors.",
     verbose: str = "",
 ) -> Callable[[Callable[P, R]], Callable[..., R]]:
-    """Give a command the forms it can answer in; `-q` and `-v` only with what they do there."""
+    """Give a command the formats it can answer in; `-q` and `-v` only with what they do there."""
     offered = [
         click.option(
             f"-{word[0]}",

@@ -1,4 +1,4 @@
-"""How a command answers: in which form, and how much of it."""
+"""How a command answers: in which format, and how much of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from cachedoctor.values import NamedTuple
 
 
 class Output(NamedTuple):
-    """What `--format`, `-q` and `-v` say, where a command offers them."""
+    """The values of `--format`, `-q` and `-v`, where a command offers them."""
 
     format: str = "text"
     quiet: bool = False
@@ -19,5 +19,5 @@ class Output(NamedTuple):
 
     @property
     def shown(self) -> bool:
-        """Return whether a person reads the answer, and wants one."""
+        """Return whether a person reads the answer and wants one."""
         return self.format == "text" and not self.quiet

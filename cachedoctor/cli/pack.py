@@ -96,7 +96,7 @@ def _say(found: Packing, written: int, output: str, host: Host, *, out: Output, 
 
 
 def _listed(path: str) -> frozenset[str]:
-    """Read what `unpack --have` wrote: a SHA-256 a line."""
+    """Read the output of `unpack --have`: one SHA-256 per line."""
     import re
 
     from cachedoctor.errors import CannotLookError, UsageError
@@ -108,5 +108,5 @@ def _listed(path: str) -> frozenset[str]:
         raise CannotLookError(f"`{path}` cannot be read: {error}") from error
     wrong = next((word for word in words if not re.fullmatch("[0-9a-f]{64}", word)), None)
     if wrong is not None:
-        raise UsageError(f"`{path}` is no list of digests: `{wrong[:80]}`")
+        raise UsageError(f"`{path}` is not a list of digests: `{wrong[:80]}`")
     return frozenset(words)

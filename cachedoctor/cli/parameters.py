@@ -1,4 +1,4 @@
-"""What commands take, as types: each reads its text, refuses what is wrong, and offers on TAB."""
+"""Arguments as types: each parses its text, refuses what is wrong, and completes at TAB."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _SOURCES = ("hub", "openai")
 
 
 class _Type(_Base):
-    """A type whose text is read once; while a shell asks for offers nothing is refused."""
+    """A type that parses its text once, and refuses nothing while a shell asks for offers."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> object:
-        """Read a text; what was read already is let through, as a default is."""
+        """Parse a text; a value that is parsed already, such as a default, passes through."""
         if not isinstance(value, str) or (ctx is not None and ctx.resilient_parsing):
             return value
         return self.read(value, param)
@@ -64,7 +64,7 @@ class _Code(_Type):
     name = "code"
 
     def read(self, text: str, param: click.Parameter | None) -> str:
-        """Return the code that a code or a slug means."""
+        """Return the code for a code or a slug."""
         from cachedoctor import rules
 
         known = {rule.slug: rule.code for rule in rules.every()}
@@ -132,7 +132,7 @@ class _Rate(_Amount):
         """Return bytes a second."""
         found = re.fullmatch(r"([1-9]\d*)([KMG])", text)
         if found is None:
-            raise UsageError(f"no rate: `{text}`", hint="write 500K, 50M or 1G, in bytes a second")
+            raise UsageError(f"not a rate: `{text}`", hint="write 500K, 50M or 1G bytes a second")
         return int(found[1]) << {"K": 10, "M": 20, "G": 30}[found[2]]
 
 
@@ -146,17 +146,17 @@ class _Subset(_Type):
         found = re.fullmatch(r"(\d{1,5})/(\d{1,5})", text)
         number, of = map(int, found.groups()) if found else (0, 0)
         if not 1 <= number <= of:
-            raise UsageError(f"no part: `{text}`", hint="write 1/8 for the first of eight")
+            raise UsageError(f"not a part: `{text}`", hint="write 1/8 for the first of eight")
         return number, of
 
 
 class _Size(_Type):
-    """A size of models, tiny to large."""
+    """A size of models, from tiny to large."""
 
     name = "size"
 
     def read(self, text: str, param: click.Parameter | None) -> str:
-        """Return a size that some engine may have."""
+        """Return a size that some engine has."""
         if text not in SIZES:
             raise UsageError(
                 f"no size `{text}`{nearest(text, SIZES)}", hint=f"the sizes are {', '.join(SIZES)}"
@@ -176,7 +176,7 @@ class _Question(_Type):
     name = "question"
 
     def read(self, text: str, param: click.Parameter | None) -> tuple[str, str]:
-        """Return the engine, and the size or model that is asked for."""
+        """Return the engine, and the size or model asked for."""
         from cachedoctor.question import of_one
 
         command = click.get_current_context().command.name
@@ -191,7 +191,7 @@ class _Question(_Type):
 
 
 class Word(NamedTuple):
-    """One word of a line, as the one thing that it is."""
+    """One word of a command line, classified."""
 
     engine: str = ""
     code: str = ""
@@ -204,7 +204,7 @@ class _EngineOrCode(_Type):
     name = "engine or code"
 
     def read(self, text: str, param: click.Parameter | None) -> Word:
-        """Return which it is."""
+        """Return which of the two it is."""
         if re.fullmatch(_CODE, text):
             return Word(code=CODE.read(text, param))
         return Word(ENGINE.read(text, param))
@@ -217,12 +217,12 @@ class _EngineOrCode(_Type):
 
 
 class _EngineOrPath(_Type):
-    """An engine, or a path: that has a slash, or something is there."""
+    """An engine, or a path: a word with a slash, or one that exists as a file."""
 
     name = "engine or path"
 
     def read(self, text: str, param: click.Parameter | None) -> Word:
-        """Return which it is; raises `CannotLookError` for a path at which nothing is."""
+        """Return which of the two it is; raises `CannotLookError` for a path where nothing is."""
         from cachedoctor import engines
         from cachedoctor.doctor import named
 
@@ -235,7 +235,7 @@ class _EngineOrPath(_Type):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Offer engines, and files where no engine begins like this."""
+        """Offer engines, and files if no engine begins like this."""
         return offers.engines_or_files(ctx, param, incomplete)
 
 
@@ -274,10 +274,10 @@ class _OfEngine(_Pair):
 
 
 class _VersionOf(_OfEngine):
-    """`ENGINE=VERSION`, or `transformers=VERSION`, which insanely-fast-whisper loads with."""
+    """`ENGINE=VERSION`, or `transformers=VERSION`, with which insanely-fast-whisper loads."""
 
     def read(self, text: str, param: click.Parameter | None) -> tuple[str, str]:
-        """Return the engine and a version that can be compared."""
+        """Return the engine and a comparable version."""
         from cachedoctor.engines import catalog
         from cachedoctor.locators.hub_cache import LIBRARY
 
@@ -289,10 +289,10 @@ class _VersionOf(_OfEngine):
 
 
 class _ProgramOf(_OfEngine):
-    """`ENGINE=PATH`, of a Python or a bridge."""
+    """`ENGINE=PATH`, the path of a Python or a bridge."""
 
     def read(self, text: str, param: click.Parameter | None) -> tuple[str, str]:
-        """Return the engine and a program that is there."""
+        """Return the engine and an existing program."""
         name, path = super().read(text, param)
         if not os.path.isfile(path):
             raise UsageError(
@@ -305,7 +305,7 @@ class _Mirror(_Pair):
     """`hub=URL` or `openai=URL`."""
 
     def read(self, text: str, param: click.Parameter | None) -> tuple[str, str]:
-        """Return what is fetched elsewhere, and from where."""
+        """Return which source is fetched from elsewhere, and from where."""
         name, url = super().read(text, param)
         if name not in _SOURCES:
             raise UsageError(

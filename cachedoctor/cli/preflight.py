@@ -81,7 +81,7 @@ def command(
 
 
 def _by_name(verdict: Verdict) -> Verdict:
-    """Call what is ready by its path only not ready."""
+    """Treat a model that is ready by path only as not ready."""
     if verdict.ready and verdict.by != "name":
         return verdict._replace(ready=False, why=f"by path only: `{verdict.path}`")
     return verdict

@@ -14,7 +14,7 @@ from cachedoctor.host import Host
 
 @click.group(name="quarantine", short_help="List or delete what fixes have set aside.")
 def command() -> None:
-    """List or empty what fixes have set aside; emptying is the only thing that frees room."""
+    """List or empty what fixes have set aside; only emptying frees space."""
 
 
 @command.command(name="list", short_help="List what is set aside, and since when.")

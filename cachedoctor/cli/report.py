@@ -31,13 +31,14 @@ if TYPE_CHECKING:
 @look_options
 @answering()
 def command(files: tuple[str, ...], output: str, host: Host, out: Output) -> None:
-    """Write one page about this machine, or about saved answers of any number of machines.
+    """Write one page about this machine, or about saved answers from any number of machines.
 
-    What is wrong and how it is cured, what takes the room, what can go, how fast the engines are,
-    what was checked: one file that loads nothing, for a browser, a phone or paper. Without FILE a
-    look of this moment; a FILE is what --json of scan, list, verify, preflight, bench or fleet
-    wrote. It is of the machine that it is called after, or say so: mac-01=FILE. Several dates of
-    one machine tell what changed. Exit code 0 when the page was written, whatever it says.
+    The page shows what is wrong and how to cure it, what takes up space, what can go, how fast the
+    engines are, and what was checked. It is one file that loads nothing, for a browser, a phone or
+    paper. Without FILE, this machine is scanned now. A FILE is what --json of scan, list, verify,
+    preflight, bench or fleet wrote; its name tells which machine it belongs to, or you say so:
+    mac-01=FILE. Several dates of one machine show what changed. Exit code 0 when the page was
+    written, whatever it says.
 
     \b
       cachedoctor report -o page.html
@@ -62,7 +63,7 @@ def command(files: tuple[str, ...], output: str, host: Host, out: Output) -> Non
 
 
 def _say(page: Page, output: str, length: int, host: Host, out: Output) -> None:
-    """Say what was written, with the sentence that it begins with."""
+    """Say what was written, and the sentence it begins with."""
     from cachedoctor.text import plural, printable, size
 
     path = printable(os.path.abspath(output))
@@ -86,7 +87,7 @@ def _say(page: Page, output: str, length: int, host: Host, out: Output) -> None:
 
 
 def _look(host: Host, now: float) -> Document:
-    """Return what a scan and a list of this moment say."""
+    """Return the answers of a scan and a list made now."""
     from cachedoctor import engines
     from cachedoctor.doctor import readiness, scanning
     from cachedoctor.plans import budget, holdings
@@ -106,7 +107,7 @@ def _look(host: Host, now: float) -> Document:
 
 
 def _require_free(output: str, files: tuple[str, ...], host: Host) -> None:
-    """Refuse to write over anything but an earlier page, and into a cache."""
+    """Refuse to overwrite anything but an earlier page, or to write into a cache."""
     from cachedoctor.doctor import scanning
     from cachedoctor.errors import CannotLookError, UsageError
     from cachedoctor.report.page import render
@@ -130,7 +131,7 @@ def _require_free(output: str, files: tuple[str, ...], host: Host) -> None:
     for root in scanning.look_around(host).roots:
         if below(target, os.path.realpath(root.path)):
             raise UsageError(
-                f"a cache is no place for a page: `{printable(root.path)}`",
+                f"a page cannot go into a cache: `{printable(root.path)}`",
                 hint="name a file elsewhere",
             )
 

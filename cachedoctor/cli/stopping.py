@@ -1,4 +1,4 @@
-"""What is said when a command ends before its time: what is safe, and what goes on next time."""
+"""What a command says when it ends early: what is safe, and what continues next time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class StoppedError(CacheDoctorError):
 
 
 def stopped(host: Host, command: str, *, changes: bool) -> CacheDoctorError:
-    """Return what Ctrl-C left: nothing, what is remembered, or a fix that can go on."""
+    """Return what Ctrl-C left: nothing, remembered digests, or a fix that can continue."""
     if not changes:
         kept = "; what was read whole is remembered" if command == "verify" else ""
         return StoppedError("interrupted", hint=f"nothing was changed{kept}")
@@ -32,13 +32,13 @@ def stopped(host: Host, command: str, *, changes: bool) -> CacheDoctorError:
         return StoppedError("interrupted", hint="nothing was changed")
     return StoppedError(
         "interrupted",
-        hint=f"every file is whole, as it was or as it will be; `{host.command('fix')}` goes on "
-        f"with what was begun, `{host.command('undo')}` takes it back",
+        hint=f"every file is whole, either old or new; `{host.command('fix')}` continues, "
+        f"`{host.command('undo')}` takes it back",
     )
 
 
 def repeated(error: CacheDoctorError, host: Host) -> None:
-    """Let the commands of an error's hint ask about the home that was asked about (law 13)."""
+    """Make the commands in an error's hint ask about the same home (law 13)."""
 
     def again(match: re.Match[str]) -> str:
         name, rest = match.groups()

@@ -69,7 +69,7 @@ def command(
 
 
 def _named(host: Host, path: str, *, yes: bool, show: bool) -> tuple[Run, ...]:
-    """Show what a journal that was named would have us do, and ask."""
+    """Show what a named journal would have us do, and ask."""
     from cachedoctor.runs import applying
     from cachedoctor.system import undoing
     from cachedoctor.text import plural, printable

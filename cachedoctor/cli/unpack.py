@@ -85,14 +85,14 @@ def command(
             dry_run=dry_run,
             yes=yes,
             delete=False,
-            out=out._replace(verbose=True),  # what stays was named, and is few
+            out=out._replace(verbose=True),  # what stays was named, so it is short
             check=ready,
         )
 
 
 @contextlib.contextmanager
 def _opened(source: str, host: Host, *, quiet: bool) -> Iterator[Pack]:
-    """Open a pack; one that comes as a stream lies in our own folder for as long as it is used."""
+    """Open a pack; one that arrives as a stream is kept in our own folder while it is used."""
     from cachedoctor.cli import console
     from cachedoctor.plans import packs
     from cachedoctor.system import disk

@@ -1,4 +1,4 @@
-"""What `verify` and `merge` say of a look in which every byte was read."""
+"""What `verify` and `merge` print after every byte was read."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def show(report: Report, out: Output, *, online: bool = False) -> int:
-    """Answer in the form that was asked for, and return the exit code.
+    """Answer in the requested format, and return the exit code.
 
-    The hub was asked where it was `online`, so that nobody is told to do so.
+    If the look was `online`, nobody is told to use `--online`.
     """
     from cachedoctor import engines
     from cachedoctor.cli import console
@@ -43,7 +43,7 @@ def show(report: Report, out: Output, *, online: bool = False) -> int:
             console.say(verify_text.verify_lines(report, tally, verbose=out.verbose))
     if not out.quiet and tally.files() and not tally.files("proven") and not tally.wrong:
         ask = "" if online else f"; `{host.command('verify', *names, *paths, '--online')}`"
-        console.warn((f"nothing could be checked: nothing says what these files must be{ask}",))
+        console.warn((f"nothing could be checked: there is no evidence for these files{ask}",))
     errors = any(finding.severity == "error" for finding in report.findings)
     asked = names or () if paths else names or engines.names()
     if out.verbose:

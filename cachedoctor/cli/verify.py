@@ -92,7 +92,7 @@ def command(
     \b
       cachedoctor verify                       everything
       cachedoctor verify whisper-mps --fresh   one engine, every byte again
-      cachedoctor verify ~/models --max-age 30d   whatever lies there
+      cachedoctor verify ~/models --max-age 30d   any folder
       cachedoctor verify --lock models.lock    exactly these bytes
       cachedoctor verify ~/hub --subset 3/8 --save part3.json   one of eight jobs
       cachedoctor verify ~/hub --scheduler tcp://head:8786      a Dask cluster
@@ -116,7 +116,7 @@ def command(
         max_age_s=max_age,
     )
     if subset is not None and save is not None:
-        # the rate is that of all parts, which run at once
+        # the rate of all parts together, which run at once
         rate = max(max_rate // subset[1], 1) if max_rate else None
         progress = Throttled(shown, rate) if rate else shown
         _write_part(question, subset, save, progress, out)
@@ -150,7 +150,7 @@ def _together(
     *,
     online: bool,
 ) -> None:
-    """Refuse what cannot be asked for at once."""
+    """Refuse options that cannot be combined."""
     if (subset is None) != (save is None):
         raise UsageError(
             "--subset and --save belong together", hint="`--subset 1/8 --save part1.json`"
@@ -159,9 +159,9 @@ def _together(
     others = {"--lock": lock, "--online": online, "--scheduler": scheduler if subset else None}
     for other, given in others.items():
         if divided and given:
-            raise UsageError(f"{divided} and {other} cannot be asked for at once")
+            raise UsageError(f"{divided} and {other} cannot be combined")
     if subset and out.format != "text":
-        raise UsageError("a part is no answer, so --format is for `merge`")
+        raise UsageError("a part is not an answer; use --format with `merge`")
 
 
 def _write_part(

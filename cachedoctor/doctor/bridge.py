@@ -1,6 +1,6 @@
 """Find and talk to the bridges: the Swift programs that run WhisperKit and FluidAudio.
 
-A bridge answers each command or request with one line of JSON that says which protocol it speaks;
+A bridge answers each command or request with one line of JSON that names its protocol;
 docs/bridges.md describes them. They need no network, and download, move and delete nothing.
 """
 
@@ -30,15 +30,15 @@ INSTALL = (  # from source, on a Mac
 )
 _LAST_WORDS = 200
 _KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "CACHEDOCTOR_BRIDGE_SANDBOX")
-_DEAD = "http://127.0.0.1:9"  # the port that discards
-_TEST_S = 30.0  # macOS examines a program that it has not seen before
+_DEAD = "http://127.0.0.1:9"  # the discard port
+_TEST_S = 30.0  # macOS inspects a program the first time it runs
 
 
 class BridgeError(CacheDoctorError):
     """Report what a bridge refused, or that it gave no answer.
 
-    `code` is the bridge's own word for it, such as `broken-bundle`; or `silent` for none at all,
-    `garbled` for what is no answer, `other-protocol` and `cannot-run`.
+    `code` is the bridge's own, such as `broken-bundle`, or one of ours: `silent` for no answer,
+    `garbled` for an answer that does not parse, `other-protocol` and `cannot-run`.
     """
 
     exit_code = 4
@@ -49,7 +49,7 @@ class BridgeError(CacheDoctorError):
 
 
 class SilentError(BridgeError):
-    """Report that a bridge ended, or took too long, in place of an answer."""
+    """Report that a bridge exited or timed out without an answer."""
 
     def __init__(self, program: str, silence: child.Silence, errors: str) -> None:
         self.reason = _end(silence, errors)
@@ -60,16 +60,16 @@ class SilentError(BridgeError):
 
 @cache
 def programs() -> Mapping[str, str]:
-    """Return the bridge's name of each engine that has one; reads all tables."""
+    """Return the bridge's name by engine, for the engines that have one; reads all tables."""
     tables = map(catalog.read, catalog.names())
     return {table.engine: table.bridge for table in tables if table.bridge}
 
 
 def find(engine: str) -> str | None:
-    """Return the bridge of an engine that was installed with this package, or `None`.
+    """Return the path of an engine's bridge, if it was installed with this package, or `None`.
 
-    Looks where installers put programs for this interpreter, for this user, and for a folder named
-    with `pip install --target`. Not on PATH: others have programs of the same names.
+    Looks in the script folders of this interpreter, of this user, and of `pip install --target`.
+    Does not look on PATH: other projects have programs with the same names.
     """
     user = sysconfig.get_preferred_scheme("user")
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -82,32 +82,32 @@ def find(engine: str) -> str | None:
 
 
 def environment(variables: Mapping[str, str], home: str) -> dict[str, str]:
-    """Return what a bridge is given of an environment: no token, no libraries, no network."""
+    """Return the environment to run a bridge with: no token, no libraries, no network."""
     kept = {name: variables[name] for name in _KEPT if name in variables}
     proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), _DEAD)
     return {**kept, **proxies, "HOME": home, "HF_HUB_OFFLINE": "1"}
 
 
 def absence(engine: str) -> str:
-    """Say that an engine's bridge is not here, and why the build left it out if it said so."""
+    """Return a message that an engine's bridge is missing, with the build's reason if known."""
     note = resources.files("cachedoctor") / "no_bridges.txt"
     why = f": {note.read_text(encoding='utf-8').strip()}" if note.is_file() else ""
     return f"no `{catalog.read(engine).bridge}` beside cachedoctor{why}"
 
 
 class Health(NamedTuple):
-    """Whether a bridge works, by its answer to `info`."""
+    """Whether a bridge works, according to its answer to `info`."""
 
-    why: str = ""  # it does not
+    why: str = ""  # why it does not work
     version: str = ""
     engine_version: str = ""
     linked: bool = False
     unlinked: str = ""  # why it has no framework to ask
-    models: frozenset[str] = frozenset()  # that it knows by name
+    models: frozenset[str] = frozenset()  # the models it knows by name
 
 
 def examine(program: str, *, environment: Mapping[str, str]) -> Health:
-    """Ask a bridge what it is; one that does not answer that answers nothing else either."""
+    """Ask a bridge for its versions and models; one that cannot answer this can answer nothing."""
     try:
         said = ask(program, ["info"], environment=environment, timeout_s=_TEST_S)
         engine = said["engine"]
@@ -122,7 +122,7 @@ def examine(program: str, *, environment: Mapping[str, str]) -> Health:
     except BridgeError as error:
         return Health(error.message)
     except (KeyError, TypeError):
-        return Health(f"`{program}` answered what is no answer to `info`")
+        return Health(f"`{program}` gave an invalid answer to `info`")
 
 
 def ask(
@@ -135,8 +135,8 @@ def ask(
 ) -> dict[str, Any]:
     """Give a bridge one command and return its answer.
 
-    `check` answers also where a bundle failed. Raises `BridgeError` for anything else that is not
-    an answer; never waits longer than `timeout_s`, and reads 16 MiB at most.
+    A bundle that failed is still an answer to `check`. Raises `BridgeError` if there is no valid
+    answer; never waits longer than `timeout_s`, and reads at most 16 MiB.
     """
     try:
         done = child.run(
@@ -154,7 +154,7 @@ class Serving:
     """A bridge that keeps its model loaded from one request to the next."""
 
     def __init__(self, program: str, *, environment: Mapping[str, str]) -> None:
-        """Start the program; raises `BridgeError` where it cannot be run."""
+        """Start the program; raises `BridgeError` if it cannot be run."""
         self._program = program
         try:
             self._talk = child.Talk([program, "serve"], environment)
@@ -162,7 +162,7 @@ class Serving:
             raise _cannot_run(program, error) from error
 
     def __enter__(self) -> Self:
-        """Return itself; the program runs already."""
+        """Return itself; the program is already running."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -171,7 +171,7 @@ class Serving:
 
     @property
     def pid(self) -> int:
-        """Return the number of the program's process."""
+        """Return the program's process id."""
         return self._talk.pid
 
     def ask(
@@ -184,8 +184,7 @@ class Serving:
     ) -> dict[str, Any]:
         """Send a request and return its answer; raises `BridgeError` for any other outcome.
 
-        After a request that was refused the next one may be sent; after silence the program is
-        gone.
+        A refused request does not end the program, silence does.
         """
         line = json.dumps({"request": request, **more}).encode()
         answer = self._talk.ask(line, timeout_s, on_poll)
@@ -194,19 +193,19 @@ class Serving:
         return _read(self._program, answer)
 
     def end(self) -> None:
-        """End the program, and what it started."""
+        """End the program and its children."""
         self._talk.end()
 
 
 def _read(program: str, answer: bytes) -> dict[str, Any]:
-    """Return an answer; raises `BridgeError` for an error, another protocol or no answer."""
+    """Parse an answer; raises `BridgeError` for an error, another protocol or no answer."""
     try:
         said = untrusted.parse_json(answer)
     except ValueError:
         said = None
     if not isinstance(said, dict):
         start = answer[:80].decode(errors="replace").strip()
-        raise BridgeError("garbled", f"`{program}` answered what is no answer: `{start}`")
+        raise BridgeError("garbled", f"`{program}` gave an invalid answer: `{start}`")
     if said.get("protocol") != PROTOCOL:
         raise BridgeError(
             "other-protocol",
@@ -226,7 +225,7 @@ def _cannot_run(program: str, error: OSError) -> BridgeError:
 
 
 def _end(silence: child.Silence, errors: str) -> str:
-    """Say how a program ended that gave no answer."""
+    """Return how a program ended that gave no answer."""
     if silence.timed_out:
         return "gave no answer in time"
     if silence.signal is not None:

@@ -1,8 +1,8 @@
-"""What one process saw, as JSON that another makes the same values of.
+"""Serialise a survey to JSON, so that another process can rebuild the same values.
 
 A value is a scalar, or a list that begins with its kind: `t`uple, `l`ist, `f`rozenset,
-`d`ictionary, `b`ytes, `=` for what was written before, else the name of one of our own types.
-Nothing else can be named, so a file from elsewhere makes values and runs nothing.
+`d`ictionary, `b`ytes, `=` for a value written before, else the name of one of our own types.
+No other type can be named, so reading a foreign file builds values and runs no code.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ _SCALARS = (str, int, float, bool, type(None))
 
 
 class Columns(Protocol):
-    """A value in columns, because it has very many rows."""
+    """A value stored in columns, because it has very many rows."""
 
     def columns(self) -> tuple[object, ...]:
-        """Return what the value is made of."""
+        """Return the columns that the value is made of."""
         ...
 
 
 class Writer:
-    """Turn values into what JSON can say."""
+    """Turn values into JSON."""
 
     def __init__(self) -> None:
-        """Begin without any."""
+        """Start with no values written."""
         self._numbers: dict[int, int] = {}
-        self._alive: list[object] = []  # so that no number means another value
+        self._alive: list[object] = []  # keeps each `id` from being reused for another value
 
     def write(self, value: object) -> object:
         """Return a value as JSON."""
@@ -62,15 +62,15 @@ class Writer:
 
 
 class Reader:
-    """Make values of what a `Writer` wrote."""
+    """Rebuild the values that a `Writer` wrote."""
 
     def __init__(self) -> None:
-        """Begin without any."""
+        """Start with no values read."""
         self._made: list[object] = []
         self._types: dict[str, Any] = {}
 
     def read(self, value: object) -> Any:
-        """Return the value that JSON means; raises `UsageError` for what was not written so."""
+        """Return the value in the JSON; raises `UsageError` if no `Writer` wrote it."""
         try:
             return self._read(value)
         except (TypeError, ValueError, LookupError, AttributeError, binascii.Error) as error:

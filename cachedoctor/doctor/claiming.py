@@ -1,4 +1,4 @@
-"""Let engines claim an entry, and put what they need of it into its artifacts."""
+"""Let engines claim an entry, and add their requirements to its artifacts."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 def absent(root: Root, entry: Entry) -> frozenset[str]:
-    """Name the files of which a client noted that this revision has none."""
+    """Return the files that a client noted as absent from this revision."""
     if root.listing is None:
         return frozenset()
     return locators.of(root).noted_absent(entry, root.listing)
 
 
 def locked(entry: Entry, lock: Lock, locator: Layout) -> Entry:
-    """Add to an entry what a lock file demands of it."""
+    """Add the files and digests that a lock file demands of an entry."""
     model = lock.of(entry)
     if model is None:
         return entry
@@ -46,9 +46,9 @@ def claimed(
     locator: Layout,
     absent: frozenset[str] = frozenset(),
 ) -> Entry:
-    """Add to an entry what the engines that would load it need, there or not.
+    """Add to an entry the files that its engines need, whether present or missing.
 
-    `absent` are files of which the hub's client noted that the repository has none.
+    `absent` are files that the hub's client noted as missing from the repository.
     """
 
     def hidden(claim: Claim) -> frozenset[str]:
@@ -69,13 +69,13 @@ def claimed(
             there.sort(key=lambda name: artifacts[name].state is not State.PRESENT)
             if need.optional and not there:
                 continue
-            told = entry.promises or claim.published  # of several names, the one it has
+            told = entry.promises or claim.published  # to choose between alternative names
             usual = next((n for n in need.names if n in told), need.names[0])
             name = there[0] if there else usual
             artifact = artifacts.get(name) or _elsewhere(entry, claim, need, name)
             artifact = artifact or locator.missing(entry, name)
             artifacts[name] = _expected(artifact, claim, need, entry)
-            for other in there[1:]:  # what another part of the engine may open in its place
+            for other in there[1:]:  # another part of the engine may open these instead
                 if artifacts[other].format is None:
                     format_ = need.format_of(other)
                     artifacts[other] = artifacts[other]._replace(format=format_)
@@ -88,12 +88,12 @@ def claimed(
 
 
 def _add_told(artifacts: dict[str, Artifact], claim: Claim, entry: Entry, locator: Layout) -> None:
-    """Add what tables and manifests say of files, needed or not."""
+    """Add what tables and manifests say about files, needed or not."""
     for name, (size, digest) in claim.published.items():
         artifact = artifacts.get(name)
         if artifact is None or artifact.digest is not None or entry.revision is not None:
             continue
-        if artifact.size_bytes == size and not artifact.bundle:  # of a folder without revision
+        if artifact.size_bytes == size and not artifact.bundle:  # in a folder without revisions
             artifacts[name] = artifact._replace(digest=digest, evidence=Evidence.TABLE)
     for name in _asked_for(claim, entry):
         listed = artifacts.get(name) or locator.missing(entry, name)
@@ -103,9 +103,9 @@ def _add_told(artifacts: dict[str, Artifact], claim: Claim, entry: Entry, locato
 
 
 def _expected(artifact: Artifact, claim: Claim, need: Requirement, entry: Entry) -> Artifact:
-    """Add to an artifact who needs it, its format and what is published of it."""
+    """Add an artifact's format, published size and digest, and the engine that needs it."""
     size, digest, evidence = need.bytes, need.digest, Evidence.TABLE
-    if artifact.name != need.names[0]:  # what is published is of the usual name
+    if artifact.name != need.names[0]:  # published values apply to the usual name only
         size = digest = None
     elif digest is not None and digest.hex in claim.url:
         evidence = Evidence.URL
@@ -125,7 +125,7 @@ def _expected(artifact: Artifact, claim: Claim, need: Requirement, entry: Entry)
 
 
 def _shards(artifact: Artifact) -> tuple[str, ...]:
-    """Return the files that weights were split into, where `artifact` is their index."""
+    """Return the shards that `artifact` lists, if it is the index of split weights."""
     if not formats.is_index(artifact.format) or artifact.state is not State.PRESENT:
         return ()
     from cachedoctor.formats import shard_index
@@ -133,12 +133,12 @@ def _shards(artifact: Artifact) -> tuple[str, ...]:
     try:
         with untrusted.open_regular(artifact.file, follow=True) as file:
             return shard_index.shards(file, artifact.size_bytes)
-    except (FormatError, OSError):  # its own findings speak
+    except (FormatError, OSError):  # other rules report this file
         return ()
 
 
 def _part(claim: Claim, name: str) -> Requirement:
-    """Return what is to be said of a file that another brings along."""
+    """Return the requirement for a file that another file pulls in."""
     for need in claim.needs.requirements:
         if name in need.names:
             return need._replace(optional=False)
@@ -146,10 +146,10 @@ def _part(claim: Claim, name: str) -> Requirement:
 
 
 def _asked_for(claim: Claim, entry: Entry) -> Iterator[str]:
-    """Yield what the manifest lists and the engine asks the hub's client for.
+    """Yield the files in the manifest that the engine asks the hub's client for.
 
-    Since huggingface_hub 1.22 the client refuses a revision offline of which one of these is
-    missing, whether the engine reads it or not.
+    Since huggingface_hub 1.22 the client, offline, refuses a revision that lacks any of these,
+    whether the engine reads it or not.
     Source: huggingface_hub 2.4.0 `_snapshot_download.py` `_raise_if_incomplete_snapshot`.
     """
     if entry.promises and claim.snapshot:
@@ -161,7 +161,7 @@ def _asked_for(claim: Claim, entry: Entry) -> Iterator[str]:
 
 
 def _elsewhere(entry: Entry, claim: Claim, need: Requirement, name: str) -> Artifact | None:
-    """Look for a tokenizer in the folders of its own, where the engine has such."""
+    """Look for a tokenizer in its separate folders, if the engine has any."""
     if not (need.tokenizer and claim.tokenizer_folders):
         return None
     tried = [
@@ -201,7 +201,7 @@ def with_siblings(roots: list[Root]) -> list[Root]:
         return entry._replace(
             artifacts=tuple(
                 a._replace(digest=known[a.name][1], evidence=Evidence.SIBLING)
-                # another length may be another revision, which says nothing about this file
+                # another length may mean another revision, whose digest proves nothing here
                 if a.digest is None and known.get(a.name, (-1,))[0] == a.size_bytes
                 else a
                 for a in entry.artifacts

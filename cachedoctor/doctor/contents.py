@@ -1,7 +1,7 @@
 """What files hold, as far as it was read, against the best evidence there is without a network.
 
-A file has one verdict: its content is what its evidence says, or not; nothing says what it must be;
-or it could not be read. The archives' own checksums count where no digest is known.
+A file has one verdict: it matches its evidence, or it does not; there is no evidence; or it could
+not be read. An archive's own checksums count if no digest is known.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ CHECKSUMS = "checksums in the archive"
 
 
 class FileVerdict(NamedTuple):
-    """What one file is, by what evidence."""
+    """The verdict on one file, and the evidence for it."""
 
     path: str  # of the physical file
     links: tuple[str, ...]  # the names that lead to it
     engines: tuple[str, ...]  # that open it
     size_bytes: int  # its length
     verdict: str  # ok, bad, unknown, unreadable
-    evidence: str | None = None  # what it was held against: `blob name`, `lock file`, …
+    evidence: str | None = None  # what it was checked against: `blob name`, `lock file`, …
     algorithm: str | None = None  # of the digest: `sha256`, `git-sha1`, `crc32`, …
-    measured: str | None = None  # the digest of what is there
-    expected: str | None = None  # the digest that it must have
-    remembered: bool = False  # known without reading it now
+    measured: str | None = None  # the digest of the file's content
+    expected: str | None = None  # the digest it must have
+    remembered: bool = False  # read by an earlier run, not now
     error: str = ""  # why it could not be read
 
 
 class Contents(NamedTuple):
-    """What the notable files hold, as far as it was read now or is remembered."""
+    """The digests of the notable files, as far as they were read now or are remembered."""
 
     digests: Mapping[str, Mapping[str, str]] = {}  # by path, then by algorithm
     remembered: frozenset[str] = frozenset()
@@ -48,9 +48,9 @@ class Contents(NamedTuple):
 
 
 def recalled(host: Host, entries: Sequence[Entry], *, since_s: int = 0) -> Contents:
-    """Return what earlier runs read, since `since_s`, of files that did not change.
+    """Return the digests that earlier runs read, since `since_s`, of files unchanged since then.
 
-    Plain files are marked as proven, or become notable where they do not hold what they say.
+    Marks plain files as proven; those whose content does not match their name become notable.
     """
     ledger = Ledger(host.state)
     if not ledger.exists:
@@ -103,9 +103,9 @@ def _verdicts(
 ) -> Iterator[FileVerdict]:
     """Yield what each physical file is; with `counts` plain ones that are proven only add there."""
     notable = notable_by_file(entries)
-    links: dict[str, list[str]] = {}  # of notable files the plain names
+    links: dict[str, list[str]] = {}  # the plain names of notable files
     plain: dict[str, tuple[PlainFile, list[str]]] = {}
-    kinds: dict[int, str | None] = {}  # by the length of a name that was proven to be one
+    kinds: dict[int, str | None] = {}  # the algorithm by the length of a proven name
     for folder, lists in plain_by_folder(entries).items():
         plain.clear()
         counted: set[str] = set()
@@ -148,7 +148,7 @@ def _plain_verdict(
             error=error,
         )
     name, evidence = file.file, file.evidence.value
-    # in the order of the fields, because a cache has many
+    # by position, which is faster: a cache has very many of these
     values = (path, links, (), file.size_bytes, "ok", evidence, algorithm, name, name)
     return FileVerdict._make((*values, file.remembered, ""))
 
@@ -189,7 +189,7 @@ def _verdict(path: str, artifacts: Sequence[Artifact], contents: Contents) -> Fi
 
 
 def plain_by_folder(entries: Iterable[Entry]) -> dict[str, list[Files]]:
-    """Return the lists of plain files by the folder that their physical files lie in."""
+    """Return the lists of plain files by the folder of their physical files."""
     found: dict[str, list[Files]] = {}
     for entry in entries:
         if not isinstance(entry.artifacts, tuple):
@@ -198,16 +198,16 @@ def plain_by_folder(entries: Iterable[Entry]) -> dict[str, list[Files]]:
 
 
 def mark(lists: Sequence[Files], file: str, *, right: bool, remembered: bool) -> None:
-    """Note in the lists of one folder what a plain file was found to hold."""
+    """Mark a plain file as right or doubted in the lists of its folder."""
     if right:
-        lists[0].prove(file, remembered=remembered)  # they share the physical file
+        lists[0].prove(file, remembered=remembered)  # the lists share the physical file
         return
     for files in lists:
         files.doubt(file)
 
 
 def notable_by_file(entries: Iterable[Entry]) -> dict[str, list[Artifact]]:
-    """Return by physical file the notable artifacts that lead to it."""
+    """Return the notable artifacts by the physical file that they lead to."""
     files: dict[str, list[Artifact]] = {}
     for entry in entries:
         for artifact in entry.notable:

@@ -1,7 +1,7 @@
 """Ask Core ML, through the bridges, whether it loads the bundles that are whole.
 
-That a bundle loads is no proof of its bytes, and that it does not is none of damage; but only this
-tells whether this Mac can run it. What a bridge does wrong is never said of a model.
+A bundle that loads may still have wrong bytes, and one that does not may be undamaged; but only
+loading it tells whether this Mac can run it. A bridge's own failure is never blamed on a model.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from cachedoctor.host import Host
     from cachedoctor.vocabulary import Entry, Progress
 
-_TIMEOUT_S = 1800.0  # the first load after an update of macOS compiles everything again
-# Deaths that a bundle can be the cause of; whoever kills a program has reasons of his own.
+_TIMEOUT_S = 1800.0  # the first load after a macOS update compiles everything again
+# Signals that a bad bundle can cause; SIGKILL and SIGTERM come from somewhere else.
 _CRASHES = frozenset(
     (
         signal.SIGSEGV,
@@ -32,28 +32,28 @@ _CRASHES = frozenset(
         signal.SIGFPE,
     )
 )
-_ALIKE = 2  # so many bundles, refused in the same words and none loaded, are not the models' fault
+_ALIKE = 2  # this many bundles refused in the same words, and none loaded: not the models' fault
 
 
 class Unasked(NamedTuple):
-    """What Core ML could not be asked, and why: an engine's bundles, or those of one folder."""
+    """Bundles that Core ML could not be asked about, and why: an engine's, or one folder's."""
 
     engine: str
-    path: str  # empty for all of the engine's
+    path: str  # empty for all of the engine's bundles
     why: str
 
 
 class Asked(NamedTuple):
-    """What Core ML said."""
+    """Core ML's answers."""
 
     loaded: int = 0  # bundles
-    refused: Mapping[str, str] = {}  # why, by the path of a bundle, or of a file beside it
+    refused: Mapping[str, str] = {}  # the reason, by the path of a bundle or of a file beside it
     unasked: tuple[Unasked, ...] = ()
-    alike: str = ""  # what it said of each bundle, where that was the same of all
+    alike: str = ""  # the reason, if it was the same for every bundle
     alike_count: int = 0
 
     def lines(self, host: Host) -> Iterator[str]:
-        """Say what Core ML was asked, and what it could not be."""
+        """Yield lines that say what Core ML was asked, and what it could not be asked."""
         if self.loaded or self.refused:
             refused = f", refused {len(self.refused)}" if self.refused else ""
             yield f"Core ML: loaded {plural(self.loaded, 'bundle')}{refused}"
@@ -70,7 +70,7 @@ class Asked(NamedTuple):
 
 
 def programs(host: Host) -> Mapping[str, str]:
-    """Return the bridge of each engine that has one on a Mac: named with `--python`, or ours."""
+    """Return the bridge to use by engine, on a Mac: the one named with `--python`, or ours."""
     if host.platform != "darwin":
         return {}
     found = {name: host.pythons.get(name) or bridge.find(name) for name in bridge.programs()}
@@ -83,10 +83,10 @@ def ask(
     programs: Mapping[str, str],
     progress: Progress = SILENT,
 ) -> Asked:
-    """Have each bundle of these entries loaded, and say what came of it.
+    """Load each bundle of these entries through Core ML, and return the answers.
 
-    Takes as long as loading each model does. A bridge that cannot start, or does not answer, is
-    its own fault: its entries were not asked about.
+    Takes as long as loading each model. If a bridge cannot start, or does not answer, its entries
+    are reported as not asked about.
     """
     wanted: dict[str, list[Entry]] = {}
     for entry in entries:
@@ -113,16 +113,16 @@ def ask(
 
 
 class _Found:
-    """What has been said so far."""
+    """The answers so far."""
 
     def __init__(self) -> None:
         self.loaded = 0
-        self.by_core_ml: dict[str, tuple[str, str]] = {}  # what of, what was said
+        self.by_core_ml: dict[str, tuple[str, str]] = {}  # by path: the bundle's name, the reason
         self.beside: dict[str, str] = {}
         self.unasked: list[Unasked] = []
 
     def settled(self) -> Asked:
-        """Return it as a whole, said once where it is one thing."""
+        """Return all answers; a reason shared by every bundle is given once."""
         said = {text.replace(name, "…") for name, text in self.by_core_ml.values()}
         if not self.loaded and len(self.by_core_ml) >= _ALIKE and len(said) == 1:
             count = len(self.by_core_ml)
@@ -134,7 +134,7 @@ class _Found:
 
 
 def _health(host: Host, engine: str, programs: Mapping[str, str]) -> bridge.Health:
-    """Say whether an engine's bridge can ask Core ML, or why not."""
+    """Return whether an engine's bridge can ask Core ML, or why not."""
     if host.platform != "darwin":
         return bridge.Health("only a Mac has it")
     if engine not in programs:
@@ -144,7 +144,7 @@ def _health(host: Host, engine: str, programs: Mapping[str, str]) -> bridge.Heal
 
 
 def _check(named: list[str], engine: str, entry: Entry, host: Host, found: _Found) -> None:
-    """Have one model's bundles loaded; where that takes the bridge with it, one at a time."""
+    """Load one model's bundles together; if the bridge crashes, load them one at a time."""
     program, *model = named
     command = ["check", "--model-dir", entry.path, *model]
 
@@ -166,7 +166,7 @@ def _check(named: list[str], engine: str, entry: Entry, host: Host, found: _Foun
         if not any(crashes):
             why = f"the bridge {error.reason}, though not of any bundle alone"
             found.unasked.append(Unasked(engine, entry.path, why))
-    except bridge.BridgeError as error:  # structure has said it already, or nothing here can
+    except bridge.BridgeError as error:  # already reported by structure, or not reportable here
         found.unasked.append(Unasked(engine, entry.path, error.message))
 
 
@@ -177,7 +177,7 @@ def _bundles(entry: Entry) -> Iterator[str]:
 
 
 def _crashes(name: str, entry: Entry, asked: Any, found: _Found) -> bool:
-    """Load one bundle alone; says whether that took the bridge with it."""
+    """Load one bundle alone, and return whether that crashed the bridge."""
     try:
         _read(asked("--bundle", name), entry, found)
     except bridge.SilentError as error:
@@ -189,7 +189,7 @@ def _crashes(name: str, entry: Entry, asked: Any, found: _Found) -> bool:
 
 
 def _read(said: dict[str, Any], entry: Entry, found: _Found) -> None:
-    """Take what an answer to `check` says; a fault of form has been said by structure."""
+    """Record an answer to `check`; faults of form are skipped, because the rules report them."""
     try:
         for each in said["bundles"]:
             path = os.path.join(entry.path, each["bundle"])
@@ -202,4 +202,4 @@ def _read(said: dict[str, Any], entry: Entry, found: _Found) -> None:
             if not each["ok"] and each["fault"] is None:
                 found.beside[os.path.join(entry.path, each["file"])] = each["message"]
     except (AttributeError, KeyError, TypeError) as error:
-        raise bridge.BridgeError("garbled", "the bridge answered what is no answer") from error
+        raise bridge.BridgeError("garbled", "the bridge gave an invalid answer") from error

@@ -1,4 +1,4 @@
-"""How many files there are and how many bytes they take, each once however many names it has."""
+"""Count files and their bytes, each once however many names it has."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Held:
     """Count files and their bytes, each once however many names it has."""
 
     def __init__(self, files: Iterable[tuple[int, ...]] = ()) -> None:
-        """Count these: device, inode and length of each."""
+        """Count the files given, each by its device, inode and length."""
         self._inodes: dict[int, set[int]] = {}
         self.files = 0
         self.bytes = 0
         self.add(files)
 
     def add(self, files: Iterable[tuple[int, ...]]) -> None:
-        """Count what was not counted yet."""
+        """Count the files that were not counted yet."""
         known: set[int] = set()
         last = None
         count = total = 0
@@ -42,7 +42,7 @@ class Held:
         self.bytes += total
 
     def holds(self, device: int, inode: int) -> bool:
-        """Say whether a file was counted."""
+        """Return whether a file was counted."""
         return inode in self._inodes.get(device, ())
 
 
@@ -52,7 +52,7 @@ def held(entries: Iterable[Entry]) -> Held:
 
 
 def held_everywhere(survey: Survey) -> Held:
-    """Count every file in the models' places, also what is in no model."""
+    """Count every file in the roots, including those that belong to no model."""
     found = held(survey.entries)
     for root in survey.roots:
         if root.listing is not None:
@@ -61,9 +61,9 @@ def held_everywhere(survey: Survey) -> Held:
 
 
 def reclaimable(findings: Iterable[Finding], entries: Iterable[Entry]) -> int:
-    """Return what the notes among `findings` take up, each file once however many speak of it.
+    """Return the bytes that the notes among `findings` take up, counting each file once.
 
-    Of copies one is kept, unless another note takes it anyway.
+    One of several copies is kept, unless another note takes it anyway.
     """
     notes = [f for f in findings if f.severity is Severity.NOTE and f.bytes]
     by_path = {entry.path: entry for entry in entries if entry.revision}
@@ -86,7 +86,7 @@ def reclaimable(findings: Iterable[Finding], entries: Iterable[Entry]) -> int:
 
 
 def _within(path: str, folders: set[str]) -> bool:
-    """Say whether `path` is one of `folders` or below one."""
+    """Return whether `path` is one of `folders` or below one."""
     end = len(path)
     while end > 0:
         if path[:end] in folders:

@@ -1,4 +1,4 @@
-"""Ask the hub what files must be of which nothing here says it."""
+"""Ask the hub for the digests of files without local evidence."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 
 class Asked(NamedTuple):
-    """The survey with what the hub said, and the repositories that it said nothing of, and why."""
+    """The survey with the hub's digests, and each repository it did not answer for, with why."""
 
     survey: Survey
     failures: tuple[tuple[str, str], ...]
 
 
 def ask(survey: Survey, wanted: Collection[str], network: Network) -> Asked:
-    """Add the hub's digests to the files of the entries `wanted` that have none.
+    """Add the hub's digests to the files without one in the `wanted` entries.
 
-    Only exact commits are asked for: the branch of today says nothing of yesterday's files. One
-    question a repository and commit. Raises `FetchError` where the network is forbidden.
+    Asks for exact commits only: today's branch says nothing about yesterday's files. Makes one
+    request per repository and commit. Raises `FetchError` if the network is forbidden.
     """
     allowed(network)
     known: dict[Origin, dict[str, fetch.Listed]] = {}
@@ -56,7 +56,7 @@ def ask(survey: Survey, wanted: Collection[str], network: Network) -> Asked:
 
 
 def _origin(entry: Entry, root: Root) -> Origin | None:
-    """Return what the hub could be asked about an entry, if it has files without a digest."""
+    """Return where the hub has an entry's files, if any of them lacks a digest."""
     if root.listing is None or not any(_is_open(artifact) for artifact in entry.artifacts):
         return None
     return locators.of(root).origin(entry, root.listing)
@@ -72,7 +72,7 @@ def _listed(origin: Origin, network: Network) -> dict[str, fetch.Listed]:
 
 
 def _with(entry: Entry, files: dict[str, fetch.Listed], prefix: str) -> Entry:
-    """Add what the hub lists to the files that have no digest."""
+    """Add the hub's digests and sizes to the files that have no digest."""
     return entry._replace(
         artifacts=tuple(
             artifact._replace(

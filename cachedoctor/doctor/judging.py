@@ -1,4 +1,4 @@
-"""Apply the rules to a survey, keep one code for one fault, and say what each entry is worth."""
+"""Apply the rules to a survey, keep one code for one fault, and derive each entry's status."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
     from cachedoctor.vocabulary import Entry
 
 
-# What an engine would meet first.
+# Gravest first.
 _GRAVEST = (Status.IN_PROGRESS, Status.CORRUPT, Status.INCOMPLETE, Status.UNKNOWN)
 
 
 class Checked(NamedTuple):
-    """How many files of an entry were judged by what."""
+    """How many files of an entry were checked, by kind of evidence."""
 
     digest: int = 0  # every byte was read, now or earlier, and is right
     structure: int = 0  # the header and the length agree
-    none: int = 0  # nothing is known to judge them by
+    none: int = 0  # no evidence to check against
 
 
 def judge(
@@ -53,7 +53,7 @@ def judge(
 ) -> list[Finding]:
     """Apply every rule, keep one code for one fault, and attach the repairs.
 
-    Unless models were `asked` for by name, none that only its shape tells is downloaded.
+    A model known only by its shape is downloaded only if models were `asked` for by name.
     """
     worth = [entry for entry in entries if entry.notable or entry.claims or entry.retired]
     found = [finding for rule in rules.every() for finding in _applied(rule, seen, worth)]
@@ -80,7 +80,7 @@ def judge(
 
 
 def _naming_apps(repair: Repair | None, host: Host) -> Repair | None:
-    """Say whose folder a copy is taken from, where it is a program's."""
+    """Name the app in a repair's description if a copy is taken from an app's folder."""
     if repair is None or host.platform != "darwin":
         return repair
     words, needs = repair.describe, []
@@ -98,7 +98,7 @@ def _naming_apps(repair: Repair | None, host: Host) -> Repair | None:
 
 
 def _cure(finding: Finding, seen: rules.Examination, *, asked: bool) -> Repair | None:
-    """Return what cures a finding; for what is known by its shape, no download unasked."""
+    """Return the repair for a finding; downloads no model known only by shape unless asked."""
     repair = _naming_apps(rules.find(finding.code).cure(finding, seen), seen.host)
     claimed = [entry for entry in finding.made_from if entry.claims]
     if repair is None or asked or not claimed or not all(e.by_shape for e in claimed):
@@ -116,7 +116,7 @@ HIDING = (Circumstance.CLOSED, Circumstance.GONE)
 
 
 def _hides(finding: Finding, seen: rules.Examination, names: Sequence[str]) -> bool:
-    """Say whether a model of the engines that were asked for may lie below a hidden folder."""
+    """Return whether a hidden folder may hold a model of the engines asked about."""
     for engine in map(engines.find, names):
         models = engine.table.models.values()
         places = {place for model in models for place in engine.places(model)}
@@ -129,7 +129,7 @@ def _hides(finding: Finding, seen: rules.Examination, names: Sequence[str]) -> b
 
 
 def _asked_for(finding: Finding, layouts: set[str], names: Sequence[str]) -> bool:
-    """Say whether a finding about a place is about the engines that were asked for."""
+    """Return whether a finding without entries concerns the engines asked about."""
     if not layouts or set(names).intersection(finding.engines):
         return True
     return finding.locator in (None, *layouts)
@@ -138,7 +138,7 @@ def _asked_for(finding: Finding, layouts: set[str], names: Sequence[str]) -> boo
 def _applied(
     rule: rules.Rule, seen: rules.Examination, entries: Sequence[Entry]
 ) -> Iterator[Finding]:
-    """Apply one rule to all that it is about; one that crashes becomes a finding of its own."""
+    """Apply one rule to everything it checks; a crash becomes a finding of its own."""
     try:
         if isinstance(rule, rules.EntryRule):
             layouts = {entry.locator for entry in entries}
@@ -156,7 +156,7 @@ def _applied(
 
 
 def status_of(entry: Entry, mine: Sequence[Finding], *, crashed: bool) -> Status:
-    """Return what an engine would meet; the gravest finding decides."""
+    """Return the status an engine would meet; the gravest finding decides."""
     left = {finding.leaves for finding in mine}
     for status in _GRAVEST:
         if status in left:
@@ -166,7 +166,7 @@ def status_of(entry: Entry, mine: Sequence[Finding], *, crashed: bool) -> Status
     plain = len(entry.artifacts) - len(entry.notable)
     nothing = not plain and all(a.state is State.MISSING for a in entry.notable)
     if entry.claims and (nothing or (entry.revision is None and entry.nothing_here)):
-        return Status.ABSENT  # only asked for, or downloaded to another folder
+        return Status.ABSENT  # only looked up, or downloaded to another folder
     files = entry.artifacts
     known = (
         entry.claims
@@ -177,7 +177,7 @@ def status_of(entry: Entry, mine: Sequence[Finding], *, crashed: bool) -> Status
 
 
 def checked(entry: Entry, seen: rules.Examination) -> Checked:
-    """Count by what each file was judged: a digest, its form or length, or nothing."""
+    """Count an entry's files by how they were checked: by digest, form or length, or not."""
     digest = structure = none = 0
     if not isinstance(entry.artifacts, tuple):
         digest = entry.artifacts.proven()

@@ -1,7 +1,8 @@
-"""Recognise what lies at a path that somebody named, so that it is examined whatever it is.
+"""Recognise the layout at a path given by the user.
 
-A hub cache or one of its repositories, revisions and files; a folder of compiled bundles, or of
-them; the Swift Hub's folders; a flat folder of models; a folder that is a model; one file.
+It can be a hub cache, or a repository, revision or file in one; a folder of compiled bundles, or a
+folder of such folders; the Swift Hub's folders; a flat folder of models; one model's folder; or a
+single file.
 """
 
 from __future__ import annotations
@@ -22,15 +23,15 @@ if TYPE_CHECKING:
     from cachedoctor.question import Question
 
 _SAID_BY = "the command line"
-_HINT = "say which layout it has: `[[locator]]`, `kind` and `path` in `cachedoctor.toml`"
+_HINT = "name its layout: `[[locator]]`, `kind` and `path` in `cachedoctor.toml`"
 
 Found = tuple[str, str, frozenset[str] | None]  # a layout, its root, the only names to list there
 
 
 def with_paths(host: Host, paths: Sequence[str]) -> Host:
-    """Return `host` with the places in which the named paths lie.
+    """Return `host` with the places that contain the named paths.
 
-    Raises `CannotLookError` for a path that is not there or cannot be read.
+    Raises `CannotLookError` for a path that does not exist or cannot be read.
     """
     added = []
     for path in paths:
@@ -45,7 +46,7 @@ def with_paths(host: Host, paths: Sequence[str]) -> Host:
 
 
 def require_readable(path: str) -> None:
-    """Raise `CannotLookError` for a path that is not there or cannot be read."""
+    """Raise `CannotLookError` for a path that does not exist or cannot be read."""
     way = locators.Ways().to(path)
     if way.closed:
         raise CannotLookError(f"`{path}` cannot be read: `{way.closed}`: {way.why}")
@@ -58,15 +59,15 @@ def require_readable(path: str) -> None:
 
 
 def unknown(path: str) -> CannotLookError:
-    """Return the error that nothing at `path` is known to be a model or a part of one."""
-    return CannotLookError(f"nothing that is known as a model is at `{path}`", hint=_HINT)
+    """Return the error for a `path` that holds no known model or part of one."""
+    return CannotLookError(f"no known model is at `{path}`", hint=_HINT)
 
 
 def repositories(question: Question) -> frozenset[str] | None:
-    """Return the repositories in which all named paths lie that are to be read.
+    """Return the repositories that contain all named paths, if the question reads contents.
 
-    `None` where one lies elsewhere, or in a data set, of which a look has no names, and where the
-    question is narrowed already.
+    `None` if a path is outside a model's repository (a data set's name cannot narrow a look), or
+    if the question is already narrowed.
     """
     if not question.deep or question.only or question.lock:
         return None

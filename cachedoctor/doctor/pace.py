@@ -1,4 +1,4 @@
-"""Hold what reads back to a rate."""
+"""Limit the rate of reading."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ if TYPE_CHECKING:
 
 
 class Throttled:
-    """A `Progress` that holds the reading threads back to a number of bytes a second."""
+    """A `Progress` that limits the reading threads to a number of bytes a second."""
 
     def __init__(self, progress: Progress, bytes_a_second: int) -> None:
-        """Report on to `progress`."""
+        """Pass everything on to `progress`."""
         self._progress = progress
         self._rate = bytes_a_second
         self._lock = threading.Lock()
-        self._free_at = 0.0  # when everything read so far would have been read at this rate
+        self._free_at = 0.0  # when the bytes so far would be done at exactly this rate
 
     def start(self, label: str, total_bytes: int | None) -> None:
-        """Begin a piece of work."""
+        """Start a piece of work."""
         self._free_at = time.monotonic()
         self._progress.start(label, total_bytes)
 
     def advance(self, done_bytes: int) -> None:
-        """Add to the bytes done, and wait until they are due."""
+        """Add to the bytes done, and wait until the rate allows them."""
         self._progress.advance(done_bytes)
         with self._lock:
             self._free_at += done_bytes / self._rate

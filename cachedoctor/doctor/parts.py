@@ -1,7 +1,7 @@
-"""One part of a look as a file, and all parts as one answer.
+"""Write one part of a look to a file, and merge all parts into one answer.
 
-A part holds what was seen and what was read, not what is thought of it: rules compare places with
-each other, so that they judge when all is together, and the answer is the one of a single process.
+A part holds what was listed and read, but no findings: rules compare places with each other, so
+they run on the merged parts, and the answer is the same as that of a single process.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 _MAGIC = b"\x1f\x8b"
-_MOST_BYTES = 16 << 30  # of a part when it is unpacked
+_MOST_BYTES = 16 << 30  # of an unpacked part
 
 
 class Told(NamedTuple):
-    """What one part says of itself, and its values as they were written."""
+    """One part: its header, and its values as written."""
 
-    path: str  # of its file, or what else to call it
+    path: str  # of its file, or another name for messages
     number: int
     of: int
     mark: str
@@ -50,7 +50,7 @@ class Told(NamedTuple):
 
 
 class Joined(NamedTuple):
-    """All parts as one."""
+    """All parts merged."""
 
     question: Question
     gathered: scanning.Gathered
@@ -64,7 +64,7 @@ def look_at(
     progress: Progress = SILENT,
     threads: int | None = None,
 ) -> bytes:
-    """Look at one part, read what is its own, and return both as a file's content."""
+    """Look at one part, read its files, and return the content of the part's file."""
     import time
 
     began = time.perf_counter()
@@ -73,7 +73,7 @@ def look_at(
     host = question.host
     found = survey.look(host, scanning.looked_for(question), None, question.lock, share=part.share)
     writer = Writer()
-    seen = writer.write(list(found.roots))  # before what is read changes it
+    seen = writer.write(list(found.roots))  # before reading marks plain files
     entries = scanning.chosen(question, found)
     mine = part.reads(entries)
     if question.deep:
@@ -118,9 +118,9 @@ def read(path: str) -> Told:
 
 
 def told(content: bytes, path: str) -> Told:
-    """Return what the content of a part's file says; raises `UsageError` where it is none."""
+    """Parse the content of a part's file; raises `UsageError` if it is not one."""
     wrong = UsageError(
-        f"this is no part of a verify: `{path}`",
+        f"this is not a part of a verify: `{path}`",
         hint="`verify --subset K/N --save FILE` writes one",
     )
     try:
@@ -154,7 +154,7 @@ def told(content: bytes, path: str) -> Told:
 
 
 def amiss(parts: Sequence[Told]) -> tuple[str, ...]:
-    """Say what keeps parts from being one whole, empty where nothing does."""
+    """Return the reasons why these parts cannot be merged; empty if they can."""
     first = parts[0]
     said = [
         f"not of the same look as `{first.path}`: `{part.path}`: {what}"
@@ -166,7 +166,7 @@ def amiss(parts: Sequence[Told]) -> tuple[str, ...]:
         by_number.setdefault(part.number, []).append(part.path)
     for number, paths in sorted(by_number.items()):
         if len(paths) > 1:
-            said.append(f"part {number}/{first.of} is there {len(paths)} times: {_quoted(paths)}")
+            said.append(f"part {number}/{first.of} was given {len(paths)} times: {_quoted(paths)}")
     missing = [str(k) for k in range(1, first.of + 1) if k not in by_number]
     if missing:
         numbers = ", ".join(f"{k}/{first.of}" for k in missing)
@@ -175,7 +175,10 @@ def amiss(parts: Sequence[Told]) -> tuple[str, ...]:
 
 
 def join(parts: Iterable[Told], host: Host) -> Joined:
-    """Make one whole of parts of which nothing is amiss, as `host` sees it."""
+    """Merge parts for which `amiss` found nothing, as seen from `host`.
+
+    Raises `UsageError` if they are of another home, `CannotLookError` if a cache is not here.
+    """
     ordered = sorted(parts, key=lambda part: part.number)
     asked, looked_at = ordered[0].asked, ordered[0].host
     if not asked["paths"] and looked_at != _of_host(host):
@@ -230,7 +233,7 @@ def _asked(question: Question) -> dict[str, Any]:
 
 
 def _differs(one: Told, other: Told) -> Iterable[str]:
-    """Go through what makes two parts no parts of one look; hosts may differ, places may not."""
+    """Yield why two parts are not of the same look; hosts may differ, places may not."""
     if one.of != other.of:
         yield f"one of {one.of}, one of {other.of}"
     elif one.asked != other.asked:

@@ -1,4 +1,4 @@
-"""What each of several processes has read and proven, and what they have together."""
+"""What each of several processes has read and proven, and how to merge it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
     from cachedoctor.vocabulary import Entry
 
-Proofs = dict[str, tuple[list[str], list[str]]]  # by folder plain files that were read, remembered
+Proofs = dict[str, tuple[list[str], list[str]]]  # by folder: plain files read now, remembered
 
 
 def only(contents: Contents, mine: Callable[[str], bool]) -> Contents:
-    """Return what is known of the files whose paths `mine` takes."""
+    """Return the contents of the files whose paths `mine` accepts."""
     return Contents(
         {path: held for path, held in contents.digests.items() if mine(path)},
         frozenset(filter(mine, contents.remembered)),
@@ -24,7 +24,7 @@ def only(contents: Contents, mine: Callable[[str], bool]) -> Contents:
 
 
 def proofs(entries: Sequence[Entry], mine: Callable[[str], bool]) -> Proofs:
-    """Return the plain files whose content was proven and whose paths `mine` takes."""
+    """Return the proven plain files whose paths `mine` accepts."""
     found: Proofs = {}
     for folder, lists in plain_by_folder(entries).items():
         proven = {
@@ -40,7 +40,7 @@ def proofs(entries: Sequence[Entry], mine: Callable[[str], bool]) -> Proofs:
 
 
 def joined(entries: Sequence[Entry], parts: Iterable[tuple[Contents, Proofs]]) -> Contents:
-    """Put together what several processes read of these entries, and mark the plain files."""
+    """Merge what several processes read of these entries, and mark the plain files."""
     digests: dict[str, Mapping[str, str]] = {}
     remembered: set[str] = set()
     errors: dict[str, str] = {}

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def answers(
     engine: Engine, *, size: str | None, model: str | None, version: str = ""
 ) -> tuple[Model, ...]:
-    """Return the models that answer a size, in order, or the one model that is named.
+    """Return the models that answer a size, in order, or the one model named.
 
     Raises `UsageError` for a name or size that the engine does not have.
     """
@@ -42,7 +42,7 @@ def answers(
 
 
 def engines_with(model: str) -> list[Engine]:
-    """Return the engines that have a model of this name; raises `UsageError` where none has."""
+    """Return the engines that have a model of this name; raises `UsageError` if none has."""
     found = []
     for name in engines.names():
         engine = engines.find(name)
@@ -63,10 +63,10 @@ def ready(
     size: str | None = None,
     revision: str | None = None,
 ) -> Readiness:
-    """Say which of `models` the engine would load from what `report` found.
+    """Return which of `models` the engine would load, according to `report`.
 
-    The first that is ready answers; where none is, the first that is there says why not. With a
-    `revision` only that commit or branch counts.
+    The first that is ready answers; if none is, the first that is present says why not. With a
+    `revision`, only that commit or branch counts.
     """
     excuse: Readiness | None = None
     for model in models:
@@ -90,7 +90,7 @@ def ready(
                 return answer
             excuse = excuse or answer
             if usual and not revision:
-                break  # the engine looks here first, and no further
+                break  # the engine looks here first and no further
     if excuse is not None:
         return excuse
     barred = next((found for m in models if (found := _barred(engine, m, report))), None)
@@ -106,14 +106,14 @@ def ready(
 def _not_there(
     engine: Engine, size: str | None, model: str | None, path: str | None, code: str, why: str
 ) -> Readiness:
-    """Return the answer where no entry gives one."""
+    """Return the answer when no entry gives one."""
     return Readiness(
         engine=engine.name, size=size, model=model, ready=False, path=path, code=code, why=why
     )
 
 
 def at_path(engine: Engine, report: Report, path: str) -> Readiness:
-    """Say whether the engine would load what lies at `path`, which was named."""
+    """Return whether the engine would load the model at `path`, given by the user."""
     for entry in report.entries:
         for claim in entry.claims:
             if claim.engine == engine.name and locators.of(entry).named_only:
@@ -134,7 +134,7 @@ def at_path(engine: Engine, report: Report, path: str) -> Readiness:
 
 
 def _homes(engine: Engine, model: Model, host: Host) -> tuple[str, ...]:
-    """Return the paths at which the engine looks first: links resolved, in every sandbox."""
+    """Return where the engine looks first: in every sandbox, with and without links resolved."""
     home = engine.home(model, host)
     inside = home.startswith(host.home.rstrip("/") + "/")
     others = (other + home[len(host.home) :] for other in host.homes if inside)
@@ -144,12 +144,12 @@ def _homes(engine: Engine, model: Model, host: Host) -> tuple[str, ...]:
 
 
 def hidden(finding: Finding) -> bool:
-    """Say whether a finding is about a place in which something may be that cannot be seen."""
+    """Return whether a finding is about a place whose contents cannot be seen."""
     return finding.shows in HIDING
 
 
 def _barred(engine: Engine, model: Model, report: Report) -> tuple[str, Finding] | None:
-    """Return what hides the places where `model` may be, if anything does.
+    """Return the finding that hides a place where `model` may be, if any.
 
     Apps' own containers, which macOS closes, hide nothing that other programs would load.
     """
@@ -168,7 +168,7 @@ def _barred(engine: Engine, model: Model, report: Report) -> tuple[str, Finding]
 
 
 def _entries(engine: Engine, report: Report, model: Model) -> list[tuple[Entry, Claim, bool]]:
-    """Return the entries of one model, first those in the usual place, and whether they are."""
+    """Return one model's entries and whether each is in the usual place; best candidates first."""
     found = [
         (entry, claim)
         for entry in report.survey.answering((engine.name, model.name))
@@ -193,11 +193,11 @@ def _entries(engine: Engine, report: Report, model: Model) -> list[tuple[Entry, 
 def _obstacle(
     entry: Entry, claim: Claim, report: Report, revision: str | None
 ) -> tuple[str | None, str | None]:
-    """Return the code and the reason for which the engine would not load `entry` now."""
+    """Return why the engine would not load `entry` now, as a code and a reason, or two `None`s."""
     findings = report.of(entry)
     status = report.statuses[entry.id]
     if revision and {f.code for f in findings if f.leaves} == {RefDangling.code}:
-        status = Status.READY  # asked by its number, no branch is needed
+        status = Status.READY  # asked for by commit, it needs no branch
     if status is not Status.READY:
         worst = _worst(findings)
         return (worst.code, worst.message) if worst else (None, status.value)
@@ -213,7 +213,7 @@ def _obstacle(
 
 
 def _refused(claim: Claim, entry: Entry, findings: Sequence[Finding]) -> Finding | None:
-    """Return the finding about bytes after a file's end that this engine does not bear."""
+    """Return the finding about trailing bytes that this engine does not tolerate, if any."""
     bears = {
         name: need.most_trailing
         for need in claim.needs.requirements

@@ -1,4 +1,4 @@
-"""Answer a question: look at a host, have it judged, and return the `Report`."""
+"""Answer a question: look at a host, judge what is there, and return the `Report`."""
 
 from __future__ import annotations
 
@@ -30,30 +30,30 @@ if TYPE_CHECKING:
 
 
 class Gathered(NamedTuple):
-    """What several processes have seen and read, put together."""
+    """What several processes have listed and read, merged."""
 
     survey: Survey
     contents: verification.Contents
 
 
 class Report(NamedTuple):
-    """What a look at a host found."""
+    """The result of a look at a host."""
 
     question: Question  # what was asked
-    survey: Survey  # all places that were looked at, judged or not
+    survey: Survey  # all places looked at, judged or not
     entries: tuple[Entry, ...]  # those asked for
     findings: tuple[Finding, ...]  # gravest first within an entry
     statuses: Mapping[str, Status]  # by the id of an entry
-    checked: Mapping[str, judging.Checked]  # how its files were judged, by the id of an entry
-    seconds: float  # that the look took
-    contents: verification.Contents = verification.Contents()  # of the files, where read
-    unanswered: tuple[tuple[str, str], ...] = ()  # repositories that the hub said nothing of, why
-    by_entry: Mapping[str, tuple[Finding, ...]] = {}  # the findings about it, by the id of an entry
-    core_ml: Asked | None = None  # what it said of each bundle, where it was to be asked
-    hiding: tuple[Finding, ...] = ()  # about places in which something may be that cannot be seen
+    checked: Mapping[str, judging.Checked]  # how its files were checked, by the id of an entry
+    seconds: float  # how long the look took
+    contents: verification.Contents = verification.Contents()  # of the files, if read
+    unanswered: tuple[tuple[str, str], ...] = ()  # repository and why the hub did not answer
+    by_entry: Mapping[str, tuple[Finding, ...]] = {}  # the findings by the id of an entry
+    core_ml: Asked | None = None  # its answer for each bundle, if it was to be asked
+    hiding: tuple[Finding, ...] = ()  # about places whose contents cannot be seen
 
     def __repr__(self) -> str:
-        """Return a line: values that hold a report are printed by people who debug."""
+        """Return one line, for debuggers that print values holding a report."""
         counted = f"{len(self.entries)} entries, {len(self.findings)} findings"
         return f"<Report of {self.host.home}: {counted}>"
 
@@ -64,7 +64,7 @@ class Report(NamedTuple):
 
     @property
     def engines(self) -> tuple[str, ...]:
-        """Return the engines that were asked about, none for all."""
+        """Return the engines that were asked about; empty means all."""
         return self.question.engines
 
     @property
@@ -94,21 +94,20 @@ def scan(
     codes: Collection[str] = (),
     progress: Progress = SILENT,
 ) -> Report:
-    """Look at what the engines called `names`, or all of them, keep on `host`.
+    """Look at the models that the engines called `names`, or all engines, keep on `host`.
 
-    `lock` narrows the answer to the models of a lock file and demands exactly their bytes, `models`
-    to these of the engines' models; `deep` reads every byte that has a digest
-    and remembers it: what is remembered as right is read again only with `fresh`, or when that is
-    longer ago than `max_age_s`. With a `network` the hub is asked about files of which nothing here
-    tells what they must be. `paths` narrows the answer to what lies there, `only` the look
-    itself to these repositories, folders or files.
-    Without `cure_notes` nobody asks how waste would be set aside, which takes time; they may be the
-    codes of those of which it is asked. `bridges` are
-    programs, by engine, that load each bundle to see whether this Mac can run it; without one for
-    an engine, the report says that it was not asked. `codes` are asked for by name, so that nothing
-    of theirs is too little to be said.
-    Changes nothing in a cache, and without `network` needs none. Raises `UsageError` for an unknown
-    engine.
+    `models` narrows the answer to these models of the engines; `lock` to the models of a lock file,
+    and demands exactly their bytes; `paths` to these paths. `only` narrows the look itself to these
+    repositories, folders or files.
+    `deep` reads every file that has a digest and remembers the result: a file remembered as right
+    is read again only with `fresh`, or if that is longer ago than `max_age_s`. With a `network`,
+    the hub is asked about files without local evidence.
+    Without `cure_notes`, notes get no repairs, which saves time; a set of codes gives them to these
+    notes only. `bridges` are programs, by engine, that load each bundle to see whether this Mac can
+    run it; for an engine without one the report says that it was not asked. `codes` are reported
+    even if what they find is small.
+    Changes nothing in a cache, and goes online only with `network`. Raises `UsageError` for an
+    unknown engine.
     """
     question = Question(
         host,
@@ -136,18 +135,19 @@ def answer(
     progress: Progress = SILENT,
     gathered: Gathered | None = None,
 ) -> Report:
-    """Look, and judge what is there: `scan` for a question that is made already.
+    """Answer a question: like `scan`, but with a `Question` already made.
 
-    What others have `gathered` is judged as if it had been looked at here.
-    Repositories that are to be read are looked at alone, and beside the rest only if anything of
-    them is to be cured: what lies elsewhere is a source of repairs and proves none of their files.
+    What other processes have `gathered` is judged as if this one had looked.
+    If only certain repositories are to be read, they are looked at alone first. The rest of the
+    host is looked at only if one of them needs a cure: it offers sources for repairs, but no
+    evidence about their files.
     """
     only = None if network or bridges or gathered else named.repositories(question)
     if only is not None:
         report = answer(question._replace(only=only), cure_notes=cure_notes, progress=progress)
         if not any(cure_notes or f.severity is not Severity.NOTE for f in report.findings):
             return report._replace(question=question)
-    asked = question._replace(fresh=question.fresh and only is None)  # what was read is remembered
+    asked = question._replace(fresh=question.fresh and only is None)  # the first look read it all
     report = _answered(asked, network, bridges, progress, gathered, cure_notes=cure_notes)
     return report._replace(question=report.question._replace(fresh=question.fresh))
 
@@ -245,19 +245,19 @@ def _contents(
 
 
 def placed(question: Question) -> Question:
-    """Return a question whose host has the places in which the named paths lie."""
+    """Return the question with the places that contain its named paths added to its host."""
     if not question.paths:
         return question
     return question._replace(host=named.with_paths(question.host, question.paths))
 
 
 def looked_for(question: Question) -> list[Engine]:
-    """Return the engines of a question, all where it names none."""
+    """Return the engines of a question, or all if it names none."""
     return [engines.find(name) for name in question.engines or engines.names()]
 
 
 def chosen(question: Question, survey: Survey) -> tuple[Entry, ...]:
-    """Return the entries that are asked for."""
+    """Return the entries that the question asks about."""
     places = _places(question)
     return tuple(
         entry
@@ -279,7 +279,7 @@ def _asked(entry: Entry, names: Sequence[str], models: Sequence[str]) -> bool:
 
 
 def _within(entry: Entry, places: Sequence[str]) -> bool:
-    """Say whether an entry has to do with one of these places, or any if there are none."""
+    """Return whether an entry is in, around, or has files in one of `places`; true if empty."""
     return not places or any(
         inside(entry.path, place) or inside(place, entry.path) or _holds(entry, place)
         for place in places
@@ -287,7 +287,7 @@ def _within(entry: Entry, places: Sequence[str]) -> bool:
 
 
 def _at(places: Sequence[str], findings: list[Finding], entries: Sequence[Entry]) -> list[Finding]:
-    """Leave out what is elsewhere; raises where nothing at a place is known to be a model."""
+    """Drop findings outside `places`; raises `CannotLookError` if a place holds no known model."""
     if places:
         findings = [f for f in findings if f.entries or any(_near(f.path, p) for p in places)]
     for place in places:
@@ -305,12 +305,12 @@ def _holds(entry: Entry, place: str) -> bool:
 
 
 def look_around(host: Host) -> Survey:
-    """Return every place of this host where models are looked for, without judging them."""
+    """Survey every place of this host where engines look for models, without judging it."""
     return look(host, [engines.find(name) for name in engines.names()])
 
 
 def concerns(run: Run, host: Host, survey: Survey | None = None) -> bool:
-    """Say whether a run changed something of this host: journals of several homes lie together."""
+    """Return whether a run changed anything on this host; homes can share a state folder."""
     home = os.path.realpath(host.home)
     if run.header.home == home:
         return True
@@ -320,7 +320,7 @@ def concerns(run: Run, host: Host, survey: Survey | None = None) -> bool:
 
 
 def _unfinished(runs: Sequence[Run], host: Host) -> tuple[tuple[str, str], ...]:
-    """Return the folder of each fix without an end, and what it was doing."""
+    """Return the folder of each interrupted fix, and how to go on."""
     return tuple(
         (
             run.folder,
@@ -332,7 +332,7 @@ def _unfinished(runs: Sequence[Run], host: Host) -> tuple[tuple[str, str], ...]:
 
 
 def _interrupted(host: Host, survey: Survey) -> list[Run]:
-    """Return the runs without an end that have to do with this host."""
+    """Return the interrupted runs that concern this host."""
     if not os.path.isdir(os.path.join(host.state, "runs")):
         return []
     from cachedoctor.system import run
@@ -341,7 +341,7 @@ def _interrupted(host: Host, survey: Survey) -> list[Run]:
 
 
 def _beside(survey: Survey) -> tuple[str, ...]:
-    """Name the folders beside the roots in which runs have their bytes, where there are such."""
+    """Return the existing folders, beside and in the roots, where runs keep their bytes."""
     around = (place for r in survey.roots for place in (os.path.dirname(r.path), r.path))
     folders = dict.fromkeys(os.path.join(place, ".cachedoctor") for place in around)
     return tuple(path for path in folders if os.path.lexists(path))

@@ -1,8 +1,8 @@
-"""Divide a look among several processes that do not talk: each makes the same plan by itself.
+"""Divide a look among processes that do not communicate: each computes the same plan by itself.
 
-A root is divided by its units, such as the repositories of a hub cache: listed once, and weighed by
-their large files. A unit that is more than half of a part is cut by file: several parts look at it,
-and each reads those of its files whose names fall to it. What is not divided goes to the first.
+A root is divided by its units, such as the repositories of a hub cache: they are listed once and
+weighed by their large files. A unit larger than half a part is cut by file: several parts list it,
+and each reads the files whose names hash to it. Roots that are not divided go to the first part.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from cachedoctor.question import Question
     from cachedoctor.vocabulary import Entry
 
-_FILE_BYTES = 256 << 10  # what could be read in the time that a file of any size takes
-_OF_A_PART = 2  # a unit is cut into pieces no larger than this part of a share
+_FILE_BYTES = 256 << 10  # the fixed cost of a file of any size, in bytes that could be read
+_OF_A_PART = 2  # a unit is cut into pieces of at most 1/2 of a part
 NO_CUTS: Mapping[str, tuple[int, int]] = {}
 
 
 class Part(NamedTuple):
-    """What one of several processes looks at and reads."""
+    """The part of a look that one of several processes does."""
 
     number: int  # from 1
     of: int
@@ -38,8 +38,8 @@ class Part(NamedTuple):
     weight: int = 0
 
     def reads(self, entries: Iterable[Entry]) -> Callable[[str], bool]:
-        """Return what says whether a physical file of these entries is to be read here."""
-        beyond: dict[str, tuple[int, int]] = {}  # payloads that several folders share
+        """Return a predicate: whether this part reads a physical file of these entries."""
+        beyond: dict[str, tuple[int, int]] = {}  # payloads outside, shared by several folders
         for entry in entries if self.cut else ():
             piece = self._piece(entry.path)
             if piece is not None:
@@ -63,7 +63,7 @@ class Part(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """All parts of a look, and what tells this plan from any other."""
+    """All parts of a look, and a mark that identifies the plan."""
 
     parts: tuple[Part, ...]
     mark: str
@@ -84,7 +84,7 @@ def plan(question: Question, of: int) -> Plan:
     for locator, root in survey.divided(question.host, scanning.looked_for(question)):
         try:
             units += [(root, unit) for unit in locator.units(root)]
-        except OSError:  # who has the rest says so
+        except OSError:  # the first part reports it
             continue
     parts = divide(units, of)
     mark = hashlib.sha256(repr((of, units)).encode("utf-8", "surrogateescape")).hexdigest()[:16]
@@ -118,7 +118,7 @@ def divide(units: Sequence[tuple[str, Unit]], of: int) -> tuple[Part, ...]:
 
 
 def _pieces(units: Sequence[tuple[str, Unit]], of: int) -> list[_Piece]:
-    """Cut what is too large for one part; the heaviest first."""
+    """Cut the units that are too large for one part; heaviest first."""
     weights = [unit.bytes + unit.files * _FILE_BYTES for _, unit in units]
     most = max(sum(weights) // (of * _OF_A_PART), 1)
     pieces = []

@@ -1,4 +1,4 @@
-"""Bring together what lies in the locators' roots and what the engines would load of it."""
+"""List the locators' roots, and let the engines claim the entries they would load."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def look(
 ) -> Survey:
     """List every root of the layouts and let the `chosen` engines claim what they would load.
 
-    Every layout is listed when nothing is narrowed: one holds what can repair another. What `lock`
-    demands of its models comes before all other evidence.
-    Of a `share` only what is its own is listed.
-    Raises `UsageError` for a layout in a configuration file that is not known.
+    Unless `only` narrows the look, every layout is listed, because one can repair another. The
+    demands of `lock` override all other evidence.
+    With a `share`, only that share is listed.
+    Raises `UsageError` for an unknown layout in a configuration file.
     """
     kinds, ways = _kinds(host, chosen, only), locators.Ways()
     places = [(kind, *place) for kind in kinds for place in _places(kind, host, ways)]
@@ -56,7 +56,7 @@ def look(
 
 
 def joined(roots: Sequence[Sequence[Root]], host: Host) -> Survey:
-    """Return the survey of which several processes have each looked at a share."""
+    """Merge the roots that several processes each listed a share of into one survey."""
     shares: dict[tuple[str, str], list[Root]] = {}
     for root in (root for part in roots for root in part):
         shares.setdefault((root.locator, root.path), []).append(root)
@@ -66,7 +66,7 @@ def joined(roots: Sequence[Sequence[Root]], host: Host) -> Survey:
         listings = [root.listing for root in mine if root.listing is not None]
         if len(mine) > 1 and listings:
             entries = {entry.id: entry for root in mine for entry in root.entries}
-            # as the layout lists them: by folder, then by revision
+            # in the layout's own order: by folder, then by revision
             ordered = tuple(sorted(entries.values(), key=lambda entry: entry.path.split("/")))
             whole = whole._replace(entries=ordered, listing=locators.of(whole).joined(listings))
         found.append(whole)
@@ -74,7 +74,7 @@ def joined(roots: Sequence[Sequence[Root]], host: Host) -> Survey:
 
 
 def divided(host: Host, chosen: Sequence[Engine]) -> Iterator[tuple[Layout, str]]:
-    """Go through the roots that several processes can look at, each at a share."""
+    """Yield the roots that can be divided among several processes."""
     ways = locators.Ways()
     for locator in _kinds(host, chosen, None):
         if locator.divided:
@@ -94,7 +94,7 @@ def _shared(
     lock: Lock | None,
     share: Share,
 ) -> list[Root]:
-    """List a share; with the rest also what tells the digests of files outside divided roots."""
+    """List a share; the one with the rest also lists what proves files outside divided roots."""
     found: list[Root] = []
     for locator, path, way in places:
         if way.barred:
@@ -131,9 +131,9 @@ def _kinds(host: Host, chosen: Sequence[Engine], only: frozenset[str] | None) ->
 
 
 def closed_named(host: Host, layouts: Collection[str]) -> tuple[str, str] | None:
-    """Return the first place of these layouts that somebody named and that is closed, and why.
+    """Return the first named place of these layouts that cannot be read, and why.
 
-    Named is what a variable or a configuration file says; the usual places are not.
+    A place is named by a variable or a configuration file; the default places are not.
     """
     ways = locators.Ways()
     for locator in map(locators.find, layouts):
@@ -164,7 +164,7 @@ def _named(locator: Layout, host: Host) -> set[str]:
 
 
 def _barred(locator: Layout, path: str, way: Way, chosen: Sequence[Engine]) -> Root:
-    """Return the root of which nothing can be seen, because of what is on the way to it."""
+    """Return a root whose contents cannot be seen, because of something on the way to it."""
     users = tuple(engine.name for engine in chosen if locator.name in engine.locators)
     return Root(
         locator=locator.name,
@@ -186,22 +186,22 @@ def _known_engine(name: str, said_by: str) -> None:
 
 
 def _places(locator: Layout, host: Host, ways: Ways) -> Iterator[tuple[str, Way]]:
-    """Yield the roots that exist or may, each once however many names lead to it.
+    """Yield the roots that exist or may exist, each once however many names lead to it.
 
-    A place that was named and lies on a volume which is not there counts as gone, too.
+    A named place on a volume that is not mounted counts as gone, too.
     """
     seen = set()
     usual = set(locator.roots(host._replace(environment={}, places=())))
     added = (place.path for place in host.places if place.kind == locator.name)
     for path in (*locator.roots(host), *added):
         if host.platform == "windows":
-            path = host.absolute(path)  # noqa: PLW2901 - as it is spelled there
+            path = host.absolute(path)  # noqa: PLW2901 - as Windows spells it
         way = ways.to(path)
         if not (way.there or way.barred) and path not in usual:
             volume = locators.volume_gone(path)
             way = way._replace(gone=volume, aim=volume)
         if way.closed and locators.inside(host.cwd, way.closed) and not host.project:
-            continue  # whoever starts an engine there sees what is in it all the same
+            continue  # an engine started in this folder can see into it all the same
         mark = way.real if way.there else path
         if mark not in seen and (way.there or way.barred):
             seen.add(mark)
@@ -227,7 +227,7 @@ def _read(
             root = locator.read(path, host, only)
     except NotADirectoryError:
         return _barred(locator, path, locators.Ways().to(f"{path}/."), chosen)
-    except FileNotFoundError:  # gone since it was looked for
+    except FileNotFoundError:  # deleted since it was found
         return Root(locator=locator.name, path=path, entries=())
     except OSError as error:
         why = locators.reason(error)

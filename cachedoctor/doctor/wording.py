@@ -1,7 +1,9 @@
-"""What an error text says besides: a number that is text, the first thing met, a path, lengths."""
+"""Refine a diagnosis with details in the error text: a number, the first bytes, a path, lengths."""
 
 from __future__ import annotations
 
+import codecs
+import re
 import struct
 from typing import TYPE_CHECKING
 
@@ -13,12 +15,12 @@ from cachedoctor.rules.waste import LeftoverPartial, LeftoverProbe, StaleLock
 from cachedoctor.rules.wellformed import Hole, MalformedHeader, TrailingBytes, WrongMagic
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 MOST_CODES = 3
-_NEWEST_FORMAT = 64  # a version number of a format, and not text that was taken for one
+_NEWEST_FORMAT = 64  # up to here a number is a format's version, beyond it misread text
 _WRONG, _NEWER = (WrongMagic.code,), (MalformedHeader.code,)
-# How what was saved in place of a model begins.
+# The first bytes of what gets saved in place of a model.
 _BEGINS = (
     ("vers", "a Git LFS pointer", _WRONG),
     ("<", "a web page or an XML error body", _WRONG),
@@ -36,7 +38,7 @@ _BEGINS = (
     ("N", "an error text", _WRONG),
     ("\0", "zeros, as of a file that was laid out and never written", (Hole.code, WrongMagic.code)),
 )
-# By the end or a part of a path that an error names, what is most likely wrong.
+# The most likely codes by a part of the path that an error names.
 _PLACES = (
     ("._", (LeftoverProbe.code,)),
     ("/refs/", (MalformedRef.code, RefDangling.code)),
@@ -50,11 +52,108 @@ _PLACES = (
     ("/snapshots/'", (RefEmpty.code,)),
 )
 
+# How the same words are written by those who quote them: JSON, HTML, typography, a terminal.
+_WRITTEN = (
+    (b"\\\\", b"\\"),
+    (b"\\\\", b"\\"),
+    (b'\\"', b'"'),
+    (b"\\'", b"'"),
+    (b"\\/", b"/"),
+    (b"\\u0027", b"'"),
+    (b"\\u0022", b'"'),
+    (b"\\u003c", b"<"),
+    (b"\\u2019", b"'"),
+    (b"&quot;", b'"'),
+    (b"&#34;", b'"'),
+    (b"&#39;", b"'"),
+    (b"&#x27;", b"'"),
+    (b"&lt;", b"<"),
+    (b"&gt;", b">"),
+    (b"&amp;", b"&"),
+    ("\u2019".encode(), b"'"),
+    ("\u2018".encode(), b"'"),
+    ("\u201c".encode(), b'"'),
+    ("\u201d".encode(), b'"'),
+    ("\u00a0".encode(), b" "),
+    ("\u202f".encode(), b" "),
+)
+_COLOUR = re.compile(rb"\x1b\[[\d;]*[A-Za-z]")
+# What stands before or behind a line that a terminal, a mail or a traceback's frame wrapped.
+_FRAME = b" \t\r>|" + "\u2502\u2503\u2551".encode()
+_MOST_WRAPPED = 5  # lines of a text that were one
+_END = -1  # in place of a byte, where a word ends
+_Tree = dict[int, "_Tree"]
+_UTF_16 = ((codecs.BOM_UTF16_LE, 3), (codecs.BOM_UTF16_BE, 2))  # and where zeros are
+
+
+def plain(text: bytes) -> bytes:
+    """Return `text` in the way its words were said, with as many lines."""
+    for written, said in _WRITTEN:
+        if written in text:
+            text = text.replace(written, said)
+    return _COLOUR.sub(b"", text) if b"\x1b" in text else text
+
+
+def plain_pattern(pattern: str) -> str:
+    """Return a pattern for texts that are `plain`: quotation marks are those of a typewriter."""
+    for curly, straight in ("\u2019'", "\u2018'", '\u201c"', '\u201d"'):
+        pattern = pattern.replace(curly, straight)
+    return pattern
+
+
+def finder(words: Iterable[bytes]) -> re.Pattern[bytes]:
+    """Return a pattern that finds, wherever one of `words` begins, the longest one that does."""
+    tree: _Tree = {}
+    for word in words:
+        node = tree
+        for byte in word:
+            node = node.setdefault(byte, {})
+        node[_END] = {}
+    return re.compile(b"(?=(" + _written(tree) + b"))", re.DOTALL)
+
+
+def _written(tree: _Tree) -> bytes:
+    """Return a tree of words as a pattern."""
+    ways = [re.escape(bytes([byte])) + _written(rest) for byte, rest in tree.items() if byte >= 0]
+    if not ways:
+        return b""
+    many = ways[0] if len(ways) == 1 else b"(?:" + b"|".join(ways) + b")"
+    return b"(?:" + many + b")?" if _END in tree else many
+
+
+def unwrapped(lines: list[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yield the number of every line and what it says together with the next ones.
+
+    Once as words that were parted at their spaces, once as words that were cut.
+    """
+    bare = [line.strip(_FRAME) for line in lines]
+    for first, line in enumerate(bare):
+        if line:
+            together = bare[first : first + _MOST_WRAPPED]
+            yield first, b" ".join(together)
+            yield first, b"".join(together)
+
+
+def decoded(data: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield `data` as it is, or from UTF-16, in which PowerShell saves what a program says."""
+    blocks = iter(data)
+    start = next(blocks, b"")
+    if not any(
+        start.startswith(bom) and start[at : at + 7 : 2] == b"\0" * 4 for bom, at in _UTF_16
+    ):
+        yield start
+        yield from blocks
+        return
+    decoder = codecs.getincrementaldecoder("utf-16")("replace")
+    yield decoder.decode(start).encode("utf-8", "replace")
+    for block in blocks:
+        yield decoder.decode(block).encode("utf-8", "replace")
+
 
 def read(
     cause: str, codes: tuple[str, ...], said: Mapping[str, str | None]
 ) -> tuple[str, tuple[str, ...]]:
-    """Return cause and codes in the light of what was `said`, at most three codes."""
+    """Return the cause and at most three codes, refined by the details `said` in the error."""
     number = said.get("number")
     begins = _as_text(int(number)) if number else said.get("key") or said.get("last") or ""
     if number and int(number) <= _NEWEST_FORMAT and int(number):
@@ -79,13 +178,13 @@ def read(
 
 
 def _met(begins: str) -> tuple[str, tuple[str, ...]]:
-    """Return what begins like this, and the codes that say so."""
+    """Return what kind of content begins like this, and its codes."""
     text = begins.replace("\\x00", "\0").replace("\\0", "\0")
     return next(((what, codes) for head, what, codes in _BEGINS if text.startswith(head)), ("", ()))
 
 
 def _as_text(number: int) -> str:
-    """Return a number as the bytes that it was read from, where these are text or zeros."""
+    """Return the bytes that a number was read from, if they are text or zeros."""
     if number == 0:
         return "\0"
     length = 4 if number < 1 << 32 else 8

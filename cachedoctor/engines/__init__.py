@@ -1,6 +1,6 @@
-"""What each engine would load: one module an engine, resolving names and places with its table.
+"""What each engine would load: one module per engine, resolving names and places by its table.
 
-A module holds `ENGINE: Engine`. An engine knows the locators it uses and no rule.
+Each module defines `ENGINE: Engine`. An engine knows the locators it uses, but no rules.
 """
 
 from __future__ import annotations
@@ -34,46 +34,46 @@ class Engine(Protocol):
 
     @property
     def table(self) -> Table:
-        """The engine's models, read from the catalogue when first asked for."""
+        """The engine's models, read from the catalogue on first use."""
         ...
 
     def places(self, model: Model) -> tuple[str, ...]:
-        """Name the repositories, folders or files in which `model` may lie, the newest first."""
+        """Return the repositories, folders or files that can hold `model`, newest first."""
         ...
 
     def claim(self, entry: Entry, host: Host) -> Claim | None:
-        """Say which model of this engine `entry` is, or `None`."""
+        """Return the claim on `entry` as one of this engine's models, or `None`."""
         ...
 
     def claimed(self, model: Model, entry: Entry, host: Host) -> Claim:
-        """Make the claim that `entry` is `model`."""
+        """Return the claim that `entry` is `model`."""
         ...
 
     def home(self, model: Model, host: Host) -> str:
-        """Return the path at which the engine would look for `model` first."""
+        """Return the path at which the engine looks for `model` first."""
         ...
 
     def retired(self, entry: Entry) -> str:
-        """Return the last version that read `entry`, where none does any more; else empty."""
+        """Return the last version that read `entry` if none does any more, else an empty string."""
         ...
 
     def instead(self, model: Model | None, word: str, host: Host) -> str:
-        """Return what the engine loads before it looks for `model` when it is given `word`."""
+        """Return what the engine loads in preference to `model` when it is given `word`."""
         ...
 
     @property
     def named_offline(self) -> bool:
-        """Say whether it loads by name without the network at all."""
+        """Return whether the engine can load by name without any network."""
         ...
 
     @property
     def takes_repositories(self) -> bool:
-        """Say whether it may be given a repository's name in place of a model's."""
+        """Return whether the engine accepts a repository's name in place of a model's."""
         ...
 
 
 class CatalogEngine:
-    """What all engines share: a table in the catalogue, and a claim made of one of its rows."""
+    """The common part of all engines: a catalogue table, and claims made from its rows."""
 
     name: str
     locators: tuple[str, ...]
@@ -82,18 +82,18 @@ class CatalogEngine:
 
     @cached_property
     def table(self) -> Table:
-        """The engine's models, read from the catalogue when first asked for."""
+        """The engine's models, read from the catalogue on first use."""
         return catalog.read(self.name)
 
     def claim(self, entry: Entry, host: Host) -> Claim | None:
-        """Say which model of this engine `entry` is, or `None`."""
+        """Return the claim on `entry` as one of this engine's models, or `None`."""
         if not self._may_have(entry, host):
             return None
         model = self.model_at(entry, host)
         return self.claimed(model, entry, host) if model is not None else None
 
     def _may_have(self, entry: Entry, host: Host) -> bool:
-        """Say whether this engine looks at the place where `entry` is."""
+        """Return whether this engine looks in the root of `entry`."""
         uses = entry.locator in self.locators
         given = locators.given(entry, host) if host.places else None
         if given is None or self.name in given:
@@ -101,7 +101,7 @@ class CatalogEngine:
         return uses and (not given or locators.is_usual(entry, host))
 
     def claimed(self, model: Model, entry: Entry, host: Host) -> Claim:
-        """Make the claim that `entry` is `model`."""
+        """Return the claim that `entry` is `model`."""
         return self.table.claim(model, self.version(host))
 
     def model_at(self, entry: Entry, host: Host) -> Model | None:
@@ -109,29 +109,29 @@ class CatalogEngine:
         raise NotImplementedError
 
     def version(self, host: Host) -> str:
-        """Return the version that is assumed, empty for the newest."""
+        """Return the assumed version, empty for the newest."""
         return host.engine_versions.get(self.name, "")
 
     def retired(self, entry: Entry) -> str:
-        """Return the last version that read `entry`, where none does any more."""
+        """Return the last version that read `entry` if none does any more, else an empty string."""
         return ""
 
     def instead(self, model: Model | None, word: str, host: Host) -> str:
-        """Return the path that a word is, where it is one and no model's name."""
+        """Return `word` as a path, if it names no model and the path exists."""
         path = host.absolute(host.expand(word))
         return path if model is None and os.path.exists(path) else ""
 
 
 class HubEngine(CatalogEngine):
-    """Loads a repository of the hub cache; the branch `main` is what a name resolves to.
+    """Loads a repository from the hub cache; a name resolves to the branch `main`.
 
-    In a folder that somebody added, a model is known by the name of its own folder.
+    In a root added by the user, a model is recognised by its folder's name.
     """
 
     locators: tuple[str, ...] = ("hub-cache",)
 
     def claim(self, entry: Entry, host: Host) -> Claim | None:
-        """Say which model `entry` is, by name or else by its shape."""
+        """Return the claim on `entry`, recognised by name or else by its shape."""
         if not self._may_have(entry, host):
             return None
         model = self.model_at(entry, host)
@@ -144,7 +144,7 @@ class HubEngine(CatalogEngine):
         return self.claimed(self.table.shaped(entry.name, repository), entry, host)
 
     def _is_known(self, entry: Entry, host: Host) -> bool:
-        """Say whether a name of the assumed version means this repository."""
+        """Return whether a name of the assumed version resolves to this repository."""
         model = self._by_repository.get(entry.name)
         return model is not None and catalog.repository_of(model, self.version(host)) == entry.name
 
@@ -155,11 +155,11 @@ class HubEngine(CatalogEngine):
         return named | {model.repository: model for model in models}
 
     def places(self, model: Model) -> tuple[str, ...]:
-        """Name the model's repositories, the newest first."""
+        """Return the model's repositories, newest first."""
         return tuple(name for name in (model.repository, model.former[0]) if name)
 
     def model_at(self, entry: Entry, host: Host) -> Model | None:
-        """Find the model whose name means this repository to the assumed version."""
+        """Return the model whose name resolves to this repository in the assumed version."""
         if not locators.of(entry).has_revisions:
             last = entry.name.rpartition("/")[2]
             by_name = {
@@ -178,9 +178,9 @@ class HubEngine(CatalogEngine):
 
 
 def _is_part(entry: Entry, model: Model) -> bool:
-    """Say whether another program took only a tokenizer or a processor of this repository.
+    """Return whether another program fetched only a tokenizer or processor of this repository.
 
-    faster-whisper does so with `openai/whisper-tiny`. Whoever downloads a whole repository leaves a
+    faster-whisper does so with `openai/whisper-tiny`. A download of the whole repository leaves a
     manifest.
     """
     if entry.promises or not entry.artifacts:
@@ -197,23 +197,23 @@ def _is_part(entry: Entry, model: Model) -> bool:
 
 
 class CdnEngine(CatalogEngine):
-    """Loads one of OpenAI's `.pt` files; two engines share them wherever both look."""
+    """Loads OpenAI's `.pt` files; two engines share them in every folder both read."""
 
     locators: tuple[str, ...] = ("openai-cdn",)
 
     def __init__(self, name: str, usual: Callable[[Host], str]) -> None:
-        """Take the engine's name and what computes its usual folder."""
+        """Take the engine's name and the function that returns its default folder."""
         self.name = name
         self._usual = usual
 
     def places(self, model: Model) -> tuple[str, ...]:
-        """Name the model's file."""
+        """Return the model's file name."""
         return (f"{model.name}.pt",)
 
     def model_at(self, entry: Entry, host: Host) -> Model | None:
-        """Find the model by the file's name, in the folders that this engine reads."""
+        """Return the model with the file's name, in the folders that this engine reads."""
         model = self.table.models.get(entry.name.removesuffix(".pt"))
-        if locators.of(entry).named_only:  # no digest is asked of a path
+        if locators.of(entry).named_only:  # no digest is required of a path
             row = (model or next(iter(self.table.models.values()))).sets[0].requirements[0]
             if model is not None and entry.artifacts[0].size_bytes == model.bytes:
                 files = FileSet((row._replace(most_trailing=None),))
@@ -229,12 +229,12 @@ class CdnEngine(CatalogEngine):
         return model if openai_cdn.in_project(entry, host, model.bytes) else None
 
     def home(self, model: Model, host: Host) -> str:
-        """Return the file's place in the usual folder."""
+        """Return the file's path in the default folder."""
         return os.path.join(self._usual(host), f"{model.name}.pt")
 
 
 def bundled(entry: Entry) -> Model | None:
-    """Return the row of a folder of Core ML bundles that no table has: each of them is needed."""
+    """Return a row for an unlisted folder of Core ML bundles, each of which is required."""
     found = shapes.bundles(entry)
     needs = tuple(Requirement((name,), ("coreml",)) for name in found)
     if not needs:
@@ -243,12 +243,12 @@ def bundled(entry: Entry) -> Model | None:
 
 
 def names() -> tuple[str, ...]:
-    """Name every engine, as its table does."""
+    """Return the name of every engine, as its table spells it."""
     return catalog.names()
 
 
 def find(name: str) -> Engine:
-    """Return the engine called `name`; raises `UsageError` with the nearest names."""
+    """Return the engine called `name`; raises `UsageError` that suggests the nearest names."""
     known = names()
     if name not in known:
         raise UsageError(
@@ -259,7 +259,7 @@ def find(name: str) -> Engine:
 
 
 def published() -> dict[str, str]:
-    """Return the model's name by digest, of every file that a table knows; reads all tables."""
+    """Return the model's name, by digest, for every file in a table; reads all tables."""
     found: dict[str, str] = {}
     for engine in map(find, names()):
         for model in engine.table.models.values():

@@ -1,4 +1,4 @@
-"""What a table says, as values: the rows, and which of them an engine's version means."""
+"""The content of a table as values: its rows, and which of them apply to an engine's version."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ if TYPE_CHECKING:
 
 
 class Model(NamedTuple):
-    """One row: a model in its engine's own language."""
+    """One row: a model as its engine names it."""
 
     name: str
     sets: tuple[FileSet, ...]  # newest first
     sizes: tuple[str, ...]
     repository: str = ""
-    former: tuple[str, str] = ("", "")  # the repository of versions up to this one
+    former: tuple[str, str] = ("", "")  # the repository used by versions up to this one
     prefix: str = ""
     url: str = ""
-    bytes: int = 0  # about what a download costs
-    revision: str = ""  # of the repository, for which `published` holds
+    bytes: int = 0  # approximate download size
+    revision: str = ""  # the commit of the repository to which `published` applies
     published: Mapping[str, tuple[int, Digest]] = {}
-    tokenizer: str = ""  # the repository that its tokenizer comes from, where that is another
+    tokenizer: str = ""  # the repository of its tokenizer, if not its own
     by_path: bool = False  # the engine has no name for it
     known_by: str = "name"
-    marker: tuple[str, str, str] = ("", "", "")  # name, commit, the first version that misses it
+    marker: tuple[str, str, str] = ("", "", "")  # name, commit, the first version that requires it
 
     @property
     def download_bytes(self) -> int:
-        """Return about what a download costs, or 0 where that is not known."""
+        """Return the approximate download size, or 0 if unknown."""
         return self.bytes or sum(length for length, _ in self.published.values())
 
 
@@ -49,18 +49,18 @@ class Table(NamedTuple):
     source: str
     platforms: tuple[str, ...] = ("darwin", "linux", "windows")
     removed: Mapping[str, str] = {}  # folder to the last version that read it
-    package: str = ""  # that brings the engine into a Python, empty where programs are linked
-    module: str = ""  # that is imported
-    bridge: str = ""  # the program that loads models for us where the engine is linked
-    former_aliases: Mapping[str, tuple[str, str]] = {}  # name to model, and the last version
-    snapshot: tuple[str, ...] = ()  # patterns of what is asked of the hub's client as a whole
+    package: str = ""  # that installs the engine in a Python, empty for linked frameworks
+    module: str = ""  # the module to import
+    bridge: str = ""  # the program that loads models for us if the engine is a framework
+    former_aliases: Mapping[str, tuple[str, str]] = {}  # name to model, last version
+    snapshot: tuple[str, ...] = ()  # patterns it fetches with `snapshot_download`
     heeds_absence: bool = False
     shape: tuple[str, tuple[FileSet, ...]] = ("", ())  # kind, and the files of such a model
 
     def model(self, name: str, version: str = "") -> Model:
-        """Return the model that the engine calls `name`; raises `UsageError` with the nearest.
+        """Return the model called `name` by the engine; raises `UsageError` with the nearest names.
 
-        A repository's name is one too.
+        A repository's name is accepted too.
         """
         former, until = self.former_aliases.get(name, ("", ""))
         if former and version and ordinal(version) <= ordinal(until):
@@ -77,7 +77,7 @@ class Table(NamedTuple):
         return self.models[known]
 
     def row(self, word: str, version: str = "") -> Model:
-        """Return the model that a word means: a name, a repository, also one that no row has.
+        """Return the model that `word` means: a name, or any repository, even one without a row.
 
         Raises `UsageError` for any other word.
         """
@@ -92,7 +92,7 @@ class Table(NamedTuple):
 
     @property
     def by_repository(self) -> Mapping[str, str]:
-        """Return the name of the model by each repository that is its own alone."""
+        """Return the name of each model by repository, for repositories with a single model."""
         named: dict[str, str] = {}
         for model in self.models.values():
             if model.repository and not model.prefix:
@@ -100,13 +100,13 @@ class Table(NamedTuple):
         return named
 
     def shaped(self, name: str, repository: str = "") -> Model:
-        """Return the row of a model that no table has, known by its shape."""
+        """Return a row for a model recognised by its shape, not listed in any table."""
         return Model(
             name=name, sets=self.shape[1], sizes=(), repository=repository, known_by="shape"
         )
 
     def answers(self, size: str) -> tuple[Model, ...]:
-        """Return the models that answer `size`, in order; raises `UsageError` with the nearest."""
+        """Return the models for `size`, in order; raises `UsageError` with the nearest names."""
         if size not in self.sizes:
             raise UsageError(
                 f"no size `{size}`{nearest(size, tuple(self.sizes))}",
@@ -115,7 +115,7 @@ class Table(NamedTuple):
         return tuple(self.models[name] for name in self.sizes[size])
 
     def claim(self, model: Model, version: str) -> Claim:
-        """Say that an entry is `model`, as `version` of the engine sees it; empty is the newest."""
+        """Return the claim that an entry is `model` for `version` of the engine; empty: newest."""
         current = next((files for files in model.sets if holds(files, version)), model.sets[0])
         marker, commit, since = model.marker
         needs = current
@@ -144,13 +144,13 @@ class Table(NamedTuple):
 
 
 def repository_of(model: Model, version: str) -> str:
-    """Return the repository that a model's name means to `version`; empty is the newest."""
+    """Return the repository that a model's name resolves to in `version`, empty for newest."""
     former, until = model.former
     return former if former and version and ordinal(version) <= ordinal(until) else model.repository
 
 
 def holds(files: FileSet, version: str) -> bool:
-    """Say whether `version` is in the range of a file set; the empty version is the newest."""
+    """Return whether `version` is in the range of a file set; empty means newest."""
     if not version:
         return not files.until
     here = ordinal(version)
@@ -159,8 +159,8 @@ def holds(files: FileSet, version: str) -> bool:
 
 
 def ordinal(version: str) -> Version:
-    """Return a version in its order among others; raises `UsageError` for another word."""
-    from packaging.version import InvalidVersion, Version  # slow to import, and seldom needed
+    """Parse a version for comparison; raises `UsageError` if it is not one."""
+    from packaging.version import InvalidVersion, Version  # slow to import, and rarely needed
 
     try:
         return Version(version)

@@ -1,53 +1,53 @@
-"""What each engine calls its models and which files they need: one TOML an engine.
+"""What each engine calls its models and which files they need: one TOML table per engine.
 
 ```
 engine = "faster-whisper"
-package = "faster-whisper"            # what brings it into a Python, and what to import;
-module = "faster_whisper"             # or `bridge`, the program that speaks for a framework
-versions = ["1.2.1"]                  # the releases the rows were read in
-source = "…"                          # where, for every row that names no source of its own
-sizes = { tiny = ["tiny"], … }        # a size is answered by the first model that is ready
+package = "faster-whisper"            # the package to install, and the module to import;
+module = "faster_whisper"             # or `bridge`, the program that loads a framework for us
+versions = ["1.2.1"]                  # the releases these rows were taken from
+source = "…"                          # for every row without a source of its own
+sizes = { tiny = ["tiny"], … }        # the first model that is ready answers a size
 aliases = { large = "large-v3" }      # names the engine itself accepts
-words = "mlx-community/whisper-{}"    # how it names a model where that is more than the row's name
-snapshot = ["*"]                      # what it asks the hub's client for as a whole: patterns
-heeds_absence = true                  # it believes the client's notes of files that are not there
-most_trailing = 11                    # bytes after the end of a row's one file that it bears
-shape = { kind = "ctranslate2", set = "whisper" }   # how what no row names is known, and its files
+words = "mlx-community/whisper-{}"    # the engine's name for a model, if it is more than the row's
+snapshot = ["*"]                      # patterns of files it fetches with `snapshot_download`
+heeds_absence = true                  # it trusts the client's record of files that do not exist
+most_trailing = 11                    # extra bytes it tolerates at the end of a single-file model
+shape = { kind = "ctranslate2", set = "whisper" }   # recognises unlisted models; their files
 
-[[sets.whisper]]                      # what a model needs; several of one name differ by version
+[[sets.whisper]]                      # what a model needs; sets of one name differ by version
 files = [
   { any = ["model.bin"], format = "ctranslate2" },
-  { any = ["w.safetensors", "w.npz"], format = ["safetensors", "npz"] },   # one for each name
-  { any = ["tokenizer.json"], tokenizer = true },   # without it the engine asks the network
-  { any = ["encoder.mlmodelc"], format = "coreml", optional = true },   # read, but not missed
+  { any = ["w.safetensors", "w.npz"], format = ["safetensors", "npz"] },   # one per name
+  { any = ["tokenizer.json"], tokenizer = true },   # without it the engine uses the network
+  { any = ["encoder.mlmodelc"], format = "coreml", optional = true },   # used if present
   { any = ["added.json"], format = "json_text", optional = true, opened = true },   # always read
   { any = ["config.json"], format = "json_text", keys = ["n_mels", "model_type"] },   # one of them
   { any = ["pre.json"], format = "json_text", values = { feature_size = 128 } },      # all of them
-  { any = ["a.json"], needed = { "a.json" = ["a.b|c"] }, only = ["a", "c"] },   # all; no others
-  { any = ["vocabulary.txt"], speaks = true },   # has `<|startoftranscript|>`
-  { any = ["a.json"], among = { tokenizer_class = ["WhisperTokenizer"] } },    # where it says one
+  { any = ["a.json"], needed = { "a.json" = ["a.b|c"] }, only = ["a", "c"] },   # all, and no others
+  { any = ["vocabulary.txt"], speaks = true },   # contains `<|startoftranscript|>`
+  { any = ["a.json"], among = { tokenizer_class = ["WhisperTokenizer"] } },    # if it has the key
   { any = ["a.json"], agrees = { n_vocab = "decoder.token_embedding.weight 0" } },   # an axis of a
-                                       # tensor in the weights; how many with `decoder.blocks.*`
+                                       # tensor in the weights, or the number of `decoder.blocks.*`
   { any = ["a.json", "b.json"], beside = { "b.json" = ["b.txt"] } },   # b.json only with b.txt
-  { any = ["w.pt"], format = "torch_zip", most_trailing = 0 },   # refused with bytes after its end
-  { any = ["w.st", "w.bin"], most_trailing = 0, bears = ["w.bin"] },   # but not where it is w.bin
+  { any = ["w.pt"], format = "torch_zip", most_trailing = 0 },   # rejects bytes after its end
+  { any = ["w.st", "w.bin"], most_trailing = 0, bears = ["w.bin"] },   # except in w.bin
 ]
 
 [[model]]
 name = "tiny"
 set = "whisper"                       # or its own [[model.set]], oldest first
-folder = "tiny"                       # where each model has a folder, for all its sets
-file = "tiny.pt"                      # in place of a set, with format, bytes, sha256, url; `also`
-                                      # lists further files as a set does
-tokenizer = "openai/whisper-tiny"     # where the tokenizer comes from another repository
+folder = "tiny"                       # if each model has a folder, for all its sets
+file = "tiny.pt"                      # instead of a set, with format, bytes, sha256, url; `also`
+                                      # lists further files like a set does
+tokenizer = "openai/whisper-tiny"     # if the tokenizer comes from another repository
 repository = "Systran/faster-whisper-tiny"
 former = { repository = "guillaumekln/faster-whisper-tiny", until = "0.9.0" }
-bytes = 78203619                      # about what a download costs
-revision = "d90ca5fe…"                # the commit for which the published digests hold
+bytes = 78203619                      # approximate download size
+revision = "d90ca5fe…"                # the commit to which the published digests apply
 published = [{ name = "model.bin", bytes = 75538270, sha256 = "dcb76c65…" }]
 by_path = true                        # no version knows it by name
-marker = { name = ".revision", commit = "df2625ac…", since = "0.17.0" }   # a file that says which
-                                      # commit a folder holds: missed from a version on
+marker = { name = ".revision", commit = "df2625ac…", since = "0.17.0" }   # a file that states a
+                                      # folder's commit, required since a version
 
 [[former_alias]]                      # what a name meant up to a version
 name = "large"
@@ -94,7 +94,7 @@ _NAMED = re.compile(r'^engine = "(.+)"$', re.MULTILINE)
 
 @cache
 def names() -> tuple[str, ...]:
-    """Name every engine: the modules of this folder that have a table beside them."""
+    """Return the name of every engine: the modules of this folder with a table beside them."""
     there = set(shipped.names(_PACKAGE))
     modules = [name for name in shipped.modules(_PACKAGE) if f"{name}.toml" in there]
     named = map(_NAMED.search, map(_source, modules))
@@ -102,19 +102,19 @@ def names() -> tuple[str, ...]:
 
 
 def module_of(engine: str) -> str:
-    """Name the module of an engine, and its table."""
+    """Return the name of an engine's module, which is also its table's."""
     return engine.replace("-", "_").replace(".", "_")
 
 
 def read(engine: str) -> Table:
-    """Read the table of `engine`; about 1 ms for 20 models.
+    """Read the table of `engine`; takes about 1 ms for 20 models.
 
-    Raises `CacheDoctorError` that names the file, the line, the row and the key that is wrong.
+    Raises `CacheDoctorError` that names the file, line, row and key of a mistake.
     """
     path = f"engines/{module_of(engine)}.toml"
     try:
         rows = shipped.rows(_PACKAGE, module_of(engine))
-    except ValueError as error:  # says the line itself
+    except ValueError as error:  # the message includes the line
         raise CacheDoctorError(f"the catalogue `{path}` is no TOML: {error}") from error
     try:
         return _table(rows)
@@ -130,15 +130,15 @@ def read(engine: str) -> Table:
 
 
 def _source(module: str) -> str:
-    """Return the text of a table, also out of a zip; raises `OSError` where there is none."""
+    """Return the text of a table, even from a zip; raises `OSError` if it does not exist."""
     return shipped.read(_PACKAGE, f"{module}.toml").decode()
 
 
-_MISTAKES = (AttributeError, KeyError, TypeError, ValueError)  # what a wrong row is met with
+_MISTAKES = (AttributeError, KeyError, TypeError, ValueError)  # raised for a bad row
 
 
 class _RowError(Exception):
-    """Say what is wrong with the row `number`, counted from 0, of those under one header."""
+    """Report a mistake in row `number`, counted from 0, under one header."""
 
     def __init__(self, header: str, number: int, name: str, cause: Exception) -> None:
         super().__init__(_told(cause)[1])
@@ -148,7 +148,7 @@ class _RowError(Exception):
 
 
 def _each(header: str, rows: list[Any], make: Callable[[Any], _Made]) -> list[_Made]:
-    """Make something of every row; a mistake is raised with the row it is in."""
+    """Convert every row; a mistake is raised with the row it is in."""
     made = []
     for number, row in enumerate(rows):
         try:
@@ -160,14 +160,14 @@ def _each(header: str, rows: list[Any], make: Callable[[Any], _Made]) -> list[_M
 
 
 def _told(error: Exception) -> tuple[str, str]:
-    """Return the key that a mistake is about, and what is said of it."""
+    """Return the key that a mistake is about, and its message."""
     if isinstance(error, KeyError):
         return str(error.args[0]), f"no key `{error.args[0]}`"
     return str(error).partition(":")[0], str(error)
 
 
 def _line_of(text: str, start: str, number: int = 0) -> int:
-    """Return the line on which something begins for the `number`th time; 1 where it never does."""
+    """Return the line on which `start` begins for the `number`th time; 1 if it never does."""
     lines = [n for n, line in enumerate(text.splitlines(), 1) if line.startswith(start)]
     return lines[number] if number < len(lines) else 1
 
@@ -216,7 +216,7 @@ def _model(
     most_trailing: int | None,
 ) -> Model:
     digest = Digest("sha256", row["sha256"]) if "sha256" in row else None
-    if "file" in row:  # a CDN file is its model's whole set
+    if "file" in row:  # a CDN file is its model's only file
         whole = Requirement(
             names=(row["file"],),
             formats=(row["format"],),
@@ -258,7 +258,7 @@ def _model(
 
 
 def _agreed(key: str, told: str) -> tuple[str, str, int, int]:
-    """Read `tensor axis/share`: what a key must say."""
+    """Parse `tensor axis/share`, which a key must agree with."""
     tensor, _, axis = told.partition(" ")
     number, _, share = axis.partition("/")
     return key, tensor, int(number or 0), int(share or 1)

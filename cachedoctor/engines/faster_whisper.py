@@ -23,12 +23,12 @@ _LONGEST_REF = 64
 
 
 class FasterWhisper(HubEngine):
-    """Takes any folder in the current one that is called like a size for the model itself."""
+    """Loads a folder in the current one that is named like a size, in place of the model."""
 
     name = "faster-whisper"
 
     def instead(self, model: Model | None, word: str, host: Host) -> str:
-        """Return any folder of this name in the current one."""
+        """Return a folder in the current one with this name, whatever it contains."""
         path = os.path.join(host.project or host.cwd, host.expand(word))
         return path if os.path.isdir(path) else ""
 
@@ -49,7 +49,7 @@ ENGINE = FasterWhisper()
 def _tokenizers(entry: Entry, fallback: str) -> tuple[str, ...]:
     """Return where a tokenizer is looked for: beside the model, then in OpenAI's repository.
 
-    A manifest that lists one has the client refuse the revision before that.
+    If a manifest lists a tokenizer, the client rejects the revision before it comes to that.
     """
     if not locators.of(entry).has_revisions or "tokenizer.json" in entry.promises:
         return ()

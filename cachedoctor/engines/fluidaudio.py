@@ -1,6 +1,6 @@
-"""FluidAudio: folders of Core ML bundles below Application Support, one name a model.
+"""FluidAudio: folders of Core ML bundles below Application Support, one name per model.
 
-Apps link the framework, so nothing on disk tells its version; the newest is assumed.
+Apps link the framework, so nothing on disk reveals its version; the newest is assumed.
 Source: FluidInference/FluidAudio `ModelNames.swift`, `AsrModels.swift`, v0.1.0 to v0.15.6.
 """
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from cachedoctor.host import Host
     from cachedoctor.vocabulary import Entry
 
-_OWN = ("/FluidAudio/Models", "/.cache/fluidaudio/Models")  # the second is of speech synthesis
+_OWN = ("/FluidAudio/Models", "/.cache/fluidaudio/Models")  # the second holds speech synthesis
 
 
 class FluidAudio(CatalogEngine):
-    """Folder names lost their `-coreml` in 0.13.4, without a migration."""
+    """Loads folders whose names lost `-coreml` in 0.13.4, without a migration."""
 
     name = "fluidaudio"
     locators = ("application-support",)
@@ -36,19 +36,19 @@ class FluidAudio(CatalogEngine):
         return found
 
     def places(self, model: Model) -> tuple[str, ...]:
-        """Name the model's folders, the newest first."""
+        """Return the model's folders, newest first."""
         return tuple(dict.fromkeys(files.folder for files in model.sets))
 
     def model_at(self, entry: Entry, host: Host) -> Model | None:
-        """Find the model of a folder by any name that some version gave it.
+        """Return the model of a folder, by any name that some version gave it.
 
-        Two that share a folder are told apart by which of them has more of its bundles there.
+        If two models share a folder, the one with more of its bundles there wins.
         """
         there = {artifact.name for artifact in entry.artifacts}
         rows = [
             model
             for model in self._by_folder.get(entry.name, ())
-            if self.version(host) or not model.sets[0].until  # one that was given up
+            if self.version(host) or not model.sets[0].until  # superseded
         ]
 
         def present(model: Model) -> int:
@@ -62,7 +62,7 @@ class FluidAudio(CatalogEngine):
         return max(rows, key=present, default=None) or self._shaped(entry)
 
     def _shaped(self, entry: Entry) -> Model | None:
-        """Return the row of a folder that no table has: in the framework's own, all are its."""
+        """Return a row for an unlisted folder; in the framework's own root each one is a model."""
         if entry.name in self._by_folder or self.retired(entry):
             return None
         own = entry.root.endswith(_OWN)
@@ -83,7 +83,7 @@ class FluidAudio(CatalogEngine):
         return self.table.removed.get(entry.name, given_up)
 
     def home(self, model: Model, host: Host) -> str:
-        """Return the folder that the assumed version looks in."""
+        """Return the folder in which the assumed version looks."""
         files = self.table.claim(model, host.engine_versions.get(self.name, "")).needs
         folder = "Library/Application Support/FluidAudio/Models"
         return os.path.join(host.home, folder, files.folder or model.name)

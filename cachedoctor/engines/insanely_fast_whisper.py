@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 
 class InsanelyFastWhisper(HubEngine):
-    """Has no names of its own: a model is `openai/whisper-<name>`."""
+    """Has no model names of its own: a model is `openai/whisper-<name>`."""
 
     name = "insanely-fast-whisper"
 
     def home(self, model: Model, host: Host) -> str:
-        """Return the repository's folder; transformers before 5 has a variable of its own for it.
+        """Return the repository's folder; transformers before 5 has its own variable for it.
 
-        The variable counts where `--engine-version transformers=4.46.3` says so.
+        The variable counts only with an option such as `--engine-version transformers=4.46.3`.
         """
         old = hub_cache.old_transformers(host)
         name = hub_cache.folder_name(model.repository)
         return os.path.join(old[0], name) if old else super().home(model, host)
 
     def instead(self, model: Model | None, word: str, host: Host) -> str:
-        """Return whatever is called like the repository in the current folder."""
+        """Return whatever has the repository's name in the current folder."""
         asked = model.repository if model is not None else host.expand(word)
         path = os.path.join(host.project or host.cwd, asked or word)
         return path if os.path.exists(path) else ""

@@ -1,6 +1,6 @@
 """lightning-whisper-mlx: `mlx_models/` in the current folder, one folder for three quantisations.
 
-Whichever of a size's plain, 4-bit and 8-bit repositories was downloaded last is what lies there;
+The folder holds whichever of a size's plain, 4-bit and 8-bit repositories was downloaded last;
 `config.json` tells which.
 Source: lightning-whisper-mlx 0.0.10 `lightning.py` `LightningWhisperMLX.__init__`.
 """
@@ -24,7 +24,7 @@ _MOST_BITS = 32
 
 
 class LightningWhisperMlx(CatalogEngine):
-    """Its folder moves with the current one and cannot be configured."""
+    """Uses a folder that depends on the current one and cannot be configured."""
 
     name = "lightning-whisper-mlx"
     locators = ("local-dir",)
@@ -38,11 +38,11 @@ class LightningWhisperMlx(CatalogEngine):
         return found
 
     def places(self, model: Model) -> tuple[str, ...]:
-        """Name the model's folder."""
+        """Return the model's folder."""
         return (model.sets[0].folder,)
 
     def model_at(self, entry: Entry, host: Host) -> Model | None:
-        """Find the model by the folder's name, and by how its weights are quantised."""
+        """Return the model with the folder's name and the quantisation of its weights."""
         rows = self._by_folder.get(entry.name, [])
         bits = _bits(entry) if len(rows) > 1 else 0
         wanted = f"{entry.name}@{bits}bit" if bits else entry.name
@@ -57,7 +57,7 @@ ENGINE = LightningWhisperMlx()
 
 
 def _bits(entry: Entry) -> int:
-    """Return how many bits a weight has by `config.json`, 0 where it says nothing."""
+    """Return the bits per weight according to `config.json`, 0 if it does not say."""
     config = next((a for a in entry.artifacts if a.name == "config.json" and a.stamp), None)
     if config is None or config.size_bytes > _CONFIG_LIMIT_BYTES:
         return 0

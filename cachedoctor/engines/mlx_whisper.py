@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 class MlxWhisper(HubEngine):
-    """Takes a folder of the repository's name in the current one for the model itself."""
+    """Loads a folder in the current one with the repository's name, in place of the model."""
 
     name = "mlx-whisper"
 
     def instead(self, model: Model | None, word: str, host: Host) -> str:
-        """Return whatever is called like the repository in the current folder."""
+        """Return whatever has the repository's name in the current folder."""
         asked = model.repository if model is not None else host.expand(word)
         path = os.path.join(host.project or host.cwd, asked or word)
         return path if os.path.exists(path) else ""

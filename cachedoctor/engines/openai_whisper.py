@@ -1,4 +1,4 @@
-"""openai-whisper: one `.pt` a model, below `XDG_CACHE_HOME` when that is set.
+"""openai-whisper: one `.pt` per model, below `XDG_CACHE_HOME` if that is set.
 
 Source: openai-whisper 20250625 `__init__.py` `_MODELS`, `load_model`.
 """

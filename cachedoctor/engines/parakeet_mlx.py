@@ -9,7 +9,7 @@ from cachedoctor.engines import HubEngine
 
 
 class ParakeetMlx(HubEngine):
-    """Its command line, and only that, takes `PARAKEET_CACHE_DIR`: a hub cache of its own."""
+    """Has a command line, and only that, which reads `PARAKEET_CACHE_DIR`: a separate hub cache."""
 
     name = "parakeet-mlx"
 

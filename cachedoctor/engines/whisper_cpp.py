@@ -1,6 +1,6 @@
-"""whisper.cpp: one GGML file a model, in the folder that a binding or a script chose.
+"""whisper.cpp: one GGML file per model, in the folder that a binding or a script chose.
 
-The program itself has no cache; pywhispercpp's folder counts as the first place.
+The program itself has no cache; pywhispercpp's folder is checked first.
 Source: pywhispercpp 1.5.1 `constants.py`, `utils.py`; ggml-org/whisper.cpp v1.9.3 `models/`.
 """
 
@@ -24,13 +24,13 @@ _NONE = Model(name="", sets=(), sizes=())
 
 
 class WhisperCpp(CatalogEngine):
-    """Takes a file in the current folder that is called like a model for the model itself."""
+    """Loads a file in the current folder that is named like a model, in place of the model."""
 
     name = "whisper.cpp"
     locators = ("ggml-folder",)
 
     def instead(self, model: Model | None, word: str, host: Host) -> str:
-        """Return what pywhispercpp finds first: a file here, or one of this name in its folder."""
+        """Return what pywhispercpp finds first: a file here, or one so named in its folder."""
         name = word if model is None or word.startswith(("/", "~", ".")) else model.name
         folder = pywhispercpp_folder(host)
         here = os.path.join(host.project or host.cwd, host.expand(name))
@@ -38,11 +38,11 @@ class WhisperCpp(CatalogEngine):
         return next((path for path in tried if os.path.isfile(path)), "")
 
     def places(self, model: Model) -> tuple[str, ...]:
-        """Name the model's file."""
+        """Return the model's file name."""
         return (f"ggml-{model.name}.bin",)
 
     def model_at(self, entry: Entry, host: Host) -> Model | None:
-        """Find the model by the file's name."""
+        """Return the model with the file's name."""
         known = self.table.models.get(entry.name.removeprefix("ggml-").removesuffix(".bin"))
         named = locators.of(entry).named_only and entry.name not in self.places(known or _NONE)
         if named or (known is None and shapes.fits("ggml", entry)):
@@ -52,7 +52,7 @@ class WhisperCpp(CatalogEngine):
         return known
 
     def claimed(self, model: Model, entry: Entry, host: Host) -> Claim:
-        """Add the repository of the file, and what would be loaded in place of it."""
+        """Add the file's repository, and what would be loaded in its place."""
         path = self.instead(model, model.name, host)
         shadows = (path,) if path and not locators.of(entry).named_only else ()
         repository = "/".join(model.url.split("/")[3:5])  # of https://<hub>/<org>/<name>/resolve/…
@@ -60,7 +60,7 @@ class WhisperCpp(CatalogEngine):
         return claim._replace(shadows=shadows, repository=repository)
 
     def home(self, model: Model, host: Host) -> str:
-        """Return the file's place in pywhispercpp's folder."""
+        """Return the file's path in pywhispercpp's folder."""
         return os.path.join(pywhispercpp_folder(host), f"ggml-{model.name}.bin")
 
 

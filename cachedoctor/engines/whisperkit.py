@@ -1,6 +1,6 @@
-"""WhisperKit: a folder a variant in the Swift Hub's layout, and a tokenizer of OpenAI's beside it.
+"""WhisperKit: one folder per variant in the Swift Hub's layout, with OpenAI's tokenizer beside it.
 
-Apps link the framework, so nothing on disk tells its version; the newest is assumed.
+Apps link the framework, so nothing on disk reveals its version; the newest is assumed.
 Source: argmaxinc/argmax-oss-swift 1.0.0 `Sources/WhisperKit/Core/WhisperKit.swift`,
 `Utilities/ModelUtilities.swift`; v0.9.0 to v0.18.0 for the tokenizer's place.
 """
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
     from cachedoctor.host import Host
     from cachedoctor.vocabulary import Claim, Entry, FileSet
 
-_IN_THE_MODEL = "0.13.1"  # the one version that kept the tokenizer below the model's folder
+_IN_THE_MODEL = "0.13.1"  # the one version that kept the tokenizer inside the model's folder
 _BESIDE_THE_BASE = "0.13.0"  # up to here always in Documents, wherever the models were
-# of SpeakerKit and TTSKit, which are in the same package
+# SpeakerKit and TTSKit, which are in the same package
 _KITS = ("argmaxinc/speakerkit-coreml", "argmaxinc/ttskit-coreml")
 _SIZE = r"(?:tiny|base|small|medium)(?:\.en)?|large-v[23]"
 
 
 def _without_tokenizer(files: FileSet) -> FileSet:
-    """Ask for no tokenizer where a name does not tell whose it is."""
+    """Require no tokenizer if a name does not reveal whose it is."""
     return files._replace(
         requirements=tuple(need for need in files.requirements if not need.tokenizer)
     )
 
 
 class WhisperKit(CatalogEngine):
-    """Looks for a tokenizer in several places, then goes to the network without a word."""
+    """Looks for a tokenizer in several places, then silently uses the network."""
 
     name = "whisperkit"
-    named_offline = False  # `WhisperKit(model:)` asks the hub for its list of files, always
+    named_offline = False  # `WhisperKit(model:)` always asks the hub for its list of files
     locators = ("documents",)
 
     @cached_property
@@ -46,11 +46,11 @@ class WhisperKit(CatalogEngine):
         return {files.folder: m for m in self.table.models.values() for files in m.sets}
 
     def places(self, model: Model) -> tuple[str, ...]:
-        """Name the variant's folder."""
+        """Return the variant's folder."""
         return (f"{model.repository}/{model.sets[0].folder}",)
 
     def model_at(self, entry: Entry, host: Host) -> Model | None:
-        """Find the model by the folder's name."""
+        """Return the model with the folder's name."""
         repository, _, folder = entry.name.rpartition("/")
         model = self._by_folder.get(folder)
         if model and repository in ("", model.repository):
@@ -58,7 +58,7 @@ class WhisperKit(CatalogEngine):
         return self._shaped(entry)
 
     def _shaped(self, entry: Entry) -> Model | None:
-        """Return the row of a variant, or of another of Argmax's models, that no table has."""
+        """Return a row for an unlisted variant, or for another of Argmax's models."""
         above, _, folder = entry.name.rpartition("/")
         repository = above if "/" in above else ""
         if shapes.fits("whisperkit", entry):

@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from cachedoctor.fleet.carrier import Fleet
     from cachedoctor.fleet.judging import Answer
 
-_LONGEST = 90_000  # bytes of a lock file: it travels in a command line
+_LONGEST = 90_000  # bytes of a lock file, which travels on a command line
 
 
 class Means(NamedTuple):
-    """How a machine's `cachedoctor` is called: its own by name or path, or one that is brought."""
+    """How to call a machine's `cachedoctor`: its own by name or path, or one that we send."""
 
     tool: str = "cachedoctor"
-    pushed: str = ""  # a file of ours, for machines without it
+    pushed: str = ""  # our own file, for machines without it
     deadline_s: int = 60
 
 
 @contextlib.contextmanager
 def pushed(wanted: bool) -> Iterator[str]:
-    """Make the file that is brought to each machine, for as long as it is needed."""
+    """Make the file to send to each machine, and keep it while it is needed."""
     if not wanted:
         yield ""
         return
@@ -45,9 +45,9 @@ def ask(
     lock: str = "",
     hear: Callable[[Answer], None] = lambda answer: None,
 ) -> list[Answer]:
-    """Run `command` with `words` on all machines, or with its own words on each that is named.
+    """Run `command` with `words` on all machines, or on each named one with words of its own.
 
-    `lock` is the text of a lock file. `hear` is called with each answer as it comes.
+    `lock` is the text of a lock file. `hear` is called with each answer as it arrives.
     """
     if len(lock.encode()) > _LONGEST:
         raise UsageError(
@@ -60,7 +60,7 @@ def ask(
         if means.pushed:
             ending = ["--deadline", f"{means.deadline_s}s"]
             if command == "fix":
-                ending.append("--offline")  # what fetches is not brought
+                ending.append("--offline")  # a command that fetches is never sent
             return shlex.join([marked, line.plain(lock), *asked, *ending])
         return line.command(
             asked, tool=means.tool, marked=marked, deadline_s=means.deadline_s, lock=lock

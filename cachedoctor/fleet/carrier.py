@@ -1,4 +1,4 @@
-"""Lines to all machines at once, answers as they come; the child behind it runs Ansible."""
+"""Lines to all machines at once, answers as they arrive; the child behind it runs Ansible."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _NEEDED = ("ansible", "ansible_runner", "jsonschema")
-_SPARE_S = 15.0  # for Ansible to start and to end, beside what the machines are given
+_SPARE_S = 15.0  # for Ansible to start and to end, on top of the machines' own time
 _CONNECT_S = 10  # Ansible's own
 _ENOUGH_FORKS = 64
 _WHICH = "which machines"
 
 
 class Fleet(NamedTuple):
-    """Which machines, and how they are reached; what Ansible is told beside it is as the user has.
+    """Which machines, and how to reach them; all other settings of Ansible are the user's.
 
     `timeout_s` is for one machine's answer; `forks` machines are asked at a time.
     """
@@ -38,12 +38,12 @@ class Fleet(NamedTuple):
     limit: str = ""
     forks: int = _ENOUGH_FORKS
     timeout_s: int = 60
-    options: tuple[str, ...] = ()  # for Ansible itself
+    options: tuple[str, ...] = ()  # passed on to Ansible itself
     environment: Mapping[str, str] = {}  # of the process
 
 
 class Reply(NamedTuple):
-    """What Ansible says of one machine: `ok`, `failed`, `gone`; or nothing: `silent`."""
+    """What Ansible says about one machine: `ok`, `failed`, `gone`, or nothing: `silent`."""
 
     host: str
     kind: str
@@ -56,20 +56,20 @@ class Reply(NamedTuple):
 
 
 class Errand(NamedTuple):
-    """What is done on the machines: a line for all or one for each, or tasks of Ansible's.
+    """What to do on the machines: one line for all or one for each, or Ansible tasks.
 
-    `script` is a file that is brought to each machine and run there with the line behind it.
+    `script` is a file to send to each machine and run there with the line as its argument.
     """
 
     line: str = ""
-    lines: Mapping[str, str] = {}  # where machines differ; the others are left out
+    lines: Mapping[str, str] = {}  # if machines differ; machines not in it are left out
     script: str = ""
-    tasks: tuple[Mapping[str, object], ...] = ()  # instead
+    tasks: tuple[Mapping[str, object], ...] = ()  # in place of lines
     variables: Mapping[str, str] = {}
 
 
 def require() -> None:
-    """Raise `UsageError` where what the extra brings is not installed."""
+    """Raise `UsageError` if the extra is not installed."""
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise UsageError(
@@ -81,10 +81,10 @@ def require() -> None:
 def carry(
     fleet: Fleet, errand: Errand, hear: Callable[[Reply], None] = lambda reply: None
 ) -> dict[str, Reply]:
-    """Do an errand on every machine and return what came of each; `hear` is called as they come.
+    """Run an errand on every machine and return each outcome; `hear` is called as they arrive.
 
-    Raises `CannotLookError` where Ansible cannot read the inventory, `UsageError` where it names no
-    machine. However this ends, no process of it is left on this machine.
+    Raises `CannotLookError` if Ansible cannot read the inventory, `UsageError` if the inventory
+    names no machine. However this ends, none of its processes is left on this machine.
     """
     require()
     if not os.path.exists(fleet.inventory) and "," not in fleet.inventory:
@@ -130,7 +130,7 @@ def _no_machine(fleet: Fleet, ending: Mapping[str, Any]) -> Exception:
 def _talk(
     fleet: Fleet, errand: Errand, folder: str, names: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
-    """Yield the child's lines until its end, or until no machine can be waited for any more."""
+    """Yield the child's lines until it ends, or until the time of every machine is over."""
     child = subprocess.Popen(
         [sys.executable, "-m", "cachedoctor.fleet.keeper"],
         env={**fleet.environment, "PATH": _path(fleet.environment)},
@@ -166,7 +166,7 @@ def _talk(
             body = json.loads(line)
             ended = ended or body["event"] == "end"
             yield body
-            if body["event"] == "machines":  # so many at a time, so many times
+            if body["event"] == "machines":  # in rounds of `forks` machines
                 rounds = max(1, math.ceil(len(names) / fleet.forks))
                 limit = time.monotonic() + fleet.timeout_s * rounds + _SPARE_S
         if not ended and child.poll() not in (None, 0):
@@ -185,7 +185,7 @@ def _talk(
 
 
 def _path(environment: Mapping[str, str]) -> str:
-    """Return where Ansible is looked for first: beside the Python that has it."""
+    """Return where to look for Ansible first: beside the Python that has it."""
     beside = os.path.dirname(sys.executable)
     return os.pathsep.join((beside, environment.get("PATH", os.defpath)))
 
@@ -198,16 +198,16 @@ def _listen(pipe: IO[bytes], put: Callable[[bytes | None], None]) -> None:
 
 
 def _request(fleet: Fleet, errand: Errand, folder: str) -> dict[str, object]:
-    """Write the playbook and return what the child is asked."""
+    """Write the playbook and return the request for the child."""
     path = os.path.join(folder, "play.yml")
     with open(path, "w", encoding="utf-8") as file:
         file.write(_playbook(fleet, errand))
     inventory = fleet.inventory
     if os.path.exists(inventory):
         inventory = os.path.abspath(inventory)
-    connect = str(min(_CONNECT_S, max(1, fleet.timeout_s // 2)))  # and time to say that it failed
+    connect = str(min(_CONNECT_S, max(1, fleet.timeout_s // 2)))  # leaves time to report a failure
     environment = {
-        "ANSIBLE_SSH_USETTY": "False",  # else errors and answers are one, and lines end with \r\n
+        "ANSIBLE_SSH_USETTY": "False",  # a tty mixes errors and answers, and adds \r
         "ANSIBLE_TIMEOUT": fleet.environment.get("ANSIBLE_TIMEOUT", connect),
         "ANSIBLE_DEPRECATION_WARNINGS": "False",
     }
@@ -225,7 +225,7 @@ def _request(fleet: Fleet, errand: Errand, folder: str) -> dict[str, object]:
 
 
 def _playbook(fleet: Fleet, errand: Errand) -> str:
-    """Return the play; words of ours are `!unsafe`, so that no `{{` in them is looked into."""
+    """Return the play; our words are `!unsafe`, so that Ansible never expands a `{{` in them."""
     name = "{{ cachedoctor_lines[inventory_hostname] | default(cachedoctor_line) }}"
     here = "inventory_hostname in cachedoctor_lines or not cachedoctor_lines"
     if errand.tasks:

@@ -1,7 +1,7 @@
-"""One look by the workers of a Dask cluster that runs already: parts as tasks, one answer here.
+"""One look by the workers of a running Dask cluster: parts as tasks, one answer here.
 
-The tasks are what `verify --subset K/N` does. Workers only read; each part that is done comes here
-at once, so that a worker that dies costs the part it was at, which another takes over.
+The tasks are what `verify --subset K/N` does. Workers only read; each finished part is sent here at
+once, so a worker that dies loses only its current part, which another takes over.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from cachedoctor.question import Question
     from cachedoctor.vocabulary import Progress
 
-_PARTS_A_THREAD = 4  # so that what one worker is slow at, or loses, is little
+_PARTS_A_THREAD = 4  # so that little depends on one slow or lost worker
 _MOMENT_S = 1.0
-_PATIENCE_S = 30.0  # with a cluster that has no worker
+_PATIENCE_S = 30.0  # for a cluster without a worker
 _CONNECT_S = 10.0
 _LOGGERS = ("distributed", "distributed.client", "asyncio", "tornado")
 _LOST = ("cancelled", "lost")
@@ -36,7 +36,7 @@ _RETRIES = 2  # of a part whose worker failed at it
 
 
 class ClusterError(CacheDoctorError):
-    """Report a cluster that gave no whole answer; nothing in a cache was touched."""
+    """Report a cluster that gave no complete answer; nothing in a cache was touched."""
 
     exit_code = 4
 
@@ -49,13 +49,13 @@ def gather(
     progress: Progress = SILENT,
     patience_s: float = _PATIENCE_S,
 ) -> parts.Joined:
-    """Let the cluster's workers look at what `question` asks for, and put it together here.
+    """Let the cluster's workers look at what `question` asks for, and join their parts here.
 
-    `rate` holds for all workers together, also for those that come later. Raises `ClusterError`
-    when the scheduler is gone, no worker is left, or a part cannot be done.
+    `rate` limits all workers together, including those that join later. Raises `ClusterError` when
+    the scheduler is gone, no worker is left, or a part cannot be done.
     """
     distributed = _distributed()
-    for name in _LOGGERS:  # what goes wrong is one line of ours
+    for name in _LOGGERS:  # failures are reported in one line of ours
         logging.getLogger(name).setLevel(logging.CRITICAL)
     with _client(distributed, address) as client:
         threads = _threads(client, patience_s)
@@ -74,7 +74,7 @@ def gather(
 
 
 def look_at(question: Question, part: Part, mark: str, rate: float | None) -> bytes:
-    """Look at one part, on a worker: its threads are the tasks that it does at once."""
+    """Look at one part, on a worker: its threads are the tasks that it runs at once."""
     progress = Throttled(SILENT, max(int(rate), 1)) if rate else SILENT
     return parts.look_at(question, part, mark, progress=progress, threads=1)
 
@@ -85,7 +85,7 @@ def _one_told(part: Part, content: bytes, progress: Progress) -> parts.Told:
 
 
 class _Sent:
-    """The tasks of one look; with a rate never more at once than it was divided by."""
+    """The tasks of one look; with a rate, never more at once than the rate was divided by."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class _Sent:
         self._ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def done(self, patience_s: float) -> Iterator[tuple[Part, bytes]]:
-        """Go through the parts as they are done."""
+        """Yield the parts as they are done."""
         alone_since: float | None = None
         while self._rest or self._waiting:
             self._send()
@@ -179,7 +179,7 @@ def _distributed() -> Any:
 
 @contextlib.contextmanager
 def _client(distributed: Any, address: str) -> Iterator[Any]:
-    """Connect to a scheduler; what goes wrong on the way is one line."""
+    """Connect to a scheduler; a failure on the way is reported in one line."""
     try:
         client = distributed.Client(address, timeout=_CONNECT_S, set_as_default=False)
     except (OSError, ValueError, TypeError, TimeoutError) as error:
@@ -196,7 +196,7 @@ def _client(distributed: Any, address: str) -> Iterator[Any]:
 
 
 def _workers(client: Any) -> dict[str, Any]:
-    """Return the workers that the scheduler knows of."""
+    """Return the workers that the scheduler knows."""
     found: dict[str, Any] = client.scheduler_info(n_workers=-1)["workers"]
     return found
 

@@ -1,6 +1,6 @@
-"""What one machine has and others lack: packed there, fetched here once, unpacked where it lacks.
+"""What one machine has and others lack: packed there, fetched here once, unpacked where missing.
 
-A model is lacking where nothing of it is: what is there and damaged is not the pack's to mend.
+A model is lacking where nothing of it exists: a pack does not repair a damaged one.
 """
 
 from __future__ import annotations
@@ -22,33 +22,33 @@ if TYPE_CHECKING:
     from cachedoctor.fleet.judging import Answer, Document
     from cachedoctor.lockfile import Lock
 
-_LOCAL = "--offline"  # what others do beside: it fetches nothing
+_LOCAL = "--offline"  # for the other machines, which fetch nothing
 
 
 class Plans(NamedTuple):
-    """What is done on each machine, and which models each gets from `source`."""
+    """What to do on each machine, and which models each gets from `source`."""
 
     source: str
-    answers: list[Answer]  # the plan of a fix on each: without a network, but for the source's
+    answers: list[Answer]  # the plan of each machine's fix: without a network, except on the source
     wanted: Mapping[str, tuple[str, ...]]  # `engine:model` by machine
-    sizes: Mapping[str, int]  # of each model, as the lock file has it
+    sizes: Mapping[str, int]  # bytes of each model, from the lock file
 
     @property
     def changing(self) -> tuple[str, ...]:
-        """Return the machines that are changed, in the order of the answers."""
+        """Return the machines that change, in the order of the answers."""
         fixed = repairing.changes(self.answers)
         return tuple(a.host for a in self.answers if a.host in fixed or a.host in self.wanted)
 
 
 class There(NamedTuple):
-    """What the source says of itself."""
+    """What the source reports about itself."""
 
     home: str
-    python: str  # that runs cachedoctor
+    python: str  # the Python that runs cachedoctor
 
 
 class Done(NamedTuple):
-    """The name of the run, how each machine is afterwards, and what went wrong on the way."""
+    """The name of the run, the state of each machine afterwards, and what went wrong on the way."""
 
     run: str
     answers: list[Answer]
@@ -60,8 +60,8 @@ def plan(
 ) -> Plans:
     """Ask every machine what it lacks of a lock file, and what a fix would do there.
 
-    `lock` is the text of what was `locked`: no machine can name anything that is not in it. Raises
-    `UsageError` where no machine is called `source`, and `CannotLookError` where it has no more
+    `lock` is the text of what was `locked`: no machine can name anything outside it. Raises
+    `UsageError` if no machine is called `source`, and `CannotLookError` if the source has no more
     than the others.
     """
     looked = asking.ask(fleet, means, "preflight", (), lock=lock)
@@ -95,9 +95,9 @@ def plan(
 def apply(
     plans: Plans, fleet: Fleet, means: Means, words: Sequence[str], state: str, lock: str
 ) -> Done:
-    """Do what was shown: the source first, then what each mends by itself, then what is lacking.
+    """Do what was shown: first the source, then what each repairs itself, then what is missing.
 
-    Where the source cannot do its part, nothing is done elsewhere.
+    If the source cannot do its part, nothing is done elsewhere.
     """
     name = repairing.begin(fleet, means.tool, plans.changing, state)
     troubles: list[Answer] = []
@@ -124,7 +124,7 @@ def apply(
 def hand_on(
     plans: Plans, fleet: Fleet, means: Means, hear: Callable[[Answer], None]
 ) -> Iterator[Answer]:
-    """Bring each model here once and to who lacks it; yields where it could not be had."""
+    """Bring each model here once and send it to the machines without it; yield what failed."""
     (told,) = asking.ask(fleet, means, "info", {plans.source: ()})
     if told.state is not State.HEALTHY:
         yield told
@@ -142,10 +142,10 @@ def hand_on(
 
 
 def fetch(fleet: Fleet, means: Means, source: str, model: str, path: str, there: There) -> Answer:
-    """Pack a model on `source` and bring the file here, by Ansible's `fetch`.
+    """Pack a model on `source` and bring the file here, with Ansible's `fetch`.
 
-    That needs a Python, and a path that is the same for whoever logs in: what the machine said of
-    itself is handed to it as values that are never taken for a template.
+    That needs a Python, and a path that is the same for every login: what the machine said about
+    itself is passed to Ansible as values that are never treated as a template.
     """
     marked = line.mark()
     packing = parcel.packing([model], tool=means.tool, marked=marked, deadline_s=means.deadline_s)
@@ -177,7 +177,7 @@ def unpack(
     path: str,
     hear: Callable[[Answer], None],
 ) -> None:
-    """Bring the file to each of `hosts`, and unpack the model there and nothing else."""
+    """Send the file to each of `hosts`, and unpack the model there and nothing else."""
     marked = line.mark()
     words = parcel.unpacking(model, tool=means.tool, marked=marked, deadline_s=means.deadline_s)
     errand = carrier.Errand(lines=dict.fromkeys(hosts, words), script=path)
@@ -195,10 +195,10 @@ def _words(words: Sequence[str], host: str, source: str) -> tuple[str, ...]:
 
 
 def _absent(before: Answer, planned: Answer, known: Collection[str]) -> dict[str, str]:
-    """Return the models of the lock file of which nothing is there, each with where it belongs.
+    """Return the models of the lock file that are entirely missing, each with its destination.
 
-    Two answers of one machine have to agree on that, so that nothing goes to where no file helps;
-    what its own plan fetches is not meant.
+    Both answers of a machine must agree on that, so that nothing is sent where files cannot help;
+    what its own plan fetches is not included.
     """
     verdicts = (before.document or {}).get("verdicts") or ()
     body = (planned.document or {}).get("plan") or {}
@@ -212,7 +212,7 @@ def _absent(before: Answer, planned: Answer, known: Collection[str]) -> dict[str
 
 
 def _without(answer: Answer, absent: Mapping[str, str]) -> Answer:
-    """Return a plan without what is unpacked instead."""
+    """Return a plan without the models that are unpacked instead."""
     document: Document = answer.document or {}
     body = document["plan"]
     places = absent.values()

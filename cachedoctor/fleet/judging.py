@@ -1,4 +1,4 @@
-"""An answer → the one state that a machine is in; what a machine says is foreign input."""
+"""An answer → the one state of a machine; what a machine says is foreign input."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 NEAR = 2  # minor versions, older or newer, whose answers are read
-_DEPTH = 64  # of brackets; answers have ten
+_DEPTH = 64  # nested brackets; answers have ten
 _VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})(?:[.\w+-]*)")
 _INTERRUPTED = 130
-_VIA_SSH = "Failed to connect to the host via ssh: "  # Ansible's words, before the reason
+_VIA_SSH = "Failed to connect to the host via ssh: "  # Ansible's words before the reason
 
 
 class State(enum.StrEnum):
-    """How a machine is, worst first."""
+    """The state of a machine, worst first."""
 
     UNREACHABLE = "unreachable"
     TIMEOUT = "timeout"
@@ -39,12 +39,12 @@ class State(enum.StrEnum):
 
     @property
     def answered(self) -> bool:
-        """Return whether the machine said what was asked."""
+        """Return whether the machine answered the question."""
         return self in (State.FINDINGS, State.HEALTHY)
 
 
 class Answer(NamedTuple):
-    """One machine: its state, why where that is no answer, and its own document."""
+    """One machine: its state, the reason if that is not an answer, and its own document."""
 
     host: str
     state: State
@@ -54,7 +54,7 @@ class Answer(NamedTuple):
 
 
 def judge(reply: Reply, command: str, marked: str, timeout_s: int) -> Answer:
-    """Return the state of the machine that a reply to `command` came from."""
+    """Return the state of the machine that sent a reply to `command`."""
     state, why, document = _state(reply, command, marked, timeout_s)
     said = None if why is None else printable(" ".join(why.split()))[:500]
     return Answer(reply.host, state, said, document, round(reply.seconds, 3))
@@ -127,7 +127,7 @@ def _of_error(
 
 
 def read(text: str) -> Document | None:
-    """Return the JSON object in a text, whatever else is before it; `None` where there is none."""
+    """Return the JSON object in a text, whatever is before it; `None` if there is none."""
     start = 0 if text.startswith("{") else text.find("\n{") + 1
     try:
         found = untrusted.parse_json(text[start:].strip(), depth=_DEPTH)
@@ -137,7 +137,7 @@ def read(text: str) -> Document | None:
 
 
 def apart(document: Document) -> int | None:
-    """Return by how many minor versions a document is newer; `None` where it is none of ours."""
+    """Return how many minor versions newer a document is; `None` if it is not ours."""
     tool = document.get("tool")
     if not isinstance(tool, dict) or tool.get("name") != "cachedoctor":
         return None
@@ -149,10 +149,10 @@ def apart(document: Document) -> int | None:
 
 
 def fault(document: Document, command: str, *, near: bool) -> str:
-    """Return what in a document is not as the schema says; empty where all is.
+    """Return what in a document violates the schema; empty if nothing does.
 
-    Another version may leave out what this one says, so there what it does say is judged, and that
-    it answers this command.
+    Another version may leave out what this one says. For such a document only what it does say is
+    checked, and that it answers this command.
     """
     from jsonschema.exceptions import best_match
 

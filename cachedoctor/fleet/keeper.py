@@ -1,8 +1,8 @@
 """The child that runs Ansible: a request on its standard input, a JSON line for each answer.
 
-It is a program of its own so that nothing outlives the caller: whoever started it keeps its
-standard input open, and when that ends, by an answer, by Ctrl-C or by SIGKILL, every process below
-this one ends too. Ansible's workers lead sessions of their own, so no group holds them all.
+It is a separate program so that nothing outlives the caller: whoever started it keeps its standard
+input open, and when that ends, by an answer, by Ctrl-C or by SIGKILL, every process below this one
+ends too. Ansible's workers lead sessions of their own, so no group holds them all.
 
     python -m cachedoctor.fleet.keeper < request
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LIMIT = 16 << 20  # characters of one machine's answer
-MEMORY = 1 << 30  # bytes of any process of Ansible's, which holds an answer a dozen times
+MEMORY = 1 << 30  # bytes of any Ansible process, which holds an answer a dozen times
 _ANSWERS = {"runner_on_ok": "ok", "runner_on_failed": "failed", "runner_on_unreachable": "gone"}
 _PR_SET_CHILD_SUBREAPER = 36  # Source: linux/prctl.h
 
 
 def main() -> None:
-    """Run what was asked, and end everything when nobody waits any more."""
+    """Run the request, and end everything when nobody waits any more."""
     adopt_orphans()
     bound_memory()
     request = json.loads(sys.stdin.readline())
@@ -46,14 +46,14 @@ def main() -> None:
 
 
 def tell(body: dict[str, Any]) -> None:
-    """Write one line; a reader that is gone is noticed elsewhere."""
+    """Write one line; other code notices a reader that is gone."""
     with contextlib.suppress(BrokenPipeError):
         sys.stdout.write(json.dumps(body) + "\n")
         sys.stdout.flush()
 
 
 def play(request: dict[str, Any]) -> tuple[int, str]:
-    """Play a playbook on an inventory; returns Ansible's exit code and the last it said."""
+    """Run a playbook on an inventory; return Ansible's exit code and its last words."""
     from ansible_runner.interface import init_runner
 
     runner = init_runner(
@@ -70,14 +70,14 @@ def play(request: dict[str, Any]) -> tuple[int, str]:
     environment = runner.config.env
     if "ANSIBLE_HOST_KEY_CHECKING" not in os.environ:  # which ansible-runner would turn off
         environment.pop("ANSIBLE_HOST_KEY_CHECKING", None)
-    runner.config.cwd = os.getcwd()  # where the user's `ansible.cfg` is
+    runner.config.cwd = os.getcwd()  # for the user's `ansible.cfg`
     runner.run()
     with runner.stdout as said:
         return int(runner.rc), said.read()
 
 
 def _hear(event: dict[str, Any]) -> bool:
-    """Hand an answer on; nothing of it is kept on the disk."""
+    """Pass an answer on; nothing of it is kept on disk."""
     data = event.get("event_data") or {}
     kind = event.get("event", "")
     result = data.get("res") or {}
@@ -101,15 +101,15 @@ def _hear(event: dict[str, Any]) -> bool:
 
 
 def adopt_orphans() -> None:
-    """Become the parent of what a dead worker leaves, so that it is found; Linux only."""
+    """Adopt the children of dead workers, so that they can be found; Linux only."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def bound_memory() -> None:
-    """Let no machine that answers without end take more than its own worker; Linux only.
+    """Limit memory, so that a machine that answers without end kills only its worker; Linux only.
 
-    Ansible collects an answer whole before anybody can say that it is too long.
+    Ansible collects a whole answer before anybody can tell that it is too long.
     """
     if sys.platform == "linux":
         import resource
@@ -120,7 +120,7 @@ def bound_memory() -> None:
 
 
 def _until_alone() -> None:
-    """Read on until the caller is gone, and end."""
+    """Read until the caller is gone, then end."""
     while sys.stdin.readline():
         pass
     end_all()
@@ -128,7 +128,7 @@ def _until_alone() -> None:
 
 
 def end_all() -> None:
-    """End every process below this one: kindly, then not."""
+    """End every process below this one: first politely, then by force."""
     for number, wait_s in ((signal.SIGTERM, 1.0), (signal.SIGKILL, 0.2), (signal.SIGKILL, 0.2)):
         below = list(_below(os.getpid()))
         if not below:
@@ -142,7 +142,7 @@ def end_all() -> None:
 
 
 def _below(root: int) -> Iterator[int]:
-    """Yield the numbers of all living descendants."""
+    """Yield the ids of all living descendants."""
     children: dict[int, list[int]] = {}
     for process, parent in _processes():
         children.setdefault(parent, []).append(process)

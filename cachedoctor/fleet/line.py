@@ -1,7 +1,7 @@
-"""What is sent to a machine, and how its answer is told from what else a login says.
+"""What is sent to a machine, and how its answer is told apart from other output of a login.
 
-One line for any login shell, so everything is in `/bin/sh -c '…'`. The answer stands between two
-marks that only this run knows, so a banner before it or a word after it does not matter, and one
+One line for any login shell, so everything is in `/bin/sh -c '…'`. The answer is between two marks
+that only this run knows, so a banner before it or a word after it does not matter, and an answer
 that was cut off has no second mark.
 """
 
@@ -15,22 +15,22 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PLACES = "$HOME/.local/bin:/opt/homebrew/bin:/usr/local/bin"  # where no login shell has been
+PLACES = "$HOME/.local/bin:/opt/homebrew/bin:/usr/local/bin"  # a login shell would add these
 
-_GONE = 'trap "rm -f $at; exit 1" HUP INT TERM PIPE; '  # a caller that is gone, at any moment
+_GONE = 'trap "rm -f $at; exit 1" HUP INT TERM PIPE; '  # in case the caller is gone at any moment
 
 
 class Said(NamedTuple):
     """What came from a machine: nothing of ours, no program, or an answer with its exit code."""
 
     begun: bool
-    missing: str  # what is not there; empty where all is
-    code: int | None  # `None` where the answer was cut off
+    missing: str  # what is missing; empty if nothing is
+    code: int | None  # `None` if the answer was cut off
     text: str
 
 
 def mark() -> str:
-    """Return what the answers of one run are marked with."""
+    """Return the mark for the answers of one run."""
     return f"cachedoctor-{secrets.token_hex(8)}"
 
 
@@ -39,7 +39,7 @@ def command(
 ) -> str:
     """Return the line that runs the machine's own `cachedoctor`.
 
-    `lock` is the text of a lock file: it lies in a temporary file there for as long as that runs.
+    `lock` is the text of a lock file: it is in a temporary file there while that runs.
     """
     run = f'"$tool" {shlex.join([*words, "--deadline", f"{deadline_s}s"])}'
     before = after = ""
@@ -56,12 +56,12 @@ def command(
 
 
 def wrapped(script: str) -> str:
-    """Return a script for `sh` as one line for any login shell, which succeeds."""
+    """Return a script for `sh` as one line for any login shell, which always succeeds."""
     return f"/bin/sh -c {shlex.quote(script + '; exit 0')}"
 
 
 def heard(output: str, marked: str) -> Said:
-    """Return what of a machine's output is the answer."""
+    """Return the part of a machine's output that is the answer."""
     output = output.replace("\r\n", "\n")
     if found := re.search(rf"^{marked} missing (.*)$", output, re.MULTILINE):
         return Said(True, found[1], None, "")
@@ -75,7 +75,7 @@ def heard(output: str, marked: str) -> Said:
 
 
 def plain(text: str) -> str:
-    """Return a text on one line, as `printf %b` reads it; no login shell makes anything of it."""
+    """Return a text on one line, for `printf %b`; no login shell expands anything in it."""
     return text.replace("\\", "\\0134").replace("\n", "\\n").replace("!", "\\0041")
 
 

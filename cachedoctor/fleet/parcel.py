@@ -1,7 +1,7 @@
-"""A pack as one file that unpacks itself: a script for `sh`, and the stream of `pack -o -` behind.
+"""A pack as one file that unpacks itself: a script for `sh`, followed by the stream of `pack -o -`.
 
-The machine that packs leaves room for the script, which is written here: nothing that a machine
-said is run on another one. What is behind it is foreign until `unpack` has proven it.
+The machine that packs leaves room for the script, which is written here: nothing that one machine
+said runs on another. What follows the script is foreign until `unpack` has proven it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ exit 0
 
 
 def begin(path: str) -> None:
-    """Write the script into the room that was left at the beginning of a packed file."""
+    """Write the script into the room left for it at the beginning of a packed file."""
     head = _HEAD.replace("CLEAN", single_file.CLEAN).replace("PLACES", line.PLACES)
     content = head.replace("OFFSET", str(HEAD_BYTES + 1)).encode()
     with open(path, "r+b") as file:
@@ -48,8 +48,8 @@ def begin(path: str) -> None:
 def packing(models: list[str], *, tool: str, marked: str, deadline_s: int) -> str:
     """Return the line that packs models into the file `place(home, marked)` of a machine.
 
-    Who asked may be gone at any moment: then writing a line fails, and the file goes. Afterwards it
-    goes when it was fetched, or when the deadline is over.
+    If the caller disappears, writing a line fails, and the file is removed. Otherwise it is removed
+    once it was fetched, or when the deadline has passed.
     """
     words = ["pack", *models, "-o", "-", "--json", "--deadline", f"{deadline_s}s"]
     folder = f'"$HOME/{single_file.FOLDER}"'
@@ -74,18 +74,18 @@ def packing(models: list[str], *, tool: str, marked: str, deadline_s: int) -> st
 
 
 def place(home: str, marked: str) -> str:
-    """Return where a machine has the file."""
+    """Return the path of the file on a machine."""
     return f"{home}/{single_file.FOLDER}/{marked}"
 
 
 def removing(marked: str) -> str:
-    """Return the line that takes the file away."""
+    """Return the line that removes the file."""
     folder = f'"$HOME/{single_file.FOLDER}"'
     return line.wrapped(f"rm -f {folder}/{marked}; rmdir {folder} 2>/dev/null")
 
 
 def unpacking(model: str, *, tool: str, marked: str, deadline_s: int) -> str:
-    """Return the words behind the file on a machine that unpacks it."""
+    """Return the arguments for the file on a machine that unpacks it."""
     words = ["unpack", "-", model, "--yes", "--json", "--deadline", f"{deadline_s}s"]
     return shlex.join([marked, tool, *words])
 

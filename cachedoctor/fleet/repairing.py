@@ -1,7 +1,7 @@
-"""The plans of all machines, applied after one question as they were shown, and taken back.
+"""The plans of all machines, applied as shown after one question, and taken back.
 
-What was done where is written down here before it is done, in the state folder of the running
-user: `fleet/<run>.jsonl`, a line for the fleet and one for each machine that answered.
+What is done where is recorded here before it is done, in the state folder of the running user:
+`fleet/<run>.jsonl`, one line for the fleet and one for each machine that answered.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
     from cachedoctor.fleet.asking import Means
 
-_RUN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")  # as `Run.create` names them; what a host says
+_RUN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")  # as `Run.create` does; a host may lie
 _RECORD_BYTES = 8 << 20
 
 
 class Record(NamedTuple):
-    """A fix of a fleet: where, and which runs each machine has of it."""
+    """A fix of a fleet: where, and which runs of it each machine has."""
 
     id: str
     fleet: Fleet
     tool: str
     runs: Mapping[str, tuple[str, ...]]
-    unknown: tuple[str, ...]  # machines that were asked and have not said
+    unknown: tuple[str, ...]  # machines that were asked and have not answered
 
 
 def changes(answers: Sequence[Answer]) -> dict[str, Answer]:
@@ -76,13 +76,13 @@ def apply(
 
 
 def accepting(planned: Answer) -> tuple[str, ...]:
-    """Return the options that apply the plan which a machine showed, and no other."""
+    """Return the options that apply the plan that a machine showed, and no other."""
     digest = (planned.document or {})["plan"].get("digest")
     return ("--accept", str(digest)) if digest else ("--yes",)
 
 
 def begin(fleet: Fleet, tool: str, hosts: Sequence[str], state: str) -> str:
-    """Write down that these machines are about to be changed, and return the name of that."""
+    """Record that these machines are about to change, and return the name of the record."""
     own.make_folder(os.path.join(state, "fleet"))
     name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{os.urandom(2).hex()}"
     inventory = fleet.inventory
@@ -94,7 +94,7 @@ def begin(fleet: Fleet, tool: str, hosts: Sequence[str], state: str) -> str:
 
 
 def add(name: str, answer: Answer, state: str, *, command: str = "fix") -> None:
-    """Write down what a machine did."""
+    """Record what a machine did."""
     run = (answer.document or {}).get("run") or {}
     ids = [each for each in run.get("ids", []) if _RUN.fullmatch(str(each))]
     line = {"host": answer.host, "state": answer.state.value, "command": command, "ids": ids}
@@ -106,8 +106,8 @@ def undo(
 ) -> tuple[list[Answer], tuple[str, ...]]:
     """Take back what a run of a fleet did, machine by machine, the last first.
 
-    Returns the answers, and the machines of which it is not known what they did. Raises
-    `UsageError` for a run that there is not.
+    Returns the answers, and the machines whose outcome is unknown. Raises `UsageError` if there is
+    no such run.
     """
     record = read(name, state)
     fleet = record.fleet._replace(environment=environment, timeout_s=timeout_s)
@@ -126,7 +126,7 @@ def undo(
 
 
 def read(name: str, state: str) -> Record:
-    """Read what a run of a fleet did; raises `UsageError` for one that there is not."""
+    """Read what a run of a fleet did; raises `UsageError` if there is no such run."""
     folder = os.path.join(state, "fleet")
     known = [each.removesuffix(".jsonl") for each in _names(folder)]
     if name not in known:

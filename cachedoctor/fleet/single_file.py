@@ -1,10 +1,10 @@
-"""This program as one file, for machines without it: a script for `sh`, and a zip behind it.
+"""This program as one file, for machines without it: a script for `sh`, followed by a zip.
 
     python -m cachedoctor.fleet.single_file cachedoctor.pyz
 
 It holds cachedoctor as it is installed here, with click and platformdirs and their licences. It
-looks, verifies and repairs from local bytes; what fetches is not in it. The script looks for a
-Python, proves what lies behind it, runs it, and takes the file and its folder away.
+looks, verifies and repairs from local bytes; the code that fetches is not in it. The script looks
+for a Python, proves what follows it, runs it, and removes the file and its folder.
 
 Source: Python's `zipapp`: what is before a zip does not matter to the import from it.
 """
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from importlib.resources.abc import Traversable
 
-FOLDER = ".cachedoctor-fleet"  # in the home of who runs it
+FOLDER = ".cachedoctor-fleet"  # in the home of the user who runs it
 _PACKAGES = ("cachedoctor", "click", "platformdirs")
 _LICENCES = ("click", "platformdirs")
-_WHEN = (1980, 1, 1, 0, 0, 0)  # so that the same files are the same bytes
+_WHEN = (1980, 1, 1, 0, 0, 0)  # so that the same files give the same bytes
 _MAIN = b"from cachedoctor.__main__ import main\n\nmain()\n"
 _PYTHONS = "python3 python3.14 python3.13 python3.12 python3.11"
 CLEAN = f"""\
@@ -83,7 +83,7 @@ exit 0
 
 @contextlib.contextmanager
 def made() -> Iterator[str]:
-    """Make the file in a temporary folder, for as long as it is needed."""
+    """Make the file in a temporary folder, and keep it while it is needed."""
     with tempfile.TemporaryDirectory(prefix="cachedoctor-push-") as folder:
         path = os.path.join(folder, "cachedoctor.pyz")
         with open(path, "wb") as file:
@@ -124,7 +124,7 @@ def _below(folder: Traversable, name: str) -> Iterator[tuple[str, bytes]]:
 
 
 def main() -> None:
-    """Write the file where the command line says."""
+    """Write the file to the path on the command line."""
     if len(sys.argv) != 2:
         raise UsageError("name the file to write")
     with open(sys.argv[1], "wb") as file:

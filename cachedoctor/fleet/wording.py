@@ -37,7 +37,7 @@ def ordered(answers: Iterable[Answer]) -> list[Answer]:
 
 
 def lines(command: str, answers: Iterable[Answer]) -> Iterator[str]:
-    """Yield a line a machine and one that counts."""
+    """Yield one line per machine and one that counts."""
     found = ordered(answers)
     rows = [(printable(each.host), _word(each), _detail(command, each)) for each in found]
     wide = [max((len(row[column]) for row in rows), default=0) for column in (0, 1)]
@@ -54,7 +54,7 @@ def plan_lines(
 ) -> Iterator[str]:
     """Yield what a fix would do on each machine: its line, and below it each repair.
 
-    `unpacks` are the models that machines get from `source`, `sizes` how long these are.
+    `unpacks` are the models that machines get from `source`, `sizes` their lengths.
     """
     found = ordered(answers)
     wide = max((len(printable(each.host)) for each in found), default=0)
@@ -98,7 +98,7 @@ def counting(answers: Sequence[Answer]) -> str:
 
 
 def exit_code(answers: Iterable[Answer]) -> int:
-    """Return 5 where a machine gave no answer, 1 where one has findings, else 0."""
+    """Return 5 if a machine gave no answer, 1 if one has findings, otherwise 0."""
     states = {each.state for each in answers}
     if any(not state.answered for state in states):
         return 5
@@ -129,7 +129,7 @@ def json_of(command: str, answers: Iterable[Answer], **more: object) -> dict[str
 
 
 def cases(command: str, answers: Iterable[Answer]) -> tuple[Case, ...]:
-    """Return a case a machine, for CI."""
+    """Return one case per machine, for CI."""
     return tuple(
         Case(f"fleet {command}", each.host, tuple(_problems(command, each)))
         for each in ordered(answers)
@@ -158,7 +158,7 @@ def _word(answer: Answer) -> str:
 
 
 def _detail(command: str, answer: Answer) -> str:
-    """Return what is said of a machine beside its state."""
+    """Return what is said about a machine beside its state."""
     document = answer.document
     if document is None or not answer.state.answered:
         return answer.why or ""

@@ -1,8 +1,8 @@
-"""What bytes mean: one module a format, each telling from the header how long its file must be.
+"""What bytes mean: one module per format, which reads from the header how long a file must be.
 
-A module holds `FORMAT: Format` or, for a folder that counts as one thing, `BUNDLE: Bundle`, and
-says what else can be asked of it: `CHECKSUMS`, `parse`, `shards`. What
-the modules share is here: telling what a file is instead, and reading a large one in small pieces.
+Each module defines `FORMAT: Format`, or `BUNDLE: Bundle` for a folder that counts as one unit, and
+optional extras: `CHECKSUMS`, `parse`, `shards`. Code shared by the modules is here: recognising
+what a file is instead, and reading a large file in small pieces.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cachedoctor.vocabulary import Bundle, Format
 
 HEAD_BYTES = 512
-LEGACY_TORCH = bytes.fromhex("80028a0a6cfc9c46f9206aa85019")  # torch.save before 1.6
+LEGACY_TORCH = bytes.fromhex("80028a0a6cfc9c46f9206aa85019")  # written by torch.save before 1.6
 
 _HTML = (b"<!doctype html", b"<html", b"<head", b"<body", b"<!--", b"<meta", b"<title", b"<script")
 _JSON_ERRORS = (b'{"error', b'{"message"', b'{"detail"', b'{"statuscode"', b'{"errors"')
@@ -68,7 +68,7 @@ _FORMATS = (
 
 @cache
 def names() -> tuple[str, ...]:
-    """Name every format and bundle: the modules of this folder."""
+    """Return the names of all formats and bundles: the modules of this folder."""
     return tuple(shipped.modules(__name__))
 
 
@@ -86,50 +86,50 @@ def find_bundle(name: str) -> Bundle:
 
 @cache
 def is_bundle(name: str | None) -> bool:
-    """Return whether what has this format is a folder that counts as one thing."""
+    """Return whether this format is a folder that counts as one unit."""
     return name is not None and hasattr(_module(name), "BUNDLE")
 
 
 @cache
 def is_index(name: str | None) -> bool:
-    """Return whether a file of this format only names the files that the weights lie in."""
+    """Return whether a file of this format only lists the files that hold the weights."""
     return name is not None and hasattr(_module(name), "shards")
 
 
 @cache
 def is_text(name: str | None) -> bool:
-    """Return whether a file of this format is small, and read as a whole."""
+    """Return whether a file of this format is small text, read as a whole."""
     return name is not None and parser(name) is not None
 
 
 @cache
 def has_checksums(name: str | None) -> bool:
-    """Return whether a file of this format can be compared with checksums of its own."""
+    """Return whether a file of this format contains checksums to verify it with."""
     return name is not None and bool(getattr(_module(name), "CHECKSUMS", False))
 
 
 def shapes(name: str | None, file: BinaryIO, size_bytes: int) -> Mapping[str, tuple[int, ...]]:
-    """Return the shape of each tensor, where the format's front tells; raises `FormatError`."""
+    """Return the shape of each tensor, if the format's header states it; raises `FormatError`."""
     read = getattr(_module(name), "shapes", None) if name else None
     found: Mapping[str, tuple[int, ...]] = read(file, size_bytes) if read else {}
     return found
 
 
 def of_part(file: str) -> str | None:
-    """Return the format of one of the files that weights were split into, by its name."""
+    """Return the format of one shard of split weights, by its name."""
     endings = {".safetensors": "safetensors", ".bin": "torch_zip"}
     return next((name for ending, name in endings.items() if file.endswith(ending)), None)
 
 
 def says(name: str | None, file: BinaryIO, size_bytes: int) -> bytes:
-    """Return the part of a file in which the names of its parts are; empty where nothing tells."""
+    """Return the part of a file that names its tensors; empty if the format has none."""
     read = getattr(_module(name), "says", None) if name else None
     found: bytes = read(file, size_bytes) if read else b""
     return found
 
 
 def parser(name: str) -> Callable[[BinaryIO, int], None] | None:
-    """Return what reads all of a file of this format, where that is small and says more."""
+    """Return a parser for whole files of this format, if they are small and it finds more."""
     parse: Callable[[BinaryIO, int], None] | None = getattr(_module(name), "parse", None)
     return parse
 
@@ -139,7 +139,7 @@ def _module(name: str) -> ModuleType:
 
 
 def foreign(head: bytes) -> str:
-    """Say what was saved in place of a model: an error page, a pointer; empty when neither.
+    """Return what was saved in place of a model: an error page, a pointer; else an empty string.
 
     `head` is a file's first 64 to 512 bytes.
     Source: FluidInference/FluidAudio issue 740; argmaxinc/WhisperKit issues 171 and 339;
@@ -161,7 +161,7 @@ def foreign(head: bytes) -> str:
 
 
 def wrong_magic(head: bytes, kind: str, size_bytes: int, member: str = "") -> FormatError:
-    """Return the error that names what a file is instead of `kind`."""
+    """Return the error that says what a file is instead of `kind`."""
     what = foreign(head) or next((name for magic, name in _FORMATS if head.startswith(magic)), "")
     if not what and _is_text(head):
         what = "plain text"
@@ -175,10 +175,10 @@ def wrong_magic(head: bytes, kind: str, size_bytes: int, member: str = "") -> Fo
 
 
 class Window:
-    """Reads small pieces of a large file by position, a few hundred bytes at a time."""
+    """Reads small pieces of a large file at given offsets, a few hundred bytes at a time."""
 
     def __init__(self, file: BinaryIO, size_bytes: int, step_bytes: int = 256) -> None:
-        """Read `file` no further than `size_bytes`, at least `step_bytes` at once."""
+        """Read `file` no further than `size_bytes`, at least `step_bytes` per read."""
         self.size_bytes = size_bytes
         self._file = file
         self._step_bytes = step_bytes
@@ -186,7 +186,7 @@ class Window:
         self._held = b""
 
     def read(self, offset: int, count: int) -> bytes:
-        """Return the `count` bytes at `offset`, fewer only where the file ends."""
+        """Return the `count` bytes at `offset`, fewer only at the end of the file."""
         end = min(offset + count, self.size_bytes)
         if end <= offset:
             return b""
@@ -196,7 +196,7 @@ class Window:
         return self._held[offset - self._start : end - self._start]
 
     def _fetch(self, offset: int, count: int) -> bytes:
-        """Read on until `count` bytes came: an unbuffered file gives fewer than asked for."""
+        """Read until `count` bytes have arrived: an unbuffered file can return fewer."""
         self._file.seek(offset)
         pieces = []
         while count > 0:
@@ -209,10 +209,10 @@ class Window:
 
 
 class Walk:
-    """A position in a file that is gone through from record to record, and a name for the place."""
+    """A position in a file that is read record by record, and a name for messages."""
 
     def __init__(self, window: Window, at: int) -> None:
-        """Begin at byte `at`."""
+        """Start at byte `at`."""
         self.at = at
         self.where = "its header"
         self._window = window
@@ -226,26 +226,26 @@ class Walk:
         return taken
 
     def skip(self, count: int) -> None:
-        """Go past the next bytes, which must be there."""
+        """Skip the next bytes, which must exist."""
         if self.at + count > self._window.size_bytes:
             raise self.truncated()
         self.at += count
 
     def number(self, code: str) -> int:
-        """Return the next little-endian integer, of a `struct` code."""
+        """Return the next little-endian integer with this `struct` code."""
         (value,) = struct.unpack(f"<{code}", self.take(struct.calcsize(f"<{code}")))
         return int(value)
 
     def truncated(self) -> FormatError:
-        """Return the error that the file ends here."""
+        """Return the error that the file is truncated here."""
         message = f"ends inside {self.where}"
         return FormatError(Fault.TRUNCATED, message, measured=self._window.size_bytes)
 
     def malformed(self, message: str) -> FormatError:
-        """Return the error that what is here contradicts itself."""
+        """Return the error that the content contradicts itself here."""
         return FormatError(Fault.MALFORMED, f"{message}, in {self.where}")
 
 
 def _is_text(head: bytes) -> bool:
-    """Say whether the first 64 bytes are free of control characters; no weights are."""
+    """Return whether the first 64 bytes have no control characters, which weights always do."""
     return bool(head) and all(byte >= 32 or 9 <= byte <= 13 for byte in head[:64])

@@ -1,4 +1,4 @@
-"""The directory of a zip archive, checked against each file's own header.
+"""The directory of a zip archive, checked against each member's local header.
 
 Source: PKWARE APPNOTE.TXT 4.3
 """
@@ -23,7 +23,7 @@ _END_RECORD = struct.Struct("<4sHHHHIIH")
 _END64_RECORD = struct.Struct("<4sQHHIIQQQQ")
 _LOCATOR_RECORD = struct.Struct("<4sIQI")
 _LONGEST_COMMENT_BYTES = 0xFFFF
-_IN_EXTRA = 0xFFFFFFFF  # the zip64 extra field has the value
+_IN_EXTRA = 0xFFFFFFFF  # the value is in the zip64 extra field
 
 # Whisper large has 1,260 records.
 _MOST_MEMBERS = 100_000
@@ -31,34 +31,34 @@ _LONGEST_DIRECTORY_BYTES = 16 << 20
 
 
 class Member(NamedTuple):
-    """One file of a zip archive, as the central directory describes it."""
+    """One member of a zip archive, as described by the central directory."""
 
     name: bytes
     offset: int  # of its local header
     packed_bytes: int
     size_bytes: int
-    method: int  # 0 for stored as it is
+    method: int  # 0 means stored without compression
     encrypted: bool
 
 
 class _Directory(NamedTuple):
-    """Where an end record says that the central directory is."""
+    """The location of the central directory, as stated by an end record."""
 
     offset: int
     size_bytes: int
     members: int
-    end: int  # where the next record, which is known, begins
+    end: int  # where the next known record begins
 
     @property
     def excess_bytes(self) -> int:
-        """Return how much longer the file is than the end record says, less than 0 if shorter."""
+        """Return how much longer the file is than the end record says; negative if shorter."""
         return self.end - self.offset - self.size_bytes
 
 
 def members(file: BinaryIO, size_bytes: int) -> tuple[Member, ...]:
-    """Return the files of the zip archive that fills `file`, in the order of the directory.
+    """Return the members of the zip archive in `file`, in directory order.
 
-    Each one's local header is compared with the directory; the content is not read.
+    Compares each local header with the directory; does not read the content.
     Raises `FormatError`.
     """
     directory = _find_directory(Window(file, size_bytes))
@@ -82,7 +82,7 @@ def members(file: BinaryIO, size_bytes: int) -> tuple[Member, ...]:
 
 
 def _find_directory(window: Window) -> _Directory:
-    """Look for the end record at the very end, then where a comment may have pushed it."""
+    """Find the end record at the very end, or else before a trailing comment."""
     size_bytes = window.size_bytes
     misfit = None
     for comment_bytes in (0, _LONGEST_COMMENT_BYTES):
@@ -125,7 +125,7 @@ def _check_end(end: int, size_bytes: int) -> None:
 
 
 def _directory(window: Window, at: int) -> _Directory:
-    """Return what the end record at `at` says; the zip64 record counts if it fits."""
+    """Parse the end record at `at`, using the zip64 record if it matches."""
     record = _END_RECORD.unpack(window.read(at, _END_RECORD.size))
     *_, members_, size_bytes, offset, _ = record
     plain = _Directory(offset, size_bytes, members_, at)
@@ -170,7 +170,7 @@ def _listed(listing: bytes) -> Iterator[Member]:
 
 
 def _wide(values: tuple[int, int, int], extra: bytes) -> tuple[int, ...]:
-    """Replace the values that are too large for 32 bits by those of the zip64 extra field."""
+    """Replace values too large for 32 bits with those from the zip64 extra field."""
     if _IN_EXTRA not in values:
         return values
     at = 0
@@ -198,7 +198,7 @@ def _data_end(window: Window, member: Member) -> int:
 
 
 def data_offset(window: Window, member: Member) -> int:
-    """Return where the content of `member` begins."""
+    """Return the offset of the content of `member`."""
     head = window.read(member.offset, _LOCAL_HEADER.size)
     *_, name_bytes, extra_bytes = _LOCAL_HEADER.unpack(head)
     return member.offset + len(head) + int(name_bytes) + int(extra_bytes)

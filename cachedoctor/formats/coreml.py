@@ -1,9 +1,9 @@
-"""A compiled Core ML model, a folder that WhisperKit, FluidAudio and whisper.cpp load.
+"""A compiled Core ML model: a folder loaded by WhisperKit, FluidAudio and whisper.cpp.
 
     <name>.mlmodelc/
-    ├── coremldata.bin              opaque; always there
+    ├── coremldata.bin              opaque; always present
     ├── model.mil                   the program as text; names blobs by file and offset
-    ├── weights/weight.bin          where the program names a blob
+    ├── weights/weight.bin          if the program names a blob
     ├── metadata.json               descriptive
     └── analytics/coremldata.bin    not needed to run
 
@@ -11,8 +11,8 @@
         u32 0xDEADBEEF, u32 type, u64 bytes, u64 offset of the data, padded to 64 bytes
         data
 
-A neural network, the kind before programs, has `model.espresso.net`, `.shape` and `.weights`
-in place of `model.mil`.
+A neural network, the older kind, has `model.espresso.net`, `.shape` and `.weights` in place of
+`model.mil`.
 
 Source: apple/coremltools mlmodel/src/MILBlob/Blob/StorageFormat.hpp, StorageReader.cpp;
 FluidInference/FluidAudio ModelCache.swift:validateCompiledModelLayout
@@ -54,7 +54,7 @@ _REFERENCE = re.compile(
     rb"\s{0,8},\s{0,8}offset\s{0,8}=[\w<>,\[\] ]{0,40}\(\s{0,8}(\d{1,20})\s{0,8}\)"
 )
 
-# Programs of these engines are below 10 MB, with some thousand blobs in one file.
+# Programs of these engines are below 10 MB, with a few thousand blobs in one file.
 _MOST_FILES = 10_000
 _DEEPEST = 8
 _LONGEST_PROGRAM_BYTES = 256 << 20
@@ -63,13 +63,13 @@ _MOST_BLOB_FILES = 64
 
 
 class CoreML:
-    """Looks for the parts, sniffs them, and follows the program into its weights."""
+    """Checks the parts, their first bytes, and the weights that the program refers to."""
 
     def inspect(self, path: str) -> Reading:
-        """Check the parts of the bundle at `path`, and that every blob is inside its file.
+        """Check the parts of the bundle at `path`, and that every blob is within its file.
 
-        Reads the whole program and 64 bytes a blob. Follows links to files, wherever they lead.
-        Raises `OSError` where something may not be read.
+        Reads the whole program and 64 bytes per blob. Follows symlinks to files wherever they lead.
+        Raises `OSError` if something cannot be read.
         """
         contents = _Contents(path)
         if not contents.has(_PROGRAM) and any(contents.has(name) for name in _NETWORK):
@@ -91,7 +91,7 @@ class CoreML:
 
 
 class _Contents:
-    """The files below a folder; unfinished downloads are counted apart."""
+    """The files below a folder; partial downloads are counted separately."""
 
     def __init__(self, path: str) -> None:
         """List the folder at `path`."""
@@ -113,11 +113,11 @@ class _Contents:
                 raise FormatError(Fault.MALFORMED, f"holds more than {_MOST_FILES} files")
 
     def has(self, name: str) -> bool:
-        """Say whether the file `name` is there, be it empty."""
+        """Return whether the file `name` exists, even if empty."""
         return self._lack(name) is None
 
     def require(self, names: Iterable[str]) -> None:
-        """Raise `FormatError` unless all the files are there."""
+        """Raise `FormatError` unless all these files exist."""
         lacking = [lack for name in names if (lack := self._lack(name)) is not None]
         if lacking:
             held = f"holds {_plural(self._files, 'file')}, {_size(self._bytes)}"
@@ -126,7 +126,7 @@ class _Contents:
             raise FormatError(Fault.HOLLOW, f"{held}; no {', '.join(lacking)}")
 
     def reading(self, kind: str, blobs: int) -> Reading:
-        """Return the sum of the files."""
+        """Return the total of the files."""
         return Reading(self._bytes, {"kind": kind, "files": self._files, "blobs": blobs})
 
     def _lack(self, name: str) -> str | None:
@@ -138,7 +138,7 @@ class _Contents:
 
 
 def _files(path: str, depth: int) -> Iterator[tuple[str, int]]:
-    """Yield the names and sizes of the files below `path`; linked folders are not entered."""
+    """Yield names and sizes of the files below `path`, without entering symlinked folders."""
     for entry in quietly.listed(path):
         if entry.folder:
             if depth < _DEEPEST:
@@ -150,13 +150,13 @@ def _files(path: str, depth: int) -> Iterator[tuple[str, int]]:
 
 
 class _Program:
-    """What `model.mil` refers to, and what is wrong with it."""
+    """What `model.mil` refers to, and any defect in it."""
 
     def __init__(self, path: str) -> None:
         """Read the program of the bundle at `path`."""
         self.blobs: dict[str, set[int]] = {}
         self.fault: FormatError | None = None
-        self._open = 0  # brackets that are not closed yet
+        self._open = 0  # brackets not closed yet
         self._quoted = False
         self._last = b""
         with untrusted.open_regular(os.path.join(path, _PROGRAM), follow=True) as file:
@@ -178,7 +178,7 @@ class _Program:
             self._find_blobs(text)
             named = named or b"BLOBFILE" in text
             overlap = text[-_OVERLAP_BYTES:]
-        if named and not self.blobs:  # in a spelling that is unknown
+        if named and not self.blobs:  # spelled in an unknown way
             self.blobs[_WEIGHTS] = set()
         if self._open > 0 or self._quoted or self._last != b"}":
             message = "ends inside the program"
@@ -229,7 +229,7 @@ def _sniff(path: str, name: str) -> None:
 
 
 def _check_weights(path: str, name: str, offsets: list[int]) -> int:
-    """Check the weights in file `name`, with blobs at `offsets`; return how many it holds."""
+    """Check the weights in file `name`, with blobs at `offsets`; return the number of blobs."""
     with untrusted.open_regular(os.path.join(path, name), follow=True) as file:
         window = Window(file, os.fstat(file.fileno()).st_size, _ALIGNMENT)
         count = _blob_count(window, name)
@@ -261,18 +261,18 @@ def _blob_count(window: Window, name: str) -> int:
 
 
 class _Walk:
-    """What the blobs' records in a weight file say, gathered before it is judged."""
+    """What the records in a weight file say, collected before any verdict."""
 
     def __init__(self, window: Window) -> None:
-        """Begin with a header and nothing after it."""
+        """Start with a header and nothing after it."""
         self._window = window
-        self._end = _ALIGNMENT  # of the last data known
-        self._cut = False  # a record lies beyond the end of the file
-        self._all = False  # every record was met
-        self._wrong: int | None = None  # where a record should be and is none
+        self._end = _ALIGNMENT  # of the last known data
+        self._cut = False  # a record is beyond the end of the file
+        self._all = False  # every record was visited
+        self._wrong: int | None = None  # where a record should be but is not
 
     def follow(self, count: int) -> None:
-        """Go from record to record, as long as each follows the last as coremltools writes it."""
+        """Go from record to record while each follows the last, as coremltools writes them."""
         at = _ALIGNMENT
         for _ in range(count):
             end = self._record(at)
@@ -282,13 +282,13 @@ class _Walk:
         self._all = True
 
     def jump(self, offsets: list[int]) -> None:
-        """Look at the records that the program names."""
+        """Read the records that the program refers to."""
         for at in offsets:
             if self._record(at) is None and not self._cut and self._wrong is None:
                 self._wrong = at
 
     def check(self, name: str) -> None:
-        """Raise `FormatError` for what was gathered of file `name`."""
+        """Raise `FormatError` for any defect found in file `name`."""
         size_bytes = self._window.size_bytes
         if self._cut or self._end > size_bytes:
             expected = None if self._cut else self._end
@@ -307,7 +307,7 @@ class _Walk:
             )
 
     def _record(self, at: int) -> int | None:
-        """Return where the data of the record at `at` ends."""
+        """Return the end of the data of the record at `at`."""
         record = self._window.read(at, _ALIGNMENT)
         if len(record) < _ALIGNMENT:
             self._cut = True
@@ -320,7 +320,7 @@ class _Walk:
 
 
 def _status(path: str) -> os.stat_result | None:
-    """Return what is at `path`, or `None` where nothing is or a link leads nowhere."""
+    """Return the stat result of `path`, or `None` if it is missing or a broken symlink."""
     try:
         return os.stat(path)
     except OSError as error:

@@ -1,6 +1,6 @@
-"""CTranslate2's `model.bin`, which faster-whisper loads.
+"""CTranslate2's `model.bin`, loaded by faster-whisper.
 
-Little-endian, no padding; a string is a u16 length that counts its closing NUL:
+Little-endian, no padding; a string is a u16 length that includes its final NUL:
 
     u32 binary version                            1 to 6
     str specification, u32 its revision           from version 2
@@ -34,19 +34,19 @@ _NEWEST_VERSION = 6
 _FUTURE_VERSIONS = 64
 _ITEM_BYTES = {0: 4, 1: 1, 2: 2, 3: 4, 4: 2, 5: 2}  # float32 int8 int16 int32 float16 bfloat16
 
-# Whisper large has some 1,050 variables of rank 3 at most, with names below 80 characters.
+# Whisper large has about 1,050 variables, of rank 3 at most, with names under 80 characters.
 _MOST_RECORDS = 1 << 16
 _LONGEST_NAME_BYTES = 1024
 _HIGHEST_RANK = 16
 
 
 class CTranslate2:
-    """Walks the variables and aliases, past their payloads, to the end of the file."""
+    """Walks through variables and aliases, skipping payloads, to the end of the file."""
 
     def read(self, file: BinaryIO, size_bytes: int) -> Reading:
-        """Check that the records end where the file does.
+        """Check that the records end exactly where the file does.
 
-        Reads some 256 bytes a variable. Nothing in the header tells the whole length, so a
+        Reads about 256 bytes per variable. The header does not give the total length, so a
         truncated file has no expected one.
         """
         window = Window(file, size_bytes)
@@ -89,7 +89,7 @@ def shapes(file: BinaryIO, size_bytes: int) -> dict[str, tuple[int, ...]]:
 
 
 class _Walk(Walk):
-    """Goes past names and variables."""
+    """Skips names and variables."""
 
     shape: tuple[int, ...] = ()  # of the last variable
 
@@ -114,7 +114,7 @@ class _Walk(Walk):
         return count
 
     def variable(self, version: int) -> str:
-        """Go past one variable and return its name."""
+        """Skip one variable and return its name."""
         name = self.text("its name")
         rank = self.number("B")
         if rank > _HIGHEST_RANK:

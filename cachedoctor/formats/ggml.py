@@ -1,4 +1,4 @@
-"""whisper.cpp's `ggml-*.bin`: little-endian, one magic for three architectures.
+"""whisper.cpp's `ggml-*.bin`: little-endian, one magic number for three architectures.
 
     u32 0x67676d6c
     whisper     11 x i32: vocabulary, audio context 1500, audio state, heads, layers, text context,
@@ -6,15 +6,15 @@
     parakeet    15 x i32; mel bins are the sixth, the type of the weights the seventh
     silero-vad  i32 length, `silero-16k`, 3 x i32 version
 
-and for whisper then
+and for whisper only:
 
     i32 mel bins, i32 n; mel bins x n x f32
     i32 number of tokens, then each: u32 length, bytes
-    until the end, each tensor: i32 rank, i32 length of its name, i32 type, rank x i32 dimension,
+    until the end, per tensor: i32 rank, i32 length of its name, i32 type, rank x i32 dimension,
                                 name, data
 
-A model has 11 + 15 x audio layers + 24 x text layers tensors. One without any is made for testing a
-loader; whisper.cpp loads it, and a file that was cut at that place, and transcribes nothing.
+A model has 11 + 15 x audio layers + 24 x text layers tensors. A model without tensors is a stub for
+testing loaders; whisper.cpp loads it, as it does a file cut off there, and transcribes nothing.
 Source: ggml-org/whisper.cpp v1.9.3 `src/whisper.cpp` `whisper_model_load`,
 `whisper_vad_init_with_params`, `src/parakeet.cpp`; ggml/src/ggml-common.h; ggml/include/ggml.h
 """
@@ -39,7 +39,7 @@ _AUDIO_CONTEXT = 1500
 _MEL_BINS = (80, 128)
 _SILERO = b"silero-16k"
 
-# Bytes and items of a block by type: F32 F16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q8_1 Q2_K … Q8_K BF16.
+# Bytes and items per block by type: F32 F16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q8_1 Q2_K … Q8_K BF16.
 _BLOCKS = {
     0: (4, 1),
     1: (2, 1),
@@ -57,7 +57,7 @@ _BLOCKS = {
     15: (292, 256),
     30: (2, 1),
 }
-# The largest model has 32 layers, 51,866 tokens of 256 bytes at most, 201 mel columns.
+# The largest model has 32 layers, 51,866 tokens of at most 256 bytes, 201 mel columns.
 _MOST_LAYERS = 256
 _MOST_TOKENS = 1 << 20
 _LONGEST_TOKEN_BYTES = 4096
@@ -66,11 +66,11 @@ _VOCABULARY_STEP_BYTES = 1 << 17
 _MOST_COLUMNS = 1 << 16
 _HIGHEST_RANK = 4
 _LONGEST_NAME_BYTES = 256
-_TENSOR_HEAD_BYTES = 12  # fewer bytes than that are ignored at the end
+_TENSOR_HEAD_BYTES = 12  # a shorter rest at the end is ignored
 
 
 class _Whisper(NamedTuple):
-    """What the header of a whisper model says."""
+    """The header of a whisper model."""
 
     vocabulary: int
     audio_context: int
@@ -86,18 +86,18 @@ class _Whisper(NamedTuple):
 
     @property
     def tensors(self) -> int:
-        """Return how many tensors such a model has."""
+        """Return the number of tensors in such a model."""
         return 11 + 15 * self.audio_layers + 24 * self.text_layers
 
 
 class Ggml:
-    """Walks a whisper model's tensors to the end; of the others only the header is known."""
+    """Walks through a whisper model's tensors; of the other kinds only the header is known."""
 
     def read(self, file: BinaryIO, size_bytes: int) -> Reading:
-        """Check that the tensors are all there and end where the file does.
+        """Check that all tensors are present and end exactly where the file does.
 
-        Reads some 256 bytes a tensor, and the vocabulary, half a megabyte. Nothing in the header
-        tells the whole length, so a truncated file has no expected one.
+        Reads about 256 bytes per tensor and the vocabulary, half a megabyte. The header does not
+        give the total length, so a truncated file has no expected one.
         """
         window = Window(file, size_bytes)
         head = window.read(0, HEAD_BYTES)
@@ -173,10 +173,10 @@ def _read_whisper(window: Window, whisper: _Whisper) -> Reading:
 
 
 class _Walk(Walk):
-    """Goes past tokens and tensors."""
+    """Skips tokens and tensors."""
 
     def tokens(self, count: int) -> None:
-        """Go past `count` tokens; written out, because a vocabulary has fifty thousand."""
+        """Skip `count` tokens; inlined, because a vocabulary has fifty thousand."""
         data, at = b"", 0
         for _ in range(count):
             if at + _TOKEN_REACH_BYTES > len(data):
@@ -191,7 +191,7 @@ class _Walk(Walk):
         self.skip(at)
 
     def tensor(self) -> bytes:
-        """Go past one tensor and return its name."""
+        """Skip one tensor and return its name."""
         rank, length, kind = struct.unpack("<3i", self.take(_TENSOR_HEAD_BYTES))
         if not 0 <= rank <= _HIGHEST_RANK or not 0 < length <= _LONGEST_NAME_BYTES:
             raise self.malformed(f"claims {rank} dimensions and a name of {length} bytes")

@@ -1,6 +1,6 @@
 """JSON in a text file: configurations, vocabularies, tokenizers, indexes.
 
-An object or an array, as every known engine wants; a text or number alone is none of their files.
+An object or an array, as every known engine requires; none uses a bare string or number.
 
 Source: RFC 8259
 """
@@ -26,13 +26,13 @@ _MOST_PARSED_BYTES = 64 << 20
 
 
 class JsonText:
-    """Looks at the first and the last byte that is not blank; `parse` reads the rest."""
+    """Checks the first and the last non-blank byte; `parse` reads the rest."""
 
     def read(self, file: BinaryIO, size_bytes: int) -> Reading:
-        """Check that the text begins and ends as an object or an array.
+        """Check that the text begins and ends like an object or an array.
 
-        Reads the first and the last 512 bytes. Not every truncation shows there: an inner bracket
-        may come to lie at the end.
+        Reads the first and the last 512 bytes. That misses some truncations: an inner bracket can
+        end up last.
         """
         window = Window(file, size_bytes, HEAD_BYTES)
         head = window.read(0, HEAD_BYTES)
@@ -56,8 +56,8 @@ class JsonText:
 def parse(file: BinaryIO, size_bytes: int) -> None:
     """Parse the whole text, up to 64 MiB; raises `FormatError`.
 
-    Not strict where Python's own parser, which most engines use, is not: NaN and names that occur
-    twice pass. A byte order mark does not.
+    No stricter than Python's own parser, which most engines use: NaN and duplicate names pass, a
+    byte order mark does not.
     """
     FORMAT.read(file, size_bytes)
     if size_bytes > _MOST_PARSED_BYTES:

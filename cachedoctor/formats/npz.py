@@ -1,8 +1,8 @@
-r"""NumPy's `.npz`, in which MLX keeps weights: a zip archive of arrays.
+r"""NumPy's `.npz`, used by MLX for weights: a zip archive of arrays.
 
     <name>.npy                   `\x93NUMPY`, u8 major, u8 minor, u16 or u32 length, header, data
 
-MLX stores its arrays as they are; NumPy may pack them. A quantised weight has `.scales` and
+MLX stores its arrays uncompressed; NumPy can compress them. A quantised weight has `.scales` and
 `.biases` beside it.
 Source: numpy/lib/format.py; ml-explore/mlx python/mlx/utils and mlx/io/load.cpp
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _KIND = "a NumPy archive"
 _MAGIC = b"\x93NUMPY"
 _EMPTY = b"PK\x05\x06"
-_PACKED = (0, 8)  # as it is, deflate
+_PACKED = (0, 8)  # stored, deflate
 _SHAPE = re.compile(rb"'shape':\s*\(([0-9, ]*)\)")
 _TYPE = re.compile(rb"'descr':\s*'[<>|=]?([a-zA-Z])(\d+)'")
 _LONGEST_HEADER_BYTES = 4096
@@ -33,12 +33,12 @@ _HIGHEST_RANK = 32
 
 
 class Npz:
-    """Reads the directory at the end, and each array's header where it is stored as it is."""
+    """Reads the directory at the end, and the header of each uncompressed array."""
 
     def read(self, file: BinaryIO, size_bytes: int) -> Reading:
-        """Check that every member is an array and has the length that its shape needs.
+        """Check that every member is an array of the length its shape requires.
 
-        Reads some 500 bytes a member. A truncated file has lost its directory, and with it the
+        Reads about 500 bytes per member. A truncated file has lost its directory, and with it the
         expected length.
         """
         head = Window(file, size_bytes).read(0, HEAD_BYTES)
@@ -59,7 +59,7 @@ class Npz:
 
 
 def shapes(file: BinaryIO, size_bytes: int) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each array that is stored as it is; raises `FormatError`."""
+    """Return the shape of each uncompressed array; raises `FormatError`."""
     window = Window(file, size_bytes)
     found = {}
     for member in members(file, size_bytes):
@@ -94,7 +94,7 @@ def _check(window: Window, member: Member) -> None:
     if shape is None or data_at > len(head):
         raise FormatError(Fault.MALFORMED, f"holds `{name}` whose header gives no shape")
     if kind is None or kind[1] == b"O":
-        return  # a type that is made of others
+        return  # a structured type
     axes = [int(axis) for axis in shape[1].replace(b" ", b"").split(b",") if axis]
     if len(axes) > _HIGHEST_RANK or int(kind[2]) > _LONGEST_HEADER_BYTES:
         raise FormatError(Fault.MALFORMED, f"holds `{name}` whose header makes no sense")
@@ -106,5 +106,5 @@ def _check(window: Window, member: Member) -> None:
         raise FormatError(Fault.MALFORMED, message)
 
 
-CHECKSUMS = True  # of each member
+CHECKSUMS = True  # one per member
 FORMAT: Format = Npz()

@@ -1,9 +1,9 @@
 """safetensors: `model.safetensors` and `weights.safetensors` of transformers and MLX.
 
     u64 N             little-endian
-    N bytes           JSON in UTF-8 that begins with `{`, padded with spaces:
+    N bytes           UTF-8 JSON beginning with `{`, padded with spaces:
                       {"__metadata__": {text: text}, name: {"dtype", "shape", "data_offsets"}}
-    data              the tensors one after another, without holes, to the end of the file
+    data              the tensors one after another, without gaps, to the end of the file
 
 Source: huggingface/safetensors README.md#format, safetensors/src/tensor.rs:read_metadata
 """
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 _KIND = "a safetensors file"
 _METADATA = "__metadata__"
-# The hub reads no longer header, although the format allows 100 MB: huggingface/huggingface_hub
-# constants.py:SAFETENSORS_MAX_HEADER_LENGTH
+# The hub client rejects longer headers, although the format allows 100 MB:
+# huggingface/huggingface_hub constants.py:SAFETENSORS_MAX_HEADER_LENGTH
 _LONGEST_HEADER_BYTES = 25_000_000
 _MOST_BITS = 1 << 64
 _BITS = {
@@ -41,7 +41,7 @@ _BITS = {
 
 
 class _Span(NamedTuple):
-    """Where a tensor's data is, from the end of the header."""
+    """The position of a tensor's data, relative to the end of the header."""
 
     begin: int
     end: int
@@ -52,9 +52,9 @@ class Safetensors:
     """Reads the header and checks that its tensors fill the file."""
 
     def read(self, file: BinaryIO, size_bytes: int) -> Reading:
-        """Check that the tensors follow one another to the end of the file.
+        """Check that the tensors fill the file without gaps, to its end.
 
-        Reads the header only, some hundred bytes a tensor.
+        Reads only the header, about a hundred bytes per tensor.
         """
         window = Window(file, size_bytes, HEAD_BYTES)
         header_bytes = _header_bytes(window)
@@ -105,7 +105,7 @@ def _header_bytes(window: Window) -> int:
 
 
 def _parsed(header: bytes) -> Mapping[str, object]:
-    """Return the header, which is an object because it begins with a brace."""
+    """Parse the header, which is an object because it begins with a brace."""
     try:
         parsed: dict[str, object] = json.loads(
             header.decode(), object_pairs_hook=_without_duplicates, parse_constant=_no_constant
@@ -138,7 +138,7 @@ def _reason(error: ValueError) -> str:
 
 def _metadata(header: Mapping[str, object]) -> dict[str, str]:
     metadata = header.get(_METADATA)
-    if metadata is None:  # MLX writes `null` where it has none, and every reader takes that
+    if metadata is None:  # MLX writes `null` for no metadata, and every reader accepts it
         return {}
     if not isinstance(metadata, dict) or not all(
         isinstance(value, str) for value in metadata.values()

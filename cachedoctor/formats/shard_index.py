@@ -1,4 +1,4 @@
-"""The index of weights that were split into several safetensors files.
+"""The index of weights split into several safetensors files.
 
     {"metadata": {…}, "weight_map": {"<tensor>": "model-00001-of-00002.safetensors", …}}
 
@@ -28,12 +28,12 @@ class ShardIndex:
     """Parses the whole index, which is short."""
 
     def read(self, file: BinaryIO, size_bytes: int) -> Reading:
-        """Check that the index names files beside itself; reads all of it."""
+        """Check that the index lists files beside itself; reads all of it."""
         return Reading(size_bytes, {"shards": len(shards(file, size_bytes))})
 
 
 def shards(file: BinaryIO, size_bytes: int) -> tuple[str, ...]:
-    """Return the names of the files that an index lists; raises `FormatError`."""
+    """Return the names of the files listed in an index; raises `FormatError`."""
     if size_bytes > _LONGEST_BYTES:
         raise FormatError(Fault.MALFORMED, f"is longer than {_LONGEST_BYTES >> 20} MiB")
     data = Window(file, size_bytes).read(0, size_bytes)

@@ -1,11 +1,11 @@
-"""PyTorch's `.pt`, which openai-whisper and whisper-mps load: a zip archive without compression.
+"""PyTorch's `.pt`, loaded by openai-whisper and whisper-mps: an uncompressed zip archive.
 
     <root>/data.pkl          the tensors' shapes; never unpickled here
     <root>/version
-    <root>/data/0 …          one record a storage, aligned to 64 bytes
+    <root>/data/0 …          one record per storage, aligned to 64 bytes
     central directory, zip64 record and locator, end record
 
-Before 1.6 it was a bare pickle, which openai-whisper still loads.
+Before 1.6 the file was a bare pickle, which openai-whisper still loads.
 
 Source: pytorch/pytorch caffe2/serialize/inline_container.cc:PyTorchStreamReader::init,
 torch/serialization.py:_is_zipfile
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 
 _KIND = "a PyTorch checkpoint"
 _MOST_SAID_BYTES = 4 << 20
-_MOST_PICKLES = 4  # a bare one comes after three small ones
+_MOST_PICKLES = 4  # a bare one follows three small ones
 _STORAGE = "storage"
 _TUPLES = ("EMPTY_TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "TUPLE")
 
 
 class TorchZip:
-    """Reads the directory at the end and compares each record's own header with it."""
+    """Reads the directory at the end and compares it with each record's own header."""
 
     def read(self, file: BinaryIO, size_bytes: int) -> Reading:
-        """Check that the records are stored, complete and apart, and one is `data.pkl`.
+        """Check that the records are uncompressed, complete and disjoint, and include `data.pkl`.
 
-        Reads some 200 bytes a record. A truncated file has lost its directory, and with it the
-        expected length. Nothing tells how long a legacy pickle must be: it is taken as it is.
+        Reads about 200 bytes per record. A truncated file has lost its directory, and with it the
+        expected length. Nothing says how long a legacy pickle must be, so any length passes.
         """
         head = Window(file, size_bytes).read(0, HEAD_BYTES)
         if not head:
@@ -72,9 +72,9 @@ def _root(found: tuple[Member, ...], size_bytes: int) -> str:
 
 
 def says(file: BinaryIO, size_bytes: int) -> bytes:
-    """Return the pickle in which the names are, or the front of a bare one; raises `FormatError`.
+    """Return the pickle with the names, or the start of a bare one; raises `FormatError`.
 
-    It is searched for names and never unpickled.
+    The pickle is searched for names, never unpickled.
     """
     window = Window(file, size_bytes)
     if window.read(0, HEAD_BYTES).startswith(LEGACY_TORCH):
@@ -88,10 +88,10 @@ def says(file: BinaryIO, size_bytes: int) -> bytes:
 
 
 def shapes(file: BinaryIO, size_bytes: int) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each tensor that the pickle names; nothing is unpickled.
+    """Return the shape of each tensor in the pickle, without unpickling it.
 
-    Its instructions are read one by one: before a tensor's storage comes its name, after it where
-    it begins, then how long each of its axes is.
+    Reads its opcodes one by one: a tensor's storage is preceded by its name and followed by its
+    offset and then the length of each axis.
     """
     import pickletools
     from io import BytesIO
@@ -109,7 +109,7 @@ def _shapes(
 ) -> dict[str, tuple[int, ...]]:
     found: dict[str, tuple[int, ...]] = {}
     words: list[str] = []
-    numbers: list[int] | None = None  # after a storage
+    numbers: list[int] | None = None  # set after a storage
     for code, value, _ in instructions:
         name = getattr(code, "name", "")
         if isinstance(value, str) and "UNICODE" in name:
@@ -126,5 +126,5 @@ def _shapes(
     return found
 
 
-CHECKSUMS = True  # of each member
+CHECKSUMS = True  # one per member
 FORMAT: Format = TorchZip()

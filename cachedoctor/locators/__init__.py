@@ -1,7 +1,7 @@
-"""Where libraries put files: one module a layout, its docstring the directory tree it models.
+"""Where libraries put files: one module per layout, whose docstring shows its directory tree.
 
-A module holds `LOCATOR: Locator`. What a layout promises (sizes and digests by blob name, tree
-manifest or address) is put into the artifacts here; what an engine needs of them is not known here.
+Each module defines `LOCATOR: Locator`. A layout adds to its artifacts what it promises: sizes and
+digests from blob names, tree manifests or URLs. What engines need is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -44,23 +44,23 @@ if TYPE_CHECKING:
 
 _HEX = frozenset("0123456789abcdef")
 _BY_LENGTH = {40: "git-sha1", 64: "sha256"}
-BOOKS = ".cache/huggingface/download"  # where clients note what they downloaded to a folder
-LIVE_S = 600  # law 7: where a holder cannot be known, a younger partial counts as live
+BOOKS = ".cache/huggingface/download"  # where clients keep metadata about their downloads
+LIVE_S = 600  # law 7: a partial younger than this counts as live if its holder is unknown
 
 
 L = TypeVar("L")
 
 
 class Leaving(enum.Enum):
-    """What a place without models holds."""
+    """What a place without models contains."""
 
-    DOWNLOADS = enum.auto()  # finished, and never moved to where they belong
-    COMPILED = enum.auto()  # made again when it is gone
-    PIECES = enum.auto()  # of files, to download faster the next time
+    DOWNLOADS = enum.auto()  # complete, but never moved into place
+    COMPILED = enum.auto()  # rebuilt on demand
+    PIECES = enum.auto()  # parts of files, kept to speed up later downloads
 
 
 class Origin(NamedTuple):
-    """A repository at a commit, and the folder in it that an entry is."""
+    """A repository at a commit, and the path of an entry inside it."""
 
     repository: str
     commit: str
@@ -75,47 +75,47 @@ class At(NamedTuple):
 
 
 class Unit(NamedTuple):
-    """Folders of a root that are looked at by one process, because they share files."""
+    """Folders of a root that share files, so one process must scan them together."""
 
     folders: tuple[str, ...]
-    bytes: int  # of what is large; the rest is not weighed
+    bytes: int  # of large files only
     files: int
 
 
 class Share(NamedTuple):
-    """What one of several processes looks at: of each divided root some folders."""
+    """The part of each divided root that one of several processes scans."""
 
-    folders: Mapping[str, frozenset[str]]  # by the root's path
-    rest: bool  # and all that is not divided
+    folders: Mapping[str, frozenset[str]]  # keyed by root path
+    rest: bool  # also everything outside the divided folders
 
 
 class Locator(Generic[L]):
-    """One layout, and what can be asked of it; `L` is what its roots list besides entries."""
+    """One layout and its capabilities; `L` is the type of what a root lists besides entries."""
 
     name: ClassVar[str]
-    title: ClassVar[str] = ""  # for people, where the name is not enough
-    followed: ClassVar[bool] = False  # engines follow a link in place of its folder
-    moved_by: ClassVar[str] = ""  # the setting that names another place, `{to}`
-    has_revisions: ClassVar[bool] = False  # a model has several, and branches that lead to them
-    single_file: ClassVar[bool] = False  # a model is one file
-    written_in_place: ClassVar[bool] = False  # clients write a file's final name from the start
-    keeps_notes: ClassVar[bool] = False  # clients fetch again what they have written nothing about
-    demands_notes: ClassVar[bool] = False  # offline, one file without a note is refused with all
-    compares_times: ClassVar[bool] = False  # a note counts only for a file not changed since
-    gets_stuck: ClassVar[bool] = False  # a partial as long as its file ends every download
+    title: ClassVar[str] = ""  # shown to users when the name is not enough
+    followed: ClassVar[bool] = False  # engines follow a symlink in place of its folder
+    moved_by: ClassVar[str] = ""  # the setting that moves it to `{to}`
+    has_revisions: ClassVar[bool] = False  # models have several revisions, and branches
+    single_file: ClassVar[bool] = False  # each model is one file
+    written_in_place: ClassVar[bool] = False  # clients write straight to the final name
+    keeps_notes: ClassVar[bool] = False  # clients download files again if their metadata is missing
+    demands_notes: ClassVar[bool] = False  # offline, one file without metadata fails them all
+    compares_times: ClassVar[bool] = False  # metadata of a file changed since does not count
+    gets_stuck: ClassVar[bool] = False  # a partial as long as its file blocks every download
     mixes_variants: ClassVar[bool] = False  # a model's quantisations share one folder
-    named_only: ClassVar[bool] = False  # lies where somebody says, under whatever name
+    named_only: ClassVar[bool] = False  # found only at a path the user names, under any name
     packs_bundles: ClassVar[bool] = False  # bundles are published as archives
-    divided: ClassVar[bool] = False  # several processes may look at a root, each at some folders
+    divided: ClassVar[bool] = False  # a root can be split between processes by folder
 
     def roots(self, host: Host) -> Iterator[str]:
-        """Yield the folders on `host` where this layout may be, whether they exist or not."""
+        """Yield every folder on `host` where this layout could be, existing or not."""
         raise NotImplementedError
 
     def read(self, path: str, host: Host, wanted: frozenset[str] | None) -> Root:
-        """List the root at `path`; `wanted` names the only repositories, folders or files to list.
+        """List the root at `path`, limited to the repositories, folders or files in `wanted`.
 
-        Stat calls and small manifests only. Raises `OSError` when the root itself cannot be listed.
+        Uses only stat calls and small manifests. Raises `OSError` if the root cannot be listed.
         """
         raise NotImplementedError
 
@@ -131,53 +131,53 @@ class Locator(Generic[L]):
         return None
 
     def units(self, path: str) -> Iterator[Unit]:
-        """Go through what of a divided root can be looked at alone."""
+        """Yield the parts of a divided root that can be scanned separately."""
         yield from ()
 
     def joined(self, listings: Sequence[L]) -> L:
-        """Return the listing of a divided root from those of its shares."""
+        """Merge the listings of all shares of a divided root into one."""
         raise NotImplementedError
 
     def share(self, path: str, host: Host, folders: frozenset[str], *, rest: bool) -> Root:
-        """List these folders of a divided root, and with the `rest` what is in none.
+        """List these folders of a divided root, plus everything outside them if `rest`.
 
-        Raises `OSError` as `read` does.
+        Raises `OSError` like `read`.
         """
         raise NotImplementedError
 
     def place(self, root: str, name: str) -> str:
-        """Return where a repository, folder or file called `name` lies below `root`."""
+        """Return the path of a repository, folder or file called `name` below `root`."""
         return os.path.join(root, name)
 
     def missing(self, entry: Entry, name: str) -> Artifact:
-        """Return the artifact `name` that `entry` lacks, with what the layout promises of it."""
+        """Return the artifact `name` missing from `entry`, with what the layout promises of it."""
         path = os.path.join(entry.root if self.single_file else entry.path, name)
         bundle = name.endswith(BUNDLES)
         return Artifact(name=name, path=path, file=path, state=State.MISSING, bundle=bundle)
 
     def besides(self, listing: L) -> Iterator[tuple[int, ...]]:
-        """Yield device, inode and length of the files of a root that are in no model."""
+        """Yield device, inode and length of each file in a root that belongs to no model."""
         yield from ()
 
     def noted_absent(self, entry: Entry, listing: L) -> frozenset[str]:
-        """Name the files of which a client noted that this revision has none."""
+        """Return the files that a client recorded as absent from this revision."""
         return frozenset()
 
     def commit(self, entry: Entry, listing: L) -> str:
-        """Return the commit that an entry is of, or empty where nothing here tells."""
+        """Return the commit of an entry, or an empty string if unknown."""
         return entry.revision or ""
 
     def origin(self, entry: Entry, listing: L) -> Origin | None:
-        """Return where on the hub exactly this entry came from, where something here tells."""
+        """Return where on the hub exactly this entry came from, or `None` if unknown."""
         return None
 
 
-Layout: TypeAlias = Locator[Any]  # whatever it lists
+Layout: TypeAlias = Locator[Any]  # whatever its listing type
 
 
 @cache
 def names() -> tuple[str, ...]:
-    """Name every layout, as JSON does: the modules of this folder with hyphens."""
+    """Return the name of every layout as JSON spells it: module names with hyphens."""
     return tuple(sorted(module.replace("_", "-") for module in shipped.modules(__name__)))
 
 
@@ -195,7 +195,7 @@ def of(place: Entry | Root) -> Layout:
 
 
 def listed(kind: type[Locator[L]], root: Root) -> L | None:
-    """Return what a root of this kind of layout lists, `None` for another kind or an unread one."""
+    """Return the listing of a root with this kind of layout; `None` for another kind or unread."""
     layout = find(root.locator)
     if root.listing is None or not isinstance(layout, kind):
         return None
@@ -203,55 +203,55 @@ def listed(kind: type[Locator[L]], root: Root) -> L | None:
 
 
 class Leftover(NamedTuple):
-    """One file or folder that is no part of any model: a partial, a temporary, a cache."""
+    """One file or folder that belongs to no model: a partial, a temporary file, a cache."""
 
     path: str
     stamp: Stamp
-    name: str = ""  # of the file that it was to become, within its entry
-    digest: Digest | None = None  # that the whole file has
-    bytes: int = 0  # of what is in it
+    name: str = ""  # of the intended file, relative to its entry
+    digest: Digest | None = None  # of the complete file
+    bytes: int = 0  # total size of the content
 
 
 class Metadata(NamedTuple):
-    """What a client wrote down about one file that it downloaded to a folder: three lines."""
+    """What a client recorded about one file downloaded to a folder: three lines."""
 
     path: str
     commit: str
     etag: str
-    time_s: float  # the client believes it only of a file that was not changed since
-    error: str = ""  # why it cannot be understood
+    time_s: float  # clients trust this record only if the file has not changed since
+    error: str = ""  # why it cannot be parsed
 
 
 class FolderListing(NamedTuple):
-    """The folders of one root: by entry id the partials, and what clients wrote of each file."""
+    """The folders of one root: partials and client metadata, by entry id."""
 
     partials: dict[str, tuple[Leftover, ...]]
     metadata: Mapping[str, Mapping[str, Metadata]] = {}
     locks: Mapping[str, tuple[str, ...]] = {}  # held while a client downloads
-    closed: Mapping[str, tuple[tuple[str, str], ...]] = {}  # folders of notes that are shut, why
+    closed: Mapping[str, tuple[tuple[str, str], ...]] = {}  # unreadable metadata folders, and why
 
 
 class LeavingsListing(NamedTuple):
-    """What a place holds besides models."""
+    """What a place contains besides models."""
 
     leftovers: tuple[Leftover, ...]
 
 
 class ModelFolders(Locator[FolderListing]):
-    """The layouts in which a model is a folder or a file that no blob stands behind."""
+    """The layouts whose models are folders or files with no blobs behind them."""
 
     def besides(self, listing: FolderListing) -> Iterator[tuple[int, ...]]:
         """Yield the partials."""
         return (left.stamp[:3] for lefts in listing.partials.values() for left in lefts)
 
     def commit(self, entry: Entry, listing: FolderListing) -> str:
-        """Return the commit that all notes of an entry name, if it is one."""
+        """Return the commit that all metadata of an entry agrees on, or an empty string."""
         notes = listing.metadata.get(entry.id, {}).values()
         commits = {note.commit for note in notes if not note.error}
         return commits.pop() if len(commits) == 1 else ""
 
     def origin(self, entry: Entry, listing: FolderListing) -> Origin | None:
-        """Return the repository of the entry's model, at the commit that all notes name."""
+        """Return the repository of the entry's model at the commit its metadata agrees on."""
         commit = self.commit(entry, listing)
         claim = entry.claims[0] if entry.claims else None
         if not (claim and claim.repository and commit):
@@ -266,15 +266,15 @@ class Leavings(Locator[LeavingsListing]):
 
 
 def digest_of(etag: str) -> Digest | None:
-    """Return the digest that an etag of the hub is, or `None` for one of another kind."""
+    """Return the digest in a hub etag, or `None` if the etag is not a digest."""
     algorithm = _BY_LENGTH.get(len(etag))
     return Digest(algorithm, etag) if algorithm and _HEX.issuperset(etag) else None
 
 
 def given(entry: Entry, host: Host) -> frozenset[str] | None:
-    """Name the engines to which somebody gave the entry's root: none for all that use the layout.
+    """Return the engines that the user tied the entry's root to; empty means every engine.
 
-    `None` for a root that nobody added.
+    `None` if the user did not add this root.
     """
     mine = [
         place
@@ -287,20 +287,20 @@ def given(entry: Entry, host: Host) -> frozenset[str] | None:
 
 
 def is_usual(entry: Entry, host: Host) -> bool:
-    """Say whether the entry's root is one of its layout's own."""
+    """Return whether the entry's root is one of its layout's default roots."""
     roots = find(entry.locator).roots(host)
     return any(os.path.realpath(root) == entry.root for root in roots)
 
 
 def entry_id(locator: str, root: str, name: str) -> str:
-    """Return an id that is the same from run to run: `<locator>/<8 hex of the root>/<name>`."""
+    """Return an id that is stable across runs: `<locator>/<8 hex of the root>/<name>`."""
     return f"{locator}/{zlib.crc32(os.fsencode(root)):08x}/{name}"
 
 
 def being_written(path: str, stamp: Stamp, opened: Open) -> bool:
-    """Return whether somebody is writing the file at `path` right now (law 7).
+    """Return whether some process is writing the file at `path` right now (law 7).
 
-    Where other machines may write, what is not open here is not known to be at rest.
+    Where other machines can write, a file nobody holds open here can still be in use.
     """
     users = opened.of((path,))
     if users is not None and (path in users or mounts.is_local(path)):

@@ -1,4 +1,4 @@
-"""What lies in one `blobs/` folder, and what manifests promise of files, both packed."""
+"""The content of one `blobs/` folder and the promises of manifests, both packed to save memory."""
 
 from __future__ import annotations
 
@@ -24,46 +24,46 @@ class Blobs(Mapping[str, Look]):
     __slots__ = ("_odd", "folder", "manifests", "packed", "proofs")
 
     def __init__(self, folder: str) -> None:
-        """Begin with none."""
+        """Start empty."""
         self.folder = folder
-        self.packed: dict[str, bytes] = {}  # packed: what is a regular file and readable
+        self.packed: dict[str, bytes] = {}  # readable regular files only
         self._odd: dict[str, Look] = {}
         self.proofs = 0
-        self.manifests: tuple[Promises, ...] = ()  # of every revision of the repository
+        self.manifests: tuple[Promises, ...] = ()  # for every revision of the repository
 
     def is_listed(self, name: str) -> bool:
-        """Say whether a manifest has `name` as a digest, so that it means one of the hub's."""
+        """Return whether a manifest lists `name` as a digest, so that it is one from the hub."""
         return any(row[1] == name for rows in self.manifests for row in rows.rows.values())
 
     def add(self, name: str, found: Look) -> None:
-        """Remember what lies under `name`."""
+        """Record the look at `name`."""
         self._odd[name] = found
 
     def add_plain(self, name: str, status: os.stat_result) -> None:
-        """Remember a regular file that this user can read.
+        """Record a regular file that this user can read.
 
-        Raises `struct.error` for numbers that no file system should have.
+        Raises `struct.error` for numbers out of range for any real file system.
         """
         self.packed[name] = _PACKED.pack(
             status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, 0
         )
 
     def stamp_of(self, name: str) -> Stamp | None:
-        """Return the stamp of a regular file that can be read, and `None` for all else."""
+        """Return the stamp of a readable regular file, or `None` for anything else."""
         packed = self.packed.get(name)
         return None if packed is None else Stamp._make(_PACKED.unpack(packed)[:5])
 
     def proof_of(self, name: str) -> int:
-        """Return whether a file's content was proven: 0 for no, then `REMEMBERED` or `READ`."""
+        """Return how a file's content was proven: 0 for not yet, else `REMEMBERED` or `READ`."""
         return self.packed[name][-1]
 
     def prove(self, name: str, proof: int) -> None:
-        """Note how a file's content was proven."""
+        """Record how a file's content was proven."""
         self.proofs += not self.proof_of(name)
         self.packed[name] = self.packed[name][:-1] + bytes((proof,))
 
     def columns(self) -> tuple[object, ...]:
-        """Return what another process makes the same value of."""
+        """Return the columns from which another process can rebuild this value."""
         names, packed = list(self.packed), b"".join(self.packed.values())
         return self.folder, names, packed, self._odd, self.manifests
 
@@ -76,7 +76,7 @@ class Blobs(Mapping[str, Look]):
         odd: dict[str, Look],
         manifests: tuple[Promises, ...],
     ) -> Blobs:
-        """Make the value of which these are the columns."""
+        """Rebuild a value from its columns."""
         found = cls(folder)
         for at, name in enumerate(names):
             found.packed[name] = packed[at * _PACKED.size : (at + 1) * _PACKED.size]
@@ -92,7 +92,7 @@ class Blobs(Mapping[str, Look]):
         return self._odd[name]
 
     def __contains__(self, name: object) -> bool:
-        """Say whether anything lies under `name`."""
+        """Return whether the folder contains `name`."""
         return name in self.packed or name in self._odd
 
     def __iter__(self) -> Iterator[str]:
@@ -101,32 +101,32 @@ class Blobs(Mapping[str, Look]):
         yield from self._odd
 
     def __len__(self) -> int:
-        """Count them."""
+        """Return the number of names."""
         return len(self.packed) + len(self._odd)
 
 
 class Promises(Mapping[str, tuple[int, Digest]]):
-    """What a manifest says of every file of a revision: path in the repository to size, digest."""
+    """What a manifest says of every file in a revision: repository path to size and digest."""
 
     __slots__ = ("rows",)
 
     def __init__(self, rows: dict[str, tuple[int, str, str]]) -> None:
-        """Take by path sizes, the hex of digests, and the path again, to have it once."""
+        """Keep rows of size, digest in hex and path, keyed by that same path string."""
         self.rows = rows
 
     def columns(self) -> tuple[object, ...]:
-        """Return what another process makes the same value of."""
+        """Return the columns from which another process can rebuild this value."""
         rows = self.rows.values()
         return list(self.rows), [row[0] for row in rows], [row[1] for row in rows]
 
     @classmethod
     def of_columns(cls, names: list[str], sizes: list[int], etags: list[str]) -> Promises:
-        """Make the value of which these are the columns."""
+        """Rebuild a value from its columns."""
         rows = zip(names, sizes, etags, strict=True)
         return cls({name: (size, etag, name) for name, size, etag in rows})
 
     def __getitem__(self, name: str) -> tuple[int, Digest]:
-        """Return what is said of one file."""
+        """Return the size and digest of one file."""
         size, etag, _ = self.rows[name]
         digest = digest_of(etag)
         if digest is None:
@@ -134,7 +134,7 @@ class Promises(Mapping[str, tuple[int, Digest]]):
         return size, digest
 
     def __contains__(self, name: object) -> bool:
-        """Say whether a file is listed."""
+        """Return whether a file is listed."""
         return name in self.rows
 
     def __iter__(self) -> Iterator[str]:
@@ -142,7 +142,7 @@ class Promises(Mapping[str, tuple[int, Digest]]):
         return iter(self.rows)
 
     def __len__(self) -> int:
-        """Count them."""
+        """Return the number of paths."""
         return len(self.rows)
 
 

@@ -1,7 +1,7 @@
-"""What lies in a model's folder, and what clients that download to folders leave beside it.
+"""The content of a model folder, and the metadata that clients of such folders keep beside it.
 
 ```
-<folder>/.cache/huggingface/download/<path>.metadata              commit, etag, time: a line each
+<folder>/.cache/huggingface/download/<path>.metadata              commit, etag, time: one per line
 <folder>/.cache/huggingface/download/<path>.<etag>.incomplete     the Swift client's partial
 <folder>/.cache/huggingface/download/<dirs>/<base64>.<etag>[.<8 hex>].incomplete      Python's
 ```
@@ -47,14 +47,14 @@ _NO_MODELS = (_NOTES, ".git", ".hg", ".svn")
 
 
 def is_folder(entry: quietly.Listed) -> bool:
-    """Say whether a name is a folder, or a link to one: engines follow both."""
+    """Return whether an entry is a folder or a symlink to one; engines follow both."""
     return entry.folder or (entry.link and os.path.isdir(entry.path))
 
 
 def folders(path: str) -> Iterator[quietly.Listed]:
-    """Yield the folders in `path` that are not hidden, and nobody's litter; raises `OSError`.
+    """Yield the folders in `path`, except hidden ones and litter; raises `OSError`.
 
-    Links to folders count.
+    Symlinks to folders count.
     """
     return (
         entry
@@ -64,7 +64,7 @@ def folders(path: str) -> Iterator[quietly.Listed]:
 
 
 def lost_folders(path: str) -> Iterator[Artifact]:
-    """Yield what stands in `path` where a folder was: a link to nowhere, an alias, a text.
+    """Yield whatever replaced a folder in `path`: a broken symlink, an alias, a text file.
 
     Raises `OSError`.
     """
@@ -77,7 +77,7 @@ def lost_folders(path: str) -> Iterator[Artifact]:
 
 
 def _lost(entry: quietly.Listed) -> Artifact | None:
-    """Return what stands where a folder was, or `None` for what is anything else."""
+    """Return the artifact for something that replaced a folder, or `None` if it did not."""
     path = entry.path
     if entry.link and not os.path.exists(path):
         return Artifact(
@@ -101,11 +101,11 @@ def _lost(entry: quietly.Listed) -> Artifact | None:
 def contents(
     folder: str, root: str, names: Iterable[str] | None = None
 ) -> tuple[tuple[Artifact, ...], tuple[Leftover, ...]]:
-    """List the files of a model folder, each bundle before its files, and partials apart.
+    """List the files of a model folder, each bundle before its files, and partials separately.
 
-    `names` are the only ones to list directly below `folder`. The clients' own folder is passed
-    over, and so are litter and the folders of version control. A folder is entered once, by
-    whatever links it is reached; one that is not there holds nothing.
+    `names` limits what is listed directly below `folder`. The clients' metadata folder, litter and
+    version control folders are skipped. Each folder is entered once, however many symlinks lead to
+    it; a missing folder is empty.
     """
     found = _Contents(folder, root)
     only = None if names is None else set(names)
@@ -130,10 +130,10 @@ def contents(
 
 
 class _Contents:
-    """What was found in a model's folder so far."""
+    """What has been found in a model folder so far."""
 
     def __init__(self, folder: str, root: str) -> None:
-        """Begin with the folder itself to be listed."""
+        """Start with only the folder itself to list."""
         self._folder = folder
         self._root = root
         self._sizes: dict[str, int] = {}
@@ -144,7 +144,7 @@ class _Contents:
         self.stack = [folder]
 
     def add(self, entry: quietly.Listed) -> None:
-        """Add a file, a partial, or a folder that is to be listed."""
+        """Add a file, a partial, or a folder to list later."""
         name = entry.path[len(self._folder) + 1 :]
         if is_folder(entry):
             self._enter(entry, name)
@@ -192,7 +192,7 @@ class _Contents:
             self._sizes[name] = 0
 
     def bundles(self) -> Iterator[Artifact]:
-        """Yield the bundles, each with the length of its files."""
+        """Yield the bundles, each with the total size of its files."""
         for name, (stamp, outside) in self._bundles.items():
             path = os.path.join(self._folder, name)
             yield Artifact(
@@ -208,7 +208,7 @@ class _Contents:
 
 
 def weight(folder: str) -> int:
-    """Return how many bytes are in `folder`; what cannot be listed weighs nothing."""
+    """Return the total size of `folder` in bytes, counting unlistable folders as empty."""
     total = 0
     stack = [folder]
     while stack:
@@ -227,13 +227,13 @@ class Books(NamedTuple):
     metadata: dict[str, Metadata]
     partials: tuple[Leftover, ...]
     locks: tuple[str, ...]
-    closed: tuple[tuple[str, str], ...] = ()  # folders of it that cannot be read, and why
+    closed: tuple[tuple[str, str], ...] = ()  # unreadable metadata folders, and why
 
 
 def books(folder: str, below: str = "") -> Books:
-    """Read what a client wrote down of the files below `folder`, and list its partials and locks.
+    """Read a client's metadata for the files below `folder`, and list its partials and locks.
 
-    Names are relative to `folder`; `below` narrows the reading to one folder in it.
+    Names are relative to `folder`; `below` limits the reading to one folder in it.
     """
     start = os.path.join(folder, BOOKS)
     found: dict[str, Metadata] = {}
@@ -249,7 +249,7 @@ def books(folder: str, below: str = "") -> Books:
             continue
         except OSError as error:
             shut = Ways().to(f"{here}/.").closed or here
-            if inside(shut, os.path.join(folder, _NOTES)):  # else the model's own folder is closed
+            if inside(shut, os.path.join(folder, _NOTES)):  # else the model folder is closed
                 closed.append((shut, reason(error)))
             continue
         for entry in entries:
@@ -276,7 +276,7 @@ def books(folder: str, below: str = "") -> Books:
 def promised(
     artifacts: Iterable[Artifact], metadata: Mapping[str, Metadata]
 ) -> tuple[Artifact, ...]:
-    """Add to each file the digest that its client wrote down."""
+    """Add to each file the digest recorded by its client."""
     return tuple(
         artifact._replace(digest=digest, evidence=Evidence.METADATA)
         if artifact.name in metadata
@@ -301,7 +301,7 @@ def _metadata(path: str) -> Metadata:
 
 
 def _bundle_of(name: str) -> str:
-    """Return the bundle that the file `name` lies in, or empty."""
+    """Return the bundle that contains the file `name`, or an empty string."""
     parts = name.split("/")
     for length, part in enumerate(parts[:-1], 1):
         if part.endswith(BUNDLES):

@@ -1,6 +1,6 @@
-"""The files of one snapshot in little memory: a cache has very many, and almost all are right.
+"""The files of one snapshot, kept small: a cache has very many, and almost all are healthy.
 
-What a rule or an engine asks about is made when it is asked for.
+Artifacts that a rule or an engine asks for are built on demand.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from cachedoctor.locators._blobs import Blobs, Promises
     from cachedoctor.vocabulary import Stamp
 
-_ETAG, _NAME = itemgetter(1), itemgetter(2)  # of a row of a manifest
+_ETAG, _NAME = itemgetter(1), itemgetter(2)  # columns of a manifest row
 
 
 class Links(Files):
-    """The files of one snapshot, which are links to blobs."""
+    """The files of one snapshot, which are symlinks to blobs."""
 
     __slots__ = (
         "_asked",
@@ -47,30 +47,30 @@ class Links(Files):
     )
 
     def __init__(self, snapshot: str, blobs: Blobs, promises: Promises) -> None:
-        """Begin with none."""
+        """Start empty."""
         self.folder = blobs.folder
         self._snapshot = snapshot
         self._blobs = blobs
         self._promises = promises
-        self._plain: list[tuple[int, str, str]] = []  # rows of the manifest, or like them
+        self._plain: list[tuple[int, str, str]] = []  # manifest rows, or rows shaped like them
         self._asked: dict[str, Artifact | None] = {}
         self.notable: list[Artifact] = []
         self.promised = 0
 
     @property
     def blobs(self) -> Blobs:
-        """Return the blobs that the links lead to."""
+        """Return the blobs that the symlinks point to."""
         return self._blobs
 
     def promises(self, name: str) -> bool:
-        """Say whether the manifest lists a file."""
+        """Return whether the manifest lists a file."""
         return name in self._promises
 
     def add_plain(self, links: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-        """Remember the links that are plain, by name and blob; return those with more to say.
+        """Record plain symlinks, given as name and blob, and return the others.
 
-        Plain is a small file whose blob has the name and the length that the manifest promises, or
-        one that no manifest speaks of and that is no weights.
+        Plain means small, and either the blob's name and length match the manifest, or no manifest
+        lists the file and it holds no weights.
         """
         packed, promised = self._blobs.packed, self._promises.rows
         plain = self._plain
@@ -98,12 +98,12 @@ class Links(Files):
         return notable
 
     def add_notable(self, name: str, path: str, found: Look, etag: str) -> None:
-        """Remember whatever else there is; `etag` is the name of its blob, where it has one."""
+        """Record any other file; `etag` is the name of its blob, if it has one."""
         self._asked.clear()
         self.notable.append(self._artifact(name, path, found, etag))
 
     def columns(self) -> tuple[object, ...]:
-        """Return what another process makes the same value of."""
+        """Return the columns from which another process can rebuild this value."""
         names, etags = list(map(_NAME, self._plain)), list(map(_ETAG, self._plain))
         return (
             self._snapshot,
@@ -126,7 +126,7 @@ class Links(Files):
         notable: list[Artifact],
         promised: int,
     ) -> Links:
-        """Make the value of which these are the columns."""
+        """Rebuild a value from its columns."""
         found = cls(snapshot, blobs, promises)
         sizes = (SIZE(blobs.packed[etag])[0] for etag in etags)
         found._plain = list(zip(sizes, etags, names, strict=True))
@@ -149,7 +149,7 @@ class Links(Files):
             )
 
     def unproven(self) -> Iterator[tuple[str, int]]:
-        """Yield names and lengths of the blobs whose content was not proven yet."""
+        """Yield names and lengths of the blobs whose content has not been proven yet."""
         pairs = ((etag, size) for size, etag, _ in self._plain)
         if not self._blobs.proofs:
             return pairs
@@ -157,21 +157,21 @@ class Links(Files):
         return ((etag, size) for etag, size in pairs if not proof_of(etag))
 
     def path_of(self, file: PlainFile) -> str:
-        """Return where the engine looks for a plain file."""
+        """Return the path at which the engine opens a plain file."""
         return f"{self._snapshot}/{file.name}"
 
     def stamp_of(self, file: str) -> Stamp | None:
-        """Return the stamp of the blob of this name, if it can be read."""
+        """Return the stamp of the blob with this name, or `None` if it cannot be read."""
         return self._blobs.stamp_of(file)
 
     def proven(self) -> int:
-        """Count the plain files whose content was proven."""
+        """Return how many plain files have proven content."""
         if not self._blobs.proofs:
             return 0
         return sum(self._blobs.proof_of(etag) > 0 for _, etag, _ in self._plain)
 
     def prove(self, file: str, *, remembered: bool) -> None:
-        """Note that the blob of this name holds what its name says."""
+        """Record that the blob with this name contains what its name says."""
         self._blobs.prove(file, REMEMBERED if remembered else READ)
 
     def names(self) -> Sequence[str]:
@@ -179,8 +179,8 @@ class Links(Files):
         return list(map(_NAME, self._plain))
 
     def find(self, name: str) -> Artifact | None:
-        """Return the file of this name, or `None`."""
-        if name in self._asked:  # by one engine after the other
+        """Return the file with this name, or `None`."""
+        if name in self._asked:  # one engine after another asks for the same file
             return self._asked[name]
         found = next((each for each in self.notable if each.name == name), None)
         if found is None:
@@ -192,15 +192,15 @@ class Links(Files):
         return found
 
     def contents(self) -> set[str]:
-        """Return the hex digest that each plain file has, once for each content."""
-        return set(map(_ETAG, self._plain))  # whatever else they are called by is not plain
+        """Return the distinct hex digests of the plain files."""
+        return set(map(_ETAG, self._plain))  # a file whose blob has any other name is not plain
 
     def holding(self, digest: str) -> Iterator[Artifact]:
-        """Yield the plain files that have this digest."""
+        """Yield the plain files with this digest."""
         yield from (self._of(row) for row in self._plain if row[1] == digest)
 
     def doubt(self, file: str) -> None:
-        """Make those notable whose blob has this name."""
+        """Make every file notable that points to the blob with this name."""
         self._asked.clear()
         doubted = [row for row in self._plain if row[1] == file]
         self._plain = [row for row in self._plain if row[1] != file]
@@ -209,19 +209,19 @@ class Links(Files):
             self.add_notable(name, f"{self._snapshot}/{name}", self._blobs[file], file)
 
     def sizes(self) -> dict[str, int]:
-        """Return the length of each physical file that is there, by its path."""
+        """Return the length of each existing physical file, by path."""
         start = self.folder + "/"
         found = {start + etag: size for size, etag, _ in self._plain}
         found.update((a.file, a.size_bytes) for a in self.notable if a.stamp)
         return found
 
     def held(self) -> Iterator[tuple[int, int, int]]:
-        """Yield device, inode and length of all physical files that can be read."""
+        """Yield device, inode and length of every readable physical file."""
         plain = map(HELD, map(self._blobs.packed.__getitem__, map(_ETAG, self._plain)))
         return chain(held(self.notable), plain)
 
     def linked(self) -> set[str]:
-        """Name the blobs that files lead to."""
+        """Return the names of the blobs that files point to."""
         start = self.folder + "/"
         notable = (a.file[len(start) :] for a in self.notable if a.file.startswith(start))
         return set(chain(map(_ETAG, self._plain), notable))
@@ -233,16 +233,16 @@ class Links(Files):
     def __getitem__(self, index: slice) -> Sequence[Artifact]: ...
 
     def __getitem__(self, index: int | slice) -> Artifact | Sequence[Artifact]:
-        """Return one file, or some."""
+        """Return one file, or a slice."""
         return tuple(self)[index]
 
     def __iter__(self) -> Iterator[Artifact]:
-        """Yield the files by name, the notable ones first."""
+        """Yield the notable files, then the plain ones, each sorted by name."""
         yield from sorted(self.notable)
         yield from map(self._of, sorted(self._plain, key=_NAME))
 
     def __len__(self) -> int:
-        """Count the files."""
+        """Return the number of files."""
         return len(self._plain) + len(self.notable)
 
     def _of(self, row: tuple[int, str, str]) -> Artifact:

@@ -1,4 +1,4 @@
-"""What systems, servers and editors leave everywhere: nobody's branch, blob, manifest or model.
+"""What systems, servers and editors leave everywhere: never a branch, blob, manifest or model.
 
 Sources: Apple's Finder, Spotlight and AppleDouble (RFC 1740); Windows Explorer; Synology's, QNAP's
 and NetApp's servers; NFS clients (`.nfs…`), FUSE (`.fuse_hidden…`), Samba (`.smbdelete…`); Vim,
@@ -27,7 +27,7 @@ _NAMES = frozenset(
         ".volumeicon.icns",
         "__macosx",
         "icon\r",
-        "icon\uf00d",  # the same as servers of other systems store it
+        "icon\uf00d",  # the same, as non-Apple servers store it
         "$recycle.bin",
         "desktop.ini",
         "ehthumbs.db",
@@ -73,19 +73,19 @@ _NO_REF = re.compile(r"[\0-\x20\x7f~^:?*\[\\]|\.\.|@\{|\.lock(?:/|$)|(?:^|/)\.|/
 _EVICTED = re.compile(r"\.(.+)\.icloud")
 
 
-@lru_cache(maxsize=4096)  # a cache has the same few names in every folder
+@lru_cache(maxsize=4096)  # the same few names recur in every folder of a cache
 def is_litter(name: str) -> bool:
-    """Say whether a file or folder of this name is nobody's, wherever it lies."""
+    """Return whether a file or folder with this name is litter, wherever it is."""
     folded = name.lower()
     return folded in _NAMES or _PATTERN.fullmatch(folded) is not None
 
 
 def is_ref(name: str) -> bool:
-    """Say whether git would take `name` for a branch, and it is no litter."""
+    """Return whether git accepts `name` as a branch and it is not litter."""
     return not _NO_REF.search(name) and not any(map(is_litter, name.split("/")))
 
 
 def evicted(name: str) -> str:
-    """Return the file that a placeholder of macOS up to 13 stands for, or empty."""
+    """Return the file that a placeholder of macOS 13 or earlier replaces, or an empty string."""
     found = _EVICTED.fullmatch(name)
     return found[1] if found else ""

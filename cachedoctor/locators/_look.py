@@ -1,4 +1,4 @@
-"""Look at one path without opening it, and follow its links as an engine would."""
+"""Look at one path without opening it, and follow its symlinks as an engine would."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ if TYPE_CHECKING:
     pass
 
 
-_SF_DATALESS = 0x40000000  # macOS `sys/stat.h`: the content is elsewhere
+_SF_DATALESS = 0x40000000  # macOS `sys/stat.h`: the content is not on this disk
 _REGULAR_MASK = 0o170000 | stat.S_IRUSR
 _READABLE = stat.S_IFREG | stat.S_IRUSR
 _HAS_FLAGS = hasattr(os.stat_result, "st_flags")
 
 
 class Look(NamedTuple):
-    """What one path turned out to be, without opening it."""
+    """What one path turned out to be, judged without opening it."""
 
     state: State
     file: str
     stamp: Stamp | None = None
     detail: str = ""
-    outside: str = ""  # where the bytes lie, when a link leads out of the root
+    outside: str = ""  # the real path, when a symlink leads out of the root
 
 
 def stamp_of(status: os.stat_result) -> Stamp:
-    """Return the stamp of a file that was looked at already."""
+    """Return the stamp of a file from a stat result."""
     return Stamp(
         status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
     )
 
 
 def look(path: str, root: str) -> Look:
-    """Look at `path` and follow its links; what leads out of `root` is said to lie outside (law 9).
+    """Look at `path` and follow its symlinks; a target beyond `root` is marked outside (law 9).
 
-    Then the link itself counts as the file, so that a repair moves it and never what is behind it.
+    The symlink itself then counts as the file, so a repair moves it and never its target.
     """
     try:
         status = os.lstat(path)
@@ -54,7 +54,7 @@ def look(path: str, root: str) -> Look:
             real = os.path.realpath(path, strict=True)
         except (FileNotFoundError, NotADirectoryError):
             aim = os.path.normpath(os.path.join(os.path.dirname(path), target))
-            # what a broken link names outside is no place for a repair to write to
+            # a repair must not write where a broken symlink points outside
             away = os.path.isabs(target) and not os.path.isdir(os.path.dirname(aim))
             if inside(aim, root) or not away:
                 return Look(State.DANGLING, aim if inside(aim, root) else path, None, target)
@@ -66,7 +66,7 @@ def look(path: str, root: str) -> Look:
         return Look(State.MISSING, path)
     except PermissionError as error:
         return Look(State.UNREADABLE, path, None, reason(error))
-    except OSError as error:  # a loop of links, an input or output error
+    except OSError as error:  # a symlink loop or an I/O error
         loop = "a loop of links" if os.path.islink(path) else reason(error)
         return Look(State.OTHER if os.path.islink(path) else State.UNREADABLE, path, None, loop)
     if not stat.S_ISREG(status.st_mode):
@@ -75,7 +75,7 @@ def look(path: str, root: str) -> Look:
 
 
 def _plain_file(path: str, status: os.stat_result) -> Look:
-    """Return the look at a file that is no link, unless it stands for one."""
+    """Return the look at a file that is not a symlink, unless it stands in for one."""
     found = regular(path, status)
     if found.state is not State.PRESENT:
         return found
@@ -88,19 +88,19 @@ def _plain_file(path: str, status: os.stat_result) -> Look:
 
 
 def reason(error: OSError) -> str:
-    """Return what the system says went wrong, without the path."""
+    """Return the system's message for an error, without the path."""
     return error.strerror or str(error)
 
 
 def plain(status: os.stat_result, user: int) -> bool:
-    """Say whether this is a regular file on this disk, readable to its owner, who is `user`."""
+    """Return whether this is a regular file on disk, readable by its owner, who is `user`."""
     if status.st_mode & _REGULAR_MASK != _READABLE or status.st_uid != user:
         return False
     return not (_HAS_FLAGS and getattr(status, "st_flags", 0) & _SF_DATALESS)
 
 
 def regular(path: str, status: os.stat_result) -> Look:
-    """Return the look at a regular file, unreadable when its mode says so to us."""
+    """Return the look at a regular file, unreadable if its mode denies us access."""
     found = stamp_of(status)
     if getattr(status, "st_flags", 0) & _SF_DATALESS:
         return Look(State.EVICTED, path, found)
@@ -111,7 +111,7 @@ def regular(path: str, status: os.stat_result) -> Look:
 
 
 def kind(mode: int) -> str:
-    """Name what is where a file belongs."""
+    """Name the kind of thing found in place of a file."""
     if stat.S_ISDIR(mode):
         return "a folder"
     if stat.S_ISREG(mode):
@@ -122,5 +122,5 @@ def kind(mode: int) -> str:
 
 
 def inside(path: str, root: str) -> bool:
-    """Say whether `path`, which holds no links, is at or below `root`."""
+    """Return whether `path`, already free of symlinks, is at or below `root`."""
     return path == root or path.startswith(root.rstrip("/") + "/")

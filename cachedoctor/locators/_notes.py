@@ -1,4 +1,4 @@
-"""What the hub's client notes in a repository's folder: branches, manifests, what is not there."""
+"""What the hub client records in a repository's folder: branches, manifests, absent files."""
 
 from __future__ import annotations
 
@@ -22,27 +22,28 @@ if TYPE_CHECKING:
 
 BRANCH = "main"  # what engines ask for
 NOT_THERE = (errno.ENOENT, errno.ENOTDIR)
-Why = list[tuple[str, str]]  # what cannot be read or understood, and why
-_BRANCH_PROBE = re.compile(r".+\.[0-9a-f]{8}\.tmp")  # made for a moment to write a branch
+Why = list[tuple[str, str]]  # what cannot be read or parsed, and why
+_BRANCH_PROBE = re.compile(r".+\.[0-9a-f]{8}\.tmp")  # exists briefly while a branch is written
 _DIGEST = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _TREE_LIMIT_BYTES = 64 << 20
 _TREE_VERSION = 1
 
 
 class Ref(NamedTuple):
-    """One file below `refs/`, as it is on disk."""
+    """One file below `refs/`, as found on disk."""
 
     name: str
     path: str
     text: str
     stamp: Stamp
-    folder: bool = False  # a folder where the file belongs
+    folder: bool = False  # a folder in place of the file
 
 
 def listed(path: str, unreadable: Why) -> list[quietly.Listed]:
-    """List a folder of notes; one that is not there is empty, one that is closed is remembered.
+    """List a metadata folder; a missing one is empty, an unreadable one is recorded.
 
-    The client makes no links to such folders, so one is not followed: it may lead anywhere.
+    The client never makes these folders symlinks, so symlinks are not followed: they could lead
+    anywhere.
     """
     try:
         return [e for e in quietly.listed(path, os.O_NOFOLLOW) if not is_litter(e.name)]
@@ -52,17 +53,17 @@ def listed(path: str, unreadable: Why) -> list[quietly.Listed]:
 
 
 def why_not(path: str, error: OSError) -> Iterator[tuple[str, str]]:
-    """Yield the folder and why it cannot be read, unless there is none."""
-    with contextlib.suppress(OSError):  # no link, which few are
+    """Yield the folder and why it cannot be read, unless it does not exist."""
+    with contextlib.suppress(OSError):  # not a symlink, the common case
         error = OSError(errno.ELOOP, f"a link to `{os.readlink(path)}` is not followed")
     if error.errno not in NOT_THERE:
         yield path, reason(error)
 
 
 def refs(folder: str, unreadable: Why, probes: list[Leftover]) -> Iterator[Ref]:
-    """Yield the branches; names that git would refuse are none.
+    """Yield the branches, skipping names that git would reject.
 
-    A folder called like the branch that engines ask for is that branch, and a broken one.
+    A folder named like the branch that engines use counts as that branch, broken.
     """
     stack = [folder]
     while stack:
@@ -86,7 +87,7 @@ def refs(folder: str, unreadable: Why, probes: list[Leftover]) -> Iterator[Ref]:
 
 
 def absent(folder: str, closed: Why) -> dict[str, tuple[str, ...]]:
-    """Return by commit the files of which the client noted that the revision lacks them."""
+    """Return by commit the files that the client recorded as absent from that revision."""
     found: dict[str, tuple[str, ...]] = {}
     for commit in listed(folder, closed):
         names: list[str] = []
@@ -102,12 +103,12 @@ def absent(folder: str, closed: Why) -> dict[str, tuple[str, ...]]:
 
 
 def leftover(path: str, status: os.stat_result) -> Leftover:
-    """Return what was left under `path`, of which this is known."""
+    """Return the leftover at `path`, given its stat result."""
     return Leftover(path, stamp_of(status), bytes=status.st_size)
 
 
 def trees(folder: str, blobs: Blobs, closed: Why, bad: Why) -> dict[str, Promises]:
-    """Read every manifest by its commit; what cannot be understood is remembered."""
+    """Read every manifest, by commit; record those that cannot be parsed."""
     found: dict[str, Promises] = {}
     etags = {name: name for name in blobs.packed if _DIGEST.fullmatch(name)}
     for entry in listed(folder, closed):
@@ -125,10 +126,10 @@ def trees(folder: str, blobs: Blobs, closed: Why, bad: Why) -> dict[str, Promise
 
 
 def _tree(path: str, etags: Mapping[str, str]) -> tuple[Promises, str]:
-    """Read a tree manifest; one that cannot be understood promises nothing, and why.
+    """Read a tree manifest; if it cannot be parsed, return no promises and the reason.
 
-    One that is no file, or of a version that is not known yet, is not bad for that. `etags`
-    are texts that are in memory already. Raises `PermissionError` for a closed one.
+    A non-file or a manifest of an unknown version is not an error. `etags` interns strings that are
+    already in memory. Raises `PermissionError` for an unreadable manifest.
     """
     rows: dict[str, tuple[int, str, str]] = {}
     try:
@@ -141,7 +142,7 @@ def _tree(path: str, etags: Mapping[str, str]) -> tuple[Promises, str]:
             etag = etag or row["blob_id"]
             known = etags.get(etag) or (etag if _DIGEST.fullmatch(etag) else None)
             if known and untrusted.count(size) is not None and untrusted.below(name):
-                name = sys.intern(name)  # noqa: PLW2901 - repositories have the same few
+                name = sys.intern(name)  # noqa: PLW2901 - repositories share the same few names
                 rows[name] = (size, known, name)
     except PermissionError:
         raise

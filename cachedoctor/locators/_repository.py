@@ -1,4 +1,4 @@
-"""One repository's folder in the hub cache, as it is on disk: branches, blobs, manifests."""
+"""One repository's folder in the hub cache, as found on disk: branches, blobs, manifests."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ if TYPE_CHECKING:
     from cachedoctor.vocabulary import Stamp
 
 _PARTIAL = r"([0-9a-f]{40}|[0-9a-f]{64})(?:\.[0-9a-f]{8})?\.incomplete"
-# What the client makes for a moment: to try links, to publish a blob.
+# Files that the client makes briefly, to test symlinks or to publish a blob.
 _PROBE = r"tmp_[0-9a-f-]{36}|\.[0-9a-f]{40,64}\.[0-9a-f]{8}\.(?:shared|new|old)"
 _ETAG_LENGTHS = (40, 64)
-_LINK_BYTES = 300  # of a link to the store that was saved as text
+_LINK_BYTES = 300  # a symlink to the store, saved as text, is shorter
 
 
 class Lost(NamedTuple):
-    """One folder of which only what leads to it is here: a link to nowhere, an alias, a text."""
+    """One folder replaced by something that points elsewhere: a symlink, an alias, a text file."""
 
     path: str
     stand: Stand
 
 
 class Partial(NamedTuple):
-    """One download that did not end, or has not ended yet."""
+    """One partial download, abandoned or still running."""
 
     path: str
     etag: str
@@ -66,23 +66,23 @@ class Repository(NamedTuple):
     trees: Mapping[str, Promises]
     locks: str
     unreadable: tuple[tuple[str, str], ...] = ()  # folders that could not be listed, and why
-    bad_trees: tuple[tuple[str, str], ...] = ()  # manifests that cannot be understood, and why
-    no_exist: Mapping[str, tuple[str, ...]] = {}  # by commit the files that it lacks
+    bad_trees: tuple[tuple[str, str], ...] = ()  # manifests that cannot be parsed, and why
+    no_exist: Mapping[str, tuple[str, ...]] = {}  # by commit, the files known to be absent from it
     probes: tuple[Leftover, ...] = ()
-    notes_closed: tuple[tuple[str, str], ...] = ()  # folders of the client's notes, and why
+    notes_closed: tuple[tuple[str, str], ...] = ()  # unreadable metadata folders, and why
     lost: tuple[Lost, ...] = ()
-    outside: tuple[tuple[str, str], ...] = ()  # folders that are links, and where they lead
-    elsewhere: frozenset[str] = frozenset()  # commits whose snapshot is a link
+    outside: tuple[tuple[str, str], ...] = ()  # folders that are symlinks, and their targets
+    elsewhere: frozenset[str] = frozenset()  # commits whose snapshot folder is a symlink
 
     def promises(self, commit: str) -> Promises:
-        """Return what the manifest of a revision says, or nothing where there is none."""
+        """Return the manifest of a revision, empty if there is none."""
         return self.trees.get(commit, NO_PROMISES)
 
 
 def opened(path: str, unreadable: list[tuple[str, str]]) -> int | None:
-    """Open a folder for names relative to it, which is much faster than whole paths.
+    """Open a folder for use with `dir_fd`, which is much faster than whole paths.
 
-    `None` where there is none, or none that can be read, which is remembered.
+    Return `None` if it is missing or unreadable; record the latter in `unreadable`.
     """
     try:
         return quietly.open_folder(path)
@@ -93,10 +93,10 @@ def opened(path: str, unreadable: list[tuple[str, str]]) -> int | None:
 
 
 class _Reader:
-    """What is found on the way through one repository's folders."""
+    """What has been found so far in one repository's folders."""
 
     def __init__(self) -> None:
-        """Begin with nothing."""
+        """Start empty."""
         self.unreadable: list[tuple[str, str]] = []
         self.notes_closed: list[tuple[str, str]] = []
         self.bad_trees: list[tuple[str, str]] = []
@@ -105,7 +105,7 @@ class _Reader:
         self.outside: list[tuple[str, str]] = []
 
     def folder(self, path: str) -> list[quietly.Listed]:
-        """List a folder of the model's own, by a link too; what leads nowhere is remembered."""
+        """List a model folder, following a symlink; record one that is broken."""
         try:
             if os.path.islink(path):
                 target = os.path.realpath(path)
@@ -139,8 +139,8 @@ def read(root: str, folder: str, *, store: bool) -> Repository:
     commits = [e.name for e in snapshots if e.folder or (e.link and os.path.isdir(e.path))]
     for entry in snapshots:
         if entry.name not in commits:
-            seen.folder(entry.path)  # says what it is instead
-    try:  # what it holds is asked only when something is amiss
+            seen.folder(entry.path)  # records what it is instead
+    try:  # locks are read only when something is wrong
         os.close(quietly.open_folder(locks, os.O_NOFOLLOW))
     except OSError as error:
         seen.notes_closed += _notes.why_not(locks, error)
@@ -173,7 +173,7 @@ def read(root: str, folder: str, *, store: bool) -> Repository:
 
 
 def _stands_for_blobs(path: str, seen: _Reader) -> None:
-    """Note a `blobs` that is a link, or no folder at all."""
+    """Record a `blobs` that is a symlink or not a folder."""
     try:
         plain_folder = stat.S_ISDIR(os.lstat(path).st_mode)
     except OSError:
@@ -185,7 +185,7 @@ def _stands_for_blobs(path: str, seen: _Reader) -> None:
 def _blobs(
     root: str, folder: str, seen: _Reader, *, store: bool
 ) -> tuple[Blobs, tuple[Partial, ...]]:
-    """List the blobs; where there is a store, a short one may be a link to it saved as text."""
+    """List the blobs; with a store, a short one can be a symlink to it saved as text."""
     blobs = Blobs(folder)
     partials: list[Partial] = []
     closed: list[tuple[str, str]] = []
@@ -215,7 +215,7 @@ def _blobs(
                         partials.append(found)
                     else:
                         blobs.add(name, look(f"{folder}/{name}", root))
-                except FileNotFoundError:  # gone since it was listed
+                except FileNotFoundError:  # deleted since the listing
                     continue
                 except (OSError, struct.error) as error:
                     said = reason(error) if isinstance(error, OSError) else str(error)

@@ -1,4 +1,4 @@
-"""The files of one snapshot: links to blobs, and whatever else lies there."""
+"""The files of one snapshot: symlinks to blobs, and anything else found there."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 def links(root: str, repository: Repository, commit: str) -> Links:
-    """List a snapshot; a folder below that cannot be read is an artifact of its own."""
+    """List a snapshot; an unreadable subfolder becomes an artifact of its own."""
     blobs = repository.blobs
     snapshot = f"{repository.path}/snapshots/{commit}"
     found = Links(snapshot, blobs, repository.promises(commit))
-    here = commit not in repository.elsewhere  # by a linked folder, names are not enough
+    here = commit not in repository.elsewhere  # below a symlink, relative targets differ
     stack = [("", "../../blobs/")]
     while stack:
         prefix, to_blobs = stack.pop()
@@ -28,13 +28,13 @@ def links(root: str, repository: Repository, commit: str) -> Links:
         unreadable: list[tuple[str, str]] = []
         descriptor = opened(folder, unreadable)
         if descriptor is not None:
-            near: list[tuple[str, str]] = []  # names, and the blobs that these lead to
-            away: list[tuple[str, str]] = []  # names, and where else these lead
+            near: list[tuple[str, str]] = []  # names, and the blobs they point to
+            away: list[tuple[str, str]] = []  # names, and other targets
             try:
                 for name in os.listdir(descriptor):
                     try:
                         target = os.readlink(name, dir_fd=descriptor)
-                    except OSError:  # no link, which few are not
+                    except OSError:  # not a symlink, which is rare
                         _add_other(found, root, snapshot, prefix + name, to_blobs, stack)
                         continue
                     if here and target.startswith(to_blobs):
@@ -59,7 +59,7 @@ def links(root: str, repository: Repository, commit: str) -> Links:
 def _add_other(
     found: Links, root: str, snapshot: str, name: str, to_blobs: str, stack: list[tuple[str, str]]
 ) -> None:
-    """Add what is no link: a folder to those to be listed, anything else to the files."""
+    """Add an entry that is not a symlink: queue a folder for listing, record anything else."""
     path = f"{snapshot}/{name}"
     last = name.rpartition("/")[2]
     if is_litter(last) and not found.promises(name):
@@ -76,13 +76,13 @@ def _add_other(
 
 
 def _follow(path: str, root: str, target: str, etag: str, blobs: Blobs) -> tuple[Look, str]:
-    """Follow a link by name alone where it leads to a blob that was listed; and name the blob."""
+    """Follow a symlink, by name alone if it points to a listed blob; return its look and blob."""
     if etag in blobs:
         return blobs[etag], etag
     found = look(path, root)
     blob = _blob_in(target, blobs)
     if found.state in (State.GONE, State.DANGLING) and blob:
-        return Look(State.DANGLING, path, None, target), blob  # what it named lies here
+        return Look(State.DANGLING, path, None, target), blob  # the blob it names is here
     folder, name = os.path.split(found.file if found.state is State.PRESENT else target)
     if target.startswith("/") and found.state is State.PRESENT:
         found = found._replace(detail=target)
@@ -90,6 +90,6 @@ def _follow(path: str, root: str, target: str, etag: str, blobs: Blobs) -> tuple
 
 
 def _blob_in(target: str, blobs: Blobs) -> str:
-    """Return the blob of this repository that a link or text means, wherever else it leads."""
+    """Return the blob of this repository named at the end of `target`, wherever that points."""
     name = target.replace("\\", "/").rpartition("/")[2]
     return name if name in blobs else ""

@@ -1,4 +1,4 @@
-"""What of a hub cache can be looked at alone, and how much that is."""
+"""Split a hub cache into parts that can be scanned separately, with the size of each."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from cachedoctor.locators import Unit, _notes
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-_SHA256_LENGTH = 64  # of the name of a large blob
+_SHA256_LENGTH = 64  # of a large blob's name
 
 
 def of(root: str, folders: Sequence[str]) -> Iterator[Unit]:
-    """Go through repositories, those together whose large blobs lead to one payload of the store.
+    """Yield groups of repositories; those whose large blobs share a store payload stay together.
 
-    What is weighed are the large files, which are named by SHA-256: one look each.
+    Only large files are weighed, those named by SHA-256: one stat each.
     """
     weighed = {name: _weighed(f"{root}/{name}/blobs") for name in folders}
-    first: dict[str, str] = {}  # the repository that was met first with a payload
+    first: dict[str, str] = {}  # payload to the first repository seen with it
     leads = {name: name for name in folders}
 
     def leader(name: str) -> str:
@@ -42,7 +42,7 @@ def of(root: str, folders: Sequence[str]) -> Iterator[Unit]:
 
 
 def _weighed(folder: str) -> tuple[int, int, Mapping[str, int]]:
-    """Return the bytes of the large blobs, how many blobs there are, and payloads of the store."""
+    """Return the bytes of large blobs, the number of blobs, and the store payloads used."""
     bytes_ = files = 0
     payloads: dict[str, int] = {}
     for entry in _notes.listed(folder, []):

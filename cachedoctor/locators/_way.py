@@ -1,10 +1,11 @@
-"""The way to a place: each folder on it, each link, and what stands where one of them belongs.
+"""Resolve a path step by step: each folder, each symlink, and whatever stands in for one.
 
-A folder that cannot be entered hides everything below it, and so does a link, a mount or a Finder
-alias whose other end is away. Neither means that nothing is there.
+A folder that cannot be entered hides everything below it, and so does a symlink, mount or Finder
+alias whose target is offline. Neither means that nothing is there.
 
-Sources: macOS `XSym` files as SMB stores links (`mount_smbfs`), Cygwin's `!<symlink>`, Interix'
-`IntxLNK`; zip and servers without links keep the bare target; Finder's bookmarks begin with `book`.
+Sources: macOS `XSym` files, as SMB stores symlinks (`mount_smbfs`); Cygwin's `!<symlink>`;
+Interix's `IntxLNK`; zip and servers without symlinks keep the bare target; Finder bookmarks start
+with `book`.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ import stat
 from cachedoctor.looking import quietly, untrusted
 from cachedoctor.values import NamedTuple
 
-_TEXT_LIMIT_BYTES = 1067  # of what stands for a link; `XSym` is padded to it
-_ALIAS_LIMIT_BYTES = 1 << 20  # of an alias with an icon of its own
+_TEXT_LIMIT_BYTES = 1067  # of a text that stands in for a symlink; `XSym` is padded to it
+_ALIAS_LIMIT_BYTES = 1 << 20  # of an alias with its own icon
 _HEAD_BYTES = 16
 _MOST_LINKS = 40
 _AWAY = frozenset(
@@ -28,43 +29,43 @@ _ABSENT = (errno.ENOENT, errno.ENAMETOOLONG)
 _TARGET = r"(?:\.{0,2}/|[^/\s:*?\"<>|{}\[\],]+/)[^\0-\x1f\x7f]*"
 _VOLUME = (
     r"/Volumes/[^/]+|/media/[^/]+/[^/]+|/run/media/[^/]+/[^/]+|/mnt/[^/]+"
-    r"|/[A-Z]:|/UNC/[^/]+/[^/]+"  # another drive or share of a Windows that is looked at
+    r"|/[A-Z]:|/UNC/[^/]+/[^/]+"  # a drive or share of a Windows home that is not mounted here
 )
 
 
 class Stand(NamedTuple):
-    """A small file that stands where a link or a folder belongs."""
+    """A small file found in place of a symlink or folder."""
 
     kind: str  # `alias` or `text`
-    target: str  # as far as it says
+    target: str  # empty if the file does not say
 
 
 class Way(NamedTuple):
-    """How far a path leads."""
+    """How far a path can be resolved."""
 
-    real: str  # without links, as far as it is known
+    real: str  # free of symlinks, as far as known
     there: bool = False
-    closed: str = ""  # the folder that cannot be read, and why
+    closed: str = ""  # the folder that cannot be entered; `why` holds the reason
     why: str = ""
-    gone: str = ""  # what leads to a place that is not there
-    text: str = ""  # what was a link and is a small file now
-    aim: str = ""  # where that leads
+    gone: str = ""  # the symlink, alias or mount whose target is missing
+    text: str = ""  # a former symlink, now a small text file
+    aim: str = ""  # where `gone` or `text` points
 
     @property
     def barred(self) -> bool:
-        """Say whether something may lie there that cannot be seen."""
+        """Return whether something could be there that cannot be seen."""
         return bool(self.closed or self.gone or self.text)
 
 
 class Ways:
-    """Ways to many places; what is known of a folder is not asked again."""
+    """Resolved paths, remembered so that no folder is checked twice."""
 
     def __init__(self) -> None:
-        """Know of none."""
+        """Start empty."""
         self._known: dict[str, Way] = {}
 
     def to(self, path: str, links: int = 0) -> Way:
-        """Go to `path`, which is absolute, as the system would."""
+        """Resolve `path`, which must be absolute, as the system would."""
         known = self._known.get(path)
         if known is None:
             known = self._known[path] = self._go(path, links)
@@ -77,7 +78,7 @@ class Ways:
         way = self.to(above, links)
         if not way.there:
             return way if way.barred else way._replace(real=os.path.join(way.real, name))
-        if name == ".":  # what is at the end must be a folder
+        if name == ".":  # the last component must be a folder
             return way if os.path.isdir(way.real) else self._no_folder(way.real)
         here = os.path.dirname(way.real) if name == ".." else os.path.join(way.real, name)
         try:
@@ -104,7 +105,7 @@ class Ways:
         return Way(link, gone=link, aim=target)
 
     def _no_folder(self, path: str) -> Way:
-        """Say what is at `path`, where a folder belongs."""
+        """Describe what is at `path` in place of a folder."""
         found = stands_in(path)
         if found is None:
             return Way(path, closed=path, why="a file is where the folder belongs")
@@ -114,9 +115,9 @@ class Ways:
 
 
 def stands_in(path: str, status: os.stat_result | None = None) -> Stand | None:
-    """Say what a small file stands for that lies where a link or a folder belongs.
+    """Return what a small file found in place of a symlink or folder stands for.
 
-    Reads some bytes of files that are short enough; `None` for all others.
+    Reads a few bytes of files that are short enough; `None` for all others.
     """
     try:
         status = status or os.lstat(path)
@@ -135,7 +136,7 @@ def stands_in(path: str, status: os.stat_result | None = None) -> Stand | None:
 
 
 def _target(content: bytes) -> str:
-    """Return where a link led that was saved as these bytes, or empty."""
+    """Return the target of a symlink saved as these bytes, or an empty string."""
     if content.startswith(b"XSym\n"):
         lines = content.split(b"\n")
         return os.fsdecode(lines[3]) if len(lines) > 3 else ""
@@ -152,7 +153,7 @@ def _target(content: bytes) -> str:
 
 
 def volume_gone(path: str) -> str:
-    """Return the volume that `path` is said to lie on, where that is not there; else empty."""
+    """Return the volume that `path` is on if that volume is missing, else an empty string."""
     found = re.match(_VOLUME, path)
     if found is None or path == found[0]:
         return ""

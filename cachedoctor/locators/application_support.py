@@ -9,10 +9,10 @@
     │   └── weights/weight.bin            weight.bin.partial[.etag] while 0.15.5 and later download
     └── parakeet_vocab.json
 ~/.cache/fluidaudio/Models/               speech synthesis
-<an app's folder>/Models/                 the same, known by the names of the folders
+<an app's folder>/Models/                 the same, recognised by folder names
 ```
 
-Some models lie one folder deeper (`parakeet-eou-streaming/160ms`). No locks in any version.
+Some models are one folder deeper (`parakeet-eou-streaming/160ms`). No version uses locks.
 Source: FluidInference/FluidAudio `Shared/MLModelConfigurationUtils.swift`, `ModelNames.swift`,
 `Shared/Download/FileDownloader.swift`, v0.1.0 to v0.15.6.
 """
@@ -34,18 +34,18 @@ if TYPE_CHECKING:
 
     from cachedoctor.host import Host
 
-_DEEPEST = 3  # folders below the root in which a model may lie
+_DEEPEST = 3  # levels below the root at which a model can be
 
 
 class ApplicationSupport(ModelFolders):
-    """One folder a model, one bundle a network."""
+    """One folder per model, one bundle per network."""
 
     name = "application-support"
     moved_by = "choose {to} in the app, if it has such a setting"
     title = "Application Support"
 
     def roots(self, host: Host) -> Iterator[str]:
-        """Name FluidAudio's folder and those of sandboxed apps; there is none but on a Mac."""
+        """Yield FluidAudio's own folder and those of sandboxed apps; nothing except on a Mac."""
         for home in host.homes:
             yield os.path.join(home, "Library", "Application Support", "FluidAudio", "Models")
             yield os.path.join(home, ".cache", "fluidaudio", "Models")
@@ -60,7 +60,7 @@ class ApplicationSupport(ModelFolders):
         for folder in _models(path, wanted, lost):
             name = folder[len(path) + 1 :]
             if shared and not apps.is_model_folder(name):
-                continue  # the app's own
+                continue  # belongs to the app itself
             key = entry_id(self.name, path, name)
             artifacts, leftovers = contents(folder, path)
             if folder in lost:
@@ -97,9 +97,9 @@ LOCATOR = ApplicationSupport()
 
 
 def _models(root: str, wanted: frozenset[str] | None, lost: dict[str, Artifact]) -> Iterator[str]:
-    """Yield the folders that hold bundles or files, the first one met on the way down.
+    """Yield each topmost folder that contains bundles or files.
 
-    What stands where a folder was is one too, and noted in `lost`.
+    Anything that replaced a folder is yielded too, and recorded in `lost`.
     """
     stack = [(root, 0)]
     entered: set[str] = set()

@@ -1,12 +1,12 @@
-"""What Core ML compiled for this machine, which it makes again when it is gone.
+"""What Core ML compiled for this machine, and rebuilds when it is deleted.
 
 ```
 ~/Library/Caches/<app>/com.apple.e5rt.e5bundlecache/<build of macOS>/<hash>/
 ~/Library/Caches/com.apple.e5rt.e5bundlecache/<build of macOS>/
 ```
 
-Kept by path and configuration of the model, one folder a build of the system; nothing removes those
-of earlier builds at once. The first load after a removal is slow again.
+Keyed by path and configuration of the model, with one folder per system build; nothing deletes the
+folders of earlier builds promptly. The first load after a deletion is slow again.
 Source: argmaxinc/argmax-oss-swift 1.0.0 `Configurations.swift` `prewarm`, WhisperKit issues 7 and
 300; apple/coremltools issue 2507.
 """
@@ -29,18 +29,18 @@ _NAME = "com.apple.e5rt.e5bundlecache"
 
 
 class CompileCache(Leavings):
-    """One folder an app, no models."""
+    """One folder per app, no models."""
 
     name = "compile-cache"
     leaves = Leaving.COMPILED
 
     def roots(self, host: Host) -> Iterator[str]:
-        """Name the folder of caches; there is none but on a Mac."""
+        """Yield the user's cache folder; nothing except on a Mac."""
         for home in host.homes:
             yield os.path.join(home, "Library", "Caches")
 
     def read(self, path: str, host: Host, wanted: frozenset[str] | None) -> Root:
-        """List the compile cache of each app, with what all of it holds."""
+        """List the compile cache of each app, with its total size."""
         found = []
         if wanted is None:
             for place in (path, *(entry.path for entry in folders(path))):

@@ -6,14 +6,14 @@
 │   ├── .cache/huggingface/download/       since swift-transformers 0.1.18
 │   │   └── <variant>/<path>.metadata      three lines; <path>.<etag>.incomplete while downloading
 │   ├── config.json                        which model suits which chip
-│   └── openai_whisper-small/              one folder a variant
+│   └── openai_whisper-small/              one folder per variant
 │       ├── AudioEncoder.mlmodelc/  TextDecoder.mlmodelc/  MelSpectrogram.mlmodelc/
 │       └── config.json  generation_config.json
 └── openai/whisper-small/                  the tokenizer, a repository of its own
 ```
 
-Each repository is a folder that a client downloaded to; folders in it are models of their own,
-unless it holds bundles itself. No locks in any version.
+Each repository is a folder that a client downloaded to; its subfolders are separate models unless
+it contains bundles itself. No version uses locks.
 Source: argmaxinc/argmax-oss-swift 1.0.0 `External/Hub/HubApi.swift`, `Downloader.swift`;
 huggingface/swift-transformers 0.1.8 to 1.1.6; apps' folders: their issues.
 """
@@ -43,11 +43,11 @@ if TYPE_CHECKING:
     from cachedoctor.host import Host
     from cachedoctor.locators import Leftover, Metadata
 
-_BASE = "Documents/huggingface"  # apps' own are rows of `apps.toml`
+_BASE = "Documents/huggingface"  # other bases, set by apps, are rows of `apps.toml`
 
 
 class Documents(ModelFolders):
-    """One folder a repository, below the folder of its organisation."""
+    """One folder per repository, inside a folder for its organisation."""
 
     name = "documents"
     moved_by = "choose {to} in the app, or pass it as `downloadBase`"
@@ -57,7 +57,7 @@ class Documents(ModelFolders):
     gets_stuck = True
 
     def roots(self, host: Host) -> Iterator[str]:
-        """Name the default, apps' own bases and those of sandboxed apps; none but on a Mac."""
+        """Yield the default base, those set by apps and sandboxed ones; nothing except on a Mac."""
         for home in host.homes:
             yield os.path.join(home, _BASE, "models")
         yield from (place.path for place in apps.places(host, self.name, apps.Shape.BASE))
@@ -69,7 +69,7 @@ class Documents(ModelFolders):
         metadata: dict[str, dict[str, Metadata]] = {}
         closed: dict[str, tuple[tuple[str, str], ...]] = {}
         for organisation in folders(path):
-            if organisation.name == "models":  # another base in this one
+            if organisation.name == "models":  # another base nested in this one
                 continue
             try:
                 repositories = list(folders(organisation.path))
@@ -118,7 +118,7 @@ LOCATOR = Documents()
 
 
 def _models(repository: str) -> list[tuple[str, list[str] | None]]:
-    """Return the folders of a repository that are models, and which of its files to list."""
+    """Return the subfolders of a repository that are models, and the files to list in each."""
     try:
         entries = [e for e in quietly.listed(repository) if not is_litter(e.name)]
         gone = [artifact.path.rpartition("/")[2] for artifact in lost_folders(repository)]
@@ -129,7 +129,7 @@ def _models(repository: str) -> list[tuple[str, list[str] | None]]:
     variants = sorted({*below, *_begun(repository)})
     loose = [e.name for e in entries if e.name not in below and e.name != ".cache"]
     if not (variants or loose):
-        return []  # nothing but notes: it was deleted
+        return []  # only metadata is left of a deleted model
     if bundles or not variants:
         return [("", None)]
     own: list[tuple[str, list[str] | None]] = [("", loose)] if loose else []
@@ -137,9 +137,9 @@ def _models(repository: str) -> list[tuple[str, list[str] | None]]:
 
 
 def _begun(repository: str) -> list[str]:
-    """Return the variants of which a download has begun and no file has arrived yet.
+    """Return the variants whose download has begun without any file arriving yet.
 
-    Notes alone are what a variant leaves that was deleted.
+    A variant with metadata but no partials was deleted.
     """
     try:
         noted = [entry.name for entry in folders(os.path.join(repository, BOOKS))]
@@ -151,7 +151,7 @@ def _begun(repository: str) -> list[str]:
 def _books(
     repository: str, name: str, only: list[str] | None
 ) -> tuple[dict[str, Metadata], tuple[Leftover, ...], tuple[tuple[str, str], ...]]:
-    """Read what the client wrote of one model; names become relative to its folder."""
+    """Read the client's metadata for one model, with names relative to the model's folder."""
     written, downloads, _, closed = books(repository, name)
     skip = len(name) + 1 if name else 0
     mine = {file[skip:]: known for file, known in written.items() if only is None or file in only}
@@ -164,7 +164,7 @@ def _books(
 
 
 def _lost(root: str, folder: str) -> Iterator[Entry]:
-    """Yield the entries of what stands in `folder` where a folder was."""
+    """Yield an entry for each thing in `folder` that replaced a folder."""
     for artifact in lost_folders(folder):
         title = artifact.path[len(root) + 1 :]
         key = entry_id("documents", root, title)
@@ -179,7 +179,7 @@ def _lost(root: str, folder: str) -> Iterator[Entry]:
 
 
 def _closed(root: str, folder: quietly.Listed, why: str) -> Entry:
-    """Return the entry of a folder that cannot be listed."""
+    """Return an entry for a folder that cannot be listed."""
     blind = Artifact(
         name="", path=folder.path, file=folder.path, state=State.UNREADABLE, detail=why
     )

@@ -1,7 +1,7 @@
-"""Flat folders of GGML files, which whisper.cpp and its bindings load.
+"""Flat folders of GGML files, loaded by whisper.cpp and its bindings.
 
 ```
-<folder>/ggml-<name>.bin                          also <name>.bin with the header of such a file
+<folder>/ggml-<name>.bin                          also <name>.bin with a GGML header
 <folder>/ggml-<name without quantisation>-encoder.mlmodelc/    read by builds with Core ML
 <folder>/ggml-<name>.bin.downloading                           while the Ruby binding downloads
 
@@ -15,7 +15,7 @@
 <project>/models, <project>/whisper.cpp/models
 ```
 
-Nobody locks, resumes or checks: the final name is written in place.
+No client locks, resumes or verifies: each writes straight to the final name.
 Source: pywhispercpp 1.5.1 `constants.py`, `utils.py`; ggml-org/whisper.cpp v1.9.3
 `models/download-ggml-model.sh`, `bindings/ruby/lib/whisper/model/uri.rb`, `bindings/java`.
 """
@@ -41,12 +41,12 @@ if TYPE_CHECKING:
 _MAC_DATA = ("Library", "Application Support")
 _ENCODER = "-encoder.mlmodelc"
 _SUFFIX = len("-q5_1")
-_STUBS = "for-tests-"  # of whisper.cpp's own tests, beside the script that downloads models
+_STUBS = "for-tests-"  # test fixtures of whisper.cpp, beside the download script
 _HEAD_BYTES = 64
 
 
 def pywhispercpp_folder(host: Host) -> str:
-    """Return the folder that pywhispercpp uses with today's platformdirs."""
+    """Return the folder that pywhispercpp uses with current platformdirs."""
     data = host.environment.get("XDG_DATA_HOME", "").strip()
     if host.platform == "windows":
         return host.absolute(f"{host.home}/AppData/Local/pywhispercpp/pywhispercpp/models")
@@ -57,7 +57,7 @@ def pywhispercpp_folder(host: Host) -> str:
 
 
 class GgmlFolder(ModelFolders):
-    """One file a model."""
+    """One file per model."""
 
     name = "ggml-folder"
     followed = True
@@ -68,7 +68,7 @@ class GgmlFolder(ModelFolders):
     packs_bundles = True
 
     def roots(self, host: Host) -> Iterator[str]:
-        """Name the folders of the bindings and scripts, and the project's."""
+        """Yield the folders of the bindings and scripts, and the project's."""
         home, mac = host.home, host.platform == "darwin"
         xdg = host.absolute(host.environment.get("XDG_CACHE_HOME") or f"{home}/.cache")
         caches = f"{home}/Library/Caches" if mac else xdg
@@ -88,7 +88,7 @@ class GgmlFolder(ModelFolders):
             yield os.path.join(host.project, "whisper.cpp", "models")
 
     def read(self, path: str, host: Host, wanted: frozenset[str] | None) -> Root:
-        """List the GGML files, each with the encoder beside it, or only the files `wanted`."""
+        """List the GGML files, each with its Core ML encoder, or only the files `wanted`."""
         entries: list[Entry] = []
         partials: dict[str, tuple[Leftover, ...]] = {}
         names = [evicted(name) or name for name in quietly.names(path) if not is_litter(name)]
@@ -130,7 +130,7 @@ LOCATOR = GgmlFolder()
 
 
 def _fits(folder: str, name: str) -> bool:
-    """Say whether a file of any other name is a model of whisper.cpp's, by its first bytes."""
+    """Return whether an unconventionally named file is a whisper.cpp model, by its first bytes."""
     if name.startswith(_STUBS):
         return False
     try:
@@ -141,7 +141,7 @@ def _fits(folder: str, name: str) -> bool:
 
 
 def encoder_of(name: str) -> str:
-    """Return the Core ML encoder that whisper.cpp looks for beside a file.
+    """Return the Core ML encoder that whisper.cpp looks for beside a model file.
 
     Source: ggml-org/whisper.cpp v1.9.3 `src/whisper.cpp` `whisper_get_coreml_path_encoder`.
     """

@@ -7,13 +7,13 @@
 └── models--<org>--<name>/                also datasets--, spaces--, kernels--
     ├── refs/<ref>                        40 hex digits, no newline
     ├── blobs/<etag>                      named by git's sha1 (40 hex) or sha256 (64 hex)
-    ├── blobs/<etag>[.<8 hex>].incomplete a download under way, or what a killed one left
+    ├── blobs/<etag>[.<8 hex>].incomplete a partial download, running or abandoned
     ├── trees/<commit>.json               size and digests of every file, since 1.22
-    └── snapshots/<commit>/<path>         links to ../../blobs/<etag>
+    └── snapshots/<commit>/<path>         symlinks to ../../blobs/<etag>
 ```
 
 Source: huggingface_hub 2.4.0 `file_download.py`, `_tree_cache.py`, `utils/_shared_blobs.py`, and
-caches that 0.36 to 2.4 left behind.
+caches written by 0.36 to 2.4.
 """
 
 from __future__ import annotations
@@ -55,31 +55,31 @@ if TYPE_CHECKING:
     from cachedoctor.system.in_use import Open
 
 BRANCH = _notes.BRANCH
-COMMIT = re.compile(r"[0-9a-f]{40}")  # what a ref holds, and a snapshot is called
-_HASH = 64  # hex digits of a payload's name
+COMMIT = re.compile(r"[0-9a-f]{40}")  # the content of a ref, and the name of a snapshot
+_HASH = 64  # hex digits in a payload's name
 _DUMMIES = {"dummy_file_src", "dummy_file_dst"}
 _BELOW = ("hub", "huggingface/hub", ".cache/huggingface/hub")  # where a folder holds the cache
-_PROBE = re.compile(r"tmp[a-z0-9_]{8}")  # where the client tried whether links can be made
+_PROBE = re.compile(r"tmp[a-z0-9_]{8}")  # where the client tests whether it can make symlinks
 _LEGACY = r"[0-9a-f]{64}\.[0-9a-f]{64}(?:\.h5)?(?:\.json|\.lock)?"
 
 
-_OLD = ("TRANSFORMERS_CACHE", "PYTORCH_TRANSFORMERS_CACHE")  # of transformers before 5
+_OLD = ("TRANSFORMERS_CACHE", "PYTORCH_TRANSFORMERS_CACHE")  # read by transformers before 5
 _BEFORE_5 = ("2", "3", "4")
-LIBRARY = "transformers"  # whose version may be said like an engine's
+LIBRARY = "transformers"  # its version can be given like an engine's
 
 
 class HubListing(NamedTuple):
-    """What one hub cache holds: repositories by their folders, and what is no repository."""
+    """What one hub cache contains: repositories by folder, and everything that is not one."""
 
     repositories: Mapping[str, Repository]
-    store: Mapping[str, Look] = {}  # payloads of the shared store by their paths
+    store: Mapping[str, Look] = {}  # payloads of the shared store, by path
     probes: tuple[Leftover, ...] = ()
-    legacy: tuple[Leftover, ...] = ()  # files of the flat cache before 0.8
-    locks: tuple[Leftover, ...] = ()  # folders of locks whose repository is gone
-    unlinked: Mapping[str, frozenset[str]] = {}  # by repository the blobs that no snapshot leads to
+    legacy: tuple[Leftover, ...] = ()  # files of the flat cache used before 0.8
+    locks: tuple[Leftover, ...] = ()  # lock folders whose repository is gone
+    unlinked: Mapping[str, frozenset[str]] = {}  # by repository, the blobs no snapshot points to
 
     def of(self, entry: Entry) -> Repository:
-        """Return the repository that `entry` is a revision of."""
+        """Return the repository of which `entry` is a revision."""
         return self.repositories[repository_folder(entry)]
 
 
@@ -89,12 +89,12 @@ def repository_folder(entry: Entry) -> str:
 
 
 def folder_name(repository: str) -> str:
-    """Return the folder that the client makes for a model repository."""
+    """Return the folder name that the client gives a model repository."""
     return "models--" + repository.replace("/", "--")
 
 
 def old_transformers(host: Host) -> tuple[str, ...]:
-    """Return where transformers looks, the first first, where a version before 5 is said.
+    """Return where transformers before 5 looks, in order; empty for any other version.
 
     Source: transformers 4.46.3 `utils/hub.py` `TRANSFORMERS_CACHE`.
     """
@@ -119,9 +119,9 @@ class HubCache(Locator[HubListing]):
     divided = True
 
     def roots(self, host: Host) -> Iterator[str]:
-        """Name the hub cache, and the project's `models/` that serves as a `download_root`."""
+        """Yield the hub cache, and the project's `models/` if used as a `download_root`."""
         yield host.hub_cache
-        own = host.environment.get("PARAKEET_CACHE_DIR")  # of parakeet-mlx's command line
+        own = host.environment.get("PARAKEET_CACHE_DIR")  # read by parakeet-mlx's command line
         if own:
             yield host.absolute(own)
         if "HF_HUB_CACHE" not in host.environment:
@@ -137,7 +137,7 @@ class HubCache(Locator[HubListing]):
         return self._read(path, keep, leavings=wanted is None)
 
     def share(self, path: str, host: Host, folders: frozenset[str], *, rest: bool) -> Root:
-        """List these repositories, and with the `rest` what clients left."""
+        """List these repositories, and with `rest` the clients' leftovers too."""
         return self._read(path, folders, leavings=rest)
 
     def around(self, path: str) -> At | None:
@@ -152,11 +152,11 @@ class HubCache(Locator[HubListing]):
         return None
 
     def units(self, path: str) -> Iterator[Unit]:
-        """Go through the repositories, those together that share payloads of the store."""
+        """Yield the repositories, grouping those that share payloads of the store."""
         return _units.of(path, _folders(quietly.listed(path)))
 
     def joined(self, listings: Sequence[HubListing]) -> HubListing:
-        """Put the repositories of all shares together; one share has what clients left."""
+        """Merge the repositories of all shares; the leftovers are in only one of them."""
         repositories = {k: v for each in listings for k, v in each.repositories.items()}
         unlinked = {k: v for each in listings for k, v in each.unlinked.items()}
         return HubListing(
@@ -191,11 +191,11 @@ class HubCache(Locator[HubListing]):
         return Root(locator=self.name, path=path, entries=tuple(found), listing=known)
 
     def place(self, root: str, name: str) -> str:
-        """Return where the repository `name` would lie below `root`."""
+        """Return the path of the repository `name` below `root`."""
         return os.path.join(root, folder_name(name))
 
     def missing(self, entry: Entry, name: str) -> Artifact:
-        """Return the artifact that a snapshot lacks; its place is a blob when its name is known."""
+        """Return the artifact missing from a snapshot, as a blob if the blob's name is known."""
         path = os.path.join(entry.path, name)
         promise = entry.promises.get(name)
         if promise is None:
@@ -213,7 +213,7 @@ class HubCache(Locator[HubListing]):
         )
 
     def besides(self, listing: HubListing) -> Iterator[tuple[int, ...]]:
-        """Yield payloads, blobs that nothing leads to, partials, and what clients left."""
+        """Yield payloads, unreferenced blobs, partials and clients' leftovers."""
         loose = (
             listing.repositories[folder].blobs[name]
             for folder, names in listing.unlinked.items()
@@ -225,13 +225,13 @@ class HubCache(Locator[HubListing]):
             yield from (partial.stamp[:3] for partial in repository.partials)
 
     def noted_absent(self, entry: Entry, listing: HubListing) -> frozenset[str]:
-        """Name the files that the client asked for in vain."""
+        """Return the files that the client looked for and did not find on the hub."""
         if not entry.revision:
             return frozenset()
         return frozenset(listing.of(entry).no_exist.get(entry.revision, ()))
 
     def origin(self, entry: Entry, listing: HubListing) -> Origin | None:
-        """Return the repository and commit that an entry's own path names."""
+        """Return the repository and commit in an entry's own path."""
         if not entry.revision or listing.of(entry).kind != "model":
             return None
         return Origin(entry.name, entry.revision)
@@ -241,9 +241,9 @@ LOCATOR = HubCache()
 
 
 def holder(repository: Repository, opened: Open) -> str:
-    """Return the lock or partial that a live client holds in `repository`, or empty.
+    """Return the lock or partial held by a live client in `repository`, or an empty string.
 
-    Opens every lock file of the repository: asked only when something is amiss.
+    Opens every lock file of the repository, so it is called only when something is wrong.
     """
     try:
         names = [name for name in quietly.names(repository.locks) if name.endswith(".lock")]
@@ -261,7 +261,7 @@ def holder(repository: Repository, opened: Open) -> str:
 
 
 def _may_be_one(entry: quietly.Listed) -> bool:
-    """Say whether a name may be a repository: a folder, a link, or what stands for one."""
+    """Return whether an entry could be a repository: a folder, a symlink, or a stand-in for one."""
     return entry.folder or entry.link or stands_in(entry.path) is not None
 
 
@@ -272,7 +272,7 @@ def _folders(entries: list[quietly.Listed]) -> list[str]:
 def _with_leavings(
     root: str, entries: list[quietly.Listed], known: HubListing, repositories: frozenset[str]
 ) -> HubListing:
-    """Add what lies in the cache besides repositories."""
+    """Add what the cache contains besides repositories."""
     probes: list[Leftover] = []
     legacy: list[Leftover] = []
     locks: list[Leftover] = []
@@ -303,9 +303,9 @@ def _with_leavings(
 
 
 def _is_probe(folder: str) -> bool:
-    """Say whether a folder holds nothing but what the client tries links with.
+    """Return whether a folder contains only the files with which the client tests symlinks.
 
-    Where the cache is somebody's own folder, others make folders of such names too.
+    In a cache shared with other files, other programs make folders with such names too.
     """
     return {entry.name for entry in _notes.listed(folder, [])} <= _DUMMIES
 

@@ -1,18 +1,18 @@
-"""Folders that the Python hub client downloaded to, given `local_dir`.
+"""Folders that the Python hub client downloaded to with `local_dir`.
 
 ```
-<root>/                                    <project>/mlx_models, or one that was added
-├── tiny/                                  one folder a model
+<root>/                                    <project>/mlx_models, or one added by the user
+├── tiny/                                  one folder per model
 │   ├── config.json  weights.npz
 │   └── .cache/huggingface/
 │       ├── download/<path>.metadata       three lines: commit, etag, time
 │       ├── download/<path>.lock           held while a client downloads
 │       ├── download/<base64>.<etag>[.<8 hex>].incomplete
 │       └── trees/<commit>.json            since 1.22
-└── ../.cache/huggingface/download/mlx_models/<model>/   where `local_dir` was the folder above
+└── ../.cache/huggingface/download/mlx_models/<model>/   if `local_dir` was the parent folder
 ```
 
-The client believes the metadata of a file that was not changed after it was written.
+The client trusts metadata only for files that have not changed since it was written.
 Source: huggingface_hub 2.4.0 `_local_folder.py`; lightning-whisper-mlx 0.0.10 `lightning.py`.
 """
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 class LocalDir(ModelFolders):
-    """A folder of model folders; one that is a model itself counts as such."""
+    """A folder of model folders, or a single model folder."""
 
     name = "local-dir"
     followed = True
@@ -53,7 +53,7 @@ class LocalDir(ModelFolders):
     mixes_variants = True
 
     def roots(self, host: Host) -> Iterator[str]:
-        """Name lightning-whisper-mlx's folder, which lies in whatever folder it was run from."""
+        """Yield lightning-whisper-mlx's folder, relative to wherever the engine is run."""
         yield os.path.join(host.project or host.cwd, "mlx_models")
 
     def read(self, path: str, host: Host, wanted: frozenset[str] | None) -> Root:
@@ -111,12 +111,12 @@ LOCATOR = LocalDir()
 
 
 def title_of(folder: str) -> str:
-    """Return what a folder that is a model itself is called."""
+    """Return the title of a root that is itself a model."""
     return os.path.basename(folder)
 
 
 def _above(root: str, name: str) -> Books:
-    """Read what was written in the folder above the root, as for models below a repository."""
+    """Read the metadata in the root's parent folder, written there when that was `local_dir`."""
     if not name:
         return Books({}, (), ())
     prefix = f"{os.path.basename(root)}/{name}"

@@ -1,12 +1,12 @@
-"""One model at a path that somebody named: a folder of files, or one file.
+"""One model at a path given by the user: a folder of files, or one file.
 
 ```
-<path>/                  a folder as an engine is given it
+<path>/                  a folder, as passed to an engine
 ├── config.json  model.bin  tokenizer.json …
 <path>                   or a file: ggml-tiny.bin, tiny.pt
 ```
 
-A revision in a hub cache is such a folder too; its links lead to the repository's blobs.
+A snapshot in a hub cache also qualifies; its symlinks lead to the repository's blobs.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
 
 class NamedPath(ModelFolders):
-    """The path itself; nothing lies there unless somebody says so."""
+    """The path itself; there is no default location."""
 
     name = "named-path"
     title = "named"
     named_only = True
 
     def roots(self, host: Host) -> Iterator[str]:
-        """Name nothing: only what was named counts."""
+        """Yield nothing: only paths given by the user count."""
         return iter(())
 
     def read(self, path: str, host: Host, wanted: frozenset[str] | None) -> Root:
-        """List the one model, whatever is `wanted` elsewhere."""
+        """List the one model, ignoring `wanted`."""
         title = os.path.basename(path)
         key = entry_id(self.name, os.path.dirname(path), title)
         root = path.split("/snapshots/", maxsplit=1)[0] if "/snapshots/" in path else path

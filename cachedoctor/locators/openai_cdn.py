@@ -1,4 +1,4 @@
-"""Files from OpenAI's CDN, whose address holds their SHA-256.
+"""Files from OpenAI's CDN, whose URLs contain their SHA-256.
 
 ```
 ~/.cache/whisper/<name>.pt            whisper-mps, and openai-whisper unless XDG_CACHE_HOME is set
@@ -6,7 +6,7 @@ $XDG_CACHE_HOME/whisper/<name>.pt     openai-whisper alone
 <project>/models/<name>.pt            either, given `download_root`
 ```
 
-The client writes the final name in place, without a lock and without resuming.
+The client writes straight to the final name, without locking or resuming.
 Source: openai-whisper 20250625 `__init__.py` `load_model`, `_download`; whisper-mps 0.0.10
 `whisper/load_models.py`, which ignores XDG_CACHE_HOME.
 """
@@ -37,15 +37,15 @@ def home_folder(host: Host) -> str:
 
 
 def xdg_folder(host: Host) -> str:
-    """Return the folder that openai-whisper uses; neither `~` nor `$NAME` is expanded in it."""
+    """Return the folder that openai-whisper uses; `~` and `$NAME` are not expanded in it."""
     cache = host.environment.get("XDG_CACHE_HOME", os.path.join(host.home, ".cache"))
     return host.absolute(os.path.join(cache, "whisper"))
 
 
 def in_project(entry: Entry, host: Host, size_bytes: int) -> bool:
-    """Say whether `entry` lies in the project's `models/`, which `download_root` may name.
+    """Return whether `entry` is in the project's `models/`, a possible `download_root`.
 
-    A whole file of another length than `size_bytes` there is somebody's own checkpoint.
+    There, a complete file whose length is not `size_bytes` is somebody's own checkpoint.
     """
     if not host.project or entry.root != os.path.realpath(f"{host.project}/models"):
         return False
@@ -54,7 +54,7 @@ def in_project(entry: Entry, host: Host, size_bytes: int) -> bool:
 
 
 def _ends_whole(artifact: Artifact) -> bool:
-    """Say whether a zip's last record is in its place; reads 22 bytes."""
+    """Return whether a zip's end record is in place; reads 22 bytes."""
     if artifact.state is not State.PRESENT or artifact.size_bytes < _END_BYTES:
         return False
     try:
@@ -76,7 +76,7 @@ class OpenAICdn(Locator[None]):
     written_in_place = True
 
     def roots(self, host: Host) -> Iterator[str]:
-        """Name the two default folders and the project's."""
+        """Yield the two default folders and the project's."""
         yield home_folder(host)
         yield xdg_folder(host)
         yield from (place.path for place in apps.places(host, self.name))

@@ -4,7 +4,7 @@
 $TMPDIR/CFNetworkDownload_<6>.tmp          FluidAudio 0.7.12 to 0.15.4, WhisperKit up to 0.14.1
 ```
 
-The name tells neither the program nor the file that it was to become.
+The name reveals neither the program nor the intended file.
 Source: FluidInference/FluidAudio `ModelHub.swift` v0.7.12 to v0.15.4;
 huggingface/swift-transformers 0.1.17 `Downloader.swift`.
 """
@@ -31,7 +31,7 @@ class Temporary(Leavings):
     leaves = Leaving.DOWNLOADS
 
     def roots(self, host: Host) -> Iterator[str]:
-        """Name the temporary folder; of a home that was named, only with `--env TMPDIR=…`."""
+        """Yield the temporary folder; for another home, only if `--env TMPDIR=…` gives it."""
         if host.platform == "darwin" and (not host.named or "TMPDIR" in host.environment):
             yield host.temporary
 
@@ -40,7 +40,7 @@ class Temporary(Leavings):
         found = []
         for entry in quietly.listed(path):
             if entry.name.startswith("CFNetworkDownload_") and entry.name.endswith(".tmp"):
-                with contextlib.suppress(OSError):  # gone since it was listed
+                with contextlib.suppress(OSError):  # deleted since the listing
                     stamp = stamp_of(entry.stat())
                     if entry.file:
                         found.append(Leftover(entry.path, stamp, bytes=stamp.size_bytes))

@@ -1,4 +1,4 @@
-"""What hf_xet keeps to download faster the next time.
+"""What hf_xet keeps to speed up later downloads.
 
 ```
 <xet>/                                     HF_XET_CACHE, HF_HOME/xet; `~` is not expanded
@@ -8,9 +8,9 @@
 └── logs/
 ```
 
-No command of the hub's counts or clears it.
-Source: huggingface_hub 2.4.0 `constants.py`, its documentation of Xet; huggingface/huggingface_hub
-issue 4777.
+No hub command counts or clears it.
+Source: huggingface_hub 2.4.0 `constants.py`, its Xet documentation;
+huggingface/huggingface_hub issue 4777.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ _KINDS = ("chunk_cache", "shard_cache", "staging")
 
 
 class XetCache(Leavings):
-    """Pieces of files, no models."""
+    """Parts of files, no models."""
 
     name = "xet-cache"
     leaves = Leaving.PIECES
 
     def roots(self, host: Host) -> Iterator[str]:
-        """Name the folder that hf_xet uses."""
+        """Yield the folder that hf_xet uses."""
         own = host.environment.get("HF_XET_CACHE")
         yield host.absolute(own if own is not None else os.path.join(host.hub_home, "xet"))
 
     def read(self, path: str, host: Host, wanted: frozenset[str] | None) -> Root:
-        """Weigh each server's caches; whatever else lies there is not hf_xet's, or is its log."""
+        """Return the size of each server's caches; anything else there is a log or not hf_xet's."""
         found = []
         for server in folders(path) if wanted is None else ():
             for kind in _KINDS:

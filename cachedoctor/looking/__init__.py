@@ -1,5 +1,5 @@
-"""Open what somebody else wrote, changing nothing: not even an access time.
+"""Open foreign files without changing anything, not even an access time.
 
-`untrusted` opens regular files only, with limits; `quietly` leaves access times alone; `mounts`
-knows whose a file system is; `windows` reads the paths of a Windows home from elsewhere.
+`untrusted` opens regular files only, with limits; `quietly` preserves access times; `mounts` tells
+local file systems from remote ones; `windows` resolves the paths of a Windows home from elsewhere.
 """

@@ -1,8 +1,8 @@
-"""What kind of file system a path is on, as `statfs` names it.
+"""What kind of file system a path is on, as reported by `statfs`.
 
-Locks and open files of other machines are invisible on a network file system, and on some of them
-(Lustre, GPFS, many NFS mounts) a lock is granted to everybody. So only a file system that is known
-to be this machine's own counts as local.
+Locks and open files of other machines are invisible on a network file system, and some of them
+(Lustre, GPFS, many NFS mounts) grant a lock to everybody. So only file systems known to belong to
+this machine count as local.
 
 Source: Linux `include/uapi/linux/magic.h` and statfs(2); macOS `sys/mount.h`, `MNT_LOCAL`;
 huggingface/huggingface_hub pull requests 4228 and 2399; anomalyco/opencode issue 14970 (SQLite).
@@ -41,15 +41,15 @@ _LOCAL = frozenset(
         0x24051905,  # UBIFS
     )
 )
-_STATFS_BYTES = 4096  # more than the structure of any system
+_STATFS_BYTES = 4096  # larger than the structure on any system
 _MNT_LOCAL = 0x1000  # macOS
-_FLAGS_AT = 64  # of `f_flags` in macOS' structure with inodes of 64 bits
+_FLAGS_AT = 64  # offset of `f_flags` in macOS's structure with 64-bit inodes
 
 
 def is_local(path: str) -> bool:
-    """Say whether `path`, or the nearest folder above it, is on a disk of this machine.
+    """Return whether `path`, or its nearest existing parent, is on a disk of this machine.
 
-    What cannot be found out is not known to be local.
+    If that cannot be determined, it does not count as local.
     """
     import ctypes
 

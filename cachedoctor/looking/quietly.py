@@ -1,8 +1,9 @@
-"""Read files and list folders without moving their access times (law 1).
+"""Read files and list folders without changing their access times (law 1).
 
-Programs decide by access times what was used last (`hf cache ls`, peft's clean-up). Linux: open(2)
-`O_NOATIME`, which the kernel grants to a file's owner only. macOS: `setiopolicy_np` once for the
-whole process. Where the system refuses, the file is read all the same, and `times_moved` says so.
+Programs use access times to decide what was used last (`hf cache ls`, peft's clean-up). On Linux:
+open(2) `O_NOATIME`, which the kernel grants only to a file's owner. On macOS: `setiopolicy_np`,
+once for the whole process. If the system refuses, the file is read anyway and `times_moved`
+reports it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _refused: set[str] = set()
 
 
 class Listed(NamedTuple):
-    """One name in a folder, with what it is itself: links are not followed."""
+    """One name in a folder and its own kind; symlinks are not followed."""
 
     name: str
     path: str
@@ -34,12 +35,12 @@ class Listed(NamedTuple):
     link: bool
 
     def stat(self) -> os.stat_result:
-        """Look at it, links not followed; raises `OSError`."""
+        """Return its stat result, not following a symlink; raises `OSError`."""
         return os.lstat(self.path)
 
 
 def opener(path: str, flags: int, dir_fd: int | None = None) -> int:
-    """Open as `open(…, opener=…)` wants it, leaving the access time as it is."""
+    """Open a file for `open(…, opener=…)` without changing its access time."""
     if sys.platform == "darwin":
         _keep_times()
     if not _NOATIME:
@@ -47,7 +48,7 @@ def opener(path: str, flags: int, dir_fd: int | None = None) -> int:
     try:
         return os.open(path, flags | _NOATIME, dir_fd=dir_fd)
     except PermissionError as error:
-        if error.errno != errno.EPERM:  # the mode forbids it, which the second try would meet too
+        if error.errno != errno.EPERM:  # the mode forbids it, so a second try would fail too
             raise
         descriptor = os.open(path, flags, dir_fd=dir_fd)
         _refused.add(os.path.dirname(path))
@@ -55,12 +56,12 @@ def opener(path: str, flags: int, dir_fd: int | None = None) -> int:
 
 
 def open_folder(path: str, flags: int = 0) -> int:
-    """Open a folder for names relative to it; raises `OSError`."""
+    """Open a folder for use with `dir_fd`; raises `OSError`."""
     return opener(path, _FOLDER | flags)
 
 
 def listed(path: str, flags: int = 0) -> list[Listed]:
-    """List a folder, sorted by name; raises `OSError`, with `O_NOFOLLOW` for a link, too."""
+    """List a folder, sorted by name; raises `OSError`, also for a symlink with `O_NOFOLLOW`."""
     start = path.rstrip("/") + "/"
     descriptor = open_folder(path, flags)
     try:
@@ -88,7 +89,7 @@ def names(path: str) -> list[str]:
 
 
 def files(path: str) -> Iterator[str]:
-    """Yield the files below a folder; what cannot be listed has none."""
+    """Yield the files below a folder, skipping folders that cannot be listed."""
     stack = [path]
     while stack:
         try:
@@ -100,20 +101,20 @@ def files(path: str) -> Iterator[str]:
 
 
 def may(path: str, what: int) -> bool:
-    """Say whether this user may do `what` with a path, as `os.access` asks it."""
+    """Return whether this user can access a path in mode `what`, as in `os.access`."""
     if os.access in os.supports_effective_ids:
         return os.access(path, what, effective_ids=True)
     return os.access(path, what)
 
 
 def times_moved() -> frozenset[str]:
-    """Return the folders of files whose access time the system would not keep."""
+    """Return the folders of files whose access time the system refused to preserve."""
     return frozenset(_refused)
 
 
 @cache
 def _keep_times() -> None:
-    """Ask macOS not to move access times for this process; a system that cannot is let be."""
+    """Ask macOS not to update access times for this process, ignoring systems that cannot."""
     import contextlib
     import ctypes
 

@@ -1,9 +1,9 @@
-"""Read files that somebody else may have made: without waiting, following or trusting a length.
+"""Read files that somebody else wrote: without blocking, following or trusting a length.
 
-Whatever lies in a cache or beside it may be a pipe, a device, a link to a secret, gigabytes of
-nothing or JSON a hundred thousand levels deep. Everything here raises one of two things only:
-`OSError` where a file cannot be read, `ValueError` where it cannot be understood; both say why in
-words (`OSError.strerror`, and `str` of the `ValueError`).
+Anything in or beside a cache can be a pipe, a device, a symlink to a secret, gigabytes of zeros or
+JSON a hundred thousand levels deep. Everything here raises only `OSError` for a file that cannot be
+read and `ValueError` for one that cannot be parsed; both state the reason in words
+(`OSError.strerror`, and `str` of the `ValueError`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Any
 
 from cachedoctor.looking import quietly
 
-DEPTH = 64  # levels: a tokenizer's deepest is 9
-MOST = (1 << 63) - 1  # no file has more bytes
-_MOST_BRACKETS = 1 << 21  # a manifest of 100,000 files has as many
+DEPTH = 64  # levels; a tokenizer needs 9 at most
+MOST = (1 << 63) - 1  # no file is larger
+_MOST_BRACKETS = 1 << 21  # a manifest of 100,000 files has this many
 _DOTTED = r"""(?<![\w"'-])(?>[\w"'-]+[ \t]*\.[ \t]*){64}"""
 _NO_FILES = frozenset(("", ".", ".."))
 _LONGEST_PART = 255
@@ -33,15 +33,15 @@ _KINDS = (
 
 
 class NotRegularError(OSError):
-    """Report that something else lies where a regular file should."""
+    """Report that something other than a regular file is at a path."""
 
 
 def open_regular(path: str, *, follow: bool = False, dir_fd: int | None = None) -> io.FileIO:
-    """Open a regular file to be read, unbuffered; raises `OSError` for anything else at once.
+    """Open a regular file for reading, unbuffered; raises `OSError` at once for anything else.
 
-    `follow` is for a model's own files, which are links in a hub cache. The access time stays as
-    it is where the system allows it. Nothing is opened that a look shows to be no file: opening
-    alone starts some devices.
+    `follow` is for a model's own files, which are symlinks in a hub cache. Preserves the access
+    time where the system allows it. Checks with stat before opening, because opening alone starts
+    some devices.
     """
     descriptor, _ = _opened(path, follow=follow, dir_fd=dir_fd)
     try:
@@ -54,7 +54,7 @@ def open_regular(path: str, *, follow: bool = False, dir_fd: int | None = None) 
 def read(path: str, limit_bytes: int, *, follow: bool = False) -> bytes:
     """Return the whole content of a regular file.
 
-    Raises `OSError`, and `ValueError` for more than `limit_bytes`, before they are read.
+    Raises `OSError`, or `ValueError` before reading if there are more than `limit_bytes`.
     """
     descriptor, status = _opened(path, follow=follow)
     try:
@@ -64,16 +64,16 @@ def read(path: str, limit_bytes: int, *, follow: bool = False) -> bytes:
 
 
 def read_open(file: io.FileIO, limit_bytes: int) -> bytes:
-    """Return the rest of an open file; raises as `read`."""
+    """Return the rest of an open file; raises like `read`."""
     return _rest(file.fileno(), os.fstat(file.fileno()).st_size, limit_bytes)
 
 
 def _rest(descriptor: int, size_bytes: int, limit_bytes: int) -> bytes:
-    """Read to the end, which is where the file now has it, however long it was said to be."""
+    """Read to the actual end of the file, whatever length was reported."""
     if size_bytes > limit_bytes:
         raise ValueError(f"it has more than {limit_bytes} bytes")
     first = os.read(descriptor, min(size_bytes + 1, 1 << 20))
-    if len(first) == size_bytes:  # one more was asked for: it has not grown
+    if len(first) == size_bytes:  # asked for one byte more, so it has not grown
         return first
     pieces = [first]
     left = limit_bytes + 1 - len(first)
@@ -86,16 +86,16 @@ def _rest(descriptor: int, size_bytes: int, limit_bytes: int) -> bytes:
 
 
 def _opened(path: str, *, follow: bool, dir_fd: int | None = None) -> tuple[int, os.stat_result]:
-    """Open a regular file and nothing else; return its descriptor, and what it is."""
+    """Open a regular file and nothing else; return its descriptor and stat result."""
     try:
         _require_regular(os.stat(path, dir_fd=dir_fd, follow_symlinks=follow), path)
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
         descriptor = quietly.opener(path, flags, dir_fd)
-    except ValueError as error:  # a NUL, or half of a surrogate pair
+    except ValueError as error:  # a NUL or a lone surrogate
         raise OSError(errno.EINVAL, "no file can have this name", path) from error
     try:
         status = os.fstat(descriptor)
-        _require_regular(status, path)  # it may be another one by now
+        _require_regular(status, path)  # it could have been replaced since
     except BaseException:
         os.close(descriptor)
         raise
@@ -103,20 +103,20 @@ def _opened(path: str, *, follow: bool, dir_fd: int | None = None) -> tuple[int,
 
 
 def read_json(path: str, limit_bytes: int, *, follow: bool = False, depth: int = DEPTH) -> Any:
-    """Return what a file of JSON says; every field's type is still to be checked.
+    """Return the content of a JSON file; the caller must still check every field's type.
 
-    Raises `OSError`, and `ValueError` for what is no JSON, too long or too deep.
+    Raises `OSError`, or `ValueError` for content that is not JSON, too long or too deep.
     """
     return parse_json(read(path, limit_bytes, follow=follow), depth=depth)
 
 
 def parse_json(data: bytes | str, *, depth: int = DEPTH) -> Any:
-    """Return what JSON says; raises nothing but `ValueError`."""
+    """Return the parsed JSON; raises only `ValueError`."""
     import json
 
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     brackets = raw.count(b"{") + raw.count(b"[")
-    if brackets > _MOST_BRACKETS:  # each takes twenty times its room
+    if brackets > _MOST_BRACKETS:  # parsed, each takes twenty times its size
         raise ValueError("it has more brackets than anything real")
     try:
         said = json.loads(data)
@@ -126,23 +126,23 @@ def parse_json(data: bytes | str, *, depth: int = DEPTH) -> Any:
         raise ValueError("it does not fit into memory") from error
     except ValueError as error:
         raise ValueError("it is no JSON") from error
-    if brackets > depth:  # else no two of them need be in one another
+    if brackets > depth:  # fewer brackets cannot nest too deeply
         _require_shallow(said, depth)
     return said
 
 
 def read_toml(path: str, limit_bytes: int, *, depth: int = DEPTH) -> tuple[dict[str, Any], str]:
-    """Return what a file of TOML says, and its text; raises as `read_json`."""
+    """Return the content of a TOML file and its text; raises like `read_json`."""
     return parse_toml(read(path, limit_bytes), depth=depth)
 
 
 def parse_toml(data: bytes, *, depth: int = DEPTH) -> tuple[dict[str, Any], str]:
-    """Return what TOML says, and its text; raises nothing but `ValueError`, which says the line."""
+    """Return the parsed TOML and its text; raises only `ValueError`, which names the line."""
     import tomllib
 
     try:
         text = data.decode()
-        if re.search(_DOTTED, text):  # tomllib's memory grows with the square of a dotted key
+        if re.search(_DOTTED, text):  # tomllib's memory grows with the square of its length
             raise ValueError("it is nested too deeply")
         said = tomllib.loads(text)
     except UnicodeDecodeError as error:
@@ -157,31 +157,31 @@ def parse_toml(data: bytes, *, depth: int = DEPTH) -> tuple[dict[str, Any], str]
 
 
 def count(value: object, most: int = MOST) -> int | None:
-    """Return a field that counts something, or `None` where it is no sane whole number."""
+    """Return a field that is a count, or `None` if it is not a sensible whole number."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most:
         return value
     return None
 
 
 def text(value: object, longest: int = 4096) -> str | None:
-    """Return a field that is a text that can be a path or be printed, or `None`."""
+    """Return a field that is text usable as a path or for printing, or `None`."""
     if not isinstance(value, str) or len(value) > longest or "\0" in value:
         return None
     if value.isascii():
         return value
     try:
         value.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair
+    except UnicodeEncodeError:  # a lone surrogate
         return None
     return value
 
 
 def below(name: object) -> bool:
-    """Say whether a name from elsewhere is a path that leads to a place below its folder."""
+    """Return whether an untrusted name is a relative path that stays below its folder."""
     return isinstance(name, str) and _below(name)
 
 
-@lru_cache(maxsize=4096)  # a cache has the same few names in every manifest
+@lru_cache(maxsize=4096)  # the same few names recur in every manifest of a cache
 def _below(name: str) -> bool:
     checked = text(name)
     if not checked:
@@ -191,7 +191,7 @@ def _below(name: str) -> bool:
 
 
 def changed(path: str) -> OSError:
-    """Return the error that a file became another one while it was read."""
+    """Return the error for a file that was replaced or modified while being read."""
     return OSError(errno.ESTALE, "it changed while it was read", path)
 
 
@@ -205,7 +205,7 @@ def _require_regular(status: os.stat_result, path: str) -> None:
 
 
 def _require_shallow(said: object, depth: int) -> None:
-    """Raise for what is nested deeper than anything real: later code may recurse."""
+    """Raise for anything nested deeper than real data: later code can recurse."""
     level = [said] if isinstance(said, (dict, list)) else []
     for _ in range(depth):
         level = [

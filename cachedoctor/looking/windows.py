@@ -1,7 +1,7 @@
-"""A Windows home, looked at from elsewhere: drive letters, `%NAME%`, and names in any case.
+"""A Windows home seen from another system: drive letters, `%NAME%`, case-insensitive names.
 
-The home is mounted somewhere, `…/Users/ada`; what lies above `Users` is its drive. Beside it the
-Windows Subsystem for Linux mounts the others by their letters, as `/mnt/d`.
+The home is mounted somewhere, as `…/Users/ada`; the folder that contains `Users` is its drive.
+Beside it, the Windows Subsystem for Linux mounts other drives by letter, as `/mnt/d`.
 
 Source: Microsoft's documentation of `%USERPROFILE%`, of `expandvars` in Python's `ntpath`, and of
 WSL's `/etc/wsl.conf`.
@@ -24,15 +24,15 @@ _USUAL = "C"
 
 
 def expanded(value: str, environment: Mapping[str, str]) -> str:
-    """Replace `%NAME%`, whatever the case of the name; what is not known stays as it is."""
+    """Replace `%NAME%`, ignoring the case of the name; unknown names stay unchanged."""
     known = {name.upper(): said for name, said in environment.items()}
     return _PERCENT.sub(lambda found: known.get(found[1].upper(), found[0]), value)
 
 
 def local(value: str, home: str, environment: Mapping[str, str]) -> str:
-    """Return the path at which this machine has a path of that Windows.
+    """Return the local path for a path on that Windows system.
 
-    On a drive that is not known to be here it is `/D:/…`, on a share `/UNC/…`: nothing is there.
+    A drive not known to be mounted here becomes `/D:/…`, a share `/UNC/…`: nothing is there.
     """
     share = _SHARE.match(value)
     if share:
@@ -47,7 +47,7 @@ def local(value: str, home: str, environment: Mapping[str, str]) -> str:
 
 
 def spelled(path: str) -> str:
-    """Return `path` as its names are written on the disk: that system does not tell cases apart."""
+    """Return `path` spelled as on disk, because Windows ignores case."""
     if os.path.lexists(path):
         return path
     above, name = os.path.split(path)
@@ -64,7 +64,7 @@ def spelled(path: str) -> str:
 
 
 def _drives(home: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the drive that the home is on, by its letter."""
+    """Return the mount point of the home's drive, keyed by its letter."""
     found = _USERS.fullmatch(home)
     if found is None:
         return {}
@@ -76,7 +76,7 @@ def _drives(home: str, environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _beside(home: str, letter: str) -> str:
-    """Return where another drive is mounted, beside that of the home."""
+    """Return where another drive is mounted, beside the home's drive."""
     found = _USERS.fullmatch(home)
     mounted = found[1] if found else ""
     if len(os.path.basename(mounted)) == 1:

@@ -1,5 +1,5 @@
-"""The manager's verbs, put together of plans, runs and verdicts.
+"""The manager's verbs, built from plans, runs and verdicts.
 
-`library` is what Python does and `asking` what it asks, `bringing` makes models ready and fetches
-whole ones, `unpacking` puts carried models into the layouts of this machine.
+`library` has the verbs for Python and `asking` the questions, `bringing` makes models ready and
+fetches whole ones, `unpacking` puts the models of a pack into the layouts of this machine.
 """

@@ -1,4 +1,4 @@
-"""What Python asks, as the command line does: look, read, find, lock, explain. Changes nothing."""
+"""The questions that Python can ask, like the command line; none of them changes anything."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 
 class Verification(NamedTuple):
-    """What every file is, by the best evidence there is; true where nothing is wrong."""
+    """The verdict on every file, by the best evidence there is; true if nothing is wrong."""
 
-    report: Report  # the look, with the findings of what was read
+    report: Report  # the look, with the findings from what was read
     files: tuple[FileVerdict, ...]  # each physical file once
 
     def __bool__(self) -> bool:
@@ -41,25 +41,25 @@ class Verification(NamedTuple):
 
     @property
     def proven(self) -> tuple[FileVerdict, ...]:
-        """Return the files that hold what they must."""
+        """Return the files whose content is right."""
         return tuple(file for file in self.files if file.verdict == "ok")
 
     @property
     def wrong(self) -> tuple[FileVerdict, ...]:
-        """Return the files that hold something else, or that cannot be read."""
+        """Return the files whose content is wrong, or that cannot be read."""
         return tuple(file for file in self.files if file.verdict in ("bad", "unreadable"))
 
     @property
     def unproven(self) -> tuple[FileVerdict, ...]:
-        """Return the files of which nothing says what they must hold."""
+        """Return the files without evidence to check them against."""
         return tuple(file for file in self.files if file.verdict == "unknown")
 
 
 class Locking(NamedTuple):
-    """The exact bytes of models, as a lock file holds them."""
+    """The exact bytes of models, as in a lock file."""
 
     models: tuple[LockedModel, ...]  # in the order of the questions
-    unproven: tuple[str, ...] = ()  # files that are locked as they are: nothing proves them
+    unproven: tuple[str, ...] = ()  # files locked as they are, without evidence
 
     @property
     def text(self) -> str:
@@ -75,11 +75,11 @@ def scan(
     paths: Sequence[str] = (),
     lock: Lock | str | os.PathLike[str] | None = None,
 ) -> Report:
-    """Look at what the engines called `names`, or all of them, keep: what is there, what is wrong.
+    """Look at the models of the engines called `names`, or of all: what is there, what is wrong.
 
-    `models` narrows the answer to these of the engines' models, `paths` to what lies there, and
-    `lock` to the models of a lock file, of which it demands exactly the bytes. Reads names, sizes
-    and headers; changes nothing and needs no network. Raises `UsageError` for an unknown engine.
+    `models` narrows the answer to these models of the engines, `paths` to these paths, and `lock`
+    to the models of a lock file, and demands exactly their bytes. Reads names, sizes and headers;
+    changes nothing and needs no network. Raises `UsageError` for an unknown engine.
     """
     here = host or Host.look()
     return scanning.scan(here, names, models=models, paths=paths, lock=locked_by(lock))
@@ -98,12 +98,12 @@ def verify(
     progress: Callable[[Moment], None] | None = None,
     cancel: Cancel | None = None,
 ) -> Verification:
-    """Read every file and compare it with what it must be; what was read is remembered.
+    """Read every file, check it against its evidence, and remember the result.
 
-    Narrowed as `scan` is. What is remembered as right is read again only with `fresh`, or when that
-    is longer ago than `max_age_s`. With `online` the hub is asked about files of which nothing here
-    tells what they must be. Once `cancel` is set, `CancelledError` is raised; what was read by then
-    stays remembered. `progress` as in `ensure`.
+    Narrowed like `scan`. A file remembered as right is read again only with `fresh`, or if that is
+    longer ago than `max_age_s`. With `online`, the hub is asked about files without local evidence.
+    Once `cancel` is set, raises `CancelledError`; what was read by then stays remembered.
+    `progress` is as in `ensure`.
     """
     here = host or Host.look()
     question = Question(
@@ -135,10 +135,10 @@ def lock(
     progress: Callable[[Moment], None] | None = None,
     cancel: Cancel | None = None,
 ) -> Locking:
-    """Return the exact bytes of models that are ready here; reads every byte and proves it.
+    """Return the exact bytes of models that are ready here; reads and proves every byte.
 
-    A question is `engine:size` or `engine:model`. With `online` the hub's listing of the newest
-    commit serves for a model that is not here. Raises `UsageError` for what means nothing and
+    A question is `engine:size` or `engine:model`. With `online`, a model that is not here is locked
+    by the hub's listing of the newest commit. Raises `UsageError` for an invalid question and
     `CannotLookError` for a model that is not ready.
     """
     here = host or Host.look()
@@ -153,10 +153,10 @@ def lock(
 
 
 def read_lock(path: str | os.PathLike[str]) -> Lock:
-    """Read a lock file, once for many questions.
+    """Read a lock file, to use it in many questions.
 
-    Raises `CannotLookError` when it cannot be read, and `UsageError`, with the line, for what it
-    does not mean.
+    Raises `CannotLookError` if it cannot be read, and `UsageError`, with the line, if it is
+    invalid.
     """
     return locking.read(os.fspath(path))
 
@@ -164,16 +164,16 @@ def read_lock(path: str | os.PathLike[str]) -> Lock:
 def where(
     engine: str, *, size: str | None = None, model: str | None = None, host: Host | None = None
 ) -> str:
-    """Return the path of what an engine would load, whole or not, or where it keeps its models.
+    """Return the path that an engine would load, whole or not, or where it keeps its models.
 
-    With a size or a model raises `CacheDoctorError` when there is none, and `CannotLookError` when
-    it cannot be looked for.
+    With a size or a model, raises `CacheDoctorError` if it is not there, and `CannotLookError` if
+    its place cannot be seen.
     """
     return located(host or Host.look(), engine, size=size, model=model)[0]
 
 
 def located(host: Host, name: str, *, size: str | None, model: str | None) -> list[str]:
-    """Return the path of a model, or without one each place that has models of the engine."""
+    """Return the path of a model; without a size or model, each place with the engine's models."""
     engine = engines.find(name)
     version = host.engine_versions.get(name, "")
     try:
@@ -208,6 +208,6 @@ def located(host: Host, name: str, *, size: str | None, model: str | None) -> li
 
 
 def diagnose(text: str, *, host: Host | None = None) -> Diagnosis:
-    """Name what an engine's error text or log means, and look whether the caches have it."""
+    """Explain an engine's error text or log, and check whether the caches have that fault."""
     lines = text.encode("utf-8", "surrogateescape").splitlines()
     return diagnosis.diagnose(host or Host.look(), diagnosis.recognise(diagnosis.pieces(lines)))

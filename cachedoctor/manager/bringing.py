@@ -1,4 +1,4 @@
-"""Make models ready that are asked for as `ENGINE:SIZE` or `ENGINE:MODEL`: look, plan, apply."""
+"""Make the models in `ENGINE:SIZE` or `ENGINE:MODEL` questions ready: look, plan, apply."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Wanted(NamedTuple):
-    """One model that is asked for: by a size or by its name, or exactly as a lock file says."""
+    """One model that is asked for: by size, by name, or exactly as in a lock file."""
 
     engine: str
     size: str | None = None
@@ -32,14 +32,14 @@ class Wanted(NamedTuple):
     lock: Lock | None = None
 
     def verdict(self, host: Host) -> Verdict:
-        """Ask whether it is ready now."""
+        """Return whether it is ready now."""
         return verdict.preflight(
             self.engine, size=self.size, model=self.model, lock=self.lock, host=host
         )
 
 
 class Proposal(NamedTuple):
-    """What it takes to make one model ready; no plan where none helps or none is needed."""
+    """What it takes to make one model ready; without a plan if none helps or none is needed."""
 
     wanted: Wanted
     verdict: Verdict
@@ -47,13 +47,13 @@ class Proposal(NamedTuple):
     plan: Plan | None = None
 
 
-_PATH = ("/", "~", "./", "../")  # what a model is called that is named by its path
+_PATH = ("/", "~", "./", "../")  # prefixes of a model that is named by its path
 
 
 def wanted(questions: Sequence[tuple[str, str]], lock: Lock | None = None) -> tuple[Wanted, ...]:
-    """Return what pairs of an engine and a size or model ask for, and what a lock file names.
+    """Return the models meant by pairs of an engine and a size or model, and by a lock file.
 
-    Raises `UsageError` for what means nothing, with the nearest name.
+    Raises `UsageError` for an unknown name, with the nearest.
     """
     found = []
     for name, what in questions:
@@ -77,8 +77,8 @@ def wanted(questions: Sequence[tuple[str, str]], lock: Lock | None = None) -> tu
 def propose(wanted: Iterable[Wanted], network: Network) -> tuple[Proposal, ...]:
     """Look at each model and plan what makes it ready; changes nothing.
 
-    The hub is asked what a model has only where no table tells what that costs; raises
-    `FetchError` when it cannot be asked.
+    Asks the hub for a model's files only if no table gives their size; raises `FetchError` if it
+    cannot be asked.
     """
     found = (_proposal(one, network) for one in wanted)
     return tuple(
@@ -87,22 +87,22 @@ def propose(wanted: Iterable[Wanted], network: Network) -> tuple[Proposal, ...]:
 
 
 def settle(proposals: Iterable[Proposal]) -> tuple[Proposal, ...]:
-    """Ask the hub for the commit and files of what was agreed to.
+    """Ask the hub for the commits and files of the accepted proposals.
 
-    Raises `FetchError` when it cannot be asked.
+    Raises `FetchError` if it cannot be asked.
     """
     return tuple(_settled(one) for one in proposals)
 
 
 def cost(proposals: Iterable[Proposal]) -> int | None:
-    """Return how many bytes all of it downloads, or `None` where that is not known."""
+    """Return how many bytes all proposals download together, or `None` if that is not known."""
     plans = [one.plan for one in proposals if one.plan]
     known = all(plan.fetch_bytes_known for plan in plans)
     return sum(plan.fetch_bytes for plan in plans) if known else None
 
 
 def dearer(before: Sequence[Proposal], after: Sequence[Proposal]) -> bool:
-    """Return whether one costs so much more than was told that it must be asked about again."""
+    """Return whether one costs so much more than announced that it must be confirmed again."""
     pairs = zip(before, after, strict=True)
     return any(b.plan and a.plan and cures.dearer(a.plan, b.plan.fetch_bytes) for b, a in pairs)
 
@@ -112,10 +112,10 @@ def _settled(one: Proposal) -> Proposal:
 
 
 def carry_out(proposals: Sequence[Proposal], network: Network) -> tuple[Verdict, ...]:
-    """Apply what was agreed to, one model after the other, and ask again.
+    """Apply the accepted proposals, one model after the other, and return their verdicts.
 
-    One that became ready with another one is let be. Raises `RepairError`, with that model's cache
-    as it was, when a plan cannot be carried out.
+    A model that became ready along with another is left alone. Raises `RepairError`, with that
+    model's cache as it was, if a plan cannot be carried out.
     """
     verdicts = []
     for proposal in proposals:
@@ -128,7 +128,7 @@ def carry_out(proposals: Sequence[Proposal], network: Network) -> tuple[Verdict,
 
 
 def remember(verdicts: Iterable[Verdict], host: Host) -> None:
-    """Write down that these models are used now."""
+    """Record that these models are used now."""
     paths = [one.path for one in verdicts if one.path]
     usage.remember(host.state, usage.ENSURE, paths, time.time())
 
@@ -136,7 +136,7 @@ def remember(verdicts: Iterable[Verdict], host: Host) -> None:
 def _proposal(one: Wanted, network: Network) -> Proposal:
     host = network.host
     now = one.verdict(host)
-    path = (one.model or "").startswith(_PATH)  # nobody knows where it is from
+    path = (one.model or "").startswith(_PATH)  # it has no known source
     if now.ready or path or (now.code or "").startswith("CD6"):  # no file can help
         return Proposal(one, now)
     engine = engines.find(one.engine)

@@ -1,9 +1,9 @@
-"""What Python may do: the manager's verbs, a fix, and the way back.
+"""What Python can do: the manager's verbs, a fix, and undo.
 
 Each verb returns a change, and `apply` carries it out.
 
-A change says what goes and why, what breaks, what it costs to have again, and what is spared. It is
-made from a look of this moment; `apply` refuses when a file is no longer what it was.
+A change says what is removed and why, what breaks, what it costs to fetch again, and what is
+spared. It is made from a fresh look; `apply` refuses if a file has changed since.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 
 def models(host: Host | None = None) -> Holdings:
-    """Return every model on a host, with its own bytes, last use, who needs it, and its cost."""
+    """Return every model on a host, with its own bytes, last use, users, and cost to refetch."""
     return holdings.models(scanning.scan(host or Host.look()))
 
 
@@ -69,7 +69,7 @@ def prune(
     older_than_s: float | None = None,
     caches: bool = False,
 ) -> Change:
-    """Return the change that sets aside what nobody needs, superseded revisions where asked."""
+    """Return the change that sets aside what nobody needs, and superseded revisions if asked to."""
     found = models(_own(host))
     change = pruning.prune(
         found, keep_revisions=keep_revisions, older_than_s=older_than_s, caches=caches
@@ -80,7 +80,10 @@ def prune(
 def free(
     target_bytes: int | None = None, *, budget_bytes: int | None = None, host: Host | None = None
 ) -> Change:
-    """Return the change that frees so much, or leaves at most so much; reads what it chooses."""
+    """Return the change that frees `target_bytes`, or leaves at most `budget_bytes` in use.
+
+    Reads every model that it chooses.
+    """
     if (target_bytes is None) == (budget_bytes is None):
         raise UsageError("name either `target_bytes` or `budget_bytes`")
     found = models(_own(host))
@@ -92,7 +95,7 @@ def free(
 
 
 def dedupe(*, host: Host | None = None) -> Change:
-    """Return the change that lets files of the same bytes share their blocks, where disks can."""
+    """Return the change that lets identical files share their blocks, on disks that can."""
     found = models(_own(host))
     return duplicates.dedupe(found)._replace(report=found.report)
 
@@ -113,12 +116,12 @@ def pack(
     progress: Callable[[Moment], None] | None = None,
     cancel: Cancel | None = None,
 ) -> Packing:
-    """Return what a pack of these models holds, and write it into `folder` where one is given.
+    """Return the contents of a pack of these models, and write it into `folder` if one is given.
 
     A name is `engine:size`, `engine:model`, a repository, an id or a path. Every byte is read and
-    proven. `have` are digests of files that are on the other side. A folder that holds a part of it
-    is gone on with. Raises `UsageError` for what no engine known here loads, `CannotLookError` for
-    a model that is not ready, and `RepairError` when there is no room.
+    proven. `have` are digests of files that the other side has. A folder that holds part of the
+    pack is completed. Raises `UsageError` for a model that no known engine loads, `CannotLookError`
+    for a model that is not ready, and `RepairError` if there is no room.
     """
     watched = Watched(progress, cancel)
     found = packing.pack(host or Host.look(), names, have=have, progress=watched)
@@ -152,8 +155,8 @@ def plan(
 ) -> Plan:
     """Choose what of a `report` to cure: errors and warnings, or just these `codes`.
 
-    Notes only by code, or with `waste`, and never by a download. `offline` and `mirrors`, by `hub`
-    and `openai`, are what `apply` may use; nothing is asked or changed before that.
+    Notes are cured only by code, or with `waste`, and never by a download. `offline` and `mirrors`
+    (by `hub` and `openai`) say what `apply` may use; before that, nothing is asked or changed.
     """
     network = Network.of(report.host, offline=offline, mirrors=mirrors)
     return cures.plan(report, codes=codes, waste=waste, network=network, ask=False)
@@ -186,11 +189,11 @@ def apply(
     progress: Callable[[Moment], None] | None = None,
     cancel: Cancel | None = None,
 ) -> Outcome | Carried:
-    """Carry out a plan of `plan`, or a change of one of the verbs, and look again.
+    """Carry out a plan from `plan`, or a change from one of the verbs, and look again.
 
-    Everything is brought and proven first, so that each cache is whole or as it was. With `delete`
-    what was set aside is gone for good. `progress` and `cancel` as in `ensure`. Raises
-    `RepairError`, with everything as it was, when a file is no longer what it was planned with.
+    Everything is staged and proven first, so that each cache ends up whole or as it was. With
+    `delete`, what was set aside is deleted for good. `progress` and `cancel` are as in `ensure`.
+    Raises `RepairError`, with everything as it was, if a file has changed since the plan was made.
     """
     report = plan.report
     if report is None:
@@ -209,35 +212,35 @@ def apply(
 
 
 class PastRun(NamedTuple):
-    """One run that changed something: a fix, or a change of another verb."""
+    """One run that changed something: a fix, or a change by another verb."""
 
-    id: str  # what `undo` takes
-    created_s: float  # when it was begun
-    state: str  # done, undone, failed, emptied; open or undoing where it was interrupted
+    id: str  # for `undo`
+    created_s: float  # when it was started
+    state: str  # done, undone, failed, emptied; open or undoing if it was interrupted
     repairs: tuple[str, ...]  # what it did, one imperative line each
-    engines: tuple[str, ...]  # for which it was made
+    engines: tuple[str, ...]  # that it was made for
     aside_bytes: int  # that it set aside and still holds
     folder: str  # its journal's
 
     @property
     def undoable(self) -> bool:
-        """Return whether `undo` may take it back."""
+        """Return whether `undo` can take it back."""
         return self.state not in applying.NOT_UNDOABLE
 
 
 def history(host: Host | None = None) -> tuple[PastRun, ...]:
-    """Return every run that changed something of a host, the oldest first."""
+    """Return every run that changed something on a host, oldest first."""
     return tuple(_past(found) for found in applying.runs(host or Host.look()))
 
 
 def undo(
     run: str | None = None, *, host: Host | None = None, lost: bool = False
 ) -> tuple[PastRun, ...]:
-    """Take a run back, by its id, or the last one that is not taken back yet; returns what was.
+    """Take back a run by its id, or the last one not taken back yet; returns what was taken back.
 
-    Bytes, modes, times and links are as they were before. With `lost` what lies on a disk that is
-    not here stays as it is. Raises `UsageError` for an unknown run,
-    and `RepairError`, with nothing changed, when a file is no longer what the run had left.
+    Bytes, modes, times and links are as they were before. With `lost`, what is on a disk that is
+    not connected stays as it is. Raises `UsageError` for an unknown run, and `RepairError`, with
+    nothing changed, if a file is no longer as the run left it.
     """
     here = _own(host)
     taken = {found.id for found in applying.undo(here, run, lost=lost)}
@@ -258,7 +261,7 @@ def _past(found: Run) -> PastRun:
 
 
 def _own(host: Host | None) -> Host:
-    """Return the host; refuses a configuration of the user's own that cannot be trusted."""
+    """Return the host; raises if the user's own configuration cannot be trusted."""
     here = host or Host.look()
     here.require_own_configuration()
     return here

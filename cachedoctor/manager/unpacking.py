@@ -1,4 +1,4 @@
-"""Put the models of a pack where their engines look for them, in whatever layout that is."""
+"""Put the models of a pack where their engines look for them, whatever the layout."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def unpack(
 ) -> Change:
     """Return the change that puts a pack's models in their places.
 
-    `for_engines` are the engines that are to load them, where that is not the packed one: another
-    engine gets a model whose files are the same. `names` are `engine:model` of the pack. Raises
-    `UsageError` for a name that the pack does not have.
+    `for_engines` are the engines that should load them, if not the packed one: another engine gets
+    a model with the same files. `names` are `engine:model` in the pack. Raises `UsageError` for a
+    name that the pack does not have.
     """
     models = list(_chosen(pack.lock, names))
     choices: list[Choice] = []
@@ -57,7 +57,7 @@ def unpack(
             repair = None
             if not (why or lacking):
                 repair = _repair(engine, claim, path, root, locked, here, survey)
-                if not repair.steps:  # a file of each name is there, and not all are right
+                if not repair.steps:  # all files exist, but not all are right
                     cure = host.command("fix", engine.name, "--model", model.name)
                     lacking = f"what is here is damaged: `{cure}`"
             if repair is None or lacking:
@@ -83,7 +83,7 @@ def unpack(
 
 
 def with_source(report: Report, pack: Pack) -> Report:
-    """Return a look that knows the pack's folder, too: what is applied reads only what was seen."""
+    """Add the pack's folder to a look, because `apply` reads only from places in the survey."""
     seen = Root(locator="pack", path=os.path.abspath(pack.folder), entries=())
     survey = Survey((*report.survey.roots, seen), report.survey.around)
     return report._replace(survey=survey)
@@ -98,14 +98,14 @@ def _chosen(lock: Lock, names: Sequence[str]) -> Iterator[LockedModel]:
 
 
 def _strangers(locked: LockedModel, for_engines: Sequence[str]) -> Iterator[Spared]:
-    """Yield for each engine that was named and has no model of these files that it has none."""
+    """Yield a spared item for each named engine that has no model with these files."""
     fitting = {engine.name for engine, _, _ in _targets(locked, for_engines)}
     for name in dict.fromkeys(for_engines):
         if name not in fitting:
             yield Spared(
                 title=f"{locked.engine}/{locked.name}",
                 path="",
-                why=f"{name} is not known to load a model of the same files",
+                why=f"{name} has no known model with the same files",
                 bytes=sum(file.bytes for file in locked.files.values()),
                 named=True,
             )
@@ -114,9 +114,9 @@ def _strangers(locked: LockedModel, for_engines: Sequence[str]) -> Iterator[Spar
 def _targets(
     locked: LockedModel, for_engines: Sequence[str]
 ) -> Iterator[tuple[Engine, Model, Mapping[str, LockedFile]]]:
-    """Yield the engines and their models that a packed model is, with its files as they need.
+    """Yield each engine and model that a packed model can serve, with the files it needs.
 
-    Of another engine a model is the same when each file that it needs is there by its digest.
+    Another engine's model is the same if the pack has each file that it needs, by digest.
     """
     own = engines.find(locked.engine)
     for name in for_engines or (locked.engine,):
@@ -141,7 +141,7 @@ def _targets(
 def _obstacle(
     pack: Pack, locked: LockedModel, engine: Engine, model: Model, host: Host, path: str
 ) -> str:
-    """Return why a model is not put in its place, or nothing."""
+    """Return why a model is not put in its place, or an empty string."""
     same = engine.name == locked.engine
     lock = Lock(pack.lock.path, (locked,)) if same else None
     now = verdict.preflight(engine.name, model=model.name, lock=lock, host=host)
@@ -153,7 +153,7 @@ def _obstacle(
 
 
 def _lacking(pack: Pack, files: Mapping[str, LockedFile], survey: Survey) -> str:
-    """Say which file is neither in the pack nor here, or return nothing."""
+    """Return which file is neither in the pack nor here, or an empty string."""
     for name, file in files.items():
         digest = file.digests["sha256"]
         why = packs.missing(pack, digest)
@@ -171,7 +171,7 @@ def _repair(
     files: Mapping[str, LockedFile],
     survey: Survey,
 ) -> Repair:
-    """Return the repair that would fetch the model, by its layout."""
+    """Return the repair that would fetch the model into its layout."""
     layout = locators.find(engine.locators[0])
     rows = [
         (claim.prefix + name, Proof("", file.bytes, _digest(file))) for name, file in files.items()
@@ -204,7 +204,7 @@ def _repair(
 def _from_pack(
     repair: Repair, claim: Claim, files: Mapping[str, LockedFile], pack: Pack, survey: Survey
 ) -> Repair:
-    """Return a repair that takes from the pack what it would have fetched."""
+    """Return the repair with the pack as its source, in place of downloads."""
 
     def source_of(digest: str) -> Source:
         here = _copy_here(digest, survey)
@@ -241,7 +241,7 @@ def _bundle(
     files: Mapping[str, LockedFile],
     source_of: Callable[[str], Source],
 ) -> Need:
-    """Return the need of a whole folder, each of its files from the pack."""
+    """Return the need for a whole folder, with each of its files from the pack."""
     mine = {name[len(below) :]: file for name, file in files.items() if name.startswith(below)}
     copied: list[tuple[str, str]] = []
     proofs = list(need.proofs)
@@ -259,7 +259,7 @@ def _bundle(
 
 
 def _digest(file: LockedFile) -> Digest:
-    """Return the digest by which a hub names a file: git's for a small one."""
+    """Return the digest by which the hub names a file: git's for a small one."""
     large = "git-sha1" not in file.digests
     return (
         Digest("sha256", file.digests["sha256"])
@@ -269,6 +269,6 @@ def _digest(file: LockedFile) -> Digest:
 
 
 def _copy_here(digest: str, survey: Survey) -> str:
-    """Return a file on this machine that is said to hold it, or nothing; staging proves it."""
+    """Return a local file that should have this digest, or an empty string; staging proves it."""
     found = (a.file for a in survey.holding(digest) if a.state is State.PRESENT)
     return next(found, "")

@@ -1,4 +1,4 @@
-"""What belongs to a model alone: the paths that go with it when it goes."""
+"""What belongs to one model only: the paths that are removed with it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def of(root: Root, mine: Sequence[Entry], gone: Collection[str]) -> Iterator[str]:
-    """Yield everything that is only of the entries `mine`; what is not there is left out."""
+    """Yield the existing paths that belong only to the entries `mine`."""
     hub = listed(HubCache, root)
     if hub is not None:
         named = _in_hub(hub, mine, gone)
@@ -30,9 +30,9 @@ def of(root: Root, mine: Sequence[Entry], gone: Collection[str]) -> Iterator[str
 def _in_hub(
     listing: HubListing, mine: Sequence[Entry], gone_before: Collection[str]
 ) -> Iterator[str]:
-    """Yield the parts of a hub's revisions, or the whole of a repository.
+    """Yield the paths of some revisions, or of the whole repository if these are all it has.
 
-    A payload of the shared store goes with the last repository that leads to it.
+    A payload in the shared store goes with the last repository that links to it.
     """
     repository = listing.of(mine[0])
     commits = {entry.revision for entry in mine}
@@ -69,7 +69,7 @@ def _in_hub(
 
 
 def _blobs(repository: Repository, commit: str | None) -> set[str]:
-    """Return the names of the blobs that a revision's links lead to, at the first hop."""
+    """Return the names of the blobs that a revision's links point to, at the first hop."""
     found = set()
     folder = f"{repository.path}/snapshots/{commit}"
     for path in quietly.files(folder):
@@ -81,7 +81,7 @@ def _blobs(repository: Repository, commit: str | None) -> set[str]:
 
 
 def _in_folder(root: Root, entry: Entry) -> Iterator[str]:
-    """Yield a model that is a file or a folder, and what its client wrote down of it."""
+    """Yield a model that is a file or a folder, and its client's notes about it."""
     if not os.path.isdir(entry.path) or os.path.islink(entry.path):
         yield entry.path
         encoder = encoder_of(entry.name)
@@ -92,7 +92,7 @@ def _in_folder(root: Root, entry: Entry) -> Iterator[str]:
                 yield top
     else:
         alone = [e for e in root.entries if e.id != entry.id and inside(e.path, entry.path)]
-        if alone:  # the loose files of a repository that holds other models, too
+        if alone:  # only the loose files: the folder holds other models, too
             yield from (a.path for a in entry.notable if not a.bundle and "/" not in a.name)
             return
         yield entry.path
@@ -103,7 +103,7 @@ def _in_folder(root: Root, entry: Entry) -> Iterator[str]:
 
 
 def _notes(entry: Entry) -> Iterator[str]:
-    """Yield the folders in which a client wrote down what it downloaded, above the model."""
+    """Yield the folders above the model where a client keeps notes on what it downloaded."""
     folder = os.path.dirname(entry.path)
     while inside(folder, entry.root) or folder == os.path.dirname(entry.root):
         yield os.path.join(folder, BOOKS, os.path.relpath(entry.path, folder))

@@ -1,8 +1,8 @@
-"""Choose what goes until so much is free, the smallest loss first, and stop there.
+"""Choose what to remove, smallest loss first, until enough space is free.
 
 The order: waste; superseded revisions; second copies of a model for the same engine; then models
-whose last use is known, the longest unused first; then those whose last use is not known, which
-count as used just now. What cannot be had again, or belongs to nobody we know, is never chosen.
+whose last use is known, longest unused first; then those whose last use is unknown, which count as
+used just now. What cannot be fetched again, or has no known owner, is never chosen.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _DAY_S = 86400
 
 
 def free(holdings: Holdings, target_bytes: int, now: float, progress: Progress = SILENT) -> Change:
-    """Return the change that frees `target_bytes`, or as much as can go without being named.
+    """Return the change that frees `target_bytes`, or as much as may go without being named.
 
-    Raises `UsageError` where what must be kept is not known.
+    Raises `UsageError` if it is not known what must be kept.
     """
     holdings.roots.require()
     choices: list[Choice] = []
@@ -45,7 +45,7 @@ def free(holdings: Holdings, target_bytes: int, now: float, progress: Progress =
             pruning.take(holdings, one, reason, choices, spared, progress)
     whole = tuple(removal.with_losses(holdings.report, choices))
     return Change(
-        verb="free", choices=whole, spared=tuple(_first_said(spared)), target_bytes=target_bytes
+        verb="free", choices=whole, spared=tuple(_once_each(spared)), target_bytes=target_bytes
     )
 
 
@@ -59,7 +59,7 @@ def leave(holdings: Holdings, budget_bytes: int, now: float, progress: Progress 
 
 
 def without_loss(holdings: Holdings) -> dict[str, int]:
-    """Return how much can go without a loss, by kind, from what is known without reading it."""
+    """Return how much can go without a loss, by kind; reads no contents to find out."""
     found: dict[str, int] = {}
     for finding, _ in pruning.wasted(holdings, pruning.waste_codes()):
         kind = "half downloads" if rules.find(finding.code).of_a_download else "leftovers"
@@ -71,7 +71,7 @@ def without_loss(holdings: Holdings) -> dict[str, int]:
 
 
 def second_copies(holdings: Holdings) -> Iterator[tuple[Holding, str]]:
-    """Yield models that an engine has whole in another place, where it looks first."""
+    """Yield models that their engine also has whole in another place, where it looks first."""
     kept: dict[tuple[str, str, frozenset[str]], Holding] = {}
     ready = [one for one in holdings.models if one.status is Status.READY and one.entry.claims]
     for one in sorted(ready, key=lambda one: (not one.needed_by, -len(one.entry.refs), one.id)):
@@ -81,7 +81,7 @@ def second_copies(holdings: Holdings) -> Iterator[tuple[Holding, str]]:
         claim = one.entry.claims[0]
         first = kept.setdefault((claim.engine, claim.model, held), one)
         if first is not one and not one.needed_by and one.own_bytes:
-            yield one, f"the same lies in {holdings.report.host.short(first.entry.path)}"
+            yield one, f"the same is in {holdings.report.host.short(first.entry.path)}"
 
 
 def _in_order(holdings: Holdings, now: float) -> Iterator[tuple[Holding, str]]:
@@ -95,7 +95,7 @@ def _in_order(holdings: Holdings, now: float) -> Iterator[tuple[Holding, str]]:
         yield one, "last use not known"
     for one in holdings.models:
         if one.programs:
-            yield one, ""  # spared, and said so
+            yield one, ""  # spared, and reported as such
 
 
 def _days(one: Holding, now: float) -> int:
@@ -103,7 +103,7 @@ def _days(one: Holding, now: float) -> int:
 
 
 def _contents(one: Holding) -> frozenset[str]:
-    """Return the digests of a model's weights, or none where one of them has none."""
+    """Return the digests of a model's weights, or none unless all of them are known."""
     files = [a for a in one.entry.notable if a.size_bytes >= WEIGHTY_BYTES and not a.bundle]
     if any(a.digest is None or a.state is not State.PRESENT for a in files):
         return frozenset()
@@ -114,8 +114,8 @@ def _sum(choices: list[Choice]) -> int:
     return sum(choice.bytes for choice in choices)
 
 
-def _first_said(spared: list[Spared]) -> Iterator[Spared]:
-    """Leave out what was spared before for the same reason."""
+def _once_each(spared: list[Spared]) -> Iterator[Spared]:
+    """Yield each spared thing once, with the first reason."""
     seen: set[tuple[str, ...]] = set()
     for one in spared:
         if one.entries not in seen:

@@ -1,6 +1,6 @@
 """What a manager's command would change, and why: choices with their repairs, and what is spared.
 
-A change is carried out like a fix: staged, journaled, undoable; see `surgery`.
+A change is carried out like a fix: staged, journaled, undoable; see `runs`.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 
 class Choice(NamedTuple):
-    """One thing that goes or changes, and why it was chosen."""
+    """One thing that is removed or changed, and why it was chosen."""
 
-    title: str  # `engine/model`, or the name that its layout gives
-    path: str  # where it lies
+    title: str  # `engine/model`, or its name in the layout
+    path: str  # where it is
     reason: str  # why it was chosen, for people
-    bytes: int  # that are free when what is set aside is deleted
+    bytes: int  # freed once what is set aside is deleted
     repair: Repair  # the steps that `apply` takes
     entries: tuple[str, ...] = ()  # ids of the models that it is or belongs to
-    then: tuple[str, ...] = ()  # what will not work any more
-    needed_by: tuple[str, ...] = ()  # who keeps it; only ever of what was named
-    refetch_bytes: int | None = None  # `None` where it cannot be had again
+    then: tuple[str, ...] = ()  # what will no longer work
+    needed_by: tuple[str, ...] = ()  # what keeps it; set only if it was named
+    refetch_bytes: int | None = None  # `None` if it cannot be fetched again
     waste: bool = False  # nobody could want it again
     brings: tuple[str, str] | None = None  # an engine, and its model that is ready afterwards
 
@@ -35,44 +35,44 @@ class Choice(NamedTuple):
 class Spared(NamedTuple):
     """One thing that stays, and why."""
 
-    title: str  # `engine/model`, or the name that its layout gives
-    path: str  # where it lies
+    title: str  # `engine/model`, or its name in the layout
+    path: str  # where it is
     why: str  # for people
-    bytes: int  # that would be free without it
+    bytes: int  # that removing it would free
     entries: tuple[str, ...] = ()  # ids of the models that it is or belongs to
-    named: bool = False  # somebody asked for it by its name
+    named: bool = False  # it was asked for by name
 
 
 class Change(NamedTuple):
     """What a command would do."""
 
     verb: str  # the command that chose it: `remove`, `prune`, `free`, …
-    choices: tuple[Choice, ...] = ()  # what goes or changes, in this order
+    choices: tuple[Choice, ...] = ()  # what is removed or changed, in this order
     spared: tuple[Spared, ...] = ()  # what stays, and why
-    target_bytes: int | None = None  # how much is to go, where that was said
-    by_the_way: tuple[str, ...] = ()  # what else is to be known
+    target_bytes: int | None = None  # how much should go, if that was given
+    by_the_way: tuple[str, ...] = ()  # further notes for people
     copied_bytes: int = 0  # that are copied first
     report: Report | None = None  # the look that it was made from
     copies: object = None  # a `Relocation` that is copied first
 
     @property
     def bytes(self) -> int:
-        """Return how much is free once all of it is deleted."""
+        """Return how many bytes are free once everything is deleted."""
         return sum(choice.bytes for choice in self.choices)
 
     @property
     def refetch_bytes(self) -> int:
-        """Return what it costs to have everything again that can be had again."""
+        """Return the download size of everything that can be fetched again."""
         return sum(choice.refetch_bytes or 0 for choice in self.choices if not choice.waste)
 
     @property
     def lost(self) -> tuple[Choice, ...]:
-        """Return what cannot be had again once it is deleted."""
+        """Return the choices that cannot be fetched again once they are deleted."""
         return tuple(c for c in self.choices if c.refetch_bytes is None and not c.waste)
 
     @property
     def reached(self) -> bool:
-        """Say whether as much goes as was asked for."""
+        """Return whether as much goes as was asked for."""
         return self.target_bytes is None or self.bytes >= self.target_bytes
 
     def plan(self) -> Plan:
@@ -85,7 +85,7 @@ class Change(NamedTuple):
 
 
 def _finding(choice: Choice) -> Finding:
-    """Return a choice in the form that a plan holds."""
+    """Return a choice as a finding, which is what a plan holds."""
     return Finding(
         code="",
         slug="chosen",

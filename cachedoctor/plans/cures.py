@@ -1,4 +1,4 @@
-"""Choose what to cure, and say what it would take: the plan of a fix, without touching anything."""
+"""Plan a fix: choose what to cure and what that takes, without touching anything."""
 
 from __future__ import annotations
 
@@ -38,47 +38,47 @@ if TYPE_CHECKING:
     from cachedoctor.system.network import Network
     from cachedoctor.vocabulary import Claim
 
-_AS_TOLD = 1.05  # a download is no surprise as long as it costs no more than this many times
+_AS_TOLD = 1.05  # times the announced download: up to here, nobody is asked again
 
 
 class Plan(NamedTuple):
-    """What a fix would do: findings with the repairs that cure them, in the order of doing."""
+    """What a fix would do: findings with the repairs that cure them, in order."""
 
-    cures: tuple[Finding, ...]  # in the order of doing
+    cures: tuple[Finding, ...]  # in the order of repair
     by_hand: tuple[Finding, ...] = ()  # no repair, or one that only a person can do
-    unfinished: tuple[Unfinished, ...] = ()  # earlier fixes without an end, which go first
+    unfinished: tuple[Unfinished, ...] = ()  # earlier, interrupted fixes, which go first
     free_bytes: int | None = None  # on the fullest file system that would be written to
     report: Report | None = None  # the look that it was made from
     network: Network | None = None  # what carrying it out may use
 
     @property
     def repairs(self) -> tuple[Repair, ...]:
-        """Return the repairs of what was found now, alone."""
+        """Return the repairs of the current findings only."""
         return tuple(finding.repair for finding in self.cures if finding.repair)
 
     @property
     def everything(self) -> tuple[Repair, ...]:
-        """Return what is left of earlier repairs, and these."""
+        """Return what is left of interrupted repairs, followed by the current ones."""
         return (*(repair for item in self.unfinished for repair in item.repairs), *self.repairs)
 
     @property
     def fetch_bytes(self) -> int:
-        """Return what a fix would download, as far as that is known."""
+        """Return how many bytes a fix would download, as far as that is known."""
         return sum(repair.fetch_bytes for repair in self.everything)
 
     @property
     def fetch_bytes_known(self) -> bool:
-        """Return whether `fetch_bytes` is all of it: some lengths are known only afterwards."""
+        """Return whether `fetch_bytes` is complete: some lengths are known only afterwards."""
         return all(repair.fetch_bytes_known for repair in self.everything)
 
     @property
     def copy_bytes(self) -> int:
-        """Return what a fix would copy."""
+        """Return how many bytes a fix would copy."""
         return sum(repair.copy_bytes for repair in self.everything)
 
     @property
     def fetches(self) -> bool:
-        """Say whether anything is downloaded."""
+        """Return whether anything is downloaded."""
         return any(repair.safety is Safety.FETCHES for repair in self.everything)
 
 
@@ -94,10 +94,10 @@ def plan(
 ) -> Plan:
     """Choose what of `report` to cure: errors and warnings, or just these `codes`.
 
-    Notes only by code, or with `waste`, and never by a download; without `faults` nothing else.
-    `absent` are models that were asked for by name. Asks the hub which commit and files a whole
-    model has, if one is to be fetched and `network` allows it; raises `FetchError` when it cannot
-    be asked. Without `ask` it waits with that: see `resolved`.
+    Notes are cured only by code, or with `waste`, and never by a download; without `faults`,
+    nothing else is cured. `absent` are models that were asked for by name. Asks the hub for the
+    commit and files of a whole model, if one has to be fetched and `network` allows it; raises
+    `FetchError` if the hub cannot be asked. Without `ask`, that is left to `resolved`.
     """
     wanted = (f for f in report.findings if _wanted(f, codes, waste=waste, faults=faults))
     chosen = [*absent, *wanted]
@@ -107,7 +107,7 @@ def plan(
     taken: set[object] = set()
     for finding in chosen:
         repair = finding.repair
-        if finding.code == UnfinishedFix.code:  # the run itself is shown
+        if finding.code == UnfinishedFix.code:  # shown as an unfinished run instead
             continue
         if repair is None or repair.safety is Safety.MANUAL:
             by_hand.append(finding)
@@ -117,7 +117,7 @@ def plan(
         mark = repair.steps or (repair.kind, repair.root, claims)
         if mark in taken or (moved and all(_gone(step.path, taken) for step in moved)):
             continue
-        if report.host.platform == "windows":  # looked at from elsewhere, never changed
+        if report.host.platform == "windows":  # only ever examined from elsewhere
             by_hand.append(finding._replace(repair=None))
             continue
         barred = _barred(repair)
@@ -145,9 +145,9 @@ def plan(
 
 
 def resolved(plan: Plan) -> Plan:
-    """Return a plan with the commit and files of each whole model, where they were left open.
+    """Fill in the commit and files of each whole model that the plan left open.
 
-    Asks the hub, and raises `FetchError` when it cannot be asked.
+    Asks the hub, and raises `FetchError` if it cannot be asked.
     """
     report, network = plan.report, plan.network
     if report is None or network is None:
@@ -162,12 +162,12 @@ def resolved(plan: Plan) -> Plan:
 
 
 def dearer(plan: Plan, told_bytes: int) -> bool:
-    """Return whether a plan costs so much more than was told that it must be asked about again."""
+    """Return whether a plan costs so much more than announced that it must be confirmed again."""
     return plan.fetch_bytes > told_bytes * _AS_TOLD
 
 
 def _barred(repair: Repair) -> Repair | None:
-    """Return what a person must do before a repair could write where it has to, or `None`.
+    """Return what the user must do before a repair can write where it has to, or `None`.
 
     Nothing is written behind a link that leads out of the place (law 9).
     """
@@ -189,19 +189,19 @@ def _barred(repair: Repair) -> Repair | None:
 def absent_model(
     report: Report, engine: str, *, size: str | None, model: str | None
 ) -> tuple[Finding, ...]:
-    """Return the finding that a model which was asked for is not there at all, if so."""
+    """Return the finding that a requested model is not there at all, if that is the case."""
     found = engines.find(engine)
     models = readiness.answers(found, size=size, model=model)
     answer = readiness.ready(found, report, models, size)
     if answer.entry is not None:
         return _unbranched(answer.entry, report) if answer.code == RefDangling.code else ()
-    if answer.code != MissingFile.code:  # it may be there and cannot be seen: that finding speaks
+    if answer.code != MissingFile.code:  # it may exist out of sight, which has its own finding
         return ()
     return (_absence(found, models[0], report),)
 
 
 def absent_locked(report: Report) -> tuple[Finding, ...]:
-    """Return a finding for each model of the report's lock file that is not there as locked."""
+    """Return a finding for each model in the report's lock file that is not there as locked."""
     found = []
     for locked in report.lock.models if report.lock else ():
         engine = engines.find(locked.engine)
@@ -261,7 +261,7 @@ def _absence(engine: Engine, model: Model, report: Report) -> Finding:
 
 
 def _gone(path: str, taken: Collection[object]) -> bool:
-    """Say whether what is at `path` is set aside by an earlier repair, alone or with its folder."""
+    """Return whether an earlier repair sets `path` aside, alone or with a folder above it."""
     while path and path != "/":
         if SetAside(path) in taken:
             return True
@@ -279,7 +279,7 @@ def _wanted(finding: Finding, codes: Collection[str], *, waste: bool, faults: bo
 
 
 def _resolved(finding: Finding, report: Report, network: Network) -> Repair:
-    """Ask the hub for the commit and files of a model, and fill in its fetch."""
+    """Ask the hub for a model's commit and files, and return the repair that fetches them."""
     repair = finding.repair
     entry = next(entry for entry in finding.made_from if entry.claims)
     claim = entry.claims[0]
@@ -308,7 +308,7 @@ def _resolved(finding: Finding, report: Report, network: Network) -> Repair:
 
 
 def wanted_model(engine: Engine, model: Model, host: Host) -> tuple[str, str, Claim]:
-    """Return where a model that is not there belongs: its path, its root, and the claim to it."""
+    """Return where a missing model belongs: its path, its root, and the claim to it."""
     path = engine.home(model, host)
     name = next((n for n in engine.places(model) if path.endswith(f"/{n}")), "")
     name = name or os.path.basename(path)
@@ -318,7 +318,7 @@ def wanted_model(engine: Engine, model: Model, host: Host) -> tuple[str, str, Cl
 
 
 def _unbranched(key: str, report: Report) -> tuple[Finding, ...]:
-    """Return the finding that no `main` leads to a whole revision which was asked for by name."""
+    """Return the finding that no `main` leads to a whole revision that was asked for by name."""
     entry = next(entry for entry in report.entries if entry.id == key)
     if any(finding.code == RefDangling.code for finding in report.of(entry)):
         return ()

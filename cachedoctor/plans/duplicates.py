@@ -1,8 +1,8 @@
-"""Find the same bytes in several places of one disk, that could be stored once.
+"""Find identical files on one disk that could share their storage.
 
-Whoever they belong to: engines, apps, programs that are not known. Names, inodes and times stay, so
-nobody notices. Left alone: small files, what is shared already, what somebody is downloading, other
-people's files, read-only snapshots.
+They may belong to anyone: engines, apps, unknown programs. Names, inodes and times stay the same,
+so nobody notices. Left alone are small files, files that already share their blocks, running
+downloads, other users' files, and read-only snapshots.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SHA256 = frozenset((digest.SHA256,))
 
 
 class _File(NamedTuple):
-    """One physical file of some entries."""
+    """One physical file, which several entries may use."""
 
     path: str
     root: str
@@ -35,14 +35,14 @@ class _File(NamedTuple):
     key: tuple[int, int]  # device and inode
     bytes: int
     blocks: int
-    hex: str  # of its SHA-256, as far as something says it
+    hex: str  # of its expected SHA-256, if that is known
 
 
 def dedupe(holdings: Holdings, progress: Progress = SILENT) -> Change:
-    """Return the change that lets files of the same bytes share their blocks.
+    """Return the change that lets identical files share their blocks.
 
-    Files of one length of which nothing says what they hold are read. Where a disk cannot share
-    blocks, its files are spared, and that is said once.
+    Reads files of equal length if their digest is not known. If a disk cannot share blocks, its
+    files are spared, and each group of them is reported once.
     """
     choices: list[Choice] = []
     spared: list[Spared] = []
@@ -64,7 +64,7 @@ def dedupe(holdings: Holdings, progress: Progress = SILENT) -> Change:
 
 
 def _clones(files: Sequence[_File]) -> Iterator[Choice]:
-    """Yield what shares its blocks with the file of fewest blocks: holes stay holes."""
+    """Yield the files that can share the blocks of the one with the fewest, so holes stay holes."""
     first, *others = sorted(files, key=lambda file: (file.blocks, file.path))
     known = extents.of(first.path) or ()
     mine = {(extent.logical, extent.physical) for extent in known}
@@ -87,7 +87,7 @@ def _clones(files: Sequence[_File]) -> Iterator[Choice]:
 
 
 def _saved(found: tuple[Extent, ...] | None, known: set[tuple[int, int]], size: int) -> int:
-    """Return how many bytes sharing would free: not what is shared already, with anybody."""
+    """Return how many bytes sharing would free, without blocks that are already shared."""
     if found is None:
         return size
     return sum(
@@ -98,7 +98,7 @@ def _saved(found: tuple[Extent, ...] | None, known: set[tuple[int, int]], size: 
 
 
 def _groups(holdings: Holdings, progress: Progress) -> Iterator[list[_File]]:
-    """Yield the files that hold the same, each inode once."""
+    """Yield groups of identical files, each inode once."""
     by_size: dict[int, dict[tuple[int, int], _File]] = {}
     for file in _files(holdings):
         by_size.setdefault(file.bytes, {}).setdefault(file.key, file)
@@ -132,7 +132,7 @@ def _files(holdings: Holdings) -> Iterator[_File]:
             if artifact.size_bytes < WEIGHTY_BYTES or not artifact.stamp:
                 continue
             status = os.lstat(artifact.file)
-            # a snapshot that is read-only refuses writing in its folders, also to root
+            # a read-only snapshot refuses writes in its folders, even from root
             if status.st_uid != user or not os.access(os.path.dirname(artifact.file), os.W_OK):
                 continue
             known = artifact.digest

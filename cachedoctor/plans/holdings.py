@@ -1,7 +1,7 @@
 """What the disk holds: every model of every engine, app and other program, and what it costs.
 
-A holding is an entry with what a manager asks of it: how much goes when it alone goes, when it was
-last used, who needs it, and what it costs to have again.
+A holding is an entry with what a manager needs to know: how much removing it alone would free,
+when it was last used, who needs it, and what it costs to fetch again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cachedoctor.system.usage import Used
     from cachedoctor.vocabulary import Entry
 
-_MOST_WATCHED = 4000  # files of which it is asked whether a program has them open
+_MOST_WATCHED = 4000  # files checked for programs that have them open
 
 
 class Holding(NamedTuple):
@@ -38,23 +38,23 @@ class Holding(NamedTuple):
     entry: Entry  # the model itself
     status: Status  # whether an engine would load it
     size_bytes: int  # each file once
-    files: int  # how many they are, each once
-    own_bytes: int  # what goes when it alone goes
-    exact: bool  # false where blocks are shared with somebody who is not known: at least so much
-    names: int  # under which its largest file is known, hard links and links alike
+    files: int  # their number, each once
+    own_bytes: int  # what removing it alone would free
+    exact: bool  # false if blocks are shared with an unknown file: then a lower bound
+    names: int  # of its largest file, hard links and links alike
     used: Used  # when it was last used, as far as that is known
     modified_s: float | None  # of its newest file
     needed_by: tuple[tuple[str, tuple[str, ...]], ...]  # engine, and the sizes that it answers
-    apps: tuple[str, ...]  # in whose own folders it lies
+    apps: tuple[str, ...]  # whose own folders it is in
     kept_by: tuple[str, ...]  # why nothing chooses it for removal
     programs: tuple[str, ...]  # that have it open now
-    refetch_bytes: int | None  # what it costs to have again; `None` where no source is known
-    known_by: str | None  # "name" or "shape"; `None` for what no engine loads
-    superseded_by: str | None  # the commit that a branch leads to since
+    refetch_bytes: int | None  # its download size; `None` if no source is known
+    known_by: str | None  # "name" or "shape"; `None` if no engine loads it
+    superseded_by: str | None  # the commit that the branch leads to now
 
     @property
     def pinned(self) -> bool:
-        """Say whether it is a revision that somebody asked for by its commit."""
+        """Return whether it is a revision that somebody asked for by its commit."""
         return bool(self.entry.revision and not self.entry.refs and not self.superseded_by)
 
     @property
@@ -64,26 +64,26 @@ class Holding(NamedTuple):
 
 
 class Holdings(NamedTuple):
-    """Everything that was found, and what lies there besides models."""
+    """Every model that was found, and what lies beside the models."""
 
     report: Report  # the look that it was made from
     models: tuple[Holding, ...]  # in the order of the look
-    loose: tuple[Finding, ...]  # what is no part of a model, with its bytes
+    loose: tuple[Finding, ...]  # about files that belong to no model, with their bytes
     roots: kept.Roots  # lock files and `keep` that count here
     total_bytes: int  # of models, each file and each shared block once
-    exact: bool  # false where blocks are shared with somebody who is not known
+    exact: bool  # false if blocks are shared with an unknown file
 
     def of(self, entry_id: str) -> Holding:
-        """Return one by its id."""
+        """Return the holding with this entry id."""
         return next(one for one in self.models if one.id == entry_id)
 
 
 class Bearing(NamedTuple):
-    """What a manager asks of an entry that costs next to nothing to know."""
+    """The part of a holding that costs next to nothing to find out."""
 
     size_bytes: int  # each file once
-    files: int  # how many they are, each once
-    own_bytes: int  # as hard links and links tell; of clones only `models` knows
+    files: int  # their number, each once
+    own_bytes: int  # considering hard links and links; only `models` knows about clones
     used: Used
     kept_by: tuple[str, ...]
     refetch_bytes: int | None
@@ -99,7 +99,7 @@ class Bearings(NamedTuple):
 def bearings(report: Report) -> Bearings:
     """Return by entry what can be said without opening a file: a `scan` answers it, too.
 
-    Blocks that clones share, and programs that have a file open, are for `models`.
+    Blocks shared by clones, and programs that have a file open, are left to `models`.
     """
     sharing = Shares(report.entries, mounts=None)
     memory, mounts = usage.recall(report.host.state), usage.Mounts.look()
@@ -120,7 +120,7 @@ def bearings(report: Report) -> Bearings:
 
 
 def models(report: Report) -> Holdings:
-    """Return what a look found, as a manager sees it."""
+    """Return the models that a look found, as a manager sees them."""
     host = report.host
     entries = [e for e in report.entries if report.statuses[e.id] is not Status.ABSENT]
     memory, mounts = usage.recall(host.state), usage.Mounts.look()
@@ -166,15 +166,15 @@ def models(report: Report) -> Holdings:
 
 
 def _loose(rule: rules.Rule) -> bool:
-    """Return whether a finding of this rule lies beside models, and is not counted with one."""
+    """Return whether a rule is about files beside models that count with none of them."""
     return bool(rule.litter) and not rule.in_a_model
 
 
 def refetch_bytes(entry: Entry, size_bytes: int) -> int | None:
-    """Return what it costs to have an entry again, or `None` where no source is known.
+    """Return the size of fetching an entry again, or `None` if no source is known.
 
-    A revision of a hub cache comes from its repository; a file or folder elsewhere from where its
-    engine's table says, if it can be what is published there.
+    A revision in a hub cache comes from its repository. A file or folder elsewhere comes from the
+    source in its engine's table, if it can be what is published there.
     """
     if entry.revision is not None:
         return size_bytes
@@ -182,21 +182,21 @@ def refetch_bytes(entry: Entry, size_bytes: int) -> int | None:
         return None
     weights = [a for a in entry.notable if a.size_bytes >= WEIGHTY_BYTES and not a.bundle]
     if any(a.expected_bytes not in (None, a.size_bytes) for a in weights):
-        return None  # somebody's own, under the name of another
+        return None  # the user's own model, under a published name
     return size_bytes
 
 
 def apps_of(entry: Entry, host: Host) -> tuple[str, ...]:
-    """Name the app in whose own folder an entry lies."""
+    """Return the app whose own folder an entry is in, if any."""
     name = apps.owner(host, entry.path)
     return (name,) if name else ()
 
 
 def _superseded(entries: Sequence[Entry]) -> Mapping[str, str]:
-    """Return by entry the revision that took its place.
+    """Return the revision that superseded an entry, by entry id.
 
-    The cache keeps no record, but a revision that was pinned after the branch moved on is the
-    newer download; one that is older than what the branch leads to was followed by it.
+    The cache keeps no record of this. But a revision downloaded before the one that the branch
+    leads to was superseded by it; one downloaded later was pinned.
     """
     mains = {repository_folder(e): e for e in entries if e.revision and "main" in e.refs}
     found = {}
@@ -211,7 +211,7 @@ def _superseded(entries: Sequence[Entry]) -> Mapping[str, str]:
 
 
 def made_s(path: str) -> float | None:
-    """Return when a snapshot was downloaded: its first link is made once and never again."""
+    """Return when a snapshot was downloaded: the time of its oldest link, which never changes."""
     try:
         return min(_link_times(path), default=None)
     except OSError:
@@ -238,7 +238,7 @@ def _link_times(path: str) -> Iterator[float]:
 
 
 def _answers(report: Report) -> Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]]:
-    """Return by entry for which engines and sizes it is the answer now."""
+    """Return the engines and sizes that each entry answers now, by entry id."""
     users = dict.fromkeys(name for entry in report.entries for name in entry.engines)
     found: dict[str, dict[str, list[str]]] = {}
     for name in users:
@@ -265,7 +265,7 @@ def _modified(entry: Entry) -> float | None:
 
 
 def _programs(entries: Sequence[Entry]) -> Mapping[str, tuple[str, ...]]:
-    """Return by entry the programs that have one of its large files open."""
+    """Return the programs that have a file of an entry open, by entry id."""
     files: dict[str, list[str]] = {}
     inodes: dict[str, tuple[int, int]] = {}
     for entry in entries:

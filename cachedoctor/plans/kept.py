@@ -1,4 +1,4 @@
-"""What nothing chooses by itself for removal, and who needs it.
+"""What keeps a model from being chosen for removal: lock files and the `keep` setting.
 
 ```
 cachedoctor.toml                 keep = ["whisper.cpp:small"], in the user's own configuration only
@@ -6,9 +6,9 @@ cachedoctor.toml                 keep = ["whisper.cpp:small"], in the user's own
 <project>/*.lock                 lock files of the project that the command runs in
 ```
 
-A lock file counts from `lock --register` until `--unregister`, also when the file itself is gone.
-What cannot be understood stops every command that changes something: a root that is passed over
-is a loss.
+A lock file counts from `lock --register` until `--unregister`, even if the file itself is gone.
+Anything that cannot be understood stops every command that changes something: ignoring it could
+lose a model.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _SNIFF_BYTES = 1 << 16
 
 
 class Registered(NamedTuple):
-    """One lock file that was registered: where it was, and the copy that counts."""
+    """A registered lock file: its original path, and the copy that counts."""
 
     origin: str
     copy: str
@@ -44,27 +44,27 @@ class Registered(NamedTuple):
 class Roots(NamedTuple):
     """Everything that keeps a model."""
 
-    locks: tuple[tuple[str, Lock], ...] = ()  # how each is called, and what it demands
-    names: tuple[str, ...] = ()  # of `keep`
+    locks: tuple[tuple[str, Lock], ...] = ()  # the name of each, and what it demands
+    names: tuple[str, ...] = ()  # from `keep`
     problems: tuple[str, ...] = ()  # what could not be understood
 
     def reasons(self, entry: Entry) -> tuple[str, ...]:
-        """Say who needs an entry; empty where nobody does."""
+        """Return what keeps an entry; empty if nothing does."""
         found = [f"lock file `{title}`" for title, lock in self.locks if lock.of(entry)]
         found += [f"`keep` names `{name}`" for name in self.names if means(name, entry)]
         return tuple(dict.fromkeys(found))
 
     def require(self) -> None:
-        """Raise `UsageError` where something could not be understood."""
+        """Raise `UsageError` if anything could not be understood."""
         if self.problems:
             raise UsageError(
-                f"what must be kept is not known: {self.problems[0]}",
+                f"it is not known what must be kept: {self.problems[0]}",
                 hint="nothing was changed; correct it, or `cachedoctor lock --unregister` it",
             )
 
 
 def roots(host: Host) -> Roots:
-    """Read everything that keeps a model on `host`; raises nothing, see `Roots.require`."""
+    """Read everything that keeps a model on `host`; raises no errors, see `Roots.require`."""
     problems = [f"{said_by}: {why}" for name, said_by in host.keep if (why := _wrong(name))]
     locks: dict[str, tuple[str, Lock]] = {}
     for title, path in (*_registered_files(host), *_project_files(host)):
@@ -78,7 +78,7 @@ def roots(host: Host) -> Roots:
 
 
 def means(name: str, entry: Entry) -> bool:
-    """Say whether a name means an entry: an id, `engine:model`, a repository or a path."""
+    """Return whether a name means an entry: an id, `engine:model`, a repository or a path."""
     engine, colon, what = name.partition(":")
     if colon and engine in engines.names():
         table = engines.find(engine).table
@@ -94,7 +94,7 @@ def means(name: str, entry: Entry) -> bool:
 
 
 def register(host: Host, path: str) -> Registered:
-    """Let a lock file count from now on: a copy is stored, which holds when the file is gone.
+    """Register a lock file, so that it counts from now on; stores a copy in case the file goes.
 
     Raises what `locking.read` raises.
     """
@@ -110,7 +110,7 @@ def register(host: Host, path: str) -> Registered:
 
 
 def unregister(host: Host, path: str) -> Registered:
-    """Let a lock file count no longer; raises `UsageError` for one that is not registered."""
+    """Unregister a lock file; raises `UsageError` for one that is not registered."""
     origin = os.path.realpath(path)
     copy = _copy_of(host, origin)
     if not os.path.lexists(copy):
@@ -124,12 +124,12 @@ def unregister(host: Host, path: str) -> Registered:
 
 
 def registered(host: Host) -> tuple[Registered, ...]:
-    """Return the lock files that are registered."""
+    """Return the registered lock files."""
     return tuple(Registered(title, path) for title, path in _registered_files(host))
 
 
 def _lock(path: str) -> Lock:
-    from cachedoctor import locking  # most machines have none, and a scan asks whether there is one
+    from cachedoctor import locking  # lazy: every scan gets here, and most machines have no lock
 
     return locking.read(path)
 
@@ -142,7 +142,7 @@ def _copy_of(host: Host, origin: str) -> str:
 
 
 def _registered_files(host: Host) -> Iterator[tuple[str, str]]:
-    """Yield the stored copies, each with the path that it is of."""
+    """Yield the original path and the stored copy of each registered lock file."""
     folder = os.path.join(host.state, "locks")
     try:
         names = sorted(os.listdir(folder))
@@ -177,7 +177,7 @@ def _project_files(host: Host) -> Iterator[tuple[str, str]]:
 
 
 def _is_ours(path: str) -> bool:
-    """Say whether a file that ends in `.lock` speaks of models: other tools call theirs so, too."""
+    """Return whether a `.lock` file is about models; other tools use that suffix, too."""
     try:
         with open(path, "rb") as file:
             head = file.read(_SNIFF_BYTES)
@@ -187,11 +187,11 @@ def _is_ours(path: str) -> bool:
 
 
 def _wrong(name: str) -> str:
-    """Say what is wrong with a name of `keep`, or return nothing."""
+    """Return what is wrong with a name in `keep`, or an empty string."""
     engine, colon, what = name.partition(":")
     if not colon or name.startswith(("/", "~")):
         known = "/" in name
-        return "" if known else f"`{name}` is no `engine:model`, repository, id or path"
+        return "" if known else f"`{name}` is not an `engine:model`, repository, id or path"
     try:
         table = engines.find(engine).table
         if what not in (*table.sizes, "*"):

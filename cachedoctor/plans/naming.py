@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def resolve(names: Sequence[str], report: Report) -> tuple[Entry, ...]:
     """Return the entries that these names mean, each once.
 
-    A repository, and a model of an engine, means all its revisions. Raises `UsageError` for a name
-    that fits several things, with their ids, and for one that nothing has, with the nearest.
+    A repository or an engine's model means all its revisions. Raises `UsageError` for an ambiguous
+    name, with the ids it fits, and for an unknown name, with the nearest.
     """
     found: dict[str, Entry] = {}
     for name in names:
@@ -32,7 +32,7 @@ def resolve(names: Sequence[str], report: Report) -> tuple[Entry, ...]:
 
 
 def matching(name: str, report: Report) -> tuple[Entry, ...]:
-    """Return all entries that a name means, an engine's own name included; none is an error."""
+    """Return all entries that a name means; it may be an engine's. Raises `UsageError` for none."""
     there = _there(report)
     if name in engines.names():
         found = tuple(entry for entry in there if name in entry.engines)
@@ -71,13 +71,13 @@ def _fits(name: str, entry: Entry, report: Report) -> bool:
         if model in engines.find(prefix).table.sizes and model not in (
             claim.model for claim in entry.claims if claim.engine == prefix
         ):
-            return False  # a size is answered by several models; a loss must be named
+            return False  # several models answer a size, and what is removed must be named
         return means(name, entry)
     return means(name, entry) or name == os.path.basename(repository_folder(entry))
 
 
 def _path(name: str, report: Report) -> str | None:
-    """Return the path that a name is, or `None` for one that is none."""
+    """Return the path that a name stands for, or `None` if it is not a path."""
     if name == "~" or name.startswith("~/"):
         return os.path.normpath(report.host.home + name[1:])
     if name.startswith(("/", "./", "../")):

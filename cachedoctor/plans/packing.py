@@ -26,21 +26,21 @@ if TYPE_CHECKING:
 
 
 class Packing(NamedTuple):
-    """What a pack will hold."""
+    """The contents of a pack to be written."""
 
-    models: tuple[LockedModel, ...]  # as its lock file says
-    sources: Mapping[str, str]  # the files here, by their digests
-    files: Mapping[str, tuple[Part, ...]]  # all of them, by their digests
-    left_out: frozenset[str] = frozenset()  # that the other side has
+    models: tuple[LockedModel, ...]  # for its lock file
+    sources: Mapping[str, str]  # the paths of the files here, by digest
+    files: Mapping[str, tuple[Part, ...]]  # the parts of all files, by digest
+    left_out: frozenset[str] = frozenset()  # digests of files that the other side has
 
     @property
     def bytes(self) -> int:
-        """Return how much is written."""
+        """Return how many bytes will be written."""
         return sum(part.bytes for parts in self.written.values() for part in parts)
 
     @property
     def written(self) -> Mapping[str, tuple[Part, ...]]:
-        """Return the files that are written."""
+        """Return the files that will be written."""
         return {d: parts for d, parts in self.files.items() if d not in self.left_out}
 
     @property
@@ -57,10 +57,10 @@ def pack(
     part_bytes: int = packs.PART_BYTES,
     progress: Progress = SILENT,
 ) -> Packing:
-    """Return what a pack of these models holds; reads every byte, and writes nothing.
+    """Return the contents of a pack of these models; reads every byte, and writes nothing.
 
     A name is `engine:size`, or one that `naming.resolve` knows. `have` are digests of files that
-    are on the other side. Raises `UsageError` for what no engine known here loads, and
+    the other side has. Raises `UsageError` for a model that no known engine loads, and
     `CannotLookError` for a model that is not ready.
     """
     report = scanning.scan(host)
@@ -81,10 +81,10 @@ def pack(
 
 
 def write(packing: Packing, folder: str, progress: Progress = SILENT) -> int:
-    """Write a pack, or go on with one; returns how many bytes were written now.
+    """Write a pack, or resume one; returns how many bytes were written now.
 
-    Raises `RepairError`, with what was written kept for the next time, when there is no room or a
-    file changed.
+    Raises `RepairError` if there is no room or a file changed; what was written is kept for the
+    next time.
     """
     disk.make_folders(os.path.join(folder, packs.PARTS))
     done = 0
@@ -113,7 +113,7 @@ def stream(packing: Packing, target: IO[bytes], progress: Progress = SILENT) -> 
 
 
 def had(host: Host) -> list[str]:
-    """Return the SHA-256 of every file of a model that is here: what a pack can leave out."""
+    """Return the SHA-256 of every model file on this host, which a pack can leave out."""
     report = scanning.scan(host, cure_notes=False)
     return sorted(
         {
@@ -137,15 +137,13 @@ def _questions(names: Sequence[str], report: Report) -> list[tuple[str, str]]:
             continue
         for entry in naming.resolve((name,), report):
             if not entry.claims:
-                raise UsageError(
-                    f"`{entry.id}` is of no engine known here", hint="copy it as a folder"
-                )
+                raise UsageError(f"no known engine loads `{entry.id}`", hint="copy it as a folder")
             found.append((entry.claims[0].engine, entry.claims[0].model))
     return list(dict.fromkeys(found))
 
 
 def _files_of(model: LockedModel, report: Report) -> dict[str, str]:
-    """Return the physical files of the entry that answers for a model, by their names in it."""
+    """Return the physical files of the entry that answers for a model, by name."""
     engine = engines.find(model.engine)
     answer = readiness.ready(engine, report, (engine.table.row(model.name),))
     entry = next(entry for entry in report.entries if entry.id == answer.entry)

@@ -1,15 +1,15 @@
-"""A pack: models as parts that are named by their digests, for machines without a network.
+"""A pack: models as parts named by their digests, for machines without a network.
 
 ```
 <folder>/
 ├── pack.json                which parts each file consists of
 ├── models.lock              which files each model consists of: see `lockfile`
-└── parts/<sha256>           4 GB at most, so that any stick takes them; a smaller file is one part
+└── parts/<sha256>           4 GB at most, to fit any USB stick; a smaller file is one part
 ```
 
-A pack as a stream is a tar archive of the same names, the two lists first. A pack is foreign input:
-names are digests or are refused, lengths must agree with what is there, nothing is packed smaller
-than it is, and no link is followed.
+As a stream, a pack is a tar archive of the same names, the two lists first. A pack is foreign
+input: names that are not digests are refused, lengths must match the files, there is no
+compression, and no link is followed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Part(NamedTuple):
-    """One part of a file: its digest, length, and where in the file it begins."""
+    """One part of a file: its digest, its length, and its offset in the file."""
 
     digest: str
     bytes: int
@@ -50,25 +50,25 @@ class Part(NamedTuple):
 
 
 class Pack(NamedTuple):
-    """What a pack says of itself."""
+    """A pack's folder and its two lists."""
 
     folder: str
     lock: Lock
     files: Mapping[str, tuple[Part, ...]]  # by the digest of the whole file
 
     def bytes_of(self, digest: str) -> int:
-        """Return how long a file is."""
+        """Return the length of a file."""
         return sum(part.bytes for part in self.files[digest])
 
     def path(self, part: Part) -> str:
-        """Return where a part lies."""
+        """Return the path of a part."""
         return os.path.join(os.path.abspath(self.folder), PARTS, part.digest)
 
 
 def split(
     path: str, digest: str, size: int, part_bytes: int, progress: Progress
 ) -> tuple[Part, ...]:
-    """Return the parts of a file; one that is longer than a part is read for their digests."""
+    """Return the parts of a file; reads one that is longer than a part, to hash its parts."""
     if size <= part_bytes:
         return (Part(digest, size, 0),)
     parts = []
@@ -84,7 +84,7 @@ def split(
 
 
 def index(files: Mapping[str, Sequence[Part]]) -> bytes:
-    """Return the list of parts as it is written."""
+    """Return the content of the list of parts."""
     rows = {
         digest: [[part.digest, part.bytes] for part in parts] for digest, parts in files.items()
     }
@@ -92,9 +92,9 @@ def index(files: Mapping[str, Sequence[Part]]) -> bytes:
 
 
 def write_part(source: str, part: Part, folder: str, progress: Progress) -> bool:
-    """Write one part unless it is there; returns whether it was written.
+    """Write one part unless it exists; returns whether it was written.
 
-    Raises `RepairError` when the file has changed since its digest was taken.
+    Raises `RepairError` if the file has changed since it was hashed.
     """
     target = os.path.join(folder, PARTS, part.digest)
     if _is_whole(target, part.bytes):
@@ -118,33 +118,33 @@ def write_part(source: str, part: Part, folder: str, progress: Progress) -> bool
 
 
 def write_lists(folder: str, files: Mapping[str, Sequence[Part]], lock: str) -> None:
-    """Write the two lists, the last thing that makes a pack; older ones are replaced."""
+    """Write the two lists, which complete a pack, replacing older ones."""
     for name, content in ((LOCK, lock.encode()), (INDEX, index(files))):
         disk.remove_tree(os.path.join(folder, name))
         disk.write(os.path.join(folder, name), content)
 
 
 def read(folder: str) -> Pack:
-    """Read a pack's lists, and look at its parts.
+    """Read a pack's lists and check them.
 
-    Raises `CannotLookError` where there is none, and `UsageError` for one that means something
-    else than it says.
+    Raises `CannotLookError` if there is no pack, and `UsageError` if its lists are invalid or
+    contradict each other.
     """
     place = os.path.join(folder, INDEX)
     content = _small(place)
     try:
         raw = json.loads(content)
         if raw.get("pack") != _VERSION:
-            raise UsageError(f"`{place}` is of a version that is not known: {raw.get('pack')!r}")
+            raise UsageError(f"`{place}` has an unknown version: {raw.get('pack')!r}")
         rows = dict(raw["files"].items())
         files = {digest: tuple(_parts(digest, row)) for digest, row in rows.items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise UsageError(f"`{place}` is no list of parts: {error}") from error
+        raise UsageError(f"`{place}` is not a list of parts: {error}") from error
     if sum(map(len, files.values())) > _MOST_PARTS:
         raise UsageError(f"`{place}` names more than {_MOST_PARTS} parts")
     if os.path.islink(os.path.join(folder, PARTS)):
         raise UsageError(
-            f"`{os.path.join(folder, PARTS)}` is a link; no link is followed in a pack"
+            f"`{os.path.join(folder, PARTS)}` is a link; links in a pack are not followed"
         )
     _small(os.path.join(folder, LOCK))
     pack = Pack(folder, locking.read(os.path.join(folder, LOCK)), files)
@@ -155,7 +155,7 @@ def read(folder: str) -> Pack:
 
 
 def wanted(lock: Lock) -> dict[str, int]:
-    """Return the digests of all files that a lock names, with their lengths.
+    """Return the digests and lengths of all files in a lock file.
 
     Raises `UsageError` for a file without a SHA-256.
     """
@@ -169,7 +169,7 @@ def wanted(lock: Lock) -> dict[str, int]:
 
 
 def missing(pack: Pack, digest: str) -> str:
-    """Say which part of a file is not there or has another length, or return nothing."""
+    """Return which part of a file is missing or has the wrong length, or an empty string."""
     for part in pack.files.get(digest, ()):
         if not _is_whole(pack.path(part), part.bytes):
             return f"the part {part.digest[:12]} is not there whole"
@@ -183,7 +183,7 @@ def to_stream(
     lock: str,
     progress: Progress = SILENT,
 ) -> None:
-    """Write a pack as a tar archive, the lists first; `sources` are the files by their digests."""
+    """Write a pack as a tar archive, the lists first; `sources` are the files by digest."""
     import io
     import tarfile
 
@@ -204,9 +204,9 @@ def to_stream(
 
 
 def from_stream(stream: IO[bytes], folder: str, progress: Progress = SILENT) -> Pack:
-    """Take a pack out of a tar archive into a new folder; parts that nobody named are refused.
+    """Extract a pack from a tar archive into a new folder; accepts only the parts it lists.
 
-    Raises `UsageError` at the first member that does not belong, before anything of it is written.
+    Raises `UsageError` at the first member that does not belong, before writing any of it.
     """
     import tarfile
 
@@ -221,7 +221,7 @@ def from_stream(stream: IO[bytes], folder: str, progress: Progress = SILENT) -> 
                     limit = expected.get(member.name, -1)
                 content = archive.extractfile(member) if member.isreg() else None
                 if content is None or member.size > limit:
-                    raise UsageError(f"no pack: it holds `{member.name}`, {member.size} bytes")
+                    raise UsageError(f"not a pack: it holds `{member.name}`, {member.size} bytes")
                 with open(os.path.join(folder, member.name), "xb") as made:
                     while chunk := content.read(_CHUNK_BYTES):
                         made.write(chunk)
@@ -230,7 +230,7 @@ def from_stream(stream: IO[bytes], folder: str, progress: Progress = SILENT) -> 
                     files = read(folder).files
                     expected = {f"{PARTS}/{part.digest}": part.bytes for _, part in _each(files)}
     except tarfile.TarError as error:
-        raise UsageError(f"no pack: {error}") from error
+        raise UsageError(f"not a pack: {error}") from error
     return read(folder)
 
 
@@ -252,7 +252,7 @@ def _parts(digest: str, rows: Iterable[Sequence[object]]) -> Iterator[Part]:
             raise ValueError(f"a part of {digest!r} has no digest or length")
         for word in (digest, name):
             if not _SHA256.fullmatch(word):
-                raise ValueError(f"{word!r} is no SHA-256")
+                raise ValueError(f"{word!r} is not a SHA-256")
         yield Part(name, size, offset)
         offset += size
 
@@ -265,7 +265,7 @@ def _pieces(file: IO[bytes], offset: int, length: int) -> Iterator[bytes]:
 
 
 def _is_whole(path: str, size: int) -> bool:
-    """Say whether a regular file of this length is there, no link."""
+    """Return whether a path is a regular file, not a link, of this length."""
     try:
         found = os.lstat(path)
     except OSError:
@@ -274,14 +274,14 @@ def _is_whole(path: str, size: int) -> bool:
 
 
 def _small(path: str) -> bytes:
-    """Read one of the lists: a regular file, not followed, of a sane length."""
+    """Read one of the lists: a regular file, not a link, of a sane length."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
-        raise CannotLookError(f"no pack: `{path}` cannot be read: {error.strerror}") from error
+        raise CannotLookError(f"not a pack: `{path}` cannot be read: {error.strerror}") from error
     with open(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise UsageError(f"`{path}` is no file")
+            raise UsageError(f"`{path}` is not a file")
         content = file.read(_LIMIT_BYTES + 1)
     if len(content) > _LIMIT_BYTES:
         raise UsageError(f"`{path}` is longer than any list of a pack")
@@ -289,5 +289,5 @@ def _small(path: str) -> bytes:
 
 
 def lock_text(models: Iterable[lockfile.LockedModel], tool: str) -> str:
-    """Return the lock file of a pack."""
+    """Return the text of a pack's lock file."""
     return lockfile.text(models, tool)

@@ -1,4 +1,4 @@
-"""Choose what can go without a loss: half downloads, orphans, leftovers, superseded revisions."""
+"""Choose what can go without loss: half downloads, orphans, leftovers, superseded revisions."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 
 def waste_codes() -> tuple[str, ...]:
-    """Return the codes of what nobody would miss, the least loss first; their rules say so."""
-    last = 1 << 10  # what is waste and says no order
+    """Return the codes of what nobody would miss, according to the rules; least loss first."""
+    last = 1 << 10  # for waste without an order
     found = [
         (last if rule.prune_order is None else rule.prune_order, rule.code)
         for rule in rules.every()
@@ -35,7 +35,7 @@ def waste_codes() -> tuple[str, ...]:
 
 
 def cache_codes() -> tuple[str, ...]:
-    """Return the codes of what is made again; the first load is slow once."""
+    """Return the codes of caches that are rebuilt; only the next load is slow."""
     return tuple(rule.code for rule in rules.every() if rule.made_again)
 
 
@@ -47,11 +47,11 @@ def prune(
     caches: bool = False,
     progress: Progress = SILENT,
 ) -> Change:
-    """Return the change that sets waste aside, in the order of least loss.
+    """Return the change that sets waste aside, least loss first.
 
-    Superseded revisions only when it is said which: all but the newest `keep_revisions` of a
-    repository, or those downloaded longer ago. Raises `UsageError` where what must be kept is not
-    known.
+    Superseded revisions go only if it is said which: all but the newest `keep_revisions` of a
+    repository, or those downloaded longer than `older_than_s` ago. Raises `UsageError` if it is not
+    known what must be kept.
     """
     holdings.roots.require()
     choices = [*waste(holdings, waste_codes()), *(waste(holdings, cache_codes()) if caches else ())]
@@ -68,7 +68,7 @@ def prune(
 
 
 def waste(holdings: Holdings, codes: Sequence[str]) -> Iterator[Choice]:
-    """Yield what nobody needs, by kind; each path once."""
+    """Yield a choice for everything that nobody needs, by kind; each path once."""
     for finding, repair in wasted(holdings, codes):
         yield Choice(
             title=_title(finding),
@@ -82,7 +82,7 @@ def waste(holdings: Holdings, codes: Sequence[str]) -> Iterator[Choice]:
 
 
 def wasted(holdings: Holdings, codes: Sequence[str]) -> Iterator[tuple[Finding, Repair]]:
-    """Yield the findings that are cured by letting something go, each with how."""
+    """Yield the findings that are cured by removing something, with their repairs."""
     found = sorted(
         (f for f in holdings.report.findings if f.code in codes and f.repair),
         key=lambda finding: (codes.index(finding.code), -finding.bytes, finding.path),
@@ -93,7 +93,7 @@ def wasted(holdings: Holdings, codes: Sequence[str]) -> Iterator[tuple[Finding, 
         if repair is None or repair.safety is not Safety.SAFE or repair.needs:
             continue
         if not all(isinstance(step, SetAside) for step in repair.steps):
-            continue  # it is cured by more than going
+            continue  # its cure does more than remove
         if any(inside(finding.path, path) for path in taken):
             continue
         taken.append(finding.path)
@@ -101,7 +101,7 @@ def wasted(holdings: Holdings, codes: Sequence[str]) -> Iterator[tuple[Finding, 
 
 
 def old_revisions(holdings: Holdings) -> Iterator[tuple[Holding, str]]:
-    """Yield the revisions that a newer download took the place of, the largest first."""
+    """Yield the revisions that a newer download superseded, largest first, with the reason."""
     for one in sorted(holdings.models, key=lambda one: -one.own_bytes):
         if one.superseded_by:
             yield one, f"superseded by {one.superseded_by[:12]}"
@@ -115,7 +115,7 @@ def take(
     spared: list[Spared],
     progress: Progress,
 ) -> bool:
-    """Choose a model that can be had again for certain, or say why it is spared."""
+    """Choose a model if it can certainly be fetched again; otherwise spare it, with the reason."""
     why = sources.hindrance(one)
     why = why or removal.obstacle(holdings, (one.entry,), _going(choices))
     why = why or sources.doubt(holdings, one, progress)
@@ -133,13 +133,13 @@ def take(
 
 
 def _beside(choice: Choice, entry: Entry, holdings: Holdings) -> bool:
-    """Say whether a choice takes another revision of the same repository: both go as one."""
+    """Return whether a choice takes another revision of the same repository: they go together."""
     folder = repository_folder(entry)
     return any(repository_folder(holdings.of(key).entry) == folder for key in choice.entries)
 
 
 def _covers(larger: Choice, smaller: Choice) -> bool:
-    """Say whether everything that one choice moves lies in what another one moves."""
+    """Return whether a choice moves everything that a smaller one moves."""
     return all(
         any(inside(step.path, other.path) for other in larger.repair.steps)
         for step in smaller.repair.steps

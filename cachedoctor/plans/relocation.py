@@ -1,16 +1,16 @@
-"""Move a place or a model to another disk: copy, prove, switch, leave a link where one is known.
+"""Move a place or a model to another disk: copy, prove, switch, and leave a link if engines follow.
 
 ```
-TO.part      the copy, until it is whole and proven; the same command goes on with it
+TO.part      the copy, until it is whole and proven; the same command resumes it
 TO           the copy, renamed
-PLACE        set aside; a link to TO where the engines are known to follow one
+PLACE        set aside; replaced by a link to TO if the engines are known to follow one
 ```
 
-A place is the folder of a layout, or one above several; a model is a file, a folder, or the whole
-repository of a hub, and TO ends as its path does, so that the layout knows it there.
+A place is the folder of a layout, or a folder above several. A model is a file, a folder, or a
+whole hub repository; TO must end like its path, so that the layout recognises it there.
 
-The new place is written into the user's own `cachedoctor.toml`, so that what lies there is judged
-and managed at its own path; the link is only a second name.
+The new place is written into the user's own `cachedoctor.toml`, so that the models there are judged
+and managed at their own path; the link is only a second name.
 """
 
 from __future__ import annotations
@@ -42,31 +42,29 @@ if TYPE_CHECKING:
 
 
 class Relocation(NamedTuple):
-    """A place, where it is to lie, and what is in it."""
+    """A place, its target, and what is in it."""
 
     place: str
     target: str
-    rows: tuple[
-        tuple[str, str], ...
-    ]  # the layouts that it makes or takes along, where they will be
-    left: tuple[str, ...]  # places of the configuration in which nothing will lie any more
+    rows: tuple[tuple[str, str], ...]  # the layouts in it, and where they will be
+    left: tuple[str, ...]  # configured places that will be empty afterwards
     entries: tuple[Entry, ...]
     tree: Tree
     same_disk: bool
     linked: bool
-    back: bool  # the link that an earlier move left is where it is to lie
+    back: bool  # the target is the link that an earlier move left
 
     @property
     def part(self) -> str:
-        """Return where the copy lies until it is whole."""
+        """Return the path of the copy until it is whole."""
         return f"{self.target}.part"
 
 
 def relocate(report: Report, place: str, target: str, *, link: bool = True) -> Relocation:
-    """Look at what a move would take; changes nothing.
+    """Examine what a move would take; changes nothing.
 
-    Raises `UsageError` for a place that holds no known layout, a target that is taken or lies in
-    the place, `CannotLookError` for one that cannot be read, and `RepairError` for what is in use.
+    Raises `UsageError` for a place without a known layout, and for a target that exists or is in
+    the place; `CannotLookError` for a place that cannot be read; `RepairError` for one in use.
     """
     here, entries = _meant(report, place)
     to = os.path.normpath(os.path.join(report.host.cwd, os.path.expanduser(target)))
@@ -83,7 +81,7 @@ def relocate(report: Report, place: str, target: str, *, link: bool = True) -> R
         tree = copying.listed(here)
     except OSError as error:
         raise CannotLookError(f"`{error.filename}` cannot be read: {error.strerror}") from error
-    # FluidAudio's and WhisperKit's apps may be sandboxed and then follow no link
+    # apps with FluidAudio or WhisperKit may be sandboxed, and then follow no link
     sandboxed = "/Library/Containers/" in here
     followed = link and not sandboxed and all(locators.find(kind).followed for kind, _ in rows)
     return Relocation(
@@ -100,7 +98,7 @@ def relocate(report: Report, place: str, target: str, *, link: bool = True) -> R
 
 
 def _meant(report: Report, place: str) -> tuple[str, tuple[Entry, ...]]:
-    """Return the path that is to move, and the entries in it: a place, or a model by any name."""
+    """Return the path to move, and its entries; `place` can be a place, or any name of a model."""
     here = os.path.realpath(os.path.join(report.host.cwd, os.path.expanduser(place)))
     roots = [root for root in report.survey.roots if inside(root.path, here)]
     if roots:
@@ -120,7 +118,7 @@ def _meant(report: Report, place: str) -> tuple[str, tuple[Entry, ...]]:
 def _rows(
     report: Report, here: str, to: str, entries: Sequence[Entry]
 ) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
-    """Return the layouts at the new path, each with its folder, and folders that will be empty."""
+    """Return the layouts and their folders at the new path, and the folders that will be empty."""
     roots = [root for root in report.survey.roots if inside(root.path, here)]
     if roots:
         return tuple((root.locator, to + root.path[len(here) :]) for root in roots), (here,)
@@ -137,10 +135,10 @@ def _rows(
 
 
 def bring(found: Relocation, report: Report, progress: Progress = SILENT) -> None:
-    """Copy and prove, where another disk is meant; the same call goes on after an interruption.
+    """Copy and prove, if the target is on another disk; the same call resumes after an interrupt.
 
-    Raises `RepairError`, with the copy kept for the next time, when there is no room, a file cannot
-    be read, or anything in the place changed since it was looked at.
+    Raises `RepairError` if there is no room, a file cannot be read, or anything in the place has
+    changed since the look; the copy is kept for the next time.
     """
     if found.same_disk:
         return
@@ -171,7 +169,7 @@ def bring(found: Relocation, report: Report, progress: Progress = SILENT) -> Non
 
 
 def switch(found: Relocation, report: Report) -> Change:
-    """Return the change that switches to the copy: everything that is not copying."""
+    """Return the change that switches to the copy: everything except the copying."""
     title = report.host.short(found.place)
     choices = [
         Choice(title=title, path=found.place, reason=f"to {found.target}", bytes=0, repair=repair)
@@ -191,7 +189,7 @@ def switch(found: Relocation, report: Report) -> Change:
 
 
 def _repairs(found: Relocation, host: Host) -> list[Repair]:
-    """Return the repairs in order: the copy in its place, the old one aside, the configuration."""
+    """Return the repairs in order: put the copy in place, set the old one aside, configure it."""
     near, far = os.path.dirname(found.place), os.path.dirname(found.target)
     guard = Guard(found.place, disk.stamp(found.place), found.tree.stamps)
     if found.same_disk:
@@ -216,7 +214,7 @@ def _repairs(found: Relocation, host: Host) -> list[Repair]:
             built("move-place", f"put the copy at `{found.target}`", far, (), there),
             built("move-place", f"set `{found.place}` aside", near, (), here, found.tree.bytes),
         ]
-    last = moved[-1]  # the one that moves the place itself, so that the guard is of its root
+    last = moved[-1]  # the repair that moves the place itself, whose root covers the guard
     others = tuple(each for each in last.guards if each.path != found.place)
     moved[-1] = last._replace(guards=(guard, *others))
     return [*moved, *_registered(found, host)]
@@ -257,7 +255,7 @@ def _setting(found: Relocation) -> str:
 
 
 def _free(report: Report, place: str, mine: Sequence[Entry]) -> None:
-    """Refuse a place in which somebody downloads, or has a file open."""
+    """Refuse a place with a running download or with a file that a program has open."""
     for entry in mine:
         if report.statuses.get(entry.id) is Status.IN_PROGRESS:
             raise RepairError(f"somebody is downloading {entry.title} to `{place}` right now")
@@ -268,7 +266,7 @@ def _free(report: Report, place: str, mine: Sequence[Entry]) -> None:
 
 
 def _known(report: Report) -> Mapping[str, Digest]:
-    """Return the digests that files are said to have, by path."""
+    """Return the expected digests of files, by path."""
     return {
         artifact.file: artifact.digest
         for entry in report.survey.entries

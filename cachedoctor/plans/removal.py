@@ -1,6 +1,6 @@
-"""Choose what goes with a model that is to go: what is only its own, and nothing that others need.
+"""Choose what to remove with a model: everything that only it uses, nothing that others need.
 
-What is left must look to the client and the app as if the model had never been there: branches,
+Afterwards it must look to the client and the app as if the model had never been there: branches,
 locks, notes and folders that would be empty go with it.
 """
 
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     from cachedoctor.plans.holdings import Holdings
     from cachedoctor.vocabulary import Artifact, Entry
 
-_MARKS = frozenset((".gitignore", "CACHEDIR.TAG"))  # that a client puts beside its notes
+_MARKS = frozenset((".gitignore", "CACHEDIR.TAG"))  # put by a client beside its notes
 _CLOSED = (State.UNREADABLE, State.EVICTED)
 
 
 def remove(holdings: Holdings, entries: Sequence[Entry], *, even_kept: bool = False) -> Change:
-    """Return the change that sets named models aside, each place in one choice.
+    """Return the change that sets named models aside, one choice for each place.
 
-    What is in use, unreadable or linked from elsewhere is spared; what is kept, too, unless
-    `even_kept`. Raises `UsageError` where what must be kept is not known.
+    Models that are in use, unreadable or linked from elsewhere are spared; so are kept ones, unless
+    `even_kept`. Raises `UsageError` if it is not known what must be kept.
     """
     holdings.roots.require()
     groups: dict[str, list[Entry]] = {}
@@ -93,13 +93,13 @@ def choose(
 
 
 def _deep(guard: Guard) -> Guard:
-    """Return a guard that also minds what is in a folder: a download that goes on is no waste."""
+    """Return a guard that also covers a folder's contents: a download may continue in it."""
     folder = os.path.isdir(guard.path) and not os.path.islink(guard.path)
     return guard._replace(tree=moves.stamps_of(guard.path)) if folder else guard
 
 
 def spare(holdings: Holdings, mine: Sequence[Entry], why: str, *, named: bool = False) -> Spared:
-    """Return that the entries `mine` of one place stay, and why."""
+    """Return the entries `mine` of one place as spared, for the reason `why`."""
     total = sum(holdings.of(entry.id).own_bytes for entry in mine)
     ids = tuple(entry.id for entry in mine)
     return Spared(
@@ -113,7 +113,7 @@ def spare(holdings: Holdings, mine: Sequence[Entry], why: str, *, named: bool = 
 
 
 def obstacle(holdings: Holdings, mine: Sequence[Entry], going: Iterable[str]) -> str:
-    """Return why the entries `mine` of one place cannot go, or nothing."""
+    """Return why the entries `mine` of one place cannot be removed, or an empty string."""
     report = holdings.report
     ids = {entry.id for entry in mine}
     for entry in mine:
@@ -133,7 +133,7 @@ def obstacle(holdings: Holdings, mine: Sequence[Entry], going: Iterable[str]) ->
 
 
 def with_losses(report: Report, choices: Iterable[Choice]) -> Iterator[Choice]:
-    """Add to each choice which engine and size will have no model, or another one, without it."""
+    """Add to each choice the engines and sizes that lose their model, or get another one."""
     gone: set[str] = set()
     for choice in choices:
         before = _without(report, gone)
@@ -142,9 +142,10 @@ def with_losses(report: Report, choices: Iterable[Choice]) -> Iterator[Choice]:
 
 
 def folded(paths: Sequence[str], root: str) -> tuple[str, ...]:
-    """Return these paths with each folder that would be left empty in place of what is in it.
+    """Replace paths by their folder, if it would be empty without them.
 
-    Never the root itself, nor the hub's own folders; an operating system's litter is nothing.
+    The root itself and the hub's own folders always stay; an operating system's litter counts as
+    nothing.
     """
     found = set(paths)
     stops = {root, os.path.join(root, ".locks"), os.path.join(root, "blobs")}
@@ -191,7 +192,7 @@ def _title(mine: Sequence[Entry]) -> str:
 
 
 def _freed(holdings: Holdings, mine: Sequence[Entry], paths: Sequence[str]) -> int:
-    """Return how many bytes go with these paths: each inode once, and none that has other names."""
+    """Return how many bytes these paths free: each inode once, none that has other names."""
     seen: dict[tuple[int, int], list[int]] = {}
     for path in paths:
         for file in _files(path):
@@ -216,13 +217,13 @@ def _files(path: str) -> Iterator[str]:
 
 
 def _using(mine: Sequence[Entry]) -> list[str]:
-    """Name the programs that have any file of these entries open, small ones included."""
+    """Return the programs that have any file of these entries open, small files included."""
     files = {file for entry in mine for file in entry.sizes}
     return sorted({name for names in (open_files.programs(files) or {}).values() for name in names})
 
 
 def _linked(report: Report, mine: Sequence[Entry], going: set[str]) -> str:
-    """Say which entry that stays, outside this place, leads to a file of these, or nothing."""
+    """Return which remaining entry of another place links to these, or an empty string."""
     place = repository_folder(mine[0])
     own = {path for entry in mine for path in (entry.path, repository_folder(entry))}
     for other in report.survey.entries:
@@ -236,12 +237,12 @@ def _linked(report: Report, mine: Sequence[Entry], going: set[str]) -> str:
 
 
 def _is_apart(artifact: Artifact, mine: Sequence[Entry]) -> bool:
-    """Say whether an artifact is no file that one of `mine` has under the same path itself."""
+    """Return whether an artifact's path is not also the path of one in `mine`."""
     return all(artifact.path != other.path for entry in mine for other in entry.notable)
 
 
 def _without(report: Report, gone: set[str]) -> Report:
-    """Return the report as it is when these entries are gone: readiness asks the statuses."""
+    """Return the report without these entries and their statuses, which readiness asks for."""
     return report._replace(
         entries=tuple(e for e in report.entries if e.id not in gone),
         statuses={key: status for key, status in report.statuses.items() if key not in gone},
@@ -264,7 +265,7 @@ def _losses(before: Report, after: Report, choice: Choice) -> Iterator[str]:
 
 
 def cost(choice: Choice) -> str:
-    """Say what it costs to have a choice again."""
+    """Return in words what it costs to fetch a choice again."""
     if choice.waste:
         return "–"
-    return "not known how" if choice.refetch_bytes is None else size(choice.refetch_bytes)
+    return "no known source" if choice.refetch_bytes is None else size(choice.refetch_bytes)

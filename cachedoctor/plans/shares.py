@@ -1,4 +1,4 @@
-"""Who shares which files, by inode, and which blocks, where that is asked and the system tells."""
+"""Which entries share files, by inode, and blocks, if asked for and the system can tell."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Shares:
-    """What some entries hold together and alone.
+    """What some entries hold together, and each of them alone.
 
     With `mounts` each large file on one that may share blocks is opened and asked for its extents;
     without, a clone counts as a file of its own.
@@ -36,7 +36,7 @@ class Shares:
             for entry in entries
             for a in entry.notable
             if a.outside and a.stamp
-        }  # behind a link out of the place: a link goes, and its target stays
+        }  # behind a link out of the place: removing the link keeps its target
         runs: dict[int, list[tuple[int, int]]] = {}
         for artifact in _large(entries):
             assert artifact.stamp is not None
@@ -57,11 +57,11 @@ class Shares:
 
     @property
     def total(self) -> int:
-        """Return how much they hold together, each file and each shared block once."""
+        """Return how many bytes they hold together, each file and each shared block once."""
         return self._total - self._again
 
     def size(self, entry: Entry) -> int:
-        """Return how much an entry holds, each file once."""
+        """Return how many bytes an entry holds, each file once."""
         return self._counts[entry.id][0]
 
     def files(self, entry: Entry) -> int:
@@ -77,7 +77,7 @@ class Shares:
         return self.size(entry) - sum(shared.values())
 
     def exact(self, entry: Entry) -> bool:
-        """Say whether no block of an entry is known to be shared."""
+        """Return whether no block of an entry is known to be shared."""
         return not self._cloned or self._cloned.isdisjoint((d, n) for d, n, _ in entry.held)
 
     def names(self, entry: Entry) -> int:
@@ -123,7 +123,7 @@ class Shares:
 
 
 def weights(entry: Entry) -> Artifact | None:
-    """Return the largest file of an entry that can be read."""
+    """Return the largest readable file of an entry."""
     there = (a for a in entry.notable if a.state is State.PRESENT and not a.bundle)
     return max(there, key=lambda artifact: artifact.size_bytes, default=None)
 

@@ -1,6 +1,7 @@
-"""Choose, order and group what is listed: `used>90d`, `size>1G`, `engine=whisper.cpp`.
+"""Filter and order a list of models: `used>90d`, `size>1G`, `engine=whisper.cpp`.
 
-The hub's own words mean the same here: `accessed>7d`, `modified>30d`, `refs=main`, `type=model`.
+The filters of the hub's own command mean the same here: `accessed>7d`, `modified>30d`, `refs=main`,
+`type=model`.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ GROUPS = ("engine", "app", "place")
 
 
 def test(words: str, now: float, place: Callable[[Holding], str]) -> Test:
-    """Return what a filter says of a holding; raises `UsageError` for one that means nothing.
+    """Parse a filter into a test of holdings; raises `UsageError` for an invalid one.
 
-    What is not known matches no comparison: unknown is never "long unused".
+    An unknown value matches no comparison: unknown is never "long unused".
     """
     found = _WORDS.fullmatch(words)
     if found is None:
@@ -67,9 +68,10 @@ def test(words: str, now: float, place: Callable[[Holding], str]) -> Test:
 
 
 def ordered(found: Sequence[Holding], by: str) -> list[Holding]:
-    """Return holdings in order: the largest, the longest unused, or by name; raises `UsageError`.
+    """Return holdings in order: largest first, longest unused first, or by name.
 
-    `:asc` and `:desc` turn an order round, as the hub's command has it.
+    `:asc` and `:desc` set the direction, as in the hub's command. Raises `UsageError` for an
+    unknown order.
     """
     key, _, turn = by.partition(":")
     key = {"accessed": "used"}.get(key, key)
@@ -85,12 +87,12 @@ def ordered(found: Sequence[Holding], by: str) -> list[Holding]:
 
 
 def title(one: Holding) -> str:
-    """Return what people call a model."""
+    """Return the name people use for a model."""
     return one.entry.model or one.entry.name
 
 
 def _values(one: Holding, key: str, place: Callable[[Holding], str]) -> tuple[str, ...]:
-    """Return the words that a holding has under a key."""
+    """Return a holding's values for a key."""
     entry = one.entry
     kind = next((k for k in ("dataset", "space", "kernel") if f"/{k}s--" in entry.path), "model")
     words: dict[str, Any] = {

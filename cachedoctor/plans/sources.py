@@ -1,4 +1,4 @@
-"""Whether a model can be had again byte for byte, so that it may be chosen without being named."""
+"""Whether a model can be fetched again byte for byte, and so may be chosen without being named."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def hindrance(one: Holding) -> str:
-    """Return why a model is not chosen by itself, from what is known without reading it."""
+    """Return why a model may not be chosen unnamed, or an empty string; reads no contents."""
     entry = one.entry
     if not entry.claims:
         return "no engine known here loads it"
@@ -21,8 +21,10 @@ def hindrance(one: Holding) -> str:
         return "known by its shape alone: it may be somebody's own"
     if one.apps:
         return f"in the folder of {', '.join(one.apps)}"
-    if one.refetch_bytes is None or not (entry.claims[0].repository or entry.claims[0].url):
+    if not (entry.claims[0].repository or entry.claims[0].url):
         return "no source is known"
+    if one.refetch_bytes is None:
+        return "its weights are not as long as those that are published"
     if one.pinned:
         return "pinned: somebody asked for this revision by its commit"
     if one.kept_by:
@@ -40,9 +42,9 @@ def hindrance(one: Holding) -> str:
 
 
 def doubt(holdings: Holdings, one: Holding, progress: Progress = SILENT) -> str:
-    """Return what speaks against a model being what its source has; reads every byte.
+    """Return why a model may differ from its source, or an empty string; reads every byte.
 
-    What was read before and did not change since is remembered.
+    Files that were read before and have not changed since are not read again.
     """
     from cachedoctor.doctor import reading
 

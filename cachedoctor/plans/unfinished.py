@@ -1,4 +1,4 @@
-"""What is left to do of a fix that was interrupted, counted like any other's."""
+"""What is left to do of an interrupted fix, counted like any other repair."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
 
 class Unfinished(NamedTuple):
-    """An interrupted fix, and what is left to do to finish it, or to finish its undo."""
+    """An interrupted fix, and what is left to do to finish it or its undo."""
 
     id: str  # of the run
     folder: str  # its journal's
-    state: str  # `open`, or `undoing`
-    created_s: float  # when it was begun
+    state: str  # `open` or `undoing`
+    created_s: float  # when it was started
     repairs: tuple[Repair, ...]  # each with the steps, needs and bytes that are left
-    back: tuple[str, ...] = ()  # what taking it back does, where that is what was begun
+    back: tuple[str, ...] = ()  # what taking it back does, if it cannot be finished
 
 
 def interrupted(report: Report, cures: Sequence[Finding]) -> tuple[Unfinished, ...]:
-    """Return the interrupted fixes that have to do with what was asked."""
+    """Return the interrupted fixes that concern the question, or are in the way of `cures`."""
     folders = {finding.path for finding in report.findings if finding.code == UnfinishedFix.code}
     if not folders:
         return ()
@@ -49,7 +49,7 @@ def interrupted(report: Report, cures: Sequence[Finding]) -> tuple[Unfinished, .
 
 
 def _related(found: Run, names: Sequence[str], paths: Collection[str]) -> bool:
-    """Say whether a run was for one of the engines that were asked for, or is in the way."""
+    """Return whether a run was for one of these engines, or touches one of these paths."""
     engines_ = {name for made_for in found.header.engines for name in made_for}
     if not names or not engines_ or engines_.intersection(names):
         return True
@@ -57,7 +57,7 @@ def _related(found: Run, names: Sequence[str], paths: Collection[str]) -> bool:
 
 
 def _left_of(found: Run) -> Unfinished:
-    """Count what an interrupted run has still to do."""
+    """Return what an interrupted run still has to do."""
     if not found.finishable:
         back = tuple(undoing.words(found))
         return Unfinished(
@@ -101,7 +101,7 @@ def _left_of(found: Run) -> Unfinished:
 
 
 def _cost(need: Need) -> tuple[int, int]:
-    """Return what a need's first source downloads and copies."""
+    """Return how many bytes a need's first source downloads and copies."""
     match need.sources[0]:
         case HubFetch(bytes=known) | CdnFetch(bytes=known):
             return known, 0

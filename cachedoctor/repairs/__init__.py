@@ -1,8 +1,8 @@
 """What cures what: needs and steps, as data. Nothing here changes or fetches anything.
 
 Sources are listed in the order of law 6: relink or rename in place, a partial that may be complete,
-another local copy with a known digest, then a fetch of just the file that is bad. One module a kind
-of layout; what is common to all is here.
+another local copy with a known digest, then a fetch of just the bad file. There is one module per
+kind of layout; what they share is here.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _LONG_NAME = 48
 
 
 def restore(finding: Finding, survey: Survey, *, resume: bool = False) -> Repair | None:
-    """Return how the file or bundle of `finding` is made right, or `None` if nothing is known.
+    """Return the repair that restores the file or bundle of `finding`, or `None` if there is none.
 
-    With `resume`, what is there is the beginning of the file.
+    With `resume`, the existing bytes are the beginning of the file.
     """
     at = [(each.entry, each.artifact) for each in finding.subjects if each.entry and each.artifact]
     if not at:
@@ -44,15 +44,15 @@ def restore(finding: Finding, survey: Survey, *, resume: bool = False) -> Repair
 
 
 def set_aside(finding: Finding) -> Repair | None:
-    """Move what a finding names into the run folder."""
+    """Return the repair that moves what a finding names into the run folder."""
     subject = finding.subjects[0]
     root = subject.entry.root if subject.entry else subject.root.path if subject.root else ""
-    if not root or not inside(finding.path, root):  # what lies beside a place is not ours to move
+    if not root or not inside(finding.path, root):  # nothing beside a root is ours to move
         return None
-    if finding.path == root:  # a place that is one model
+    if finding.path == root:  # a root that is one model
         root = os.path.dirname(root)
     name = os.path.basename(finding.path)
-    if len(name) > _LONG_NAME:  # a digest and what was added to it
+    if len(name) > _LONG_NAME:  # a digest with a suffix
         name = f"{name[:12]}…{name[-_LONG_NAME // 2 :]}"
     more = f" and {len(finding.links)} more" if finding.links else ""
     steps = tuple(SetAside(path) for path in (finding.path, *finding.links))

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def copies(artifacts: Iterable[Artifact], target: str, size: int | None = None) -> list[Source]:
-    """List other files that are said to have the same content; staging proves them."""
+    """Return other files that should have the same content, as sources; staging proves them."""
     found: dict[str, Source] = {}
     for artifact in artifacts:
         right = size is None or artifact.size_bytes == size
@@ -57,9 +57,9 @@ def built(
     aside_bytes: int = 0,
     seen: Mapping[str, Stamp | None] = {},
 ) -> Repair:
-    """Fill in what follows from the needs and steps: safety, bytes and guards.
+    """Build a repair, and derive its safety, bytes and guards from its needs and steps.
 
-    `seen` are stamps by path that the look has; all others are taken now.
+    `seen` are the stamps that the look already has, by path; all others are taken now.
     """
     fetch = copy = 0
     fetches = False
@@ -100,7 +100,7 @@ def built(
 
 
 def folders(path: str) -> list[Step]:
-    """Make `path` and what is missing above it."""
+    """Return the steps that make `path` and the missing folders above it."""
     found: list[Step] = []
     while path and not os.path.isdir(path):
         found.append(MakeFolder(path))
@@ -113,7 +113,7 @@ def out_of_the_way(path: str) -> list[Step]:
 
 
 def sentence(source: Source, name: str) -> str:
-    """Say in one imperative line what taking `name` from its first source is."""
+    """Return one imperative line that says how `name` comes from `source`."""
     match source:
         case LocalCopy(why=why):
             return f"copy `{name}` from {why}"

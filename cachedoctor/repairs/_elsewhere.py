@@ -1,4 +1,4 @@
-"""A whole model for the hub cache from files that are on this machine under another name."""
+"""Build a whole model in the hub cache from local files that have other names."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ if TYPE_CHECKING:
     from cachedoctor.findings import Repair, Step
     from cachedoctor.vocabulary import Artifact, Claim, Digest, Survey
 
-_SHORT_BYTES = 16 << 20  # of a file that is read to learn its other digest
+_SHORT_BYTES = 16 << 20  # longest file that is read to learn its other digest
 _GIT = "git-sha1"
 
 
 def from_copies(claim: Claim, path: str, root: str, survey: Survey) -> Repair | None:
-    """Return how a model is put together from copies, where the table says all that it needs.
+    """Return the repair that assembles a model from copies, or `None` if a file is not here.
 
-    The same files are published under several names: `guillaumekln/…` is `Systran/…`. `path` is the
-    repository's folder in the hub cache at `root`. `None` where a file is not here.
+    The same files are published under several names: `guillaumekln/…` is `Systran/…`. The table
+    must list every file that the model needs. `path` is the repository's folder in the hub cache
+    at `root`.
     """
     published, commit = claim.published, claim.revision
     required = [need.names for need in claim.needs.requirements if not need.optional]
@@ -61,7 +62,7 @@ def from_copies(claim: Claim, path: str, root: str, survey: Survey) -> Repair | 
 def _holding(
     claim: Claim, name: str, size: int, digest: Digest, survey: Survey
 ) -> Iterator[tuple[Artifact, str]]:
-    """Yield files that may hold this content, each with the name that its blob has to have."""
+    """Yield files that may hold this content, each with the name its blob must have."""
     for artifact in survey.holding(digest.hex):
         if artifact.state is State.PRESENT and artifact.size_bytes == size:
             yield artifact, digest.hex

@@ -1,7 +1,7 @@
-"""The same bytes under another name: beside the file, in Downloads, in a clone's git-lfs store.
+"""Find the same bytes under another name: beside the file, in Downloads, in a git-lfs store.
 
-Browsers save `model (1).bin`; `git lfs` keeps what a pointer stands for below `.git/lfs/objects`.
-Found by length, and proven by digest before anything is put in place.
+Browsers save `model (1).bin`; `git lfs` keeps a pointer's content below `.git/lfs/objects`.
+Candidates are found by length, and proven by digest before anything is put in place.
 Source: git-lfs/git-lfs docs/spec.md, docs/api/README.md.
 """
 
@@ -27,11 +27,11 @@ _POINTER = re.compile(
     rb"version https://git-lfs\.github\.com/spec/v1\n(?:.*\n)*?oid sha256:([0-9a-f]{64})\n"
     rb"size ([0-9]{1,18})\n"
 )
-_LEAST_BYTES = 1024  # of what a length alone is worth a look
+_LEAST_BYTES = 1024  # below this, an equal length means nothing
 
 
 def pointed_at(artifact: Artifact) -> tuple[int, Digest] | None:
-    """Return the length and digest that a git-lfs pointer names, where the file is one."""
+    """Return the length and digest in a git-lfs pointer, or `None` if the file is not one."""
     if not 0 < artifact.size_bytes <= _POINTER_BYTES:
         return None
     try:
@@ -44,7 +44,7 @@ def pointed_at(artifact: Artifact) -> tuple[int, Digest] | None:
 def nearby(
     artifact: Artifact, survey: Survey, size: int | None, digest: Digest | None
 ) -> Iterator[LocalCopy]:
-    """Yield files that may hold what `artifact` should, whatever they are called."""
+    """Yield files that may hold the content of `artifact`, whatever their names."""
     if digest is None or size is None:
         return
     proofs = (Proof("", size, digest),)
@@ -61,7 +61,7 @@ def nearby(
 
 
 def _stored(path: str, oid: str) -> str:
-    """Return the object in the nearest clone's store above `path`, or empty."""
+    """Return the object in the store of the nearest clone above `path`, or an empty string."""
     above = os.path.dirname(path)
     while True:
         found = f"{above}/.git/lfs/objects/{oid[:2]}/{oid[2:4]}/{oid}"

@@ -22,7 +22,7 @@ from cachedoctor.repairs._build import (
 from cachedoctor.repairs._nearby import nearby, pointed_at
 from cachedoctor.vocabulary import State
 
-_LONGEST_S = 3600  # from the plan until the file is in its place: a note must not be older
+_LONGEST_S = 3600  # from planning to placing a file, whose note must not be older
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def restore_in_folder(survey: Survey, entry: Entry, artifact: Artifact) -> Repair | None:
-    """Make one bundle or loose file of a model folder right, always as a whole."""
+    """Return the repair that restores one bundle or loose file of a model folder, as a whole."""
     owner = next(
         (a for a in entry.artifacts if a.bundle and artifact.name.startswith(a.name + "/")),
         artifact,
@@ -56,15 +56,13 @@ def restore_in_folder(survey: Survey, entry: Entry, artifact: Artifact) -> Repai
         sources.append(finished)
     for (files, known), why in _siblings(survey, entry, claim, owner):
         sources.append(LocalCopy(files, why, known))
-    whole = owner.bundle or formats.is_bundle(
-        owner.format
-    )  # a file may be where the bundle belongs
+    # a file may be where the bundle belongs
+    whole = owner.bundle or formats.is_bundle(owner.format)
     remote = claim.prefix + owner.name + ("/" if whole else "")
     tokenizer = claim.tokenizer and owner.name in _tokenizer_names(claim)
     repository = claim.tokenizer if tokenizer else claim.repository
-    if repository and not (
-        whole and locators.of(entry).packs_bundles
-    ):  # encoders are published packed
+    # encoders are published as archives, which cannot be placed as they are
+    if repository and not (whole and locators.of(entry).packs_bundles):
         remote = owner.name if tokenizer else remote
         revision = "main" if tokenizer else claim.marker[1] or _commit_of(survey, entry)
         sources.append(HubFetch(repository, revision, remote, owner.expected_bytes or 0))
@@ -88,9 +86,9 @@ def restore_in_folder(survey: Survey, entry: Entry, artifact: Artifact) -> Repai
 
 
 def _noted_anew(survey: Survey, entry: Entry, owner: Artifact) -> tuple[list[Need], list[Step]]:
-    """Return what gives a file's note a new time, where its client compares the two.
+    """Return what gives a file's note a new time, if its client compares the two.
 
-    Otherwise the file that was put in place would be newer than its note, and fetched again.
+    Otherwise the restored file would be newer than its note, and the client would fetch it again.
     """
     listing = locators.listed(ModelFolders, survey.root_of(entry))
     if not locators.of(entry).compares_times or listing is None:
@@ -105,7 +103,7 @@ def _noted_anew(survey: Survey, entry: Entry, owner: Artifact) -> tuple[list[Nee
 
 
 def _copied(entry: Entry, owner: Artifact, near: Sequence[Source]) -> Repair:
-    """Put a copy in the place of a file of which nobody knows an origin."""
+    """Return the repair that replaces a file of unknown origin with a copy."""
     need = need_of(owner.name, tuple(near), owner.format)
     steps = (*out_of_the_way(owner.path), Put(owner.name, owner.path))
     words = sentence(near[0], owner.name)
@@ -113,13 +111,13 @@ def _copied(entry: Entry, owner: Artifact, near: Sequence[Source]) -> Repair:
 
 
 class Remote(NamedTuple):
-    """What the hub lists of a repository at one commit: the files, and what it promises of each."""
+    """The hub's listing of a repository at one commit: its files, and a proof of each."""
 
     commit: str
     files: Sequence[tuple[str, Proof]]
 
     def below(self, name: str) -> list[tuple[str, Proof]]:
-        """Return the file called `name`, or where that ends in a slash all files below it."""
+        """Return the file `name`, or all files below it if it ends with a slash."""
         inside = name.endswith("/")
         return [row for row in self.files if row[0] == name or (inside and row[0].startswith(name))]
 
@@ -127,10 +125,10 @@ class Remote(NamedTuple):
 def whole_folder(
     claim: Claim, path: str, root: str, model: Remote, tokenizer: Remote | None, *, noted: bool
 ) -> Repair:
-    """Return a fetch of every bundle and file of a model that lives in a folder of its own.
+    """Return a fetch of every bundle and file of a model that has a folder of its own.
 
-    `noted` also writes down what the engine's own client would have of each file: without it, that
-    client takes the files for strangers and downloads them again.
+    `noted` also writes the notes that the engine's own client would keep on each file: without
+    them, that client does not recognise the files and downloads them again.
     """
     needs: list[Need] = []
     steps: list[Step] = list(folders(path))
@@ -165,7 +163,7 @@ def whole_folder(
 
 
 def _marked(claim: Claim, path: str) -> tuple[Need, list[Step]]:
-    """Return what says which commit the folder at `path` holds; without it, it is fetched anew."""
+    """Return the marker of the commit in the folder at `path`; without one, it is fetched again."""
     name, commit = claim.marker
     text = f"{commit}\n"
     place = os.path.join(path, name)
@@ -174,7 +172,7 @@ def _marked(claim: Claim, path: str) -> tuple[Need, list[Step]]:
 
 
 def _note(base: str, file: str, commit: str, proof: Proof) -> tuple[Need, list[Step]]:
-    """Return what a client writes down of a file that it downloaded below `base`: three lines."""
+    """Return the note, three lines, that a client keeps on a file it downloaded below `base`."""
     etag = proof.digest.hex if proof.digest else ""
     text = f"{commit}\n{etag}\n{time.time()}\n"
     name = f"notes/{file}.metadata"
@@ -184,7 +182,7 @@ def _note(base: str, file: str, commit: str, proof: Proof) -> tuple[Need, list[S
 
 
 def rename_folder(finding: Finding) -> Repair | None:
-    """Rename a folder to the name that is looked for; `None` where that is taken."""
+    """Return the repair that renames a folder to the wanted name, or `None` if that is taken."""
     entry = finding.made_from[0]
     claim = next(claim for claim in entry.claims if claim.needs.folder not in ("", entry.name))
     target = os.path.join(entry.root, claim.needs.folder)
@@ -205,7 +203,7 @@ _Files = tuple[tuple[str, str], ...]
 def _siblings(
     survey: Survey, entry: Entry, claim: Claim, owner: Artifact
 ) -> Iterator[tuple[tuple[_Files, tuple[Proof, ...]], str]]:
-    """Find the same bundle or file in the engine's other folder, then in the hub cache."""
+    """Yield the same bundle or file from the engine's other folder, then from the hub cache."""
     tokenizer = claim.tokenizer and owner.name in _tokenizer_names(claim)
     repository, above = (claim.tokenizer, "") if tokenizer else (claim.repository, claim.prefix)
     for other in survey.answering((claim.engine, claim.model), (HubCache.name, repository)):
@@ -218,7 +216,7 @@ def _siblings(
         if not files or any(a.state is not State.PRESENT for a in files):
             continue
         if any(a.outside for a in mine) and not all(a.digest for a in files):
-            continue  # what lies outside of a cache is copied only by its digest
+            continue  # files outside the cache are copied only if a digest proves them
         if owner.name.endswith(".mlmodelc") and not _is_whole(os.path.join(other.path, prefix)):
             continue
         names = tuple((a.name[len(prefix) + 1 :], a.file) for a in files)
@@ -230,7 +228,7 @@ def _siblings(
 
 
 def _with_partials(survey: Survey, entry: Entry, owner: Artifact) -> LocalCopy | None:
-    """Put together what is there of a file or bundle and the finished partials of the rest."""
+    """Return the existing files of a bundle with finished partials for the rest, as one source."""
     inside = f"{owner.name}/"
     found: dict[str, str] = {
         a.name: a.file
@@ -250,7 +248,7 @@ def _with_partials(survey: Survey, entry: Entry, owner: Artifact) -> LocalCopy |
 
 
 def _commit_of(survey: Survey, entry: Entry) -> str:
-    """Return the commit that all notes of an entry name, or `main` where they name none or two."""
+    """Return the commit that all notes of an entry name, or `main` if they name none or several."""
     root = survey.root_of(entry)
     known = locators.of(root).commit(entry, root.listing) if root.listing is not None else ""
     return known or "main"

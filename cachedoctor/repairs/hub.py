@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 
 
 def rewrite_ref(finding: Finding, survey: Survey) -> Repair | None:
-    """Write the commit that a ref means, or the one complete snapshot's, or fetch the model."""
+    """Return the repair of a ref: write the commit it means, or the one complete snapshot's.
+
+    If there is no such snapshot, relink or fetch the model.
+    """
     entries = finding.made_from
     named = [entry for entry in entries if COMMIT.fullmatch(entry.revision or "")]
     complete = [entry.revision for entry in named if entry.revision and _complete(entry)]
@@ -41,7 +44,7 @@ def rewrite_ref(finding: Finding, survey: Survey) -> Repair | None:
     revisions = [entry.revision for entry in named if entry.revision and entry.artifacts]
     if text in revisions:
         complete = [text]
-    elif not complete and len(revisions) == 1:  # what it lacks is cured by findings of its own
+    elif not complete and len(revisions) == 1:  # what it lacks has findings of its own
         complete = revisions
     if len(complete) == 1 and complete[0]:
         need = Need("ref", (Text(complete[0]),), (Proof("", len(complete[0]), None),))
@@ -67,7 +70,7 @@ def rewrite_ref(finding: Finding, survey: Survey) -> Repair | None:
 
 
 def write_main(entry: Entry) -> Repair:
-    """Write the branch `main`, of which a repository has none, to lead to `entry`."""
+    """Return the repair that writes a missing branch `main`, which leads to `entry`."""
     repository = entry.path.partition("/snapshots/")[0]
     commit, ref = entry.revision or "", os.path.join(repository, "refs", "main")
     need = Need("ref", (Text(commit),), (Proof("", len(commit), None),))
@@ -78,7 +81,7 @@ def write_main(entry: Entry) -> Repair:
 
 
 def fetch_entry(finding: Finding) -> Repair | None:
-    """Return a fetch of the model that the finding's entry is meant to be."""
+    """Return a fetch of the model that the finding's entry should be."""
     for entry in finding.made_from:
         if entry.claims:
             claim = entry.claims[0]
@@ -88,7 +91,7 @@ def fetch_entry(finding: Finding) -> Repair | None:
 
 
 def fetch_claim(claim: Claim, root: str, size: int) -> Repair:
-    """Return a fetch of a whole model, without steps until the hub has said what it holds."""
+    """Return a fetch of a whole model; it has no steps until the hub has listed its files."""
     return Repair(
         kind="fetch-model",
         safety=Safety.FETCHES,
@@ -100,7 +103,7 @@ def fetch_claim(claim: Claim, root: str, size: int) -> Repair:
 
 
 def detach(entry: Entry, blobs: Sequence[str], size: int) -> Repair:
-    """Set a revision aside: its snapshot, its manifest and markers, and the blobs it alone uses."""
+    """Return the repair that sets a revision aside: snapshot, manifest, markers and own blobs."""
     repository, _, commit = entry.path.partition("/snapshots/")
     notes = (f"{repository}/trees/{commit}.json", f"{repository}/.no_exist/{commit}")
     steps = tuple(map(SetAside, (entry.path, *blobs, *filter(os.path.lexists, notes))))
@@ -115,11 +118,11 @@ def detach(entry: Entry, blobs: Sequence[str], size: int) -> Repair:
 def whole_model(
     claim: Claim, path: str, root: str, commit: str, files: Sequence[tuple[str, Proof]]
 ) -> Repair:
-    """Return a fetch of the whole of a hub model into the cache at `root`.
+    """Return a fetch of a whole hub model into the cache at `root`.
 
-    `path` is the repository's folder there; `files` are the names below the repository with what
-    the hub promises of each; only what the engine reads is fetched. Raises `RepairError` when the
-    hub has not all that the engine needs.
+    `path` is the repository's folder there; `files` are the names in the repository, each with the
+    hub's proof. Only what the engine reads is fetched. Raises `RepairError` if the repository lacks
+    a file that the engine needs.
     """
     listed = {name for name, _ in files}
     for need in claim.needs.requirements:
@@ -159,10 +162,10 @@ def whole_model(
 def restore_blob(
     finding: Finding, survey: Survey, at: Sequence[tuple[Entry, Artifact]]
 ) -> Repair | None:
-    """Make one blob right, or link a snapshot to a blob that is there."""
+    """Return the repair that restores one blob, or links a snapshot to a blob that is there."""
     entry, artifact = at[0]
-    if _may_be_called_otherwise(entry, artifact):
-        return fetch_entry(finding)  # the hub knows which of the names it has
+    if _has_other_names(entry, artifact):
+        return fetch_entry(finding)  # the hub knows which name it has
     repository = repository_of(entry, survey)
     digest = artifact.digest
     target = artifact.file
@@ -209,8 +212,8 @@ def restore_blob(
     return made._replace(locks=(lock,) if lock else ())
 
 
-def _may_be_called_otherwise(entry: Entry, artifact: Artifact) -> bool:
-    """Say whether a missing file has several names, and nothing here tells which the hub has."""
+def _has_other_names(entry: Entry, artifact: Artifact) -> bool:
+    """Return whether a missing file has several names, and it is not known which the hub uses."""
     if artifact.state is not State.MISSING or artifact.digest or "main" not in entry.refs:
         return False
     needs = (need for claim in entry.claims for need in claim.needs.requirements)
@@ -218,7 +221,7 @@ def _may_be_called_otherwise(entry: Entry, artifact: Artifact) -> bool:
 
 
 def _complete(entry: Entry) -> bool:
-    """Say whether a snapshot has all that an engine needs, or all that its manifest lists."""
+    """Return whether a snapshot has all files that an engine needs, or that its manifest lists."""
     there = all(artifact.state is State.PRESENT for artifact in entry.notable)
     listed = bool(entry.claims) or entry.present.issuperset(entry.promises)
     return bool(entry.artifacts) and there and listed

@@ -1,4 +1,4 @@
-"""The links of a hub cache: from a snapshot's names to the blobs that hold them."""
+"""Repairs of the links in a hub cache, from the names in a snapshot to their blobs."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from cachedoctor.vocabulary import Digest, Entry, Survey
 
 
-_READ_BYTES = 8 << 20  # of a blob that may be what a table names by another digest
+_READ_BYTES = 8 << 20  # longest blob that is read to compare it with a table's other digest
 
 
 def relink_text(finding: Finding, survey: Survey) -> Repair | None:
-    """Make a link of a file that says where one led, if what it names is here.
+    """Return the repair that turns a link saved as text back into a link, if its target is here.
 
-    A blob of the same repository counts wherever the text leads; anything else must lie inside the
-    root.
+    A blob of the same repository counts wherever the text leads; any other target must be inside
+    the root.
     """
     entry, artifact, *_ = finding.subjects[0]
     if entry is None or artifact is None:
@@ -51,7 +51,7 @@ def relink_text(finding: Finding, survey: Survey) -> Repair | None:
 
 
 def relink_entry(finding: Finding, survey: Survey) -> Repair | None:
-    """Link an empty snapshot to the blobs that lie in its repository, where they are all there."""
+    """Return the repair that links an empty snapshot to its repository's blobs, if all exist."""
     for entry in finding.made_from:
         if entry.revision:
             return relink_snapshot(entry.revision, [entry], survey)
@@ -59,10 +59,10 @@ def relink_entry(finding: Finding, survey: Survey) -> Repair | None:
 
 
 def relink_snapshot(commit: str, entries: Sequence[Entry], survey: Survey) -> Repair | None:
-    """Make a snapshot again, where the blobs that are needed are there.
+    """Return the repair that rebuilds a snapshot's links, if all needed blobs exist.
 
-    Their names come from the revision's manifest, from what a lock file demands, or from the table
-    of the engine, where that is about this revision.
+    The names come from the revision's manifest, from the demands of a lock file, or from the
+    engine's table, if that is about this revision.
     """
     repository = repository_of(entries[0], survey)
     claims = entries[0].claims
@@ -91,7 +91,7 @@ def relink_snapshot(commit: str, entries: Sequence[Entry], survey: Survey) -> Re
 
 
 def _told(entries: Sequence[Entry], commit: str) -> Iterator[tuple[str, tuple[int, Digest]]]:
-    """Yield what else than a manifest says of a revision's files."""
+    """Yield what tables and lock files, other than a manifest, say about a revision's files."""
     for entry in entries:
         for claim in entry.claims:
             if claim.revision == commit:
@@ -103,7 +103,7 @@ def _told(entries: Sequence[Entry], commit: str) -> Iterator[tuple[str, tuple[in
 
 
 def _blob_with(repository: Repository, size: int, digest: Digest) -> str:
-    """Return the blob that holds a content, by its name or, of a short one, by reading it."""
+    """Return the blob with a content, found by its name or, if it is short, by reading it."""
     blob = repository.blobs.get(digest.hex)
     if blob is not None:
         right = blob.stamp is not None and blob.stamp.size_bytes == size
@@ -120,7 +120,7 @@ def _blob_with(repository: Repository, size: int, digest: Digest) -> str:
 
 
 def relink_relative(finding: Finding) -> Repair | None:
-    """Make an absolute link of a snapshot lead to the same file by a relative path."""
+    """Return the repair that makes an absolute link in a snapshot relative."""
     entry, artifact, *_ = finding.subjects[0]
     if entry is None or artifact is None:
         return None
@@ -143,12 +143,12 @@ def links_to(links: Sequence[str], blob: str) -> list[Step]:
 
 
 def to_blob(link: str, blob: str) -> str:
-    """Return the relative way from a link to its blob."""
+    """Return the relative path from a link to its blob."""
     return os.path.relpath(blob, os.path.dirname(link))
 
 
 def repository_of(entry: Entry, survey: Survey) -> Repository:
-    """Return what the hub cache of `entry` lists of its repository."""
+    """Return the repository of `entry`, as listed by its hub cache."""
     listing = listed(HubCache, survey.root_of(entry))
     if listing is None:
         raise LookupError(entry.id)

@@ -1,4 +1,4 @@
-"""Repairs of a model that is one file, of the hub or of OpenAI's."""
+"""Repairs of a model that is one file, from the hub or from OpenAI."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def restore_file(
     finding: Finding, survey: Survey, entry: Entry, artifact: Artifact, *, begun: bool
 ) -> Repair | None:
-    """Make a model right that is one file, of the hub or of OpenAI's."""
+    """Return the repair that restores a model that is one file."""
     size, digest = artifact.expected_bytes, artifact.digest
     if not entry.claims or (digest is None and size is None):
         return None
@@ -58,7 +58,7 @@ def whole_file(claim: Claim, path: str, root: str, survey: Survey) -> Repair:
 
 
 def _download(claim: Claim, name: str, size: int, resume: str = "") -> Source:
-    """Return where a model's one file comes from: a hub repository, or OpenAI's address."""
+    """Return the source of a model's one file: a hub repository, or OpenAI's address."""
     if claim.repository:
         return HubFetch(claim.repository, "main", claim.prefix + name, size)
     return CdnFetch(claim.url, size, resume)

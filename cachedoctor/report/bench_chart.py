@@ -12,12 +12,12 @@ _BLUE, _ORANGE = "#3b6ea5", "#c8742c"
 
 
 def draw(result: Result, kind: str) -> bytes:
-    """Return the picture as `svg` or `png`; needs matplotlib, and no screen."""
+    """Return the picture as `svg` or `png`; needs matplotlib, but no screen."""
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    rows = result.rows[::-1]  # the fastest on top
+    rows = result.rows[::-1]  # the fastest at the top
     names = [f"{row.engine}\n{row.model}" for row in rows]
     figure = Figure(figsize=(9, 1.6 + 0.6 * len(rows)), layout="constrained")
     FigureCanvasAgg(figure)

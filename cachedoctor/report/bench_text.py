@@ -1,4 +1,4 @@
-"""A benchmark to text, JSON and CSV; pure."""
+"""A benchmark as text, JSON and CSV; pure."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Json = dict[str, object]
 
 
 def bench_json(result: Result, comparison: Comparison | None = None) -> Json:
-    """Return a benchmark as data: enough for someone else to repeat it."""
+    """Return a benchmark as data: enough for others to repeat it."""
     clip = {name: value for name, value in result.clip._asdict().items() if name != "file"}
     body: Json = {
         "began_s": result.began_s,
@@ -60,7 +60,7 @@ def bench_json(result: Result, comparison: Comparison | None = None) -> Json:
 
 
 def bench_csv(result: Result) -> str:
-    """Return a table with a line an engine."""
+    """Return a table with one line per engine."""
     made = io.StringIO()
     writer = csv.DictWriter(made, _COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
@@ -72,7 +72,7 @@ def bench_csv(result: Result) -> str:
 def bench_lines(
     result: Result, comparison: Comparison | None = None, *, bars: bool = False
 ) -> Iterator[str]:
-    """Yield the lines of a benchmark: how, the table, what did not run, the count."""
+    """Yield the lines of a benchmark: how it ran, the table, what did not run, the count."""
     settings, machine = result.settings, result.machine
     order = ", engines in turn" if settings.in_turn else ", one engine after another"
     runs = f"{plural(settings.runs, 'run')} after {plural(settings.warmup, 'warm-up')}"
@@ -153,9 +153,9 @@ def _remarks(result: Result) -> Iterator[str]:
         yield Folding(f"load from disk, with a cold file cache: {told}")
     for row in result.rows:
         if not row.same_text:
-            yield f"{row.engine} did not say the same in every run"
+            yield f"{row.engine} did not hear the same words in every run"
     if result.rows and result.clip.words is None:
-        yield "no word error rate: a `.txt` beside the audio says what is said in it"
+        yield "no word error rate: put its words into a `.txt` beside the audio"
     elif any(row.word_error_rate is None for row in result.rows):
         yield "no word error rate: `pip install 'model-cache-doctor[bench]'`"
 

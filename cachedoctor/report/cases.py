@@ -1,4 +1,4 @@
-"""What is wrong with each model, before it has the form of any build's log."""
+"""What is wrong with each model, before it is formatted for a build's log."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ if TYPE_CHECKING:
 
 
 class Problem(NamedTuple):
-    """One thing that is wrong; one that concerns several models is the same value in each."""
+    """One thing that is wrong; if it concerns several models, each holds the same value."""
 
     severity: Severity
     title: str
     message: str
-    code: str = ""  # where it has one
-    path: str = ""  # the file or folder that it is about
+    code: str = ""  # if it has one
+    path: str = ""  # the file or folder it is about
 
 
 class Case(NamedTuple):
-    """One model, or what belongs to none, and what is wrong with it."""
+    """One model, or everything that belongs to none, and what is wrong with it."""
 
     group: str
     name: str

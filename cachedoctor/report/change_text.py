@@ -1,4 +1,4 @@
-"""What a manager's command would change, and what it came to, to text; pure."""
+"""What a manager's command would change, and the outcome, as text; pure."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ def change_lines(change: Change, host: Host, *, verbose: bool = False) -> Iterat
 
 
 def question(change: Change, *, delete: bool) -> str:
-    """Return the one question that is asked."""
+    """Return the one question to ask."""
     return _words(change).question(change, delete=delete)
 
 
 def last_question(change: Change) -> str:
-    """Return the question about what cannot be had again."""
+    """Return the question about what cannot be fetched again."""
     names = ", ".join(choice.title for choice in change.lost)
     return f"No source is known for {printable(names)}: delete it for good all the same?"
 
 
 def refused(change: Change) -> str:
-    """Return why nothing was deleted: nobody said yes to a loss that cannot be made good."""
+    """Return why nothing was deleted: nobody agreed to a loss that cannot be undone."""
     names = ", ".join(choice.title for choice in change.lost)
     return (
         f"nothing was changed: no source is known for {printable(names)}; "
@@ -64,7 +64,7 @@ def refused(change: Change) -> str:
 def outcome_lines(
     change: Change, host: Host, freed_bytes: int | None, *, deleted: bool
 ) -> Iterator[str]:
-    """Yield what an applied change came to, and how to undo it."""
+    """Yield the outcome of an applied change, and how to undo it."""
     if deleted:
         did = f", {size(freed_bytes)} measured" if freed_bytes is not None else ""
         yield f"✓ deleted; {size(change.bytes)} should be free{did}"
@@ -83,7 +83,7 @@ class _Going:
 
     def choice(self, choice: Choice, change: Change, host: Host, running: int) -> Iterator[str]:
         total = f"  {size(running):>10}" if change.target_bytes is not None else ""
-        name = "" if choice.waste else f"{printable(choice.title)}: "  # its path says its name
+        name = "" if choice.waste else f"{printable(choice.title)}: "  # its path names it
         yield f"{size(choice.bytes):>10}{total}  {name}{choice.reason}"
         yield f"            {_place(choice, host)}"
         for line in choice.then:
@@ -104,7 +104,7 @@ class _Going:
 
 
 class _Removing(_Going):
-    """The words for models that were named to be removed."""
+    """The words for models that the user named for removal."""
 
     def choice(self, choice: Choice, change: Change, host: Host, running: int) -> Iterator[str]:
         yield f"remove  {printable(choice.title)}, {size(choice.bytes)} from {_place(choice, host)}"
@@ -185,7 +185,7 @@ def _place(choice: Choice, host: Host) -> str:
 
 
 def _short(change: Change) -> str:
-    """Return by how much a target is missed, or nothing."""
+    """Return how far short of its target a change falls, or nothing."""
     if change.target_bytes is None or change.reached:
         return ""
     return f"; {size(change.target_bytes - change.bytes)} short of what was asked for"

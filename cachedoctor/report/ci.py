@@ -1,4 +1,4 @@
-"""Findings and verdicts in the forms that continuous integration shows; pure."""
+"""Findings and verdicts in the formats that continuous integration shows; pure."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def _problem(finding: Finding) -> Problem:
 
 
 def _told_apart(cases: Sequence[tuple[Case, str, str]]) -> Iterator[Case]:
-    """Add the place to a name that several models have, and the id where that is not enough.
+    """Add the place to a name that several models have, and the id if that is not enough.
 
-    Services that show JUnit files keep one result for a name.
+    Services that show JUnit files keep one result per name.
     """
     names = [(case.group, case.name) for case, _, _ in cases]
     placed = [(case.group, case.name, place) for case, place, _ in cases]
@@ -96,8 +96,8 @@ def render(
 ) -> str:
     """Return the cases as `github` annotations, as a `junit` file or as `sarif`.
 
-    `folder` is what a build has checked out: a file in it is named from there. Where nothing
-    `fails`, errors are said as warnings.
+    `folder` is the build's checkout: a file in it is named relative to it. If nothing `fails`,
+    errors are reported as warnings.
     """
     if not fails:
         cases = [case._replace(problems=tuple(map(_mild, case.problems))) for case in cases]
@@ -116,7 +116,7 @@ def _mild(problem: Problem) -> Problem:
 
 
 def distinct(cases: Sequence[Case]) -> list[tuple[Problem, str]]:
-    """Return each problem once, errors first, with the names of the models that it concerns."""
+    """Return each problem once, errors first, with the names of the models it concerns."""
     names: dict[Problem, list[str]] = {}
     for case in cases:
         for problem in case.problems:
@@ -129,7 +129,7 @@ def distinct(cases: Sequence[Case]) -> list[tuple[Problem, str]]:
 
 
 def within(path: str, folder: str) -> str:
-    """Return a path as seen from `folder`, or nothing where it lies outside or is no path."""
+    """Return a path relative to `folder`, or nothing if it is outside or not a path."""
     below = os.path.relpath(path, folder) if path and folder else ".."
     return "" if below.split("/", 1)[0] in ("..", ".") else below
 
@@ -157,7 +157,7 @@ def _escaped(text: str) -> str:
 
 
 def _junit(command: str, cases: Sequence[Case], *, fails: bool) -> str:
-    """Return a test suite in which errors and warnings are failures and notes are output."""
+    """Return a test suite with errors and warnings as failures and notes as output."""
     from xml.etree import ElementTree as Tree
 
     suite = Tree.Element("testsuite", name=f"cachedoctor {command}", tests=str(len(cases)))

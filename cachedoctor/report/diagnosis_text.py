@@ -18,7 +18,7 @@ _INDENT = " " * 11
 
 
 def diagnosis_lines(found: Diagnosis, host: Host) -> Iterator[str]:
-    """Yield what was recognised, what the caches say of it, and the command that cures it."""
+    """Yield what was recognised, whether the caches have it, and the command that cures it."""
     if not found.recognised:
         yield from _of_no_cache(found, host)
         return
@@ -30,11 +30,11 @@ def diagnosis_lines(found: Diagnosis, host: Host) -> Iterator[str]:
         yield ""
     names = " ".join(found.engines)
     if not found.models:
-        yield f"no model of {' or '.join(found.engines)} lies in the places that were looked at"
+        yield f"no model of {' or '.join(found.engines)} in the places that were searched"
         yield f"next: `{host.command('where', 'ENGINE', '--size', 'small')}` names them"
         return
     if found.unready:
-        yield "there without a fault, and not loaded all the same:"
+        yield "no fault found, but not ready:"
         for answer in found.unready:
             code = f"{answer.code} " if answer.code else ""
             why = f"{answer.engine} {answer.model}: {code}{printable(answer.why or '')}"
@@ -57,12 +57,12 @@ def diagnosis_lines(found: Diagnosis, host: Host) -> Iterator[str]:
 
 
 def _of_no_cache(found: Diagnosis, host: Host) -> Iterator[str]:
-    """Yield what a text is about instead, if that is known."""
+    """Yield what a text is about instead, if known."""
     if not found.elsewhere:
         command = f"`{host.command('scan')}`"
-        yield f"nothing in this text is known; {command} looks at every cache"
+        yield f"nothing in this text is recognised; {command} checks every cache"
         return
-    yield "nothing in this text is known of a cache; it is about something else:"
+    yield "nothing in this text is about a cache; it is about something else:"
     for one in found.elsewhere:
         yield f"line {one.line}: {printable(one.text.strip())[: WIDTH - 12]}"
         yield from _wrapped("cause", one.cause)

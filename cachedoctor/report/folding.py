@@ -1,36 +1,36 @@
 """Lines that a terminal may break between words; in a pipe nothing is broken.
 
-What is pasted or searched for stays whole: what is in backticks, a number with its unit, a mark
-with its model.
+Whatever is pasted or searched for stays whole: backticked text, a number with its unit, a mark with
+its model.
 """
 
 from __future__ import annotations
 
 import re
 
-_JOINED = "\u00a0"  # a space at which nothing is broken
+_JOINED = "\u00a0"  # a space that is never broken
 _TOKEN = r" *(?:[✓✗!–] [^ ]+|\d[\d.]* (?:B|[KMGT]iB)\b[^ ]*|(?:[^ `]*`[^`]*`)+[^ `]*|[^ `]+|`)"
 
 
 class Folding(str):
-    """A line that may be broken; `hang` is how far what follows is indented."""
+    """A line that may be broken; `hang` is the indentation of the following lines."""
 
     hang: int
 
     def __new__(cls, text: str, hang: int = 0) -> Folding:
-        """Take one line."""
+        """Store one line."""
         made = super().__new__(cls, text)
         made.hang = hang
         return made
 
 
 class Stacked(str):
-    """A row of a table that a terminal too narrow for it shows as several lines."""
+    """A table row that a terminal too narrow for it shows as several lines."""
 
     lines: tuple[str, ...]
 
     def __new__(cls, text: str, lines: tuple[str, ...]) -> Stacked:
-        """Take the row, and the lines that stand for it."""
+        """Store the row, and the lines that replace it."""
         made = super().__new__(cls, text)
         made.lines = lines
         return made
@@ -44,7 +44,7 @@ def joined(text: str) -> str:
 def folded(line: str, width: int | None) -> list[str]:
     """Return a line as a terminal of this width shows it, or a pipe.
 
-    Only a `Folding` is broken, and only a `Stacked` one is laid out in another way.
+    Only a `Folding` is broken, and only a `Stacked` one is laid out differently.
     """
     if isinstance(line, Stacked) and width is not None and len(line) > width:
         return list(line.lines)

@@ -1,4 +1,4 @@
-"""What the disk holds, to text; pure."""
+"""What the disk holds, as text; pure."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from cachedoctor.plans.sieve import title
 from cachedoctor.report.folding import Folding, Stacked
 from cachedoctor.report.scan_table import is_usual
 from cachedoctor.text import plural, printable, size
+from cachedoctor.vocabulary import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +27,7 @@ _WIDEST = {"model": 44, "needed by": 34}
 
 
 class Row(NamedTuple):
-    """One line of the table: a cell for each of its heads."""
+    """One line of the table: a cell for each column."""
 
     size: str
     own: str
@@ -46,9 +47,9 @@ def list_lines(
     *,
     by: str = "",
 ) -> Iterator[str]:
-    """Yield a table of models and what lies beside them, then the count.
+    """Yield a table of models and what is beside them, then the count.
 
-    `freed` is what can go without a loss, by kind; `by` groups by engine, app or place.
+    `freed` is what can go without loss, by kind; `by` groups by engine, app or place.
     """
     host = holdings.report.host
     rows = [(_group(one, by, host), row(one, host, now)) for one in chosen]
@@ -67,7 +68,7 @@ def list_lines(
 
 
 def without_loss(freed: Mapping[str, int], host: Host) -> str:
-    """Return the line that says how much can go without a loss, and the command for it."""
+    """Return the line that says how much can go without loss, and the command for it."""
     kinds = ", ".join(f"{kind} {size(count)}" for kind, count in freed.items())
     total = sum(freed.values())
     return (
@@ -76,7 +77,7 @@ def without_loss(freed: Mapping[str, int], host: Host) -> str:
 
 
 def place(one: Holding, host: Host) -> str:
-    """Return in words where a model lies."""
+    """Return in words where a model is."""
     entry = one.entry
     if one.apps:
         where = f"{one.apps[0]}'s folder"
@@ -120,6 +121,13 @@ def _sizes(sizes: Sequence[str]) -> str:
     return "every size" if len(sizes) == 5 else ", ".join(sizes)
 
 
+def again_words(refetch_bytes: int | None, status: str) -> str:
+    """Return what it costs to have a model again: a size, or why nobody knows."""
+    if refetch_bytes is not None:
+        return size(refetch_bytes)
+    return "not as published" if status == Status.CORRUPT.value else "no known source"
+
+
 def row(one: Holding, host: Host, now: float) -> Row:
     """Return the line of one model."""
     used = "now" if one.programs else _NONE
@@ -136,7 +144,7 @@ def row(one: Holding, host: Host, now: float) -> Row:
     if one.names > 1:
         where += f" ({one.names} names, 1 copy)"
     own = size(one.own_bytes) if one.exact else f"≥ {size(one.own_bytes)}"
-    again = size(one.refetch_bytes) if one.refetch_bytes is not None else "no known source"
+    again = again_words(one.refetch_bytes, one.status.value)
     return Row(
         size=size(one.size_bytes),
         own=own,
@@ -149,7 +157,7 @@ def row(one: Holding, host: Host, now: float) -> Row:
 
 
 def loose_row(finding: Finding, host: Host) -> Row:
-    """Return the line of what lies beside models."""
+    """Return the line of something beside models."""
     where = _layout(finding.locator) if finding.locator else ""
     amount = size(finding.bytes)
     owner = finding.path.rpartition("/models--")[2].partition("/")[0].replace("--", "/")
@@ -167,7 +175,7 @@ def loose_row(finding: Finding, host: Host) -> Row:
 
 
 def _table(rows: Sequence[tuple[str, Row]]) -> Iterator[str]:
-    """Lay the rows out; the column of own bytes only where one of them differs."""
+    """Lay out the rows; the column of own bytes appears only if one of them differs."""
     shared = any(row.own != row.size for _, row in rows)
     heads = [head for head in _HEADS if shared or head != "own"]
 
@@ -195,7 +203,7 @@ def _table(rows: Sequence[tuple[str, Row]]) -> Iterator[str]:
 
 
 def _again(word: str) -> str:
-    """Return what it costs to have something again, without a head that says so."""
+    """Return what it costs to fetch something again, for a table without headings."""
     return f"{word} again" if word[:1].isdigit() else word.replace(_NONE, "not needed again")
 
 
@@ -213,7 +221,7 @@ def _group(one: Holding, by: str, host: Host) -> str:
 
 
 def grouped(chosen: Sequence[Holding], by: str, host: Host) -> list[Holding]:
-    """Return holdings with those of one group together, the groups as they are met first."""
+    """Return holdings grouped, the groups in the order of their first member."""
     first: dict[str, int] = {}
     for one in chosen:
         first.setdefault(_group(one, by, host), len(first))
@@ -230,7 +238,7 @@ def _counted(holdings: Holdings, chosen: Sequence[Holding], loose: Sequence[Find
 
 
 def rounded(count: int) -> str:
-    """Return a size that is not more, as the command line takes it."""
+    """Return a size rounded down, as the command line takes it."""
     for unit, shift in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
         if count >= 1 << shift:
             return f"{int(count * 10 / (1 << shift)) / 10:g}{unit}"

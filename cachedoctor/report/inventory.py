@@ -54,7 +54,7 @@ def engines_lines(chosen: Sequence[Engine], host: Host) -> Iterator[str]:
 
 
 def models_lines(engine: Engine, host: Host) -> Iterator[str]:
-    """Yield one engine's models: name, about how much, and where it comes from."""
+    """Yield one engine's models: name, approximate size, and source."""
     table = engine.table
     yield f"{engine.name}, as of version {', '.join(table.versions)}"
     yield f"in {printable(host.short(_place(engine, host)))}"
@@ -136,7 +136,7 @@ def info_json(host: Host) -> Json:
 
 
 def health_json(health: bridge.Health) -> Json:
-    """Return how a bridge is, as data."""
+    """Return the state of a bridge as data."""
     return {
         "works": not health.why,
         "why": health.why or health.unlinked or None,
@@ -147,7 +147,7 @@ def health_json(health: bridge.Health) -> Json:
 
 
 def info_lines(host: Host) -> Iterator[str]:
-    """Yield the same as text, of the places those that exist."""
+    """Yield the same as text; of the places, only those that exist."""
     moved = _hub_moved_by(host)
     yield f"cachedoctor {VERSION}, Python {sys.version.split()[0]} at {sys.executable}"
     for name, value in (
@@ -166,7 +166,7 @@ def info_lines(host: Host) -> Iterator[str]:
 
 
 def _bridges(host: Host) -> Iterator[tuple[str, bridge.Health]]:
-    """Ask each bridge that is here what it is."""
+    """Ask each installed bridge what it is."""
     for name in bridge.programs():
         program = bridge.find(name)
         if program is not None:
@@ -189,7 +189,7 @@ def _bridge_lines(host: Host) -> Iterator[tuple[str, str]]:
 
 
 def _variables(host: Host) -> dict[str, str]:
-    """Return the variables that move something; of tokens and logins only that they are set."""
+    """Return the variables that move something; for tokens and logins, only that they are set."""
     return {
         name: "set" if _SECRET.search(name) else _LOGIN.sub("…@", printable(value))
         for name, value in sorted(host.environment.items())
@@ -213,7 +213,7 @@ def _about(model: Model) -> str:
 
 
 def _place(engine: Engine, host: Host) -> str:
-    """Return the folder that holds the engine's models unless something else is said."""
+    """Return the folder that holds the engine's models unless something else is set."""
     return os.path.dirname(engine.home(next(iter(engine.table.models.values())), host))
 
 

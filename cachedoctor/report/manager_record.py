@@ -1,4 +1,4 @@
-"""What the manager's commands answer, to JSON; pure."""
+"""What the manager's commands answer, as JSON; pure."""
 
 from __future__ import annotations
 

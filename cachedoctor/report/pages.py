@@ -1,4 +1,4 @@
-"""Where a finding's page is on the project's site."""
+"""The address of a finding's page on the project's site."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import cache
 
 @cache
 def site() -> str:
-    """Return the address of the documentation, as the installed package gives it, or nothing."""
+    """Return the documentation's address from the installed package's metadata, or nothing."""
     from importlib import metadata
 
     try:
@@ -19,7 +19,7 @@ def site() -> str:
 
 
 def of_code(code: str) -> str:
-    """Return the address of a code's page, or nothing where no site is known."""
+    """Return the address of a code's page, or nothing if no site is known."""
     from cachedoctor import rules
 
     if not site() or code not in {rule.code for rule in rules.every()}:

@@ -1,4 +1,4 @@
-"""Plans and what became of them as data."""
+"""Plans and their outcomes as data."""
 
 from __future__ import annotations
 

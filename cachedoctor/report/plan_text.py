@@ -1,4 +1,4 @@
-"""Plans, outcomes and what is set aside, to text; pure."""
+"""Plans, outcomes and the quarantine as text; pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _INDENT = " " * 13
 
 
 def plan_lines(plan: Plan, report: Report) -> Iterator[str]:
-    """Yield a plan: by entry what is done, why and from where; then what it costs."""
+    """Yield a plan: for each entry what is done, why and from where; then the cost."""
     titles = {entry.id: entry.title for entry in report.entries}
     grouped: dict[str, list[Finding]] = {}
     for finding in plan.cures:
@@ -86,7 +86,7 @@ def _finish_lines(item: Unfinished, number: int) -> Iterator[str]:
 
 
 def _row(number: int, finding: Finding, repair: Repair) -> Iterator[str]:
-    """Yield one repair: what is done and from where, what it costs, and why."""
+    """Yield one repair: what it does and from where, what it costs, and why."""
     costs = (
         (repair.fetch_bytes, "to download"),
         (repair.copy_bytes, "to copy"),
@@ -119,7 +119,7 @@ def source_words(source: Source) -> str:
 
 
 def outcome_lines(plan: Plan, outcome: Outcome) -> Iterator[str]:
-    """Yield what an applied plan came to, and how it is taken back."""
+    """Yield the outcome of an applied plan, and how to take it back."""
     for finding in outcome.left:
         yield f"✗ still there: {finding.code} {finding.slug}: {printable(finding.message)}"
     options = outcome.report.host.options

@@ -1,4 +1,4 @@
-"""Values to JSON, schema 1; pure. Keys are added, never renamed, within a schema number."""
+"""Values as JSON, schema 1; pure. Keys are added, never renamed, within a schema number."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 
-# A backslash, a whole pair, or the half of one by which Python keeps a byte that is no UTF-8.
+# A backslash, a whole surrogate pair, or the half by which Python keeps a byte that is not UTF-8.
 _ESCAPE = re.compile(r"\\\\|\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|\\udc([89a-f][0-9a-f])")
 
 Json = dict[str, object]
 
 
 def dumps(body: Mapping[str, object]) -> str:
-    r"""Return one JSON object, a line for each row; bytes that are no UTF-8 are `\xNN`."""
+    r"""Return one JSON object, one line per row; bytes that are not UTF-8 become `\xNN`."""
     text = masked("{\n" + ",\n".join(map(_member, body.items())) + "\n}")
-    text = text.replace("##[", "##\\u005b")  # a build's log takes it for a command
-    if "\\udc" in text:  # half of a pair, which readers of JSON refuse
+    text = text.replace("##[", "##\\u005b")  # a build's log would take it for a command
+    if "\\udc" in text:  # half of a surrogate pair, which JSON readers refuse
         text = _ESCAPE.sub(lambda found: rf"\\x{found[1]}" if found[1] else found[0], text)
     return text
 
 
 def _member(member: tuple[str, object]) -> str:
-    """Return one value with its name; a cache has thousands of rows, each of which is one call."""
+    """Return one value with its name; called once for each of a cache's thousands of rows."""
     name, value = member
     if isinstance(value, list) and value:
         return f'  "{name}": [\n    ' + ",\n    ".join(map(json.dumps, value)) + "\n  ]"
@@ -56,7 +56,7 @@ def _member(member: tuple[str, object]) -> str:
 
 
 def head(host: Host) -> Json:
-    """Return what every command's JSON begins with."""
+    """Return the head of every command's JSON."""
     return {
         "schema": SCHEMA,
         "tool": {"name": "cachedoctor", "version": VERSION},
@@ -84,7 +84,7 @@ def scan_json(report: Report, readiness: Iterable[Readiness] = ()) -> Json:
 
 
 def core_ml_json(asked: Asked | None) -> Json | None:
-    """Return what Core ML was asked as data; `None` where it was not to be."""
+    """Return what Core ML was asked as data; `None` if it was not to be asked."""
     if asked is None:
         return None
     return {
@@ -148,7 +148,7 @@ def verdict_json(verdict: Verdict, host: Host) -> Json:
     """Return a preflight's verdict as data."""
     body = verdict._asdict()
     repair = body.pop("repair")
-    del body["options"]  # they are in the cure
+    del body["options"]  # the cure has them
     body["checked"] = dict(verdict.checked._asdict()) if verdict.checked else None
     body["repair"] = repair_json(repair) if repair else None
     body["cure"] = None if verdict.ready else verdict.cure
@@ -209,7 +209,7 @@ def lock_json(found: Sequence[Locked], host: Host) -> Json:
 
 
 def locks_json(locks: Sequence[Lock], host: Host) -> Json:
-    """Return lock files that mean something as data."""
+    """Return the valid lock files as data."""
     return {
         **head(host),
         "locks": [
@@ -265,7 +265,7 @@ def entry_json(entry: Entry, report: Report, size_bytes: int, files: int) -> Jso
 
 
 def bearing_json(one: Bearing | Holding) -> Json:
-    """Return what a manager asks of an entry as data, as far as a scan tells it."""
+    """Return what a manager asks about an entry as data, as far as a scan can tell."""
     return {
         "own_bytes": one.own_bytes,
         "last_used_s": one.used.when_s,

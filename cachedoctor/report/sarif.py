@@ -26,13 +26,13 @@ Json = dict[str, object]
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
-_NO_CODE = "not-ready"  # of a model that is absent or is loaded by its path only
+_NO_CODE = "not-ready"  # for a model that is absent or loads by its path only
 
 
 def render(problems: Sequence[tuple[Problem, str]], below: Callable[[str], str]) -> str:
-    """Return one run of the tool, with the rules that were met and a result for each problem.
+    """Return one run of the tool, with the rules that applied and a result for each problem.
 
-    `below` names a file from the folder that a build has checked out; empty for one elsewhere.
+    `below` names a file relative to the build's checkout; empty for one elsewhere.
     """
     met = sorted({problem.code or _NO_CODE for problem, _ in problems})
     driver: Json = {
@@ -84,6 +84,6 @@ def _result(problem: Problem, name: str, met: Sequence[str], below: Callable[[st
 
 
 def _address(path: str, below: str) -> str:
-    """Return a file's address: from the folder that a build has checked out, or whole."""
+    """Return a file's address: relative to the build's checkout, or whole."""
     address = quote(os.fsencode(below or os.path.abspath(path)))
     return address if below else f"file://{address}"

@@ -1,4 +1,4 @@
-"""The tables of a scan: a line for each engine and place, and what would load now."""
+"""The tables of a scan: one line per engine and place, and what would load now."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MODELS_WIDTH = 40
 
 
 def engines_counted(report: Report) -> str:
-    """Return how many engines have a model that is ready, and how many only broken ones."""
+    """Return how many engines have a ready model, and how many only broken ones."""
     by_engine: dict[str, set[Status]] = {}
     for (users, _), entries in _rows(report).items():
         for asked in _models(entries).values():
@@ -49,7 +49,7 @@ def engines_counted(report: Report) -> str:
 
 
 def table(report: Report, engines: Sequence[str], *, verbose: bool = False) -> Iterator[str]:
-    """Yield one line an engine and place, then what several engines share, then the rest.
+    """Yield one line per engine and place, then what several engines share, then the rest.
 
     With `verbose` the repositories of other programs are named.
     """
@@ -90,7 +90,7 @@ def table(report: Report, engines: Sequence[str], *, verbose: bool = False) -> I
 
 
 def _named(others: Sequence[Entry], host: Host) -> Iterator[str]:
-    """Yield what no engine known here loads: name, size, place."""
+    """Yield what no known engine loads: name, size, place."""
     by_name: dict[tuple[str, str], list[Entry]] = {}
     for entry in others:
         by_name.setdefault((entry.root, entry.name), []).append(entry)
@@ -131,7 +131,7 @@ def _mark(answer: Readiness | None) -> str:
 
 
 def is_usual(root: str, host: Host) -> bool:
-    """Say whether an engine's own defaults lead to `root`, so that its kind says enough."""
+    """Return whether an engine's own defaults lead to `root`, so that its kind says enough."""
     return root in _usual(host.hub_cache, host.home)
 
 
@@ -148,7 +148,7 @@ def _usual(hub_cache: str, home: str) -> frozenset[str]:
 
 
 def _rows(report: Report) -> dict[tuple[tuple[str, ...], str], list[Entry]]:
-    """Return the entries of models by who loads them and where they lie."""
+    """Return the entries of models by the engines that load them and by place."""
     rows: dict[tuple[tuple[str, ...], str], list[Entry]] = {}
     for entry in report.entries:
         if entry.claims and report.statuses[entry.id] is not Status.ABSENT:
@@ -157,7 +157,7 @@ def _rows(report: Report) -> dict[tuple[tuple[str, ...], str], list[Entry]]:
 
 
 def _models(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
-    """Return what is asked for by the name of each model: of revisions the one with a branch."""
+    """Return what each model's name resolves to: of several revisions, the one with a branch."""
     by_model: dict[str, list[Entry]] = {}
     for entry in entries:
         by_model.setdefault(entry.model or entry.name, []).append(entry)
@@ -168,7 +168,7 @@ def _models(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
 
 
 def _marks(entries: Sequence[Entry], report: Report) -> dict[str, str]:
-    """Return a mark for each model: ✓ it loads, ! with a warning, ✗ it does not."""
+    """Return a mark for each model: ✓ loads, ! loads with a warning, ✗ does not load."""
     found = {}
     for model, asked in _models(entries).items():
         levels = {finding.severity for entry in asked for finding in report.of(entry)}
@@ -182,13 +182,13 @@ _BROKEN = (Status.CORRUPT, Status.INCOMPLETE)
 
 
 def _marked(marks: Mapping[str, str]) -> list[str]:
-    """Return the models' names, with the mark of each where they differ."""
+    """Return the models' names, each with its mark if the marks differ."""
     if len(set(marks.values())) < 2:
         return [printable(model) for model in marks]
     return [printable(model if mark == "✓" else f"{mark} {model}") for model, mark in marks.items()]
 
 
 def _of_all(marks: Mapping[str, str]) -> str:
-    """Return the mark of a line: its models', where they are the same."""
+    """Return the mark of a line: its models' mark, if all have the same."""
     kinds = set(marks.values())
     return kinds.pop() if len(kinds) == 1 else "!"

@@ -1,4 +1,4 @@
-"""Values to text; pure, so that every command says the same of the same thing."""
+"""Values as text; pure, so that every command says the same about the same thing."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def brief(path: str, host: Host) -> str:
 
 
 def repairable(finding: Finding) -> bool:
-    """Say whether `fix` could cure a finding by itself."""
+    """Return whether `fix` could cure a finding by itself."""
     return finding.repair is not None and finding.repair.safety is not Safety.MANUAL
 
 
@@ -166,7 +166,7 @@ def _hints(findings: Sequence[Finding], host: Host) -> Iterator[str]:
 
 
 def _curable(note: Finding, report: Report) -> bool:
-    """Say whether a fix could set a note's subject aside; to look, nobody asked for its repair."""
+    """Return whether a fix could set a note's subject aside; a look does not ask for its repair."""
     if note.repair is None:
         seen = rules.Examination(report.survey, report.host)
         note = note._replace(repair=rules.find(note.code).cure(note, seen))
@@ -174,7 +174,7 @@ def _curable(note: Finding, report: Report) -> bool:
 
 
 def _by_path(entry: Entry, host: Host) -> bool:
-    """Say whether an entry was only found because the path to it was named."""
+    """Return whether an entry was found only because its path was named."""
     mine = [p for p in host.places if (p.kind, p.path) == (entry.locator, entry.root)]
     named = bool(mine) and all(place.by_path for place in mine)
     return named and not locators.is_usual(entry, host)
@@ -185,9 +185,9 @@ def _at_once(finding: Finding) -> bool:
 
 
 def finding_lines(finding: Finding, width: int = 0) -> Iterator[str]:
-    """Yield the lines of one finding: what, then how much against how much.
+    """Yield the lines of one finding: what it is, then measured against expected.
 
-    `width` is that of the longest name among those it is listed with.
+    `width` is that of the longest name among those listed with it.
     """
     lead = f"  {finding.severity.value:<7} {finding.code} {finding.slug:<{max(width, 15)}}  "
     message = printable(finding.message)
@@ -211,7 +211,7 @@ def _cost(findings: Sequence[Finding]) -> str:
 
 
 def _by_code(title: str, notes: Sequence[Finding]) -> Iterator[str]:
-    """Yield one line for each code: how many findings, and how much they take up."""
+    """Yield one line per code: how many findings, and how much space they take."""
     by_code: dict[str, list[Finding]] = {}
     for note in notes:
         by_code.setdefault(note.code, []).append(note)

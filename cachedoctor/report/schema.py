@@ -1,8 +1,8 @@
-"""The JSON of every command, as JSON Schema 2020-12; the whole of it is `schema.json`.
+"""The JSON of every command, as JSON Schema 2020-12; `schema.json` holds all of it.
 
-Keys are added within a schema number, so the schema allows keys that it does not know, and gives
-the values of an enumeration as `examples`: what is valid today stays valid. The tests close both,
-so that nothing is answered that is not written down there.
+Keys are added within a schema number, so the schema allows unknown keys, and gives the values of an
+enumeration as `examples`: what is valid today stays valid. The tests close both, so that nothing is
+answered that the schema does not describe.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ _LEAD = "#/$defs/"
 
 @cache
 def whole() -> Schema:
-    """Return the schema of any answer: a definition a command, one of errors, and their parts."""
+    """Return the schema of any answer: a definition per command, one for errors, their parts."""
     found: Schema = json.loads(pkgutil.get_data("cachedoctor.report", "schema.json") or b"")
     return found
 
 
 def names() -> tuple[str, ...]:
-    """Name the answers, that of errors last; a command below another is `quarantine-list`."""
+    """Return the names of the answers, errors last; a subcommand's is `quarantine-list`."""
     return tuple(each["$ref"].removeprefix(_LEAD) for each in whole()["anyOf"])
 
 
 def of(name: str) -> Schema:
-    """Return the schema of one command's answer, an error included, with only what that needs.
+    """Return the schema of one command's answer, errors included, with only what it needs.
 
-    Raises `UsageError` for a name that has none.
+    Raises `UsageError` for a name without a schema.
     """
     known = names()
     if name not in known:
@@ -49,7 +49,7 @@ def of(name: str) -> Schema:
     parts = document["$defs"]
     answers = dict.fromkeys((name, ERROR))
     needed = list(answers)
-    for each in needed:  # grows while it is gone through
+    for each in needed:  # grows while we walk it
         needed += dict.fromkeys(part for part in _references(parts[each]) if part not in needed)
     return {
         "$schema": document["$schema"],

@@ -1,4 +1,4 @@
-"""What `verify` read, to text and to data; pure."""
+"""What `verify` read, as text and as data; pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WORDS = {"ok": "proven", "bad": "wrong", "unreadable": "unreadable", "unknown":
 
 
 class Tally:
-    """Count verdicts by their evidence, and keep those that somebody may want listed."""
+    """Count verdicts by their evidence, and keep those worth listing."""
 
     def __init__(self, files: Iterable[FileVerdict], proven: Iterable[Counted] = ()) -> None:
         """Count these, and add what is counted already."""
@@ -46,25 +46,25 @@ class Tally:
             self.read_bytes += 0 if each.remembered else each.bytes
 
     def files(self, word: str = "") -> int:
-        """Count the files of one verdict, or all."""
+        """Count the files of one verdict, or of all."""
         return sum(row.files for (said, _), row in self.rows.items() if word in ("", said))
 
     @property
     def wrong(self) -> bool:
-        """Say whether a file is not what it must be, or could not be read."""
+        """Return whether a file is not what it must be, or could not be read."""
         return bool(self.files("wrong") or self.files("unreadable"))
 
 
 class Row:
-    """How many files one kind of evidence spoke of, their bytes, and how many were not read now."""
+    """How many files one kind of evidence proved, their bytes, and how many were not read now."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Start at zero."""
         self.files = self.bytes = self.remembered = 0
 
 
 def verify_lines(report: Report, tally: Tally, *, verbose: bool = False) -> Iterator[str]:
-    """Yield a verify: what is wrong, what proved the rest, and what nothing is known of."""
+    """Yield a verify: what is wrong, what proved the rest, and files without evidence."""
     total = sum(row.bytes for row in tally.rows.values())
     rate = f", {size(int(tally.read_bytes / report.seconds))}/s" if report.seconds >= 1 else ""
     yield (

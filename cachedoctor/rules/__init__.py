@@ -1,7 +1,7 @@
-"""What can be wrong: one class a code, its docstring the page that `explain` prints.
+"""What can be wrong: one class per code, whose docstring is the page that `explain` prints.
 
-The hundreds of a code say by what evidence: 1xx present, 2xx well-formed, 3xx right content, 4xx
-consistent, 5xx waste, 6xx the machine. A rule only looks; the repair it names is in `repairs`.
+The hundreds digit says what is checked: 1xx present, 2xx well-formed, 3xx right content, 4xx
+consistent, 5xx waste, 6xx the machine. A rule only looks; the repairs it names are in `repairs`.
 """
 
 from __future__ import annotations
@@ -30,31 +30,31 @@ class Rule:
     code: ClassVar[str]
     slug: ClassVar[str]
     severity: ClassVar[Severity] = Severity.ERROR
-    status: ClassVar[Status | None]  # that an error leaves its entry in; an error rule must say it
-    mild_status: ClassVar[Status | None] = None  # the same, of a finding that is no error
-    rank: ClassVar[int | None] = None  # of the findings about one file only the lowest is kept
+    status: ClassVar[Status | None]  # of an entry with this error; an error rule must set it
+    mild_status: ClassVar[Status | None] = None  # the same, for a finding that is not an error
+    rank: ClassVar[int | None] = None  # of several findings about one file, the lowest is kept
     silent_under: ClassVar[tuple[Circumstance, ...]] = ()
     shows: ClassVar[Circumstance | None] = None
-    a_failure: ClassVar[bool] = True  # a fix that leaves it to a person ends with exit code 1
-    litter: ClassVar[str] = ""  # what a list calls it, where it lies beside models
-    of_a_download: ClassVar[bool] = False  # that was begun and not ended
-    prune_order: ClassVar[int | None] = None  # `prune` takes it; what is lower is missed less
+    a_failure: ClassVar[bool] = True  # `fix` exits with code 1 if it leaves this to the user
+    litter: ClassVar[str] = ""  # its name in lists, for what lies beside models
+    of_a_download: ClassVar[bool] = False  # that was started and never finished
+    prune_order: ClassVar[int | None] = None  # `prune` takes it, lowest (the least loss) first
     made_again: ClassVar[bool] = False  # by the system or a client; `prune` takes it when asked
-    in_a_model: ClassVar[bool] = False  # its bytes are counted with a model
-    waste: ClassVar[bool] = False  # nobody would miss it: `fix --waste` takes its notes
-    cure_order: ClassVar[int] = 0  # what is higher is cured later
-    deep: ClassVar[bool] = False  # found only where every byte was read
-    warns: ClassVar[bool] = False  # said by `preflight` although the model is ready
+    in_a_model: ClassVar[bool] = False  # its bytes already count as a model's
+    waste: ClassVar[bool] = False  # nobody would miss it: `fix --waste` cures its notes
+    cure_order: ClassVar[int] = 0  # higher is cured later
+    deep: ClassVar[bool] = False  # found only if every byte was read
+    warns: ClassVar[bool] = False  # `preflight` reports it even if the model is ready
     said: ClassVar[bool] = False  # its notes are listed like errors
-    blocks: ClassVar[bool] = False  # of the machine: no file can help
-    of_presence: ClassVar[bool] = False  # mild where a shape alone says what a model needs
-    unseen: ClassVar[bool] = False  # what it names may be there: nothing is fetched for it
+    blocks: ClassVar[bool] = False  # a fault of the machine: no file can help
+    of_presence: ClassVar[bool] = False  # a warning if only a shape says what the model needs
+    unseen: ClassVar[bool] = False  # the files may exist out of sight: nothing is fetched
     of_copies: ClassVar[bool] = False  # its path and its links hold the same bytes
-    word: ClassVar[str] = "broken"  # what `preflight` calls a model for it
-    manual: ClassVar[tuple[str, ...]] = ()  # for a cure by a person its kind, then the command
+    word: ClassVar[str] = "broken"  # `preflight`'s word for a model with this finding
+    manual: ClassVar[tuple[str, ...]] = ()  # for a manual cure: its kind, then the command
 
     def __init_subclass__(cls) -> None:
-        """Refuse an error without a word on what it leaves."""
+        """Reject an error rule that sets no `status`."""
         super().__init_subclass__()
         if "code" in vars(cls) and not hasattr(cls, "status"):
             if cls.severity is Severity.ERROR:
@@ -62,7 +62,7 @@ class Rule:
             cls.status = None
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Return the repair that cures `finding`, or `None`; here the command to type."""
+        """Return the repair that cures `finding`, or `None`; by default the manual command."""
         if not self.manual:
             return None
         from cachedoctor import repairs
@@ -83,7 +83,7 @@ class Rule:
     def of(self, artifact: Artifact, entry: Entry, message: str, **more: Any) -> Finding:
         """Return a finding about one artifact of one entry.
 
-        What no engine opens, in an entry that one does, is no error.
+        In an entry that an engine claims, a file that no engine opens is never an error.
         """
         mild = self.severity is Severity.ERROR and entry.claims and not _needed(artifact, entry)
         mild = mild or (self.of_presence and entry.by_shape)
@@ -104,7 +104,7 @@ class Rule:
         root: Root | None = None,
         **more: Any,
     ) -> Finding:
-        """Return a finding about a path that is no artifact, of entries or only of a root."""
+        """Return a finding about a path that is not an artifact, of entries or only of a root."""
         engines = tuple(dict.fromkeys(name for entry in entries for name in entry.engines))
         finding = Finding(
             code=self.code,
@@ -122,40 +122,40 @@ class Rule:
         if "leaves" not in more:
             error = finding.severity is Severity.ERROR
             if finding.severity is Severity.WARNING and self.status is Status.INCOMPLETE:
-                error = any(entry.by_shape for entry in entries)  # nobody's row says it is enough
+                error = any(entry.by_shape for entry in entries)  # no table says this is enough
             finding = finding._replace(leaves=self.status if error else self.mild_status)
         return finding
 
 
 class Restores:
-    """What rules share that are cured by bringing the right bytes back."""
+    """Mixin for rules that are cured by restoring the right bytes."""
 
-    resumes: ClassVar[bool] = False  # what is there is the beginning of the file
+    resumes: ClassVar[bool] = False  # the existing bytes are the beginning of the file
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Restore the file, or the bundle that it is in, from the nearest source."""
+        """Restore the file, or the bundle it is in, from the nearest source."""
         from cachedoctor import repairs
 
         return repairs.restore(finding, seen.survey, resume=self.resumes)
 
 
 class SetsAside:
-    """What rules share that are cured by moving what they name into the run folder."""
+    """Mixin for rules that are cured by moving the named files into the run folder."""
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Set it aside."""
+        """Set the named files aside."""
         from cachedoctor import repairs
 
         return repairs.set_aside(finding)
 
 
 class EntryRule(Rule):
-    """A rule that checks one entry, of which an engine or a notable file gives reason to ask."""
+    """A rule that checks one entry at a time: claimed, retired, or with notable files."""
 
     applies_to: ClassVar[type[Layout]] = Locator
 
     def applies(self, layout: Layout) -> bool:
-        """Return whether the rule is about entries of a layout."""
+        """Return whether the rule applies to the entries of a layout."""
         return isinstance(layout, self.applies_to)
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
@@ -164,7 +164,7 @@ class EntryRule(Rule):
 
 
 class RootRule(Rule):
-    """A rule that checks one root."""
+    """A rule that checks one root at a time."""
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Yield what is wrong with `root`."""
@@ -172,16 +172,16 @@ class RootRule(Rule):
 
 
 class SurveyRule(Rule):
-    """A rule that checks everything together."""
+    """A rule that checks the whole survey at once."""
 
     def check(self, seen: Examination) -> Iterator[Finding]:
-        """Yield what is wrong between the roots."""
+        """Yield what is wrong in the survey as a whole."""
         raise NotImplementedError
 
 
 @cache
 def every() -> tuple[Rule, ...]:
-    """Return one of each rule, in the order of their codes: every class with a code here."""
+    """Return an instance of each rule, that is of each class with a code, ordered by code."""
     for module in shipped.modules(__name__):
         importlib.import_module(f"{__name__}.{module}")
     found: list[type[Rule]] = []
@@ -204,7 +204,7 @@ def find(code: str) -> Rule:
 
 
 def _needed(artifact: Artifact, entry: Entry) -> bool:
-    """Say whether an engine opens this file, alone or in a bundle, or whether it is everything."""
+    """Return whether an engine opens this file, alone or in a bundle, or it is the whole entry."""
     return (
         bool(artifact.required_by)
         or not artifact.name

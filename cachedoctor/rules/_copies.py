@@ -1,4 +1,4 @@
-"""What several rules ask about copies: where they lie, and blobs that a copied snapshot repeats."""
+"""Questions about copies that several rules ask: where they are, and which blobs have copies."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def repeated(repository: Repository, revisions: Sequence[Entry]) -> dict[str, Artifact]:
-    """Return by blob the file of a snapshot that repeats it: `cp -rL` made files of the links.
+    """Return the snapshot files that duplicate blobs, by blob: `cp -rL` turns links into files.
 
-    By the digest where the manifest names it, otherwise by the length.
+    They are matched by digest if the manifest gives it, otherwise by length.
     """
     real = [
         artifact
@@ -44,7 +44,7 @@ def repeated(repository: Repository, revisions: Sequence[Entry]) -> dict[str, Ar
 
 
 def blobs_beside(seen: Examination) -> Iterator[tuple[tuple[Entry, ...], str, Artifact, Artifact]]:
-    """Yield revisions, digest, blob and the file that repeats it, of every repository."""
+    """Yield the revisions, digest, blob and duplicate of each duplicated blob."""
     for root in seen.survey.roots:
         hub = listed(HubCache, root)
         if hub is None:
@@ -70,7 +70,7 @@ def blobs_beside(seen: Examination) -> Iterator[tuple[tuple[Entry, ...], str, Ar
 
 
 def place_of(path: str, host: Host) -> str:
-    """Return the folder of a file for people, with the app whose copy it is."""
+    """Return a file's folder as shown to people, with the app that owns the copy, if any."""
     folder = host.short(os.path.dirname(path))
     if "/models--" in path:
         folder = host.short(path.partition("/models--")[0])

@@ -1,4 +1,4 @@
-"""What several rules ask of an entry."""
+"""Questions about an entry that several rules ask."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ _GONE = (State.MISSING, State.OTHER)
 
 
 def missing(entry: Entry) -> tuple[Artifact, ...]:
-    """Return what an engine needs of `entry` and does not find."""
+    """Return the artifacts of `entry` that an engine needs and does not find."""
     return tuple(a for a in entry.notable if a.required_by and a.state in _GONE)
 
 
 def nothing_in(entry: Entry) -> bool:
-    """Say whether no file of `entry` is there, not even as a link."""
+    """Return whether no file of `entry` exists, not even as a link."""
     notable = entry.notable
     none_else = len(notable) == len(entry.artifacts)
     return none_else and all(artifact.state is State.MISSING for artifact in notable)
 
 
 def is_folder(entry: Entry) -> bool:
-    """Say whether an entry is a folder of its own, not a file or a revision among others."""
+    """Return whether an entry is a folder of its own, not a single file or a revision."""
     return entry.revision is None and not any(a.path == entry.path for a in entry.notable)
 
 
 def any_begun(entry: Entry, seen: Examination) -> bool:
-    """Say whether a part of a download lies in, or is noted for, an entry."""
+    """Return whether an entry has a partial download, in its folder or in the client's."""
     folders = listed(ModelFolders, seen.survey.root_of(entry))
     return folders is not None and bool(folders.partials.get(entry.id))
 
 
 def outdated(entry: Entry, artifact: Artifact) -> FileSet | None:
-    """Return the newest other file set that is whole in `entry`, if `artifact` is beyond it."""
+    """Return the newest other file set that `entry` satisfies without `artifact`, if any."""
     beyond = [
         files
         for claim in entry.claims
@@ -71,7 +71,7 @@ def span(files: FileSet) -> str:
 
 
 def other_layout(entry: Entry) -> str:
-    """Say whose weights lie in `entry` where an engine's own are missing, or empty."""
+    """Return whose weights `entry` has in place of an engine's missing ones, or nothing."""
     weights = [a for a in missing(entry) if a.name.endswith(WEIGHTS)]
     if not weights:
         return ""
@@ -83,14 +83,14 @@ def other_layout(entry: Entry) -> str:
 
 
 def in_store(artifact: Artifact) -> bool:
-    """Say whether a hub file's content belongs in the store that repositories share."""
+    """Return whether a hub file's content belongs in the store that repositories share."""
     folder, name = os.path.split(artifact.file)
     shard, above = os.path.basename(folder), os.path.basename(os.path.dirname(folder))
     return above == "blobs" and len(shard) == 2 and name.startswith(shard)
 
 
 def holds_any(folder: str) -> bool:
-    """Say whether a folder holds anything; the client makes one before it downloads."""
+    """Return whether a folder holds anything; the client creates it before it downloads."""
     try:
         return not all(map(is_litter, quietly.names(folder)))
     except OSError:
@@ -102,6 +102,8 @@ def _names(files: FileSet) -> set[str]:
 
 
 def is_tokenizer(entry: Entry, artifact: Artifact) -> bool:
+    """Return whether an engine that claims `entry` uses the artifact as its tokenizer."""
+
     def says(claim: Claim) -> bool:
         return any(n.tokenizer and artifact.name in n.names for n in claim.needs.requirements)
 
@@ -109,7 +111,7 @@ def is_tokenizer(entry: Entry, artifact: Artifact) -> bool:
 
 
 def in_bundle(entry: Entry, artifact: Artifact) -> bool:
-    """Say whether a bundle's own verdict speaks for this file."""
+    """Return whether a file is in a bundle, which is judged as a whole."""
     return any(
         a.bundle and a.format and artifact.name.startswith(a.name + "/") for a in entry.notable
     )

@@ -1,4 +1,4 @@
-"""What rules may ask while they look: each file is read once, whoever asks."""
+"""What rules can ask about a survey; each file is read once, whichever rule asks."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 
 _AWAY = (State.GONE, State.TEXT, State.EVICTED, State.UNREADABLE)
-_WORDS = ((51_864,), (51_865,), (51_866,))  # of every Whisper
-_MANY = 51_865  # from here on it speaks more than English
-_SOON_PARSED_BYTES = 1 << 17  # a text that is understood sooner than its digest is made
+_WORDS = ((51_864,), (51_865,), (51_866,))  # the vocabulary sizes of all Whisper models
+_MANY = 51_865  # from here on a model is multilingual
+_SOON_PARSED_BYTES = 1 << 17  # a text up to this length is parsed faster than hashed
 
 
 class Examination:
-    """What rules may ask: the survey, the host, and what the bytes said, each file read once."""
+    """What rules can ask: the survey, the host, and the files' contents, each read once."""
 
     def __init__(
         self,
@@ -47,11 +47,11 @@ class Examination:
     ) -> None:
         """Take `measured` digests by file and algorithm; `deep` also parses whole JSON files.
 
-        `unloadable` says why Core ML refused it, by the path of a bundle or folder.
-        `unfinished` names the folder of each fix without an end, and says what it was doing;
-        `beside` the folders beside roots in which fixes may have left bytes.
-        `published` returns the model's name by digest, of every file that a table knows.
-        `codes` were asked for by name: of these even little is worth a word.
+        `unloadable` gives Core ML's reasons for refusing, by the path of a bundle or folder.
+        `unfinished` gives the folder of each interrupted fix and how to go on with it; `beside`
+        the folders beside roots where fixes may have left bytes.
+        `published` returns the model's name by digest, for every file in a table.
+        `codes` were asked for by name, so even small findings of these are reported.
         """
         self.survey = survey
         self.codes = codes
@@ -62,8 +62,8 @@ class Examination:
         self.unloadable = unloadable or {}
         self.published = published
         self._measured = measured or {}
-        self._small: set[str] = set()  # files that were proven in passing
-        self._others: dict[str, str] = {}  # by entry whose weights it has, if another engine's
+        self._small: set[str] = set()  # small files proven in passing
+        self._others: dict[str, str] = {}  # by entry: the other engine whose weights it has
         self._faults: dict[tuple[str, str | None], FormatError | OSError | None] = {}
         self._by_entry: dict[str, tuple[tuple[Artifact, FormatError], ...]] = {}
         self._revisions: dict[str, Mapping[str, tuple[Entry, ...]]] = {}
@@ -72,7 +72,7 @@ class Examination:
         self.opened = in_use.Open()
 
     def revisions(self, root: Root) -> Mapping[str, tuple[Entry, ...]]:
-        """Return the revisions of each repository of a hub cache by its folder."""
+        """Return the revisions in a hub cache by the folder of their repository."""
         known = self._revisions.get(root.path)
         if known is None:
             found: dict[str, list[Entry]] = {}
@@ -83,7 +83,7 @@ class Examination:
         return known
 
     def alone(self, entry: Entry) -> Mapping[str, int]:
-        """Return the lengths of the physical files that no other revision of a repository has."""
+        """Return the physical files that only this revision uses, with their lengths."""
         if entry.id not in self._alone:
             revisions = self.revisions(self.survey.root_of(entry))
             sizes = {each.id: each.sizes for each in revisions[repository_folder(entry)]}
@@ -93,13 +93,13 @@ class Examination:
         return self._alone[entry.id]
 
     def measured(self, artifact: Artifact) -> str | None:
-        """Return the digest that the file really has, where it was read or is remembered."""
+        """Return the file's actual digest, if it was read or is remembered."""
         if artifact.digest is None:
             return None
         return self._measured.get(artifact.file, {}).get(artifact.digest.algorithm)
 
     def altered(self, entry: Entry) -> Iterator[tuple[Artifact, str]]:
-        """Yield the files whose measured digest is not the expected one, each with it."""
+        """Yield each file whose measured digest is not the expected one, with that digest."""
         for artifact in entry.notable if self._measured else ():
             measured = self.measured(artifact) if artifact.state is State.PRESENT else None
             if measured is not None and self._judged(artifact) is False:
@@ -110,23 +110,23 @@ class Examination:
                     yield artifact, wrong
 
     def proven(self, artifact: Artifact) -> bool:
-        """Say whether the whole content is known to be what is expected."""
+        """Return whether the whole content is known to be as expected."""
         return bool(self._judged(artifact))
 
     def judged(self, artifact: Artifact) -> bool:
-        """Say whether the content was read and told something."""
+        """Return whether the content was read and could be judged."""
         return self._judged(artifact) is not None
 
     def _judged(self, artifact: Artifact) -> bool | None:
         return artifact.judge(self._measured.get(artifact.file, {}))
 
     def faults(self, entry: Entry) -> tuple[tuple[Artifact, FormatError], ...]:
-        """Return what the headers of an entry's files are wrong in, and remember it."""
+        """Return the faults in the headers of an entry's files; computed once."""
         if entry.id not in self._by_entry:
             found = []
             away = [artifact.name for artifact in entry.notable if artifact.state in _AWAY]
             for artifact in entry.notable:
-                inner = f"{artifact.name}/"  # what is said of a part of it says enough
+                inner = f"{artifact.name}/"  # a finding about a part of it is enough
                 if artifact.bundle and any(name.startswith(inner) for name in away):
                     continue
                 if artifact.state is State.PRESENT:
@@ -160,16 +160,16 @@ class Examination:
         return self._faults[key]
 
     def _prove(self, artifact: Artifact) -> None:
-        """Compare a small file with its digest, which costs less than to understand it."""
+        """Compare a small file with its digest, which is cheaper than parsing it."""
         digest = artifact.digest
         if digest is not None and small_files.holds(artifact, digest):
             self._small.add(artifact.file)
 
     def keys(self, entry: Entry) -> Iterator[tuple[Artifact, FormatError]]:
-        """Yield JSON files that lack what their engine cannot do without."""
+        """Yield JSON files that lack something their engine requires."""
         needs = [need for claim in entry.claims for need in claim.needs.requirements]
         if needs and self._superseded(entry):
-            return  # of an old revision nothing is missed
+            return  # nothing is missed in an old revision
         yield from self._says(entry, needs)
         whose = self._others.get(entry.id)
         for artifact in self._weights(entry) if whose else ():
@@ -191,7 +191,7 @@ class Examination:
                     break
 
     def _lacks(self, artifact: Artifact, need: Requirement, entry: Entry) -> FormatError | None:
-        """Say what a small file lacks, or says otherwise than the weights, unless it is proven."""
+        """Return what a file lacks, or how it contradicts the weights, unless it is proven."""
         text = formats.is_text(artifact.format) or artifact.name.endswith(".json")
         asked = text and (
             need.keys or need.values or need.needed or need.only or need.among or need.agrees
@@ -202,9 +202,9 @@ class Examination:
         return self._speaks_wrong(artifact, entry) if fault is None and need.speaks else fault
 
     def _speaks_wrong(self, artifact: Artifact, entry: Entry) -> FormatError | None:
-        """Hold a vocabulary against the weights: whether it is Whisper's, and as long as theirs.
+        """Check that a vocabulary is Whisper's, and as long as the weights say.
 
-        They are not asked where it is as long as the model's name lets expect.
+        The weights are not read if its length is the one that the model's name suggests.
         """
         mute, words = small_files.is_mute(artifact), small_files.words(artifact)
         if not mute and (words is None or (words < _MANY) == (".en" in entry.path)):
@@ -219,9 +219,9 @@ class Examination:
     def _says_wrong(
         self, artifact: Artifact, need: Requirement, entry: Entry
     ) -> FormatError | None:
-        """Compare what a configuration says with what is asked, and with the weights.
+        """Compare a configuration with the requirement, and with the weights.
 
-        The weights' front is not read where more than its blob's name proves the configuration.
+        The weights' header is not read if more than a blob's name proves the configuration.
         """
         if artifact.file in self._small and artifact.size_bytes > _SOON_PARSED_BYTES:
             return None
@@ -240,7 +240,7 @@ class Examination:
         return artifact.file in self._small
 
     def _shapes(self, entry: Entry) -> Mapping[str, tuple[int, ...]]:
-        """Return the shapes of an entry's weights, of all their parts."""
+        """Return the tensor shapes in an entry's weights, all shards together."""
         found: dict[str, tuple[int, ...]] = {}
         for artifact in self._weights(entry):
             with (
@@ -248,17 +248,17 @@ class Examination:
                 untrusted.open_regular(artifact.file, follow=True) as file,
             ):
                 found |= formats.shapes(artifact.format, file, artifact.size_bytes)
-        return found  # of what cannot be read, its own finding speaks
+        return found  # unreadable files have findings of their own
 
     def _weights(self, entry: Entry) -> Iterator[Artifact]:
-        """Yield the files that an engine reads and that are no text."""
+        """Yield the files that an engine reads and that are not text."""
         for artifact in entry.notable:
             weighty = artifact.required_by and not formats.is_text(artifact.format)
             if weighty and artifact.state is State.PRESENT and not artifact.bundle:
                 yield artifact
 
     def _superseded(self, entry: Entry) -> bool:
-        """Say whether a branch leads to another revision of the same repository."""
+        """Return whether no branch leads to this revision, but one leads to a sibling."""
         if entry.revision is None or entry.refs:
             return False
         revisions = self.revisions(self.survey.root_of(entry))
@@ -290,26 +290,26 @@ class Examination:
         except FormatError as error:
             return error
         except (ArithmeticError, LookupError, MemoryError, ValueError, struct.error) as error:
-            if _length(artifact.file) != artifact.size_bytes:  # it was cut under the reader
+            if _length(artifact.file) != artifact.size_bytes:  # truncated while being read
                 raise untrusted.changed(artifact.file) from error
             return FormatError(Fault.MALFORMED, "has a header that makes no sense")
         return None
 
 
 def _holds_none(artifact: Artifact, need: Requirement) -> FormatError | None:
-    """Say that a file of weights has none of the names that its engine looks for."""
+    """Return a fault if a file of weights has none of the names that its engine looks for."""
     try:
         with untrusted.open_regular(artifact.file, follow=True) as file:
             said = formats.says(artifact.format, file, artifact.size_bytes)
     except (FormatError, OSError, ArithmeticError, LookupError, ValueError):
-        return None  # its own finding speaks
+        return None  # it has a finding of its own
     if not said or any(key.encode() in said for key in need.keys):
         return None
     return FormatError(Fault.MALFORMED, f"holds no `{need.keys[0]}`: another engine's, or no model")
 
 
 def _length(path: str) -> int:
-    """Return how long a file is now, -1 when it is gone."""
+    """Return the current length of a file, or -1 if it is gone."""
     try:
         return os.stat(path).st_size
     except OSError:
@@ -317,7 +317,7 @@ def _length(path: str) -> int:
 
 
 def _worth_a_sniff(artifact: Artifact) -> bool:
-    """Sniff a file of no known engine only where its size proves nothing and it looks like weights.
+    """Return whether an unclaimed file looks like weights and its size proves nothing.
 
     Files in bundles are read with their bundle.
     """

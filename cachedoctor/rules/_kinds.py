@@ -1,4 +1,4 @@
-"""Rules about what the roots of one kind of layout list besides models, each typed by it."""
+"""Base classes for rules about what one kind of layout lists besides models."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ L = TypeVar("L")
 
 
 class ListingRule(RootRule, Generic[L]):
-    """A rule that checks what lies in the roots of one kind of layout."""
+    """A rule that checks the listings of one kind of layout, and gets them typed."""
 
     applies_to: ClassVar[type[Layout]]
 
     def applies(self, layout: Layout) -> bool:
-        """Return whether the layout, of the right kind, is one of those meant."""
+        """Return whether the rule applies to this layout, which is of the right kind."""
         return True
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
-        """Check the listing of a root that was read."""
+        """Check the listing of a root, if it is of the right kind and could be read."""
         listing: L | None = listed(self.applies_to, root)
         if listing is not None and self.applies(find(root.locator)):
             yield from self.within(listing, root, seen)
 
     def within(self, listing: L, root: Root, seen: Examination) -> Iterator[Finding]:
-        """Yield what is wrong with what lies in `root`."""
+        """Yield what is wrong in the listing of `root`."""
         raise NotImplementedError
 
 
@@ -53,17 +53,17 @@ class HubRule(ListingRule[HubListing]):
 
 
 class FolderRule(ListingRule[FolderListing]):
-    """A rule about what clients leave beside the files of a model's folder."""
+    """A rule about what clients leave beside the files in a model's folder."""
 
     applies_to = ModelFolders
 
 
 class LeavingsRule(ListingRule[LeavingsListing]):
-    """A rule about a place without models."""
+    """A rule about a place that holds leavings, not models."""
 
     applies_to = Leavings
     leaves: ClassVar[Leaving]
 
     def applies(self, layout: Layout) -> bool:
-        """Return whether the place holds what the rule is about."""
+        """Return whether the place holds the kind of leavings that the rule is about."""
         return isinstance(layout, Leavings) and layout.leaves is self.leaves

@@ -1,4 +1,4 @@
-"""Rules about what cannot be looked at, or not now: 107, 108, 109."""
+"""Rules about files that cannot be read, or not now: 107, 108, 109."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 class Evicted(EntryRule):
     """The file's content is in iCloud, not on this disk.
 
-    macOS moves files out of `~/Documents` and the desktop when the disk fills up; the name, the
-    length and the digest stay. An engine that opens one waits for the download, for ever without a
-    network, and Core ML stops with no message at all.
+    When the disk fills up, macOS moves the content of files in `~/Documents` and on the desktop to
+    iCloud; their name, length and digest stay. An engine that opens such a file waits for the
+    download, forever if there is no network, and Core ML stops without any message.
 
-    Run the command, or move the models out of Documents.
+    Download it again with `brctl download PATH`, or move the models out of Documents.
     Source: macOS `sys/stat.h` `SF_DATALESS`; digimata/parrot issue 12.
     """
 
@@ -49,14 +49,14 @@ class Evicted(EntryRule):
 class Unreadable(RootRule):
     """A file or folder cannot be read: no permission, or the disk reports an error.
 
-    This says nothing about the content, so nothing is removed or fetched for it: unreadable is
-    neither corrupt nor absent. A folder that cannot be entered hides whatever is below it. The
-    engine, run as the same user, fails on it too. Downloads that keep the mode of a temporary file
-    (0600), caches shared between users, and folders that macOS shows to programs with a permission
-    only are the usual reasons. Other apps' containers, which macOS closes, are one note.
+    This says nothing about the content, so nothing is removed or fetched because of it: unreadable
+    is neither corrupt nor absent. A folder that cannot be entered hides everything below it. The
+    engine, run as the same user, fails on it too. The usual causes are downloads that keep the mode
+    of a temporary file (0600), caches shared between users, and folders that macOS shows only to
+    programs with permission. Other apps' containers, which macOS closes, are reported in one note.
 
-    Give yourself the permission that the message names (on a Mac: Full Disk Access for the
-    terminal, in the system's settings), or look at the disk's health.
+    Grant yourself the permission that the message names (on a Mac: Full Disk Access for the
+    terminal, in System Settings), or check the disk's health.
     Source: POSIX `open`; argmaxinc/WhisperKit and huggingface_hub keep temporary files' modes.
     """
 
@@ -104,17 +104,17 @@ class Unreadable(RootRule):
                 said = why or (error.strerror if error else "")
                 what = f"`{artifact.name}`" if artifact.name else "the folder"
                 message = f"{what} cannot be read: {said}"
-                if os.path.isdir(artifact.file):  # what an engine needs may be in it
+                if os.path.isdir(artifact.file):  # files that an engine needs may be in it
                     shut = {"severity": self.severity, "shows": Circumstance.CLOSED}
                     yield self.of(artifact, entry, message, unit="folder", **shut)
                 else:
                     yield self.of(artifact, entry, message)
 
     def _closed(self, root: Root, seen: Examination) -> Finding:
-        """Report a folder on the way to a place.
+        """Report a closed folder on the way to a root.
 
-        Of another app's container that macOS closes only a note is made, one for all of them: the
-        engines look there for that app alone.
+        Other apps' containers, which macOS closes, share a single note: engines look there only
+        for that app.
         """
         path, severity = root.closed, self.severity if root.users else Severity.WARNING
         message = f"the place cannot be read: {root.error}"
@@ -136,22 +136,22 @@ class Unreadable(RootRule):
         )
 
     def _notes(self, path: str, why: str, mine: tuple[Entry, ...]) -> Finding:
-        """Report a folder of the client's notes, without which a model may be whole."""
-        message = f"what the client wrote down cannot be read: {why}"
+        """Report an unreadable folder of the client's notes; the model may still be whole."""
+        message = f"the client's notes cannot be read: {why}"
         return self.about(path, mine, message, severity=Severity.WARNING)
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Name the command; the permission is the user's to give."""
+        """Return the command; only the user can grant the permission."""
         return None if finding.severity is Severity.NOTE else super().cure(finding, seen)
 
 
 class InProgress(RootRule):
     """Something is being downloaded to this place right now.
 
-    The client holds its lock, or has the file open. Nothing is reported as missing or left over
-    while it does, and `fix` keeps away.
+    The client holds its lock, or has the file open. Until it is done, nothing here is reported as
+    missing or left over, and `fix` keeps away.
 
-    Wait for it, then look again.
+    Wait until it is done, then scan again.
     Source: huggingface_hub 2.4.0 `file_download.py` `WeakFileLock`; openai-whisper `_download`,
     which writes the final name in place.
     """
@@ -166,7 +166,10 @@ class InProgress(RootRule):
     word = "busy"
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
-        """Ask for a holder only where something is amiss: that opens files."""
+        """Report running downloads; looks for a lock's holder only if something is amiss.
+
+        Looking for a holder opens files.
+        """
         if hub := listed(HubCache, root):
             seen.opened.expect(p.path for r in hub.repositories.values() for p in r.partials)
             revisions = seen.revisions(root)

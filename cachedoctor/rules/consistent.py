@@ -1,4 +1,4 @@
-"""Rules about what must agree with what: 4xx."""
+"""Rules about things that must agree with each other: 4xx."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class LinkEscapesRoot(EntryRule):
     """A link leads out of the cache.
 
     Somebody moved a file or a folder to another disk and linked it. Engines follow such links, so
-    the bytes behind them are read and judged like any others. Nothing is written, renamed or
-    removed there: a repair would set the link aside and put a file of the cache's own in its place,
-    and behind a linked folder it would not touch anything.
+    the bytes behind them are read and checked like any others. Nothing is written, renamed or
+    removed there: a repair would set the link aside and put a file into the cache in its place, and
+    it would not touch anything behind a linked folder.
 
-    Nothing needs to be done while the other place stays where it is.
-    Source: every engine here opens its files by name, links followed.
+    There is nothing to do as long as the link's target stays where it is.
+    Source: every engine here opens its files by name, following links.
     """
 
     code = "CD406"
@@ -44,7 +44,7 @@ class LinkEscapesRoot(EntryRule):
     rank = 260
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
-        """Report one finding for all such links of an entry: where the bytes lie."""
+        """Report all such links of an entry in one finding, with where they lead."""
         linked = _linked_folders(entry, seen)
         outside = [a for a in entry.notable if a.outside]
         if linked:
@@ -60,18 +60,17 @@ class LinkEscapesRoot(EntryRule):
 
 
 class RenamedFolder(EntryRule):
-    """The model lies in the folder that older versions of the engine used.
+    """The model is in the folder that older versions of the engine used.
 
-    FluidAudio 0.13.4 dropped `-coreml` from its folders without moving anything: the new version
-    downloads everything again and the old copy stays. Version 0.13.2 and before look only in the
-    old folder, and would download again after a rename: if such an app is still installed, say
-    `--engine-version fluidaudio=0.13.2` and this is no finding.
+    FluidAudio 0.13.4 dropped `-coreml` from its folder names without moving anything: the new
+    version downloads everything again and the old copy stays. Versions up to 0.13.2 look only in
+    the old folder, and would download again after a rename: if you still have an app with such a
+    version, pass `--engine-version fluidaudio=0.13.2`, and this is not reported.
 
-    In an app's own container it lies for that app, which carries the version that reads it: that is
-    no finding.
+    A folder in an app's own container is not reported either: that app carries the version that
+    reads it.
 
-    `fix` renames the folder. Where both names are there, the new one counts and the old one is
-    waste.
+    `fix` renames the folder. If both names exist, the new one counts and the old one is waste.
     Source: FluidInference/FluidAudio pull request 453 (v0.13.4).
     """
 
@@ -83,7 +82,7 @@ class RenamedFolder(EntryRule):
     cure_order = 1  # after everything inside the folder is right
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
-        """Report a folder with another name than the assumed version looks for."""
+        """Report a folder whose name is not the one that the assumed version looks for."""
         for claim in entry.claims:
             wanted = claim.needs.folder
             if not wanted or wanted == entry.name:
@@ -97,13 +96,13 @@ class RenamedFolder(EntryRule):
             if _in_container(entry.path):
                 continue
             if newer is not None and (missing(newer) or seen.faults(newer)):
-                continue  # its own findings speak, and this folder serves as a copy
+                continue  # it has its own findings, and this folder serves as a source
             if os.path.lexists(target):
                 size = sum(a.size_bytes for a in entry.artifacts if not a.bundle)
                 yield self.about(
                     entry.path,
                     (entry,),
-                    f"`{wanted}` is there as well; only {claim.engine} {old} reads this one",
+                    f"`{wanted}` exists as well; only {claim.engine} {old} reads this one",
                     severity=Severity.NOTE if newer else Severity.WARNING,
                     bytes=size,
                 )
@@ -128,11 +127,11 @@ class RenamedFolder(EntryRule):
 class MixedVariants(Restores, EntryRule):
     """One folder holds the configuration of one quantisation and the weights of another.
 
-    lightning-whisper-mlx keeps a size's plain, 4-bit and 8-bit models in one folder, so a download
-    that was stopped half-way leaves the files of two. It then fails in the middle of loading, or
-    builds layers that the weights do not fit.
+    lightning-whisper-mlx keeps the plain, 4-bit and 8-bit models of a size in one folder, so an
+    interrupted download leaves files of two of them. The engine then fails in the middle of
+    loading, or builds layers that the weights do not fit.
 
-    `fix` restores the weights that the configuration is about.
+    `fix` restores the weights that match the configuration.
     Source: lightning-whisper-mlx 0.0.10 `lightning.py`, issues 11, 24 and 26.
     """
 
@@ -164,11 +163,11 @@ class MixedVariants(Restores, EntryRule):
 class ShadowedName(EntryRule):
     """Something in the current folder has the model's name, and is loaded instead.
 
-    faster-whisper takes any folder of that name, mlx-whisper a folder called like the repository,
-    pywhispercpp a file: all look beside themselves before they look in the cache. The error that
-    follows speaks of a broken model and names a relative path.
+    faster-whisper takes any folder of that name, mlx-whisper a folder named like the repository,
+    pywhispercpp a file: they all look in the current folder before they look in the cache. The
+    resulting error complains about a broken model at a relative path.
 
-    Rename it, run from another folder, or give the engine the model's path.
+    Rename it, run from another folder, or pass the model's full path to the engine.
     Source: faster-whisper 1.2.1 `transcribe.py` `WhisperModel.__init__`; mlx-whisper 0.4.3
     `load_models.py`; pywhispercpp 1.5.1 `utils.py` `download_model`.
     """
@@ -179,7 +178,7 @@ class ShadowedName(EntryRule):
     manual = ("rename", "mv", "-n", "{path}", "{path}.mine")
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
-        """Report what the engines found in the way."""
+        """Report each file or folder that shadows a model's name."""
         for claim in entry.claims:
             for path in claim.shadows:
                 kind = "folder" if os.path.isdir(path) else "file"
@@ -190,12 +189,12 @@ class ShadowedName(EntryRule):
 class OtherEnginesLayout(Restores, EntryRule):
     """The repository holds the model in the form that another engine loads.
 
-    The same name is published by several people in several forms: `model.safetensors` of mlx-audio
-    is no `weights.npz` of mlx-whisper, and a repository for transformers is none for CTranslate2.
-    The engine finds the repository and none of its files.
+    Several people publish the same model in several forms: mlx-audio's `model.safetensors` is not
+    mlx-whisper's `weights.npz`, and a repository for transformers does not work with CTranslate2.
+    The engine finds the repository, but none of the files it reads.
 
-    `fix` fetches the files that this engine reads, if the repository has them. Otherwise choose the
-    repository that is made for it.
+    `fix` fetches the files that this engine reads, if the repository has them. Otherwise choose a
+    repository made for this engine.
     Source: mlx-whisper 0.4.3 `load_models.py`; ml-explore/mlx-examples issue 1421, pull request
     1399.
     """
@@ -207,12 +206,12 @@ class OtherEnginesLayout(Restores, EntryRule):
     silent_under = (Circumstance.DOWNLOADING, Circumstance.SUPERSEDED)
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
-        """Report the weights that are missing where another engine's are there."""
+        """Report missing weights if another engine's are there instead."""
         found = other_layout(entry)
         for artifact in missing(entry) if found else ():
             if artifact.name.endswith(WEIGHTS):
                 engine = artifact.required_by[0]
-                message = f"{engine} reads `{artifact.name}`; here lies {found}"
+                message = f"{engine} reads `{artifact.name}`, but only {found} is here"
                 yield self.of(artifact, entry, message, expected=artifact.expected_bytes)
 
 
@@ -249,6 +248,6 @@ def _says_packed(config: Artifact) -> bool | None:
 
 
 def _first(claim: Claim) -> str:
-    """Return the first version that looks in the folder that is wanted."""
+    """Return the first version that looks in the wanted folder."""
     everyone = (claim.needs, *claim.others)
     return [files.since for files in everyone if files.folder == claim.needs.folder][-1]

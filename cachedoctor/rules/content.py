@@ -1,4 +1,4 @@
-"""Rules about the content: 3xx, by published sizes and digests."""
+"""Rules about content: 3xx, checked against published sizes and digests."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 class DigestMismatch(Restores, EntryRule):
     """The content is not what its name, its address or the manifest promises.
 
-    A bit flipped on disk or in memory, a tool wrote through a link, a download was stitched
-    together wrongly. Most engines load such a file without a word and transcribe garbage, up to 25
-    times slower.
+    A bit flipped on disk or in memory, a tool wrote through a link, or a download was put together
+    wrongly. Most engines load such a file without complaint and transcribe garbage, up to 25 times
+    slower.
 
-    Found by `scan --deep`, which reads every byte and remembers what it read until the file
-    changes. `fix` restores the file from a copy whose digest is right, or fetches it.
-    Source: git's blob sha1 and LFS sha256 as huggingface_hub 2.4.0 names its blobs; the SHA-256 in
-    OpenAI's addresses.
+    Found by `scan --deep`, which reads every byte and remembers the result until the file changes.
+    `fix` restores the file from a copy with the right digest, or fetches it.
+    Source: git's blob sha1 and LFS sha256, by which huggingface_hub 2.4.0 names its blobs; the
+    SHA-256 in OpenAI's addresses.
     """
 
     code = "CD301"
@@ -39,26 +39,26 @@ class DigestMismatch(Restores, EntryRule):
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report each file whose measured digest is not the expected one."""
         for artifact, measured in seen.altered(entry):
-            what = f"content than its {_algorithm(artifact)}"
+            what = f"its {_algorithm(artifact)}"
             if artifact.digest is None:
-                what = f"bytes in `{measured}` than its own checksum"
-            message = f"`{artifact.name}` has other {what}"
+                what = f"its own checksum in `{measured}`"
+            message = f"`{artifact.name}` does not match {what}"
             finding = _about(self, artifact, entry, message, measured)
             hint = any(artifact.name in claim.published for claim in entry.claims)
             if hint and entry.revision is None and artifact.evidence is Evidence.TABLE:
-                finding = finding._replace(severity=Severity.WARNING)  # of which revision?
+                finding = finding._replace(severity=Severity.WARNING)  # may be another revision
             yield finding
 
 
 class OtherModel(Restores, EntryRule):
-    """The content is another known model than the file's name says.
+    """The file holds another known model than its name says.
 
     Somebody renamed or copied a file, or a download was saved under the wrong name. The engine
-    loads it, as what it is: large-v1 and large-v2 even have the same length.
+    loads the model that the file really holds; large-v1 and large-v2 even have the same length.
 
-    `fix` sets it aside and brings the named model; rename it yourself if it was meant to be the
-    other one.
-    Source: the digests that the publishers give, as in the catalogue.
+    `fix` sets it aside and restores the model that the name says; if you meant to keep the other
+    one, rename the file yourself.
+    Source: the publishers' digests in the catalogue.
     """
 
     code = "CD303"
@@ -79,12 +79,12 @@ class OtherModel(Restores, EntryRule):
 class SizeMismatch(Restores, EntryRule):
     """The file is shorter or longer than the manifest or the published table says.
 
-    The length is known from the repository's listing or from the publisher, and the bytes here
-    cannot be the same content. Seen for files whose format has no length of its own, and for
-    repositories of no known engine. Of a loose file that is whole in itself it is only a warning:
-    it may be another conversion, or your own model under a known name.
+    The length is known from the repository's listing or from the publisher, so these bytes cannot
+    be the same content. Reported for files whose format does not give its own length, and for
+    repositories that no known engine loads. For a loose file that is whole in itself this is only
+    a warning: it may be another conversion, or your own model under a known name.
 
-    `fix` restores the file, but for such a model: nothing proves that you did not mean it.
+    `fix` restores the file, except in that last case: you may have put it there on purpose.
     Source: huggingface_hub 2.4.0 `_tree_cache.py`; the catalogue's rows.
     """
 
@@ -100,9 +100,9 @@ class SizeMismatch(Restores, EntryRule):
             if expected is None or artifact.state is not State.PRESENT:
                 continue
             if artifact.size_bytes != expected and not seen.proven(artifact):
-                text = formats.is_text(artifact.format)  # which people edit; its form speaks
+                text = formats.is_text(artifact.format)  # people edit these; their form is checked
                 own = artifact.format and artifact.evidence is Evidence.TABLE and not entry.revision
-                what = "is whole and not the published file" if own else "has the wrong length"
+                what = "is whole, but not the published file" if own else "has the wrong length"
                 yield self.of(
                     artifact,
                     entry,
@@ -115,7 +115,7 @@ class SizeMismatch(Restores, EntryRule):
                 )
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Restore the file, unless it may be somebody's own."""
+        """Restore the file, unless it may be the user's own."""
         own = finding.severity is Severity.WARNING and finding.evidence == Evidence.TABLE.value
         return None if own else super().cure(finding, seen)
 

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 class StaleNoExist(SetsAside, HubRule):
-    """A marker says that a revision lacks a file, and the file is there.
+    """A marker says that a revision lacks a file, but the file is there.
 
-    The client remembers a file that it asked for in vain as an empty file below `.no_exist`, and
-    looks there before it looks at the file itself: what was added since stays hidden from
-    transformers. Programs that take a whole revision do not ask.
+    When the client asks the hub for a file that does not exist, it leaves an empty marker below
+    `.no_exist`, and looks there before it looks for the file itself: a file added since then stays
+    hidden from transformers. Programs that load a whole revision ignore the marker.
 
     `fix` sets the marker aside.
     Source: huggingface_hub 2.4.0 `file_download.py` `try_to_load_from_cache`.
@@ -38,7 +38,7 @@ class StaleNoExist(SetsAside, HubRule):
     status = Status.INCOMPLETE
 
     def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
-        """Compare each marker with the revision's files."""
+        """Compare the markers with each revision's files."""
         for entry in root.entries:
             repository = listing.of(entry)
             for name in repository.no_exist.get(entry.revision or "", ()):
@@ -55,12 +55,13 @@ class StaleNoExist(SetsAside, HubRule):
 
 
 class BadTreeManifest(SetsAside, HubRule):
-    """The list of a revision's files cannot be understood.
+    """The list of a revision's files cannot be parsed.
 
-    Half a write, or another program's file. The client passes over it and asks the network, so
-    offline a half downloaded model passes for a whole one, and nothing can be verified by it.
+    The write was interrupted, or the file is another program's. The client ignores it and asks the
+    network, so offline a half-downloaded model passes for a whole one, and nothing can be verified
+    against it.
 
-    `fix` sets it aside; the client writes it anew with the next download.
+    `fix` sets it aside; the client writes a new one with the next download.
     Source: huggingface_hub 2.4.0 `_tree_cache.py`.
     """
 
@@ -81,8 +82,8 @@ class BadTreeManifest(SetsAside, HubRule):
 class LinkAbsolute(EntryRule):
     """A snapshot's link names its blob by an absolute path.
 
-    Early clients made such links, and scripts do. It works until the cache is moved, or mounted
-    somewhere else.
+    Early clients made such links, and scripts still do. They work until the cache is moved, or
+    mounted somewhere else.
 
     `fix CD407` makes it relative.
     Source: huggingface_hub 0.13 `file_download.py`; huggingface/huggingface_hub issue 4022.
@@ -94,7 +95,7 @@ class LinkAbsolute(EntryRule):
     severity = Severity.NOTE
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
-        """Report each link whose target begins at the root of the file system."""
+        """Report each link whose target is an absolute path."""
         for artifact in entry.notable:
             absolute = artifact.detail.startswith("/") and artifact.state is State.PRESENT
             if absolute and not artifact.outside:
@@ -110,14 +111,14 @@ class LinkAbsolute(EntryRule):
 
 
 class SharedStoreBroken(Restores, EntryRule):
-    """A repository's blob leads to the shared store, and the payload is not there.
+    """A repository's blob links to the shared store, but the payload is not there.
 
     Since huggingface_hub 1.32 a cache keeps one copy of a file for all its repositories, below
     `blobs/` of the cache, and the repositories' blobs are links to it. Older clients and other
-    tools do not know that: deleting a revision of one repository takes the payload from all of
-    them.
+    tools do not know this: when they delete a revision of one repository, all of them lose the
+    payload.
 
-    `fix` brings the payload back; every repository that shares it is whole again.
+    `fix` restores the payload; then every repository that shares it is whole again.
     Source: huggingface_hub 2.4.0 `utils/_shared_blobs.py`; 0.36.2 and 1.28.0
     `delete_revisions()`, tried on such a cache.
     """
@@ -130,7 +131,7 @@ class SharedStoreBroken(Restores, EntryRule):
     silent_under = (Circumstance.DOWNLOADING,)
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
-        """Report each payload that a link leads to and that is gone."""
+        """Report each missing payload that a link leads to."""
         for artifact in entry.notable:
             if artifact.state is State.DANGLING and in_store(artifact):
                 yield self.of(

@@ -1,4 +1,4 @@
-"""Rules about the machine: 409, 411, and what `preflight` alone says: 6xx."""
+"""Rules about the machine: 409, 411, and 6xx, which no scan reports."""
 
 from __future__ import annotations
 
@@ -31,13 +31,14 @@ _HUB = "huggingface_hub"
 
 
 class MixedClientHazard(HubRule):
-    """An older client that was named would harm this cache when it deletes.
+    """An older hub client would damage this cache by deleting from it.
 
-    The cache has a store that its repositories share, since huggingface_hub 1.32. Older versions
-    read it, and when they delete a revision they take the shared payload from every repository.
+    Since huggingface_hub 1.32 the repositories of a cache can share a store, and this cache has
+    one. Older versions can read it, but when they delete a revision, every repository loses the
+    shared payload. Checked for each Python that you name with `--python`.
 
-    Upgrade huggingface_hub in that environment, or do not delete with it: `hf cache rm`,
-    `delete_revisions()`.
+    Upgrade huggingface_hub in that environment, or do not delete with it (`hf cache rm`,
+    `delete_revisions()`).
     Source: huggingface_hub 0.36.2 and 1.28.0, tried on such a cache; pull request 4600.
     """
 
@@ -47,28 +48,30 @@ class MixedClientHazard(HubRule):
     warns = True
 
     def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
-        """Compare the version in each Python that was named with `--python`."""
+        """Check the version in each Python named with `--python`."""
         pythons = seen.host.pythons.items()
         for engine, python in ((name, path) for name, path in pythons if package_of(name)):
             version = installed.release(python, _HUB)
             if version and installed.before(version, _SHARED_SINCE) and _has_store(root.path):
-                message = f"{_HUB} {version} of {engine} takes shared files when it deletes"
+                message = f"{_HUB} {version} of {engine} deletes shared files with a revision"
                 yield self.about(root.path, (), message, engines=(engine,), root=root)
 
 
 class EnvironmentTrap(SurveyRule):
     """An environment variable does not do what it seems to.
 
-    An empty `HF_HUB_CACHE` or `HF_HOME` is the current folder; `HF_XET_CACHE` keeps a `~` as it is,
-    and openai-whisper that of `XDG_CACHE_HOME`, which the hub's client expands;
-    `HF_HUB_OFFLINE=y` is not offline, and `HF_HUB_OFFLINE=0` outdoes
-    `TRANSFORMERS_OFFLINE=1`; `TRANSFORMERS_CACHE` moves only transformers before 5. `HF_HOME` is
-    the folder above the cache, which is called `hub`: named as the cache itself, it looks empty.
-    The same is said of a `cachedoctor.toml`: a project's `[engines]` and `keep` do not count (a
-    note), and one of your own that is a link, a pipe or somebody else's is not read; then nothing
-    is changed.
+    An empty `HF_HUB_CACHE` or `HF_HOME` means the current folder. `HF_XET_CACHE` does not expand a
+    `~`, nor does openai-whisper in `XDG_CACHE_HOME`, although the hub's client does.
+    `HF_HUB_OFFLINE=y` does not mean offline, and `HF_HUB_OFFLINE=0` overrides
+    `TRANSFORMERS_OFFLINE=1`. `TRANSFORMERS_CACHE` moves only transformers before 5. `HF_HOME` is
+    the folder above the cache, which is called `hub`: if it names the cache itself, the cache looks
+    empty.
 
-    Set the variable as the message says, before the program starts: all are read at import.
+    Also reported is a `cachedoctor.toml` that has no effect: `[engines]` and `keep` do not count in
+    a project's (a note), and your own is not read if it is a link, a pipe or another user's; then
+    nothing is changed.
+
+    Set the variable as the message says, before the program starts: all of them are read at import.
     Source: huggingface_hub 2.4.0 `constants.py`; openai-whisper 20250625 `__init__.py`;
     transformers 5.23.0 `utils/hub.py`.
     """
@@ -80,7 +83,7 @@ class EnvironmentTrap(SurveyRule):
     said = True
 
     def check(self, seen: Examination) -> Iterator[Finding]:
-        """Report each variable of the host that is such a trap."""
+        """Report each variable of the host that is a trap."""
         for path, message, layouts in _traps(seen.host):
             subjects = tuple(Subject(layout=name) for name in layouts)
             yield self.about(path, (), message, subjects=subjects)
@@ -99,11 +102,11 @@ class EnvironmentTrap(SurveyRule):
 
 
 class EngineNotInstalled(Rule):
-    """The interpreter that was named has no such engine.
+    """The engine is not installed in the interpreter.
 
-    Said by `preflight` and `bench` for an interpreter that `--python ENGINE=PATH` names; nothing is
-    imported or run to find out. Where none is named, `bench` says it of the interpreter that runs
-    cachedoctor.
+    Reported by `preflight` and `bench` for an interpreter named with `--python ENGINE=PATH`;
+    nothing is imported or run to find out. If none is named, `bench` checks the interpreter that
+    runs cachedoctor.
 
     Install the engine there.
     """
@@ -120,7 +123,7 @@ class WrongPlatform(Rule):
     """The engine does not run on this system.
 
     WhisperKit and FluidAudio need macOS; their models can be examined and repaired anywhere.
-    Said by `preflight` and `bench`.
+    Reported by `preflight` and `bench`.
 
     Source: FluidInference/FluidAudio and argmaxinc/argmax-oss-swift `Package.swift`.
     """
@@ -133,10 +136,10 @@ class WrongPlatform(Rule):
 
 
 class NoSpace(Rule):
-    """There is not enough space for what would have to be downloaded.
+    """There is not enough free space for the download.
 
-    Said by `preflight` about a model that is not whole. What earlier fixes set aside still counts
-    as used.
+    Reported by `preflight` for a model that is not whole. What earlier fixes set aside still takes
+    up space.
 
     `cachedoctor quarantine empty` frees that; `cachedoctor scan -v` lists waste.
     """
@@ -150,10 +153,10 @@ class NoSpace(Rule):
 
 
 class ClientTooOld(Rule):
-    """The huggingface_hub beside the engine cannot read this cache.
+    """The engine's version of huggingface_hub cannot read this cache.
 
-    Before 0.8 the cache was flat, and such a client downloads everything again.
-    Said by `preflight` for an interpreter that `--python ENGINE=PATH` names.
+    Before 0.8 the cache was flat, so such a client downloads everything again.
+    Reported by `preflight` for an interpreter named with `--python ENGINE=PATH`.
 
     Upgrade huggingface_hub there.
     Source: huggingface_hub 0.8.0 release notes.
@@ -168,7 +171,7 @@ class ClientTooOld(Rule):
 
 
 def obstacle(engine: str, platforms: tuple[str, ...], host: Host) -> tuple[str, str] | None:
-    """Return the code and the reason for which `engine` could not run here, whatever is on disk.
+    """Return why `engine` cannot run here, whatever is on disk: a code and a reason, or `None`.
 
     Looks at names in the interpreter's folders; runs nothing.
     """
@@ -180,7 +183,7 @@ def obstacle(engine: str, platforms: tuple[str, ...], host: Host) -> tuple[str, 
     if python is None:
         return None
     package = package_of(engine)
-    if package is None:  # then what was named is a bridge
+    if package is None:  # what was named is a bridge
         return None
     if installed.release(python, package) is None:
         return EngineNotInstalled.code, f"`{python}` has no {package}"
@@ -193,7 +196,7 @@ def obstacle(engine: str, platforms: tuple[str, ...], host: Host) -> tuple[str, 
 def no_room(
     path: str | None, repair: Repair | None, models: Sequence[Model], name: str | None
 ) -> tuple[str, str] | None:
-    """Return the code and the reason for which a model that is not whole could not be fetched."""
+    """Return that there is no room to fetch a model: a code and a reason, or `None`."""
     needed = repair.fetch_bytes + repair.copy_bytes if repair else 0
     if repair is None:
         needed = next((model.bytes for model in models if model.name == name), 0)
@@ -205,12 +208,12 @@ def no_room(
 
 
 def package_of(engine: str) -> str | None:
-    """Return the Python package that is or brings an engine; `None` where programs are linked."""
+    """Return the Python package that provides an engine; `None` for one linked into apps."""
     return catalog.read(engine).package or None
 
 
 def _has_store(hub: str) -> bool:
-    """Say whether repositories share payloads; a look at one repository does not list them."""
+    """Return whether repositories share payloads; a narrowed look does not list the store."""
     try:
         return bool(quietly.names(os.path.join(hub, "blobs")))
     except OSError:
@@ -218,10 +221,10 @@ def _has_store(hub: str) -> bool:
 
 
 def _misplaced(host: Host) -> Iterator[tuple[str, str]]:
-    """Yield variables that name the right folder for another variable.
+    """Yield variables set to a folder that belongs in another variable.
 
-    The cache is `HF_HOME/hub`: who names a cache itself has it looked for one folder too deep, and
-    who names the folder above it one too high.
+    The cache is `HF_HOME/hub`: if `HF_HOME` names the cache itself, clients look one folder too
+    deep; if `HF_HUB_CACHE` names the folder above, one too high.
     """
     env = host.environment
     if env.get("HF_HOME") and not (env.get("HF_HUB_CACHE") or env.get("HUGGINGFACE_HUB_CACHE")):
@@ -243,7 +246,7 @@ def _misplaced(host: Host) -> Iterator[tuple[str, str]]:
 
 
 def _is_hub(path: str) -> bool:
-    """Say whether a folder holds repositories as a hub cache does."""
+    """Return whether a folder holds repositories like a hub cache."""
     try:
         return any(name.startswith("models--") for name in quietly.names(path))
     except OSError:
@@ -251,7 +254,7 @@ def _is_hub(path: str) -> bool:
 
 
 def _traps(host: Host) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Yield for each trap a place, what is wrong, and the layouts whose places it moves."""
+    """Yield each trap's place, what is wrong, and the layouts whose places it moves."""
     env, hub = host.environment, (hub_cache.LOCATOR.name,)
     for name in ("HF_HUB_CACHE", "HF_HOME"):
         if env.get(name) == "":
@@ -268,7 +271,7 @@ def _traps(host: Host) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     elif offline and not host.hub_offline and other.upper() in ("1", "ON", "YES", "TRUE"):
         yield (
             host.absolute(host.hub_home),
-            f"`HF_HUB_OFFLINE={offline}` outdoes `TRANSFORMERS_OFFLINE={other}`: not offline",
+            f"`HF_HUB_OFFLINE={offline}` overrides `TRANSFORMERS_OFFLINE={other}`: not offline",
             hub,
         )
     for where, message in _misplaced(host):

@@ -1,4 +1,4 @@
-"""Rules about what clients write down beside the files they download: 412, 413, 419."""
+"""Rules about the notes that clients keep beside downloaded files: 412, 413, 419."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from cachedoctor.vocabulary import Entry, Root
 
 _GRAIN_S = 1  # the client's own tolerance
-_BY_FILE = "1.1.0"  # since then the client asks for the notes of what it was asked for alone
+_BY_FILE = "1.1.0"  # since then the client needs notes only for the requested files
 
 
 def stuck(partial: Leftover, entry: Entry, seen: Examination) -> bool:
-    """Say whether a partial is as long as the file that it was to become, which is not there."""
+    """Return whether a partial is as long as the file it should become, which is missing."""
     if partial.digest is None or not partial.bytes:
         return False
     if any(a.name == partial.name and a.state is State.PRESENT for a in entry.artifacts):
@@ -37,10 +37,10 @@ def stuck(partial: Leftover, entry: Entry, seen: Examination) -> bool:
 
 
 class MetadataMismatch(SetsAside, FolderRule):
-    """What the client wrote down about a file is not about this file.
+    """The client's note about a file does not match the file.
 
-    It is not the three lines that it should be, or the file was changed after it was written: the
-    Python client then downloads the file again, the Swift one believes it.
+    The note is not the three lines that it should be, or the file was changed after it was written.
+    The Python client then downloads the file again; the Swift client believes the note.
 
     `fix` sets the note aside, so that the client looks at the file itself.
     Source: huggingface_hub 2.4.0 `_local_folder.py` `read_download_metadata`;
@@ -52,7 +52,7 @@ class MetadataMismatch(SetsAside, FolderRule):
     severity = Severity.WARNING
 
     def within(self, listing: FolderListing, root: Root, seen: Examination) -> Iterator[Finding]:
-        """Compare each note with its own form and with its file's time."""
+        """Check each note's form, and compare its time with the file's."""
         for entry in root.entries:
             notes = listing.metadata.get(entry.id, {})
             files = {artifact.name: artifact for artifact in entry.artifacts} if notes else {}
@@ -71,10 +71,10 @@ class StuckPartial(SetsAside, FolderRule):
     """A partial download is as long as the whole file, so the client can never finish it.
 
     WhisperKit asks the server for the rest, there is none, and the answer 416 ends the download;
-    each later start does the same. It happens when an app was closed between the last byte and the
-    rename, or when a server answered with the whole file and the client appended it.
+    every later start does the same. This happens if an app is closed between the last byte and the
+    rename, or if a server sends the whole file and the client appends it.
 
-    `fix` sets it aside; where its content is right, it serves as the source of the file.
+    `fix` sets it aside; if its content is right, it becomes the source of the file.
     Source: argmaxinc/argmax-oss-swift 1.0.0 `External/Hub/Downloader.swift`.
     """
 
@@ -86,7 +86,7 @@ class StuckPartial(SetsAside, FolderRule):
     silent_under = (Circumstance.DOWNLOADING,)
 
     def applies(self, layout: Layout) -> bool:
-        """Return whether the client asks for the rest of a partial, and gives up without one."""
+        """Return whether the client resumes a partial, and fails if there is no rest."""
         return layout.gets_stuck
 
     def within(self, listing: FolderListing, root: Root, seen: Examination) -> Iterator[Finding]:
@@ -106,14 +106,14 @@ class StuckPartial(SetsAside, FolderRule):
 
 
 class MetadataMissing(FolderRule):
-    """A file has no download metadata where its neighbours have.
+    """A file has no download metadata, although its neighbours do.
 
-    Offline, WhisperKit's hub client demands the metadata of files that are not hidden: up to 1.0.0
-    of every one in the repository's folder, so that it refuses all variants for one file that has
-    none; since 1.1.0 of those that were asked for, so that it refuses this variant. With
-    `modelFolder` set it does not ask.
+    Offline, WhisperKit's hub client requires metadata for files that are not hidden. Up to 1.0.0
+    that is every file in the repository's folder, so one file without metadata makes it refuse all
+    variants; since 1.1.0 it is only the requested files, so it refuses just this variant. With
+    `modelFolder` set it needs none.
 
-    Download the variant again while online, or give the app the model's folder itself.
+    Download the variant again while online, or pass the model's folder to the app.
     Source: argmaxinc/argmax-oss-swift 1.0.0 `HubApi.swift` `verifyOfflineFiles`, 1.1.0 (pull
     request 495); huggingface/swift-transformers issue 294.
     """
@@ -127,7 +127,7 @@ class MetadataMissing(FolderRule):
         return layout.demands_notes
 
     def within(self, listing: FolderListing, root: Root, seen: Examination) -> Iterator[Finding]:
-        """Report one finding for each model that was downloaded with metadata and lost some."""
+        """Report each model that was downloaded with metadata and lost some, in one finding."""
         old = self._is_old(root)
         for entry in root.entries:
             notes = listing.metadata.get(entry.id, {})
@@ -146,7 +146,7 @@ class MetadataMissing(FolderRule):
                 yield self._of(entry, bare[0].path, f"`{bare[0].name}`{more}", old=old)
 
     def _is_old(self, root: Root) -> bool:
-        """Say whether the assumed version refuses the whole repository."""
+        """Return whether the assumed version refuses the whole repository."""
         from cachedoctor.engines import catalog
 
         assumed = next((c.version for entry in root.entries for c in entry.claims), "")

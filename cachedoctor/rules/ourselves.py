@@ -1,4 +1,4 @@
-"""Rules about cachedoctor itself: a rule that crashed, a fix that was interrupted, one not ours."""
+"""Rules about cachedoctor itself: a crashed rule, an interrupted fix, a foreign run folder."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 class RuleCrashed(SurveyRule):
     """A rule crashed on something unexpected; this is a bug in cachedoctor.
 
-    The other rules were applied all the same, so the rest of the report holds. Nothing is repaired
-    on the word of a rule that crashed.
+    The other rules were still applied, so the rest of the report holds. Nothing is repaired because
+    of a rule that crashed.
 
-    Report it with the message and, if you can, with the folder that it names.
+    Report the bug with the message and, if you can, with the folder that it names.
     """
 
     code = "CD000"
@@ -32,12 +32,12 @@ class RuleCrashed(SurveyRule):
     status = Status.UNKNOWN
 
     def check(self, seen: Examination) -> Iterator[Finding]:
-        """Find nothing: `report` is called where a rule crashes."""
+        """Yield nothing: `report` is called when a rule crashes."""
         return iter(())
 
     @classmethod
     def report(cls, code: str, error: Exception, place: str) -> Finding:
-        """Turn an exception out of the rule `code` into a finding."""
+        """Turn an exception from the rule `code` into a finding."""
         message = f"the rule {code} crashed: {type(error).__name__}: {error}"
         return Finding(
             code=cls.code, slug=cls.slug, severity=cls.severity, path=place, message=message
@@ -47,12 +47,12 @@ class RuleCrashed(SurveyRule):
 class UnfinishedFix(SurveyRule):
     """A fix was interrupted and is neither finished nor taken back.
 
-    It was stopped with Ctrl-C, killed, or lost its machine. What it was doing is in its journal:
-    every file that it had moved is in its folder, nothing was deleted.
+    It was stopped with Ctrl-C, killed, or the machine went down. Its journal says what it was
+    doing: every file that it had moved is in its folder, and nothing was deleted.
 
-    `fix` shows what is left of it and finishes it first, or takes it back where that cannot be
-    done; `undo` takes it back. Both wait for a disk that it had changed and that is not here now;
-    where that disk is lost, `undo RUN --lost` takes back the rest.
+    `fix` shows what is left of it and finishes it first, or takes it back if it cannot be finished;
+    `undo` takes it back. Both wait for a disk that it had changed and that is not connected now; if
+    that disk is lost, `undo RUN --lost` takes back the rest.
     """
 
     code = "CD417"
@@ -60,32 +60,32 @@ class UnfinishedFix(SurveyRule):
     severity = Severity.WARNING
 
     def check(self, seen: Examination) -> Iterator[Finding]:
-        """Report each run without an end in its journal."""
+        """Report each run whose journal has no end."""
         for folder, described in seen.unfinished:
             yield self.about(folder, (), described)
 
 
-_MOST = 1000  # names beside one root that are looked at
+_MOST = 1000  # names examined beside one root
 
 
 class ForeignRun(SurveyRule):
-    """A run folder lies beside a cache, and no journal of yours knows it.
+    """A run folder lies beside a cache, but none of your journals knows it.
 
-    A project or a disk brought it along, another user or another machine made it, a state folder
-    was lost, or a version before this one wrote it. What lies beside a cache is bytes: it is never
-    opened, finished, taken back, listed or emptied by itself.
+    It came with a project or a disk, another user or another machine made it, the state folder was
+    lost, or an older version wrote it. A folder beside a cache is only data: cachedoctor never
+    opens, finishes, takes back, lists or empties it on its own.
 
     If it is yours, `cachedoctor undo --journal FILE` reads the journal in it, shows each step and
-    asks. If not, it can be deleted. Of another user's folder only a note is made.
+    asks. If not, you can delete it. Another user's folder is only a note.
     """
 
     code = "CD423"
     slug = "foreign-run"
     severity = Severity.WARNING
-    a_failure = False  # what a stranger left is no repair that failed
+    a_failure = False  # a stranger's folder is not a failed repair
 
     def check(self, seen: Examination) -> Iterator[Finding]:
-        """Report each folder in `.cachedoctor` that no run of the running user has its bytes in."""
+        """Report each folder in `.cachedoctor` that belongs to no run of the current user."""
         found = [each for place in seen.beside for each in _folders(place)]
         if not found:
             return
@@ -107,7 +107,7 @@ class ForeignRun(SurveyRule):
             )
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Name the command that reads its journal, where it is the running user's and has one."""
+        """Return the command that reads its journal, if it is the current user's and has one."""
         from cachedoctor import repairs
 
         path = os.path.join(finding.path, "journal.jsonl")
@@ -122,7 +122,7 @@ class ForeignRun(SurveyRule):
 
 
 def _folders(place: str) -> Sequence[tuple[str, os.stat_result]]:
-    """Return the folders in a `.cachedoctor`, which is opened only if it is no link."""
+    """Return the folders in a `.cachedoctor`, which is opened only if it is not a link."""
     found: list[tuple[str, os.stat_result]] = []
     try:
         opened = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)

@@ -1,4 +1,4 @@
-"""Rules about places: 110 and 422, which are named and not here, and 511, which others copy."""
+"""Rules about places: those that are missing (110, 422) and those that are synced (511)."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 class PlaceGone(RootRule):
     """A link, a mount or a Finder alias leads to a place that is not there.
 
-    The models lie on another disk, and it is not connected, or it has another name now. The engine
-    finds nothing and may download everything again, or write into an empty mount point. An alias
-    (a file that the Finder follows) is followed by no engine, wherever it leads.
+    The models are on another disk that is not connected, or that has another name now. The engine
+    finds nothing and may download everything again, or write into an empty mount point. An alias is
+    a file that only the Finder follows; no engine does, wherever it leads.
 
-    Connect the disk, or make the link lead to where the models are; in place of an alias make a
-    link with `ln -s`. Nothing is fetched for what may only be away.
+    Connect the disk, or point the link at the models; replace an alias with a link made by `ln -s`.
+    Nothing is fetched for models that may only be away.
     Source: lmstudio-ai/lmstudio-bug-tracker issue 97; divamgupta/diffusionbee-stable-diffusion-ui
     issue 531; Apple's description of aliases.
     """
@@ -43,7 +43,7 @@ class PlaceGone(RootRule):
     word = "gone"
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
-        """Report what on the way to a root, a repository, a folder or a file leads nowhere."""
+        """Report what leads nowhere on the way to a root, a repository, a folder or a file."""
         if root.gone:
             yield self.about(
                 root.gone,
@@ -81,12 +81,12 @@ class PlaceGone(RootRule):
 class LinkAsText(RootRule):
     """A link was saved as a small file that says where it led.
 
-    Zip programs, servers of other systems, SMB, Samba and Cygwin do so when a cache is copied. The
-    engine opens the file and finds a path, or half a kilobyte that begins with `XSym`, where its
-    model should be.
+    Zip programs, servers of other systems, SMB, Samba and Cygwin do this when a cache is copied.
+    The engine opens the file and finds a path, or half a kilobyte that begins with `XSym`, where
+    its model should be.
 
-    `fix` makes links of them again where what they name is here; nothing is downloaded for that.
-    Copy a cache with `cachedoctor pack`, `rsync -a` or `tar`, which keep links.
+    `fix` turns such files back into links if their targets are here; nothing is downloaded for
+    that. Copy a cache with `cachedoctor pack`, `rsync -a` or `tar`, which keep links.
     Source: huggingface/huggingface_hub issue 4022; Apple's SMB client (`XSym`); Cygwin's
     `path.cc` (`!<symlink>`).
     """
@@ -97,12 +97,12 @@ class LinkAsText(RootRule):
     rank = 25
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
-        """Report each such file, and each that stands where a folder was linked."""
+        """Report each such file, also one that replaces a link to a folder."""
         if root.text:
             yield self.about(
                 root.text,
                 (),
-                f"was a link to `{root.aim}` and is a file that says so",
+                f"was a link to `{root.aim}` and is a file now",
                 root,
                 engines=root.users,
                 unit="folder",
@@ -126,7 +126,7 @@ class LinkAsText(RootRule):
             yield self.of(artifact, entry, message, unit=unit, shows=shows)
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Make a link of it again, or bring the file that it led to."""
+        """Turn it back into a link, or restore the file that it led to."""
         from cachedoctor import repairs
         from cachedoctor.repairs import links
 
@@ -134,13 +134,13 @@ class LinkAsText(RootRule):
 
 
 class SyncedFolder(RootRule):
-    """The models lie in a folder that a service copies elsewhere: iCloud, OneDrive, Dropbox.
+    """The models are in a folder that a service copies elsewhere: iCloud, OneDrive, Dropbox.
 
-    Every model is uploaded, and the service may take the content off this disk (CD107), lock files
-    while they are written, or make copies in conflict. On a Mac, Documents and the desktop are such
-    folders once iCloud keeps them; WhisperKit's default place is in Documents.
+    Every model is uploaded, and the service may remove the content from this disk (CD107), lock
+    files while they are written, or create conflicting copies. On a Mac, Documents and the desktop
+    are such folders once iCloud syncs them; WhisperKit's default place is in Documents.
 
-    The command keeps this folder out of it. Or choose another place for the models.
+    The finding names the command that excludes this folder. Or choose another place for the models.
     Source: Apple's `.nosync`; Dropbox's `com.dropbox.ignored`; digimata/parrot issue 12;
     tmutil(8) for Time Machine.
     """
@@ -150,13 +150,13 @@ class SyncedFolder(RootRule):
     severity = Severity.NOTE
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
-        """Report one finding for a place with models that a service copies."""
+        """Report each place with models that a service copies, in one finding."""
         if not root.entries:
             return
         home = seen.host.home
         service = synced.service_of(root.path, home, seen.host.platform)
         if service:
-            message = f"{service} copies what lies here"
+            message = f"{service} copies this folder elsewhere"
             mine = tuple(entry for entry in root.entries if entry.claims) or root.entries
             size = sum(sum(entry.sizes.values()) for entry in root.entries)
             yield self.about(
@@ -164,7 +164,7 @@ class SyncedFolder(RootRule):
             )
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Name the command that keeps the folder out of it."""
+        """Return the command that excludes the folder from the service."""
         from cachedoctor import repairs
 
         service = finding.evidence or ""

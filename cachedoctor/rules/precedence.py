@@ -1,4 +1,4 @@
-"""One code for one fault: which of several findings about the same thing is kept."""
+"""One code for one fault: decide which of several findings about the same thing is kept."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def settle(findings: list[Finding]) -> list[Finding]:
 
 
 def _is_hidden(finding: Finding, shown: dict[Circumstance, set[str]]) -> bool:
-    """Return whether another finding about the same entries makes this one idle."""
+    """Return whether another finding about the same entries makes this one redundant."""
     for circumstance in find(finding.code).silent_under:
         mine = shown.get(circumstance, set())
-        if circumstance is Circumstance.SUPERSEDED:  # a file that the branch uses, too, is needed
+        if circumstance is Circumstance.SUPERSEDED:  # the branch may need the file, too
             if mine and mine.issuperset(finding.entries):
                 return True
         elif mine.intersection(finding.entries):
@@ -44,9 +44,10 @@ def _is_hidden(finding: Finding, shown: dict[Circumstance, set[str]]) -> bool:
 
 
 def _joined(group: list[Finding], subjects: list[Subject]) -> Finding:
-    """Return the first of the findings about one file, with what the others of its code are about.
+    """Return the first finding about one file, merged with the others of its code.
 
-    Its repair mends the file wherever it is part of: `subjects` are those of every finding there.
+    Its repair mends the file for every entry it is part of, so `subjects` are those of all findings
+    about the file.
     """
     first = min(group, key=_rank)
     same = [first, *(f for f in group if f.code == first.code and f is not first)]
@@ -70,7 +71,7 @@ def _rank(finding: Finding) -> int:
 
 
 def _below(finding: Finding, lost: set[str]) -> bool:
-    """Return whether a finding is about what lies, or would lie, below a place that is gone."""
+    """Return whether a finding is about something at or below a place that is gone."""
     above = os.path.dirname(finding.path)
     while len(above) > 1:
         if above in lost:

@@ -1,4 +1,4 @@
-"""Rules about what is there: 1xx."""
+"""Rules about files that must be there: 1xx."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class MissingFile(Restores, EntryRule):
 
     An interrupted download leaves the folder, the small files and the name of the branch, so the
     model looks cached; offline the engine fails, online it downloads again. A file that the
-    repository has and no engine reads (a README, other weights) is missed only where the client has
-    kept the repository's listing: since huggingface_hub 1.22 it refuses a revision offline of which
-    anything is missing that the engine asked for, and mlx-whisper asks for everything. A model of
-    which nothing is left but its client's notes, or an empty folder, was deleted: that is no
-    finding.
+    repository has but no engine reads (a README, other weights) is reported only if the client has
+    kept the repository's listing: since huggingface_hub 1.22, the client refuses offline a revision
+    that lacks any file the engine asked for, and mlx-whisper asks for everything. If only an empty
+    folder or the client's notes are left of a model, it was deleted, and nothing is reported.
 
-    `fix` takes it from a finished partial or an identical file of another repository, and fetches
-    that one file only when there is none. Not needed any more? Leave it: nothing else breaks.
+    `fix` takes the file from a finished partial download or an identical file of another
+    repository, and fetches that one file only if there is none. If you no longer need the model,
+    leave it: nothing else breaks.
     Source: huggingface_hub 2.4.0 `_snapshot_download.py`; faster-whisper 1.2.1 `utils.py`.
     """
 
@@ -62,7 +62,7 @@ class MissingFile(Restores, EntryRule):
     )
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
-        """Report each required file that is not there, unless another rule says it better."""
+        """Report each required file that is not there, unless another rule covers it."""
         if of(entry).has_revisions and nothing_in(entry):
             return
         if is_folder(entry) and entry.nothing_here and not entry.promises:
@@ -84,20 +84,20 @@ class MissingFile(Restores, EntryRule):
                 )
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Restore the file, or fetch the whole model where none of it is here."""
+        """Restore the file, or fetch the whole model if none of it is here."""
         from cachedoctor.repairs import hub
 
         return super().cure(finding, seen) or hub.fetch_entry(finding)
 
 
 class HollowBundle(Restores, EntryRule):
-    """A Core ML bundle lacks what it is made of: `coremldata.bin`, `model.mil` or its weights.
+    """A Core ML bundle lacks an essential part: `coremldata.bin`, `model.mil` or its weights.
 
-    A compiled model is a folder, so an interrupted download or a copy that kept the hub cache's
-    links leaves a folder of a few KiB that passes for the model. FluidAudio answers such a bundle
-    by deleting the whole repository and downloading it all again.
+    A compiled model is a folder, so an interrupted download, or a copy that kept the hub cache's
+    links, leaves a folder of a few KiB that passes for the model. FluidAudio reacts to such a
+    bundle by deleting the whole repository and downloading it all again.
 
-    `fix` completes the bundle from a copy in the hub cache, links followed and digests proven, or
+    `fix` completes the bundle from a copy in the hub cache, following links and proving digests, or
     fetches this one bundle. The hollow one is set aside, not deleted.
     Source: FluidInference/FluidAudio `ModelCache.swift`, `ModelHub.swift` v0.15.6; the bundles'
     listings on the hub.
@@ -111,7 +111,7 @@ class HollowBundle(Restores, EntryRule):
     silent_under = (Circumstance.DOWNLOADING, Circumstance.SUPERSEDED)
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
-        """Report each bundle whose inspection calls it hollow."""
+        """Report each bundle that its inspection found hollow."""
         for artifact, fault in seen.faults(entry):
             if fault.fault is Fault.HOLLOW:
                 yield self.of(
@@ -128,11 +128,11 @@ class DanglingLink(Restores, EntryRule):
     """A snapshot's link leads to a blob that is not there.
 
     Somebody deleted the blob, copied one repository out of a cache without its store, or copied a
-    snapshot with its links. The model is listed as cached and the engine cannot open it; the hub
-    client's own verification passes over such a file in silence.
+    snapshot with its links. The model is listed as cached, but the engine cannot open it; the hub
+    client's own verification silently skips such a file.
 
-    `fix` brings the blob back from a finished partial, an identical blob of another repository, or
-    by fetching that one file; the link then works again.
+    `fix` restores the blob from a finished partial download, from an identical blob of another
+    repository, or by fetching that one file; then the link works again.
     Source: huggingface_hub 2.4.0 `utils/_verification.py`, `file_download.py`.
     """
 
@@ -144,11 +144,11 @@ class DanglingLink(Restores, EntryRule):
     silent_under = (Circumstance.DOWNLOADING, Circumstance.SUPERSEDED)
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
-        """Report each link that leads nowhere; what no engine reads is only worth a warning."""
+        """Report each link that leads nowhere; one that no engine reads is only a warning."""
         for artifact in entry.notable:
             if artifact.state is not State.DANGLING or in_bundle(entry, artifact):
                 continue
-            if not in_store(artifact):  # that is another rule's
+            if not in_store(artifact):  # another rule reports those
                 yield self.of(
                     artifact,
                     entry,
@@ -162,9 +162,9 @@ class DanglingLink(Restores, EntryRule):
 class MissingTokenizer(Restores, EntryRule):
     """The tokenizer is missing, and the engine fetches one from the network without saying so.
 
-    faster-whisper falls back to that of `openai/whisper-tiny`, or `-tiny.en` for English models:
-    offline it fails, unless that is in the cache too, and for the models with 128 mel bins it
-    decodes with the wrong table.
+    faster-whisper falls back to the tokenizer of `openai/whisper-tiny`, or `-tiny.en` for English
+    models. Offline that fails unless it is in the cache, too, and models with 128 mel bins are
+    decoded with the wrong table.
 
     `fix` restores that one file.
     Source: faster-whisper 1.2.1 `transcribe.py` `WhisperModel.__init__`; SYSTRAN/faster-whisper
@@ -201,13 +201,13 @@ class MissingTokenizer(Restores, EntryRule):
 class EmptySnapshot(EntryRule):
     """The repository of a known model has no snapshot, or an empty one.
 
-    A download that was stopped before its first file, or a cleaning tool that removed files and
-    left the folders, or a copy that dropped every link (`rsync` without `-l`). The engine finds the
-    repository and nothing in it.
+    A download stopped before its first file, a cleaning tool removed the files and left the
+    folders, or a copy dropped every link (`rsync` without `-l`). The engine finds the repository,
+    but nothing in it.
 
-    `fix` links the files to the blobs that lie in the repository, where its manifest, a lock file
-    or a published table tells which is which; otherwise it fetches the model's files at a commit
-    that it resolves first.
+    `fix` links the files to the blobs in the repository, if its manifest, a lock file or a
+    published table says which is which; otherwise it resolves a commit and fetches the model's
+    files at that commit.
     Source: huggingface_hub 2.4.0 `file_download.py`, which makes the folders before it downloads;
     mlverse/hfhub issue 9.
     """
@@ -235,7 +235,7 @@ class EmptySnapshot(EntryRule):
             yield self.about(entry.path, (entry,), what, measured=0, unit="files")
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Link the files to their blobs again, or fetch the model where those are not all here."""
+        """Link the files to their blobs again, or fetch the model if some blobs are missing."""
         from cachedoctor.repairs import hub, links
 
         relinked = links.relink_entry(finding, seen.survey)
@@ -243,12 +243,12 @@ class EmptySnapshot(EntryRule):
 
 
 class OutdatedFileSet(Restores, EntryRule):
-    """The folder is whole for older versions of the engine, and the newest needs more.
+    """The folder is whole for older versions of the engine, but the newest needs more.
 
     FluidAudio changed its required bundles several times under one repository name: a v3 folder of
-    0.14.0 and before lacks `JointDecisionv3.mlmodelc`, which 0.14.1 and later load instead of
-    `JointDecision.mlmodelc`. An app with the older framework is right to leave it so: say which
-    with `--engine-version fluidaudio=0.13.7`.
+    0.14.0 or before lacks `JointDecisionv3.mlmodelc`, which 0.14.1 and later load instead of
+    `JointDecision.mlmodelc`. For an app with the older framework the folder is right as it is: name
+    that version with `--engine-version fluidaudio=0.13.7`.
 
     `fix` adds what is missing and removes nothing, so the older version keeps working.
     Source: FluidInference/FluidAudio `ModelNames.swift` v0.14.0 and v0.14.1 (pull request 515).
@@ -268,7 +268,7 @@ class OutdatedFileSet(Restores, EntryRule):
     )
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
-        """Report what the newest version needs beyond a file set that is whole."""
+        """Report what the newest version needs beyond an older file set that is whole."""
         for artifact in missing(entry):
             older = outdated(entry, artifact)
             if older:

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 class _RefRule(HubRule):
-    """What the rules about the files below `refs/` share."""
+    """Base class for rules about the files below `refs/`."""
 
     status = Status.INCOMPLETE
     shows = Circumstance.BROKEN_REF
     manual = ("choose-revision", "printf", "%s", "COMMIT", ">", "{path}")
 
     def wrong(self, ref: Ref, repository: Repository) -> str:
-        """Return what is wrong with `ref`, or empty."""
+        """Return what is wrong with `ref`, or an empty string."""
         raise NotImplementedError
 
     def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
@@ -50,7 +50,7 @@ class _RefRule(HubRule):
                     )
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Write the one commit it can mean."""
+        """Write the one commit that the ref can mean."""
         from cachedoctor.repairs import hub
 
         return hub.rewrite_ref(finding, seen.survey) or super().cure(finding, seen)
@@ -59,10 +59,10 @@ class _RefRule(HubRule):
 class RefTrailingNewline(_RefRule):
     """A ref holds a commit and white space after it.
 
-    An editor, an `echo` or a tool that copied the cache added the newline. The hub client takes the
+    An editor, an `echo` or a tool that copied the cache added a newline. The hub client takes the
     text as it is, looks for a snapshot whose name ends in a newline, and finds none.
 
-    `fix` writes the same commit without it.
+    `fix` writes the same commit without the white space.
     Source: huggingface/huggingface_hub issue 4133, pull requests 4168 and 4214 (closed).
     """
 
@@ -71,7 +71,7 @@ class RefTrailingNewline(_RefRule):
     rank = 240
 
     def wrong(self, ref: Ref, repository: Repository) -> str:
-        """Compare the text with itself stripped."""
+        """Compare the text with its stripped form."""
         commit = ref.text.strip()
         if commit == ref.text or not COMMIT.fullmatch(commit):
             return ""
@@ -81,7 +81,8 @@ class RefTrailingNewline(_RefRule):
 class RefEmpty(_RefRule):
     """A ref is empty, so the client takes the folder of all snapshots for the model.
 
-    Clients up to 1.9 wrote refs in place: a full disk or a kill at the wrong moment left nothing.
+    Clients up to 1.9 wrote refs in place: a full disk, or a kill at the wrong moment, left an empty
+    file.
 
     `fix` writes the commit of the only complete snapshot.
     Source: huggingface_hub 2.4.0 `_snapshot_download.py`; 1.9.2 `file_download.py`.
@@ -93,18 +94,18 @@ class RefEmpty(_RefRule):
     silent_under = (Circumstance.DOWNLOADING,)
 
     def wrong(self, ref: Ref, repository: Repository) -> str:
-        """Look for any text at all."""
+        """Check that there is any text at all."""
         return "" if ref.text.strip() or ref.folder else "is empty"
 
 
 class RefDangling(_RefRule):
-    """A ref names a commit of which there is no snapshot.
+    """A ref names a commit that has no snapshot.
 
-    The snapshot was deleted by hand, or a download stopped right after the ref was written. Or
-    there is no branch `main` at all, which engines ask for: somebody copied the snapshots alone,
-    called one `main`, or downloaded one commit by its number; asked by that number, it still loads.
+    Somebody deleted the snapshot, or a download stopped right after the ref was written. Or there
+    is no branch `main` at all, which engines ask for: somebody copied only the snapshots, renamed
+    one to `main`, or downloaded one commit by its hash; asked for by that hash, it still loads.
 
-    `fix` writes the commit of the only complete snapshot, or fetches the model when there is none.
+    `fix` writes the commit of the only complete snapshot, or fetches the model if there is none.
     Source: huggingface_hub 2.4.0 `file_download.py` `_cache_commit_hash_for_specific_revision`.
     """
 
@@ -114,16 +115,16 @@ class RefDangling(_RefRule):
     silent_under = (Circumstance.DOWNLOADING, Circumstance.CLOSED, Circumstance.GONE)
 
     def wrong(self, ref: Ref, repository: Repository) -> str:
-        """Look for the snapshot; a repository with none at all is the other rule's."""
+        """Look for the snapshot; ignores a repository that the client only asked about."""
         commit = ref.text.strip()
         if not COMMIT.fullmatch(commit) or commit in repository.commits:
             return ""
         if not (repository.commits or repository.blobs or repository.partials):
-            return ""  # only asked: for a file it lacks, or for a download to another folder
-        return f"names {commit[:12]}, of which there is no snapshot"
+            return ""  # asked for a file it lacks, or downloaded to another folder
+        return f"names {commit[:12]}, which has no snapshot"
 
     def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
-        """Report a ref that leads nowhere, and a model to which no branch leads."""
+        """Report each ref that leads nowhere, and each model that no branch leads to."""
         yield from super().within(listing, root, seen)
         for folder, mine in seen.revisions(root).items():
             repository = listing.repositories[folder]
@@ -138,7 +139,7 @@ class RefDangling(_RefRule):
         lead = f"{first[:12]}" if count == 1 else f"any of its {count} revisions"
         message = f"no branch `main` leads to {lead}"
         if not any(map(COMMIT.fullmatch, repository.commits)):
-            message = f"there is no branch `main`, and `snapshots/{first[:40]}` is no commit"
+            message = f"there is no branch `main`, and `snapshots/{first[:40]}` is not a commit"
         path = f"{repository.path}/refs/{BRANCH}"
         return self.about(
             path,
@@ -146,21 +147,22 @@ class RefDangling(_RefRule):
             message,
             severity=Severity.WARNING,
             evidence="no branch leads to it",
-            leaves=Status.INCOMPLETE,  # asked by its number, it still loads
+            leaves=Status.INCOMPLETE,  # asked for by its hash, it still loads
         )
 
 
 def _has_main(repository: Repository) -> bool:
-    """Say whether the branch that engines ask for is there, right or wrong."""
+    """Return whether the branch that engines ask for exists, right or wrong."""
     return any(ref.name == BRANCH for ref in repository.refs)
 
 
 class MalformedRef(_RefRule):
-    """A ref holds something that is no commit.
+    """A ref holds something that is not a commit.
 
-    Half a write, an error text, a folder of files that somebody put there, or a file that is no ref
-    at all. Only the branch that engines ask for, `main`, breaks a model; of another one this is a
-    warning. Names that git refuses for a branch (`.DS_Store`, `main.lock`) are none.
+    It may be half a write, an error text, a folder of files that somebody put there, or a file that
+    is not a ref at all. Only `main`, the branch that engines ask for, breaks a model; for any other
+    branch this is a warning. Names that git refuses for a branch (`.DS_Store`, `main.lock`) are
+    ignored.
 
     `fix` writes the commit of the only complete snapshot.
     Source: huggingface_hub 2.4.0 `file_download.py`.
@@ -171,7 +173,7 @@ class MalformedRef(_RefRule):
     rank = 220
 
     def wrong(self, ref: Ref, repository: Repository) -> str:
-        """Compare with 40 hex digits."""
+        """Check for 40 hex digits."""
         if ref.folder:
             return "is a folder"
         text = ref.text.strip()

@@ -1,4 +1,4 @@
-"""Rules about what only takes up room: 501, 504, 505, 506, 508, 510."""
+"""Rules about what only takes up space: 501, 504, 505, 506, 508, 510."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
     from cachedoctor.rules import Examination
     from cachedoctor.vocabulary import Artifact, Entry, FileSet, Root
 
-_WORTH_A_WORD_BYTES = 16 << 20  # of duplicates: tokenizers are the same in every model
-_MOST_ASKED = 2000  # files of a cache, whether a program has them open
+_WORTH_A_WORD_BYTES = 16 << 20  # smaller duplicates are normal: every model has the same tokenizer
+_MOST_ASKED = 2000  # files of a cache checked for programs that have them open
 _SUPERSEDED = "another revision has a branch"
-_LARGE_BYTES = 100 << 20  # of caches that are made again
+_LARGE_BYTES = 100 << 20  # smaller rebuildable caches are not reported
 
 
 class OrphanBlob(SetsAside, HubRule):
     """A blob that no revision leads to.
 
-    A snapshot was deleted by hand, or a tool followed its links and removed the names. The hub's
-    own commands neither list nor count it.
+    Somebody deleted a snapshot's folder, or a tool followed its links and removed the names. The
+    hub's own commands neither list nor count such blobs.
 
     `fix --waste` sets it aside.
-    Source: huggingface_hub 2.4.0 `_scan_cache.py` `scan_cache_dir`, which goes from the snapshots.
+    Source: huggingface_hub 2.4.0 `_scan_cache.py` `scan_cache_dir`, which starts at the snapshots.
     """
 
     code = "CD501"
@@ -50,7 +50,7 @@ class OrphanBlob(SetsAside, HubRule):
     silent_under = (Circumstance.DOWNLOADING,)
 
     def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
-        """Compare the blobs of each repository, and the shared store, with what leads to them."""
+        """Look for blobs, in each repository and in the shared store, that nothing leads to."""
         revisions = seen.revisions(root)
         if listing.store:
             repositories = listing.repositories.values()
@@ -62,14 +62,14 @@ class OrphanBlob(SetsAside, HubRule):
             mine = revisions.get(folder, ())
             repository = listing.repositories[folder]
             if repository.unreadable or repository.lost or _may_need_any(mine):
-                continue  # what cannot be listed, or has lost its links, may lead to it
+                continue  # a folder that is unlisted or lost its links may lead to it
             promised = {
                 digest.hex
                 for commit in (*repository.commits, *(ref.text for ref in repository.refs))
                 for _, digest in repository.promises(commit).values()
             }
             promised |= {a.digest.hex for e in mine for a in e.notable if a.digest}
-            promised |= repeated(repository, mine).keys()  # a copy, which is said otherwise
+            promised |= repeated(repository, mine).keys()  # a copy, which another rule reports
             for name in sorted(unlinked):
                 blob = repository.blobs[name]
                 path = f"{repository.blobs.folder}/{name}"
@@ -82,14 +82,14 @@ class OrphanBlob(SetsAside, HubRule):
 
 
 class Duplicate(SurveyRule):
-    """The same content lies in several places.
+    """The same content is stored in several places.
 
     Engines that could share a file each keep their own: the same weights under three names of one
-    repository, in the hub and in Application Support, in two folders of `.pt` files; or a cache was
-    copied with `cp -rL`, which makes a file of each link and keeps the blobs. Judged by the digests
-    that the files are said to have and by their length; files below 16 MiB are passed over.
+    repository, in the hub and in Application Support, or in two folders of `.pt` files. Or a cache
+    was copied with `cp -rL`, which turns each link into a file and keeps the blobs. Files count as
+    the same if their length and their expected digest agree; those below 16 MiB are ignored.
 
-    Removing healthy copies is not what `fix` does: choose which engine should keep its own.
+    `fix` does not remove healthy copies: choose which engine should keep its own.
     Source: the digests in the hub's names, OpenAI's addresses and the published tables.
     """
 
@@ -99,7 +99,7 @@ class Duplicate(SurveyRule):
     of_copies = True
 
     def check(self, seen: Examination) -> Iterator[Finding]:
-        """Report each content that several files have, with what all but one of them take up."""
+        """Report the files that hold the same content, with the bytes of all but one."""
         owners: dict[str, list[Entry]] = {}
         same: dict[str, list[Artifact]] = {}
         least = 1 if self.code in seen.codes else _WORTH_A_WORD_BYTES
@@ -127,7 +127,7 @@ class Duplicate(SurveyRule):
             yield self.about(
                 paths[0],
                 tuple({entry.id: entry for entry in mine}.values()),
-                f"`{name}` of {titles} lies {len(files)} times, in {places}",
+                f"`{name}` of {titles} is stored {len(files)} times, in {places}",
                 links=tuple(paths[1:]),
                 measured=size,
                 unit="bytes",
@@ -139,16 +139,16 @@ class UnusedFile(SetsAside, EntryRule):
     """A part of the model that the assumed version of the engine does not read.
 
     WhisperKit stopped loading `TextDecoderContextPrefill.mlmodelc` in 1.0.0; FluidAudio replaced
-    bundles under the same repository name. The rest of the model is whole without it. Apps carry
-    the framework that they were built with, often an older one, and then they read it: so it is
-    never a part of `--waste`. Below 16 MiB nothing is said.
+    bundles under the same repository name. The rest of the model is whole without it. But apps
+    carry the framework that they were built with, and an older one still reads it, so it is never
+    part of `--waste`. Files below 16 MiB are not reported.
 
     `fix CD505` sets it aside; an app with the older framework would download it again.
     Source: argmaxinc/argmax-oss-swift pull request 467; FluidInference/FluidAudio
     `ModelNames.swift`, pull request 815.
     """
 
-    applies_to = ModelFolders  # of a repository nothing is removed by halves
+    applies_to = ModelFolders  # a repository is never removed in part
     code = "CD505"
     litter = "a variant that nothing reads"
     prune_order = 90
@@ -158,7 +158,7 @@ class UnusedFile(SetsAside, EntryRule):
     rank = 330
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
-        """Report what only another range of versions reads, in an entry that is whole."""
+        """Report files that only other versions read, in an entry that is whole."""
         if not entry.claims or missing(entry):
             return
         least = 0 if self.code in seen.codes else _WORTH_A_WORD_BYTES
@@ -174,12 +174,12 @@ class UnusedFile(SetsAside, EntryRule):
 
 
 class CompileCache(SetsAside, LeavingsRule):
-    """What Core ML compiled for this Mac, per app and build of macOS.
+    """Models that Core ML compiled for this Mac, per app and build of macOS.
 
-    It is made again when it is gone: the first load is then slow once. It grows with every build of
-    the system and with every place a model is loaded from. Below 100 MiB nothing is said.
+    Core ML compiles them again if they are gone; only the first load is slow. They grow with every
+    build of macOS and with every place a model is loaded from. Below 100 MiB they are not reported.
 
-    `fix CD506` sets it aside while no program has it open.
+    `fix CD506` sets them aside if no program has them open.
     Source: argmaxinc/WhisperKit issue 300; apple/coremltools issues 2507 and 2549.
     """
 
@@ -192,7 +192,7 @@ class CompileCache(SetsAside, LeavingsRule):
     waste = True
 
     def within(self, listing: LeavingsListing, root: Root, seen: Examination) -> Iterator[Finding]:
-        """Report each app's, with the builds that are in it."""
+        """Report each app's compiled models, with their builds of macOS."""
         for left in listing.leftovers:
             if left.bytes >= _LARGE_BYTES or self.code in seen.codes:
                 app = os.path.basename(os.path.dirname(left.path))
@@ -209,7 +209,7 @@ class CompileCache(SetsAside, LeavingsRule):
                 )
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Set it aside unless a program has something in it open."""
+        """Set them aside unless a program has one open."""
         files = list(islice(quietly.files(finding.path), _MOST_ASKED))
         users = seen.opened.of(files)
         return super().cure(finding, seen) if users == set() else None
@@ -219,11 +219,11 @@ class DetachedSnapshot(HubRule):
     """A revision that no branch leads to.
 
     It was superseded by a newer download, or somebody asked for exactly this commit: the cache
-    keeps no record that tells the two apart. A revision that was asked for works by its commit,
-    and offline only so.
+    keeps no record that tells the two apart. A pinned revision works if it is asked for by its
+    commit, and offline only that way.
 
-    `fix CD508` sets such revisions aside, with the blobs that no other revision uses. Never a part
-    of `--waste`: a pinned model is no waste.
+    `fix CD508` sets such revisions aside, with the blobs that no other revision uses. They are
+    never part of `--waste`: a pinned model is not waste.
     Source: huggingface_hub 2.4.0 `_scan_cache.py`; huggingface/huggingface_hub issue 1013.
     """
 
@@ -233,7 +233,7 @@ class DetachedSnapshot(HubRule):
     silent_under = (Circumstance.BROKEN_REF,)
 
     def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
-        """Report each revision without a branch, with the bytes that are its own."""
+        """Report each revision without a branch, with the bytes that only it uses."""
         for folder, mine in seen.revisions(root).items():
             if listing.repositories[folder].unreadable:
                 continue  # a branch may be there all the same
@@ -255,7 +255,7 @@ class DetachedSnapshot(HubRule):
                 )
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
-        """Set the revision aside, with what is its own."""
+        """Set the revision aside, with the blobs that only it uses."""
         from cachedoctor.repairs import hub
 
         entry = finding.made_from[0]
@@ -264,9 +264,9 @@ class DetachedSnapshot(HubRule):
 
 
 class RebuildableCache(SetsAside, LeavingsRule):
-    """hf_xet's pieces of files, which make later downloads faster and can be fetched again.
+    """Pieces of files that hf_xet keeps for faster downloads, and can fetch again.
 
-    None of the hub's commands counts or clears them. Below 100 MiB nothing is said.
+    None of the hub's commands counts or clears them. Below 100 MiB they are not reported.
 
     `fix CD510` sets them aside; nothing breaks.
     Source: huggingface_hub's documentation of Xet; huggingface/huggingface_hub issue 4777.
@@ -281,7 +281,7 @@ class RebuildableCache(SetsAside, LeavingsRule):
     waste = True
 
     def within(self, listing: LeavingsListing, root: Root, seen: Examination) -> Iterator[Finding]:
-        """Report one finding for all of them."""
+        """Report all pieces in one finding."""
         found = listing.leftovers
         size = sum(left.bytes for left in found)
         if found and (size >= _LARGE_BYTES or self.code in seen.codes):
@@ -298,7 +298,7 @@ class RebuildableCache(SetsAside, LeavingsRule):
 
 
 def _may_need_any(revisions: Sequence[Entry]) -> bool:
-    """Say whether a revision lacks something of which it is not known which blob it was."""
+    """Return whether a revision lacks a file whose blob is not known."""
     lost = (State.DANGLING, State.GONE, State.TEXT)
     for entry in revisions:
         if entry.revision and not len(entry.artifacts):
@@ -311,7 +311,7 @@ def _may_need_any(revisions: Sequence[Entry]) -> bool:
 
 
 def _files(artifacts: Sequence[Artifact]) -> list[Artifact]:
-    """Return one artifact for each large file, hard links counted once."""
+    """Return one artifact for each large file, counting hard links once."""
     found = {
         (a.stamp.device, a.stamp.inode): a
         for a in artifacts
@@ -321,15 +321,15 @@ def _files(artifacts: Sequence[Artifact]) -> list[Artifact]:
 
 
 def _may_hold(artifact: Artifact, seen: Examination) -> bool:
-    """Say whether a file may have the content that it is said to have: nothing speaks against."""
+    """Return whether a file may hold its expected content: it is proven, or was not judged."""
     return not seen.judged(artifact) or seen.proven(artifact)
 
 
 def _older_use(entry: Entry, artifact: Artifact) -> FileSet | None:
-    """Return the newest older file set that reads an artifact, where the assumed one does not."""
+    """Return the newest older file set that reads an artifact, if the assumed one does not."""
     for claim in entry.claims:
         for files in claim.others:
-            older = files.until and claim.needs.since  # all others are, of the newest version
+            older = files.until and claim.needs.since  # all others are, for the newest version
             if older and claim.version and ordinal(files.until) >= ordinal(claim.needs.since):
                 continue
             if older and any(artifact.name in need.names for need in files.requirements):

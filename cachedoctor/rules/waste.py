@@ -1,4 +1,4 @@
-"""Rules about what is left over from downloads: 415, 416, 502, 503, 507, 509."""
+"""Rules about leftovers of downloads: 415, 416, 502, 503, 507, 509."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _STALE_S = 24 * 3600  # no download holds a lock for longer
 class StaleLock(SetsAside, HubRule):
     """A lock that nobody will ever release, or locks of a repository that is gone.
 
-    Where the file system knows no locks, the client makes a file and takes its existence for the
-    lock; killed, it leaves the file, and every later download waits for ever. Removing a repository
+    On a file system without locks, the client creates a file and takes its existence for the lock;
+    if it is killed, the file stays and every later download waits forever. Removing a repository
     leaves its locks behind, which costs nothing but names.
 
-    `fix` sets aside what nobody holds and what is older than a day.
+    `fix` sets aside locks that nobody holds and that are older than a day.
     Source: huggingface_hub 2.4.0 `file_download.py` `WeakFileLock`; huggingface/huggingface_hub
     issue 2543, pull request 3944.
     """
@@ -56,7 +56,7 @@ class StaleLock(SetsAside, HubRule):
             mine = revisions.get(repository.path, ())
             if repository.partials or any(missing(entry) for entry in mine):
                 for path in _soft_locks(repository.locks):
-                    message = f"`{os.path.basename(path)}` is a lock that its owner left"
+                    message = f"`{os.path.basename(path)}` is a lock left by its owner"
                     yield self._of(root, path, mine, message, Severity.WARNING)
 
     def _of(
@@ -73,8 +73,8 @@ class StaleLock(SetsAside, HubRule):
 class LeftoverProbe(SetsAside, HubRule):
     """A temporary file of the hub client was left behind.
 
-    A folder in which it tried whether links can be made, a blob or a branch on its way to its name.
-    They are removed at once unless the client is killed; some tools then call the cache invalid.
+    It is a folder for testing whether links can be made, or a blob or branch before its rename. The
+    client removes these at once unless it is killed; some tools then call the cache invalid.
 
     `fix --waste` sets it aside.
     Source: huggingface_hub 2.4.0 `file_download.py` `are_symlinks_supported`,
@@ -90,7 +90,7 @@ class LeftoverProbe(SetsAside, HubRule):
     rank = 290
 
     def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
-        """Report those that are too old to be in use."""
+        """Report the temporary files that are too old to be in use."""
         revisions = seen.revisions(root)
         found: list[tuple[tuple[Entry, ...], Leftover]] = [((), probe) for probe in listing.probes]
         for repository in listing.repositories.values():
@@ -102,7 +102,7 @@ class LeftoverProbe(SetsAside, HubRule):
                 yield self.about(
                     probe.path,
                     mine,
-                    f"`{name}` is what a killed client left",
+                    f"`{name}` was left by a killed client",
                     root=root,
                     bytes=probe.bytes,
                 )
@@ -111,10 +111,10 @@ class LeftoverProbe(SetsAside, HubRule):
 class LeftoverPartial(SetsAside, RootRule):
     """A download that was killed left a partial file behind.
 
-    Clients since huggingface_hub 1.18 give each attempt a name of its own and never resume it, so
-    such a file is waste; older names can be resumed by older clients only. FluidAudio 0.15.5 and
-    later resume theirs, which is no waste while the file is missing. A partial whose digest is
-    already right is used by `fix` in place of a download.
+    Since huggingface_hub 1.18, clients give each attempt a name of its own and never resume it, so
+    such a file is waste; only older clients resume files with older names. FluidAudio 0.15.5 and
+    later resume theirs, so those are not waste while the file is missing. If a partial already has
+    the right digest, `fix` uses it instead of a download.
 
     `fix --waste` or `fix CD502` sets it aside.
     Source: huggingface_hub 1.18.0 (pull request 4306); FluidInference/FluidAudio
@@ -130,10 +130,10 @@ class LeftoverPartial(SetsAside, RootRule):
     waste = True
     rank = 280
     silent_under = (Circumstance.DOWNLOADING,)
-    cure_order = 2  # it may be a source of all the others
+    cure_order = 2  # it may be a source for other repairs
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
-        """Report each partial that the locators listed; a live one is another rule's."""
+        """Report each partial that the locators listed; another rule reports live ones."""
         if hub := listed(HubCache, root):
             revisions = seen.revisions(root)
             for repository in hub.repositories.values():
@@ -151,15 +151,15 @@ class LeftoverPartial(SetsAside, RootRule):
                         yield self._of(leftover.path, leftover.stamp.size_bytes, (by_id[key],))
 
     def _of(self, path: str, size: int, mine: tuple[Entry, ...]) -> Finding:
-        message = f"`{path.rsplit('/', 1)[-1]}` is what a killed download left"
+        message = f"`{path.rsplit('/', 1)[-1]}` was left by a killed download"
         return self.about(path, mine, message, measured=size, unit="bytes", bytes=size)
 
 
 class OrphanDownload(SetsAside, LeavingsRule):
     """Apple's network framework left a download in the temporary folder.
 
-    Frameworks that download with a task of the system's get a file of this name when it is done,
-    and lose it when they are killed before they move it. Whose it is cannot be told.
+    A framework that downloads with a system task gets a file of this name when the task is done,
+    and loses it if it is killed before it moves the file. There is no telling whose it is.
 
     `fix --waste` sets it aside if nobody has it open.
     Source: huggingface/swift-transformers 0.1.17 `Downloader.swift`; FluidInference/FluidAudio
@@ -176,7 +176,7 @@ class OrphanDownload(SetsAside, LeavingsRule):
     waste = True
 
     def within(self, listing: LeavingsListing, root: Root, seen: Examination) -> Iterator[Finding]:
-        """Report each that is not being written."""
+        """Report each download that is not being written."""
         seen.opened.expect(left.path for left in listing.leftovers)
         for left in listing.leftovers:
             if not being_written(left.path, left.stamp, seen.opened):
@@ -213,7 +213,7 @@ class OrphanFolder(SetsAside, EntryRule):
     rank = 310
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
-        """Report an entry that an engine gave up."""
+        """Report an entry that its engine no longer reads."""
         if entry.retired:
             size = sum(a.size_bytes for a in entry.artifacts if not a.bundle)
             engine, _, last = entry.retired.rpartition(" ")
@@ -222,7 +222,7 @@ class OrphanFolder(SetsAside, EntryRule):
 
 
 class LegacyLayout(SetsAside, HubRule):
-    """Files of the cache that huggingface_hub had before 0.8.
+    """Files of the flat cache that huggingface_hub used before 0.8.
 
     They lie loose in the cache, named by two digests, and no client since 2022 reads them.
 
@@ -239,7 +239,7 @@ class LegacyLayout(SetsAside, HubRule):
     rank = 320
 
     def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
-        """Report one finding for all of a cache's."""
+        """Report all such files of a cache in one finding."""
         files = listing.legacy
         if files:
             size = sum(file.bytes for file in files)
@@ -256,13 +256,13 @@ class LegacyLayout(SetsAside, HubRule):
 
 
 def _resumed(leftover: Leftover, entry: Entry) -> bool:
-    """Say whether a client goes on with a partial: FluidAudio's, of a file that is not there."""
+    """Return whether a client will resume a partial: FluidAudio's, while its file is missing."""
     ours = leftover.path.endswith((".partial", ".partial.etag"))
     return ours and bool(entry.claims) and leftover.name not in entry.present
 
 
 def _soft_locks(folder: str) -> Iterator[str]:
-    """Yield the old locks that hold their owner's name and that nobody holds."""
+    """Yield the old locks that contain their owner's name and that nobody holds."""
     try:
         entries = quietly.listed(folder)
     except OSError:

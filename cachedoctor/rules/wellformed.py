@@ -1,4 +1,4 @@
-"""Rules about the form of what is there: 2xx, from headers and offsets alone."""
+"""Rules about the form of files: 2xx, from headers and offsets alone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class _HeaderRule(Restores, EntryRule):
-    """What all rules about one fault in a file's header share."""
+    """Base class for rules about one fault in a file's header."""
 
     fault: ClassVar[Fault]
 
@@ -49,12 +49,12 @@ class _HeaderRule(Restores, EntryRule):
 class Truncated(_HeaderRule):
     """The file ends before its own header says it does.
 
-    A download was cut off, or the disk was full. The hub client checks only that a file is there,
-    so it is never downloaded again; engines answer with an unreadable error, or, worse, transcribe
-    nonsense from the tensors that are left.
+    A download was cut off, or the disk was full. The hub client checks only that a file exists, so
+    it is never downloaded again; engines fail with an obscure error or, worse, transcribe nonsense
+    from the tensors that are left.
 
-    `fix` goes on from what is there where the source allows it and proves the digest; otherwise it
-    takes another copy or fetches this one file.
+    `fix` resumes the download if the source allows it, and proves the digest; otherwise it takes
+    another copy or fetches this one file.
     Source: the formats' own descriptions, named in each reader; SYSTRAN/faster-whisper issue 945;
     home-assistant/core issue 92119.
     """
@@ -70,9 +70,9 @@ class Truncated(_HeaderRule):
 class WrongMagic(_HeaderRule):
     """The file is something else: an error page, a git-lfs pointer, another format.
 
-    A proxy, a captive portal or a server's error was saved under the model's name, because the
-    client did not look at the status or the type of the answer; or a repository was cloned without
-    git-lfs, which leaves pointers of 130 bytes.
+    The answer of a proxy, a captive portal or a failing server was saved under the model's name,
+    because the client did not check its status or type; or a repository was cloned without git-lfs,
+    which leaves pointers of 130 bytes.
 
     `fix` sets it aside and restores the real file.
     Source: FluidInference/FluidAudio issue 740; argmaxinc/WhisperKit issues 171 and 339;
@@ -89,7 +89,7 @@ class WrongMagic(_HeaderRule):
 class MalformedHeader(_HeaderRule):
     """The header contradicts itself or the file's format.
 
-    The bytes at the front were damaged, or the file was written by something else under this name.
+    The bytes at the front are damaged, or another program wrote its file under this name.
 
     `fix` restores the file from a copy with a known digest, or fetches it.
     Source: the formats' own descriptions, named in each reader.
@@ -103,15 +103,16 @@ class MalformedHeader(_HeaderRule):
 
 
 class TrailingBytes(_HeaderRule):
-    """The file goes on after the end that its header names.
+    """The file goes on after the end that its header gives.
 
-    Two downloads were written into one file, or a resumed one started at the wrong place.
-    CTranslate2 and MLX ignore the rest; transformers refuses the file, OpenAI's programs compare a
-    digest, and whisper.cpp takes twelve bytes for a tensor and crashes: there it is not ready.
+    Two downloads were written into one file, or a resumed one started at the wrong offset.
+    CTranslate2 and MLX ignore the rest; transformers refuses the file; OpenAI's programs compare a
+    digest; whisper.cpp takes twelve bytes for a tensor and crashes, so there the model is not
+    ready.
 
     `fix` restores the file.
     Source: huggingface/safetensors `tensor.rs` `MetadataIncompleteBuffer`; OpenNMT/CTranslate2
-    `model.cc`, which does not look.
+    `model.cc`, which does not check.
     """
 
     code = "CD204"
@@ -125,11 +126,11 @@ class TrailingBytes(_HeaderRule):
 class Hole(EntryRule):
     """Weights have a hole: a range that was never written and reads as zeros.
 
-    Downloaders lay a file out at its full length and fill it in; one that is killed leaves the
-    right length and nothing in places. Loaders see no fault. A hole is a reason to look, not a
-    proof: a model may hold zeros, and some file systems store these as holes.
+    Downloaders allocate a file at its full length and fill it in; one that is killed leaves a file
+    of the right length with gaps. Loaders notice nothing. A hole is a reason to look, not a proof:
+    a model may hold zeros, and some file systems store these as holes.
 
-    `scan --deep` reads the file against its digest and tells; then CD301 speaks, or nothing.
+    `scan --deep` compares the file with its digest; then it is reported as CD301, or not at all.
     Source: lseek(2) `SEEK_HOLE`; huggingface/xet-core issues 409 and 883.
     """
 
@@ -140,7 +141,7 @@ class Hole(EntryRule):
     manual = ("look-deeper", "cachedoctor", "scan", "--deep", "{engines}")
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
-        """Ask the file system about each file of weights that nothing else speaks about."""
+        """Ask the file system about each file of weights whose digest was not measured."""
         for artifact in entry.notable:
             weighty = artifact.size_bytes >= WEIGHTY_BYTES and artifact.state is State.PRESENT
             if not weighty or artifact.bundle or seen.measured(artifact) is not None:
@@ -161,16 +162,16 @@ class Hole(EntryRule):
 class Unloadable(EntryRule):
     """Core ML refuses a bundle that is whole.
 
-    Said by `scan --deep` on a Mac, which has the bridges load each bundle, without the network, on
-    the units that its engine gives it; also of a vocabulary beside it that the engine cannot use.
-    A bridge that does not work, and a Mac that refuses every bundle in the same words, are not
-    said of a model.
+    Reported by `scan --deep` on a Mac, which has the bridges load each bundle, without a network,
+    on the compute units that its engine uses; also for a vocabulary beside a bundle that the engine
+    cannot use. If a bridge does not work, or the Mac refuses every bundle in the same words, no
+    model is blamed.
 
-    The bytes need not be wrong: macOS is too old for the model, the chip lacks what it needs, or
-    what Core ML compiled from it earlier is damaged, as after a full disk.
+    The bytes need not be wrong: macOS may be too old for the model, the chip may lack what it
+    needs, or what Core ML compiled from it earlier may be damaged, for example by a full disk.
 
     `cachedoctor verify` tells whether the bytes are right. If they are, free some disk space and
-    let go of what was compiled with `cachedoctor fix CD506`; it is compiled again.
+    set the compiled models aside with `cachedoctor fix CD506`; Core ML compiles them again.
     Source: apple/coremltools issue 2507; FluidInference/FluidAudio issue 828.
     """
 
@@ -181,7 +182,7 @@ class Unloadable(EntryRule):
     manual = ("compile-again", "cachedoctor", "fix", "CD506")
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
-        """Report each bundle that was refused, or took the loader with it."""
+        """Report each bundle that was refused or crashed the loader."""
         for artifact in entry.notable if seen.unloadable else ():
             why = seen.unloadable.get(artifact.file)
             if why is not None:
@@ -189,7 +190,7 @@ class Unloadable(EntryRule):
 
 
 def _first_hole(path: str, size_bytes: int) -> int | None:
-    """Return where the first hole begins, or `None`; the end of a file counts as none."""
+    """Return where the first hole begins, or `None`; the end of the file does not count."""
     try:
         with untrusted.open_regular(path, follow=True) as file:
             at = os.lseek(file.fileno(), 0, os.SEEK_HOLE)

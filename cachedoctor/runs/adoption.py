@@ -1,8 +1,8 @@
-"""Take back a run whose journal was named: on another Mac, or after a state folder was lost.
+"""Take back a run from a named journal: on another Mac, or after a state folder was lost.
 
-A journal that is named is not believed: only its moves count, each has to lead from the folder that
-it lies in to a place where models are looked for today, and a person has seen them. Then it becomes
-a journal of ours, so that taking it back can be interrupted as any.
+A named journal is not trusted: only its moves count, each must lead from the journal's own folder
+to a place where models are looked for today, and a person has seen them. Then it becomes one of our
+own journals, so that taking it back can be interrupted like any other run.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _NUMBERED = ("intent", "done", "staged", "undone")
 
 
 def read(path: str, state_folder: str, roots: Sequence[str]) -> Run:
-    """Read the journal at `path`, which has to lie beside its bytes, without changing anything.
+    """Read the journal at `path`, which must be beside its bytes, without changing anything.
 
-    Raises `RepairError` when it leads anywhere but below the `roots` of today's survey, or when
+    Raises `RepairError` if a move leads anywhere but below the `roots` of today's survey, or if
     there is nothing to take back.
     """
     folder = os.path.dirname(os.path.realpath(path))
@@ -53,16 +53,16 @@ def read(path: str, state_folder: str, roots: Sequence[str]) -> Run:
 
 
 def adopt(found: Run, home: str) -> Run:
-    """Write what was read into the state folder, and return it as one of our own runs."""
+    """Write a journal that was read into the state folder, and return it as one of our own runs."""
     header = {**found.source[0], "home": os.path.realpath(home)}
-    lines = [header, *found.source[1:], {"undoing": True}]  # nobody ever finishes it
+    lines = [header, *found.source[1:], {"undoing": True}]  # it can only be taken back
     journal.create(found.state_folder, found.folder, *lines)
     own.keep_reserve(found.state_folder)
     return Run.opened(found.state_folder, found.folder, lines)
 
 
 def _mine(header: Line, folder: str) -> dict[int, str]:
-    """Return by number the place of each repair whose bytes lie beside the journal."""
+    """Return the place of each repair whose bytes are beside the journal, by number."""
     found = {}
     for number, repair in enumerate(header["repairs"]):
         root = repair["root"]
@@ -73,14 +73,14 @@ def _mine(header: Line, folder: str) -> dict[int, str]:
                 found[number] = place
     if not found:
         raise RepairError(
-            f"`{folder}` is not the run folder beside a cache that the journal speaks of",
-            hint="the disk has to be where it was when the fix was made",
+            f"`{folder}` is not the run folder that the journal names, beside its cache",
+            hint="the disk must be mounted where it was when the fix was made",
         )
     return found
 
 
 def _bare(header: Line, folder: str, mine: dict[int, str]) -> Line:
-    """Return a header of this version with nothing in it that only finishing would need."""
+    """Return a header in this version's form, without anything that only finishing would need."""
     rows: list[Any] = []
     for number, repair in enumerate(header["repairs"]):
         needs = [{**need, "sources": [_NOTHING], "proofs": []} for need in repair["needs"]]
@@ -101,7 +101,7 @@ def _bare(header: Line, folder: str, mine: dict[int, str]) -> Line:
 
 
 def _of(line: Line, mine: dict[int, str]) -> bool:
-    """Say whether a line is about a repair whose bytes are here, or about the whole run."""
+    """Return whether a line is about a repair whose bytes are here, or about the whole run."""
     for word in _NUMBERED:
         if word in line:
             return line[word][0] in mine
@@ -109,7 +109,7 @@ def _of(line: Line, mine: dict[int, str]) -> bool:
 
 
 def _without_modes(line: Line) -> Line:
-    """Return a line that gives no folder other permissions than it has."""
+    """Return a line with the folders' current permissions, so that it changes none."""
     if "move" not in line:
         return line
     kind, source, target, folders = line["move"]
@@ -125,7 +125,7 @@ def _mode(path: str) -> int:
 
 
 def _known(repair: Repair, roots: Sequence[str]) -> None:
-    """Refuse a repair of a place where no models are looked for."""
+    """Raise `RepairError` for a repair of a place where no models are looked for."""
     real = os.path.realpath(repair.root)
     if any(below(real, root) for root in roots):
         return

@@ -1,4 +1,4 @@
-"""Carry out a plan: stage and prove everything, then take the steps, then look again; and undo."""
+"""Carry out a plan: stage and prove everything, take the steps, look again. And undo it."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ NOT_UNDOABLE = ("undone", "failed", "emptying", "emptied")
 
 
 class Outcome(NamedTuple):
-    """What an applied plan came to."""
+    """The result of applying a plan."""
 
     runs: tuple[str, ...]  # for `undo`
     report: Report  # a second look at the same engines
-    left: tuple[Finding, ...]  # what was to be cured and is still there
-    aside_bytes: int  # freed after `quarantine empty`
+    left: tuple[Finding, ...]  # findings that should have been cured and are still there
+    aside_bytes: int  # that `quarantine empty` would free
     taken_back: tuple[tuple[str, str], ...] = ()  # interrupted fixes that could not be finished
-    deleted_bytes: int | None = None  # where what was bad was deleted, for good
-    journaled: bool = True  # false where there was no room for a journal: no way back
+    deleted_bytes: int | None = None  # deleted for good, if that was asked for
+    journaled: bool = True  # false if there was no room for a journal: no way back
 
 
 def apply(plan: Plan, report: Report, network: Network, *, delete: bool = False) -> Outcome:
     """Cure what `plan` holds and look again; afterwards every cache is whole or as it was.
 
-    First everything is staged and proven, on the file system where it will lie; a failure there
-    raises `RepairError` and has changed nothing. Interrupted at any moment, the next `fix` finishes
-    what was begun, or takes it back where it cannot be finished, or `undo` takes it back. With
-    `delete` what was set aside is deleted at the end, for good; on a disk on which not even a
-    folder can be made, what the plan only sets aside is deleted without a journal.
+    First everything is staged and proven, on the file system it will end up on; a failure there
+    raises `RepairError` and has changed nothing. If this is interrupted at any moment, the next
+    `fix` finishes it, or takes it back if it cannot be finished; `undo` takes it back. With
+    `delete`, what was set aside is deleted for good at the end; on a disk too full to make even a
+    folder, what the plan only sets aside is deleted without a journal.
     """
     state = report.host.state
     aside = sum(repair.aside_bytes for repair in plan.repairs)
@@ -88,22 +88,22 @@ def apply(plan: Plan, report: Report, network: Network, *, delete: bool = False)
 
 
 def runs(host: Host) -> list[Run]:
-    """Return every run that changed something of `host`, the oldest first."""
+    """Return every run that changed something on `host`, oldest first."""
     return [found for found in run.runs(host.state) if scanning.concerns(found, host)]
 
 
 def undoable(host: Host) -> list[Run]:
-    """Return every run that `undo` could take back, the oldest first."""
+    """Return every run that `undo` can take back, oldest first."""
     return [found for found in runs(host) if found.state not in NOT_UNDOABLE]
 
 
 def undo(host: Host, name: str | None = None, *, lost: bool = False) -> tuple[Run, ...]:
-    """Take a run back, or where none is named all runs of the last fix that is not taken back yet.
+    """Take back the named run, or all runs of the last fix that was not taken back yet.
 
-    A fix of the version before had one run for each file system. Returns what was taken back. With
-    `lost` what lies on a disk that is not here stays as it is.
+    In older versions, a fix had one run for each file system. Returns the runs taken back. With
+    `lost`, what is on a disk that is not connected stays as it is.
     Raises `UsageError` for an unknown run, and `RepairError`, with nothing of that run changed,
-    when a file is no longer what it had left.
+    if a file is no longer as the run left it.
     """
     known = undoable(host)
     names = [found.id for found in known]
@@ -128,7 +128,7 @@ def named(host: Host, path: str) -> Run:
 
 
 def adopt(host: Host, found: Run) -> Run:
-    """Take back a run whose journal was named: it becomes one of ours, and then ends as any."""
+    """Take back a run from a named journal: first it becomes one of our own runs."""
     with operating.alone(host.state):
         adopted = adoption.adopt(found, host.home)
         undoing.undo(adopted, command=host.command)
@@ -136,12 +136,12 @@ def adopt(host: Host, found: Run) -> Run:
 
 
 def kept(host: Host) -> list[quarantine.Kept]:
-    """Return what fixes of `host` have set aside, the oldest first."""
+    """Return what fixes on `host` have set aside, oldest first."""
     return [item for found in runs(host) for item in quarantine.kept(found)]
 
 
 def empty(host: Host, before_s: float) -> int:
-    """Delete for good what ended fixes have set aside before a time, in seconds of the clock.
+    """Delete for good what finished fixes set aside before `before_s`, in seconds since the epoch.
 
     Returns how many bytes are really gone.
     """
@@ -157,7 +157,7 @@ def empty(host: Host, before_s: float) -> int:
 def _carried_out(
     plan: Plan, report: Report, network: Network
 ) -> tuple[list[str], tuple[tuple[str, str], ...]]:
-    """Finish what was interrupted, then apply the rest; returns the runs, and what was undone."""
+    """Finish interrupted fixes, then apply the plan; returns the runs, and what was taken back."""
     began: list[str] = []
     back: list[tuple[str, str]] = []
     for item in plan.unfinished:
@@ -166,7 +166,7 @@ def _carried_out(
             back.append((item.id, why))
         elif item.state == "open":
             began.append(item.id)
-    if plan.unfinished:  # what was to be cured may be cured by now, or lie elsewhere
+    if plan.unfinished:  # finishing these may have cured or moved what the plan is about
         plan = _again(plan, report)
     if plan.repairs:
         began.append(_carry_out(plan, report, network))
@@ -174,7 +174,7 @@ def _carried_out(
 
 
 def _again(plan: Plan, report: Report) -> Plan:
-    """Return what of an accepted plan is left after interrupted fixes were finished."""
+    """Return what is left of an accepted plan after interrupted fixes were finished."""
     now = scanning.answer(report.question)
     there = {(finding.code, finding.path): finding for finding in now.findings}
     known = {(finding.code, finding.path) for finding in report.findings}
@@ -186,28 +186,28 @@ def _again(plan: Plan, report: Report) -> Plan:
         if found and agreed:
             kept.append(found)
         elif found and finding.repair and run.holds(finding.repair):
-            kept.append(finding)  # else it is left, and said to be
+            kept.append(finding)  # otherwise it is not cured, and reported as left
     return Plan((*kept, *absent))
 
 
 def _as_agreed(accepted: Repair, found: Repair | None) -> bool:
-    """Say whether a repair that was planned anew costs no download that nobody agreed to."""
+    """Return whether a newly planned repair needs no download that nobody agreed to."""
     if found is None or not found.steps:
         return False
     return found.safety is not Safety.FETCHES or accepted.safety is Safety.FETCHES
 
 
 def _finish(item: Unfinished, network: Network) -> str:
-    """Take an interrupted fix, or an interrupted undo, to its end.
+    """Finish an interrupted fix or undo.
 
-    Returns why it could not be finished, and was taken back or is left as it is, or nothing.
+    Returns an empty string, or why it could not be finished and was taken back or left as it is.
     """
     state = network.host.state
     with operating.alone(state):
         found = next((each for each in run.runs(state) if each.id == item.id), None)
         if found is None or found.state not in OPEN:
             return ""
-        why = "it was begun by a version before this one"
+        why = "it was begun by an older version"
         try:
             if found.state == "undoing":
                 undoing.undo(found, command=network.host.command)
@@ -229,7 +229,7 @@ def _finish(item: Unfinished, network: Network) -> str:
 
 
 def _carry_out(plan: Plan, report: Report, network: Network) -> str:
-    """Apply repairs as one run, on however many file systems."""
+    """Apply repairs as one run, on any number of file systems."""
     state = network.host.state
     operating.require_room(plan.repairs, network.host)
     own.make_folder(journal.runs_of(state))
@@ -246,7 +246,7 @@ def _carry_out(plan: Plan, report: Report, network: Network) -> str:
         try:
             operating.operate(made, network)
         except OSError:
-            if not made.begun and made.state == "open":  # there was not even room for its end
+            if not made.begun and made.state == "open":  # no room even to mark it failed
                 made.discard()
             raise
         own.keep_reserve(state)

@@ -1,4 +1,4 @@
-"""Carry a change out, delete at once where that was asked for, and measure what it freed."""
+"""Carry out a change, delete at once if asked to, and measure what that freed."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 
 class Carried(NamedTuple):
-    """What a change came to."""
+    """The result of a change."""
 
     outcome: Outcome  # the runs, and a second look
-    freed_bytes: int | None = None  # measured, where anything was to be freed at once
+    freed_bytes: int | None = None  # measured, if the change frees anything at once
 
 
 def carry_out(
     change: Change, report: Report, network: Network, *, delete: bool = False, measure: bool = False
 ) -> Carried:
-    """Apply a change like a fix; with `delete` what it set aside is gone for good.
+    """Apply a change like a fix; with `delete`, delete what it set aside for good.
 
     A place that moves to another disk is copied and proven first. Raises `RepairError`, with
-    everything as it was, when a file is no longer what was planned with.
+    everything as it was, if a file has changed since the change was planned.
     """
     if isinstance(change.copies, relocation.Relocation):
         relocation.bring(change.copies, report, network.progress)
@@ -44,7 +44,7 @@ def carry_out(
 
 
 def _switched(found: relocation.Relocation, report: Report, network: Network) -> Outcome:
-    """Switch to a copy; where its disk goes away meanwhile the old place is brought back."""
+    """Switch to a copy; if its disk goes away meanwhile, bring the old place back."""
     host = report.host
     before = {one.id for one in applying.runs(host)}
     change = relocation.switch(found, report)
@@ -52,7 +52,7 @@ def _switched(found: relocation.Relocation, report: Report, network: Network) ->
         outcome = applying.apply(change.plan(), report, network)
         if found.same_disk or os.path.lexists(found.target):
             return outcome
-    except RepairError:  # nothing is copied on one disk, so that there nothing can be gone
+    except RepairError:  # on the same disk nothing was copied, so no copy can be gone
         if found.same_disk or os.path.lexists(found.target) or os.path.lexists(found.part):
             raise
     for mine in [one for one in applying.undoable(host) if one.id not in before]:

@@ -1,4 +1,4 @@
-"""Apply one run: room for it, alone, everything staged and proven first, then its steps."""
+"""Apply one run: check for room, lock out others, stage and prove everything, take the steps."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
     from cachedoctor.system.run import Run
     from cachedoctor.vocabulary import Progress
 
-_MARGIN_BYTES = 1 << 20  # for what small files round up to
+_MARGIN_BYTES = 1 << 20  # for small files, which round up to whole blocks
 
 
 class _Counted:
-    """Progress of one need of several: its place goes before what is said of it."""
+    """Progress of one of several needs: puts `2 of 5` in front of its label."""
 
     def __init__(self, inner: Progress, place: str) -> None:
         self._inner, self._place = inner, place
         self.advance, self.finish = inner.advance, inner.finish
 
     def start(self, label: str, total_bytes: int | None) -> None:
-        """Begin a piece of work."""
+        """Start a piece of work."""
         self._inner.start(self._place + label, total_bytes)
 
 
 def operate(found: Run, network: Network) -> None:
-    """Stage what a run still needs, then take its steps; on failure leave everything as it was."""
+    """Stage what a run still needs, then take its steps; on failure, restore everything."""
     needed = [
         (number, repair, need)
         for number, repair in enumerate(found.repairs)
@@ -64,7 +64,7 @@ def operate(found: Run, network: Network) -> None:
     try:
         with contextlib.ExitStack() as held:
             for lock in {lock for repair in found.repairs for lock in repair.locks}:
-                if os.path.lexists(lock):  # a client that never came here has made none
+                if os.path.lexists(lock):  # none exists if no client ever downloaded here
                     held.enter_context(in_use.hold_lock(lock))
             for number in range(len(found.repairs)):
                 undoing.require_disks(found, command=network.host.command)
@@ -76,13 +76,13 @@ def operate(found: Run, network: Network) -> None:
 
 
 def _is_text(need: Need) -> bool:
-    """Return whether a need is a few characters that are written at once: a branch, a note."""
+    """Return whether a need is a few characters written at once, such as a branch or a note."""
     return isinstance(need.sources[0], Text)
 
 
 @contextlib.contextmanager
 def alone(state: str) -> Iterator[None]:
-    """Keep a second fix or undo of this user out."""
+    """Lock out any other fix or undo of this user."""
     with contextlib.ExitStack() as held:
         lock = journal.lock_file(state)
         if not os.path.lexists(lock):
@@ -99,7 +99,7 @@ def alone(state: str) -> Iterator[None]:
 
 
 def apart_from_others(repairs_: Sequence[Repair], host: Host) -> None:
-    """Refuse what an interrupted fix has its hands on that could neither be finished nor undone."""
+    """Raise `RepairError` for a path held by an interrupted fix that could not be ended."""
     mine = {step.path for repair in repairs_ for step in repair.steps}
     for other in run.runs(host.state):
         touched = other.paths() if other.state in OPEN else ()
@@ -112,7 +112,7 @@ def apart_from_others(repairs_: Sequence[Repair], host: Host) -> None:
 
 
 def require_room(repairs_: Sequence[Repair], host: Host) -> None:
-    """Refuse before anything is fetched when it would not fit; renaming alone needs no room."""
+    """Raise `RepairError`, before any fetch, if it would not fit; renames need no room."""
     groups: dict[str, list[Repair]] = {}
     for repair in repairs_:
         place = os.path.dirname(run.place_of(repair.root, host.state, ""))
@@ -131,7 +131,7 @@ def require_room(repairs_: Sequence[Repair], host: Host) -> None:
 
 
 def delete_unjournaled(repairs_: Sequence[Repair]) -> int:
-    """Delete what these repairs would only set aside, where there is no room for a journal."""
+    """Delete what these repairs would only set aside, because there is no room for a journal."""
     chosen = [
         repair
         for repair in repairs_
@@ -148,7 +148,7 @@ def delete_unjournaled(repairs_: Sequence[Repair]) -> int:
 
 
 def _like_before(repair: Repair, name: str, staged: str) -> None:
-    """Give a staged file the mode of the file that it takes the place of, if that was readable."""
+    """Give a staged file the mode of the file that it replaces, if that one was readable."""
     for step in repair.steps:
         if isinstance(step, Put) and step.name == name and SetAside(step.path) in repair.steps:
             found = disk.mode_of(step.path)

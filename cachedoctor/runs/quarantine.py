@@ -20,7 +20,7 @@ class Kept(NamedTuple):
 
     run: str
     state: str
-    path: str  # where it lies now
+    path: str  # where it is now
     origin: str  # where it came from
     size_bytes: int
     when_s: float
@@ -28,7 +28,7 @@ class Kept(NamedTuple):
 
     @property
     def ended(self) -> bool:
-        """Say whether its run is at an end, so that it may be deleted."""
+        """Return whether its run has ended, so that it may be deleted."""
         return self.state not in OPEN
 
 
@@ -54,8 +54,8 @@ def kept(run: Run) -> Iterator[Kept]:
 def empty(run: Run) -> int:
     """Delete for good what a run set aside, and return how many bytes are really gone.
 
-    It can no longer be undone, which is written down first where there is room for that. Raises
-    `RepairError` when something cannot be deleted; the rest is gone by then.
+    The run can then no longer be undone, which is logged first if there is room. Raises
+    `RepairError` if something cannot be deleted, after deleting the rest.
     """
     if run.state in OPEN:
         raise RepairError(f"the fix {run.id} is not finished; nothing of it was deleted")
@@ -82,7 +82,7 @@ def empty(run: Run) -> int:
 
 
 def _log(run: Run, line: journal.Line) -> None:
-    """Write a line where there is room: to delete is what makes room."""
+    """Log a line if there is room; if not, the deletion goes on, because it makes room."""
     try:
         run.log(line)
     except OSError:

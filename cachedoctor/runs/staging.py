@@ -1,4 +1,4 @@
-"""Bring what a repair needs into the run folder, and prove it there; the caches stay untouched."""
+"""Bring what a repair needs into the run folder, and prove it there, without touching a cache."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _NOTHING: Measured = {}
 def stage(need: Need, path: str, network: Network) -> dict[str, Digest]:
     """Bring `need` to `path` from its first source that works, prove it, and return its digests.
 
-    They are by name within the need. What an interrupted download left there is gone on with.
-    Raises `RepairError` that says why each source failed.
+    The digests are by name within the need. An interrupted download at `path` is resumed.
+    Raises `RepairError`, with the reason why each source failed.
     """
     if os.path.lexists(path) and not _resumable(need):
-        disk.remove_tree(path)  # it was not proven, or is not what was proven
+        disk.remove_tree(path)  # it was never proven, or has changed since
     failures = []
     for source in need.sources:
         try:
@@ -80,9 +80,9 @@ def _bring(
 
 
 def _copied(source: LocalCopy, need: Need, path: str, progress: Progress) -> dict[str, Digest]:
-    """Copy local files and prove what was written, then have it reach the disk; two bars.
+    """Copy local files, prove what was written, and sync it; shows two progress bars.
 
-    What was hashed on its way from one file to the other is not read again; a clone is.
+    Bytes hashed while they are copied are not read again; a clone is.
     """
     total = sum(os.stat(origin).st_size for _, origin in source.files)
     title = os.path.basename(need.name)
@@ -111,7 +111,7 @@ def _copied(source: LocalCopy, need: Need, path: str, progress: Progress) -> dic
 
 
 def _algorithms(proofs: Iterable[Proof]) -> dict[str, frozenset[str]]:
-    """Return what is to be computed of each file of a need, by its name in there."""
+    """Return the digest algorithms for each file of a need, by its name within the need."""
     found: dict[str, frozenset[str]] = {}
     for proof in proofs:
         if proof.digest is not None:
@@ -121,7 +121,7 @@ def _algorithms(proofs: Iterable[Proof]) -> dict[str, frozenset[str]]:
 
 
 def _join(source: Parts, path: str, network: Network) -> None:
-    """Prove each part of a pack and put it behind those before it."""
+    """Prove each part of a pack, then join them into one file."""
     total = sum(os.stat(part).st_size for part in source.paths)
     network.progress.start("unpacking", total)
     try:
@@ -135,7 +135,7 @@ def _join(source: Parts, path: str, network: Network) -> None:
 
 
 def _from_hub(source: HubFetch, path: str, network: Network) -> None:
-    """Fetch beside `path`, then move what was asked for into its place."""
+    """Fetch into a folder beside `path`, then move the requested file or folder to `path`."""
     folder = f"{path}.fetch"
     if os.path.lexists(folder):
         disk.remove_tree(folder)
@@ -150,10 +150,9 @@ def _from_hub(source: HubFetch, path: str, network: Network) -> None:
 def _prove(
     need: Need, path: str, source: Source | None = None, measured: Measured = _NOTHING
 ) -> dict[str, Digest]:
-    """Compare what was staged with every proof; raises `RepairError` or `FormatError`.
+    """Check what was staged against every proof; raises `RepairError` or `FormatError`.
 
-    What was `measured` while it was written is not read again. Returns the digests that hold, by
-    name.
+    Files `measured` while they were written are not read again. Returns the proven digests by name.
     """
     own = source.proofs if isinstance(source, LocalCopy) else ()
     known: dict[str, Digest] = {}
@@ -166,7 +165,7 @@ def _prove(
                 _prove_file(proof, file, need.name, measured.get(proof.name, {}))
                 if proof.digest:
                     known[proof.name] = proof.digest
-        except (ImportError, AttributeError) as error:  # of a journal that somebody wrote
+        except (ImportError, AttributeError) as error:  # the journal names an unknown format
             raise RepairError(f"no format `{proof.format}`") from error
     return known
 
@@ -174,7 +173,7 @@ def _prove(
 def _digests(
     path: str, known: Mapping[str, Digest], measured: Measured = _NOTHING
 ) -> dict[str, Digest]:
-    """Add the digests that no proof asked for, so that a later look can tell what was placed."""
+    """Add the digests that no proof required, so that a later look recognises what was placed."""
     found = dict(known)
     for row in moves.inventory(path):
         file = os.path.join(path, row.name) if row.name else path

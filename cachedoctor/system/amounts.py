@@ -1,4 +1,4 @@
-"""Amounts as people write them: sizes and ages."""
+"""Sizes and ages as people write them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SECONDS["y"] = 365 * _DAY_S
 
 
 def size_of(text: str) -> int:
-    """Read a number of bytes: `G` and `GiB` are 2³⁰, `GB` is 10⁹; raises `UsageError`."""
+    """Parse a number of bytes: `G` and `GiB` are 2³⁰, `GB` is 10⁹; raises `UsageError`."""
     found = _SIZE.fullmatch(text.strip())
     if found is None:
         raise UsageError(f"no size: `{text}`", hint="write 20G, 500MiB or 3GB")
@@ -23,7 +23,7 @@ def size_of(text: str) -> int:
 
 
 def seconds_of(text: str) -> float:
-    """Read an age such as `90d`, `6w`, `3mo`; raises `UsageError` for anything else."""
+    """Parse an age such as `90d`, `6w`, `3mo`; raises `UsageError` for anything else."""
     found = _AGE.fullmatch(text.strip())
     if found is None:
         raise UsageError(f"no age: `{text}`", hint="write 90d, 12h, 6w, 3mo or 1y")

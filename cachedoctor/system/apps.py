@@ -1,14 +1,14 @@
-"""Programs that keep an engine's models in folders of their own: rows of a table, and shapes.
+"""Apps that keep an engine's models in their own folders, found by table or by shape.
 
 ```
-<home>/<folder of a row>
+<home>/<folder in a row>
 <home>/Library/Containers/<app>/Data/<the same>                      in a sandbox
 <home>/Library/Application Support/<app>/{,models,Models,…}          by shape: one level below
 <home>/Library/Group Containers/<group>/{,models,Models,…}
 ```
 
-A shape is a folder that only such models have: `argmaxinc/whisperkit-coreml`, files called
-`ggml-….bin`, folders of FluidAudio's names that hold compiled bundles.
+A shape is something only such models have: a folder `argmaxinc/whisperkit-coreml`, files named
+`ggml-….bin`, folders with FluidAudio's names that contain compiled bundles.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cachedoctor.host import Host
 
 _KIT = "argmaxinc/whisperkit-coreml"
-_BELOW = ("", "models", "Models", "whisper", "huggingface")  # where a base lies in an app's folder
+_BELOW = ("", "models", "Models", "whisper", "huggingface")  # where apps' folders hold a base
 _FILES_BELOW = ("", "models", "Models", "WhisperModels", "whisper-models", "models/whisper")
 _BUNDLES_BELOW = ("", "Models", "models", "Models/FluidAudio", "FluidAudio/Models", "FluidAudio")
 _BUNDLES = (
@@ -40,10 +40,10 @@ _MOST_APPS = 2000
 
 
 class Shape(enum.Enum):
-    """What only a layout's models are called, so that a folder of theirs is known by it."""
+    """A name found only in one layout's folders, by which they can be recognised."""
 
     NONE = enum.auto()
-    BASE = enum.auto()  # a client's base, in which `models` holds repositories
+    BASE = enum.auto()  # a client's base, with repositories below `models`
     FILES = enum.auto()
     BUNDLES = enum.auto()  # folders of compiled bundles
 
@@ -52,12 +52,12 @@ class App(NamedTuple):
     """One program."""
 
     name: str
-    roots: tuple[tuple[str, str], ...]  # layout, folder below the home
+    roots: tuple[tuple[str, str], ...]  # layout, and folder relative to the home
     source: str
 
 
 class Place(NamedTuple):
-    """One root of a layout and the app whose it is."""
+    """One root of a layout and the app that owns it."""
 
     layout: str
     path: str
@@ -76,7 +76,7 @@ def known() -> tuple[App, ...]:
 
 @lru_cache(maxsize=8)
 def _real_roots(homes: tuple[str, ...]) -> dict[str, str]:
-    """Return by path, without links, whose each root of a row is."""
+    """Return the owner of each root in a row, by real path."""
     return {
         os.path.realpath(os.path.join(home, folder)): app.name
         for home in homes
@@ -86,9 +86,9 @@ def _real_roots(homes: tuple[str, ...]) -> dict[str, str]:
 
 
 def places(host: Host, layout: str, shape: Shape = Shape.NONE) -> Iterator[Place]:
-    """Yield the roots of one layout that apps have on this host, as far as they exist.
+    """Yield the existing roots of one layout that belong to apps on this host.
 
-    None but on a Mac, where these programs run.
+    Nothing except on a Mac, where these apps run.
     """
     if host.platform != "darwin":
         return
@@ -100,12 +100,12 @@ def places(host: Host, layout: str, shape: Shape = Shape.NONE) -> Iterator[Place
 
 
 def is_model_folder(name: str) -> bool:
-    """Say whether a folder is called as one of FluidAudio's is."""
+    """Return whether a folder is named like one of FluidAudio's."""
     return re.match(_BUNDLES, name) is not None
 
 
 def is_shared(host: Host, path: str) -> bool:
-    """Say whether an app keeps other things, too, in a folder that only a shape made a place."""
+    """Return whether a folder recognised only by shape also holds an app's other files."""
     above = [os.path.realpath(parent) for parent in _parents(host)]
     if path.endswith("/FluidAudio/Models"):
         return False
@@ -119,7 +119,7 @@ def is_shared(host: Host, path: str) -> bool:
 
 
 def owner(host: Host, path: str) -> str:
-    """Name the app in whose folder a path lies, or return nothing."""
+    """Return the name of the app whose folder contains a path, or an empty string."""
     if host.platform != "darwin":
         return ""
     best = ("", "")
@@ -130,7 +130,7 @@ def owner(host: Host, path: str) -> str:
 
 
 def _by_folder(host: Host, path: str) -> str:
-    """Name an app by its own folder below Application Support or by its container."""
+    """Name an app after its folder below Application Support or its container."""
     for kind in ("Application Support", "Containers", "Group Containers", "Caches"):
         start = os.path.join(os.path.realpath(host.home), "Library", kind) + "/"
         if path.startswith(start):
@@ -140,7 +140,7 @@ def _by_folder(host: Host, path: str) -> str:
     return ""
 
 
-# of every program that links the framework, and our own
+# shared by every program that links the framework, and by us
 _SHARED = ("FluidAudio", "pywhispercpp", "WhisperKit", "huggingface", "cachedoctor")
 
 
@@ -155,7 +155,7 @@ def _rows(host: Host, layout: str, shape: Shape) -> Iterator[Place]:
 
 
 def _shapes(host: Host, layout: str, shape: Shape) -> Iterator[Place]:
-    """Look one level below the folders that apps have, for what only such models are called."""
+    """Search the apps' folders, one level deep, for names found only in this layout."""
     if shape is Shape.NONE:
         return
     below_, holds = _LOOKED_FOR[shape]
@@ -170,7 +170,7 @@ def _shapes(host: Host, layout: str, shape: Shape) -> Iterator[Place]:
 
 
 def _parents(host: Host) -> tuple[str, ...]:
-    """Name the folders in which apps have theirs."""
+    """Return the folders in which apps keep theirs."""
     supports = [os.path.join(home, "Library", "Application Support") for home in host.homes]
     groups = os.path.join(host.home, "Library", "Group Containers")
     inner = (os.path.join(groups, g, "Library", "Application Support") for g in _names(groups))
@@ -197,7 +197,7 @@ def _has_ggml(path: str) -> bool:
 
 
 def _has_bundles(path: str) -> bool:
-    """Say whether a folder of one of these names, or one in it, holds compiled bundles."""
+    """Return whether a folder with one of these names, or a subfolder, holds compiled bundles."""
     for name in (name for name in _listing(path) if re.match(_BUNDLES, name)):
         folder = os.path.join(path, name)
         inner = _names(folder)
@@ -215,7 +215,7 @@ def _names(path: str) -> list[str]:
 
 
 def _listing(path: str) -> tuple[str, ...]:
-    """Return the names in a folder; one that did not change is listed once in a process."""
+    """Return the names in a folder, listing an unchanged one only once per process."""
     try:
         status = os.stat(path)
         return _listed(path, status.st_ino, status.st_mtime_ns)

@@ -1,4 +1,4 @@
-"""Fetch from a CDN: resumed, and hashed while it streams."""
+"""Fetch from a CDN, resuming downloads and hashing them as they stream."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 OPENAI = "https://openaipublic.azureedge.net"
 ATTEMPTS = 4
-PAUSE_S = 0.5  # before the second attempt; doubled before each further one
+PAUSE_S = 0.5  # before the second attempt; doubles each time
 STALL_S = 30.0
 _CHUNK_BYTES = 1 << 20
 
@@ -34,10 +34,10 @@ _CHUNK_BYTES = 1 << 20
 def fetch_cdn(
     source: CdnFetch, path: str, expected: Digest, host: Host, mirrors: Mirrors, progress: Progress
 ) -> None:
-    """Fetch a file to `path`, going on from what is there, with its SHA-256 proven on the way.
+    """Fetch a file to `path`, resuming from what is there and proving its SHA-256 on the way.
 
-    What a resumed download brings is thrown away once if the whole proves wrong, because then the
-    first part was. Raises `FetchError`, after several attempts where another may help.
+    If the result of a resumed download is wrong, the existing part was bad, so everything is
+    fetched once more. Raises `FetchError`, after several attempts where a retry can help.
     """
     url = source.url.replace(OPENAI, mirrors.openai.rstrip("/")) if mirrors.openai else source.url
     if os.path.lexists(path) and source.bytes and os.path.getsize(path) > source.bytes:
@@ -60,11 +60,11 @@ def fetch_cdn(
 
 
 class _RetryError(Exception):
-    """A failure that another attempt may mend; its text is for the user."""
+    """A failure that a retry can cure; its text is for the user."""
 
 
 def _attempts(url: str, path: str, size: int, host: Host, progress: Progress) -> str:
-    """Download to the end, with pauses between attempts, and return the whole's SHA-256."""
+    """Download to the end, pausing between attempts, and return the SHA-256 of the whole."""
     pause = PAUSE_S
     for attempt in range(ATTEMPTS):
         try:
@@ -90,7 +90,7 @@ def _download(url: str, path: str, size: int, host: Host, progress: Progress) ->
         if size and have == size:
             return state.hexdigest()
         with _response(url, have, host) as response:
-            if have and response.status_code == 200:  # ranges are not understood here
+            if have and response.status_code == 200:  # the server ignores ranges
                 file.truncate(0)
                 state = hashlib.sha256()
                 have = 0
@@ -119,7 +119,7 @@ def _response(url: str, have: int, host: Host) -> Iterator[requests.Response]:
     import requests
 
     with requests.Session() as session:
-        session.trust_env = False  # the proxies are those of the examined environment, not ours
+        session.trust_env = False  # use the proxies of the examined environment, not ours
         variables = host.environment
         for scheme in ("http", "https"):
             proxy = variables.get(f"{scheme}_proxy") or variables.get(f"{scheme.upper()}_PROXY")
@@ -155,7 +155,7 @@ def _bypassed(url: str, names: str | None) -> bool:
 
 
 def _check(response: requests.Response, url: str, have: int) -> None:
-    """Raise in clear words unless the answer is the file, or the rest of it."""
+    """Raise with a clear message unless the response is the file, or the rest of it."""
     status = response.status_code
     if status in (200, 206):
         if "text/html" in response.headers.get("Content-Type", ""):

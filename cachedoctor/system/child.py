@@ -1,7 +1,7 @@
-"""Child processes: one request in, one answer out, or a talk; and an end that always comes.
+"""Run child processes: one request and one answer, or a dialogue; an end is guaranteed.
 
-A child leads a process group of its own, which is ended as a whole. Its standard input stays open
-for as long as we live: a child that reads to its end there learns of our death.
+A child leads its own process group, which is ended as a whole. Its standard input stays open as
+long as we live, so a child that reads it to the end notices our death.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 OUTPUT_LIMIT_BYTES = 16 << 20
 _POLL_S = 0.2
 _GRACE_S = 3.0
-_LAST_WORDS_S = 0.5  # for what is in the pipes when everybody who writes there is gone
+_LAST_WORDS_S = 0.5  # to drain the pipes after all their writers are gone
 
 
 class Result(NamedTuple):
-    """How a child ended; death by a signal is a result like any other."""
+    """How a child ended; death by a signal is an ordinary result."""
 
     code: int
     output: bytes
-    errors: bytes  # the last part, when there was much
+    errors: bytes  # only the last part, if long
     signal: int | None
     timed_out: bool
 
@@ -42,9 +42,9 @@ def run(
     timeout_s: float | None = None,
     on_poll: Callable[[], None] | None = None,
 ) -> Result:
-    """Run a program with `request` on its standard input, and wait for its end.
+    """Run a program with `request` on its standard input, and wait for it to end.
 
-    `on_poll` is called five times a second. When it raises, or on Ctrl-C, the child ends first.
+    `on_poll` is called five times a second. If it raises, or on Ctrl-C, the child ends first.
     """
     process = subprocess.Popen(
         list(arguments),
@@ -79,7 +79,7 @@ def run(
 
 
 class Silence(NamedTuple):
-    """Why a talk brought no answer: the time was up, or the child ended, perhaps by a signal."""
+    """Why a dialogue got no answer: a timeout, or the child ended, perhaps by a signal."""
 
     timed_out: bool
     code: int | None
@@ -90,7 +90,7 @@ class Talk:
     """A child that answers each line on its standard input with a line on its standard output."""
 
     def __init__(self, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Start the child; raises `OSError` where there is no such program."""
+        """Start the child; raises `OSError` if the program does not exist."""
         self._process = subprocess.Popen(
             list(arguments),
             env=dict(environment),
@@ -116,12 +116,12 @@ class Talk:
 
     @property
     def pid(self) -> int:
-        """Return the number of the child's process, and of its group."""
+        """Return the process id of the child, which is also its group id."""
         return self._process.pid
 
     @property
     def errors(self) -> bytes:
-        """Return the last part of what came on standard error."""
+        """Return the last part of its standard error."""
         return bytes(self._errors)
 
     def ask(
@@ -129,7 +129,7 @@ class Talk:
     ) -> bytes | Silence:
         """Send one line and wait for one; `on_poll` is called five times a second meanwhile.
 
-        A child that gives no answer in time, or ends instead, is ended with its whole group.
+        A child that does not answer in time, or exits instead, is ended with its whole group.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         assert self._process.stdin is not None
@@ -143,7 +143,7 @@ class Talk:
             except queue.Empty:
                 if on_poll is not None:
                     on_poll()
-                if self._process.poll() is not None:  # what it left may hold the pipe for ever
+                if self._process.poll() is not None:  # its children can hold the pipe forever
                     self._lines.put(None)
                 if deadline is None or time.monotonic() < deadline:
                     continue
@@ -151,14 +151,14 @@ class Talk:
                 return Silence(True, None, None)
             if line is not None:
                 return line
-            with contextlib.suppress(subprocess.TimeoutExpired):  # it closed its output first
+            with contextlib.suppress(subprocess.TimeoutExpired):  # it closed its output early
                 self._process.wait(_GRACE_S)
             code = self._process.poll()
             self.end()
             return Silence(False, code, -code if code is not None and code < 0 else None)
 
     def end(self) -> None:
-        """End the child and its group; an ended one stays ended."""
+        """End the child and its group; has no effect on one that has ended."""
         if self._ended:
             return
         self._ended = True
@@ -169,7 +169,7 @@ class Talk:
         _leave(self._readers)
 
     def _listen(self) -> None:
-        """Hand on each line; at the end, that it ended; and close the pipe."""
+        """Pass on each line, then the end of the child, and close the pipe."""
         pipe = self._process.stdout
         assert pipe is not None
         with contextlib.suppress(ValueError, OSError), pipe:
@@ -183,7 +183,7 @@ def _wait(
     timeout_s: float | None,
     on_poll: Callable[[], None] | None,
 ) -> bool:
-    """Wait for the end; returns whether the time ran out first."""
+    """Wait for the end; returns whether it timed out."""
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     while True:
         try:
@@ -198,9 +198,9 @@ def _wait(
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the whole group, first politely; what the leader left behind at once.
+    """End the whole group, politely first; kill what the leader left behind at once.
 
-    A group keeps its number for as long as anything is in it, so it cannot be another's.
+    A group keeps its number while any process is in it, so the number cannot be reused.
     """
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -214,10 +214,10 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _leave(readers: Sequence[threading.Thread]) -> None:
-    """Take the last words, and give a pipe up that somebody outside the group holds open.
+    """Wait briefly for the readers, and abandon a pipe that a process outside the group holds open.
 
-    Closing one that is being read would wait for its reader, who waits for ever: each reader closes
-    its own, when that somebody ends.
+    Closing a pipe that is being read would block as long as its reader, perhaps forever. Each
+    reader closes its own pipe once that process ends.
     """
     deadline = time.monotonic() + _LAST_WORDS_S
     for reader in readers:
@@ -225,7 +225,7 @@ def _leave(readers: Sequence[threading.Thread]) -> None:
 
 
 def _drain(pipe: IO[bytes], kept: bytearray, tail: bool) -> None:
-    """Read a pipe to its end, keeping the first bytes or the last, and close it."""
+    """Read a pipe to its end, keeping only the first or the last bytes, and close it."""
     with contextlib.suppress(ValueError, OSError), pipe:
         while chunk := pipe.read1(65536):  # type: ignore[attr-defined]
             if tail:

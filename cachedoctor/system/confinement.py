@@ -1,8 +1,8 @@
-"""What a journal may say: the type of every field, and where every path of it may lie.
+"""Check what a journal may say: the type of every field, and where every path may be.
 
-A journal is believed only as far as its repairs reach: what they change lies in the root that they
-name, what they read in the roots that were surveyed, what is ours in the run's own folders. `.git`
-is never among it, because what lies there is run by others.
+A journal is trusted only within the reach of its repairs: they change files in the root they name,
+read files in the surveyed roots, and keep our own files in the run's folders. `.git` is never
+allowed, because other programs execute what is in it.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ _FORMAT = re.compile(r"[a-z][a-z0-9_]*")
 
 
 class DefectError(Exception):
-    """Say which field of a journal is none of ours."""
+    """Report a field of a journal that we did not write."""
 
 
 def check(repair: Repair, place: str, roots: Sequence[str], made: Collection[str] = ()) -> None:
-    """Refuse a repair that leads anywhere but its root, its run's folder `place` and the `roots`.
+    """Refuse a repair that leads outside its root, its run's folder `place` and the `roots`.
 
-    `made` is what the run itself puts in a place: a link may lead there from another root.
-    Raises `DefectError` for what has the wrong type, `RepairError` for what leads out.
+    `made` is what the run itself puts in place: a symlink in another root may point there.
+    Raises `DefectError` for a value of the wrong type, `RepairError` for a path that leads out.
     """
     if not fits(repair, Repair):
         raise DefectError("repair")
@@ -79,14 +79,14 @@ def check(repair: Repair, place: str, roots: Sequence[str], made: Collection[str
 
 
 def plain(path: str) -> None:
-    """Refuse a path that is not absolute and in its shortest form, or that leads through `.git`."""
+    """Refuse a path that is not absolute and normalised, or that leads through `.git`."""
     if not (path.startswith("/") and os.path.normpath(path) == path and not path.startswith("//")):
         raise RepairError(f"the journal leads out to `{path}`, which is no plain path")
     _not_git(path)
 
 
 def relative(name: str) -> None:
-    """Refuse a name that is not below where it is put."""
+    """Refuse a name that leads out of the folder it is put in."""
     parts = name.split("/")
     if not name or name.startswith("/") or {"", ".", ".."} & set(parts):
         raise RepairError(f"the journal leads out to `{name}`")
@@ -103,7 +103,7 @@ def inside(path: str, folders: Sequence[str]) -> None:
 
 
 def fits(value: Any, kind: Any) -> bool:
-    """Say whether a value is of an annotated type, down to the last field."""
+    """Return whether a value matches an annotated type, down to the last field."""
     origin, inner = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
         return any(fits(value, each) for each in inner)
@@ -146,7 +146,7 @@ def _not_git(path: str) -> None:
 
 
 def placed_by(repairs: Sequence[Repair]) -> frozenset[str]:
-    """Return every path at which these repairs put something."""
+    """Return every path at which these repairs place something."""
     steps = [step for repair in repairs for step in repair.steps]
     renamed = {step.target for step in steps if isinstance(step, Rename)}
     return frozenset(renamed | {step.path for step in steps if isinstance(step, Put)})
@@ -184,7 +184,7 @@ def _proof(proof: Proof) -> None:
 
 
 def check_digest(digest: Digest) -> None:
-    """Refuse what is no digest of a kind that we make."""
+    """Refuse anything that is not a digest of a kind we write."""
     if digest.algorithm not in ("sha256", "git-sha1") or not _HEX.fullmatch(digest.hex):
         raise DefectError("digest")
 
@@ -192,7 +192,7 @@ def check_digest(digest: Digest) -> None:
 def _source(source: Source, need: Need, folders: Sequence[str]) -> None:
     match source:
         case LocalCopy(files=files, proofs=proofs):
-            # a digest is known beforehand: whatever lies there, nothing else can come of it
+            # the digest is fixed in advance, so the source's location cannot change the outcome
             told = {proof.name for proof in (*need.proofs, *proofs) if proof.digest}
             for name, origin in files:
                 if name:
@@ -219,7 +219,7 @@ def _source(source: Source, need: Need, folders: Sequence[str]) -> None:
 
 
 def _parts(source: Parts) -> None:
-    """Refuse parts of a pack that are not named; they lie anywhere, for their bytes are proven."""
+    """Refuse unnamed parts of a pack; they can be anywhere, because their bytes are proven."""
     if len(source.paths) != len(source.digests):
         raise DefectError("parts")
     for path, name in zip(source.paths, source.digests, strict=True):
@@ -228,5 +228,5 @@ def _parts(source: Parts) -> None:
 
 
 def needs_of(repair: Repair) -> dict[str, Need]:
-    """Return the needs of a repair by their names."""
+    """Return the needs of a repair by name."""
     return {need.name: need for need in repair.needs}

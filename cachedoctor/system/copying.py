@@ -1,7 +1,7 @@
-"""Copy a whole tree to another disk so that it can be gone on with, and prove the copy.
+"""Copy a whole tree to another disk, resumably, and prove the copy.
 
-Links stay links, hard links stay one file, modes and times are kept. A link that leads out of the
-tree by a relative way would lead elsewhere from the new place, so such a tree is refused.
+Symlinks stay symlinks, hard links stay one file, modes and times are kept. A relative symlink that
+leads out of the tree would point elsewhere from the new place, so such a tree is refused.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ _NOTHING: Mapping[str, Digest] = {}
 
 
 class Tree(NamedTuple):
-    """What a folder holds: names below it, in an order in which they can be made."""
+    """The content of a folder: names below it, in an order in which they can be created."""
 
     folders: tuple[str, ...]
-    links: tuple[tuple[str, str], ...]  # each with its target as the copy has it
+    links: tuple[tuple[str, str], ...]  # each with the target it has in the copy
     files: tuple[tuple[str, os.stat_result], ...]
-    stamps: str  # of everything, as `moves.stamps_of` gives it: another one after any change
+    stamps: str  # of everything, from `moves.stamps_of`: differs after any change
 
     @property
     def bytes(self) -> int:
-        """Return how much the files hold, hard links once."""
+        """Return the total size of the files, counting hard links once."""
         return sum({(s.st_dev, s.st_ino): s.st_size for _, s in self.files}.values())
 
 
 def listed(root: str) -> Tree:
-    """List a tree; raises `RepairError` for what cannot be copied, `OSError` as the system says."""
+    """List a tree; raises `RepairError` for what cannot be copied, `OSError` from the system."""
     folders: list[str] = []
     links: list[tuple[str, str]] = []
     files: list[tuple[str, os.stat_result]] = []
@@ -64,11 +64,11 @@ def copy(
     known: Mapping[str, Digest] = _NOTHING,
     progress: Progress = SILENT,
 ) -> dict[str, Digest]:
-    """Copy a tree or a file to `target`, where nothing or a copy that was begun may be.
+    """Copy a tree or a file to `target`, which must be absent or an unfinished copy.
 
-    A file that was copied whole has the length and time of its source, and is not copied again.
-    Returns the digests, of the kind that is `known` of the source, of what was written now; it
-    reaches the disk when it is proven.
+    A complete copy of a file has the length and time of its source and is not made again. Returns
+    the digests, of the kind `known` for the source, of what was written now; the bytes are synced
+    when they are proven.
     """
     written: dict[str, Digest] = {}
     disk.make_folders(os.path.dirname(target))
@@ -109,10 +109,10 @@ def prove(
     progress: Progress = SILENT,
     written: Mapping[str, Digest] = _NOTHING,
 ) -> None:
-    """Compare every copied file with the digest that is known of it, or with its source.
+    """Compare every copied file with its known digest, or else with its source.
 
-    `known` are digests by the path of the source, `written` by name what `copy` hashed on its way:
-    where both agree nothing is read again. Raises `RepairError` for the first that differs.
+    `known` holds digests by source path, `written` holds by name what `copy` hashed on its way:
+    where both agree, nothing is read again. Raises `RepairError` for the first difference.
     """
     for name, _ in tree.files:
         source, made = _at(root, name), _at(target, name)
@@ -122,7 +122,7 @@ def prove(
             continue
         kind = _kind(wanted)
         found = digest.of_file(made, frozenset((kind,)), progress)[kind]
-        if wanted is None or found != wanted.hex:  # what it is said to be may be wrong already
+        if wanted is None or found != wanted.hex:  # the source can differ already
             again = held.hex if held else digest.of_file(source, frozenset((kind,)), SILENT)[kind]
             if again != found:
                 disk.remove_tree(made)
@@ -135,7 +135,7 @@ def _kind(wanted: Digest | None) -> str:
 
 
 def _walk(root: str) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield a tree by name, each folder before what is in it."""
+    """Yield a tree by name, each folder before its content."""
     top = os.lstat(root)
     yield "", top
     stack = [""] if stat.S_ISDIR(top.st_mode) else []
@@ -150,12 +150,12 @@ def _walk(root: str) -> Iterator[tuple[str, os.stat_result]]:
 
 
 def _at(root: str, name: str) -> str:
-    """Return the path of something in a tree; the empty name is the tree itself."""
+    """Return the path of an item in a tree; the empty name is the tree itself."""
     return os.path.join(root, name) if name else root
 
 
 def _carried(root: str, name: str, aim: str) -> str:
-    """Return the target that a link has in the copy."""
+    """Return the target that a symlink has in the copy."""
     here = os.path.dirname(os.path.join(root, name))
     leads = os.path.normpath(os.path.join(here, aim))
     within = leads == root or leads.startswith(root.rstrip("/") + "/")

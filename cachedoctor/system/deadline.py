@@ -1,7 +1,7 @@
-"""The end of a run that nobody waits for: its time is up, or nobody reads its answer any more.
+"""End a run that nobody waits for: it is out of time, or nobody reads its output any more.
 
-A caller on another machine that dies, or whose line is cut, ends nothing by itself: without a
-terminal no signal comes. What comes is that our standard output has no reader.
+When a caller on another machine dies or loses its connection, nothing here ends by itself: without
+a terminal there is no signal. The only sign is that our standard output has lost its reader.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ import signal
 import threading
 import time
 
-_GRACE_S = 5.0  # for a step that is being taken, and for children to end
+_GRACE_S = 5.0  # for the current step to finish and children to end
 _POLL_S = 1.0
 _reasons: list[str] = []
 
 
 def begin(seconds: float) -> None:
-    """Interrupt this process, as Ctrl-C does, after `seconds` or when its output has no reader.
+    """Interrupt this process, as Ctrl-C does, after `seconds` or when its output loses its reader.
 
-    What does not let itself be interrupted is ended: a journal is made for that. Call it once,
+    A process that ignores the interrupt is killed: the journal is made for that. Call this once,
     from the main thread.
     """
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background job
     main = threading.get_ident()
     threading.Thread(target=_watch, args=(seconds, main), name="deadline", daemon=True).start()
 
 
 def reason() -> str:
-    """Return why this process was interrupted; empty where somebody pressed Ctrl-C."""
+    """Return why this process was interrupted; empty if somebody pressed Ctrl-C."""
     return _reasons[0] if _reasons else ""
 
 
@@ -53,9 +53,9 @@ def _watch(seconds: float, main: int) -> None:
 
 
 def _unread(descriptor: int, wait_s: float) -> bool:
-    """Wait, and return whether the reader of a pipe, a socket or a terminal is gone."""
+    """Wait, and return whether the reader of a pipe, socket or terminal is gone."""
     poll = select.poll()
-    poll.register(descriptor, 0)  # hang-ups and errors are told unasked
+    poll.register(descriptor, 0)  # hang-ups and errors are reported anyway
     try:
         return any(
             event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(wait_s * 1000)

@@ -1,4 +1,4 @@
-"""Every digest that a file needs, in one pass; many files over all cores."""
+"""Compute all digests of a file in one pass, and of many files on all cores."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from cachedoctor.vocabulary import Progress
 
-_CHUNK_BYTES = 1 << 20  # hashlib lets go of the interpreter while it hashes; larger gains nothing
+_CHUNK_BYTES = 1 << 20  # hashlib releases the GIL while it hashes; larger gains nothing
 
 _LARGE_BYTES = 8 << 20  # smaller files drive nothing out
 _WINDOW_BYTES = 1 << 30  # of a file, of which it is asked at once what is in memory
@@ -27,20 +27,20 @@ _BATCH_FILES, _BATCH_BYTES = 128, 4 << 20  # of small files, which a thread read
 _AHEAD = 4  # pieces of work that wait for each thread
 _MOST_UNPACKED = 100  # times the archive's length; weights hardly pack at all
 _MOST_UNPACKED_BYTES = 32 << 30
-_LONGEST_DIRECTORY_BYTES = 16 << 20  # of an archive; Whisper large has 100 KiB
-_METHODS = (0, 8)  # as it is, deflate: no engine reads another
+_LONGEST_DIRECTORY_BYTES = 16 << 20  # of an archive; Whisper large needs 100 KiB
+_METHODS = (0, 8)  # stored and deflate; no engine reads others
 
 SHA256 = "sha256"
 GIT_SHA1 = "git-sha1"
-SHA1 = "sha1"  # of the content alone: what some proxies give as an ETag
-CRC32 = "crc32"  # of an archive's members: `ok`, or the name of the first that is wrong
+SHA1 = "sha1"  # of the content alone, as some proxies send as ETag
+CRC32 = "crc32"  # of an archive's members: `ok`, or the name of the first bad one
 
 
 READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Work(NamedTuple):
-    """One file to read, and the algorithms that its digests are wanted in."""
+    """One file to read, and the digest algorithms wanted for it."""
 
     folder: str
     name: str
@@ -49,19 +49,19 @@ class Work(NamedTuple):
 
     @property
     def path(self) -> str:
-        """Return where the file is."""
+        """Return the path of the file."""
         return f"{self.folder}/{self.name}"
 
 
 class Hashes:
-    """The digests of one file that are made while its bytes go by."""
+    """The digests of one file, computed while its bytes stream past."""
 
     def __init__(self, algorithms: frozenset[str], size: int) -> None:
-        """Begin; git's digest needs the length before the first byte."""
+        """Start; git's digest needs the length before the first byte."""
         self._states = {name: _STARTS[name](size) for name in algorithms if name in _STARTS}
 
     def update(self, piece: bytes | memoryview) -> None:
-        """Take the next bytes in."""
+        """Hash the next bytes."""
         for state in self._states.values():
             state.update(piece)
 
@@ -80,9 +80,9 @@ _STARTS: dict[str, Callable[[int], hashlib._Hash]] = {
 def of_file(path: str, algorithms: frozenset[str], progress: Progress) -> dict[str, str]:
     r"""Return the hex digests of the file at `path`; reads it once, in constant memory.
 
-    `git-sha1` is git's blob id: the SHA-1 of `blob <size>\0` and the content. What the reading
-    brought into the system's cache is let go again, so that it drives nothing else out.
-    Raises `OSError` when it cannot be read to its end, or changed meanwhile.
+    `git-sha1` is git's blob id: the SHA-1 of `blob <size>\0` and the content. Pages that this read
+    brought into the page cache are dropped again, so that they do not evict others.
+    Raises `OSError` if the file cannot be read to its end or changes meanwhile.
     """
     buffer = memoryview(bytearray(_CHUNK_BYTES))
     with untrusted.open_regular(path, follow=True) as file:
@@ -102,9 +102,9 @@ def of_file(path: str, algorithms: frozenset[str], progress: Progress) -> dict[s
 
 
 def _not_cached(descriptor: int, size: int) -> frozenset[int]:
-    """Return where the pieces of a large file begin of which the system holds nothing in memory.
+    """Return the offsets of those pieces of a large file that have no page in the page cache.
 
-    Empty where it cannot be told, or nothing can be let go.
+    Empty where that is unknown, or where pages cannot be dropped.
     Source: mincore(2); posix_fadvise(2).
     """
     if size < _LARGE_BYTES or not hasattr(os, "posix_fadvise"):
@@ -116,21 +116,21 @@ def _not_cached(descriptor: int, size: int) -> frozenset[int]:
     mincore = ctypes.CDLL(None, use_errno=True).mincore
     mincore.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p)
     marks = ctypes.create_string_buffer(_CHUNK_BYTES // mmap.PAGESIZE)
-    kind = mmap.PROT_READ | mmap.PROT_WRITE  # a private view: nothing is ever written
+    kind = mmap.PROT_READ | mmap.PROT_WRITE  # a private mapping: nothing is ever written
     for start in range(0, size, _WINDOW_BYTES):
         length = min(_WINDOW_BYTES, size - start)
         try:
             view = mmap.mmap(descriptor, length, mmap.MAP_PRIVATE, kind, offset=start)
-        except (OSError, ValueError):  # no such file system, or it was cut meanwhile
+        except (OSError, ValueError):  # not supported by the file system, or truncated meanwhile
             return frozenset()
         with view:
             place = ctypes.c_char.from_buffer(view)
             first = ctypes.addressof(place)
-            del place  # or the view could not be closed
+            del place  # otherwise the mapping could not be closed
             for at in range(0, length, _CHUNK_BYTES):
                 if mincore(first + at, 1, marks):
                     return frozenset()
-                if marks[0] != b"\0":  # asking of every page takes a while
+                if marks[0] != b"\0":  # testing every page is slow
                     continue
                 piece = min(_CHUNK_BYTES, length - at)
                 mincore(first + at, piece, marks)
@@ -140,11 +140,11 @@ def _not_cached(descriptor: int, size: int) -> frozenset[int]:
 
 
 def of_archive(path: str, progress: Progress) -> str:
-    """Compare each member of the zip archive at `path` with its own checksum; reads it once.
+    """Compare each member of the zip archive at `path` with its checksum; reads it once.
 
-    Returns `ok`, or the name of the first member that is wrong; one that is packed in another way
-    than engines read is not unpacked. Raises `OSError` when it cannot be read to its end, or
-    changed meanwhile.
+    Returns `ok`, or the name of the first bad member; members with a compression that no engine
+    reads are not unpacked. Raises `OSError` if the archive cannot be read to its end or changes
+    meanwhile.
     """
     with untrusted.open_regular(path, follow=True) as opened:
         before = os.fstat(opened.fileno())
@@ -156,7 +156,7 @@ def of_archive(path: str, progress: Progress) -> str:
 
 
 class _Measured:
-    """A file that gives no more at once than an archive's directory may have."""
+    """A file that returns no more per read than a sensible archive directory needs."""
 
     def __init__(self, file: FileIO) -> None:
         self._file = file
@@ -260,7 +260,7 @@ def shared_out(work: Iterator[Callable[[], T]], threads: int | None = None) -> I
 
 
 def _batches(work: Iterable[Work]) -> Iterator[list[Work]]:
-    """Yield small files in rows that a thread reads without being asked again."""
+    """Yield batches of small files, each read by one thread in a row."""
     batch: list[Work] = []
     size = 0
     for item in work:
@@ -286,9 +286,9 @@ def of_work(item: Work, progress: Progress = SILENT) -> dict[str, str] | OSError
 
 
 def _of_small(item: Work) -> dict[str, str] | OSError:
-    """Return the digests of a file that was small when it was listed, with as few calls as can be.
+    """Return the digests of a file that was small when listed, with as few calls as possible.
 
-    It was a regular file then; one that is another by now is not waited for.
+    It was a regular file then; if it is something else by now, this must not block.
     """
     folder, name, _, algorithms = item
     try:
@@ -306,6 +306,6 @@ def _of_small(item: Work) -> dict[str, str] | OSError:
             os.close(descriptor)
     except OSError as error:
         return error
-    except ValueError:  # a NUL in the name: it says so itself
+    except ValueError:  # a NUL in the name: the error says so itself
         pass
     return of_work(item)

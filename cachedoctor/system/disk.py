@@ -1,7 +1,7 @@
-"""The only module that changes a cache: rename, link, copy, write, each synced to the disk.
+"""The only module that changes a cache: rename, link, copy, write, each synced to disk.
 
-Nothing here follows a link out of the folder it was given, opens a pipe or device, or replaces what
-is already there. What is given `grounds` works only on these, through descriptors and no link.
+Nothing here follows a symlink out of its folder, opens a pipe or device, or replaces an existing
+file. Functions given `grounds` work only inside these, by descriptor and through no symlink.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 
 def _nothing(operation: str) -> None:
-    """Do nothing before an operation; the crash harness puts something else here."""
+    """Do nothing before an operation; the crash harness replaces this."""
 
 
 boundary: Callable[[str], None] = _nothing
 
 
 def stamp(path: str) -> Stamp | None:
-    """Return the stamp of what is at `path`, links not followed, or `None` when nothing is."""
+    """Return the stamp of `path` without following symlinks, or `None` if nothing is there."""
     try:
         found = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -42,7 +42,7 @@ def stamp(path: str) -> Stamp | None:
 
 
 def rename(source: str, target: str, grounds: Sequence[Ground] = ()) -> None:
-    """Rename `source` to `target`, where nothing may be; raises `FileExistsError` otherwise."""
+    """Rename `source` to `target`, which must not exist; raises `FileExistsError` otherwise."""
     boundary("rename")
     with ground.parent(source, grounds) as (here, old), ground.parent(target, grounds) as (to, new):
         ground.rename_exclusively((here, old, source), (to, new, target))
@@ -52,7 +52,7 @@ def rename(source: str, target: str, grounds: Sequence[Ground] = ()) -> None:
 
 
 def link(path: str, target: str, grounds: Sequence[Ground] = ()) -> None:
-    """Make `path`, where nothing may be, a symbolic link to `target`."""
+    """Create a symlink at `path`, which must not exist, pointing to `target`."""
     boundary("link")
     with ground.parent(path, grounds) as (folder, name), _named(path):
         os.symlink(target, name, dir_fd=folder)
@@ -60,7 +60,7 @@ def link(path: str, target: str, grounds: Sequence[Ground] = ()) -> None:
 
 
 def make_folder(path: str, mode: int = 0o777, grounds: Sequence[Ground] = ()) -> bool:
-    """Make one folder; returns whether it was made here."""
+    """Create one folder; returns whether it was created here."""
     boundary("make-folder")
     with ground.parent(path, grounds) as (folder, name), _named(path):
         try:
@@ -75,7 +75,7 @@ def make_folder(path: str, mode: int = 0o777, grounds: Sequence[Ground] = ()) ->
 
 
 def make_folders(path: str) -> None:
-    """Make a folder and what is missing above it."""
+    """Create a folder and its missing parents."""
     if path and not os.path.isdir(path):
         make_folders(os.path.dirname(path))
         make_folder(path)
@@ -90,9 +90,9 @@ def remove_folder(path: str, grounds: Sequence[Ground] = ()) -> None:
 
 
 def write(path: str, data: bytes, mode: int = 0o644) -> None:
-    """Write a new file and sync it; raises `FileExistsError` where something is.
+    """Write a new file and sync it; raises `FileExistsError` if the path exists.
 
-    One that cannot be written whole is taken away again.
+    A file that cannot be written completely is removed again.
     """
     boundary("write")
     with _new_file(path, mode) as created:
@@ -101,13 +101,13 @@ def write(path: str, data: bytes, mode: int = 0o644) -> None:
 
 
 def append(path: str, data: bytes) -> None:
-    """Add to a file of our own and sync it."""
+    """Append to a file of our own and sync it."""
     boundary("append")
     opened = os.open(path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW)
     try:
         size = os.fstat(opened).st_size
         if size and os.pread(opened, 1, size - 1) != b"\n":
-            data = b"\n" + data  # the line before was torn by a crash
+            data = b"\n" + data  # a crash cut off the line before
         write_all(opened, data)
         os.fsync(opened)
     finally:
@@ -115,7 +115,7 @@ def append(path: str, data: bytes) -> None:
 
 
 def reserve(path: str, size: int) -> None:
-    """Make a file of our own that really takes up `size` bytes, to be given up on a full disk."""
+    """Create a file of our own that really occupies `size` bytes, to be freed on a full disk."""
     boundary("reserve")
     with _new_file(path, 0o600) as created:
         if hasattr(os, "posix_fallocate"):
@@ -132,12 +132,12 @@ def copy(
     algorithms: frozenset[str] = frozenset(),
     sync: bool = True,
 ) -> dict[str, str]:
-    """Copy the regular file behind `source` to `target`, where nothing may be, and sync it.
+    """Copy the regular file behind `source` to `target`, which must not exist, and sync it.
 
-    Shares the blocks where the file system can, else reads, hashes and writes, or copies inside the
-    kernel where no digests are wanted. Returns those of what was written, none of a clone. The copy
-    keeps the modification time, not the mode. One that fails is taken away again. Without `sync`
-    the caller has it settle.
+    Shares blocks where the file system can; else reads, hashes and writes, or copies inside the
+    kernel if no digests are wanted. Returns the digests of what was written, none for a clone.
+    Keeps the modification time, not the mode. A failed copy is removed again. Without `sync`, the
+    caller must call `settle`.
     """
     boundary("copy")
     opened = os.open(source, os.O_RDONLY | os.O_NONBLOCK)
@@ -148,7 +148,7 @@ def copy(
         hashes = Hashes(algorithms, status.st_size) if algorithms else None
         times, hashed = (status.st_atime_ns, status.st_mtime_ns), False
         if clone_to(opened, target):
-            os.chmod(target, status.st_mode & 0o644 | 0o600)  # for nobody whom the source was not
+            os.chmod(target, status.st_mode & 0o644 | 0o600)  # no wider than the source
             os.utime(target, ns=times)
             progress.advance(status.st_size)
             if sync:
@@ -163,7 +163,7 @@ def copy(
 
 
 def settle(path: str, progress: Progress = SILENT) -> None:
-    """Sync a file that was copied, its bytes counted as they reach the disk."""
+    """Sync a copied file, reporting its bytes as they reach the disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     try:
         settled(descriptor, os.fstat(descriptor).st_size, progress)
@@ -172,15 +172,15 @@ def settle(path: str, progress: Progress = SILENT) -> None:
 
 
 def hard_link(path: str, first: str) -> None:
-    """Make `path`, where nothing may be, a second name of the file `first`."""
+    """Create `path`, which must not exist, as a hard link to `first`."""
     boundary("hard-link")
     os.link(first, path, follow_symlinks=False)
 
 
 def like(source: str, path: str) -> None:
-    """Give a file, link or folder of our own the mode, times and, where we may, owner of another.
+    """Give our own file, symlink or folder the mode, times and, if permitted, owner of another.
 
-    Extended attributes are not among it.
+    Extended attributes are not copied.
     """
     found = os.lstat(source)
     if os.lstat(path).st_uid != found.st_uid:
@@ -193,7 +193,7 @@ def like(source: str, path: str) -> None:
 
 
 def join(sources: Sequence[str], target: str, progress: Progress = SILENT) -> None:
-    """Copy regular files one behind the other into `target`, where nothing may be, and sync it."""
+    """Concatenate regular files into `target`, which must not exist, and sync it."""
     boundary("copy")
     with _new_file(target) as created:
         for source in sources:
@@ -207,9 +207,9 @@ def join(sources: Sequence[str], target: str, progress: Progress = SILENT) -> No
 
 
 def remove_tree(path: str, grounds: Sequence[Ground] = ()) -> None:
-    """Remove a file, link or folder, never following a link; nothing there is fine.
+    """Remove a file, symlink or folder, following no symlink; a missing one is fine.
 
-    A folder that its owner made read-only is removed as well.
+    Folders that their owner made read-only are removed too.
     """
     boundary("remove")
     with contextlib.suppress(FileNotFoundError), ground.parent(path, grounds) as (folder, name):
@@ -226,14 +226,14 @@ def mode_of(path: str) -> int | None:
 
 
 def set_mode(path: str, mode: int) -> None:
-    """Give a regular file of our own its permissions; anything else is let be."""
+    """Set the permissions of a regular file of our own; leaves anything else alone."""
     if mode_of(path) not in (None, mode):
         boundary("set-mode")
         os.chmod(path, mode)
 
 
 def restore_times(path: str, mode: int, mtime_ns: int, grounds: Sequence[Ground] = ()) -> None:
-    """Give a folder the mode and modification time that it had."""
+    """Restore the mode and modification time of a folder."""
     boundary("restore-times")
     folder = ground.open_folder(path, grounds)
     try:
@@ -247,22 +247,22 @@ def restore_times(path: str, mode: int, mtime_ns: int, grounds: Sequence[Ground]
 
 
 def folder_above(path: str) -> str:
-    """Return the nearest folder at or above `path` that is there."""
+    """Return the nearest existing folder at or above `path`."""
     while not os.path.isdir(path):
         path = os.path.dirname(path)
     return path
 
 
 def free_bytes(path: str) -> int:
-    """Return how much this user may still write on the file system of `path`."""
+    """Return how many bytes this user can still write on the file system of `path`."""
     found = os.statvfs(path)
     return found.f_bavail * found.f_frsize
 
 
 def same_file_system(first: str, second: str) -> bool:
-    """Say whether a rename between two existing paths is possible.
+    """Return whether a rename between two existing paths is possible.
 
-    Two bind mounts of one file system, as containers have them, show one device and refuse it.
+    Two bind mounts of one file system, common in containers, share a device number and refuse it.
     """
     if os.stat(first).st_dev != os.stat(second).st_dev:
         return False
@@ -280,7 +280,7 @@ def fsync_folder(path: str) -> None:
 
 @contextlib.contextmanager
 def _new_file(path: str, mode: int = 0o644, *, sync: bool = True) -> Iterator[int]:
-    """Make a file where nothing is, and sync it; one that is not finished is taken away again."""
+    """Create a file that must not exist, and sync it; remove it again if it is not finished."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         yield descriptor
@@ -295,7 +295,7 @@ def _new_file(path: str, mode: int = 0o644, *, sync: bool = True) -> Iterator[in
 
 @contextlib.contextmanager
 def _named(path: str) -> Iterator[None]:
-    """Name the whole path in what the system refuses, of which it saw the last name only."""
+    """Put the whole path into errors of the system, which saw only the last name."""
     try:
         yield
     except OSError as error:
@@ -303,7 +303,7 @@ def _named(path: str) -> Iterator[None]:
 
 
 def _sync(folder: int) -> None:
-    """Sync the names of an open folder, which may have been opened only to walk through it."""
+    """Sync the names of an open folder, even one opened with `O_PATH` to walk through."""
     descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=folder)
     try:
         os.fsync(descriptor)
@@ -330,7 +330,7 @@ def _remove(folder: int, name: str, path: str) -> None:
 
 
 def _mount(path: str) -> str:
-    """Name the mount that `path` is on, empty where Linux does not tell."""
+    """Return the mount that `path` is on, empty if Linux does not say."""
     descriptor = os.open(path, os.O_PATH)
     try:
         with open(f"/proc/self/fdinfo/{descriptor}", encoding="ascii") as file:

@@ -1,7 +1,7 @@
-"""Where on the disk the blocks of a file lie, as far as the file system tells.
+"""Where a file's blocks are on disk, as far as the file system says.
 
-Clones and deduplicated files share blocks: what one of them takes up is freed with the last one.
-Only Linux tells, and any reader may ask; it costs microseconds a file.
+Clones and deduplicated files share blocks, which are freed only with the last of them. Only Linux
+says where blocks are, to any reader of the file; asking costs microseconds per file.
 Source: linux `fs.h` `FS_IOC_FIEMAP`, `fiemap.h`; ioctl_fiemap(2).
 """
 
@@ -20,17 +20,17 @@ _LAST, _UNKNOWN, _DELALLOC, _ENCODED, _INLINE, _SHARED = 0x1, 0x2, 0x4, 0x8, 0x2
 
 
 class Extent(NamedTuple):
-    """One run of blocks: offset in the file and on the disk, length, whether others share it."""
+    """One run of blocks: offset in the file and on disk, length, whether others share it."""
 
     logical: int
     physical: int
     bytes: int
     shared: bool
-    encoded: bool  # compressed: the length is that of the content
+    encoded: bool  # compressed, so the length is that of the content
 
 
 def of(path: str) -> tuple[Extent, ...] | None:
-    """Return the extents of a regular file, or `None` where the system does not tell."""
+    """Return the extents of a regular file, or `None` if the system does not say."""
     if sys.platform != "linux":
         return None
     try:
@@ -44,7 +44,7 @@ def of(path: str) -> tuple[Extent, ...] | None:
 
 
 def of_descriptor(descriptor: int) -> tuple[Extent, ...] | None:
-    """Return the extents of an open regular file, or `None` where the system does not tell."""
+    """Return the extents of an open regular file, or `None` if the system does not say."""
     import fcntl
 
     found: list[Extent] = []
@@ -72,7 +72,7 @@ def of_descriptor(descriptor: int) -> tuple[Extent, ...] | None:
 
 
 def twice(runs: list[tuple[int, int]]) -> int:
-    """Return how many bytes of these runs, each a start and a length, are counted twice or more."""
+    """Return how many bytes of these runs, as start and length, are counted more than once."""
     total = sum(length for _, length in runs)
     covered, end = 0, -1
     for start, length in sorted(runs):

@@ -1,7 +1,7 @@
-"""Fetch from the hub; nothing of what is fetched goes into a cache.
+"""Fetch from the hub; nothing fetched goes straight into a cache.
 
-Files are fetched by the real `huggingface_hub`, in a child process (`hub_client`) with the
-environment that was examined, into a folder of ours.
+The real `huggingface_hub` does the fetching, in a child process (`hub_client`) with the examined
+environment, into a folder of ours.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from cachedoctor.vocabulary import Progress
 
 HUB = "https://huggingface.co"
-HUB_STALL_S = 300.0  # the client itself gives up long before, and tries again
+HUB_STALL_S = 300.0  # the client itself gives up long before this and retries
 HUB_LISTING_S = 300.0
 HUB_LONGEST_S = 24 * 3600.0
-# What a child needs of the running process even when another home is examined.
+# What a child needs from our own environment, even when another home is examined.
 _OWN_VARIABLES = ("PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "LANG", "TMPDIR")
 
 
 class Mirrors(NamedTuple):
-    """Where to fetch from instead of the usual place; empty is the usual."""
+    """Where to fetch from; an empty field is the default."""
 
     hub: str = ""
     openai: str = ""
@@ -55,13 +55,13 @@ class Listing(NamedTuple):
 
 
 def hub_listing(repository: str, revision: str, host: Host, mirrors: Mirrors) -> Listing:
-    """Ask the hub what a repository holds at a revision; raises `FetchError`."""
+    """Return what a repository contains at a revision; raises `FetchError`."""
     answer = _ask_child({"repository": repository, "revision": revision}, host, mirrors)
     return _listing(answer)
 
 
 def _told(source: HubFetch) -> str:
-    """Say what is fetched, and of which model: a repository, or a folder in one of several."""
+    """Describe a fetch: the file and its model, a repository or a folder of a shared one."""
     path = source.path.rstrip("/")
     folder, _, below = path.partition("/")
     model = folder if below else os.path.basename(source.repository)
@@ -73,8 +73,8 @@ def fetch_hub(
 ) -> Listing:
     """Fetch a file, or every file below a path that ends in `/`, into `folder`, and prove each.
 
-    Returns what was fetched and the commit it is of. Raises `FetchError` when the hub refuses, or
-    when a file is not what the hub itself promised.
+    Returns the fetched files and their commit. Raises `FetchError` when the hub refuses, or when a
+    file is not what the hub itself promised.
     """
     request = {
         "repository": source.repository,
@@ -88,7 +88,7 @@ def fetch_hub(
     def poll() -> None:
         nonlocal seen, moved_s
         now = _held_bytes(folder)
-        progress.advance(max(0, now - seen))  # also nothing: a caller may have given up
+        progress.advance(max(0, now - seen))  # even 0: this is where a caller can give up
         if now > seen:
             seen, moved_s = now, time.monotonic()
         elif time.monotonic() - moved_s > HUB_STALL_S:
@@ -99,7 +99,7 @@ def fetch_hub(
 
     try:
         listing = _listing(_ask_child(request, host, mirrors, poll))
-        poll()  # what came after the last look at the folder: a bar ends at the whole
+        poll()  # count what came after the last poll, so that the bar reaches its end
     finally:
         progress.finish()
     for file in listing.files:
@@ -181,7 +181,7 @@ def _ask_child(
 
 
 def _registry(repository: str, host: Host) -> str:
-    """Return where FluidAudio was told to download from, for its own repositories.
+    """Return where FluidAudio is configured to download its own repositories from.
 
     Source: FluidInference/FluidAudio v0.15.5 `ModelRegistry.swift`.
     """
@@ -191,7 +191,7 @@ def _registry(repository: str, host: Host) -> str:
 
 
 def _words(answer: dict[str, Any], request: dict[str, str], where: str) -> str:
-    """Turn what the client raised into a sentence."""
+    """Turn the client's exception into a sentence."""
     repository, path = f"`{request['repository']}`", f"`{request.get('path', '')}`"
     names, status = answer["error"], answer.get("status")
     known = {

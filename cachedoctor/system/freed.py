@@ -1,7 +1,7 @@
-"""How much is free on the disks of some places, after what was begun has reached them.
+"""Measure the free space on some file systems after pending changes have reached the disk.
 
-btrfs and XFS free blocks some time after the last name of a file is gone, so both measurements wait
-for the file system first. Other programs write meanwhile: a measurement, no proof.
+btrfs and XFS free blocks some time after a file's last name is removed, so each measurement first
+waits for the file system. Other programs write meanwhile, so it is an estimate, not proof.
 Source: syncfs(2).
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def free_bytes(places: Iterable[str]) -> int:
-    """Return the bytes that are free on all file systems of `places`, each counted once."""
+    """Return the free bytes on all file systems of `places`, each counted once."""
     found: dict[int, int] = {}
     for place in {disk.folder_above(path) for path in places}:
         device = os.stat(place).st_dev
@@ -31,7 +31,7 @@ def free_bytes(places: Iterable[str]) -> int:
 
 
 def _sync(place: str) -> None:
-    """Wait until one file system has written what it was told; other disks are not waited for."""
+    """Wait until one file system has written everything pending, without waiting for others."""
     if sys.platform != "linux":
         os.sync()
         return
@@ -39,7 +39,7 @@ def _sync(place: str) -> None:
 
     descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        with contextlib.suppress(AttributeError):  # an old C library lacks it
+        with contextlib.suppress(AttributeError):  # missing from an old C library
             ctypes.CDLL(None).syncfs(descriptor)
     finally:
         os.close(descriptor)

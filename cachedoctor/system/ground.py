@@ -1,7 +1,7 @@
-"""Folders reached by descriptor, one name at a time and through no link.
+"""Folders opened by descriptor, one name at a time and through no symlink.
 
-A root is resolved once; everything below it is opened component by component, so that a folder that
-somebody swaps for a link between a look and a step is met as what it is, and refused.
+A root is resolved once; everything below it is opened component by component, so that a folder
+swapped for a symlink between a look and a step is recognised and refused.
 """
 
 from __future__ import annotations
@@ -18,36 +18,36 @@ from cachedoctor.values import NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-# A folder that may be entered but not listed can be walked through where the system knows O_PATH.
+# With O_PATH, a folder that can be entered but not listed can still be walked through.
 _WALK = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW
 _RENAME_NOREPLACE = 1  # linux/fs.h
 _RENAME_EXCL = 4  # sys/stdio.h of macOS
-_NO_LINK_ANYWHERE = getattr(os, "O_NOFOLLOW_ANY", 0)  # macOS looks at every component at once
+_NO_LINK_ANYWHERE = getattr(os, "O_NOFOLLOW_ANY", 0)  # macOS checks every component at once
 
 
 class Ground(NamedTuple):
-    """A folder that may be worked in: as paths spell it, and where it really is."""
+    """A folder to work in: its path as spelled, and its real path."""
 
     named: str
     real: str
 
 
 def resolved(path: str) -> Ground:
-    """Resolve a folder once; it need not be there yet."""
+    """Resolve a folder once; it need not exist yet."""
     return Ground(path, os.path.realpath(path))
 
 
 def below(path: str, folder: str) -> bool:
-    """Say whether `path` is `folder` or is spelled as something in it."""
+    """Return whether `path` is `folder` or spelled as something inside it."""
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
 @contextlib.contextmanager
 def parent(path: str, grounds: Sequence[Ground] = ()) -> Iterator[tuple[int, str]]:
-    """Hold the folder that `path` lies in open; yields its descriptor and the last name.
+    """Hold the parent folder of `path` open; yields its descriptor and the last name.
 
-    Without `grounds` the folder is opened by its path, as for what is our own. Raises `RepairError`
-    when the path lies on none of them or a link is on the way, `OSError` as the system says.
+    Without `grounds` the folder is opened by path, which suits our own files. Raises `RepairError`
+    if the path is on none of them or leads through a symlink, `OSError` from the system.
     """
     folder, name = os.path.split(path)
     descriptor = open_folder(folder, grounds)
@@ -58,7 +58,7 @@ def parent(path: str, grounds: Sequence[Ground] = ()) -> Iterator[tuple[int, str
 
 
 def open_folder(path: str, grounds: Sequence[Ground] = ()) -> int:
-    """Open a folder, following no link on or below the ground that it lies on."""
+    """Open a folder, following no symlink on or below its ground."""
     if not grounds:
         return os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY)
     on = [ground for ground in grounds if below(path, ground.named)]
@@ -78,16 +78,16 @@ def open_folder(path: str, grounds: Sequence[Ground] = ()) -> int:
 
 
 def rename_exclusively(old: tuple[int, str, str], new: tuple[int, str, str]) -> None:
-    """Rename without replacing: the kernel's own way where it has one.
+    """Rename without replacing, by the kernel's own call where there is one.
 
-    Either end is an open folder, a name in it, and the path to speak of it.
+    Each end is an open folder, a name in it, and the path to use in messages.
     """
     import ctypes
 
     libc = ctypes.CDLL(None, use_errno=True)
     ends = (old[0], os.fsencode(old[1]), new[0], os.fsencode(new[1]))
     code = errno.ENOSYS
-    with contextlib.suppress(AttributeError):  # an old C library lacks it
+    with contextlib.suppress(AttributeError):  # missing from an old C library
         if sys.platform == "darwin":
             failed = libc.renameatx_np(*ends, _RENAME_EXCL)
         else:

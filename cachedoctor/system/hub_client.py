@@ -1,7 +1,8 @@
-"""The program that runs `huggingface_hub` for `fetch`, in a process and environment of its own.
+"""Run `huggingface_hub` for `fetch`, as a program with its own process and environment.
 
-One JSON object on standard input says what is wanted: a repository's listing at a revision, or that
-and the files at or below a path, into a folder. One JSON object on standard output answers.
+Standard input holds one JSON object with the request: list a repository at a revision, or list it
+and fetch the files at or below a path into a folder. The answer is one JSON object on standard
+output.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from cachedoctor.system import listed
 
 
 def main() -> None:
-    """Read a request from standard input, do it, and answer with one JSON object."""
+    """Read a request from standard input, carry it out, and answer with one JSON object."""
     request = json.loads(sys.stdin.readline())
     threading.Thread(target=_die_with_parent, daemon=True).start()
     try:
         answer = _with_hub(request)
-    except Exception as error:  # noqa: BLE001 - everything the client raises is an answer
+    except Exception as error:  # noqa: BLE001 - whatever the client raises is an answer
         kinds = [kind.__name__ for kind in type(error).__mro__]
         cause = error.__cause__
         kinds += [kind.__name__ for kind in type(cause).__mro__] if cause else []

@@ -1,6 +1,6 @@
-"""Who holds a file right now: a client's lock, or a file that another process has open.
+"""Who holds a file right now: a client with a lock, or a process with an open file handle.
 
-Asking changes nothing; holding a lock makes its file where it is missing, as the client does.
+Asking changes nothing; taking a lock creates the lock file if missing, as the client does.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def hold_lock(path: str) -> Iterator[None]:
-    """Hold a lock file for as long as the body runs, making the file where it is missing.
+    """Hold a lock file while the body runs, creating the file if it is missing.
 
-    The same kind of lock as the hub client's. Raises `LockHeldError` when somebody else holds it,
-    `RepairError` when the file system knows no locks.
+    Uses the same kind of lock as the hub client. Raises `LockHeldError` if somebody else holds it,
+    `RepairError` if the file system does not support locks.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
     with contextlib.ExitStack() as held:
@@ -43,11 +43,11 @@ def hold_lock(path: str) -> Iterator[None]:
 
 
 def lock_held(path: str) -> bool | None:
-    """Say whether somebody holds a lock file; `None` when that cannot be known.
+    """Return whether somebody holds a lock file, or `None` if that cannot be known.
 
-    So it is when the file is not there or cannot be read, and on a file system of other machines,
-    which may grant a lock to everybody. Asks with a shared lock on a read-only descriptor and lets
-    go at once.
+    It is unknown if the file is missing or unreadable, and on a network file system, which can
+    grant a lock to everybody. Tries a shared lock on a read-only descriptor and releases it at
+    once.
     """
     try:
         descriptor = quietly.opener(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
@@ -67,24 +67,24 @@ def lock_held(path: str) -> bool | None:
 
 
 class Open:
-    """Which files other processes have open, found out once: it costs a look at every process.
+    """Which files other processes have open, found out once: it takes a look at every process.
 
-    Linux: one pass over `/proc/*/fd`, which shows our own processes, and everybody's to root.
+    Linux: one pass over `/proc/*/fd`, which shows our own processes, and to root everybody's.
     macOS: `lsof`.
     """
 
     def __init__(self) -> None:
-        """Ask nothing yet."""
+        """Start without asking anything."""
         self._keys: frozenset[tuple[int, int]] | None = None
         self._expected: set[str] = set()
         self._answers: dict[str, bool] = {}
 
     def expect(self, paths: Iterable[str]) -> None:
-        """Note what will be asked about, so that it is asked together with the first."""
+        """Note paths that will be asked about, so that one query covers them all."""
         self._expected.update(paths)
 
     def of(self, paths: Collection[str]) -> set[str] | None:
-        """Return which of these files are open elsewhere, or `None` where that is not shown."""
+        """Return which of these files are open elsewhere, or `None` if the system does not say."""
         if not paths:
             return set()
         if sys.platform == "darwin":
@@ -108,7 +108,7 @@ class Open:
 
 
 def open_elsewhere(paths: Collection[str]) -> set[str] | None:
-    """Return which of these files another process has open now; `None` where that is not shown."""
+    """Return which of these files another process has open; `None` if the system does not say."""
     return Open().of(paths)
 
 

@@ -1,4 +1,4 @@
-"""What is installed beside an interpreter, from its folders: nothing of it is imported or run."""
+"""Find what is installed beside an interpreter from its folders, importing and running nothing."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import re
 def release(python: str, package: str) -> str | None:
     """Return the version of `package` that the interpreter at `python` would import, or `None`.
 
-    Looks in `site-packages` of the environment that the interpreter's own path lies in; Debian's
-    own interpreter has a second one below `local`. What is linked in from elsewhere does not count.
+    Looks in `site-packages` of the environment that contains the interpreter's own path; Debian's
+    system interpreter has a second one below `local`. Packages linked in from elsewhere do not
+    count.
     """
-    from importlib import metadata  # slow to import, and needed only where a Python was named
+    from importlib import metadata  # slow to import, and needed only for a Python given by the user
 
     prefix = os.path.dirname(os.path.dirname(os.path.abspath(python)))
     for folder in _folders(python):
@@ -27,19 +28,19 @@ def release(python: str, package: str) -> str | None:
 
 
 def before(release: str, limit: str) -> bool:
-    """Return whether `release` came before `limit`; a candidate counts as what it is one for."""
-    from packaging.version import InvalidVersion, Version  # slow to import, and seldom needed
+    """Return whether `release` is before `limit`; a pre-release counts as its final release."""
+    from packaging.version import InvalidVersion, Version  # slow to import, and rarely needed
 
     try:
         return Version(Version(release).base_version) < Version(limit)
-    except InvalidVersion:  # nobody can tell
+    except InvalidVersion:  # no valid version to compare
         return False
 
 
 def _folders(python: str) -> tuple[str, ...]:
-    """Name the folders of libraries below the prefix, first those that are imported from first.
+    """Return the library folders below the prefix, in import order.
 
-    A prefix may hold several releases of Python; the interpreter's own name tells which is meant.
+    A prefix can hold several Python releases; the interpreter's own name tells them apart.
     """
     names = (os.path.basename(python), os.path.basename(os.path.realpath(python)))
     release = next((m[1] for n in names if (m := re.fullmatch(r"python(3\.\d+t?)", n))), "3*")

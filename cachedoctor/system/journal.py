@@ -1,12 +1,12 @@
-"""The journal of one run: one JSON object a line, written and synced before and after each step.
+"""The journal of one run: one JSON object per line, synced before and after each step.
 
 ```
-<state folder>/runs/<id>/journal.jsonl   a header with every repair; intent and done of every step
+<state folder>/runs/<id>/journal.jsonl   a header with every repair; intent and done of each step
 ```
 
-It can move files, so it is read only from the running user's own state folder, where nobody else
-can have written it, and whatever is wrong with it is a `RepairError` with words. What lies beside a
-cache is bytes: the copy of a journal there is read only when somebody names it.
+A journal can move files, so it is read only from the running user's own state folder, which nobody
+else can write, and any defect in it is a `RepairError` that explains itself. A folder beside a
+cache holds only bytes: the copy of a journal there is read only if the user names it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Line = dict[str, Any]
 
 
 def is_id(name: str) -> bool:
-    """Say whether a folder has the name of a run."""
+    """Return whether a folder is named like a run."""
     return bool(_ID.fullmatch(name))
 
 
@@ -51,15 +51,15 @@ def runs_of(state: str) -> str:
 
 
 def lock_file(state: str) -> str:
-    """Name the file that a fix or an undo holds while it works."""
+    """Return the path of the lock file held by a fix or an undo while it works."""
     return os.path.join(runs_of(state), "lock")
 
 
 def each(state: str) -> Iterator[tuple[str, list[Line]]]:
-    """Yield the folder and the lines of every journal that can be believed.
+    """Yield the folder and the lines of every journal that can be trusted.
 
-    What somebody else could have written, what is no regular file and what cannot be read is passed
-    over.
+    Skips anything that somebody else could have written, that is not a regular file or that cannot
+    be read.
     """
     owner = own.owner_of(state)
     try:
@@ -79,9 +79,9 @@ def each(state: str) -> Iterator[tuple[str, list[Line]]]:
 
 
 def read_named(path: str) -> list[Line]:
-    """Read a journal that somebody named; its lines are held against what is here by the caller.
+    """Read a journal named by the user; the caller must check its lines against this machine.
 
-    Raises `RepairError` when it is no regular file or cannot be understood.
+    Raises `RepairError` if it is not a regular file or cannot be parsed.
     """
     try:
         return _parsed(_content(os.open(path, _FILE), path), path)
@@ -90,12 +90,12 @@ def read_named(path: str) -> list[Line]:
 
 
 def line(value: Line) -> bytes:
-    """Return a journal's line; names that are no UTF-8 survive as escapes."""
+    """Return a line of a journal; names that are not UTF-8 survive as escapes."""
     return json.dumps(value).encode() + b"\n"
 
 
 def create(state: str, folder: str, *lines: Line) -> None:
-    """Begin a journal in a new folder of its own; it is whole or not there."""
+    """Begin a journal in a new folder of its own; it appears whole or not at all."""
     own.make_folder(runs_of(state))
     own.with_reserve(state, lambda: own.make_folder(folder))
     path = os.path.join(folder, NAME)
@@ -111,7 +111,7 @@ def create(state: str, folder: str, *lines: Line) -> None:
 
 
 def append(state: str, folder: str, value: Line, copies: Sequence[str] = ()) -> None:
-    """Add a line and sync it; the copies beside the bytes follow as far as they can."""
+    """Append a line and sync it; the copies beside the bytes follow on a best-effort basis."""
     data = line(value)
     own.with_reserve(state, lambda: disk.append(os.path.join(folder, NAME), data))
     for place in copies:
@@ -127,7 +127,7 @@ _VALUES = {
 
 
 def to_json(value: Any) -> Any:
-    """Write a value with the name of its type, so that a run can be finished by another process."""
+    """Encode a value with its type's name, so that another process can finish the run."""
     if hasattr(value, "_fields"):
         fields = {name: to_json(item) for name, item in value._asdict().items()}
         return {"type": type(value).__name__, **fields}
@@ -137,7 +137,7 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(value: Any) -> Any:
-    """Read back what `to_json` wrote; raises `KeyError` for another type."""
+    """Decode what `to_json` encoded; raises `KeyError` for any other type."""
     if isinstance(value, dict):
         fields = {name: from_json(item) for name, item in value.items() if name != "type"}
         if "safety" in fields:
@@ -159,7 +159,7 @@ def _read_in(runs: int, name: str, owner: int) -> list[Line]:
 
 
 def _content(descriptor: int, where: str, owner: int | None = None) -> bytes:
-    """Read an open journal, and close it."""
+    """Read an open journal and close it."""
     with open(descriptor, "rb") as file:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
@@ -173,7 +173,7 @@ def _content(descriptor: int, where: str, owner: int | None = None) -> bytes:
 
 
 def _parsed(content: bytes, where: str) -> list[Line]:
-    """Return the lines; a torn one was never acted on and is passed over."""
+    """Return the lines; skip a torn one, because it was never acted on."""
     if content.count(b"\n") > _MOST_LINES:
         raise RepairError(f"the journal of `{where}` has too many lines")
     lines: list[Line] = []

@@ -1,7 +1,7 @@
-"""Remembered digests: path → what it held, for as long as its stamp stays the same.
+"""Remembered digests: the measured content of each path, valid while its stamp stays the same.
 
-A row is written after a file was read to its end, and is good for one device, inode, size, mtime
-and ctime. A file that changed within the clock's grain of being read is not remembered, because a
+A row is written after a file was read to its end, and is valid for one device, inode, size, mtime
+and ctime. A file that changed within one clock tick of being read is not remembered, because a
 later change could leave the same stamp (git's rule for racily clean entries).
 """
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from cachedoctor.vocabulary import Stamp
 
 _SCHEMA = 2
-_GRAIN_NS = 20_000_000  # two ticks of a kernel that stamps files 100 times a second
-_COARSE_GRAIN_NS = 2_000_000_000  # file systems that keep whole seconds
+_GRAIN_NS = 20_000_000  # two ticks of a kernel that updates timestamps 100 times a second
+_COARSE_GRAIN_NS = 2_000_000_000  # for file systems that keep whole seconds
 
 
 class Measured(NamedTuple):
-    """What one file held when reading it began."""
+    """The digests of one file and its stamp when reading began."""
 
     path: str
     stamp: Stamp
@@ -46,7 +46,7 @@ class Ledger:
     """The digests that this user's earlier runs measured."""
 
     def __init__(self, folder: str) -> None:
-        """Name the state folder; nothing is opened or made before it is needed."""
+        """Remember the state folder; open or create nothing until it is needed."""
         self._folder = folder
         self._path = os.path.join(folder, "ledger.sqlite")
         self._held: sqlite3.Connection | None = None
@@ -54,9 +54,9 @@ class Ledger:
 
     @property
     def exists(self) -> bool:
-        """Say whether anything was ever remembered, where that can be: on a disk of our own.
+        """Return whether anything was ever remembered; only possible on a local disk.
 
-        SQLite's log is shared memory, which other machines do not see.
+        SQLite's write-ahead log uses shared memory, which other machines do not see.
         """
         return os.path.exists(self._path) and mounts.is_local(self._path)
 
@@ -73,7 +73,7 @@ class Ledger:
     def recall(self, folders: Iterable[str], *, since_s: int = 0) -> Iterator[Remembered]:
         """Yield what is remembered of the files in each folder, measured since `since_s`.
 
-        The caller compares the stamps. An unreadable ledger remembers nothing.
+        The caller must compare the stamps. An unreadable ledger counts as empty.
         """
         if not self.exists:
             return
@@ -93,10 +93,10 @@ class Ledger:
                         yield folder, name, tuple(stamp), algorithm, value
 
     def remember(self, measured: Iterable[Measured]) -> int:
-        """Write down what files held, but for those that changed while the clock stood still.
+        """Record the content of files, except those that changed within the clock's grain.
 
-        Returns the number of rows. A ledger that cannot be understood is begun again, one that
-        cannot be written is let be.
+        Returns the number of rows. A corrupt ledger is started afresh; one that cannot be written
+        is left alone.
         """
         return self.keep(list(written(measured)))
 
@@ -108,7 +108,7 @@ class Ledger:
 
         try:
             self._write(rows)
-        except sqlite3.OperationalError:  # locked by another, full, or not ours to write
+        except sqlite3.OperationalError:  # locked by another process, disk full, or read-only
             pass
         except sqlite3.DatabaseError:
             from cachedoctor.system import disk
@@ -121,9 +121,9 @@ class Ledger:
         return len(rows)
 
     def forget_gone(self, written: int = -1) -> None:
-        """Drop the rows of files that are not there any more; one look for each folder.
+        """Delete the rows of files that no longer exist, with one listing per folder.
 
-        Where there are only the rows that were `written` just now, nobody needs to look.
+        If it holds only the `written` rows from just now, there is nothing to check.
         """
         if not self.exists:
             return
@@ -178,7 +178,7 @@ class Ledger:
             with contextlib.suppress(OSError):
                 own.hand_over(self._path)
         try:
-            # a row that a failing machine loses is read again; none is ever half there
+            # a row lost in a crash is measured again; none is ever half-written
             database.execute("PRAGMA synchronous = NORMAL")
             (version,) = database.execute("PRAGMA user_version").fetchone()
             if version != _SCHEMA:
@@ -207,7 +207,7 @@ def rows_of(
 
 
 def _racy(stamp: Stamp, began_ns: int) -> bool:
-    """Say whether a later change could leave the stamp that a file had when it was read."""
+    """Return whether a later change could leave the same stamp as when the file was read."""
     _, _, _, changed_ns, status_ns = stamp
     grain = _GRAIN_NS if changed_ns % 1_000_000_000 else _COARSE_GRAIN_NS
     return began_ns - max(changed_ns, status_ns) < grain

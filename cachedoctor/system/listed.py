@@ -1,8 +1,8 @@
-"""Check what a hub lists before the first byte is fetched: names, digests, lengths, the commit.
+"""Check what a hub lists before fetching a byte: names, digests, lengths, the commit.
 
 Anybody can run a hub, and the client writes wherever a listing points: huggingface_hub 1.x follows
-`..` up to four levels above the folder that it was given. Checked in the child, which talks to the
-hub, and again by who asked it.
+`..` up to four levels above its target folder. The child that talks to the hub checks the listing,
+and its caller checks it again.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from cachedoctor.looking import untrusted
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-CLIENTS_OWN = ".cache/huggingface/"  # notes that somebody uploaded; the client has its own there
+CLIENTS_OWN = ".cache/huggingface/"  # metadata somebody uploaded; the client keeps its own there
 MOST_FILES = 100_000
-MOST_BYTES = 1 << 43  # of a repository, 8 TiB
+MOST_BYTES = 1 << 43  # 8 TiB in one repository
 _LONGEST_PATH_BYTES = 1024
-_LONGEST_PART_BYTES = 240  # the client adds an ending
+_LONGEST_PART_BYTES = 240  # the client appends a suffix
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _HEX = {"sha256": re.compile(r"[0-9a-f]{64}"), "git-sha1": re.compile(r"[0-9a-f]{40}")}
 
 
 def wrong(commit: object, rows: object) -> str:
-    """Say what is wrong with a listing, in words that quote nothing unprintable, or nothing.
+    """Return what is wrong with a listing, quoting nothing unprintable; empty if it is fine.
 
     `rows` are tables of `path`, `bytes`, `algorithm` and `hex`.
     """
@@ -69,7 +69,7 @@ def _wrong_path(path: object) -> str:
 
 
 def _clash(paths: Sequence[str]) -> str:
-    """Say which two names would be one file on a Mac, or a file and a folder."""
+    """Return which two names would clash: as one file on a Mac, or as a file and a folder."""
     seen: set[str] = set()
     for path in paths:
         folded = _folded(path)

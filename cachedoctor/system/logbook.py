@@ -1,7 +1,7 @@
-"""What a journal says of a run: its header, and every step that was begun, done and taken back.
+"""What a journal says about a run: its header, and each step begun, done and taken back.
 
-Only read here: each line is held against what the repairs of the header come down to, so that no
-journal moves anything but what its repairs name, and these are confined.
+This only reads: each line is checked against what the header's repairs amount to, so no journal can
+move anything its repairs do not name, and the repairs themselves are confined.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
     from cachedoctor.system.journal import Line
     from cachedoctor.system.moves import Move
 
-Key = tuple[int, int]  # the number of a repair and of a step in it
+Key = tuple[int, int]  # the numbers of a repair and of a step in it
 
-OPEN = ("open", "undoing")  # states of a run that was interrupted
+OPEN = ("open", "undoing")  # states of an interrupted run
 ENDED = ("done", "failed", "undone", "emptying", "emptied")
 _LATEST_S = 1 << 35
 
 
 class Header(NamedTuple):
-    """What a journal begins with."""
+    """The first line of a journal."""
 
     journal: int
     id: str
     created_s: float
-    home: str  # whose caches were repaired
-    roots: tuple[str, ...]  # that were surveyed: sources lie in them
+    home: str  # of the user whose caches were repaired
+    roots: tuple[str, ...]  # the surveyed roots, where sources can be
     repairs: tuple[Repair, ...]
-    places: tuple[str, ...]  # where the bytes of each repair lie
+    places: tuple[str, ...]  # the folder that holds each repair's bytes
     engines: tuple[tuple[str, ...], ...] = ()  # for which each repair was made
 
 
@@ -48,19 +48,19 @@ class Logbook:
     """What the lines of a journal say."""
 
     def __init__(self, state_folder: str, folder: str, lines: Sequence[Line]) -> None:
-        """Take in what the journal's lines say; raises for what no run of ours writes."""
+        """Parse the lines of a journal; raises for anything that no run of ours writes."""
         self.state_folder = state_folder
         self.folder = folder
         self.header = _header(lines[0], folder)
         self.state = "open"
-        self.source: Sequence[Line] = ()  # the lines of a journal that was named
+        self.source: Sequence[Line] = ()  # the lines, if the user named the journal
         self.moves: dict[int, list[Move]] = {}
         self.done: dict[Key, Stamp | None] = {}
         self.placed_rows: dict[Key, tuple[Row, ...]] = {}
         self.staged: dict[tuple[int, str], tuple[Row, ...]] = {}
         self.undone: set[Key] = set()
         self._taken: set[int] = set()
-        self._last: Key | None = None  # the move that was begun last
+        self._last: Key | None = None  # the last move begun
         made = confinement.placed_by(self.repairs)
         for number, repair in enumerate(self.repairs):
             confinement.check(repair, self.header.places[number], self.header.roots, made)
@@ -69,37 +69,37 @@ class Logbook:
 
     @property
     def id(self) -> str:
-        """Return its name."""
+        """Return the name of the run."""
         return self.header.id
 
     @property
     def created_s(self) -> float:
-        """Return when it was begun."""
+        """Return when the run began."""
         return self.header.created_s
 
     @property
     def repairs(self) -> tuple[Repair, ...]:
-        """Return what it was to do."""
+        """Return the repairs of the run."""
         return self.header.repairs
 
     @property
     def places(self) -> tuple[str, ...]:
-        """Name every folder that holds bytes of it."""
+        """Return every folder that holds bytes of the run."""
         return tuple(dict.fromkeys((self.folder, *self.header.places)))
 
     @property
     def apart(self) -> tuple[str, ...]:
-        """Name the folders of its bytes that are not beside its journal."""
+        """Return the folders of its bytes that are not beside its journal."""
         return tuple(place for place in self.places if not self._beside(place))
 
     @property
     def begun(self) -> bool:
-        """Say whether anything outside its folders may have changed."""
+        """Return whether anything outside the run's folders could have changed."""
         return bool(self.moves)
 
     @property
     def finishable(self) -> bool:
-        """Say whether it can be taken to its end; a version before did not write enough down."""
+        """Return whether the run can be finished; an earlier version did not record enough."""
         return self.state == "open" and self.header.journal == journal.VERSION
 
     def staged_path(self, number: int, name: str) -> str:
@@ -107,7 +107,7 @@ class Logbook:
         return os.path.join(self.header.places[number], "staged", str(number), name)
 
     def taken(self, number: int) -> bool:
-        """Say whether all steps of a repair were taken."""
+        """Return whether all steps of a repair have been taken."""
         return number in self._taken
 
     def paths(self) -> set[str]:
@@ -121,7 +121,7 @@ class Logbook:
         return [path for path in move.ends if made and not self.own(path)]
 
     def numbers(self) -> Iterator[Key]:
-        """Return the numbers of the moves that may have been made, in order."""
+        """Yield, in order, the keys of the moves that could have been made."""
         return (
             (n, position) for n, logged in self.moves.items() for position in range(len(logged))
         )
@@ -131,14 +131,14 @@ class Logbook:
         return self.moves[key[0]][key[1]]
 
     def own(self, path: str) -> bool:
-        """Say whether a path lies in the run's folders."""
+        """Return whether a path is in the run's folders."""
         return any(below(path, place) for place in self.places)
 
     def _beside(self, place: str) -> bool:
         return os.path.realpath(place) == os.path.realpath(self.folder)
 
     def derived(self, key: Key, step: Step) -> tuple[str, str, str]:
-        """Say what a step comes down to, wherever it is read."""
+        """Return the kind, source and target of the move that a step amounts to on any machine."""
         number, position = key
         match step:
             case SetAside(path=path):
@@ -156,7 +156,7 @@ class Logbook:
                 return "share", origin, path
 
     def replay(self, line: Line) -> None:
-        """Take one line in; raises for what no run of ours writes."""
+        """Apply one line; raises for anything that no run of ours writes."""
         match line:
             case {"intent": [int(number), int(position)], "move": [kind, source, target, folders]}:
                 self._intend((number, position), (kind, source, target), folders, line)
@@ -188,7 +188,7 @@ class Logbook:
                 raise DefectError("line")
 
     def _through(self, number: int) -> bool:
-        """Say whether every step of a repair was begun, and so all but the last are done."""
+        """Return whether every step of a repair was begun, so that all but the last are done."""
         return len(self.moves.get(number, ())) == len(self.repairs[number].steps)
 
     def _intend(self, key: Key, ends: tuple[str, str, str], folders: Any, line: Line) -> None:
@@ -212,7 +212,7 @@ class Logbook:
 
 
 def _header(line: Line, folder: str) -> Header:
-    """Read a journal's first line, of this version or the one before."""
+    """Parse a journal's first line, of this version or the previous one."""
     repairs = journal.from_json(line["repairs"])
     if line["journal"] == 1:
         spelled = line.get("folder", folder)
@@ -224,7 +224,7 @@ def _header(line: Line, folder: str) -> Header:
             for need in repair.needs
             for source in need.sources
             for _, path in (source.files if isinstance(source, LocalCopy) else ())
-        )  # such a run is only taken back, which reads none of them
+        )  # such a run can only be undone, which does not need these fields
         line = {**line, "home": "", "roots": (*near, *sources), "engines": ()}
         line["places"] = [spelled] * len(repairs)
     header = Header(
@@ -250,7 +250,7 @@ def _header(line: Line, folder: str) -> Header:
 
 
 def _place(place: str, folder: str, root: str, name: str) -> None:
-    """Refuse a folder for bytes that is neither beside the journal nor beside the root."""
+    """Refuse a folder for bytes that is beside neither the journal nor the root."""
     beside = os.path.join(journal.BESIDE, name)
     known = [os.path.join(above, beside) for above in (os.path.dirname(root), root) if root]
     if place not in known and os.path.realpath(place) != os.path.realpath(folder):

@@ -1,4 +1,4 @@
-"""One change of the disk: made, recognised when it was made, and what it left there."""
+"""One change of the disk: making it, recognising it afterwards, and recording what it left."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ _LITTER = (".DS_Store", ".localized", "Thumbs.db", "desktop.ini", "Icon\r", "@ea
 
 
 class Move(NamedTuple):
-    """One change of the disk, as the journal knows it: what a step comes down to, and its inverse.
+    """One change of the disk, as recorded in the journal: what a step amounts to, and its inverse.
 
-    `kind` is `rename` from `source` to `target`, `link` or `folder` at `target`, or `share` of the
-    blocks of `source` by `target`.
+    `kind` is `rename` from `source` to `target`, `link` or `folder` at `target`, or `share`, which
+    lets `target` use the blocks of `source`.
     """
 
     kind: str
     source: str
     target: str
-    folders: tuple[tuple[str, int, int], ...]  # folders it changes: path, mode, mtime_ns before
-    inode: int = 0  # of what it renames
+    folders: tuple[tuple[str, int, int], ...]  # the folders it changes: path, mode, mtime_ns before
+    inode: int = 0  # of the renamed item
 
     @property
     def ends(self) -> tuple[str, ...]:
-        """Name what it changes."""
+        """Return the paths it changes."""
         return (self.source, self.target) if self.kind == "rename" else (self.target,)
 
 
 class Row(NamedTuple):
-    """One file, link or folder of what was staged or placed; `name` is empty for the thing itself.
+    """One file, symlink or folder that was staged or placed; `name` is empty for the item itself.
 
-    Of a folder only the name counts: its times change with what systems leave in it.
+    For a folder only the name counts: files that systems leave in it change its times.
     """
 
     name: str
@@ -66,26 +66,26 @@ def perform(move: Move, grounds: Sequence[Ground]) -> None:
 
 
 def happened(move: Move) -> bool:
-    """Tell from the disk whether a move was made, of which only the intent is written down."""
+    """Return whether a move happened, judging by the disk, if only its intent is recorded."""
     if move.kind == "rename":
         there = disk.stamp(move.target)
         mine = there is not None and move.inode in (0, there.inode)
         return mine and not os.path.lexists(move.source)
     if move.kind == "share":
-        return False  # it does not show, and is done again without harm
+        return False  # nothing shows it, and doing it again is harmless
     if move.kind == "link":
         return os.path.islink(move.target) and os.readlink(move.target) == move.source
     return os.path.isdir(move.target)
 
 
 def times(path: str) -> tuple[str, int, int]:
-    """Return what undoing gives a folder back: its path, mode and modification time."""
+    """Return what an undo restores on a folder: its path, mode and modification time."""
     status = os.stat(path)
     return path, stat.S_IMODE(status.st_mode), status.st_mtime_ns
 
 
 def inventory(path: str, digests: Mapping[str, Digest] | None = None) -> tuple[Row, ...]:
-    """Return what is at `path` and in it, with the digests that are known by name."""
+    """Return rows for `path` and everything below it, with the digests known by name."""
     known = digests or {}
     found = []
     for name, file in _everything(path):
@@ -108,7 +108,7 @@ def inventory(path: str, digests: Mapping[str, Digest] | None = None) -> tuple[R
 def stamps_of(path: str) -> str:
     """Return one digest of the names, kinds, inodes, lengths and times of everything below a path.
 
-    Any change of a file gives another one; what systems leave in folders does not.
+    Any change to a file changes it; files that systems leave in folders do not.
     """
     import hashlib
 
@@ -123,10 +123,10 @@ def stamps_of(path: str) -> str:
 
 
 def difference(rows: Sequence[Row], path: str, ignored: Sequence[str] = ()) -> str:
-    """Say what of a placed thing is not as it was, or return nothing.
+    """Return what has changed in a placed item, or an empty string.
 
-    What systems leave in folders is no change, nor is another ctime with the same content.
-    `ignored` are names that the run itself changed afterwards.
+    Files that systems leave in folders do not count, nor does another ctime with the same content.
+    `ignored` are names that the run itself changed later.
     """
     before = {row.name: row for row in rows}
     now = {row.name: row for row in inventory(path)}
@@ -144,7 +144,7 @@ def difference(rows: Sequence[Row], path: str, ignored: Sequence[str] = ()) -> s
 
 
 def is_litter(name: str) -> bool:
-    """Say whether something in a folder was left there by a system, not by a person."""
+    """Return whether a system, not a person, left this file in a folder."""
     parts = name.split("/")
     return any(part in _LITTER or part.startswith(("._", ".nfs")) for part in parts)
 
@@ -164,7 +164,7 @@ def _changed(before: Row, now: Row, path: str) -> bool:
 
 
 def _everything(path: str) -> Iterator[tuple[str, str]]:
-    """Yield what is at a path and below it; what cannot be listed has nothing in it."""
+    """Yield a path and everything below it; an unlistable folder counts as empty."""
     yield "", path
     stack = [path] if os.path.isdir(path) and not os.path.islink(path) else []
     while stack:

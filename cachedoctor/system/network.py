@@ -1,4 +1,4 @@
-"""What a fetch may use, and whether there may be one."""
+"""What a fetch may use, and whether fetching is allowed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Network(NamedTuple):
         mirrors: Mapping[str, str] | None = None,
         progress: Progress = SILENT,
     ) -> Network:
-        """Return what a fetch may use, from words: mirrors by `hub` and `openai`."""
+        """Parse what a fetch may use; mirrors are given for `hub` and `openai`."""
         for name in mirrors or {}:
             if name not in fetch.Mirrors._fields:
                 raise UsageError(f"no mirror for `{name}`", hint="there are `hub` and `openai`")

@@ -1,7 +1,7 @@
-"""Which files running programs have open or mapped into memory, and what those programs are.
+"""Which files running programs have open or mapped into memory, and which programs those are.
 
-Weights are often mapped and their descriptor closed, so that `/proc/<pid>/fd` alone shows nothing
-of an engine that is at work. Asking changes nothing.
+Weights are often mapped and their descriptor closed, so `/proc/<pid>/fd` alone misses an engine at
+work. Asking changes nothing.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ def programs(
         return {}
     if sys.platform == "darwin":
         return _lsof(paths)
-    wanted: dict[tuple[int, int], list[str]] = {}  # hard links are several names of one file
+    wanted: dict[tuple[int, int], list[str]] = {}  # hard links: several names for one file
     for path in paths:
         if key := inodes.get(path) or _identity(path):
             wanted.setdefault(key, []).append(path)
-    mapped: dict[str, tuple[int, int] | None] = {}  # asked once: libraries are mapped by many
+    mapped: dict[str, tuple[int, int] | None] = {}  # many programs map the same libraries
     try:
         processes = [name for name in os.listdir("/proc") if name.isdigit()]
     except OSError:
@@ -67,7 +67,7 @@ def _opened(process: str) -> Iterator[tuple[int, int]]:
 
 
 def _mapped(process: str) -> Iterator[str]:
-    """Yield the paths of what is mapped; by path, for btrfs shows another device here."""
+    """Yield the paths of mapped files; paths, because btrfs shows another device number here."""
     with (
         contextlib.suppress(OSError),
         open(f"/proc/{process}/maps", encoding="utf-8", errors="surrogateescape") as file,

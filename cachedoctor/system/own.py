@@ -1,8 +1,8 @@
-"""Our own files: for the running user alone, of the right owner, with a reserve for a full disk.
+"""Our own files: private to the running user, correctly owned, with a reserve for a full disk.
 
-A journal can move files, so it is believed only where nobody else could have written it. Under
-`sudo` with the user's own home, which macOS keeps, what is made belongs to the owner of the folder
-it is made in, so that the user can go on with it.
+A journal can move files, so it is trusted only where nobody else could have written it. `sudo` on
+macOS keeps the user's home; files made there belong to the owner of their folder, so that the user
+can go on using them.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     Made = TypeVar("Made")
 
 _RESERVE_BYTES = 512 << 10
-_ROOM_BYTES = 4 << 20  # there is no reserve on a disk that is nearly full already
-_JOURNAL_BYTES = 24 << 10  # a header and the folders of a run
-_STEP_BYTES = 6 << 10  # a folder, the lines of a step and of its undo
+_ROOM_BYTES = 4 << 20  # no reserve is made on a disk that is almost full
+_JOURNAL_BYTES = 24 << 10  # for a header and the folders of a run
+_STEP_BYTES = 6 << 10  # for a folder and the lines of a step and its undo
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def make_folder(path: str) -> None:
-    """Make a folder for one user alone, and what is missing above it."""
+    """Create a folder private to one user, and its missing parents."""
     if os.path.isdir(path):
         return
     make_folder(os.path.dirname(path))
@@ -40,13 +40,13 @@ def make_folder(path: str) -> None:
 
 
 def write(path: str, data: bytes) -> None:
-    """Write a new file for one user alone."""
+    """Write a new file private to one user."""
     disk.write(path, data, 0o600)
     hand_over(path)
 
 
 def hand_over(path: str) -> None:
-    """Give what root made in somebody's folder to the owner of that folder."""
+    """Give what root created in a user's folder to the owner of that folder."""
     if os.geteuid() == 0:
         above = os.stat(os.path.dirname(path))
         if os.lstat(path).st_uid != above.st_uid:
@@ -54,7 +54,7 @@ def hand_over(path: str) -> None:
 
 
 def owner_of(state: str) -> int:
-    """Return whose files are believed: the running user's; for root, the state folder's owner's."""
+    """Return whose files are trusted: the running user's; for root, the state folder owner's."""
     user = os.geteuid()
     if user == 0:
         with contextlib.suppress(OSError):
@@ -63,7 +63,7 @@ def owner_of(state: str) -> int:
 
 
 def belongs(path: str, owner: int) -> bool:
-    """Say whether a folder is a user's or in the user's home: root goes no further for a user."""
+    """Return whether a folder is a user's own or in their home; as root, act on nothing else."""
     import pwd
 
     with contextlib.suppress(KeyError):
@@ -73,7 +73,7 @@ def belongs(path: str, owner: int) -> bool:
 
 
 def refused(status: os.stat_result, owner: int) -> str:
-    """Say why a file or folder of this status cannot be believed, or return nothing."""
+    """Return why a file or folder with this status cannot be trusted, or an empty string."""
     if status.st_uid != owner:
         return f"belongs to the user {status.st_uid}"
     if status.st_mode & stat.S_IWOTH:
@@ -84,9 +84,9 @@ def refused(status: os.stat_result, owner: int) -> str:
 
 
 def prepare_beside(folder: str) -> None:
-    """Make the folder beside a cache that holds the bytes of runs, out of version control.
+    """Create the folder beside a cache that holds the bytes of runs, ignored by version control.
 
-    Raises `RepairError` when what is there is a link, or somebody else's.
+    Raises `RepairError` if the existing one is a symlink or somebody else's.
     """
     if not os.path.lexists(folder):
         disk.make_folder(folder, 0o755)
@@ -101,13 +101,13 @@ def prepare_beside(folder: str) -> None:
     ignore = os.path.join(folder, ".gitignore")
     if not os.path.lexists(ignore):
         words = b"# what cachedoctor set aside: `cachedoctor quarantine list` shows it\n"
-        with contextlib.suppress(OSError):  # a full disk; nothing depends on it
+        with contextlib.suppress(OSError):  # the disk is full; nothing depends on this file
             disk.write(ignore, words + b"*\n")
             hand_over(ignore)
 
 
 def keep_reserve(state: str) -> None:
-    """Put a few hundred KiB by, once, where there is room; a full disk gets them back."""
+    """Reserve a few hundred KiB, once, if there is room, to be freed on a full disk."""
     path = _reserve(state)
     if os.path.lexists(path):
         return
@@ -118,7 +118,7 @@ def keep_reserve(state: str) -> None:
 
 
 def with_reserve(state: str, action: Callable[[], Made]) -> Made:
-    """Do something that writes to the state folder; on a full disk give the reserve up for it."""
+    """Run an action that writes to the state folder, freeing the reserve if the disk is full."""
     try:
         return action()
     except OSError as error:
@@ -129,14 +129,14 @@ def with_reserve(state: str, action: Callable[[], Made]) -> Made:
 
 
 def require_room(state: str, steps: int) -> None:
-    """Raise `OSError` when a journal of so many steps, and of their undo, would not fit."""
+    """Raise `OSError` if a journal of this many steps, including their undo, would not fit."""
     put_by = os.path.getsize(_reserve(state)) if os.path.lexists(_reserve(state)) else 0
     if disk.free_bytes(state) + put_by < _JOURNAL_BYTES + steps * _STEP_BYTES:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), state)
 
 
 def is_full(error: OSError) -> bool:
-    """Say whether an operation failed because no room is left."""
+    """Return whether an operation failed because the disk is full."""
     return error.errno in _FULL
 
 
@@ -145,7 +145,7 @@ def _reserve(state: str) -> str:
 
 
 def _private(group: int, owner: int) -> bool:
-    """Say whether a group is the one that some systems give each user alone."""
+    """Return whether a group is the private group that some systems give each user."""
     import grp
     import pwd
 

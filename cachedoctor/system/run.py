@@ -1,15 +1,15 @@
-"""One applied plan: what it staged, the steps it took, and where its bytes lie.
+"""One applied plan: what it staged, the steps it took, and where its bytes are.
 
 ```
 <state folder>/runs/<id>/        or, on another file system, <beside the root>/.cachedoctor/<id>/
-├── staged/<repair>/<need>       brought and proven before anything changes
+├── staged/<repair>/<need>       fetched or copied, and proven, before anything changes
 ├── aside/<number>/<name>        what was in the way
-└── undone/<number>/<name>       what an undo took out again
+└── undone/<number>/<name>       what an undo removed again
 ```
 
-A step is written down and synced before it is taken, and again when it is done. A process that dies
-between the two leaves one step of which the disk itself tells whether it happened, because every
-step is one rename, one link or one new folder.
+A step is recorded and synced before it is taken, and again when it is done. A process that dies
+between the two leaves one step in doubt, and the disk itself tells whether it happened, because
+every step is one rename, one symlink or one new folder.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ class Run(Logbook):
     """One applied plan."""
 
     def __init__(self, state_folder: str, folder: str, lines: Sequence[Line]) -> None:
-        """Take in what the journal's lines say; use `create` or `opened`."""
+        """Parse the lines of a journal; use `create` or `opened` instead."""
         super().__init__(state_folder, folder, lines)
         self._grounds: dict[int, tuple[Ground, ...]] = {}
 
     @classmethod
     def opened(cls, state_folder: str, folder: str, lines: Sequence[Line]) -> Run:
-        """Read a run back.
+        """Open an existing run.
 
-        Raises `RepairError` when a field of its journal is none of ours or leads out.
+        Raises `RepairError` if a field of its journal is not one of ours or leads outside.
         """
         try:
             return cls(state_folder, folder, lines)
@@ -69,9 +69,9 @@ class Run(Logbook):
         roots: Sequence[str] = (),
         engines: Sequence[Sequence[str]] = (),
     ) -> Run:
-        """Make the folders of a run of `repairs` and write its header.
+        """Create the folders for a run of `repairs` and write its header.
 
-        Raises `RepairError` when nothing can be renamed between them and a repair's root.
+        Raises `RepairError` if nothing can be renamed between them and a repair's root.
         """
         own.make_folder(journal.runs_of(state_folder))
         own.keep_reserve(state_folder)
@@ -98,7 +98,7 @@ class Run(Logbook):
         try:
             for place in made.apart:
                 _prepare(place)
-                with contextlib.suppress(OSError):  # only for a lost state folder
+                with contextlib.suppress(OSError):  # needed only if the state folder is lost
                     own.write(os.path.join(place, journal.NAME), journal.line(header))
             for repair, place in zip(repairs, places, strict=True):
                 _reachable(repair.root, place)
@@ -108,7 +108,7 @@ class Run(Logbook):
         return made
 
     def placed(self, number: int, name: str) -> bool:
-        """Say whether the need `name` of a repair was already put in its place."""
+        """Return whether the need `name` of a repair has been put in place."""
         logged = self.moves.get(number, [])
         for position, step in enumerate(self.repairs[number].steps[: len(logged)]):
             if isinstance(step, Put) and step.name == name:
@@ -116,26 +116,26 @@ class Run(Logbook):
         return False
 
     def ready(self, number: int, name: str) -> bool:
-        """Say whether a need was staged and proven, and is still what it was then."""
+        """Return whether a need was staged and proven, and is unchanged since."""
         rows, path = self.staged.get((number, name)), self.staged_path(number, name)
         return bool(rows and os.path.lexists(path) and not moves.difference(rows, path))
 
     def left(self, number: int) -> tuple[Step, ...]:
-        """Return the steps of a repair that were not taken yet."""
+        """Return the steps of a repair that have not been taken."""
         if self.taken(number):
             return ()
         steps = self.repairs[number].steps
         return tuple(s for position, s in enumerate(steps) if not self._made((number, position)))
 
     def note_staged(self, number: int, name: str, digests: Mapping[str, Digest]) -> None:
-        """Write down that a need was proven, and what it is: it is never made again."""
+        """Record that a need was proven, and its content, so that it is never made again."""
         rows = moves.inventory(self.staged_path(number, name), digests)
         self.log({"staged": [number, name], "rows": journal.to_json(rows)})
 
     def take(self, number: int) -> None:
         """Take the steps of one repair, or those that an interrupted run left.
 
-        Raises `RepairError` when a file is no longer what the repair was built from.
+        Raises `RepairError` if a file has changed since the repair was built.
         """
         if number in self._taken:
             return
@@ -149,7 +149,7 @@ class Run(Logbook):
             self.log({"taken": number})
 
     def close(self, outcome: str) -> None:
-        """Write the end, `done` or `failed`; what was staged and not used is removed."""
+        """Record the outcome, `done` or `failed`, and remove what was staged but not used."""
         self.log({"closed": outcome})
         self.drop("staged")
 
@@ -160,13 +160,13 @@ class Run(Logbook):
                 disk.remove_tree(os.path.join(place, part))
 
     def discard(self) -> None:
-        """Remove a run that could not be begun, as if it never was."""
+        """Remove a run that could not begin, leaving no trace."""
         for place in (*self.apart, self.folder):
             with contextlib.suppress(OSError, RepairError):
                 disk.remove_tree(place)
 
     def grounds(self, number: int) -> tuple[Ground, ...]:
-        """Return where a repair's steps may work, resolved once."""
+        """Return the folders in which a repair's steps may work, resolved once."""
         if number not in self._grounds:
             root, place = self.repairs[number].root, self.header.places[number]
             found = [ground.resolved(path) for path in (root, place) if path]
@@ -176,7 +176,7 @@ class Run(Logbook):
         return self._grounds[number]
 
     def log(self, line: Line) -> None:
-        """Write a line down, and take it in."""
+        """Write a line to the journal and apply it."""
         copies = [place for place in self.apart if os.path.lexists(f"{place}/{journal.NAME}")]
         journal.append(self.state_folder, self.folder, line, copies)
         try:
@@ -185,13 +185,13 @@ class Run(Logbook):
             raise RepairError(f"the journal in `{self.folder}` cannot be continued") from error
 
     def make_own(self, number: int, *parts: str) -> str:
-        """Return a folder in a repair's place, made where it is missing."""
+        """Return a folder in a repair's place, creating it if missing."""
         folder = os.path.join(self.header.places[number], *parts)
         own.with_reserve(self.state_folder, lambda: own.make_folder(folder))
         return folder
 
     def _above(self, number: int) -> list[MakeFolder]:
-        """Return the steps that make the root itself, or a folder on the way to it."""
+        """Return the steps that create the root itself, or a folder above it."""
         repair = self.repairs[number]
         return [s for s in repair.steps if isinstance(s, MakeFolder) and below(repair.root, s.path)]
 
@@ -221,7 +221,7 @@ class Run(Logbook):
         self.log(line)
 
     def _move(self, key: Key, step: Step) -> Move:
-        """Say what a step comes down to on this disk, now."""
+        """Return the move that a step amounts to on this disk, now."""
         kind, source, target = self.derived(key, step)
         if kind == "folder" and os.path.isdir(target):
             source = "there"
@@ -238,18 +238,18 @@ class Run(Logbook):
 
 
 def place_of(root: str, state_folder: str, name: str) -> str:
-    """Return where the bytes of a run belong, there or not yet: renames need one file system."""
+    """Return where the bytes of a run belong, existing or not: renames need one file system."""
     there = disk.folder_above(root) if root else ""
     if not root or disk.same_file_system(there, disk.folder_above(state_folder)):
         return os.path.join(journal.runs_of(state_folder), name)
     above = os.path.dirname(root)
     if there == root and not disk.same_file_system(root, above):
-        above = root  # a mount of its own has no place beside it
+        above = root  # a root that is a mount point has no place beside it
     return os.path.join(above, journal.BESIDE, name)
 
 
 def runs(state_folder: str) -> list[Run]:
-    """Return the runs of the running user, the newest last; what is no run is passed over."""
+    """Return the runs of the running user, newest last, skipping anything that is not a run."""
     found = []
     owner = own.owner_of(state_folder)
     for folder, lines in journal.each(state_folder):
@@ -262,7 +262,7 @@ def runs(state_folder: str) -> list[Run]:
 
 
 def unfinished(state_folder: str) -> list[Run]:
-    """Return the runs without an end; none while a fix or an undo is at work."""
+    """Return the runs without an outcome; none while a fix or an undo is at work."""
     if not os.path.lexists(journal.runs_of(state_folder)):
         return []
     found = [run for run in runs(state_folder) if run.state in OPEN]
@@ -272,7 +272,7 @@ def unfinished(state_folder: str) -> list[Run]:
 
 @contextlib.contextmanager
 def explained(hint: str) -> Iterator[None]:
-    """Turn what the operating system refuses into an error that says how to go on."""
+    """Turn errors of the operating system into one that says how to go on."""
     try:
         yield
     except OSError as error:
@@ -283,11 +283,11 @@ def explained(hint: str) -> Iterator[None]:
 
 
 def guard(repair: Repair, grounds: Sequence[Ground]) -> None:
-    """Refuse when a file is no longer what it was, or when a step would leave the repair's root."""
+    """Refuse if a file has changed, or if a step would leave the repair's root."""
     for step in repair.steps:
         ends = (step.path, step.target) if isinstance(step, Rename) else (step.path,)
         for path in ends if not isinstance(step, MakeFolder) else ():
-            with contextlib.suppress(FileNotFoundError):  # an earlier step makes it
+            with contextlib.suppress(FileNotFoundError):  # an earlier step creates it
                 os.close(ground.open_folder(os.path.dirname(path), grounds))
     for path, expected, tree in repair.guards:
         now = disk.stamp(path)
@@ -308,7 +308,7 @@ def guard(repair: Repair, grounds: Sequence[Ground]) -> None:
 
 
 def holds(repair: Repair) -> bool:
-    """Say whether everything is still what a repair was built from."""
+    """Return whether everything is still as it was when a repair was built."""
     try:
         guard(repair, (ground.resolved(repair.root),))
     except (OSError, RepairError):
@@ -317,7 +317,7 @@ def holds(repair: Repair) -> bool:
 
 
 def _prepare(place: str) -> None:
-    """Make the folder for a run's bytes beside a cache."""
+    """Create the folder for a run's bytes beside a cache."""
     own.prepare_beside(os.path.dirname(place))
     if not disk.make_folder(place, 0o700):
         raise RepairError(f"`{place}` is there already")

@@ -1,9 +1,9 @@
-"""What nobody's table names and is a speech model all the same: known by a key that only such have.
+"""Speech models that no table names, recognised by a key found in no other kind of model.
 
 Read from the first bytes of the weights or a small configuration: `WhisperSpec` in a CTranslate2
-file, `n_mels` in an MLX configuration, `model_type: whisper`, a `target` of NeMo's, GGML's
-dimensions, the names that Core ML bundles of speech models have. A language model in the same
-layout has none of them.
+file, `n_mels` in an MLX configuration, `model_type: whisper`, a NeMo `target`, GGML's dimensions,
+the names of Core ML bundles in speech models. A language model in the same layout has none of
+them.
 Source: OpenNMT/CTranslate2 `model_spec.py`; mlx-whisper 0.4.3 `load_models.py`; parakeet-mlx 0.7.0
 `utils.py` `from_config`; transformers 5.24.0 `models/whisper/configuration_whisper.py`;
 ggml-org/whisper.cpp v1.9.3 `whisper.cpp`; argmaxinc/argmax-oss-swift 1.1.0 `WhisperKit.swift`,
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 _CONFIG_LIMIT_BYTES = 1 << 20
 _HEAD_BYTES = 64
-_BESIDE = ("vocabulary.txt", "vocabulary.json", "config.json")  # one is, where CTranslate2 wrote
-_SPEECH_KEYS = ("alignment_heads", "lang_ids")  # of CTranslate2's configuration for Whisper
+_BESIDE = ("vocabulary.txt", "vocabulary.json", "config.json")  # CTranslate2 writes one of them
+_SPEECH_KEYS = ("alignment_heads", "lang_ids")  # in CTranslate2's configuration for Whisper
 _NEMO = "nemo.collections.asr."
-_WORDS = (b"whisper", b"n_mels", b"nemo.", b"alignment_heads", b"lang_ids")  # one in each of them
+_WORDS = (b"whisper", b"n_mels", b"nemo.", b"alignment_heads", b"lang_ids")  # one in each config
 _GGML = b"lmgg"
-_AUDIO_CONTEXT = 1500  # of every Whisper
+_AUDIO_CONTEXT = 1500  # of every Whisper model
 _MELS = (80, 128)
 _VARIANT = {"MelSpectrogram.mlmodelc", "AudioEncoder.mlmodelc", "TextDecoder.mlmodelc"}
 _KITS = r"(?:^|/)(?:Speaker(?:Segmenter|Embedder\w*)|PldaProjector)\.mlmodelc$"
@@ -44,7 +44,7 @@ _FLUID = (
 
 
 def fits(kind: str, entry: Entry) -> bool:
-    """Say whether `entry` has the shape `kind` of a table; reads its configuration and 64 bytes."""
+    """Return whether `entry` has the shape `kind`; reads its configuration and 64 bytes."""
     check = _CHECKS.get(kind)
     return check is not None and check(entry)
 
@@ -69,7 +69,7 @@ def _parakeet(entry: Entry) -> bool:
 
 
 def _transformers(entry: Entry) -> bool:
-    """Look for weights too: a processor or a tokenizer alone is nobody's model."""
+    """Require weights too: a processor or a tokenizer alone is not a model."""
     config = _config(entry)
     return (
         config.get("model_type") == "whisper"
@@ -82,13 +82,13 @@ def _transformers(entry: Entry) -> bool:
 
 
 def _ggml(entry: Entry) -> bool:
-    """Look at a flat folder's file; beside it may lie an encoder."""
+    """Check a file in a flat folder; an encoder can be beside it."""
     files = map(entry.find, (name for name in entry.names if name.endswith(".bin")))
     return any(is_ggml(_head(one)) for one in files if one is not None)
 
 
 def is_ggml(head: bytes) -> bool:
-    """Say whether a file that begins so is a model of whisper.cpp's."""
+    """Return whether a file that starts with `head` is a whisper.cpp model."""
     if len(head) < 44 or not head.startswith(_GGML):
         return False
     _, context, *_, mels = struct.unpack_from("<10i", head, 4)
@@ -107,11 +107,11 @@ def _fluidaudio(entry: Entry) -> bool:
     if any(re.search(_FLUID, name) for name in entry.names):
         return True
     parts = {found[1] for name in entry.names if (found := re.search(_PARTS, name))}
-    return len(parts) > 2  # of an encoder, a decoder and what is before or after them
+    return len(parts) > 2  # of an encoder, a decoder and what comes before or after
 
 
 def bundles(entry: Entry) -> tuple[str, ...]:
-    """Name the compiled bundles that an entry has, down to the one that was met first."""
+    """Return the compiled bundles of an entry that are not inside another bundle."""
     found = sorted(a.name for a in entry.artifacts if a.bundle and a.name.endswith(".mlmodelc"))
     return tuple(name for name in found if ".mlmodelc/" not in name)
 
@@ -129,7 +129,7 @@ _CHECKS: Mapping[str, Callable[[Entry], bool]] = {
 
 
 def _config(entry: Entry) -> Mapping[str, object]:
-    """Return what `config.json` says, or nothing where it is no object."""
+    """Return the content of `config.json`, or nothing if it is not an object."""
     artifact = entry.find("config.json")
     if artifact is None or artifact.stamp is None or artifact.state is not State.PRESENT:
         return {}
@@ -138,9 +138,9 @@ def _config(entry: Entry) -> Mapping[str, object]:
     return _understood(artifact.file, artifact.stamp)
 
 
-@lru_cache(maxsize=8)  # of several engines and revisions that ask for one file in turn
+@lru_cache(maxsize=8)  # several engines and revisions ask for one file in turn
 def _understood(file: str, stamp: Stamp) -> Mapping[str, object]:
-    """Return what a configuration with this stamp says, if it speaks of speech at all."""
+    """Return a configuration with this stamp, or nothing if it is not about speech."""
     content = _read(file, _CONFIG_LIMIT_BYTES)
     if not any(word in content for word in _WORDS):
         return {}
@@ -156,7 +156,7 @@ def _head(artifact: Artifact) -> bytes:
 
 
 def _read(path: str, most_bytes: int) -> bytes:
-    """Read the front of a regular file; nothing of any other."""
+    """Read the start of a regular file; nothing of any other."""
     try:
         with untrusted.open_regular(path, follow=True) as file:
             return file.read(most_bytes) or b""

@@ -1,8 +1,8 @@
-"""Let two files of the same bytes share their blocks, where the file system can: Linux's own way.
+"""Let two identical files share their blocks, where the file system can, by Linux's own call.
 
-The kernel compares under its lock and shares what is the same, so nothing can be lost: inodes,
-owners, modes and times of both stay. Both pieces are read first, because the kernel compares cold
-files a hundred times more slowly.
+The kernel compares under its own lock and shares only identical blocks, so nothing can be lost:
+both files keep their inodes, owners, modes and times. Both ranges are read first, because the
+kernel compares uncached files a hundred times more slowly.
 Source: ioctl_fideduperange(2); linux `fs.h` `FIDEDUPERANGE`; measured on btrfs and XFS.
 """
 
@@ -32,9 +32,9 @@ _UNABLE = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY, errno.ENOSYS)
 
 
 def able(path: str) -> bool:
-    """Say whether the file system of a regular file can share blocks; asks without a change.
+    """Return whether the file system of a regular file can share blocks, without changing it.
 
-    XFS that was made without it says so only when it is tried.
+    XFS formatted without this feature says so only when it is tried.
     """
     if sys.platform != "linux":
         return False
@@ -50,10 +50,10 @@ def able(path: str) -> bool:
 
 
 def share(source: str, path: str, grounds: Sequence[Ground] = ()) -> int:
-    """Let `path` share the blocks of `source`; returns how many bytes the kernel found the same.
+    """Let `path` share the blocks of `source`; returns how many bytes the kernel found identical.
 
-    Raises `RepairError` where the bytes differ, with what was shared before still the same bytes,
-    and `OSError` where the system refuses.
+    Raises `RepairError` if the bytes differ, although blocks shared before that stay shared and
+    intact, and `OSError` if the system refuses.
     """
     disk.boundary("share")
     with _opened(source) as origin, _opened(path, grounds) as target:
@@ -81,7 +81,7 @@ def _content(descriptor: int, length: int, offset: int) -> bytes:
 
 
 def _piece(origin: int, target: int, offset: int, length: int, path: str) -> int:
-    """Share one piece; the kernel may do less than it was asked for at once."""
+    """Share one range; the kernel can do less than asked for at once."""
     import fcntl
 
     buffer = bytearray(_HEAD.pack(offset, length, 1, 0, 0) + _TARGET.pack(target, offset, 0, 0, 0))
@@ -100,7 +100,7 @@ def _piece(origin: int, target: int, offset: int, length: int, path: str) -> int
 
 @contextlib.contextmanager
 def _opened(path: str, grounds: Sequence[Ground] = ()) -> Iterator[int]:
-    """Open a regular file to read, following no link, its access time kept where that is ours."""
+    """Open a regular file for reading, following no symlink; keep its access time if allowed."""
     with ground.parent(path, grounds) as (folder, name):
         try:
             descriptor = os.open(name, _FLAGS | getattr(os, "O_NOATIME", 0), dir_fd=folder)

@@ -1,7 +1,7 @@
-"""What lies in the package: data and scripts, from a folder or, in a single file, from a zip.
+"""The package's own data and scripts, read from a folder or from a zip.
 
-The loader that found a package reads its data, too; that costs nothing on the start-up path, as
-`importlib.resources` would.
+The loader that found a package also reads its data; unlike `importlib.resources`, that costs
+nothing on the start-up path.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 
 def names(package: str) -> list[str]:
-    """Name the files that lie directly in a package, in no order."""
+    """Return the names of the files directly in a package, unsorted."""
     folder = _folder(package)
     try:
         return os.listdir(folder)
@@ -26,7 +26,7 @@ def names(package: str) -> list[str]:
 
 
 def modules(package: str) -> list[str]:
-    """Name the modules of a package that do not begin with `_`, sorted."""
+    """Return the modules of a package that do not begin with `_`, sorted."""
     return sorted(
         name[:-3] for name in names(package) if name.endswith(".py") and not name.startswith("_")
     )
@@ -40,10 +40,11 @@ def read(package: str, name: str) -> bytes:
 
 
 def rows(package: str, name: str) -> dict[str, Any]:
-    """Return what a table says, which is TOML; raises `ValueError` for one that is none.
+    """Return the content of a TOML table; raises `ValueError` if it is not TOML.
 
-    All tables take 20 ms to parse. A wheel has each as JSON too, made of exactly this text when it
-    was built (`swift/bridge_build.py`); a checkout has not, and a text that was edited is parsed.
+    Parsing all tables takes 20 ms. So a wheel also has each as JSON, made from exactly that text
+    when the wheel was built (`swift/bridge_build.py`); a checkout has none, and an edited text is
+    parsed.
     """
     text = read(package, f"{name}.toml")
     with contextlib.suppress(OSError, ValueError, LookupError):
@@ -59,15 +60,15 @@ def rows(package: str, name: str) -> dict[str, Any]:
 
 
 def path(package: str, name: str) -> str:
-    """Return where one of these files is; in a zip, that is within a file."""
+    """Return the path of one of these files; for a zip, that is inside a file."""
     return os.path.join(_folder(package), name)
 
 
 @cache
 def folder(package: str, below: str = "") -> str:
-    """Return a folder with the files of a package, or of one below it, for who can read no zip.
+    """Return a folder with a package's files, or those of a subfolder, for tools that read no zip.
 
-    In a single file it is a copy, made once and gone when the process ends.
+    In a zip it is a copy, made once and deleted when the process ends.
     """
     here = os.path.join(_folder(package), below).rstrip(os.sep)
     if os.path.isdir(here):
@@ -86,10 +87,10 @@ def folder(package: str, below: str = "") -> str:
 
 
 def command(module: str) -> list[str]:
-    """Return what runs a module of ours in another process of this Python."""
+    """Return the command that runs one of our modules in another process of this Python."""
     here = _folder("cachedoctor")
     if os.path.isdir(here):
-        return [sys.executable, "-P", "-m", module]  # nothing of the current folder
+        return [sys.executable, "-P", "-m", module]  # import nothing from the current folder
     archive, _ = _inside(here)
     code = f"import runpy, sys; sys.path.insert(0, {archive!r}); "
     return [sys.executable, "-P", "-c", f"{code}runpy.run_module({module!r}, run_name='__main__')"]
@@ -100,7 +101,7 @@ def _folder(package: str) -> str:
 
 
 def _inside(folder: str) -> tuple[str, str]:
-    """Return the file that a folder lies in, and how the names of what lies in it begin."""
+    """Return the file that contains a folder, and the prefix of the names inside it."""
     archive = folder
     while not os.path.isfile(archive):
         archive = os.path.dirname(archive)

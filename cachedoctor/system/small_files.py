@@ -1,7 +1,7 @@
-"""Configurations and vocabularies: proven by their digest, or else asked for what engines need.
+"""Check configurations and vocabularies: by digest, or else for what engines need in them.
 
-A digest of a megabyte costs a millisecond. A small file that is not what its name says is no error
-by that: mirrors name blobs otherwise, and people edit configurations. What counts is whether the
+Hashing a megabyte takes a millisecond. A small file whose content differs from its name is not yet
+an error: mirrors name blobs differently, and people edit configurations. What counts is whether the
 engine can read it.
 """
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from cachedoctor.vocabulary import Artifact, Digest, Requirement
 
 LARGEST_BYTES = 16 << 20
-_ANY = ("*",)  # an object, whatever its keys
-_WORDS = (b"<|startoftranscript|>", b"<|notimestamps|>")  # that every Whisper says
+_ANY = ("*",)  # any object, whatever its keys
+_WORDS = (b"<|startoftranscript|>", b"<|notimestamps|>")  # in every Whisper vocabulary
 _QUANTISED = "quantization"
-_OF_TINY = 384  # numbers that Whisper's smallest keeps of a moment: made up ones have any heads
-# How others name what they have most of.
+_OF_TINY = 384  # state width of the smallest Whisper: made-up models have any number of heads
+# Other models' names for their main parts.
 _NAMED_BY = (
     ("OpenAI", "encoder.blocks."),
     ("Hugging Face", "model.encoder.layers."),
@@ -34,7 +34,7 @@ _ADDED = rb'"content":\s*"<\|notimestamps\|>"'  # among the added tokens
 
 
 def holds(artifact: Artifact, digest: Digest) -> bool:
-    """Say whether a small file holds what its digest says; never raises."""
+    """Return whether a small file has the content its digest says; never raises."""
     content = _content(artifact)
     if content is None:
         return False
@@ -47,13 +47,13 @@ def holds(artifact: Artifact, digest: Digest) -> bool:
 
 
 def lacks(artifact: Artifact, need: Requirement) -> FormatError | None:
-    """Say what a JSON file lacks that its engine cannot do without; `None` where it has it."""
+    """Return what a JSON file lacks that its engine cannot do without, or `None`."""
     content = _content(artifact)
     if content is None:
         return None
     try:
         said = untrusted.parse_json(content)
-    except ValueError:  # its form is another rule's
+    except ValueError:  # another rule reports malformed JSON
         return None
     if not isinstance(said, dict):
         return FormatError(Fault.MALFORMED, "is a list where an object belongs")
@@ -62,7 +62,7 @@ def lacks(artifact: Artifact, need: Requirement) -> FormatError | None:
 
 
 def _wants(said: Mapping[str, object], need: Requirement, name: str) -> Iterator[str]:
-    """Yield what an object lacks, has too much, or says wrongly."""
+    """Yield what an object lacks, has in excess, or states wrongly."""
     if need.keys and need.keys != _ANY and not any(key in said for key in need.keys):
         yield f"holds no {' or '.join(f'`{key}`' for key in need.keys[:2])}"
     for key in (key for file, keys in need.needed if file == name for key in keys):
@@ -83,7 +83,7 @@ def _wants(said: Mapping[str, object], need: Requirement, name: str) -> Iterator
 
 
 def tells(need: Requirement, shapes: Mapping[str, tuple[int, ...]]) -> bool:
-    """Say whether the weights have every tensor that a configuration can be held against."""
+    """Return whether the weights have every tensor needed to check a configuration."""
     found = [_axis(shapes, tensor, axis) for _, tensor, axis, _ in need.agrees]
     return bool(found) and None not in found
 
@@ -91,9 +91,9 @@ def tells(need: Requirement, shapes: Mapping[str, tuple[int, ...]]) -> bool:
 def differs(
     artifact: Artifact, need: Requirement, shapes: Mapping[str, tuple[int, ...]]
 ) -> FormatError | None:
-    """Say what a configuration says otherwise than the weights do; `None` where they agree.
+    """Return where a configuration contradicts the weights, or `None`.
 
-    What the weights do not have, or the configuration does not say, is passed over.
+    Whatever the weights do not have or the configuration does not state is skipped.
     """
     content = _content(artifact)
     if content is None:
@@ -117,9 +117,9 @@ def differs(
 
 
 def _packed(said: Mapping[str, object], shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """Say what a configuration says wrongly of how MLX's weights are packed; empty if it does not.
+    """Return where a configuration misstates how MLX packed the weights, or an empty string.
 
-    A row of so many numbers is so many words of 32 bits, and a scale for each group of them.
+    MLX packs a row into 32-bit words, with one scale per group of numbers.
     """
     scales = next((name for name in shapes if name.endswith(".scales")), "")
     weight = shapes.get(f"{scales.removesuffix('scales')}weight", ())
@@ -136,7 +136,7 @@ def _packed(said: Mapping[str, object], shapes: Mapping[str, tuple[int, ...]]) -
 
 
 def foreign(need: Requirement, shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """Say as whose the weights are named, where they are another engine's; else empty."""
+    """Return which other engine's naming the weights follow, or an empty string."""
     own = tuple(tensor.removesuffix("*") for _, tensor, *_ in need.agrees)
     if not own or any(name.startswith(own) for name in shapes):
         return ""
@@ -146,7 +146,7 @@ def foreign(need: Requirement, shapes: Mapping[str, tuple[int, ...]]) -> str:
 
 
 def _said(said: Mapping[str, object], key: str) -> object:
-    """Return what a configuration says at `a.b`; `None` where it says nothing."""
+    """Return the value of a configuration at `a.b`, or `None`."""
     here: object = said
     for part in key.split("."):
         here = here.get(part) if isinstance(here, dict) else None
@@ -154,7 +154,7 @@ def _said(said: Mapping[str, object], key: str) -> object:
 
 
 def _axis(shapes: Mapping[str, tuple[int, ...]], tensor: str, axis: int) -> int | None:
-    """Return how long an axis of a tensor is, or for `blocks.*` how many blocks there are."""
+    """Return the length of a tensor's axis, or for `blocks.*` the number of blocks."""
     if tensor.endswith(".*"):
         start = tensor[:-1]
         inner = {name[len(start) :].partition(".")[0] for name in shapes if name.startswith(start)}
@@ -165,7 +165,7 @@ def _axis(shapes: Mapping[str, tuple[int, ...]], tensor: str, axis: int) -> int 
 
 
 def is_mute(artifact: Artifact) -> bool:
-    """Say whether a vocabulary lacks Whisper's own words."""
+    """Return whether a vocabulary lacks Whisper's own tokens."""
     content = _content(artifact)
     if content is None:
         return False
@@ -175,13 +175,13 @@ def is_mute(artifact: Artifact) -> bool:
 
 
 def words(artifact: Artifact) -> int | None:
-    """Count the words of a plain vocabulary; `None` of any other file."""
+    """Return the number of words in a plain vocabulary; `None` for any other file."""
     content = _content(artifact) if artifact.name.endswith("vocabulary.txt") else None
     return None if content is None else content.count(b"\n") + (not content.endswith(b"\n"))
 
 
 def _content(artifact: Artifact) -> bytes | None:
-    """Read a regular file that is small."""
+    """Read a small regular file."""
     if not 0 < artifact.size_bytes <= LARGEST_BYTES:
         return None
     try:

@@ -1,14 +1,14 @@
-"""Folders that a service copies elsewhere, by what it leaves on this disk; and Time Machine.
+"""Folders copied by a sync service, recognised by its traces on this disk; and Time Machine.
 
 ```
 ~/Library/Mobile Documents/com~apple~CloudDocs/           iCloud Drive
-    Documents  Desktop                                    links, once iCloud keeps these two
+    Documents  Desktop                                    symlinks, if iCloud keeps these two
 ~/Library/CloudStorage/<Service>-<account>/               OneDrive, Dropbox, Google Drive since 12.1
-~/OneDrive*  ~/Dropbox*  ~/Google Drive  ~/Nextcloud      elsewhere, and before
+~/OneDrive*  ~/Dropbox*  ~/Google Drive  ~/Nextcloud      on other systems, and before
 ```
 
-Time Machine copies everything but caches, unless it was told otherwise by an attribute of the
-folder. That is looked at on a Mac itself only, and only where a disk for it was chosen.
+Time Machine copies everything except caches, unless an attribute of the folder excludes it. This is
+checked only on the Mac itself, and only if a backup disk is configured.
 
 Source: Apple support 102651 and 109344; tmutil(8); Dropbox help "ignored files"; OneDrive's and
 Google Drive's documentation of their folders.
@@ -41,7 +41,7 @@ _NEVER_COPIED = ("Library/Caches", "Library/Logs", ".Trash")
 
 
 def service_of(path: str, home: str, platform: str) -> str:
-    """Return the service that copies what lies at `path`, or empty."""
+    """Return the service that copies `path`, or an empty string."""
     if platform == "darwin":
         if _inside(path, f"{home}/{_CLOUD}"):
             return ICLOUD
@@ -66,7 +66,7 @@ def service_of(path: str, home: str, platform: str) -> str:
 
 
 def command(service: str, path: str, platform: str) -> tuple[str, ...]:
-    """Return the words of the command that keeps a folder out of a service."""
+    """Return the command that excludes a folder from a service."""
     if service == TIME_MACHINE:
         return ("tmutil", "addexclusion", path)
     if service == DROPBOX and platform == "darwin":
@@ -79,7 +79,7 @@ def command(service: str, path: str, platform: str) -> tuple[str, ...]:
 
 
 def _named(name: str) -> str:
-    """Return the service that a folder's first name belongs to: `OneDrive - Contoso`."""
+    """Return the service that a top-level folder belongs to, as in `OneDrive - Contoso`."""
     folded = name.casefold()
     for known, service in _NAMES.items():
         rest = folded.removeprefix(known)
@@ -93,7 +93,7 @@ def _inside(path: str, folder: str) -> bool:
 
 
 def _backed_up(path: str, home: str) -> bool:
-    """Say whether Time Machine has a disk and copies `path`: no folder above it is left out."""
+    """Return whether Time Machine has a disk and copies `path`, with no parent folder excluded."""
     import plistlib
 
     try:

@@ -1,7 +1,7 @@
-"""Bring bytes from one open file to another, the cheapest way that the file system knows.
+"""Move bytes from one open file to another, the cheapest way the file system offers.
 
-Where digests are wanted, the bytes are hashed on their way: what is written is what was hashed, so
-that a copy need not be read again. Only a clone, which moves no bytes, is to be read to prove it.
+If digests are wanted, the bytes are hashed as they are written, so the copy need not be read again.
+Only a clone, which moves no bytes, must be read to prove it.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 
 
 CHUNK_BYTES = 8 << 20
-_HASHED_BYTES = 1 << 20  # hashed while they are written
+_HASHED_BYTES = 1 << 20  # hashed as they are written
 _FICLONE = 0x40049409  # linux/fs.h
-_SYNC_BYTES = 64 << 20  # between two steps of a bar
+_SYNC_BYTES = 64 << 20  # between two updates of a progress bar
 _WAIT_BEFORE, _WRITE, _WAIT_AFTER = 1, 2, 4  # linux/fs.h, SYNC_FILE_RANGE_*
 _AT_FDCWD, _NO_OWNER = -2, 2  # macOS sys/fcntl.h; sys/clonefile.h, CLONE_NOOWNERCOPY
 
 
 def write_all(descriptor: int, data: bytes | memoryview) -> None:
-    """Write every byte: on a full disk the kernel takes a part and complains the next time."""
+    """Write every byte: on a full disk the kernel writes a part, and fails on the next call."""
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
 
 
 def clone_to(source: int, target: str) -> bool:
-    """Make `target`, where nothing may be, a clone of an open file, where macOS can.
+    """Clone an open file to `target`, which must not exist; only macOS can.
 
-    Source: clonefile(2), `fclonefileat`; APFS alone can.
+    Source: clonefile(2), `fclonefileat`; APFS only.
     """
     if sys.platform != "darwin":
         return False
@@ -54,9 +54,9 @@ def clone_to(source: int, target: str) -> bool:
 def transfer(
     source: int, target: int, size: int, progress: Progress, hashes: Hashes | None = None
 ) -> bool:
-    """Copy what is left of `source`: share its blocks, else copy in the kernel, else through us.
+    """Copy the rest of `source`: by sharing blocks, else in the kernel, else through this process.
 
-    With `hashes` not in the kernel. Returns whether they hold what was written.
+    Skips the kernel copy if `hashes` are given. Returns whether they cover what was written.
     """
     if _shared(source, target):
         progress.advance(size)
@@ -80,7 +80,7 @@ def transfer(
 
 
 def settled(descriptor: int, size: int, progress: Progress) -> None:
-    """Sync a written file piece by piece, so that a person sees how far it is."""
+    """Sync a written file piece by piece, so that its progress can be shown."""
     done = 0
     if sys.platform == "linux":
         import ctypes
@@ -89,7 +89,7 @@ def settled(descriptor: int, size: int, progress: Progress) -> None:
         how = _WAIT_BEFORE | _WRITE | _WAIT_AFTER
         while done + _SYNC_BYTES < size:
             at, length = ctypes.c_int64(done), ctypes.c_int64(_SYNC_BYTES)
-            libc.sync_file_range(descriptor, at, length, how)  # what fails is for the sync below
+            libc.sync_file_range(descriptor, at, length, how)  # the sync below reports failures
             done += _SYNC_BYTES
             progress.advance(_SYNC_BYTES)
     os.fsync(descriptor)
@@ -107,7 +107,7 @@ def _shared(source: int, target: int) -> bool:
 
 
 def _hashed(source: int, target: int, size: int, progress: Progress, hashes: Hashes) -> None:
-    """Write and hash each piece at once, of a large file the one in a thread beside the other."""
+    """Write and hash each piece; for a large file, hash in a thread while writing."""
     if size <= _HASHED_BYTES:
         while chunk := os.read(source, _HASHED_BYTES):
             hashes.update(chunk)
@@ -122,7 +122,7 @@ def _hashed(source: int, target: int, size: int, progress: Progress, hashes: Has
         while count := os.readv(source, pieces[:1]):
             piece = pieces[0][:count]
             if before is not None:
-                before.result()  # the piece that is filled next is free then
+                before.result()  # only then can the next piece reuse its buffer
             before = beside.submit(hashes.update, piece)
             write_all(target, piece)
             progress.advance(count)
@@ -132,7 +132,7 @@ def _hashed(source: int, target: int, size: int, progress: Progress, hashes: Has
 
 
 def _kernel_copy(source: int, target: int) -> int | None:
-    """Copy some bytes inside the kernel; `None` where it cannot."""
+    """Copy some bytes inside the kernel; `None` if it cannot."""
     if sys.platform != "linux":
         return None
     try:

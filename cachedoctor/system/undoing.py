@@ -1,4 +1,4 @@
-"""Take a run back: backwards through its steps, keeping what people put there since."""
+"""Undo a run: walk back through its steps, keeping what people have added since."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def undo(
     command: Callable[..., str] = plain,
     lost: bool = False,
 ) -> None:
-    """Go backwards through the steps of a run until everything is as it was before.
+    """Walk back through the steps of a run until everything is as it was before.
 
-    What the run had placed is set aside, not deleted; a folder that it made stays when others
-    have put something in. Raises `RepairError`, before anything is changed, when what it placed
-    is no longer what it was or a run of `later` touched the same path, or one above or below; what
-    to do then is said with `command`, which makes a command of its words. What lies on a disk that
-    is not here is refused, too, unless it is `lost`: then only the rest is taken back.
+    What the run had placed is set aside, not deleted; a folder that it created stays if others
+    have put something in. Raises `RepairError`, before changing anything, if a placed item has
+    changed or if a run of `later` touched the same path, or one above or below; the error suggests
+    what to do next, using `command` to spell commands. Also refuses if a disk is missing, unless
+    it is `lost`: then only the rest is undone.
     """
     if run.state == "undone":
         return
@@ -72,7 +72,7 @@ def undo(
 
 
 def require_disks(run: Run, *, command: Callable[..., str] = plain) -> None:
-    """Raise `RepairError` where a disk that a run has changed is not here."""
+    """Raise `RepairError` if a disk that a run has changed is missing."""
     for _, root in gone(run):
         whole = command("undo", run.id, "--lost")
         raise RepairError(
@@ -82,9 +82,9 @@ def require_disks(run: Run, *, command: Callable[..., str] = plain) -> None:
 
 
 def gone(run: Run) -> list[tuple[int, str]]:
-    """Return the repairs whose disk is not here, each with its root.
+    """Return the repairs whose disk is missing, each with its root.
 
-    Neither the run's folder on that disk is there, nor anything that was moved.
+    A disk is missing if neither the run's folder on it nor anything that was moved exists.
     """
     made: dict[int, list[Key]] = {}
     for key in left(run):
@@ -100,12 +100,12 @@ def gone(run: Run) -> list[tuple[int, str]]:
 
 
 def left(run: Run) -> list[Key]:
-    """Return the moves that were made and not taken back yet, the first first."""
+    """Return the moves that were made and not undone yet, in order."""
     return [key for key in run.numbers() if key not in run.undone]
 
 
 def words(run: Run) -> list[str]:
-    """Say in a line each what taking the run back would do."""
+    """Describe, one line per step, what undoing the run would do."""
     found = []
     for key in reversed(left(run)):
         move = run.at(key)
@@ -129,10 +129,10 @@ def back(run: Run, key: Key) -> str:
 
 
 def _unchanged(run: Run, key: Key, order: Sequence[Key]) -> None:
-    """Refuse when what a step placed has changed since, or something is in its way back."""
+    """Refuse if what a step placed has changed since, or if something blocks its way back."""
     move = run.at(key)
     if move.kind in ("folder", "share") or (key not in run.done and not moves.happened(move)):
-        return  # the last step, which was begun and never made
+        return  # the last step, begun but never made
     here, away = _moved_on(run, key, order), back(run, key)
     now = disk.stamp(here) or disk.stamp(away)
     placed = run.done.get(key)
@@ -150,9 +150,9 @@ def _unchanged(run: Run, key: Key, order: Sequence[Key]) -> None:
 
 
 def _differs(run: Run, key: Key, here: str, order: Sequence[Key]) -> str:
-    """Say what of a placed file or folder is not as the run left it."""
+    """Return how a placed file or folder differs from what the run left."""
     if not os.path.lexists(here):
-        return ""  # an interrupted undo has moved it already
+        return ""  # an interrupted undo has already moved it
     step = run.repairs[key[0]].steps[key[1]]
     placed = run.done.get(key)
     if isinstance(step, Put):
@@ -169,11 +169,11 @@ def _differs(run: Run, key: Key, here: str, order: Sequence[Key]) -> str:
 
 
 def _moved_on(run: Run, key: Key, order: Sequence[Key]) -> str:
-    """Return where what a step placed lies after the renames that came later and still hold."""
+    """Return where a step's placed item is now, after later renames that still hold."""
     path = run.at(key).target
     for later in order:
         move = run.at(later)
-        # only the last one may be half taken back, and then the disk tells
+        # only the last one can be half undone, and then the disk decides
         holds = move.kind == "rename" and (later != order[-1] or os.path.lexists(move.target))
         if later > key and holds and below(path, move.source):
             path = move.target + path[len(move.source) :]
@@ -188,7 +188,7 @@ def _invert(run: Run, key: Key) -> None:
         elif move.kind == "folder":
             if not move.source and os.path.isdir(move.target) and not os.listdir(move.target):
                 disk.remove_folder(move.target, grounds)
-        elif os.path.lexists(move.target):  # an interrupted undo may have moved it already
+        elif os.path.lexists(move.target):  # an interrupted undo could have moved it already
             away = back(run, key)
             if run.own(away):
                 run.make_own(key[0], "undone", f"{key[0]}.{key[1]}")

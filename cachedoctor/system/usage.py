@@ -1,12 +1,12 @@
-"""When a model was last used: what we saw ourselves, and access times where they can be believed.
+"""When a model was last used: what we saw ourselves, and access times where they are reliable.
 
 ```
-<state folder>/used.jsonl        a line for each time: path, seconds of the clock, how it was seen
+<state folder>/used.jsonl        one line per use: path, clock time in seconds, how it was seen
 ```
 
-`ensure -- COMMAND` and `bench` are uses, and so is a file that a program had open while we looked.
-A `preflight` is not: it is remembered as *asked for*. Access times count only on a mount that is
-known to keep them, and only where the file was read after it was written.
+`ensure -- COMMAND` and `bench` count as uses, and so does a program that had a file open while we
+looked. A `preflight` does not: it is recorded as *asked for*. Access times count only on a mount
+known to keep them, and only if the file was read after it was written.
 Source: mount(8) `relatime`; proc(5) `/proc/pid/mountinfo`.
 """
 
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
 ENSURE, BENCH, OPEN, ASKED, ACCESS = "ensure", "bench", "open", "asked", "access time"
 _FILE = "used.jsonl"
-_LIMIT_BYTES = 4 << 20  # of the memory; then only the newest line of each path is kept
+_LIMIT_BYTES = 4 << 20  # beyond this, only the newest line of each path is kept
 _KEEP_TIMES = frozenset(("ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "tmpfs"))
 _SHARE_NOTHING = frozenset(("ext2", "ext3", "ext4", "tmpfs", "vfat", "exfat"))
 _SETTLED_NS = 1_000_000_000  # a client that writes a file also reads some of it
 
 
 class Used(NamedTuple):
-    """When a model was last used and how that is known; `None` is not known, not long ago."""
+    """When a model was last used, and how that is known; `None` means unknown, not long ago."""
 
-    when_s: float | None = None  # in seconds of the clock
-    how: str = ""  # it is known: `ensure`, `bench`, an open file, …
+    when_s: float | None = None  # since the epoch
+    how: str = ""  # `ensure`, `bench`, an open file, …
     asked_s: float | None = None  # when a preflight last asked for it
 
 
@@ -44,7 +44,7 @@ UNKNOWN = Used()
 
 
 def remember(state: str, how: str, paths: Iterable[str], now: float) -> None:
-    """Write down that models at these paths were used, or asked for; failing is no failure."""
+    """Record that models at these paths were used, or asked for; errors are ignored."""
     rows = [{"path": path, "when_s": round(now, 3), "how": how} for path in paths]
     text = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
     if not text:
@@ -64,7 +64,7 @@ def remember(state: str, how: str, paths: Iterable[str], now: float) -> None:
 
 
 def recall(state: str) -> Mapping[str, Used]:
-    """Return by path what is remembered; a line that cannot be understood is passed over."""
+    """Return what is remembered, by path, skipping lines that cannot be parsed."""
     found: dict[str, Used] = {}
     for path, when_s, how in _lines(state):
         known = found.get(path, UNKNOWN)
@@ -76,7 +76,7 @@ def recall(state: str) -> Mapping[str, Used]:
 
 
 def newest(first: Used, second: Used) -> Used:
-    """Return the later use of two, and the later question."""
+    """Return the later of two uses, and the later of two requests."""
     later = max(first, second, key=lambda used: used.when_s or 0.0)
     asked = max(first.asked_s or 0.0, second.asked_s or 0.0)
     return later._replace(asked_s=asked or None)
@@ -92,7 +92,7 @@ class Mounts:
 
     @classmethod
     def look(cls) -> Mounts:
-        """Ask the system; none is known but on Linux."""
+        """Ask the system; only Linux answers."""
         if sys.platform != "linux":
             return cls("")
         try:
@@ -126,7 +126,7 @@ class Mounts:
         return self._mounts[folder]
 
     def read_at(self, path: str) -> Used:
-        """Return when a file was last read, where that can be believed."""
+        """Return when a file was last read, if that is reliable."""
         if not self.keep_times(path):
             return UNKNOWN
         try:
@@ -134,7 +134,7 @@ class Mounts:
         except OSError:
             return UNKNOWN
         if found.st_atime_ns <= max(found.st_mtime_ns, found.st_ctime_ns) + _SETTLED_NS:
-            return UNKNOWN  # never read since it was written, or only by who wrote it
+            return UNKNOWN  # not read since it was written, except by its writer
         return Used(found.st_atime_ns / 1e9, ACCESS)
 
 
@@ -170,7 +170,7 @@ def _lines(state: str) -> list[tuple[str, float, str]]:
 
 
 def _shorten(state: str) -> None:
-    """Keep the newest line of each path and way; what is appended meanwhile may be lost."""
+    """Keep the newest line of each path and kind; lines appended meanwhile can be lost."""
     newest_of = {(path, how): when_s for path, when_s, how in _lines(state)}
     rows = [
         {"path": path, "when_s": when_s, "how": how} for (path, how), when_s in newest_of.items()

@@ -1,4 +1,4 @@
-"""Let a program that waits be told how far work is, and give up: a callback and an event."""
+"""Report progress to a waiting program and let it cancel: a callback and an event."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ if TYPE_CHECKING:
 
 
 class Moment(NamedTuple):
-    """How far work is."""
+    """The progress of an operation."""
 
-    doing: str  # what is done now, for people: "fetching model.bin of whisper-small", "reading"
-    done_bytes: int  # of everything that one call has to do
-    total_bytes: int | None  # `None` where nobody can know it before
+    doing: str  # for people: "fetching model.bin of whisper-small", "reading"
+    done_bytes: int  # out of everything this call has to do
+    total_bytes: int | None  # `None` if not known in advance
 
     @property
     def fraction(self) -> float | None:
-        """Return how far it is, from 0 to 1, or `None` where the end is not known."""
+        """Return the progress from 0 to 1, or `None` if the total is unknown."""
         if self.total_bytes is None:
             return None
         return self.done_bytes / self.total_bytes if self.total_bytes else 1.0
 
 
 class Cancel(Protocol):
-    """What says that a caller gave up: a `threading.Event`, or anything else with `is_set`."""
+    """A cancellation flag: a `threading.Event`, or anything else with `is_set`."""
 
     def is_set(self) -> bool:
         """Return whether to stop."""
@@ -35,7 +35,7 @@ class Cancel(Protocol):
 
 
 class Watched:
-    """A `Progress` that calls back, one call at a time, and raises once the caller gave up."""
+    """A `Progress` that calls back, one call at a time, and raises once the caller cancels."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Watched:
         cancel: Cancel | None = None,
         total_bytes: int | None = None,
     ) -> None:
-        """Count towards `total_bytes`, or where that is not given towards each piece's own."""
+        """Count towards `total_bytes`, or else towards each piece's own total."""
         self._callback, self._cancel = callback, cancel
         self._whole = total_bytes
         self._piece: int | None = None
@@ -59,13 +59,13 @@ class Watched:
         self.advance(0)
 
     def advance(self, done_bytes: int) -> None:
-        """Add to the bytes done; raises `CancelledError` once the caller gave up."""
+        """Add to the bytes done; raises `CancelledError` once the caller has cancelled."""
         if self._cancel is not None and self._cancel.is_set():
             raise CancelledError("given up, as was asked for", hint="nothing of it was changed")
         with self._lock:
             total = self._piece if self._whole is None else self._whole
             self._done += done_bytes
-            if total is not None:  # what was fetched twice counts once
+            if total is not None:  # bytes fetched twice count once
                 self._done = min(self._done, total)
             if self._callback is not None:
                 self._callback(Moment(self._doing, self._done, total))

@@ -1,8 +1,8 @@
-"""The words of the project as frozen values, and the Protocols that modules plug into.
+"""The project's terms as frozen values, and the Protocols that modules plug into.
 
 Paths are `str` as the operating system gives them (undecodable bytes as surrogates), because a
 scan makes tens of thousands. Values are named tuples: on the start-up path a frozen dataclass costs
-0.6 ms to define and a named tuple 0.1 ms, and `preflight` has about 30 ms in all.
+0.6 ms to define and a named tuple 0.1 ms, and `preflight` has only about 30 ms.
 """
 
 from __future__ import annotations
@@ -27,46 +27,44 @@ if TYPE_CHECKING:
 
 SIZES = ("tiny", "base", "small", "medium", "large")
 WEIGHTS = (".bin", ".safetensors", ".pt", ".pth", ".npz", ".gguf", ".onnx", ".ckpt", ".h5")
-BUNDLES = (".mlmodelc", ".mlpackage")  # folders that count as one thing
-WEIGHTY_BYTES = 1 << 20  # of weights: configuration and vocabularies are shorter
+BUNDLES = (".mlmodelc", ".mlpackage")  # folders that count as one unit
+WEIGHTY_BYTES = 1 << 20  # only weights are this large; configurations and vocabularies are smaller
 
 
 class Status(enum.StrEnum):
-    """Say whether an engine would load an entry."""
+    """State whether an engine would load an entry."""
 
     READY = "ready"  # would load
     INCOMPLETE = "incomplete"  # something is missing
-    CORRUPT = "corrupt"  # something is there and wrong
-    IN_PROGRESS = "in-progress"  # somebody is downloading it now
+    CORRUPT = "corrupt"  # something is present but wrong
+    IN_PROGRESS = "in-progress"  # being downloaded now
     UNKNOWN = "unknown"  # nothing says whether it is right
-    ABSENT = "absent"  # named, and nothing of it is there
+    ABSENT = "absent"  # asked for by name, and nothing of it exists
 
 
 class Requirement(NamedTuple):
-    """One file or bundle that an engine opens; any one of `names` will do, the first is usual."""
+    """One file or bundle that an engine opens; any of `names` will do, the first is usual."""
 
     names: tuple[str, ...]
-    formats: tuple[str | None, ...]  # one for each name
-    bytes: int | None = None  # published size, where there is one
-    digest: Digest | None = None  # published digest, where it holds for every revision
-    tokenizer: bool = False  # without it the engine asks the network, or writes nothing
-    optional: bool = False  # read where it is there, and not missed
-    opened: bool = False  # of what is optional: always read where it is there
-    keys: tuple[str, ...] = ()  # of a JSON object, which must have one of them
-    values: tuple[tuple[str, str | int], ...] = ()  # that it must have
-    needed: tuple[tuple[str, tuple[str, ...]], ...] = ()  # by name, keys that it must have, all
-    only: tuple[str, ...] = ()  # keys beside which none may be
-    among: tuple[tuple[str, tuple[str | int, ...]], ...] = ()  # by key, what it may say where it is
-    agrees: tuple[
-        tuple[str, str, int, int], ...
-    ] = ()  # key, tensor, its axis, by what it is shared
-    speaks: bool = False  # a vocabulary that must have Whisper's own words
-    beside: tuple[tuple[str, tuple[str, ...]], ...] = ()  # by name what must be there with it
-    most_trailing: int | None = None  # bytes after the end that the engine bears, `None` for any
-    bears: tuple[str, ...] = ()  # names of which it bears any all the same
+    formats: tuple[str | None, ...]  # one per name
+    bytes: int | None = None  # published size, if any
+    digest: Digest | None = None  # published digest, if the same for every revision
+    tokenizer: bool = False  # without it the engine uses the network, or writes nothing
+    optional: bool = False  # read if present, not missed otherwise
+    opened: bool = False  # if optional: always read when present
+    keys: tuple[str, ...] = ()  # keys of which a JSON object must have at least one
+    values: tuple[tuple[str, str | int], ...] = ()  # keys and values that it must have
+    needed: tuple[tuple[str, tuple[str, ...]], ...] = ()  # by file name, keys that it must all have
+    only: tuple[str, ...] = ()  # keys besides which it must have none
+    among: tuple[tuple[str, tuple[str | int, ...]], ...] = ()  # by key, allowed values
+    agrees: tuple[tuple[str, str, int, int], ...] = ()  # key, tensor, its axis, the divisor
+    speaks: bool = False  # must contain Whisper's own tokens
+    beside: tuple[tuple[str, tuple[str, ...]], ...] = ()  # by name, the files it requires beside it
+    most_trailing: int | None = None  # extra bytes tolerated at the end, `None` for any number
+    bears: tuple[str, ...] = ()  # names for which any number is tolerated
 
     def format_of(self, name: str) -> str | None:
-        """Return the format that the file `name` has, where the engine reads one."""
+        """Return the format of the file `name`, or `None` if the engine does not read it."""
         return self.formats[self.names.index(name)]
 
 
@@ -76,12 +74,12 @@ class FileSet(NamedTuple):
     requirements: tuple[Requirement, ...]
     since: str = ""
     until: str = ""
-    folder: str = ""  # the folder these versions look in, where the folder's name changed
+    folder: str = ""  # the folder these versions use, if it was renamed
 
     def chosen(self, listed: Collection[str]) -> set[str]:
-        """Choose of a listing what is opened: of several names the first, a bundle as a whole.
+        """Return the listed files that would be opened: the first of several names, whole bundles.
 
-        An index of weights brings all of their shards.
+        An index of weights includes all of its shards.
         """
         found: set[str] = set()
         for need in self.requirements:
@@ -96,52 +94,52 @@ class FileSet(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """Say that an engine would load an entry as one of its models."""
+    """State that an engine would load an entry as one of its models."""
 
-    engine: str  # by its name in `cachedoctor engines`
+    engine: str  # as in `cachedoctor engines`
     model: str  # as the engine names it
-    sizes: tuple[str, ...]  # that the model answers
-    needs: FileSet  # for the version of the engine that is assumed
-    others: tuple[FileSet, ...] = ()  # of other versions, newest first
-    repository: str = ""  # on the hub, where a missing file would come from
-    prefix: str = ""  # the folder in that repository
+    sizes: tuple[str, ...]  # for which the model answers
+    needs: FileSet  # for the assumed version of the engine
+    others: tuple[FileSet, ...] = ()  # for other versions, newest first
+    repository: str = ""  # on the hub, the source of missing files
+    prefix: str = ""  # the folder within that repository
     url: str = ""  # of a CDN file
-    version: str = ""  # the version assumed, empty for the newest
-    revision: str = ""  # of the repository, for which `published` holds
+    version: str = ""  # the assumed version, empty for the newest
+    revision: str = ""  # the commit of the repository to which `published` applies
     published: Mapping[str, tuple[int, Digest]] = {}  # file name to size and digest
-    tokenizer: str = ""  # the repository that the tokenizer comes from, where that is another
-    tokenizer_folders: tuple[str, ...] = ()  # where its tokenizer may lie, the usual place first
-    shadows: tuple[str, ...] = ()  # what is there and would be loaded in place of the model
-    known_by: str = "name"  # or `shape`, where no table has the model
-    by_path: bool = False  # the engine loads it by its path only, wherever it lies
-    snapshot: tuple[str, ...] = ()  # patterns of what the hub's client is asked for as a whole
-    heeds_absence: bool = False  # it believes a note that the repository lacks a file
-    marker: tuple[str, str] = ("", "")  # a file that says which commit a folder holds, and which
+    tokenizer: str = ""  # the repository of the tokenizer, if not the model's own
+    tokenizer_folders: tuple[str, ...] = ()  # where the tokenizer can be, the usual place first
+    shadows: tuple[str, ...] = ()  # existing paths that would be loaded in place of the model
+    known_by: str = "name"  # or `shape`, for a model in no table
+    by_path: bool = False  # the engine loads it only by its path, wherever it is
+    snapshot: tuple[str, ...] = ()  # patterns that it fetches with `snapshot_download`
+    heeds_absence: bool = False  # it trusts a record that the repository lacks a file
+    marker: tuple[str, str] = ("", "")  # a file that states a folder's commit, and that commit
 
 
 class Entry(NamedTuple):
     """One model at one place, with the engines that would load it."""
 
-    id: str  # the same from run to run
-    locator: str  # the layout that it lies in: `hub-cache`, `documents`, …
-    root: str  # the place that the layout is at
-    path: str  # where the engine is pointed to
-    name: str  # the repository or folder as its locator spells it
+    id: str  # stable across runs
+    locator: str  # its layout: `hub-cache`, `documents`, …
+    root: str  # the path of the layout's root
+    path: str  # what the engine is given
+    name: str  # the repository or folder, spelled as in its layout
     artifacts: tuple[Artifact, ...] | Files  # its files and bundles
     revision: str | None = None  # the commit, in a hub cache
-    refs: tuple[str, ...] = ()  # branches that lead to the revision
-    claims: tuple[Claim, ...] = ()  # of engines that would load it; none for a file of no engine
-    promises: Mapping[str, tuple[int, Digest]] = {}  # what the layout says every file must be
-    retired: str = ""  # the engine and the last version of it that read this, where none does now
+    refs: tuple[str, ...] = ()  # branches that point to the revision
+    claims: tuple[Claim, ...] = ()  # of engines that would load it; empty if no engine would
+    promises: Mapping[str, tuple[int, Digest]] = {}  # what the layout says each file must be
+    retired: str = ""  # the engine and its last version that read this, if none does now
 
     @property
     def notable(self) -> Sequence[Artifact]:
-        """Return the files that a rule need look at: all but small ones that are as promised."""
+        """Return the files that rules must look at: all but small ones that match their promise."""
         return self.artifacts if isinstance(self.artifacts, tuple) else self.artifacts.notable
 
     @property
     def present(self) -> set[str]:
-        """Return the names of the files that are there."""
+        """Return the names of the existing files."""
         found = {artifact.name for artifact in self.notable if artifact.state is State.PRESENT}
         if not isinstance(self.artifacts, tuple):
             found.update(self.artifacts.names())
@@ -149,32 +147,32 @@ class Entry(NamedTuple):
 
     @property
     def names(self) -> Iterator[str]:
-        """Yield the name of every file that is there or ought to be."""
+        """Yield the name of every file that exists or should."""
         yield from (artifact.name for artifact in self.notable)
         if not isinstance(self.artifacts, tuple):
             yield from self.artifacts.names()
 
     def find(self, name: str) -> Artifact | None:
-        """Return the file of this name, or `None`; of many files, no other is made for it."""
+        """Return the file with this name, or `None`, without building the other files."""
         if isinstance(self.artifacts, tuple):
             return next((each for each in self.artifacts if each.name == name), None)
         return self.artifacts.find(name)
 
     @property
     def sizes(self) -> Mapping[str, int]:
-        """Return the length of each physical file that is there, by its path."""
+        """Return the length of each existing physical file, by path."""
         if isinstance(self.artifacts, tuple):
             return {a.file: a.size_bytes for a in self.artifacts if a.stamp}
         return self.artifacts.sizes()
 
     @property
     def by_shape(self) -> bool:
-        """Say whether nothing but its shape tells what model this is."""
+        """Return whether the model was recognised only by its shape."""
         return bool(self.claims) and all(claim.known_by == "shape" for claim in self.claims)
 
     @property
     def nothing_here(self) -> bool:
-        """Say whether none of its files lies in its own folder: a tokenizer may lie elsewhere."""
+        """Return whether its folder holds none of its files; a tokenizer can be elsewhere."""
         below = self.path.rstrip("/") + "/"
         return len(self.notable) == len(self.artifacts) and all(
             artifact.state is State.MISSING or not f"{artifact.path}/".startswith(below)
@@ -183,22 +181,22 @@ class Entry(NamedTuple):
 
     @property
     def held(self) -> Iterator[tuple[int, int, int]]:
-        """Yield device, inode and length of the physical files that can be read."""
+        """Yield device, inode and length of the readable physical files."""
         return held(self.artifacts) if isinstance(self.artifacts, tuple) else self.artifacts.held()
 
     @property
     def engines(self) -> tuple[str, ...]:
-        """Name the engines that would load this entry."""
+        """Return the engines that would load this entry."""
         return tuple(claim.engine for claim in self.claims)
 
     @property
     def model(self) -> str | None:
-        """Name the model as its first engine does, or `None` for an entry of no engine."""
+        """Return the model as its first engine names it, or `None` if no engine would load it."""
         return self.claims[0].model if self.claims else None
 
     @property
     def title(self) -> str:
-        """Return `engine/model`, or the name that the layout gives."""
+        """Return `engine/model`, or the name in the layout."""
         return f"{self.claims[0].engine}/{self.claims[0].model}" if self.claims else self.name
 
 
@@ -208,20 +206,20 @@ class Root(NamedTuple):
     locator: str
     path: str
     entries: tuple[Entry, ...]
-    listing: object = None  # of the kind that the locator lists; `locators.listed` tells
+    listing: object = None  # its type depends on the locator; see `locators.listed`
     error: str = ""  # why it could not be read, or empty
-    closed: str = ""  # the folder on the way to it that cannot be read
-    gone: str = ""  # what on the way to it leads to a place that is not there
-    text: str = ""  # what on the way to it was a link and is a small file now
-    aim: str = ""  # where that leads
-    users: tuple[str, ...] = ()  # the engines that would look there, where nothing can be seen
+    closed: str = ""  # the parent folder that cannot be read
+    gone: str = ""  # the symlink, alias or mount above it whose target is missing
+    text: str = ""  # a small file above it that used to be a symlink
+    aim: str = ""  # where `gone` or `text` points
+    users: tuple[str, ...] = ()  # the engines that would look there, if nothing can be seen
 
 
 class Survey:
-    """Everything found on a host; what is looked up in it is indexed when it is first asked for."""
+    """Everything found on a host; its indexes are built on first use."""
 
     def __init__(self, roots: tuple[Root, ...], around: tuple[str, ...] = ()) -> None:
-        """Take the roots with their entries, and folders in which copies may lie as well."""
+        """Take the roots with their entries, and further folders that can hold copies."""
         self.roots = roots
         self.around = around
 
@@ -231,11 +229,11 @@ class Survey:
         return (entry for root in self.roots for entry in root.entries)
 
     def root_of(self, entry: Entry) -> Root:
-        """Return the root that `entry` lies in."""
+        """Return the root that contains `entry`."""
         return self._by_place[entry.locator, entry.root]
 
     def holding(self, digest: str) -> Iterator[Artifact]:
-        """Yield the artifacts that are said to have this digest, in hex."""
+        """Yield the artifacts recorded with this digest, in hex."""
         for found in self._by_digest.get(digest, ()):
             if isinstance(found, Files):
                 yield from found.holding(digest)
@@ -243,7 +241,7 @@ class Survey:
                 yield found
 
     def answering(self, *keys: tuple[str, str]) -> list[Entry]:
-        """Return the entries with any of these pairs of engine and model, or locator and name."""
+        """Return the entries that match any pair of engine and model, or locator and name."""
         found = {at: entry for key in keys for at, entry in self._by_name.get(key, ())}
         return [found[at] for at in sorted(found)]
 
@@ -253,7 +251,7 @@ class Survey:
 
     @cached_property
     def _by_digest(self) -> dict[str, tuple[Artifact | Files, ...]]:
-        """Return who has each digest; most have one, and the files of an entry share the tuple."""
+        """Return the owners of each digest; most have one, and an entry's files share the tuple."""
         found: dict[str, tuple[Artifact | Files, ...]] = {}
         for entry in self.entries:
             for artifact in entry.notable:
@@ -277,9 +275,9 @@ class Survey:
 
 
 class Reading(NamedTuple):
-    """What a format's header says of its file."""
+    """What a format's header says about its file."""
 
-    length_bytes: int  # how long the file must be
+    length_bytes: int  # the required length of the file
     details: Mapping[str, int | str]
 
 
@@ -295,7 +293,7 @@ class Format(Protocol):
 
 
 class Bundle(Protocol):
-    """The files of one folder that counts as one thing."""
+    """The files of one folder that counts as one unit."""
 
     def inspect(self, path: str) -> Reading:
         """Check the folder at `path` from names, sizes and headers; raises `FormatError`."""
@@ -303,10 +301,10 @@ class Bundle(Protocol):
 
 
 class Progress(Protocol):
-    """What long work reports to; a caller that shows nothing passes `SILENT`."""
+    """Receives the progress of long operations; a silent caller passes `SILENT`."""
 
     def start(self, label: str, total_bytes: int | None) -> None:
-        """Begin a piece of work; `None` when its size is not known."""
+        """Begin an operation; `None` if its size is unknown."""
         ...
 
     def advance(self, done_bytes: int) -> None:
@@ -314,7 +312,7 @@ class Progress(Protocol):
         ...
 
     def finish(self) -> None:
-        """End the piece of work that was begun last."""
+        """End the operation begun last."""
         ...
 
 
@@ -335,7 +333,7 @@ SILENT = Silent()
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """Return the words that an error about an unknown name ends with, empty if none is near."""
+    """Return the suggestion that ends an error about an unknown name, empty if none is near."""
     import difflib
 
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)

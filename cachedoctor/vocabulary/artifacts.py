@@ -1,4 +1,4 @@
-"""One file or bundle of an entry: what is there, what is expected of it, and why."""
+"""One file or bundle of an entry: what exists, what is expected of it, and why."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Evidence(enum.StrEnum):
-    """Say why we believe an expected size or digest."""
+    """State why we trust an expected size or digest."""
 
     LOCK = "lock file"
     TREE = "hub tree manifest"
@@ -27,27 +27,27 @@ class Evidence(enum.StrEnum):
 
 
 class State(enum.StrEnum):
-    """Say what a look at an artifact's path met."""
+    """State what was found at an artifact's path."""
 
     PRESENT = "present"
     MISSING = "missing"
-    DANGLING = "dangling"  # a link whose target is gone
-    GONE = "gone"  # a link or alias to a place outside that is not there
-    TEXT = "link-as-text"  # a small file that says where a link led
+    DANGLING = "dangling"  # a symlink whose target is missing
+    GONE = "gone"  # a symlink or alias to a missing place outside the root
+    TEXT = "link-as-text"  # a small file with the target of a former symlink
     UNREADABLE = "unreadable"
-    EVICTED = "evicted"  # iCloud keeps the content and gives it back when it is opened
-    OTHER = "other"  # a folder where a file belongs, a FIFO, a device, a link loop
+    EVICTED = "evicted"  # iCloud keeps the content and restores it when the file is opened
+    OTHER = "other"  # a folder in place of a file, a FIFO, a device, a symlink loop
 
 
 class Digest(NamedTuple):
-    """A digest and how it is made: `sha256`, or `git-sha1` of git's blob header and the content."""
+    """A digest and its kind: `sha256`, or `git-sha1` over git's blob header and the content."""
 
     algorithm: str
     hex: str
 
 
 class Stamp(NamedTuple):
-    """Identify one state of one file, so that a later look can tell whether it changed."""
+    """Identify one state of one file, so that any later change can be detected."""
 
     device: int
     inode: int
@@ -57,29 +57,29 @@ class Stamp(NamedTuple):
 
 
 class Artifact(NamedTuple):
-    """One file or bundle of an entry: what is there, and what is expected and why."""
+    """One file or bundle of an entry: what exists, what is expected, and why."""
 
-    name: str  # within the entry, with forward slashes
+    name: str  # relative to the entry, with forward slashes
     path: str  # where the engine looks
     file: str  # the physical file behind it, or where it belongs
     state: State
-    stamp: Stamp | None = None  # of the physical file, when present
-    size_bytes: int = 0  # of what is there; a bundle's is the sum of its files
-    format: str | None = None  # a module of `formats`, when a known engine reads this file
+    stamp: Stamp | None = None  # of the physical file, if present
+    size_bytes: int = 0  # of the existing file; for a bundle, the sum of its files
+    format: str | None = None  # a module of `formats`, if a known engine reads this file
     required_by: tuple[str, ...] = ()
     expected_bytes: int | None = None
     digest: Digest | None = None
     evidence: Evidence | None = None
-    detail: str = ""  # of `state`: a link's target, an error's text
-    bundle: bool = False  # a folder that counts as one thing
-    also: Digest | None = None  # published of it: proves the content whatever its name says
-    outside: str = ""  # where the bytes lie, when a link leads out of the root: never written to
+    detail: str = ""  # for `state`: a symlink's target, an error message
+    bundle: bool = False  # a folder that counts as one unit
+    also: Digest | None = None  # published: proves the content whatever the name says
+    outside: str = ""  # the real path if a symlink leads out of the root: never written to
 
     def judge(self, held: Mapping[str, str]) -> bool | None:
-        """Say whether digests that were measured prove the content right or wrong, or neither.
+        """Return whether measured digests prove the content right or wrong; `None` if neither.
 
-        A blob's name is what a server gave as its ETag, and a proxy may give another than the hub:
-        a name of 40 digits that is not git's SHA-1 may be a plain one, or mean nothing.
+        A blob's name is the server's ETag, and a proxy can send another one than the hub does: a
+        40-digit name that is not git's SHA-1 can be a plain SHA-1, or meaningless.
         """
         right = self.matching(held)
         if right is not None:
@@ -89,7 +89,7 @@ class Artifact(NamedTuple):
         return None if self.evidence is Evidence.BLOB_NAME and self.may_be_sha1 else False
 
     def matching(self, held: Mapping[str, str]) -> Digest | None:
-        """Return the digest that proves the content right, if one does."""
+        """Return the digest that proves the content right, or `None`."""
         known = [found for found in (self.digest, self.also) if found is not None]
         if self.digest is not None and self.may_be_sha1:
             known.append(Digest("sha1", self.digest.hex))
@@ -97,61 +97,61 @@ class Artifact(NamedTuple):
 
     @property
     def may_be_sha1(self) -> bool:
-        """Say whether the digest is an ETag that may be another SHA-1 than git's."""
+        """Return whether the digest comes from an ETag, and so can be a SHA-1 other than git's."""
         named = self.evidence in (Evidence.BLOB_NAME, Evidence.METADATA)
         return named and self.digest is not None and self.digest.algorithm == "git-sha1"
 
 
 class PlainFile(NamedTuple):
-    """One file of which nothing is to be said but that it is what was promised, small as it is."""
+    """One small file that is exactly as promised, so that there is nothing else to say about it."""
 
-    name: str  # within the entry
-    file: str  # the physical file's name, which is its digest
+    name: str  # relative to the entry
+    file: str  # the name of the physical file, which is its digest
     size_bytes: int
     evidence: Evidence
     proven: bool  # every byte was read
-    remembered: bool  # but not now
+    remembered: bool  # but in an earlier run
 
 
 class Files(Sequence[Artifact]):
-    """The files of an entry: the notable ones, and the plain ones, of which a cache has many."""
+    """The files of an entry: the notable ones, and the plain ones, which can be very many."""
 
     __slots__ = ()
 
-    folder: str  # where the physical files of the plain ones lie
+    folder: str  # the folder with the physical files of the plain ones
     notable: Sequence[Artifact]
-    promised: int  # how many of the plain ones a manifest speaks of
+    promised: int  # how many plain files a manifest lists
 
     def plain(self) -> Iterator[PlainFile]:
         """Yield the plain files."""
         raise NotImplementedError
 
     def unproven(self) -> Iterator[tuple[str, int]]:
-        """Yield name and length of each physical file of a plain one that was not proven yet."""
+        """Yield name and length of each plain file's physical file that has not been proven yet."""
         raise NotImplementedError
 
     def path_of(self, file: PlainFile) -> str:
-        """Return where the engine looks for a plain file."""
+        """Return the path at which the engine opens a plain file."""
         raise NotImplementedError
 
     def held(self) -> Iterator[tuple[int, int, int]]:
-        """Yield device, inode and length of all physical files that can be read."""
+        """Yield device, inode and length of every readable physical file."""
         raise NotImplementedError
 
     def sizes(self) -> Mapping[str, int]:
-        """Return the length of each physical file that is there, by its path."""
+        """Return the length of each existing physical file, by path."""
         raise NotImplementedError
 
     def stamp_of(self, file: str) -> Stamp | None:
-        """Return the stamp of the physical file of this name, if it can be read."""
+        """Return the stamp of the physical file with this name, or `None` if it cannot be read."""
         raise NotImplementedError
 
     def proven(self) -> int:
-        """Count the plain files whose content was proven."""
+        """Return how many plain files have proven content."""
         raise NotImplementedError
 
     def prove(self, file: str, *, remembered: bool) -> None:
-        """Note that the physical file of this name holds what its name says."""
+        """Record that the physical file with this name contains what its name says."""
         raise NotImplementedError
 
     def names(self) -> Iterable[str]:
@@ -159,24 +159,24 @@ class Files(Sequence[Artifact]):
         raise NotImplementedError
 
     def find(self, name: str) -> Artifact | None:
-        """Return the file of this name, or `None`."""
+        """Return the file with this name, or `None`."""
         raise NotImplementedError
 
     def contents(self) -> Iterable[str]:
-        """Return the hex digest that each plain file has, once for each content."""
+        """Return the distinct hex digests of the plain files."""
         raise NotImplementedError
 
     def holding(self, digest: str) -> Iterator[Artifact]:
-        """Yield the plain files that have this digest."""
+        """Yield the plain files with this digest."""
         raise NotImplementedError
 
     def doubt(self, file: str) -> None:
-        """Make those notable whose physical file has this name: it holds something else."""
+        """Make files notable whose physical file has this name: its content is different."""
         raise NotImplementedError
 
 
 def held(artifacts: Iterable[Artifact]) -> Iterator[tuple[int, int, int]]:
-    """Yield device, inode and length of the files that can be read."""
+    """Yield device, inode and length of the readable files."""
     for artifact in artifacts:
         if artifact.stamp and artifact.state is State.PRESENT and not artifact.bundle:
             yield artifact.stamp[:3]

@@ -1,4 +1,4 @@
-"""A dictation program: it gets its model ready, with a bar and a way out, and then transcribes."""
+"""A dictation program: it gets its model ready, with a progress bar that can be cancelled."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def show(moment: cachedoctor.Moment) -> None:
 
 
 async def ready_model(cancel: threading.Event) -> str:
-    """Return the path of a model that the engine loads, repaired or fetched where need be."""
+    """Return the path of a model that the engine loads, repaired or fetched if necessary."""
     verdict = cachedoctor.preflight(ENGINE, size=SIZE)  # half a millisecond: no thread needed
     if not verdict:
         print(verdict.why, file=sys.stderr)
@@ -48,7 +48,7 @@ async def main() -> None:
         raise SystemExit("given up; nothing was changed") from None
     except cachedoctor.LockHeldError:
         raise SystemExit("another program is repairing; try again in a minute") from None
-    except cachedoctor.CacheDoctorError as error:  # no network, no room, no permission
+    except cachedoctor.CacheDoctorError as error:  # no network, no space, no permission
         raise SystemExit(f"{error.message}\n{error.hint}") from None
 
 

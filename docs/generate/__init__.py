@@ -1,1 +1,1 @@
-"""The reference of `docs/`, made of the code; no part of the wheel."""
+"""The reference in `docs/`, generated from the code; not part of the wheel."""

@@ -1,4 +1,4 @@
-"""The page of what can be imported from Python, made of the code itself."""
+"""The page of everything that can be imported from Python, generated from the code."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _is_error(thing: object) -> bool:
 
 
 def members(kind: type) -> dict[str, str]:
-    """Return a named tuple's fields, or an enumeration's values, and what is said of each."""
+    """Return a named tuple's fields, or an enumeration's values, with their comments."""
     source = inspect.getsource(kind)
     if issubclass(kind, enum.Enum):
         return {value: comment for _, value, comment in _MEMBER.findall(source)}
@@ -100,7 +100,7 @@ def _thing(name: str, thing: Any) -> Iterator[str]:
 
 
 class _Plain:
-    """A default whose own words would be an address in memory."""
+    """A default whose own representation would be an address in memory."""
 
     def __repr__(self) -> str:
         return "..."
@@ -111,7 +111,7 @@ def _is_object(parameter: inspect.Parameter) -> bool:
 
 
 def _signature(name: str, function: Any) -> list[str]:
-    """Return a call with its parameters, over several lines where it is long."""
+    """Return a call with its parameters, over several lines if it is long."""
     signature = inspect.signature(function)
     shown = [p for p in signature.parameters.values() if p.name not in ("self", "cls")]
     shown = [p.replace(default=_Plain()) if _is_object(p) else p for p in shown]

@@ -1,4 +1,4 @@
-"""What commands answer with `--json`, as a page of tables, made of the schema."""
+"""What commands answer with `--json`, as a page of tables generated from the schema."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ JSON Schema (2020-12) of one answer, `cachedoctor schema` that of all.
 
 
 def lines() -> Iterator[str]:
-    """Yield the page: the answers, then the parts that they share."""
+    """Yield the page: the answers, then the parts they share."""
     parts = schema.whole()["$defs"]
     answers = schema.names()
     yield from _INTRODUCTION.splitlines()
@@ -46,7 +46,7 @@ def _section(title: str, part: schema.Schema) -> Iterator[str]:
 
 
 def _rows(part: schema.Schema, lead: str) -> Iterator[str]:
-    """Yield the keys of an object, and those of objects that have no name of their own."""
+    """Yield the keys of an object, and those of objects inside it that have no name."""
     for key, value in part.get("properties", {}).items():
         known = ", ".join(f"*{each}*" for each in value.get("examples", ()))
         optional = "" if key in part.get("required", ()) else "may be missing"
@@ -62,7 +62,7 @@ def _rows(part: schema.Schema, lead: str) -> Iterator[str]:
 
 
 def _type(value: schema.Schema) -> str:
-    """Say what a value is."""
+    """Return the description of a value."""
     if "$ref" in value:
         return _link(value)
     if "const" in value:

@@ -1,4 +1,4 @@
-"""The manual pages, made of the commands: `cachedoctor.1`, and one a command, as git has them.
+"""The manual pages, generated from the commands: `cachedoctor.1`, and one per command, as git has.
 
 `docs.generate` writes them into `docs/man`; the wheel installs them into `share/man/man1`.
 """
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 EXITS = (
-    ("0", "healthy or done, also where no cache is"),
+    ("0", "healthy or done, even without any cache"),
     ("1", "findings at or above `--fail-on`, or not ready"),
-    ("2", "a name, option or configuration that means nothing"),
-    ("3", "a home, project or path that was named cannot be read"),
+    ("2", "an invalid name, option or configuration"),
+    ("3", "a home, project or path that you named cannot be read"),
     (
         "4",
         "a repair failed: the cache is as it was, or undo the fix; or a cluster gave no answer",
@@ -42,7 +42,7 @@ _FLAG = re.compile(r"(?P<flag>--?[\w-]+)(?: (?P<value>\S+))?")
 
 
 def pages() -> dict[str, Callable[[], str]]:
-    """Return what makes each page, by its file's name."""
+    """Return the function for each page, by its file name."""
     below = {f"cachedoctor-{name}.1": partial(_page, name) for name in cli.COMMANDS}
     return {"cachedoctor.1": _whole, **below}
 
@@ -95,7 +95,7 @@ def _short(context: click.Context, name: str) -> str:
 def _head(title: str, says: str) -> Iterator[str]:
     yield '.\\" made by `python -m docs.generate docs`; do not edit'
     yield f'.TH {_text(title).upper()} 1 "" "cachedoctor {VERSION}" "cachedoctor\'s manual"'
-    yield ".nh"  # names of files and options are not broken
+    yield ".nh"  # file and option names are not broken
     yield from (".SH NAME", f"{_text(title)} \\- {_text(says)}")
 
 
@@ -105,7 +105,7 @@ def _synopsis(context: click.Context, command: click.Command) -> Iterator[str]:
 
 
 def _prose(text: str) -> Iterator[str]:
-    """Yield a help text; what click is told to leave as it is becomes an example."""
+    """Yield a help text; a block that click leaves unwrapped becomes an example."""
     for number, paragraph in enumerate(inspect.cleandoc(text).split("\n\n")):
         first, *rest = paragraph.splitlines()
         if first == "\b":
@@ -139,12 +139,12 @@ def _see(names: tuple[str, ...]) -> Iterator[str]:
 
 
 def literal(text: str) -> str:
-    """Return a line whose every character is shown as it is; a hyphen can be copied as one."""
+    """Return a line with every character shown as it is; its hyphens can be copied as hyphens."""
     shown = text.replace("\\", "\\e").replace("-", "\\-")
     shown = re.sub(r"[^\0-\x7f]", lambda found: f"\\[u{ord(found[0]):04X}]", shown)
     return f"\\&{shown}" if shown[:1] in (".", "'") else shown
 
 
 def _text(line: str) -> str:
-    """Return a line of prose, what is code in bold."""
+    """Return a line of prose, with code in bold."""
     return re.sub(r"`([^`]+)`", r"\\fB\1\\fR", literal(line))

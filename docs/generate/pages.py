@@ -1,6 +1,6 @@
-"""The reference in `docs/`, made of the code: rules, caches, commands, Python, messages, a picture.
+"""The reference in `docs/`, generated from the code: rules, caches, commands, Python, messages.
 
-`python -m docs.generate docs` writes the pages; a test compares them.
+`python -m docs.generate docs` writes the pages and pictures; a test compares them.
 """
 
 from __future__ import annotations
@@ -35,28 +35,28 @@ _KINDS = {
     "CD2": "Form, from headers and offsets",
     "CD3": "Content, by digests and lengths",
     "CD4": "What must agree",
-    "CD5": "What only takes up room",
+    "CD5": "What only takes up space",
     "CD6": "The machine; said by `preflight` and `bench`",
 }
 
 
 def rules_page() -> str:
-    """Return the page of every finding: a table of all codes, then each rule's own page."""
+    """Return the page of every finding: a table of all codes, then a section for each rule."""
     return "\n".join(_rules())
 
 
 def caches_page() -> str:
-    """Return where each engine keeps what, by version, and the layouts as trees."""
+    """Return the page of where each engine keeps what, by version, with the layouts as trees."""
     return "\n".join(_caches())
 
 
 def json_page() -> str:
-    """Return what every command answers with `--json`, key by key."""
+    """Return the page of what every command answers with `--json`, key by key."""
     return "\n".join(("# JSON", "", MADE, "", *json_reference.lines(), ""))
 
 
 def commands_page() -> str:
-    """Return the commands: usage, what `--help` says, options, exit codes."""
+    """Return the page of the commands: usage, `--help` text, options, exit codes."""
     return "\n".join(_commands())
 
 
@@ -75,7 +75,7 @@ PAGES: dict[str, Callable[[], str]] = {
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Write every page into the folder that is named."""
+    """Write every page into the named folder."""
     if len(arguments) != 1 or not os.path.isdir(arguments[0]):
         raise SystemExit("Usage: python -m docs.generate FOLDER")
     for folder in ("man", "figures"):
@@ -115,7 +115,7 @@ def _rules() -> Iterator[str]:
 
 def _caches() -> Iterator[str]:
     yield from ("# Where models are", "", MADE, "")
-    yield "Each engine with its models and about what a download costs, where that is known;"
+    yield "Each engine with its models and approximate download sizes, where known;"
     yield "then each layout as a tree."
     yield ""
     yield f"Engines: {' · '.join(map(_link, engines.names()))}"
@@ -132,7 +132,7 @@ def _caches() -> Iterator[str]:
 def _engine(engine: engines.Engine) -> Iterator[str]:
     table = engine.table
     module = importlib.import_module(type(engine).__module__)
-    if module is engines:  # an engine that is only data
+    if module is engines:  # an engine that consists of data only
         module = importlib.import_module(f"{engines.__name__}.{re.sub('[-.]', '_', engine.name)}")
     yield from ("", f"## {engine.name}", "", *prose(module.__doc__), "")
     layouts = ", ".join(map(_link, engine.locators))
@@ -177,7 +177,7 @@ def _origin(model: Model) -> str:
 
 
 def _file_sets(table: Table) -> Iterator[str]:
-    """Yield the files that models need, models that need the same together."""
+    """Yield the files that models need, grouping models that need the same."""
     if all(model.url for model in table.models.values()):
         yield from _single_files(table)
         return
@@ -187,7 +187,7 @@ def _file_sets(table: Table) -> Iterator[str]:
         key = tuple(_needs(files, moved=moved) for files in model.sets)
         rows.setdefault(key, []).append(model.name)
     yield ""
-    yield "Files by version, the newest first; those in brackets are read where they are there."
+    yield "Files by version, the newest first; those in brackets are read if they are there."
     for needs, models in rows.items():
         who = "every model" if len(models) == len(table.models) else ", ".join(models)
         yield from ("", *_filled(f"**{who}**"), "")
@@ -196,7 +196,7 @@ def _file_sets(table: Table) -> Iterator[str]:
 
 
 def _single_files(table: Table) -> Iterator[str]:
-    """Yield what lies beside models that are one file each."""
+    """Yield the files beside models that are one file each."""
     rows: dict[str, list[str]] = {}
     for model in table.models.values():
         for need in model.sets[0].requirements[1:]:
@@ -204,13 +204,13 @@ def _single_files(table: Table) -> Iterator[str]:
             rows.setdefault(names, []).append(model.name)
     yield from ("", "A model is one file, by its own name.")
     if rows:
-        yield from ("", "Beside it, read where it is there:", "")
+        yield from ("", "Beside it, read if it is there:", "")
     for names, models in rows.items():
         yield from _filled(f"{names}: {', '.join(models)}", "- ")
 
 
 def _needs(files: FileSet, *, moved: bool) -> str:
-    """Return one file set in words: versions, the folder where that differs, and the files."""
+    """Return one file set in words: versions, the folder if it varies, and the files."""
     named = []
     for need in files.requirements:
         names = " or ".join(f"`{name}`" for name in need.names)
@@ -243,7 +243,7 @@ def _commands() -> Iterator[str]:
 
 
 def _command(command: click.Command, context: click.Context, level: int) -> Iterator[str]:
-    """Yield one command, and those below it."""
+    """Yield one command and its subcommands."""
     usage = " ".join((context.command_path, *command.collect_usage_pieces(context)))
     yield from ("", f"{'#' * level} {context.command_path}", "", "```", usage, "```", "")
     yield from _help(command.help or "")
@@ -269,7 +269,7 @@ def _below(command: click.Command, context: click.Context, name: str) -> click.C
 
 
 def _help(text: str) -> Iterator[str]:
-    """Yield a help text; what click is told to leave as it is becomes a block of code."""
+    """Yield a help text; a block that click leaves unwrapped becomes a block of code."""
     for number, paragraph in enumerate(inspect.cleandoc(text).split("\n\n")):
         lines = paragraph.splitlines()
         if number:
@@ -286,7 +286,7 @@ def _option(option: click.Parameter, context: click.Context) -> str:
 
 
 def _given(decorate: Callable[[Callable[..., None]], Callable[..., None]]) -> list[click.Option]:
-    """Return the options that a decorator gives to a command."""
+    """Return the options that a decorator adds to a command."""
 
     def nothing(**_: object) -> None: ...
 
@@ -298,7 +298,7 @@ _SHARED = (
     ("Which model", "Of one engine.", _given(options.model_options)),
     (
         "Where to look",
-        "Without any of them: this machine, as the engines would see it from here.",
+        "By default: this machine, as the engines would see it from here.",
         _given(options.host_options),
     ),
     ("The network", "Only `fix` ever uses it.", _given(options.fetch_options)),

@@ -1,6 +1,6 @@
-"""The screen of `browse` as pictures: really drawn, on the demonstration's home.
+"""The screen of `browse` as pictures: actually drawn, on the demo home.
 
-Its colours are the terminal's own; what differs from run to run is written as it was once.
+Its colours are the terminal's own; anything that differs from run to run has fixed values.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A terminal as a picture: what commands print on the demonstration's home, drawn as SVG.
+"""A terminal as a picture: what commands print on the demo home, drawn as SVG.
 
-What differs from run to run (times, free room) is written as it was once, so that the picture
+Anything that differs from run to run (times, free space) has fixed values, so that the picture
 changes only when the program's words do.
 """
 
@@ -49,10 +49,10 @@ def picture() -> str:
 
 
 def drawn(lines: Sequence[Sequence[tuple[str, str]]], columns: int, label: str) -> str:
-    """Return a terminal with these lines as SVG; each is words with their colours.
+    """Return a terminal with these lines as SVG; each line is words with their colours.
 
-    A colour that begins with `!` is that of the ground: the words are turned round. One that ends
-    with `*` is of bold words.
+    A colour that begins with `!` is a background: the text is in reverse video. One that ends with
+    `*` is bold.
     """
     width = round(columns * _CHARACTER + 2 * _MARGIN)
     height = _BAR + len(lines) * _LINE + _MARGIN
@@ -67,7 +67,7 @@ def drawn(lines: Sequence[Sequence[tuple[str, str]]], columns: int, label: str) 
         for words, color in spans:
             left = _MARGIN + column * _CHARACTER
             if color.startswith("!"):
-                wide, top = len(words) * _CHARACTER + 0.5, at - 14  # no seam to the next
+                wide, top = len(words) * _CHARACTER + 0.5, at - 14  # leaves no gap to the next one
                 shown.append(
                     f'<rect x="{left:.1f}" y="{top}" width="{wide:.1f}" height="{_LINE}" '
                     f'fill="{color.strip("!*")}"/>'
@@ -127,7 +127,7 @@ def _colored(line: str) -> Iterator[tuple[str, str]]:
 
 
 def _broken(spans: list[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
-    """Yield what a terminal makes of a line that is longer than it is wide."""
+    """Yield a line as a terminal wraps it when it is too long."""
     row: list[tuple[str, str]] = []
     room = COLUMNS
     for words, color in spans:

@@ -1,4 +1,4 @@
-"""The page of troubleshooting: what engines say, by engine, from the table that `diagnose` has."""
+"""The troubleshooting page: engines' messages, by engine, from the table of `diagnose`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from cachedoctor.diagnosis import Symptom
 
 _INTRODUCTION = """\
-Find the message that your program ended with, by your browser's search, or let `cachedoctor`
-find it in whatever the program printed:
+Search this page for the message that your program ended with, or let `cachedoctor` find it in
+the program's output:
 
 ```console
 $ echo "Unable to open file 'model.bin' in model '/x'" | cachedoctor diagnose | head -n 3
@@ -24,8 +24,8 @@ line 1: Unable to open file 'model.bin' in model '/x'
   cause    `model.bin` is missing, or its link leads nowhere
 ```
 
-Then `cachedoctor scan` says whether your caches have it, and `cachedoctor fix` repairs it. Each
-code leads to what it means and how it came about. Numbers, paths and names in your message may
+Then `cachedoctor scan` says whether your caches have that problem, and `cachedoctor fix` repairs
+it. Each code links to its meaning and its cause. Numbers, paths and names in your message can
 differ from those here."""
 _MOST = 160  # characters of a message
 

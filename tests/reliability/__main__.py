@@ -1,6 +1,6 @@
 """Run everything and write the page: `python -m tests.reliability [--docs FILE] [--seed N]`.
 
-Some three minutes. The ordinary suite runs a part of it (`tests/test_reliability.py`).
+Takes some three minutes. The ordinary suite runs a part of it (`tests/test_reliability.py`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _HEAD = """# What it survives
 <!-- Written by `python -m tests.reliability --docs docs/reliability.md`; do not edit. -->
 
 Every line was counted by the harness in `tests/reliability/`, which fails at the first loss. It
-uses true files in small, the real repairs, and real processes that are killed for real.
+uses small real files, the real repairs, and real processes that are really killed.
 
 """
 
@@ -68,7 +68,7 @@ def injected(folder: Path) -> Row:
     """Inject every fault of the tables."""
     came = faults.inject(folder)
     said = (
-        f"{came.told} told by their exact codes, {came.silent} that are none met with silence; "
+        f"{came.told} reported with their exact codes, {came.silent} harmless ones not reported; "
         f"{came.cured} cured from local bytes, the second scan clean, and taken back exactly"
     )
     return Row("faults injected", came.faults, said)
@@ -105,12 +105,12 @@ def trapped(folder: Path) -> list[Row]:
 
 
 def forged(folder: Path, seed: int) -> Row:
-    """Change a journal at random, and do with it all that is done with journals."""
+    """Change a journal at random, and do with it everything that is done with journals."""
     outside = folder / "outside"
     outside.mkdir(parents=True)
     (outside / "precious").write_text("precious")
     taken = test_forged.fuzz(test_journal.World(folder / "world"), outside, _JOURNALS, seed)
-    said = f"{_JOURNALS - taken:,} passed over, the rest within their root; nothing else raised"
+    said = f"{_JOURNALS - taken:,} ignored, the rest within their root; nothing else raised"
     return Row("journals changed at random", _JOURNALS, said)
 
 
@@ -121,7 +121,7 @@ def page(rows: list[Row]) -> str:
 
 
 def main() -> None:
-    """Run everything, print the page, and write it where it is asked for."""
+    """Run everything, print the page, and write it to the path given."""
     parser = argparse.ArgumentParser(prog="python -m tests.reliability", description=__doc__)
     parser.add_argument("--docs", metavar="FILE", help="write the page here")
     parser.add_argument("--seed", type=int, default=1, help="of what is random")

@@ -1,4 +1,4 @@
-"""Machines with random damages: looking changes nothing, a fix is honest, undo is exact."""
+"""Machines with random damage: looking changes nothing, a fix is honest, undo is exact."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ENDINGS = (b".incomplete", b".partial", b"x", b".tmp", b"\xff\n")
 
 
 class Came(NamedTuple):
-    """What a number of damaged machines came to."""
+    """The outcome of a number of damaged machines."""
 
     machines: int
     damages: int
@@ -36,7 +36,7 @@ class Came(NamedTuple):
 
 
 def endure(folder: Path, count: int, seed: int) -> Came:
-    """Damage a machine with ten models `count` times over, and look, fix and undo."""
+    """Damage a machine with ten models `count` times, and look, fix and undo."""
     chance = random.Random(f"damage {seed}")
     template = folder / "template"
     (template / "home").mkdir(parents=True)
@@ -85,7 +85,7 @@ def _foreign(place: Path) -> dict[str, tuple[object, ...]]:
 
 
 def _without_ours(found: dict[str, tuple[object, ...]]) -> dict[str, tuple[object, ...]]:
-    """Leave out our own folders, and the times of those that they lie in."""
+    """Leave out our own folders, and the times of those that contain them."""
     holders = {os.path.dirname(name) or "." for name in found if name.endswith(".cachedoctor")}
     tops = {".", "home", "project", *holders}
     return {n: row for n, row in found.items() if ".cachedoctor" not in n and n not in tops}

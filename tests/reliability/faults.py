@@ -1,4 +1,4 @@
-"""Every fault of the tables: exact codes, a cure where local bytes have one, an exact undo."""
+"""Every fault of the tables: exact codes, a cure if local bytes have one, an exact undo."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class Injected(NamedTuple):
-    """How many faults were injected, and what became of them."""
+    """How many faults were injected, and their outcomes."""
 
     faults: int
     told: int  # by their exact codes
-    silent: int  # damages that are none
+    silent: int  # damage that is not a fault
     cured: int  # the second scan was clean, and undo brought the damage back
 
 

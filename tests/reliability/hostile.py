@@ -1,4 +1,4 @@
-"""Caches that mean harm: looked at without harm, and repaired without reaching outside."""
+"""Hostile caches: looked at without harm, and repaired without reaching outside."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ _EVIL = "evil\x1b[2J\nname"
 
 
 class Trap(NamedTuple):
-    """A hostile cache beside files that are nobody's business."""
+    """A hostile cache beside files that nobody may touch."""
 
     world: test_faults.World
     outside: Path
 
     def instead(self, name: str) -> Path:
-        """Take a file's link away and return its place."""
+        """Remove a file's link and return its place."""
         path = self.world.snapshot / name
         path.unlink()
         return path
 
 
 def _hard_link(trap: Trap) -> None:
-    """Make the bad blob one file with somebody's own."""
+    """Make the bad blob a hard link to somebody's own file."""
     blob = trap.world.blob("model.bin")
     blob.unlink()
     os.link(trap.outside / "thesis.txt", blob)
@@ -61,7 +61,7 @@ def _pipe(trap: Trap) -> None:
 
 
 def _manifest(trap: Trap, name: str) -> None:
-    """Promise a file at a place that is none of the cache's."""
+    """Promise a file at a place outside the cache."""
     path = test_faults.manifest(trap.world)
     raw = json.loads(path.read_text())
     raw["files"][name] = {"size": 4, "blob_id": "a" * 40}
@@ -82,7 +82,7 @@ def _bomb(trap: Trap) -> None:
 
 
 def _long_header(trap: Trap) -> None:
-    """Claim a header of 100 MB in weights that a repository of an engine has."""
+    """Claim a header of 100 MB in weights in an engine's repository."""
     head = (100 << 20).to_bytes(8, "little") + b'{"a":'
     path = worlds.repository(
         worlds.hub_of(trap.world.home),
@@ -173,7 +173,7 @@ def refuse(case: str, folder: Path) -> float:
 
 
 def _caches(home: Path) -> dict[str, tuple[object, ...]]:
-    """Return what identifies every file, but for our own folders and how large holes are."""
+    """Return what identifies every file, except our own folders and the sizes of holes."""
     found: dict[str, tuple[object, ...]] = {}
     for base, folders, files in os.walk(home):
         folders[:] = [name for name in folders if name != ".cachedoctor"]

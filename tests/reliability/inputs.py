@@ -28,7 +28,7 @@ _NOISE = (
 
 
 def whole() -> Mapping[str, Sequence[bytes]]:
-    """Return true files of each format by its name."""
+    """Return real files of each format, by its name."""
     shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
     return {
         "ctranslate2": [builders.ctranslate2_model()],

@@ -1,4 +1,4 @@
-"""Kill a fix before each change of the disk: nothing good is gone, and both ways out lead on."""
+"""Kill a fix before each change of the disk: nothing good is lost, and both ways out work."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _HUB = "home/.cache/huggingface/hub"
-_LARGE_BYTES = 8 << 20  # holes, whose length is all there is
+_LARGE_BYTES = 8 << 20  # holes, of which only the length counts
 
 
 class Scene(NamedTuple):
@@ -44,24 +44,24 @@ class Scene(NamedTuple):
     network: Network | None = None
 
     def fix(self) -> None:
-        """Plan and apply: these codes, or everything and waste too."""
+        """Plan and apply: these codes, or everything including waste."""
         network = self.network or Network(self.host, offline=True)
         report = scanning.scan(self.host, deep=self.deep)
         plan = cures.plan(report, codes=self.codes, waste=True, network=network)
-        if not plan.cures and not plan.unfinished:  # notes that are no waste go by their codes
+        if not plan.cures and not plan.unfinished:  # notes that are not waste need their codes
             codes = {finding.code for finding in report.findings}
             plan = cures.plan(report, codes=tuple(codes), network=network)
         applying.apply(plan, report, network)
 
     def others(self) -> None:
-        """Fix an engine that has nothing to do with it; an interrupted fix is not in the way."""
+        """Fix an engine that is not concerned; an interrupted fix does not block it."""
         network = self.network or Network(self.host, offline=True)
         report = scanning.scan(self.host, ["parakeet-mlx"])
         outcome = applying.apply(cures.plan(report, network=network), report, network)
         assert not outcome.left, "another engine is not repaired"
 
     def kinds(self) -> set[str]:
-        """Return the kinds of repair that the fix takes."""
+        """Return the kinds of repair in the fix."""
         report = scanning.scan(self.host, deep=self.deep)
         plan = cures.plan(report, codes=self.codes, waste=True)
         return {repair.kind for repair in plan.repairs}
@@ -72,16 +72,16 @@ class Scene(NamedTuple):
         return {key for key, status in report.statuses.items() if status is Status.READY}
 
     def good(self) -> set[str]:
-        """Return the ids of the ready entries that nothing is wrong with."""
+        """Return the ids of the ready entries without findings."""
         findings = scanning.scan(self.host, deep=self.deep).findings
         return self.ready() - {key for finding in findings for key in finding.entries}
 
     def findings(self) -> set[str]:
-        """Return the codes that a scan finds, but for what is left on purpose."""
+        """Return the codes that a scan finds, except those left on purpose."""
         return {finding.code for finding in scanning.scan(self.host, deep=self.deep).findings}
 
     def contents(self) -> set[str]:
-        """Return the digests of all files, in the caches and in what was set aside."""
+        """Return the digests of all files, in the caches and in the quarantine."""
         found = set()
         for base, _, names in os.walk(self.folder):
             for name in names:
@@ -95,7 +95,7 @@ class Scene(NamedTuple):
 
 
 class Survived(NamedTuple):
-    """What one scene came through."""
+    """The outcome of one scene."""
 
     kinds: tuple[str, ...]
     kills: int
@@ -132,7 +132,7 @@ def detached_scene(_fault: str, folder: Path) -> Scene:
 
 
 def fetching_scene(hub: Hub) -> Callable[[str, Path], Scene]:
-    """Return what builds a hub cache whose only copy of a file, or of a model, is on the hub."""
+    """Return a builder of a hub cache whose only copy of a file, or of a model, is on the hub."""
 
     def build(fault: str, folder: Path) -> Scene:
         scene = hub_scene(fault, folder)
@@ -140,7 +140,7 @@ def fetching_scene(hub: Hub) -> Callable[[str, Path], Scene]:
             folder / "home/.cache/huggingface/hub/models--guillaumekln--faster-whisper-tiny.en"
         )
         mine = f"models--{worlds.TINY.replace('/', '--')}"
-        if fault == "the snapshot is emptied":  # with the blobs here it is relinked from them
+        if fault == "the snapshot is emptied":  # with the blobs here it would be relinked from them
             shutil.rmtree(worlds.hub_of(folder / "home") / mine / "blobs")
         network = Network(scene.host, mirrors=Mirrors(hub=hub.url))
         return scene._replace(network=network)
@@ -164,7 +164,7 @@ def partial_scene(fault: str, folder: Path) -> Scene:
 
 
 def scenes(hub: Hub) -> Iterator[tuple[str, Callable[[str, Path], Scene]]]:
-    """Yield every fault that can be cured, with what builds it."""
+    """Yield every curable fault, with its builder."""
     for fault, (_, codes, _, curable) in test_faults.FAULTS.items():
         if codes and curable:
             yield fault, hub_scene
@@ -181,7 +181,7 @@ def scenes(hub: Hub) -> Iterator[tuple[str, Callable[[str, Path], Scene]]]:
 def survive(
     fault: str, build: Callable[[str, Path], Scene], folder: Path, *, stride: int = 1
 ) -> Survived:
-    """Kill the fix before every change of the disk, or each `stride`-th; check, and go on.
+    """Kill the fix before every change of the disk, or each `stride`-th; check, and continue.
 
     After every other kill the next fix finishes, after the rest `undo` takes it back.
     """

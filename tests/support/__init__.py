@@ -1,1 +1,1 @@
-"""What the tests build with: caches, weights, clients, servers, environments."""
+"""What the tests build on: caches, weights, clients, servers, environments."""

@@ -30,7 +30,7 @@ MODELS = (  # engine, model, layout, place below the home, bytes, sizes
 
 
 def head(home: str = "/Users/ada", platform: str = "darwin") -> Body:
-    """Return what every answer begins with."""
+    """Return the head of every answer."""
     return {
         "schema": 1,
         "tool": {"name": "cachedoctor", "version": VERSION},
@@ -39,7 +39,7 @@ def head(home: str = "/Users/ada", platform: str = "darwin") -> Body:
 
 
 def entry(name: str, home: str = "/Users/ada", **more: object) -> Body:
-    """Return a model, whole in a hub cache unless something else is said."""
+    """Return a model, whole and in a hub cache by default."""
     size = more.get("size_bytes", GIB)
     root = f"{home}/.cache/huggingface/hub"
     return {
@@ -66,7 +66,7 @@ def entry(name: str, home: str = "/Users/ada", **more: object) -> Body:
 
 
 def finding(code: str, entry_id: str = "", message: str = "", **more: object) -> Body:
-    """Return a finding of a code, with a repair from local bytes unless something else is said."""
+    """Return a finding with a code, repairable from local bytes by default."""
     rule = rules.find(code if code != "CD999" else "CD101")
     return {
         "code": code,
@@ -95,7 +95,7 @@ def finding(code: str, entry_id: str = "", message: str = "", **more: object) ->
 
 
 def scan(entries: Sequence[Body], findings: Sequence[Body] = (), **more: object) -> Body:
-    """Return what a scan answers."""
+    """Return a scan's answer."""
     count = {level: sum(f["severity"] == level for f in findings) for level in _LEVELS}
     summary = {
         "entries": len(entries),
@@ -153,7 +153,7 @@ def mac(home: str = "/Users/ada", *, broken: bool = True) -> Body:
             finding(
                 "CD504",
                 entries[0]["id"],
-                "`model.bin` of faster-whisper/small lies 2 times, in the hub cache and ~/old",
+                "`model.bin` of faster-whisper/small is stored 2 times, in the hub cache and ~/old",
                 measured=484 << 20,
                 unit="bytes",
                 links=[f"{home}/old/model.bin"],
@@ -165,7 +165,7 @@ def mac(home: str = "/Users/ada", *, broken: bool = True) -> Body:
             finding(
                 "CD502",
                 entries[1]["id"],
-                "`5f5f.incomplete` is what a killed download left",
+                "`5f5f.incomplete` was left by a killed download",
                 measured=1200 << 20,
                 unit="bytes",
                 repair=aside,
@@ -175,7 +175,7 @@ def mac(home: str = "/Users/ada", *, broken: bool = True) -> Body:
 
 
 def bench(rows: Sequence[tuple[str, str, Sequence[float]]], began_s: int = 1_790_000_000) -> Body:
-    """Return what a benchmark answers: engine, model and the seconds of each run."""
+    """Return a benchmark's answer: engine, model and the seconds of each run."""
     measured = [
         {
             "engine": engine,
@@ -216,7 +216,7 @@ def bench(rows: Sequence[tuple[str, str, Sequence[float]]], began_s: int = 1_790
 
 
 def fleet(hosts: dict[str, tuple[str, str | None, Body | None]]) -> Body:
-    """Return what a fleet answers: each host's state, why that is no answer, its document."""
+    """Return a fleet's answer: each host's state, why there is no answer, its document."""
     states = [state for state, _, _ in hosts.values()]
     return {
         "schema": 1,
@@ -232,7 +232,7 @@ def fleet(hosts: dict[str, tuple[str, str | None, Body | None]]) -> Body:
 
 
 def many(count: int) -> Body:
-    """Return a scan of so many models, of which each fiftieth is broken."""
+    """Return a scan of that many models, every fiftieth of them broken."""
     entries, findings = [], []
     for number in range(count):
         name = f"faster-whisper-{number:05}-some-name-of-a-fine-tune"
@@ -261,7 +261,7 @@ NASTY = (
 
 
 def hostile() -> Body:
-    """Return a scan in which every text is one that should do nothing but be seen."""
+    """Return a scan in which every text is hostile and must only be displayed."""
     entries, findings = [], []
     for number, name in enumerate(NASTY):
         entries.append(
@@ -303,6 +303,6 @@ def hostile() -> Body:
 
 
 def save(body: Body, path: Path) -> str:
-    """Write an answer to a file, odd bytes and all; returns its path."""
+    """Write an answer to a file, odd bytes and all; return its path."""
     path.write_text(json.dumps(body))
     return str(path)

@@ -1,6 +1,6 @@
 """Homes with real weights for `bench`, one engine each, and how to damage them.
 
-Weights are linked from where `tests.support.weights` keeps them; damage is done to a copy.
+Weights are linked from where `tests.support.weights` keeps them; a copy is damaged.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def damage(path: Path, kind: str) -> None:
 
 
 def environment(folder: Path, package: str, script: str = "") -> Path:
-    """Make what looks like an environment that has a package, and return its interpreter.
+    """Make a fake environment that has a package, and return its interpreter.
 
     `script` is what a shell does before it becomes this process's own interpreter.
     """

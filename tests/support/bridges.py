@@ -24,7 +24,7 @@ PARTS = {
     "fluidaudio": ("Preprocessor", "Encoder", "Decoder", "JointDecisionv3"),
 }
 
-# What a bridge without its framework answers; a Mac's has it.
+# The answer of a bridge without its framework; a Mac's bridge has it.
 ELSEWHERE = pytest.mark.skipif(sys.platform == "darwin", reason="a Mac has the frameworks")
 
 
@@ -62,7 +62,7 @@ def _built(kind: str) -> Path:
 
 
 def model(home: Path, engine: str) -> Path:
-    """Put a whole model of an engine, with all it needs, where the engine keeps it."""
+    """Put a whole model of an engine, with everything it needs, where the engine keeps it."""
     folder = home / (VARIANT if engine == "whisperkit" else PARAKEET)
     for seed, name in enumerate(PARTS[engine]):
         coreml_bundles.make_bundle(folder / f"{name}.mlmodelc", weights=[8], seed=seed)
@@ -77,5 +77,5 @@ def model(home: Path, engine: str) -> Path:
 
 
 def tell(folder: Path, **script: str) -> None:
-    """Say in a model's `config.json`, which no framework reads, what a stand-in is to do."""
+    """Tell a stand-in what to do, in a model's `config.json`, which no framework reads."""
     (folder / "config.json").write_text(json.dumps(script))

@@ -1,6 +1,6 @@
-"""A real browser for the page: Chromium as the system has it, driven by Playwright from the index.
+"""A real browser for the page: the system's Chromium, driven by Playwright from the index.
 
-`python -m tests.support.browser docs/figures/report.png` takes the documentation's picture anew.
+`python -m tests.support.browser docs/figures/report.png` takes the documentation's picture again.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _REPORT = (sys.executable, "-m", "cachedoctor", "report", "-o", "-", "--platform
 
 
 def missing() -> str:
-    """Say what is not here of a browser and what drives it; empty where all is."""
+    """Return what is missing of the browser and its driver; empty if nothing is."""
     for name in ("playwright", "axe_playwright_python", "pypdf"):
         if importlib.util.find_spec(name) is None:
             return f"{name} is not installed: `pip install --group browser`"
@@ -42,14 +42,14 @@ def missing() -> str:
 
 
 def program() -> str:
-    """Return where Chromium is, or nothing."""
+    """Return the path of Chromium, or nothing."""
     names = ("chromium", "chromium-browser", "google-chrome")
     return next(filter(None, map(shutil.which, names)), "")
 
 
 @contextlib.contextmanager
 def browser() -> Iterator[Browser]:
-    """Start Chromium, for as long as it is needed."""
+    """Start Chromium, and keep it while it is needed."""
     from playwright.sync_api import sync_playwright
 
     root = ["--no-sandbox"] if os.geteuid() == 0 else []
@@ -67,7 +67,7 @@ def painted(page: Page) -> None:
 
 
 def demo_page() -> str:
-    """Return the page of the demonstration's home, as if that were somebody's, of one moment."""
+    """Return the page of the demo home, as if it were somebody's, at a fixed time."""
     with tempfile.TemporaryDirectory(prefix="browser-") as folder:
         home = os.path.join(folder, "demo")
         demo.build(home)
@@ -83,7 +83,7 @@ def demo_page() -> str:
 
 
 def take(path: Path) -> None:
-    """Take the picture of the demonstration's page, with the digest of the words on it."""
+    """Take the picture of the demo page, and store the digest of its words in it."""
     with browser() as started, tempfile.TemporaryDirectory(prefix="browser-") as folder:
         place = Path(folder, "page.html")
         place.write_text(demo_page(), encoding="utf-8")
@@ -95,19 +95,19 @@ def take(path: Path) -> None:
 
 
 def words(page: Page) -> str:
-    """Return the digest of what a page shows, with another version the same."""
+    """Return the digest of what a page shows, whatever the version."""
     shown = page.locator("body").inner_text().replace(VERSION, "VERSION")
     return hashlib.sha256(" ".join(shown.split()).encode()).hexdigest()
 
 
 def taken_of(path: Path) -> str:
-    """Return the digest of the words that a picture was taken of."""
+    """Return the digest of the words in a picture."""
     found = re.search(rb"tEXtWords\0([0-9a-f]{64})", path.read_bytes())
     return found[1].decode() if found else ""
 
 
 def _marked(data: bytes, digest: str) -> bytes:
-    """Put a text into a PNG, behind its first chunk.
+    """Put a text into a PNG, after its first chunk.
 
     Source: Portable Network Graphics, third edition, 11.3.3.2, `tEXt`.
     """

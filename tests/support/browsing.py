@@ -1,4 +1,4 @@
-"""The screen of `cachedoctor browse` without a terminal: keys in, what is drawn out."""
+"""The screen of `cachedoctor browse` without a terminal: keys go in, the drawing comes out."""
 
 from __future__ import annotations
 
@@ -29,34 +29,34 @@ _COMMAND = "on the command line: "
 
 
 class Session:
-    """Somebody at the keys."""
+    """A user at the keyboard."""
 
     def __init__(self, app: Browser, pilot: Pilot[int]) -> None:
         """Sit down."""
         self.app, self.pilot = app, pilot
 
     async def until(self, holds: Callable[[], object]) -> None:
-        """Wait until something holds; fails where it never does."""
+        """Wait until something is true; fail if it never is."""
         end = asyncio.get_running_loop().time() + _LONGEST_S
         while not holds():
             assert asyncio.get_running_loop().time() < end, self.text
             await self.pilot.pause(0.01)
 
     async def keys(self, *keys: str) -> None:
-        """Press keys, and wait until what they asked for is there."""
+        """Press keys, and wait for their effect."""
         for key in keys:
             await self.pilot.press(key)
         await self.settled()
 
     async def type(self, words: str) -> None:
-        """Type words into the field that has the focus."""
+        """Type words into the focused field."""
         box = self.app.focused
         assert isinstance(box, Input)
         box.value = words
         await self.settled()
 
     async def go(self, words: str) -> str:
-        """Put the cursor on the one row that has these words in its key, and return the key."""
+        """Put the cursor on the one row whose key contains these words, and return the key."""
         table = self.table
         found = [row.key for row in table.shown_rows if words in row.key]
         assert len(found) == 1, (words, [row.key for row in table.shown_rows])
@@ -66,7 +66,7 @@ class Session:
         return found[0]
 
     async def settled(self) -> None:
-        """Wait until nothing is going on."""
+        """Wait until no work is in progress."""
         await self.pilot.pause()
         await self.until(lambda: not self.busy)
         await self.pilot.pause()
@@ -80,7 +80,7 @@ class Session:
 
     @property
     def busy(self) -> bool:
-        """Say whether work is going on, or a question is about to come."""
+        """Return whether work is in progress, or a question is about to appear."""
         screen = self.app.screen
         if isinstance(screen, PlanScreen):
             return screen.job is not None or not self.buttons or "Stop" in self.buttons
@@ -104,13 +104,13 @@ class Session:
 
     @property
     def focused(self) -> str:
-        """Return what the button with the focus says."""
+        """Return the label of the focused button."""
         button = self.app.focused
         return str(button.label) if isinstance(button, Button) else ""
 
     @property
     def buttons(self) -> list[str]:
-        """Return what the buttons say, from the left."""
+        """Return the labels of the buttons, from the left."""
         return [str(button.label) for button in self.app.screen.query(Button)]
 
     @property
@@ -123,7 +123,7 @@ class Session:
 
     @property
     def command(self) -> list[str]:
-        """Return the words of the command that says the same."""
+        """Return the words of the equivalent command."""
         last = self.app.screen.query_one(Sheet).lines[-1]
         assert last.startswith(f"{_COMMAND}`cachedoctor "), last
         return shlex.split(last.removeprefix(_COMMAND).strip("`"))[1:]
@@ -143,7 +143,7 @@ def browse(
     rows: int = 24,
     offline: bool = False,
 ) -> Browser:
-    """Show the screen for as long as somebody takes these steps; returns what is left of it."""
+    """Show the screen while a user takes these steps; return what is left of it."""
     app = Browser(Network(host, offline))
 
     async def run() -> None:

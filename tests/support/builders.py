@@ -1,6 +1,6 @@
-"""Tiny, valid, deterministic files of every format; faults are cut or flipped into them.
+"""Tiny, valid, deterministic files of every format, to cut or flip faults into.
 
-A file is a list of pieces, each its bytes or the length of a hole, so that a huge one is cheap.
+A file is a list of pieces, each either bytes or the length of a hole, so that a huge one is cheap.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _TENSORS: Mapping[str, tuple[str, tuple[int, ...]]] = {
 
 
 def pattern(count: int, seed: int = 0) -> bytes:
-    """Return `count` bytes, none of which is 0 or a sign of a format."""
+    """Return `count` bytes that contain no 0 and no sign of a format."""
     return bytes((97 * index + seed) % 127 + 128 for index in range(count))
 
 
@@ -137,7 +137,7 @@ def safetensors_head(
 
 
 def safetensors_header(header: object) -> bytes:
-    """Return any header at all, padded as the library does."""
+    """Return any header at all, padded as the library does it."""
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return struct.pack("<Q", len(text)) + text
@@ -205,7 +205,7 @@ def zip_pieces(
 
 
 def weight_bin(blobs: Sequence[int] = (96, 10, 64)) -> tuple[bytes, list[int]]:
-    """Return a Core ML weight file with fp16 blobs of these many bytes, and their offsets.
+    """Return a Core ML weight file with fp16 blobs of these sizes in bytes, and their offsets.
 
     Source: apple/coremltools mlmodel/src/MILBlob/Blob/StorageFormat.hpp
     """

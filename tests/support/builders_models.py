@@ -20,7 +20,7 @@ _STATE, _COLUMNS = 32, 3
 def ggml_whisper(
     *, audio_layers: int = 1, text_layers: int = 1, tokens: int = 5, quantised: bool = False
 ) -> bytes:
-    """Return a whisper model with every tensor that such a model has, each 32 numbers."""
+    """Return a whisper model with every tensor that such a model has, 32 numbers each."""
     kind = 2 if quantised else 1
     count = 11 + 15 * audio_layers + 24 * text_layers
     tensors = b"".join(
@@ -48,7 +48,7 @@ def ggml_parakeet() -> bytes:
 
 
 def npz_file(*, quantized: bool = False, packed: bool = False) -> bytes:
-    """Return an archive of arrays as MLX writes it; `packed` as NumPy may."""
+    """Return an archive of arrays as MLX writes it; `packed` as NumPy can write it."""
     arrays: dict[str, tuple[str, tuple[int, ...]]] = {
         "encoder.weight": ("<f2", (4, 8)),
         "decoder.scalar": ("<f4", ()),
@@ -80,7 +80,7 @@ def zip_of(files: Mapping[str, bytes], *, packed: bool = False) -> bytes:
 
 
 def shard_index(shards: Sequence[str]) -> bytes:
-    """Return the index of weights that are split into these files."""
+    """Return the index of weights split into these files."""
     names = {f"layer.{number}.weight": shard for number, shard in enumerate(shards)}
     return json.dumps({"metadata": {"total_size": 1}, "weight_map": names}).encode()
 

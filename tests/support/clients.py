@@ -1,4 +1,4 @@
-"""Real releases of huggingface_hub, each in a folder of its own with what it needs.
+"""Real releases of huggingface_hub, each in its own folder with its dependencies.
 
 They are kept between runs beside the weights, where `tests.support.weights` says:
 
@@ -46,12 +46,12 @@ if huggingface_hub.__version__ != asked["version"]:
 
 
 def number(version: str) -> tuple[int, ...]:
-    """Return a version as what compares in order."""
+    """Return a version as a comparable value."""
     return tuple(int(part) for part in version.split("."))
 
 
 def client(version: str) -> Path:
-    """Return the folder of a release; skip the test where the package index gives none."""
+    """Return the folder of a release; skip the test if the package index has none."""
     found = _installed(version)
     if isinstance(found, str):
         pytest.skip(found)
@@ -60,7 +60,7 @@ def client(version: str) -> Path:
 
 @functools.cache
 def _installed(version: str) -> Path | str:
-    """Return the folder of a release, or why there is none: an index that is away is asked once."""
+    """Return the folder of a release, or why there is none; a missing index is asked only once."""
     name = f"huggingface_hub-{version}-{sys.implementation.cache_tag}"
     folder = weights.CACHE / name
     weights.CACHE.mkdir(parents=True, exist_ok=True)
@@ -95,7 +95,7 @@ def download(
     kind: str = "model",
     env: Mapping[str, str] | None = None,
 ) -> None:
-    """Download a snapshot, or these files one by one, to the hub cache of `home` or a folder."""
+    """Download a snapshot, or these files one by one, to the hub cache of `home` or to a folder."""
     asked = _asked(repository, local_dir, files, kind)
     with _start(version, hub_url, home, _DOWNLOAD, asked, env) as child:
         _finish(version, child)
@@ -116,7 +116,7 @@ def downloading(
 
 
 def run(version: str, hub_url: str, home: Path, code: str, **asked: object) -> None:
-    """Run code with the `huggingface_hub` of a release; it finds what it is given in `asked`."""
+    """Run code with the `huggingface_hub` of a release; the code finds its input in `asked`."""
     with _start(version, hub_url, home, code, asked, None) as child:
         _finish(version, child)
 
@@ -140,7 +140,7 @@ def _start(
     asked: Mapping[str, object],
     env: Mapping[str, str] | None,
 ) -> subprocess.Popen[str]:
-    """Start a Python that finds the release first and nothing of the caller's environment."""
+    """Start a Python that finds the release first, with nothing of the caller's environment."""
     variables = {
         "HOME": str(home),
         "PYTHONPATH": str(client(version)),

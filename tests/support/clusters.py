@@ -1,4 +1,4 @@
-"""Dask clusters for tests: a scheduler and workers as processes of their own, over loopback."""
+"""Dask clusters for tests: a scheduler and workers as separate processes, over loopback."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Cluster:
     """A scheduler, and workers that come and go."""
 
     def __init__(self, folder: Path) -> None:
-        """Start a scheduler without workers; what they say goes to `folder`."""
+        """Start a scheduler without workers; their output goes to `folder`."""
         folder.mkdir(parents=True)
         self._folder = folder
         self._file = folder / "scheduler.json"
@@ -30,7 +30,7 @@ class Cluster:
         self._scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0")
 
     def __enter__(self) -> Cluster:
-        """Begin."""
+        """Start the cluster."""
         return self
 
     def __exit__(
@@ -39,7 +39,7 @@ class Cluster:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """End every process of it."""
+        """End all its processes."""
         for process in (*self._workers, self._scheduler):
             process.kill()
             process.wait()
@@ -55,18 +55,18 @@ class Cluster:
         raise AssertionError(f"no scheduler: {(self._folder / 'scheduler.txt').read_text()}")
 
     def add(self) -> int:
-        """Start a worker with one thread; return which it is."""
+        """Start a worker with one thread; return its number."""
         self._workers.append(self._start("worker", "--nthreads", "1", "--no-nanny"))
         return len(self._workers) - 1
 
     def kill(self, worker: int | None = None) -> None:
-        """End a worker, or the scheduler, as nothing can that is asked first."""
+        """Kill a worker, or the scheduler, without asking it first."""
         process = self._scheduler if worker is None else self._workers[worker]
         process.send_signal(signal.SIGKILL)
         process.wait()
 
     def cpu_s(self) -> float:
-        """Return the processor time that its processes have taken."""
+        """Return the processor time that its processes have used."""
         taken = 0
         for process in (*self._workers, self._scheduler):
             text = Path(f"/proc/{process.pid}/stat").read_text()

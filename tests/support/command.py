@@ -1,4 +1,4 @@
-"""Run the command line as a person does: a whole process, its output and its exit code."""
+"""Run the command line as a user does: a whole process, its output and its exit code."""
 
 from __future__ import annotations
 

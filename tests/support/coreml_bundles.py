@@ -54,9 +54,9 @@ def make_bundle(
 ) -> None:
     """Write a compiled bundle; the same arguments make the same bytes.
 
-    A number among the weights is that many fp16 values, drawn from `seed`. The two targets spell a
-    blob's offset differently. Without weights there is no `weight.bin`, as in a graph without
-    constants.
+    A number among the weights stands for that many fp16 values, drawn from `seed`. The two targets
+    spell a blob's offset differently. Without weights there is no `weight.bin`, as in a graph
+    without constants.
     """
     import numpy as np
 
@@ -117,7 +117,7 @@ def _write_blobs(path: Path, arrays: Sequence[NDArray[np.generic]]) -> list[int]
 
 
 def _storage() -> Any:
-    """Load coremltools' blob writer alone: the package warns on every platform but macOS."""
+    """Load only coremltools' blob writer: the package warns on every platform but macOS."""
     package = importlib.util.find_spec("coremltools")
     if package is None or not package.submodule_search_locations:
         pytest.skip("coremltools is not installed")

@@ -1,7 +1,7 @@
-"""The table of Core ML bundles that the Python and the Swift inspection both have to agree with.
+"""The table of Core ML bundles on which the Python and the Swift inspection must agree.
 
-`swift/Tests/coreml_cases.json` holds whole bundles as pieces of bytes, and cases: a bundle, what is
-done to it, and the verdict. `swift/Tests/BridgeKitTests/CoreMLTests.swift` reads the same file.
+`swift/Tests/coreml_cases.json` holds whole bundles as pieces of bytes, and cases: a bundle, its
+damage, and the verdict. `swift/Tests/BridgeKitTests/CoreMLTests.swift` reads the same file.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def build(case: dict[str, Any], folder: Path) -> None:
 
 
 def content(pieces: list[dict[str, Any]]) -> bytes:
-    """Return bytes that are given as text or hexadecimal digits, each piece some times over."""
+    """Return bytes given as text or hexadecimal digits, each piece repeated as often as it says."""
     return b"".join(
         (bytes.fromhex(piece["hex"]) if "hex" in piece else piece["text"].encode())
         * piece.get("times", 1)
@@ -39,7 +39,7 @@ def content(pieces: list[dict[str, Any]]) -> bytes:
 
 
 def verdict(folder: Path) -> dict[str, Any]:
-    """Return what the Python format says of a bundle, in the table's words."""
+    """Return the verdict of the Python format on a bundle, in the table's words."""
     try:
         reading = formats.find_bundle("coreml").inspect(str(folder))
     except FormatError as error:

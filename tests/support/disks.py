@@ -1,4 +1,4 @@
-"""True disks of a file system, made in a file and mounted; needs root."""
+"""Real disks of a file system, made in a file and mounted; needs root."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-LEAST_BYTES = 400 << 20  # that mkfs.xfs takes, and a little
+LEAST_BYTES = 400 << 20  # what mkfs.xfs requires, and a little more
 
 
 class CannotMountError(RuntimeError):
@@ -21,7 +21,7 @@ class CannotMountError(RuntimeError):
 
 @contextlib.contextmanager
 def mounted(kind: str, folder: Path, size_bytes: int = LEAST_BYTES) -> Iterator[Path]:
-    """Make a disk of this kind in `folder`, and mount it for as long as the block lasts."""
+    """Make a disk of this kind in `folder`, and mount it while the block runs."""
     maker = shutil.which(f"mkfs.{kind}", path=f"{os.environ['PATH']}:/sbin:/usr/sbin")
     if maker is None or os.geteuid():
         raise CannotMountError(f"no `mkfs.{kind}` here, or not root")
@@ -45,7 +45,7 @@ def mounted(kind: str, folder: Path, size_bytes: int = LEAST_BYTES) -> Iterator[
 
 
 def of_its_own(kind: str, folder: Path) -> Iterator[Path]:
-    """Yield a disk for one test, which is skipped, with the reason, where none can be had."""
+    """Yield a disk for one test, or skip the test, with the reason, if none can be made."""
     import pytest
 
     try:

@@ -1,7 +1,7 @@
 """Environments with real engines, made by pip and kept between runs beside the weights.
 
 venv-<name>-<python>.lock
-venv-<name>-<python>/        a virtual environment; `whole` in it says that pip was done
+venv-<name>-<python>/        a virtual environment; `whole` in it says that pip has finished
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import pytest
 
 from tests.support import weights
 
-# MLX's engines declare torch, which they run without, so what they need is named.
+# MLX's engines declare torch but run without it, so their real needs are listed.
 MLX = (
     ("mlx[cpu]==0.32.4", "numba", "scipy", "tiktoken", "more-itertools", "huggingface_hub", "tqdm"),
     ("--no-deps", "mlx-whisper==0.4.3", "lightning-whisper-mlx==0.0.10"),
     ("parakeet-mlx==0.7.0",),
 )
-# The package index's torch brings gigabytes for a GPU, so a distribution's own is taken; it is of
-# the time of numpy 1, and the last transformers that run with it are these. whisper-mps runs on MLX
+# The package index's torch brings gigabytes for a GPU, so a distribution's own is used. It is from
+# the time of numpy 1, and these are the last transformers that run with it. whisper-mps runs on MLX
 # and reads its weights with torch.
 TORCH = (
     ("numpy<2", "numba", "scipy", "tiktoken", "more-itertools", "tqdm", "transformers==4.46.3"),
@@ -40,7 +40,7 @@ _SYSTEM = "/usr/bin/python3"
 
 
 def mlx() -> Path:
-    """Return an interpreter with MLX's engines; skip the test where there can be none."""
+    """Return an interpreter with MLX's engines; skip the test if there can be none."""
     if sys.platform != "linux":
         pytest.skip("on a Mac these engines are installed as they are")
     found = _made("mlx", MLX)
@@ -72,7 +72,7 @@ def transformers() -> Path:
 
 
 def pre_commit() -> Path:
-    """Return pre-commit's program; skip the test where there can be none."""
+    """Return pre-commit's program; skip the test if there can be none."""
     found = _made("pre-commit", (("pre-commit==4.7.0",),))
     if isinstance(found, str):
         pytest.skip(found)
@@ -106,7 +106,7 @@ def _made(
 
 
 def install(packages: Path, name: str, version: str) -> None:
-    """Put what says that a release is installed into a folder of packages, and nothing of it."""
+    """Put the metadata of an installed release into a folder of packages, without the release."""
     about = packages / f"{name.replace('-', '_')}-{version}.dist-info"
     about.mkdir(parents=True)
     (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")

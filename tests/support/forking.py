@@ -1,7 +1,7 @@
-"""Run many commands, each in a process of its own, without starting Python for each.
+"""Run many commands, each in its own process, without starting Python for each.
 
-One server has imported the package once. For every command it forks: the child has its own
-environment, folder, arguments and streams, and ends as a process does, by exit code or signal.
+One server imports the package once and forks for every command: the child has its own environment,
+folder, arguments and streams, and ends as a process does, by exit code or signal.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _REQUEST_BYTES = 1 << 20
-_OWN = ("PYTHON", "LC_", "LANG", "LD_")  # what Python itself heeds when it starts
+_OWN = ("PYTHON", "LC_", "LANG", "LD_")  # what Python itself reads when it starts
 
 
 class Server(NamedTuple):
-    """The process that forks, as its client sees it."""
+    """The forking process, as its client sees it."""
 
     channel: socket.socket
-    started: dict[str, str]  # what Python heeded
+    started: dict[str, str]  # what Python read
 
     def fits(self, environment: Mapping[str, str]) -> bool:
-        """Return whether Python would start in the same way with this environment."""
+        """Return whether Python would start the same way with this environment."""
         return _heeded(environment) == self.started
 
     def run(
@@ -133,7 +133,7 @@ def _serve(channel: socket.socket) -> None:
 
 
 def _watch(request: dict[str, object], output: int, errors: int, status: int) -> None:
-    """Fork once more, wait for the command, and tell how it ended."""
+    """Fork once more, wait for the command, and report how it ended."""
     child = os.fork()
     if child == 0:
         os.close(status)
@@ -146,7 +146,7 @@ def _watch(request: dict[str, object], output: int, errors: int, status: int) ->
 
 
 def _become(request: dict[str, object], output: int, errors: int) -> None:
-    """Be the command."""
+    """Become the command."""
     from cachedoctor import cli
 
     code = 1

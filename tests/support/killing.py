@@ -1,4 +1,4 @@
-"""Work that is killed, or meets an error of the disk, at a change of the disk that is chosen."""
+"""Work that is killed, or hits a disk error, at a chosen change of the disk."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ EVERY = pytest.mark.parametrize(
 
 
 def killed_at(number: int, work: Callable[[], object]) -> bool:
-    """Work in a forked process that is killed before its change of the disk `number`.
+    """Do work in a forked process that is killed before its change of the disk `number`.
 
-    Returns whether it came so far; work that fails by itself fails the test.
+    Returns whether it got that far; work that fails by itself fails the test.
     """
     child = os.fork()
     if child == 0:
@@ -51,7 +51,7 @@ def killed_at(number: int, work: Callable[[], object]) -> bool:
 
 @contextmanager
 def failing_at(number: int, code: int = errno.EIO) -> Iterator[list[str]]:
-    """Let the change of the disk `number` fail once; yields the changes that were met."""
+    """Let the change of the disk `number` fail once; yield the changes made."""
     met: list[str] = []
     before = disk.boundary
 

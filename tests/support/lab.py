@@ -1,7 +1,7 @@
-"""A lab: machines in network namespaces here, each with its sshd, home, state and programs.
+"""A lab: machines in network namespaces here, each with its own sshd, home, state and programs.
 
-Needs root, iproute2 and openssh-server. What a machine runs is this very cachedoctor, behind a
-script of its own, so that a test can make it slow, old or silent.
+Needs root, iproute2 and openssh-server. A machine runs this very cachedoctor, behind a script of
+its own, so that a test can make it slow, old or silent.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ REAL = f'exec {sys.executable} -m cachedoctor "$@"\n'
 
 
 def missing() -> str:
-    """Return why there can be no lab here; empty where there can."""
+    """Return why there can be no lab here; empty if there can."""
     if os.geteuid() != 0:
         return "only root makes network namespaces"
     for program in (SSHD, shutil.which("ip") or "/usr/sbin/ip"):
@@ -42,7 +42,7 @@ def missing() -> str:
 
 
 def run(*words: str) -> str:
-    """Run a program that must succeed, and return what it says."""
+    """Run a program that must succeed, and return its output."""
     done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0, (words, done.stdout, done.stderr)
     return done.stdout
@@ -76,17 +76,17 @@ class Machine(NamedTuple):
         return self.home / ".cache" / "huggingface" / "hub"
 
     def program(self, script: str = REAL, name: str = "cachedoctor") -> None:
-        """Give it a program."""
+        """Install a program on it."""
         file = self.folder / "bin" / name
         file.write_text("#!/bin/sh\n" + script)
         file.chmod(0o755)
 
     def processes(self) -> list[str]:
-        """Return the command lines of what runs there, its sshd apart."""
+        """Return the command lines of the processes there, except its sshd."""
         return list(self._running().values())
 
     def end(self) -> None:
-        """Kill what runs there, sessions included; its sshd stays."""
+        """Kill the processes there, sessions included; its sshd stays."""
         for number in self._running():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(number, 9)
@@ -106,7 +106,7 @@ class Machine(NamedTuple):
         return {str(each) for place in places for each in place.rglob("*")}
 
     def unplug(self) -> None:
-        """Cut its line: what is sent is lost, and nobody is told."""
+        """Cut its connection: what is sent is lost, and nobody is told."""
         run("ip", "link", "set", f"cdl{self.number}", "down")
 
 
@@ -140,7 +140,7 @@ class Lab:
 
 @contextlib.contextmanager
 def made(folder: Path, names: list[str]) -> Iterator[Lab]:
-    """Build a lab, and take it down with all that runs there."""
+    """Build a lab, and remove it with everything that runs there."""
     run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "key"))
     run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "host"))
     machines = {
@@ -202,7 +202,7 @@ def _await(machine: Machine) -> None:
 
 
 def _take_down() -> None:
-    """End every machine, also of a lab whose test was killed."""
+    """End every machine, even of a lab whose test was killed."""
     for line in run("ip", "netns", "list").splitlines():
         space = line.split()[0] if line else ""
         if space.startswith(f"{BRIDGE}-"):
@@ -214,7 +214,7 @@ def _take_down() -> None:
 
 
 def below(root: int) -> list[int]:
-    """Return a process and all that descend from it."""
+    """Return a process and all its descendants."""
     parents = {}
     for name in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(OSError):
@@ -228,7 +228,7 @@ def below(root: int) -> list[int]:
 
 
 def held(number: int) -> float:
-    """Return the MiB of a process that are its own, and its share of the rest."""
+    """Return a process's own memory in MiB, and its share of the rest."""
     with contextlib.suppress(OSError, IndexError):
         return (
             int(Path(f"/proc/{number}/smaps_rollup").read_text().split("\nPss:")[1].split()[0])

@@ -1,6 +1,6 @@
 """Real HTTP on the loopback interface: a model hub and a file host that fail when told to.
 
-Faults are keyed by the end of a URL's path; where several ends match, the longest one counts.
+Faults are keyed by the end of a URL's path; if several ends match, the longest one counts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _CHUNK_BYTES = 1 << 16
-_LFS_BYTES = 1 << 20  # what is larger is LFS, whatever its name
+_LFS_BYTES = 1 << 20  # anything larger is LFS, whatever its name
 _LFS_NAMES = (".bin", ".safetensors")
 _TICK_S = 0.02
 _JOIN_S = 5.0
@@ -49,16 +49,16 @@ class Request(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What a server says to a request, before the faults."""
+    """A server's answer to a request, before the faults."""
 
     status: int
     headers: dict[str, str]
     body: bytes | Path
-    ranges: bool = False  # whether a part of it may be asked for
+    ranges: bool = False  # whether parts can be requested
 
 
 class Hold(threading.Event):
-    """Set it to let the blocked answers go on; `reached` is set once an answer blocks."""
+    """Set it to let the blocked answers continue; `reached` is set once an answer blocks."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,12 +85,12 @@ class _Listener(ThreadingHTTPServer):
         self.open: dict[threading.Thread, socket.socket] = {}
 
     def server_bind(self) -> None:
-        # without HTTPServer's look-up of the host's name, which may be slow
+        # without HTTPServer's look-up of the host's name, which can be slow
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = "127.0.0.1", self.socket.getsockname()[1]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a client that left; print anything else."""
+        """Ignore a client that left; print any other error."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -109,7 +109,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.open.pop(threading.current_thread(), None)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Stay silent."""
+        """Log nothing."""
 
     def do_GET(self) -> None:
         self._answer()
@@ -162,7 +162,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
 
     def _send_body(self, path: str, source: IO[bytes], start: int, end: int, middle: int) -> None:
-        """Send the bytes from `start` up to `end`, with the faults that concern a body."""
+        """Send the bytes from `start` up to `end`, with the faults that affect a body."""
         owner = self.server.owner
         hold = owner.held(path)
         cut = owner.cut_at(path, end - start)
@@ -187,7 +187,7 @@ class _Handler(BaseHTTPRequestHandler):
             if hold is not None:
                 stops.append(start + hold[0])
             data = bytearray(source.read(min(stops) - position))
-            if not data:  # the file became shorter meanwhile
+            if not data:  # the file has become shorter meanwhile
                 raise _AbandonedError
             if flips and position <= middle < position + len(data):
                 data[middle - position] ^= 0xFF
@@ -198,7 +198,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class Loopback:
-    """A server on a free port of 127.0.0.1 for as long as its `with` block lasts."""
+    """A server on a free port of 127.0.0.1 while its `with` block runs."""
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
@@ -224,7 +224,7 @@ class Loopback:
         self.stop()
 
     def stop(self) -> None:
-        """Let go of all held answers, and close every connection."""
+        """Release all held answers, and close every connection."""
         self.stopping.set()
         for _, hold in self._holds.values():
             hold.set()
@@ -250,7 +250,7 @@ class Loopback:
         self._refusals[suffix] = Reply(200, headers, html.encode())
 
     def corrupt(self, suffix: str) -> None:
-        """Flip the byte in the middle of the content, in whatever part of it is asked for."""
+        """Flip the byte in the middle of the content, in whatever part of it is requested."""
         self._corrupt[suffix] = True
 
     def cut(self, suffix: str, after_bytes: int, times: int = 1) -> None:
@@ -264,7 +264,7 @@ class Loopback:
         return hold
 
     def ignore_range(self, suffix: str) -> None:
-        """Answer with the whole content when a part of it is asked for."""
+        """Answer with the whole content when a part is requested."""
         self._whole[suffix] = True
 
     def slow(self, suffix: str, bytes_per_second: float) -> None:
@@ -272,7 +272,7 @@ class Loopback:
         self._speeds[suffix] = bytes_per_second
 
     def heal(self) -> None:
-        """Forget all faults, and let go of all held answers."""
+        """Forget all faults, and release all held answers."""
         for _, hold in self._holds.values():
             hold.set()
         for faults in (
@@ -292,11 +292,11 @@ class Loopback:
         return _longest(self._refusals, path)
 
     def held(self, path: str) -> tuple[int, Hold] | None:
-        """Return after how many bytes to wait, and for what."""
+        """Return after how many bytes to wait, and for which event."""
         return _longest(self._holds, path)
 
     def cut_at(self, path: str, length: int) -> int | None:
-        """Return after how many of `length` bytes to end this answer, and count that."""
+        """Return after how many of `length` bytes to end this answer, and count it."""
         with self._lock:
             cut = _longest(self._cuts, path)
             if cut is None or cut.times <= 0 or cut.after >= length:
@@ -309,11 +309,11 @@ class Loopback:
         return _longest(self._speeds, path)
 
     def corrupts(self, path: str) -> bool:
-        """Tell whether the content is damaged on its way."""
+        """Return whether the content is damaged on its way."""
         return _longest(self._corrupt, path) is not None
 
     def ignores_range(self, path: str) -> bool:
-        """Tell whether parts are not served."""
+        """Return whether parts are refused."""
         return _longest(self._whole, path) is not None
 
     def respond(self, path: str, query: dict[str, list[str]], sent: bytes) -> Reply:
@@ -329,7 +329,7 @@ class Cdn(Loopback):
         self._files: dict[str, bytes | Path] = {}
 
     def add(self, path: str, content: bytes | Path) -> str:
-        """Serve a file at a path; returns its URL."""
+        """Serve a file at a path; return its URL."""
         path = "/" + path.lstrip("/")
         self._files[path] = content
         return self.url + path
@@ -366,7 +366,7 @@ class Hub(Loopback):
     def add(
         self, repo_id: str, files: Mapping[str, bytes | Path], *, commit: str | None = None
     ) -> str:
-        """Make these files the repository's `main`; older commits stay. Returns the commit."""
+        """Make these files the repository's `main`; older commits stay. Return the commit."""
         entries = {path: _entry(path, files[path]) for path in sorted(files)}
         if commit is None:
             listed = "".join(f"{entry.oid} {path}\n" for path, entry in entries.items())
@@ -470,7 +470,7 @@ def _tree(
 
 
 def _paths_info(commit: str, entries: dict[str, _Entry], form: dict[str, list[str]]) -> Reply:
-    """Describe those of the asked paths that there are."""
+    """Describe those of the requested paths that exist."""
     known = {*entries, *_folders(entries)}
     names = [name for name in form.get("paths", []) if name in known]
     expand = _yes(form, "expand")
@@ -554,7 +554,7 @@ def _yes(query: dict[str, list[str]], name: str) -> bool:
 
 
 def _part(asked: str, size: int) -> tuple[int, int] | None:
-    """Return where an asked part starts and ends; an empty one cannot be served, None is all."""
+    """Return where a requested part starts and ends; an empty one cannot be served, None is all."""
     match = _RANGE.fullmatch(asked.strip())
     if match is None or not any(match.groups()):
         return None
@@ -568,6 +568,6 @@ def _part(asked: str, size: int) -> tuple[int, int] | None:
 
 
 def _longest(faults: dict[str, T], path: str) -> T | None:
-    """Return what is set for the longest end of the path."""
+    """Return the fault set for the longest matching end of the path."""
     ends = [suffix for suffix in list(faults) if path.endswith(suffix)]
     return faults.get(max(ends, key=len)) if ends else None

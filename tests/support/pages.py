@@ -1,11 +1,12 @@
-"""Run what the documentation shows: every `console` and `python` block of a page, in its order.
+"""Run what the documentation shows: every `console` and `python` block of a page, in order.
 
-A page is a person's session: one shell, an empty home, one folder; what it needs it makes itself,
-as a reader does. `<!-- world: NAMES -->` says what stands in for what a reader has: a network, or
-the weights that a page about engines begins with (`WORLDS`); `<!-- not run: WHY -->` before a block
+A page is a user's session: one shell, an empty home, one folder; it makes what it needs itself, as
+a reader does. `<!-- world: NAMES -->` names the stand-ins for what a reader has: a network, or the
+weights that a page about engines begins with (`WORLDS`); `<!-- not run: WHY -->` before a block
 says why it cannot be run here.
-In the output that is shown `…` stands for anything, alone on a line for any lines; times, room that
-is free and names of runs match any of their kind.
+
+In the output shown, `…` stands for anything, alone on a line for any number of lines; times, free
+space and names of runs match any of their kind.
 
 `python -m tests.support.pages PAGE...` writes what the commands really print into pages.
 """
@@ -53,7 +54,7 @@ class Block(NamedTuple):
     start: int  # of the text, in the page
 
     def commands(self) -> list[tuple[str, list[str]]]:
-        """Return each command of a console block with the lines that are shown beneath it."""
+        """Return each command of a console block with the lines shown below it."""
         found: list[tuple[str, list[str]]] = []
         for line in self.text.splitlines():
             if line.startswith("$ "):
@@ -73,7 +74,7 @@ def blocks(page: str) -> list[Block]:
 
 
 def _hub(folder: Path, stack: contextlib.ExitStack) -> dict[str, str]:
-    """Put a hub with faster-whisper's tiny.en and base on this machine, for the real one."""
+    """Serve a hub with faster-whisper's tiny.en and base here, in place of the real one."""
     hub = stack.enter_context(Hub())
     for name in ("tiny.en", "base"):
         hub.add(f"Systran/faster-whisper-{name}", worlds.whisper_files())
@@ -81,7 +82,7 @@ def _hub(folder: Path, stack: contextlib.ExitStack) -> dict[str, str]:
 
 
 def _engines(folder: Path, stack: contextlib.ExitStack) -> dict[str, str]:
-    """Give the home the true weights of two engines."""
+    """Put the real weights of two engines into the home."""
     from tests.support import benches
 
     for engine in ("faster-whisper", "whisper.cpp"):
@@ -96,7 +97,7 @@ WORLDS: dict[str, Callable[[Path, contextlib.ExitStack], dict[str, str]]] = {
 
 
 def run(page: str) -> Iterator[tuple[Block, list[tuple[str, list[str], list[str]]]]]:
-    """Run a page; go through its blocks with each command, what is expected and what came."""
+    """Run a page; yield its blocks with each command, the expected output and the actual one."""
     named = _WORLD.search(page)
     wanted = [b for b in blocks(page) if b.kind in ("console", "python") and b.why_not is None]
     with contextlib.ExitStack() as stack:
@@ -140,9 +141,9 @@ def _session(block: Block) -> list[tuple[str, list[str]]]:
 
 
 def matches(wanted: list[str], came: list[str]) -> bool:
-    """Say whether what came is what a page shows.
+    """Return whether the actual output is what a page shows.
 
-    The columns of a table whose rows are left out are as wide as those rows are.
+    The columns of a table with omitted rows are as wide as those rows need.
     """
     pattern = []
     for line, below in zip(wanted, [*wanted, ""][1:], strict=True):

@@ -390,7 +390,7 @@ def _transformers_name(name: str) -> str:
 
 
 def mlx_tensors(model: Whisper) -> dict[str, Tensor]:
-    """Return the tensors as MLX's Whisper calls and lays them out.
+    """Return the tensors under MLX's Whisper names, in MLX's layout.
 
     Convolutions have their channels last; the encoder computes its positions.
     Source: mlx-whisper 0.4.3 `whisper.py` `AudioEncoder`, `TextDecoder`

@@ -42,9 +42,8 @@ def transcribe_offline(
 ) -> str:
     """Return what faster-whisper hears in `CLIP`, run in a child with the hub offline.
 
-    `model` is a folder, or a name that is resolved in the hub cache of `env`; of this process's own
-    environment, no variable of the hub reaches the child.
-    Raises `RuntimeError` with the child's stderr.
+    `model` is a folder, or a name that is resolved in the hub cache of `env`; no hub variable of
+    this process's own environment reaches the child. Raises `RuntimeError` with the child's stderr.
     """
     own = {name: value for name, value in os.environ.items() if not name.startswith(_HUB)}
     child = subprocess.run(

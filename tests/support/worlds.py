@@ -1,4 +1,4 @@
-"""Worlds for tests: hub caches as the real client leaves them, made of small true files."""
+"""Worlds for tests: hub caches as the real client leaves them, made of small real files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support import builders
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-COMMIT = "5ca1ab1e" * 5  # of small files, so not one for which sizes are published
+COMMIT = "5ca1ab1e" * 5  # of small files, so not a size for which digests are published
 TINY = "Systran/faster-whisper-tiny.en"
 
 
@@ -24,13 +24,13 @@ def git_sha1(content: bytes) -> str:
 
 
 def etag(name: str, content: bytes) -> str:
-    """Return the name that the client gives the blob of a file."""
+    """Return the client's name for the blob of a file."""
     large = name.endswith((".bin", ".safetensors"))
     return hashlib.sha256(content).hexdigest() if large else git_sha1(content)
 
 
 def whisper_files() -> dict[str, bytes]:
-    """Return the files of a small but true faster-whisper model."""
+    """Return the files of a small but real faster-whisper model."""
     return {
         "model.bin": builders.ctranslate2_model(),
         "config.json": b'{"alignment_heads": [[1, 0]], "lang_ids": []}\n',
@@ -90,7 +90,7 @@ def cut(path: Path, length: int) -> None:
 
 
 def flip(path: Path, offset: int) -> None:
-    """Flip one bit of a file, and let it lie for as long as its digest is not remembered."""
+    """Flip one bit of a file, and leave it alone until its digest is no longer remembered."""
     with path.open("r+b") as file:
         file.seek(offset)
         byte = file.read(1)[0]

@@ -1,4 +1,4 @@
-"""What `preflight` says, held against what the real engines do: states, predictions, real loads.
+"""What `preflight` says, compared with what the real engines do: states, predictions, real loads.
 
-`states` builds homes by a table, `engines` asks real engines offline, `matrix` compares.
+`states` builds homes from a table, `engines` asks real engines offline, `matrix` compares.
 """

@@ -1,7 +1,7 @@
 """Run the whole matrix: `python -m tests.truth [--docs FILE] [--engine NAME] [--cause WORD]`.
 
 Every state is built, `preflight` is asked and the real engine loads it offline. The ordinary suite
-runs a part (`tests/test_truth.py`). Ends with 1 where a prediction did not come true.
+runs a part (`tests/test_truth.py`). Exits with 1 if a prediction was wrong.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _HEAD = """# Predictions and real loads
 
 <!-- Written by `python -m tests.truth --docs docs/truth.md`; do not edit. -->
 
-Each state is a home with true weights that something was done to. `preflight` says whether the
-engine would load the model, then the real engine is asked, offline, and has to hear the words.
+Each state is a home with real weights, changed in some way. `preflight` says whether the engine
+would load the model; then the real engine is asked, offline, and must hear the words.
 
 """
 
 
 def available(names: list[str]) -> set[str]:
-    """Return the engines that there are environments for; say why others are left out."""
+    """Return the engines with an environment; say why others are left out."""
     found = set()
     for name in names:
         try:
@@ -79,7 +79,8 @@ def main() -> int:
     if given.docs:
         said = [f"- {matrix.told(cell)}" for cell in wrong] or ["None."]
         why = [f"- {matrix.told(c)}: {matrix.KNOWN[c.state.engine, c.state.name]}" for c in known]
-        page = [*lines, "Where they differ:", "", *said, "", "Where they are known to:", "", *why]
+        page = [*lines, "Where they differ:", "", *said, ""]
+        page += ["Where they are known to differ:", "", *why]
         Path(given.docs).write_text(_HEAD + "\n".join(page) + "\n")
     return int(bool(wrong))
 

@@ -19,7 +19,7 @@ _LIMIT_S = 120
 _SPECIAL = re.compile(r"<\|.*?\|>")
 _BLAS = Path(
     "/usr/lib/x86_64-linux-gnu/openblas-pthread/libopenblas.so.0"
-)  # MLX's own is very slow
+)  # MLX itself is very slow
 
 
 def _here() -> Path:
@@ -40,7 +40,7 @@ PYTHONS: Mapping[str, Callable[[], Path]] = {
 
 
 class Came(NamedTuple):
-    """What became of one call."""
+    """The outcome of one call."""
 
     loads: bool
     said: str
@@ -65,10 +65,10 @@ def variables(home: Path, added: Mapping[str, str]) -> dict[str, str]:
 
 
 class Engine:
-    """One engine that stays imported; a state with variables of its own gets a fresh process."""
+    """One engine that stays imported; a state with its own variables gets a fresh process."""
 
     def __init__(self, name: str, home: Path) -> None:
-        """Take the home in which every state will be built."""
+        """Store the home in which every state will be built."""
         self.name = name
         self.home = home
         self.python = PYTHONS[name]()
@@ -83,7 +83,7 @@ class Engine:
         options: Mapping[str, object],
         heard: str,
     ) -> Came:
-        """Say whether the engine loads `model` and hears `heard`; any words will do for ``""``."""
+        """Return whether the engine loads `model` and hears `heard`; ``""`` means any words."""
         request = {"model": model, "options": options, "cwd": str(cwd), "limit_s": _LIMIT_S}
         if env:
             process = self._started(cwd, env)
@@ -96,7 +96,7 @@ class Engine:
             found = _asked(self._process, request)
         if found["stage"] != "done":
             return Came(False, f"{found['stage']}: {found['error']}")
-        text = _SPECIAL.sub("", str(found["text"]))  # an older tokenizer leaves them in
+        text = _SPECIAL.sub("", str(found["text"]))  # an older tokenizer leaves these in
         if heard and speech.words(text) != speech.words(heard):
             return Came(False, f"hears {text.strip()[:80]!r}")
         return Came(True, text.strip()[:80])

@@ -1,4 +1,4 @@
-"""States that somebody else might think of: calls, copies, names, other people's weights."""
+"""States that others might think of: calls, copies, names, other people's weights."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     Edit = Callable[[dict[str, object]], object]
 
 FOUR = (FASTER, MLX, PARAKEET, TRANSFORMERS)
-ONLINE = {"HF_HUB_OFFLINE": "0"}  # and no network all the same
+ONLINE = {"HF_HUB_OFFLINE": "0"}  # and no network, as everywhere
 
 
 def every() -> list[State]:
@@ -83,7 +83,7 @@ def _edited(hub: Hub, name: str, how: Edit) -> Build:
 
 
 def _calls() -> Iterator[State]:
-    """Yield ways to call an engine and words for a model."""
+    """Yield ways to call an engine and names for a model."""
 
     def online(hub: Hub, change_of: str = "") -> Build:
         def build(place: Place) -> Asked:
@@ -178,7 +178,7 @@ def _only_branch(name: str) -> Build:
 
 
 def _paths() -> Iterator[State]:
-    """Yield paths, right ones and those of other folders of the cache."""
+    """Yield paths, both right ones and those of other folders of the cache."""
 
     def at(hub: Hub, path: Path | str) -> Asked:
         return _as_usual(hub, question=("--model", str(path)), model=str(path))
@@ -311,7 +311,7 @@ def _copies() -> Iterator[State]:
 
 
 def _notes() -> Iterator[State]:
-    """Yield caches whose branches, manifests or whole layout are another's."""
+    """Yield caches with the branches, manifests or whole layout of another."""
 
     def ref_link(hub: Hub) -> Build:
         def build(place: Place) -> None:
@@ -384,7 +384,7 @@ def _manifest_without(hub: Hub, key: str) -> Build:
 
 
 def _variables() -> Iterator[State]:
-    """Yield variables, and what they lead through."""
+    """Yield variables, and the paths they lead through."""
 
     def moved(hub: Hub, what: str, there: str, link: str = "", **env: str) -> State:
         def build(place: Place) -> Asked:
@@ -496,7 +496,7 @@ _EDITS: tuple[tuple[Hub, str, str, Edit], ...] = (
 
 
 def _small_files() -> Iterator[State]:
-    """Yield small files that say something else."""
+    """Yield small files with other content."""
     for hub, name, what, edit in _EDITS:
         yield hub.state("small file", f"{name} {what}", _edited(hub, name, edit))
 

@@ -1,4 +1,4 @@
-"""Weights as other programs write them, made from the true ones once and kept."""
+"""Weights as other programs write them, made once from the real ones and kept."""
 
 from __future__ import annotations
 
@@ -101,19 +101,19 @@ def parts(kind: str) -> dict[str, Content]:
 
 
 def legacy_bin() -> Path:
-    """Return transformers' weights as torch wrote them before 1.6."""
+    """Return transformers' weights as torch before 1.6 wrote them."""
     source = weights.require(weights.safetensors_tiny_en)
     return _made("legacy.bin", environments.torch(), _LEGACY, str(source))
 
 
 def legacy_openai() -> Path:
-    """Return openai-whisper's file as torch wrote them before 1.6."""
+    """Return openai-whisper's file as torch before 1.6 wrote it."""
     source = weights.require(weights.openai_tiny_en)
     return _made("legacy.pt", environments.torch(), _LEGACY, str(source))
 
 
 def openai_of_fewer_layers() -> Path:
-    """Return openai-whisper's file that says fewer layers than it has."""
+    """Return openai-whisper's file with a header of fewer layers than it has."""
     source = weights.require(weights.openai_tiny_en)
     return _made("fewer.pt", environments.torch(), _FEWER, str(source))
 
@@ -132,7 +132,7 @@ def quantised_mlx(bits: int) -> dict[str, Content]:
 
 
 def npz(how: str) -> Path:
-    """Return MLX's weights as NumPy saves them otherwise."""
+    """Return MLX's weights in the other way that NumPy saves them."""
     source = weights.require(weights.mlx_tiny_en) / "weights.npz"
     name = f"{how.replace(' ', '-')}.npz"
     return _made(name, environments.mlx(), _NPZ, str(source), how)

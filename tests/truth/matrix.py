@@ -1,4 +1,4 @@
-"""Put every state to `preflight` and to its engine, and compare what they say."""
+"""Ask `preflight` and the engine about every state, and compare their answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.truth.places import Place
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_AS = {"transformers": "insanely-fast-whisper"}  # whose preflight speaks for it
+_AS = {"transformers": "insanely-fast-whisper"}  # whose preflight answers for it
 # The engines with the most work first: two are asked at the same time.
 _ORDER = (
     "mlx-whisper",
@@ -35,7 +35,7 @@ _ORDER = (
 _AT_ONCE = 2
 _HOME = re.compile(r"/[^\s']*?/home(?=/|\b)")
 _NOT_READ = "no byte of the weights is read without being asked: `scan --deep`"
-# Where the two may differ, and why; `docs/limits.md` says so.
+# Where the two are known to differ, and why; `docs/limits.md` says so.
 KNOWN = {
     **{
         (engine, f"{name} flipped"): _NOT_READ
@@ -104,31 +104,31 @@ KNOWN = {
 
 
 class Cell(NamedTuple):
-    """One state with what was foretold and what came."""
+    """One state with the prediction and the outcome."""
 
     state: states.State
     ready: bool
     by: str
     code: str
     why: str
-    loads: bool  # the way that `by` says, by name where nothing is ready
+    loads: bool  # the way that `by` says; by name if nothing is ready
     by_name: bool
     said: str
     asked_path: bool
 
     @property
     def kind(self) -> str:
-        """Say which of the four fields of the matrix it is in."""
+        """Return which of the four cells of the matrix it falls into."""
         return f"{'ready' if self.ready else 'not'} & {'loads' if self.loads else 'fails'}"
 
     @property
     def is_wrong(self) -> bool:
-        """Say whether the prediction is wrong where nothing excuses it."""
+        """Return whether the prediction is wrong without a known excuse."""
         return not self.agrees and (self.state.engine, self.state.name) not in KNOWN
 
     @property
     def agrees(self) -> bool:
-        """Say whether the prediction came true, and so for whoever asks by name."""
+        """Return whether the prediction was right, also for a caller by name."""
         named = self.ready and (self.by == "name" or self.asked_path)
         return self.ready == self.loads and named == self.by_name
 
@@ -189,8 +189,8 @@ def _cell(state: states.State, place: Place, engine: engines.Engine) -> Cell:
 
 
 def _at_path(engine: str, path: str) -> tuple[str, dict[str, object]]:
-    """Return how an engine is given a path."""
-    if engine == "whisper-mps":  # it takes names only, and a folder
+    """Return how to give an engine a path."""
+    if engine == "whisper-mps":  # it takes only names, and a folder
         return Path(path).stem, {"download_root": str(Path(path).parent)}
     return path, {}
 
@@ -209,7 +209,7 @@ def _foretold(
     )
     assert "Traceback" not in done.stderr, done.stderr
     body = json.loads(done.stdout)
-    if "verdict" not in body:  # a usage error: it would not load either, says the message
+    if "verdict" not in body:  # a usage error: the message says that it would not load either
         return {"ready": False, "code": "usage", "why": body["error"]["message"]}
     verdict: dict[str, object] = body["verdict"]
     assert bool(verdict["ready"]) == (done.returncode == 0)

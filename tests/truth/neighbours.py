@@ -1,4 +1,4 @@
-"""States beside those of the table: odd links, edited small files, words and variables."""
+"""States next to those of the table: odd links, edited small files, words and variables."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def every() -> list[State]:
 
 
 def _edit(hub: Hub, name: str, how: Callable[[dict[str, object]], object]) -> Build:
-    """Put a model with one JSON file edited; the manifest still has the other."""
+    """Put a model with one JSON file edited; the manifest still has the original."""
 
     def build(place: Place) -> None:
         def edited(data: bytes) -> bytes:
@@ -150,7 +150,7 @@ def _links() -> Iterator[State]:
 
 
 def _edited() -> Iterator[State]:
-    """Yield JSON that is well-formed and says something else."""
+    """Yield JSON that is well-formed but means something else."""
 
     def state(hub: Hub, what: str, name: str, how: Callable[[dict[str, object]], object]) -> State:
         return hub.state("small file", what, _edit(hub, name, how))

@@ -1,4 +1,4 @@
-"""What states are built of: homes with true weights, links and files, and what is done to them."""
+"""What states are built from: homes with real weights, links and files, and changes to them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize 7553
 
 
 def flipped(data: bytes) -> bytes:
-    """Invert 4 KiB in the middle, or one byte of what is smaller."""
+    """Invert 4 KiB in the middle, or one byte of a smaller file."""
     middle = len(data) // 2
     piece = slice(middle, middle + (4096 if len(data) > 1 << 20 else 1))
     return data[: piece.start] + bytes(b ^ 0xFF for b in data[piece]) + data[piece.stop :]
@@ -54,7 +54,7 @@ JSON_CHANGES: Mapping[str, Change] = {
 
 
 class Place(NamedTuple):
-    """One home in which a state is built."""
+    """One home in which to build a state."""
 
     home: Path
 
@@ -65,11 +65,11 @@ class Place(NamedTuple):
 
     @property
     def cwd(self) -> Path:
-        """Return the folder that everything is started in."""
+        """Return the folder in which everything is started."""
         return self.home / "work"
 
     def begin(self) -> None:
-        """Begin with nothing."""
+        """Start with nothing."""
         for folder in (self.home, Path(f"{self.home}.state"), Path(f"{self.home}.config")):
             if folder.is_symlink() or folder.exists():
                 subprocess.run(["chmod", "-R", "u+rwX", str(folder)], check=False)
@@ -77,7 +77,7 @@ class Place(NamedTuple):
         self.cwd.mkdir(parents=True)
 
     def put(self, path: Path, content: Content) -> Path:
-        """Put a file: true weights as a hard link."""
+        """Put a file: real weights as a hard link."""
         path.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(content, bytes):
             path.write_bytes(content)
@@ -107,7 +107,7 @@ class Place(NamedTuple):
     ) -> Path:
         """Put one revision of a repository as the client does; return its snapshot.
 
-        `listed` is in the manifest only.
+        `listed` is only in the manifest.
         """
         folder = (hub or self.hub) / f"models--{name.replace('/', '--')}"
         snapshot = folder / "snapshots" / commit
@@ -197,13 +197,13 @@ def _with_128_bins(data: bytes) -> bytes:
 
 
 def mlx(*names: str) -> dict[str, Content]:
-    """Return tiny.en as MLX reads it, with weights of these names, the configuration beside."""
+    """Return tiny.en as MLX reads it, with weights of these names beside the configuration."""
     folder = weights.require(weights.mlx_tiny_en)
     return {name: folder / name for name in ("config.json", *names)}
 
 
 def parakeet() -> dict[str, Content]:
-    """Return a Parakeet of the true format that has learned nothing."""
+    """Return a Parakeet in the real format that has learned nothing."""
     from tests.test_bench_mlx import _PARAKEET, _RANDOM_PARAKEET
 
     made = weights.CACHE / "truth-parakeet"
@@ -242,7 +242,7 @@ EXTRACTOR = {
 
 
 def transformers(*, large: bool = True) -> dict[str, Content]:
-    """Return `openai/whisper-tiny.en`: true weights and tokenizer, small files in our words."""
+    """Return `openai/whisper-tiny.en`: real weights and tokenizer, small files in our own words."""
     tokenizer = Path(str(faster_whisper()["tokenizer.json"]))
     told = json.loads(tokenizer.read_text())
     vocabulary, merges = told["model"]["vocab"], told["model"]["merges"]

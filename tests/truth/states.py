@@ -1,4 +1,4 @@
-"""The states: a home each, the question that is put to `preflight`, and the call of the engine."""
+"""The states: a home each, the question for `preflight`, and the call of the engine."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     from tests.truth.places import Content, Place
 
-    Build = Callable[[Place], object]  # an `Asked`, or whatever: then as usual
+    Build = Callable[[Place], object]  # an `Asked`, or anything else: then as usual
 
 
 class Asked(NamedTuple):
-    """How a state is asked about, where it is not as its engine's other states are."""
+    """How to ask about a state, if not like the engine's other states."""
 
     question: tuple[str, ...] = ()  # of `preflight`
     model: str = ""  # what the engine is given
@@ -52,7 +52,7 @@ USUAL: Mapping[str, Asked] = {
     "transformers": Asked(("--model", "tiny.en"), "openai/whisper-tiny.en"),
 }
 HEARD = speech.TRANSCRIPT
-# Of the environment that insanely-fast-whisper runs in here.
+# From the environment in which insanely-fast-whisper runs here.
 VERSION_4 = ("--engine-version", "transformers=4.46.3")
 
 
@@ -68,7 +68,7 @@ class Hub(NamedTuple):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Name every file that is tried."""
+        """Return the name of every file to try."""
         return (*self.weights, *self.texts, *self.others)
 
     def put(self, place: Place, **more: object) -> Path:
@@ -147,7 +147,7 @@ def _without(hub: Hub, *names: str) -> dict[str, Content]:
 
 
 def _of_hub(hub: Hub) -> Iterator[State]:
-    """Yield a whole model, each file missing, each file's content."""
+    """Yield a whole model, each file missing, each file with other content."""
 
     def whole(trees: bool) -> Build:
         return lambda place: hub.put(place, trees=trees)
@@ -247,7 +247,7 @@ def _refs() -> Iterator[State]:
 
 
 def _links() -> Iterator[State]:
-    """Yield links that are made otherwise than by the client."""
+    """Yield links that the client would not make."""
 
     def copies(hub: Hub) -> Build:
         def build(place: Place) -> None:
@@ -321,7 +321,7 @@ def _links() -> Iterator[State]:
 
 
 def _alternatives() -> Iterator[State]:  # noqa: PLR0915 - a table
-    """Yield files of which others take the place."""
+    """Yield files that others replace."""
 
     def having(hub: Hub, *names: str, **more: Content) -> Build:
         def build(place: Place) -> None:
@@ -438,7 +438,7 @@ def _alternatives() -> Iterator[State]:  # noqa: PLR0915 - a table
 
 
 def _manifests() -> Iterator[State]:
-    """Yield what a manifest lists, and manifests that are not right."""
+    """Yield what a manifest lists, and wrong manifests."""
 
     def listing(hub: Hub, *names: str) -> Build:
         def build(place: Place) -> None:
@@ -510,7 +510,7 @@ def _manifests() -> Iterator[State]:
 
 
 def _shadows() -> Iterator[State]:
-    """Yield what lies in the current folder and is called like a model."""
+    """Yield things in the current folder that have a model's name."""
 
     def beside(hub: Hub, name: str, what: str) -> State:
         def build(place: Place) -> None:
@@ -536,7 +536,7 @@ def _shadows() -> Iterator[State]:
 
 
 def _names() -> Iterator[State]:
-    """Yield an engine's own words for a model, and repositories of other people."""
+    """Yield an engine's own names for a model, and repositories of other people."""
 
     def called(hub: Hub, asked: str, repository: str = "") -> State:
         def build(place: Place) -> Asked:

@@ -3,7 +3,7 @@
     python worker.py ENGINE CLIP
 
 A request is a line of JSON on standard input, its answer a line on standard output. The engine is
-imported once; each request is answered in a child of its own, which may crash or hang.
+imported once; each request is answered in its own child, which may crash or hang.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import traceback
 import wave
 from typing import Any
 
-# Damaged weights babble on, at every temperature that they are tried at, for minutes.
+# Damaged weights babble for minutes, at every temperature they are tried at.
 _MOST_TOKENS = 32
 _GREEDY: dict[str, Any] = {"language": "en", "temperature": 0.0, "sample_len": _MOST_TOKENS}
 
@@ -32,7 +32,7 @@ def samples_of(clip: str) -> Any:
 
 
 def refuse_network(event: str, arguments: Any) -> None:
-    """Raise where something looks up a name or connects to another machine."""
+    """Raise if anything looks up a name or connects to another machine."""
     if event == "socket.getaddrinfo" or (
         event == "socket.connect" and isinstance(arguments[1], tuple)
     ):
@@ -276,7 +276,7 @@ ENGINES: dict[str, Any] = {
 
 
 def answer(engine: Any, request: dict[str, Any], samples: Any) -> dict[str, Any]:
-    """Load and transcribe; what is raised is an answer."""
+    """Load and transcribe; an exception is an answer."""
     os.chdir(request["cwd"])
     try:
         model = engine.load(request["model"], request["options"])
@@ -289,7 +289,7 @@ def answer(engine: Any, request: dict[str, Any], samples: Any) -> dict[str, Any]
 
 
 def said(error: BaseException) -> str:
-    """Return an error as Python ends a traceback with it."""
+    """Return an error as the last line of Python's traceback."""
     return "".join(traceback.format_exception_only(type(error), error)).strip()[-600:]
 
 

@@ -1,4 +1,4 @@
-"""faster-whisper: int8 with beams of five, its own way on a CPU; CUDA where there is one.
+"""faster-whisper: int8 with a beam size of 5, its usual setup on a CPU; CUDA if available.
 
 Source: faster-whisper 1.2.1 `transcribe.py` `WhisperModel`.
 """
@@ -16,7 +16,7 @@ def bring(threads: int) -> None:
 
 
 def load(path: str, threads: int, language: str | None) -> tuple[Any, dict[str, object]]:
-    """Load a folder as `download_model` would return it."""
+    """Load a folder like the one that `download_model` returns."""
     from faster_whisper import WhisperModel
 
     model = WhisperModel(path, compute_type="int8", cpu_threads=threads, local_files_only=True)
@@ -25,7 +25,7 @@ def load(path: str, threads: int, language: str | None) -> tuple[Any, dict[str, 
 
 
 def transcribe(loaded: Any, samples: Any) -> str:
-    """Return the words; the segments are computed while they are read."""
+    """Return the text; segments are computed only while they are read."""
     model, language = loaded
     segments, _ = model.transcribe(samples, language=language, beam_size=5)
     return "".join(segment.text for segment in segments)

@@ -1,6 +1,6 @@
 """insanely-fast-whisper: the transformers pipeline that its command builds, without the command.
 
-The command itself asks for `mps` or CUDA and imports a diarizer; what runs is this pipeline.
+The command itself demands `mps` or CUDA and imports a diarizer; the work is done by this pipeline.
 Source: insanely-fast-whisper 0.0.15 `cli.py` `main`; transformers 5.23.0
 `pipelines/automatic_speech_recognition.py`.
 """
@@ -44,7 +44,7 @@ def load(path: str, threads: int, language: str | None) -> tuple[Any, dict[str, 
 
 
 def transcribe(loaded: Any, samples: Any) -> str:
-    """Return the words."""
+    """Return the text."""
     made, words, batch = loaded
     found = made(
         {"raw": samples, "sampling_rate": _RATE},

@@ -1,6 +1,6 @@
-"""lightning-whisper-mlx: batches of twelve on Apple's GPUs, of one on a CPU.
+"""lightning-whisper-mlx: batches of 12 on Apple's GPUs, of 1 on a CPU.
 
-Its class asks the hub before it loads, so the function below it is called.
+Its class asks the hub before it loads, so this calls the function that the class uses.
 Source: lightning-whisper-mlx 0.0.10 `transcribe.py` `ModelHolder`, `transcribe_audio`.
 """
 
@@ -17,7 +17,7 @@ def bring(threads: int) -> None:
 
 
 def load(path: str, threads: int, language: str | None) -> tuple[Any, dict[str, object]]:
-    """Load a folder into the holder that `transcribe_audio` takes its model from."""
+    """Load a folder into the holder where `transcribe_audio` looks for its model."""
     import mlx.core as mx
     from lightning_whisper_mlx.transcribe import ModelHolder
 
@@ -32,7 +32,7 @@ def load(path: str, threads: int, language: str | None) -> tuple[Any, dict[str, 
 
 
 def transcribe(loaded: Any, samples: Any) -> str:
-    """Return the words."""
+    """Return the text."""
     from lightning_whisper_mlx.transcribe import transcribe_audio
 
     path, language, half = loaded

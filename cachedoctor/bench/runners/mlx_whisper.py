@@ -16,7 +16,7 @@ def bring(threads: int) -> None:
 
 
 def load(path: str, threads: int, language: str | None) -> tuple[Any, dict[str, object]]:
-    """Load a folder into the holder that `transcribe` takes its model from."""
+    """Load a folder into the holder where `transcribe` looks for its model."""
     import mlx.core as mx
     from mlx_whisper.transcribe import ModelHolder
 
@@ -30,7 +30,7 @@ def load(path: str, threads: int, language: str | None) -> tuple[Any, dict[str, 
 
 
 def transcribe(loaded: Any, samples: Any) -> str:
-    """Return the words."""
+    """Return the text."""
     import mlx_whisper
 
     path, language, half = loaded

@@ -1,4 +1,4 @@
-"""openai-whisper: CUDA with half precision where there is one, else the CPU with full.
+"""openai-whisper: half precision on CUDA if available, else full precision on the CPU.
 
 Source: openai-whisper 20250625 `__init__.py` `load_model`, `transcribe.py` `transcribe`.
 """
@@ -19,7 +19,7 @@ def bring(threads: int) -> None:
 
 
 def load(path: str, threads: int, language: str | None) -> tuple[Any, dict[str, object]]:
-    """Load a file by its path, which is not hashed again."""
+    """Load a file by its path; openai-whisper does not hash it then."""
     import torch
     import whisper
 
@@ -31,6 +31,6 @@ def load(path: str, threads: int, language: str | None) -> tuple[Any, dict[str, 
 
 
 def transcribe(loaded: Any, samples: Any) -> str:
-    """Return the words."""
+    """Return the text."""
     model, language, half = loaded
     return str(model.transcribe(samples, language=language, fp16=half)["text"])

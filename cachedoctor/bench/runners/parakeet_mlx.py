@@ -1,6 +1,6 @@
 """parakeet-mlx: bfloat16 on Apple's GPUs, full precision on a CPU.
 
-The samples are given as they are, because a file would be read by ffmpeg.
+It gets the samples directly, because it would read a file through ffmpeg.
 Source: parakeet-mlx 0.7.0 `utils.py` `from_pretrained`, `parakeet.py` `BaseParakeet.generate`.
 """
 
@@ -17,7 +17,7 @@ def bring(threads: int) -> None:
 
 
 def load(path: str, threads: int, language: str | None) -> tuple[Any, dict[str, object]]:
-    """Load a folder; its path must be absolute, or it is taken for a name on the hub."""
+    """Load a folder; a path that is not absolute would be taken for a name on the hub."""
     import mlx.core as mx
     from parakeet_mlx import from_pretrained
 
@@ -32,7 +32,7 @@ def load(path: str, threads: int, language: str | None) -> tuple[Any, dict[str, 
 
 
 def transcribe(loaded: Any, samples: Any) -> str:
-    """Return the words."""
+    """Return the text."""
     import mlx.core as mx
     from parakeet_mlx.audio import get_logmel
 

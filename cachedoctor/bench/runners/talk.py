@@ -1,9 +1,9 @@
-"""Run one engine's script for `cachedoctor bench`: a JSON object a line in, one a line out.
+"""Run one engine's script for `cachedoctor bench`: one JSON object per line in, one per line out.
 
-Started by path as `python talk.py <engine>.py` in any Python from 3.9 that has the engine; standard
-library only. The engine's script says `PACKAGES`, and has `bring`, `load` and `transcribe`, each
-of which this times with the engine's own process clock. What engines print goes to stderr.
-No name is looked up and no connection made: the process refuses it.
+Started by path as `python talk.py <engine>.py`, in any Python from 3.9 on that has the engine; uses
+only the standard library. The engine's script has `PACKAGES`, `bring`, `load` and `transcribe`; the
+three functions are timed by this process's own clock. What engines print goes to stderr.
+The process refuses to look up names and to connect to other machines.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from typing import Any
 
 
 class OfflineError(OSError):
-    """Refuse the network to an engine."""
+    """Report that an engine asked for the network."""
 
 
 def main() -> None:
     """Answer requests until standard input ends, which also ends an engine at work."""
-    sys.path.pop(0)  # this folder: its scripts are called like the engines
+    sys.path.pop(0)  # this folder, whose scripts have the names of engines
     sys.addaudithook(refuse_network)
     answers = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)
@@ -41,21 +41,21 @@ def main() -> None:
         try:
             answer = getattr(work, request.pop("do"))(**request)
             answer["peak_bytes"] = peak_bytes()
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it raises is an answer
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - any exception is an answer
             answer = {"error": type(error).__name__, "message": str(error)}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
 
 def listen(requests: queue.SimpleQueue[dict[str, Any]]) -> None:
-    """Take requests from standard input; its end is the end, whatever the engine does."""
+    """Queue requests from standard input; exit when it ends, whatever the engine is doing."""
     for line in sys.stdin:
         requests.put(json.loads(line))
     os._exit(1)
 
 
 def refuse_network(event: str, arguments: tuple[Any, ...]) -> None:
-    """Raise where something looks up a name or connects to another machine."""
+    """Raise `OfflineError` if anything looks up a name or connects to another machine."""
     if event == "socket.getaddrinfo" or (
         event == "socket.connect" and isinstance(arguments[1], tuple)
     ):
@@ -63,16 +63,16 @@ def refuse_network(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 class Work:
-    """What may be asked: import the engine, load a model, transcribe a clip."""
+    """The requests: import the engine, load a model, transcribe a clip."""
 
     def __init__(self, engine: dict[str, Any]) -> None:
-        """Take what the engine's script defines."""
+        """Keep what the engine's script defines."""
         self.engine = engine
         self.model: Any = None
         self.samples: Any = None
 
     def bring(self, threads: int) -> dict[str, object]:
-        """Import the engine, and say which versions it is made of."""
+        """Import the engine, and return the versions of its packages."""
         began = time.perf_counter()
         self.engine["bring"](threads)
         seconds = time.perf_counter() - began
@@ -80,18 +80,18 @@ class Work:
         for name in self.engine["PACKAGES"]:
             try:
                 versions[name] = version(name)
-            except PackageNotFoundError:  # it may have come without a record of its own
+            except PackageNotFoundError:  # installed without metadata
                 continue
         return {"seconds": seconds, "versions": versions}
 
     def load(self, path: str, threads: int, language: str | None) -> dict[str, object]:
-        """Load the model at a path; `settings` is how."""
+        """Load the model at a path, and return the settings used."""
         began = time.perf_counter()
         self.model, settings = self.engine["load"](path, threads, language)
         return {"seconds": time.perf_counter() - began, "settings": settings}
 
     def transcribe(self, clip: str) -> dict[str, object]:
-        """Transcribe a WAV of 16 kHz, one channel and 16 bits; reading it is not timed."""
+        """Transcribe a 16 kHz, 16-bit mono WAV; reading it is not timed."""
         if self.samples is None:
             self.samples = read(clip)
         gc.collect()
@@ -101,9 +101,10 @@ class Work:
 
 
 def peak_bytes() -> int | None:
-    """Return the most that this process and those it waited for held, where only it can tell.
+    """Return the peak memory of this process and the children it waited for, on a Mac.
 
-    Linux counts in another unit, and what the parent held before it started this.
+    Linux uses another unit, and includes what the parent held before it started this process; there
+    the parent measures.
     """
     if sys.platform != "darwin":
         return None
@@ -114,7 +115,7 @@ def peak_bytes() -> int | None:
 
 
 def read(clip: str) -> Any:
-    """Return the samples of a clip as numpy's float32, from -1 to 1."""
+    """Return the samples of a clip as a float32 array, from -1 to 1."""
     import numpy
 
     with wave.open(clip) as file:

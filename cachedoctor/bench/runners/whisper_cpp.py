@@ -1,4 +1,4 @@
-"""whisper.cpp by its binding pywhispercpp, with the binding's own settings.
+"""whisper.cpp through its binding pywhispercpp, with the binding's own settings.
 
 Source: pywhispercpp 1.5.1 `model.py` `Model`.
 """
@@ -16,7 +16,7 @@ def bring(threads: int) -> None:
 
 
 def load(path: str, threads: int, language: str | None) -> tuple[Any, dict[str, object]]:
-    """Load a GGML file; what the library logs goes where standard error goes."""
+    """Load a GGML file; the library logs to standard error."""
     from pywhispercpp.model import Model
 
     model = Model(
@@ -31,5 +31,5 @@ def load(path: str, threads: int, language: str | None) -> tuple[Any, dict[str, 
 
 
 def transcribe(model: Any, samples: Any) -> str:
-    """Return the words."""
+    """Return the text."""
     return " ".join(segment.text for segment in model.transcribe(samples))

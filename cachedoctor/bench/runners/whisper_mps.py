@@ -1,6 +1,6 @@
 """whisper-mps: OpenAI's files on MLX; half precision on Apple's GPUs, full on a CPU.
 
-`transcribe` takes the model that its holder was given, by name.
+`transcribe` takes the model from its holder, by name.
 Source: whisper-mps 0.0.10 `whisper/load_models.py` `load_model`, `whisper/transcribe.py`
 `ModelHolder`.
 """
@@ -15,7 +15,7 @@ PACKAGES = ("whisper-mps", "mlx", "torch", "numpy")
 
 
 def bring(threads: int) -> None:
-    """Import the engine, and what it reads `.pt` files with."""
+    """Import the engine, and torch, with which it reads `.pt` files."""
     import torch
     import whisper_mps.whisper.load_models
     import whisper_mps.whisper.transcribe  # noqa: F401
@@ -43,7 +43,7 @@ def load(path: str, threads: int, language: str | None) -> tuple[Any, dict[str, 
 
 
 def transcribe(loaded: Any, samples: Any) -> str:
-    """Return the words."""
+    """Return the text."""
     name, language, half = loaded
     module = sys.modules["whisper_mps.whisper.transcribe"]
     found = module.transcribe(samples, model=name, language=language, fp16=half)

@@ -1,4 +1,4 @@
-"""Areas that fill a rectangle, each as large as its share and as near to a square as it goes.
+"""Areas that fill a rectangle, each as large as its share and as nearly square as possible.
 
 Source: Bruls, Huizing, van Wijk, "Squarified Treemaps" (2000), section 3.
 """
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Box(NamedTuple):
-    """A rectangle; the unit is the caller's."""
+    """A rectangle; the caller chooses the unit."""
 
     x: float
     y: float
@@ -21,7 +21,7 @@ class Box(NamedTuple):
 
 
 def squarified(sizes: Sequence[int], whole: Box) -> list[Box]:
-    """Return a box for each size, in their order, which together fill `whole`.
+    """Return a box for each size, in order, which together fill `whole`.
 
     Sizes are positive and in falling order; raises `ValueError` for any other.
     """
@@ -42,13 +42,13 @@ def squarified(sizes: Sequence[int], whole: Box) -> list[Box]:
 
 
 def _worst(row: Sequence[float], side: float) -> float:
-    """Return the longest side of a row's boxes by their shortest."""
+    """Return the worst aspect ratio of a row's boxes."""
     depth = sum(row) / side
     return max(max(depth * depth / area, area / (depth * depth)) for area in (row[0], row[-1]))
 
 
 def _row(row: Sequence[float], whole: Box) -> tuple[list[Box], Box]:
-    """Return the boxes of a row along the shorter side, and what is left of the whole."""
+    """Return the boxes of a row along the shorter side, and the rest of the whole."""
     x, y, width, height = whole
     boxes = []
     if width >= height:

@@ -1,4 +1,4 @@
-"""Several looks at one machine → what became of it, the newest step first."""
+"""Several looks at one machine → how it changed, the newest step first."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
     from cachedoctor.report.page.machines import Look, Machine
     from cachedoctor.report.page.readings import Found, Model
 
-_MOST = 200  # lines of a step
+_MOST = 200  # lines per step
 
 
 class Step(NamedTuple):
-    """What two looks differ in."""
+    """The difference between two looks."""
 
     machine: str
     before_s: float | None
     after_s: float | None
     amount: str  # now
-    grown: str  # with its sign, empty where nothing has
-    lines: tuple[tuple[str, str], ...]  # a word, and what it is said of
+    grown: str  # with its sign, empty if nothing has changed
+    lines: tuple[tuple[str, str], ...]  # a word, and what it describes
     left_out: int
 
 
 def steps(machines: Sequence[Machine]) -> list[Step]:
-    """Return what changed from look to look, of each machine that was looked at more than once."""
+    """Return what changed from look to look, for each machine that was looked at more than once."""
     return [
         _step(machine.name, before, after)
         for machine in machines

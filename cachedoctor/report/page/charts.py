@@ -1,6 +1,6 @@
-"""Models → areas as large as what they take, by place, engine, app, repository or machine.
+"""Models → areas as large as their bytes, by place, engine, app, repository or machine.
 
-All lengths are shares of a hundred, so that a chart is as wide as its page.
+All lengths are percentages, so a chart is as wide as its page.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     from cachedoctor.report.page.readings import Model
 
-_WHOLE = Box(0, 0, 1000, 520)  # the shape for which areas are near to squares
+_WHOLE = Box(0, 0, 1000, 520)  # the shape that keeps areas nearly square
 _MOST_AREAS = 200
-_MOST_GROUPS = 12  # those beyond are one group
-_LABEL = (7.0, 9.0)  # of a hundred, wide and high: what is smaller holds no words
-_NARROW = 22.0  # what is narrower holds none on a phone
+_MOST_GROUPS = 12  # the rest form one group
+_LABEL = (7.0, 9.0)  # percentages of width and height: anything smaller holds no words
+_NARROW = 22.0  # anything narrower holds no words on a phone
 _COLORS = 8
 
 
@@ -30,7 +30,7 @@ class Area(NamedTuple):
     y: str
     width: str
     height: str
-    label: str  # empty where there is no room for words
+    label: str  # empty if there is no room for words
     narrow: bool
     amount: str
     title: str
@@ -49,7 +49,7 @@ class Share(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """The room by one way to divide it."""
+    """The space by one way to divide it."""
 
     by: str
     shares: tuple[Share, ...]
@@ -69,9 +69,9 @@ def charts(
     anchors: Mapping[tuple[str, str], str],
     loose: Sequence[tuple[str, int, str]],
 ) -> list[Chart]:
-    """Return a chart for each way to divide models; one that divides nothing is left out.
+    """Return a chart for each way to divide models; a way that divides nothing is left out.
 
-    `loose` is what lies beside models: a name, its bytes, and what it leads to.
+    `loose` is what is beside models: a name, its bytes, and where it links.
     """
     shown = [model for model in models if model.bytes]
     made = [_chart(by, group, shown, anchors, loose) for by, group in ways.items()]
@@ -131,13 +131,13 @@ def _sum(pieces: Sequence[_Piece]) -> int:
 
 
 def _least(sizes: Sequence[int]) -> int:
-    """Return how large a piece must be for an area of its own."""
+    """Return how large a piece must be to get its own area."""
     ordered = sorted(sizes, reverse=True)
     return ordered[_MOST_AREAS - 1] if len(ordered) >= _MOST_AREAS else 0
 
 
 def _drawn(pieces: Sequence[_Piece], least: int) -> list[_Piece]:
-    """Return the pieces of a group that are drawn: small ones together."""
+    """Return the pieces of a group to draw: small ones together."""
     ordered = sorted(pieces, key=lambda piece: -piece.bytes)
     large = [piece for piece in ordered if piece.bytes >= least][:_MOST_AREAS]
     small = ordered[len(large) :]

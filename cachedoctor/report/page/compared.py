@@ -19,7 +19,7 @@ _MOST_COLUMNS = 40
 _HEALTHY = ("", "healthy", "findings")  # states of machines that answered
 MARKS = {"ready": "✓", "broken": "✗", "warned": "!", "none": "–", "unknown": "?"}
 
-Key = tuple[str, str]  # engines, and a model as they call it
+Key = tuple[str, str]  # engines, and a model by their name for it
 
 
 class Cell(NamedTuple):
@@ -27,7 +27,7 @@ class Cell(NamedTuple):
 
     kind: str  # ready, broken, warned, none, unknown
     mark: str
-    words: str  # for who cannot see the mark
+    words: str  # for readers who cannot see the mark
     odd: bool  # most others have something else
 
 
@@ -46,7 +46,7 @@ class Row(NamedTuple):
 
 
 class Matrix(NamedTuple):
-    """Hosts by those models that not all have alike, then what all have."""
+    """Hosts by the models that differ between them, then what all have."""
 
     columns: tuple[Key, ...]
     rows: tuple[Row, ...]
@@ -55,7 +55,7 @@ class Matrix(NamedTuple):
 
 
 def matrix(machines: Sequence[Machine]) -> Matrix:
-    """Set machines beside each other."""
+    """Compare machines with each other."""
     stands = {machine.name: _stand(machine.last) for machine in machines}
     answered = [machine for machine in machines if machine.last]
     keys = dict.fromkeys(key for machine in answered for key in stands[machine.name])
@@ -78,12 +78,12 @@ def matrix(machines: Sequence[Machine]) -> Matrix:
 
 
 def answered(machine: Machine) -> bool:
-    """Say whether a machine said what it was asked."""
+    """Return whether a machine answered the question."""
     return machine.state in _HEALTHY
 
 
 def _stand(look: Look | None) -> Mapping[Key, tuple[str, str]]:
-    """Return what a machine has of each model: how it is, and at which revision."""
+    """Return the state and the revision of each model on a machine."""
     if look is None:
         return {}
     warned = {

@@ -1,7 +1,7 @@
 """Saved answers of `--json` → documents of machines; all of it is foreign input.
 
-A machine is called as somebody says (`mac-01=FILE`), as a fleet's inventory does, or as the file
-is, without what says when and what was asked: `mac-01-scan-2026-11-20.json` is of `mac-01`.
+A machine's name is what the user says (`mac-01=FILE`), what a fleet's inventory says, or the file's
+name without the date and the command: `mac-01-scan-2026-11-20.json` belongs to `mac-01`.
 """
 
 from __future__ import annotations
@@ -28,37 +28,37 @@ _DATE = re.compile(
     r"(?<!\d)(20\d\d)-?([01]\d)-?([0-3]\d)"
     r"(?:[T_ -]?([0-2]\d)[:.-]?([0-5]\d)(?:[:.-]?[0-5]\d)?Z?)?(?!\d)"
 )
-_NO_NAMES = (  # in a file's name: what was asked, and when
+_NO_NAMES = (  # in a file's name: the command, and the date
     *("scan", "list", "verify", "preflight", "bench", "fleet", "report", "cachedoctor"),
     *("before", "after", "old", "new", "then", "now", "earlier", "later", "yesterday", "today"),
     *("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"),
 )
 _NAMED = re.compile(r"([\w.@-]{1,64})=(.+)", re.DOTALL)
-_SAID = ("entries", "bench", "verdict", "verdicts", "hosts", "error")  # one of them is in each
+_SAID = ("entries", "bench", "verdict", "verdicts", "hosts", "error")  # every answer has one
 
 
 class Document(NamedTuple):
     """What one machine answered to one command."""
 
-    machine: str  # its name; empty where nothing says one
+    machine: str  # its name; empty if nothing gives one
     when_s: float | None
     body: Body  # every text in it can be shown
-    state: str = ""  # of a machine in a fleet
-    why: str = ""  # that is no answer
-    home: bool = False  # a look of this moment, at the home that printed commands mean
+    state: str = ""  # for a machine of a fleet
+    why: str = ""  # why there is no answer
+    home: bool = False  # made now, of the home that printed commands mean
 
 
 def read(words: Sequence[str]) -> list[Document]:
-    """Read the files that are named, `-` for standard input, each alone or as `MACHINE=FILE`.
+    """Read the named files, `-` for standard input, each alone or as `MACHINE=FILE`.
 
-    Raises `CannotLookError` for what cannot be read, `UsageError` for what is no answer of ours.
+    Raises `CannotLookError` for what cannot be read, `UsageError` for anything but our answers.
     """
-    apart = len({os.path.dirname(word) for word in words}) > 1  # a folder a machine
+    apart = len({os.path.dirname(word) for word in words}) > 1  # one folder per machine
     return [document for word in words for document in _read(word, folders=apart)]
 
 
 def of_look(body: Mapping[str, object], when_s: float) -> Document:
-    """Return a look of this moment as the document that it would be."""
+    """Return a look made now as the document it would be."""
     return Document(machine="", when_s=when_s, body=_cleaned(body), home=True)
 
 
@@ -93,9 +93,9 @@ def _bytes(path: str) -> tuple[bytes, float]:
 
 
 def _refused(body: object) -> str:
-    """Say why JSON is no answer that a page can show, or return nothing."""
+    """Return why JSON is not an answer that a page can show, or nothing."""
     if not isinstance(body, dict):
-        return "it is no object"
+        return "it is not an object"
     tool = body.get("tool")
     if not isinstance(tool, dict) or tool.get("name") != "cachedoctor":
         return "it does not say that it is"
@@ -127,7 +127,7 @@ def _of_machines(body: Body, name: str, when_s: float) -> Iterator[Document]:
 
 
 def _cleaned(value: Any) -> Any:
-    """Return JSON whose texts, also those that are keys, can be shown and encoded."""
+    """Return JSON whose texts, keys included, can be shown and encoded."""
     if isinstance(value, str):
         return printable(value)
     if isinstance(value, dict):
@@ -152,7 +152,7 @@ def _name_of(text: str) -> str:
 
 
 def _date_of(text: str) -> float | None:
-    """Return the moment that a file is named after, as UTC."""
+    """Return the time that a file is named after, as UTC."""
     found = _DATE.search(text)
     if found is None:
         return None

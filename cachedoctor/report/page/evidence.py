@@ -55,7 +55,7 @@ def evidence(machine: Machine, ask: Ask) -> Evidence:
 
 
 def _counts(machine: Machine) -> Iterator[tuple[str, str]]:
-    """Yield how closely files were looked at, then what a verify says of each file."""
+    """Yield how closely files were examined, then what a verify says about each file."""
     look = machine.last or _NOTHING
     yield "every byte read and right", str(sum(model.proven for model in look.models))
     yield "header, layout and length", str(sum(model.formed for model in look.models))

@@ -1,11 +1,11 @@
-"""What the page says, as values: every text is ready to be shown, every link has its anchor."""
+"""The content of the page, as values: every text is ready to show, every link has its anchor."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor.findings import Severity
-from cachedoctor.report.holdings_text import ago
+from cachedoctor.report.holdings_text import again_words, ago
 from cachedoctor.report.page import (
     changed,
     charts,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cachedoctor.report.page.readings import Model, Ready
 
 _NONE = "–"
-_FOLDED_IN = 60  # models with findings; with more, a code's page stands once, at the end
+_FOLDED_IN = 60  # models with findings; beyond that, each code's page is shown once, at the end
 _MARKS = {
     Status.READY.value: compared.MARKS["ready"],
     **{each.value: compared.MARKS["broken"] for each in readings.BROKEN},
@@ -43,13 +43,13 @@ class ModelRow(NamedTuple):
     anchor: str
     machine: str
     title: str
-    name: str  # of its repository or folder, where that is another
+    name: str  # of its repository or folder, if that differs
     engines: str
     mark: str
     status: str
     bytes: int
     size: str
-    own: str  # what goes when it alone goes, where that is less
+    own: str  # what is freed if only it goes, where that is less
     used_s: float
     used: str
     needed: str
@@ -70,7 +70,7 @@ class EngineRow(NamedTuple):
 
 
 class Page(NamedTuple):
-    """All of it."""
+    """The whole page."""
 
     title: str
     made: str
@@ -86,11 +86,11 @@ class Page(NamedTuple):
     steps: tuple[changed.Step, ...]
     groups: tuple[wrong.Group, ...]
     charts: tuple[charts.Chart, ...]
-    drawn: str  # where areas are more than the disk has, because files are shared
+    drawn: str  # why areas add up to more than the disk has: files are shared
     models: tuple[ModelRow, ...]
     engine_names: tuple[str, ...]
-    waste: tuple[wrong.Waste, ...]  # that takes room
-    noted: tuple[wrong.Waste, ...]  # that takes none
+    waste: tuple[wrong.Waste, ...]  # notes that take space
+    noted: tuple[wrong.Waste, ...]  # notes that take none
     waste_command: wrong.Command | None
     copies: tuple[wrong.Copies, ...]
     copies_command: wrong.Command | None
@@ -103,7 +103,7 @@ class Page(NamedTuple):
 def gather(
     documents: Sequence[Document], now_s: float, command: Callable[..., str] | None = None
 ) -> Page:
-    """Return what documents say; `command` makes the commands about the home of this moment."""
+    """Return the content for documents; `command` makes commands about the home of this moment."""
     met = machines(documents)
     ask = Ask(command, frozenset(machine.name for machine in met if machine.live))
     looks = [machine.last for machine in met if machine.last]
@@ -117,7 +117,7 @@ def gather(
     only = met[0] if len(met) == 1 else None
     homes = {machine.name: machine.home for machine in met}
     engines, absent = _engines(only, groups)
-    told = looks or any(machine.state for machine in met)  # of more than benchmarks
+    told = looks or any(machine.state for machine in met)  # not only benchmarks
     twins = wrong.copies(found)
     return Page(
         title=_title(met),
@@ -199,7 +199,7 @@ def _ways(met: Sequence[Machine], homes: Mapping[str, str]) -> dict[str, Callabl
 
 
 def _loose(met: Sequence[Machine], notes: Sequence[wrong.Waste]) -> list[tuple[str, int, str]]:
-    """Return what lies beside models: as `list` says it, else what notes are about."""
+    """Return what is beside models: as `list` says it, otherwise what notes are about."""
     known = {note.code for note in notes}
     found: dict[tuple[str, str], int] = {}
     for machine in met:
@@ -249,7 +249,7 @@ def _rows(
             needed=_needed(model),
             where=place(model, homes),
             again_bytes=-1 if again is None else again,
-            again="no known source" if again is None else size(again),
+            again=again_words(again, model.status),
             path=short(model.path, homes.get(model.machine, "")),
             wrong=group.anchor if group else "",
         )
@@ -278,7 +278,7 @@ def _needed(model: Model) -> str:
 
 
 def _engines(only: Machine | None, groups: Sequence[wrong.Group]) -> tuple[list[EngineRow], str]:
-    """Return engines with something here by size, and in words those with nothing."""
+    """Return engines that have something here, by size, and the names of the others."""
     answers: dict[str, list[Ready]] = {}
     for answer in only.last.ready if only and only.last else ():
         answers.setdefault(answer.engine, []).append(answer)

@@ -1,4 +1,4 @@
-"""The first sentence, the numbers beside it, and what to do next."""
+"""The first sentence, the numbers beside it, and the next steps."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from cachedoctor.report.page.measured import Plot
     from cachedoctor.report.page.wording import Ask
 
-_NAMED = 4  # what is more is counted
+_NAMED = 4  # the rest are counted
 
 
 class Headline(NamedTuple):
-    """What a person reads first."""
+    """What a reader sees first."""
 
     sentence: str
     grave: bool
@@ -32,7 +32,7 @@ class Headline(NamedTuple):
 
 
 def headline(machines: Sequence[Machine], plots: Sequence[Plot], ask: Ask) -> Headline:
-    """Return the sentence about one machine, about many, or about a benchmark alone."""
+    """Return the sentence about one machine, many machines, or a benchmark alone."""
     looked = [machine for machine in machines if machine.last]
     if not looked and plots:
         return _of_bench(plots)
@@ -49,7 +49,7 @@ def headline(machines: Sequence[Machine], plots: Sequence[Plot], ask: Ask) -> He
 
 
 def without_loss(machine: Machine) -> int:
-    """Return how much can go without a loss, as `list` says it, or of notes alone."""
+    """Return how much can go without loss, as `list` says it, or from notes alone."""
     look = machine.last
     for body in look.bodies if look else ():
         told = readings.count(readings.part(body, "summary"), "without_loss_bytes")
@@ -59,7 +59,7 @@ def without_loss(machine: Machine) -> int:
 
 
 def total_bytes(look: Look) -> int:
-    """Return what all models take, each file once."""
+    """Return the bytes of all models, each file once."""
     told = [readings.count(readings.part(body, "summary"), "size_bytes") for body in look.bodies]
     known = [count for count in told if count is not None]
     return known[-1] if known else sum(model.bytes for model in look.models)
@@ -84,11 +84,11 @@ def _of_one(machine: Machine) -> tuple[str, bool]:
         all_of = {1: "The one engine", 2: "Both engines"}.get(here, f"All {here} engines")
         has = "has a model" if here == 1 else "have models"
         return f"{all_of} that {has} here can load {'it' if here == 1 else 'them'}.", False
-    return "No model of an engine that is known is here.", False
+    return "No model of a known engine is here.", False
 
 
 def _engines(look: Look) -> tuple[list[str], list[str], list[str]]:
-    """Return engines without a whole model, those with a broken one besides, and the others."""
+    """Return engines without a whole model, engines that also have a broken one, and the others."""
     stand: dict[str, set[str]] = {}
     for model in look.models:
         for engine in model.engines:
@@ -122,7 +122,7 @@ def _of_many(machines: Sequence[Machine]) -> tuple[str, bool]:
 
 
 def _of_bench(plots: Sequence[Plot]) -> Headline:
-    """Return which engine is the fastest, and of many machines on which."""
+    """Return the fastest engine, and with many machines on which of them."""
     measured = [plot for plot in plots if plot.bars]
     if not measured:
         return Headline("No engine was measured.", True, (), (), ())
@@ -173,7 +173,7 @@ def _figures(
 
 
 def _commands(looked: Sequence[Machine], spare: dict[str, int], ask: Ask) -> Iterable[Command]:
-    """Yield what repairs and what frees; of many machines each is said below its own findings."""
+    """Yield what repairs and what frees; for many machines each is shown below its own findings."""
     if len(looked) != 1:
         return
     machine = looked[0]

@@ -1,4 +1,4 @@
-"""Documents → machines: which of them are of one, and which of one moment."""
+"""Documents → machines: which documents belong to one machine, and which to one moment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from cachedoctor.report.page.documents import Body, Document
 
-_TOGETHER_S = 3600.0  # a scan, a list and a verify within an hour tell of one state
+_TOGETHER_S = 3600.0  # a scan, a list and a verify within an hour describe one state
 
 
 class Look(NamedTuple):
@@ -22,7 +22,7 @@ class Look(NamedTuple):
     models: tuple[Model, ...]
     findings: tuple[Found, ...]
     ready: tuple[Ready, ...]
-    bodies: tuple[Body, ...]  # that all of it is from
+    bodies: tuple[Body, ...]  # the answers it all comes from
 
 
 class Bench(NamedTuple):
@@ -41,7 +41,7 @@ class Machine(NamedTuple):
     platform: str
     looks: tuple[Look, ...]
     benches: tuple[Bench, ...]
-    state: str  # that a fleet gives it; empty where it is not of one
+    state: str  # as its fleet gives it; empty outside a fleet
     why: str
     live: bool  # it was looked at just now, and printed commands are about it
 
@@ -52,7 +52,7 @@ class Machine(NamedTuple):
 
 
 def machines(documents: Sequence[Document]) -> list[Machine]:
-    """Return the machines that documents tell of, in the order in which they are met."""
+    """Return the machines that documents describe, in the order of their first document."""
     named: dict[str, set[str]] = {}
     for document in documents:
         if document.machine:
@@ -60,7 +60,7 @@ def machines(documents: Sequence[Document]) -> list[Machine]:
     met: dict[str, list[Document]] = {}
     for document in documents:
         home = _home(document)
-        known = named.get(home, set())  # one without a name is of the only machine with this home
+        known = named.get(home, set())  # without a name: the only machine with this home
         name = document.machine or (next(iter(known)) if len(known) == 1 else home)
         met.setdefault(name or "this machine", []).append(document)
     return [_machine(name, mine) for name, mine in met.items()]
@@ -93,9 +93,9 @@ def _bench(name: str, document: Document) -> Bench:
 
 
 def _moments(documents: Sequence[Document]) -> list[list[Document]]:
-    """Return documents that tell of one state together: each of another kind, soon after another.
+    """Return documents that describe one state together: each of another kind, soon after another.
 
-    What answers nothing about models tells of no state.
+    A document that says nothing about models describes no state.
     """
     found: list[list[Document]] = []
     for one in documents:
@@ -110,7 +110,7 @@ def _moments(documents: Sequence[Document]) -> list[list[Document]]:
 
 
 def _kind(document: Document) -> str:
-    """Return by its keys what a document answers."""
+    """Return the command that a document answers, from its keys."""
     for key in ("files", "loose", "findings", "verdict", "verdicts"):
         if key in document.body:
             return key
@@ -118,7 +118,7 @@ def _kind(document: Document) -> str:
 
 
 def _look(name: str, documents: Sequence[Document]) -> Look:
-    """Put what documents say of one state together; of a model the newest knows best."""
+    """Join what documents say about one state; for a model, the newest document wins."""
     bodies = tuple(one.body for one in documents)
     known: dict[str, Body] = {}
     for body in bodies:

@@ -1,4 +1,4 @@
-"""Benchmarks → bars with their spread; all lengths are shares of a hundred."""
+"""Benchmarks → bars with their spread; all lengths are percentages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NONE = "–"
 
 
 class Bar(NamedTuple):
-    """One engine: its middle run as a bar, the fastest and the slowest as a line over its end."""
+    """One engine: its median run as a bar, the fastest and the slowest as a line over its end."""
 
     engine: str
     model: str
@@ -32,7 +32,7 @@ class Bar(NamedTuple):
     load: str
     wrong: str
     memory: str
-    before: str  # against the benchmark before
+    before: str  # compared with the previous benchmark
 
 
 class LeftOut(NamedTuple):
@@ -51,7 +51,7 @@ class Plot(NamedTuple):
     how: str
     bars: tuple[Bar, ...]
     left_out: tuple[LeftOut, ...]
-    unit: str  # what the whole width of the chart is
+    unit: str  # what the full width of the chart stands for
 
 
 def plots(machines: Sequence[Machine]) -> list[Plot]:
@@ -138,7 +138,7 @@ def _bar(
 
 
 def _like(now: Body, before: Body) -> bool:
-    """Say whether two benchmarks can be compared: the same clip, chip and threads."""
+    """Return whether two benchmarks are comparable: the same clip, chip and threads."""
     for part, key in (("clip", "sha256"), ("machine", "chip"), ("settings", "threads")):
         if readings.part(now, part).get(key) != readings.part(before, part).get(key):
             return False

@@ -1,4 +1,4 @@
-"""A document → values; a field of the wrong kind is one that is not there."""
+"""A document → values; a field of the wrong kind counts as missing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Model(NamedTuple):
 
     machine: str
     id: str
-    title: str  # as its engine calls it, or the name of its repository or folder
+    title: str  # its engine's name for it, or the name of its repository or folder
     name: str  # of its repository, folder or file
     engines: tuple[str, ...]
     status: str
@@ -40,8 +40,8 @@ class Model(NamedTuple):
     kept_by: tuple[str, ...]
     in_use_by: tuple[str, ...]
     needed_by: tuple[tuple[str, tuple[str, ...]], ...]
-    proven: int  # files of which every byte was compared
-    formed: int  # files that were held against their form
+    proven: int  # files with every byte compared
+    formed: int  # files checked against their form
     unproven: int
 
     @property
@@ -66,7 +66,7 @@ class Found(NamedTuple):
     expected: int | str | None
     unit: str
     evidence: str
-    safety: str  # of its repair, empty where there is none
+    safety: str  # of its repair, empty if there is none
     describe: str
     fetch_bytes: int
     aside_bytes: int
@@ -78,13 +78,13 @@ class Found(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """What answers one size of one engine."""
+    """The model that answers one size of one engine."""
 
     engine: str
     size: str
     model: str
     ready: bool
-    here: bool  # something of it is on the machine
+    here: bool  # some of it is on the machine
     why: str
 
 
@@ -173,7 +173,7 @@ def _finding(row: Body, machine: str) -> Found:
 
 def readiness(body: Body) -> Iterator[Ready]:
     """Yield what each engine could load, by size."""
-    asked = verdicts(body)  # of these somebody wanted to know
+    asked = verdicts(body)  # verdicts that somebody asked for
     for row in (*rows(body, "readiness"), *asked):
         yield Ready(
             engine=text(row, "engine"),
@@ -186,19 +186,19 @@ def readiness(body: Body) -> Iterator[Ready]:
 
 
 def rows(body: Body, key: str) -> list[Body]:
-    """Return the objects of a list; none where it is no list."""
+    """Return the objects of a list; none if it is not a list."""
     found = body.get(key)
     return [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
 
 
 def part(body: Body, key: str) -> Body:
-    """Return the object below a key, an empty one where there is none."""
+    """Return the object at a key, or an empty one."""
     found = body.get(key)
     return found if isinstance(found, dict) else {}
 
 
 def text(row: Body, key: str) -> str:
-    """Return a text, an empty one where there is none."""
+    """Return a text, or an empty one."""
     return untrusted.text(row.get(key), _LONGEST) or ""
 
 
@@ -214,7 +214,7 @@ def count(row: Body, key: str) -> int | None:
 
 
 def number(row: Body, key: str) -> float | None:
-    """Return a number that is not negative and not beyond all measure."""
+    """Return a number that is neither negative nor absurdly large."""
     found = row.get(key)
     if isinstance(found, bool) or not isinstance(found, (int, float)):
         return None

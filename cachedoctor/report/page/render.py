@@ -1,6 +1,6 @@
-"""The page's values → one file of HTML that loads nothing and runs nothing but its own script.
+"""The page's values → one HTML file that loads nothing and runs nothing but its own script.
 
-Every text is escaped by Jinja2; what runs or paints is allowed by its digest alone.
+Jinja2 escapes every text; scripts and styles are allowed only by their digests.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from cachedoctor.report.page.gathered import Page
 
 GENERATOR = b'<meta name="generator" content="cachedoctor'
-_LONGEST = 160  # letters of a name; the whole of it is in its `title`
-_LONGEST_TEXT = 600  # of a sentence, the same
+_LONGEST = 160  # letters of a name; its `title` has the whole name
+_LONGEST_TEXT = 600  # of a sentence, likewise
 
 
 def render(page: Page) -> bytes:
-    """Return the page as UTF-8; raises `CacheDoctorError` where Jinja2 is not installed."""
+    """Return the page as UTF-8; raises `CacheDoctorError` if Jinja2 is not installed."""
     try:
         import jinja2
     except ImportError as error:
@@ -50,7 +50,7 @@ def render(page: Page) -> bytes:
 
 
 def cut(text: str, longest: int = _LONGEST) -> str:
-    """Return a text that is no longer than that, with its beginning and its end."""
+    """Return a text shortened to that length, with its beginning and its end."""
     if len(text) <= longest:
         return text
     end = longest // 3
@@ -70,11 +70,11 @@ def _digest(text: str) -> str:
 
 
 def _coded(text: str, longest: int = _LONGEST_TEXT) -> Markup:
-    """Return a text as HTML in which what is in backticks is code."""
+    """Return a text as HTML, with backticked text as code."""
     from markupsafe import Markup, escape
 
     parts = cut(text, longest).split("`")
-    if len(parts) % 2 == 0:  # one of them has no end
+    if len(parts) % 2 == 0:  # a backtick without its partner
         parts[-2:] = [f"{parts[-2]}`{parts[-1]}"]
     made = [
         Markup("<code>{}</code>").format(part) if number % 2 else escape(part)

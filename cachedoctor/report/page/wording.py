@@ -1,4 +1,4 @@
-"""Commands, moments, paths and places as the page says them."""
+"""Commands, times, paths and places as the page writes them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 class Ask:
     """Make the commands that a page prints.
 
-    Those about a look of this moment are this host's own; those about a saved answer are to be
-    given on its machine.
+    Commands about a look made now are this host's own; commands about a saved answer are for its
+    machine.
     """
 
     def __init__(self, command: Callable[..., str] | None, live: frozenset[str]) -> None:
-        """Take what makes this host's commands, and the names of machines looked at just now."""
+        """Store what makes this host's commands, and the names of machines looked at just now."""
         self._command, self._live = command, live
 
     def __call__(self, machine: str, *words: str) -> str:
@@ -32,12 +32,12 @@ class Ask:
         return shlex.join(("cachedoctor", *words))
 
     def here(self, machine: str) -> bool:
-        """Say whether a machine is the one that the page is made on, so that its words are ours."""
+        """Return whether a machine is the one where the page is made, so that its text is ours."""
         return machine in self._live
 
 
 def moment(when_s: float | None) -> str:
-    """Return a moment as a person writes it, in this machine's time."""
+    """Return a time as people write it, in this machine's time zone."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(when_s)) if when_s is not None else ""
 
 
@@ -49,7 +49,7 @@ def short(path: str, home: str) -> str:
 
 
 def place(model: Model, homes: Mapping[str, str]) -> str:
-    """Return in words where a model lies."""
+    """Return in words where a model is."""
     if model.apps:
         return f"{model.apps[0]}'s folder"
     known = model.locator in locators.names()

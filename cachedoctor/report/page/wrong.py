@@ -1,4 +1,4 @@
-"""What is wrong → groups by model, the worst first, and what only takes up room by its code."""
+"""What is wrong → groups by model, the worst first, and waste by its code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cachedoctor.report.page.readings import Found, Model
     from cachedoctor.report.page.wording import Ask
 
-Key = tuple[str, str]  # a machine and an entry's id, or a code where no entry is meant
+Key = tuple[str, str]  # a machine and an entry's id, or a code if no entry is meant
 
 
 class Command(NamedTuple):
@@ -24,18 +24,18 @@ class Command(NamedTuple):
 
     text: str
     about: str
-    own: bool = True  # made here; what a saved answer says is nothing to copy without reading
+    own: bool = True  # made here; a command from a saved answer must be read before it is copied
 
 
 class Line(NamedTuple):
     """One finding of a case."""
 
     message: str
-    facts: tuple[tuple[str, str], ...]  # what it was held against, and where
+    facts: tuple[tuple[str, str], ...]  # what it was compared with, and where
 
 
 class Case(NamedTuple):
-    """What one code says of one model."""
+    """What one code says about one model."""
 
     code: str
     slug: str
@@ -59,7 +59,7 @@ class Group(NamedTuple):
 
 
 class Waste(NamedTuple):
-    """What one code says of things that only take up room, or that are noted."""
+    """What one code says about waste, or about things that are only noted."""
 
     code: str
     slug: str
@@ -91,7 +91,7 @@ class Explained(NamedTuple):
 
 
 def groups(found: Sequence[Found], models: Mapping[Key, Model], ask: Ask) -> list[Group]:
-    """Return errors and warnings by the model that they are about, the worst first."""
+    """Return errors and warnings by the model they are about, the worst first."""
     by_model: dict[Key, list[Found]] = {}
     for one in found:
         if one.severity is not Severity.NOTE:
@@ -163,7 +163,7 @@ def _amount(value: int | str, unit: str) -> str:
 
 
 def _commands(found: Sequence[Found], ask: Ask) -> Iterator[Command]:
-    """Yield the command that cures what `fix` can, then those of cures by hand."""
+    """Yield the command that cures what `fix` can, then those that you need to run yourself."""
     cured = [one for one in found if one.repairable]
     known = [each for one in cured for each in one.engines if each in engines.names()][:1]
     words = known or list(dict.fromkeys(one.code for one in cured if _known(one.code)))
@@ -175,7 +175,7 @@ def _commands(found: Sequence[Found], ask: Ask) -> Iterator[Command]:
 
 
 def cost(cured: Sequence[Found]) -> str:
-    """Return in words what repairs take."""
+    """Return in words what repairs cost."""
     fetched = sum(one.fetch_bytes for one in cured)
     if fetched:
         return f"downloads {size(fetched)}"
@@ -187,7 +187,7 @@ def _fetches(one: Found) -> bool:
 
 
 def waste(found: Iterable[Found], ask: Ask) -> list[Waste]:
-    """Return notes by their codes, what takes the most room first; copies are told apart."""
+    """Return notes by code, the largest first; copies are kept separate."""
     by_code: dict[str, list[Found]] = {}
     for one in found:
         if one.severity is Severity.NOTE and not twins(one):
@@ -229,12 +229,12 @@ def wasted(found: Iterable[Found]) -> int:
 
 
 def twins(one: Found) -> bool:
-    """Say whether a note is about the same bytes in several places."""
+    """Return whether a note is about the same bytes in several places."""
     return _rule(one.code, "of_copies")
 
 
 def unseen(one: Found) -> bool:
-    """Say whether a finding is about something that could not be read."""
+    """Return whether a finding is about something that could not be read."""
     return _rule(one.code, "unseen")
 
 
@@ -255,7 +255,7 @@ def copies(found: Iterable[Found]) -> list[Copies]:
 
 
 def explained(codes: Iterable[str]) -> list[Explained]:
-    """Return the pages of codes that are known here, each once."""
+    """Return the pages of known codes, each once."""
     known = {rule.code: rule for rule in rules.every()}
     return [_explained(known[code]) for code in sorted(set(codes)) if code in known]
 
@@ -277,7 +277,7 @@ def _title(code: str) -> str:
 
 
 def _rule(code: str, attribute: str) -> bool:
-    """Return a yes or no of a code's rule; no of one that only a newer version knows."""
+    """Return a yes or no of a code's rule; no for a code that only a newer version knows."""
     rule = _known(code)
     return bool(rule and getattr(rule, attribute))
 

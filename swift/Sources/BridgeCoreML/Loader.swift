@@ -14,7 +14,7 @@ import Foundation
                 _ = try await MLModel.load(url, bundle.units)
                 return
             }
-            // The compiled copy lies in a temporary folder that Core ML chose for us alone.
+            // The compiled copy is in a temporary folder that Core ML chose for us alone.
             let compiled = try await MLModel.compileModel(at: url)
             defer { try? FileManager.default.removeItem(at: compiled) }
             _ = try await MLModel.load(compiled, bundle.units)
@@ -47,7 +47,7 @@ import Foundation
     }
 #else
 
-    /// Where there is no Core ML: everything is refused.
+    /// Without Core ML, everything is refused.
     public struct CoreMLLoader: BundleLoader {
         public init() {}
 

@@ -1,4 +1,4 @@
-/// What the command line asks for.
+/// The parsed command line.
 public struct Arguments: Equatable, Sendable {
     public enum Command: String, Sendable {
         case transcribe, info, check, compile, serve, help, version
@@ -9,7 +9,7 @@ public struct Arguments: Equatable, Sendable {
     }
 
     public let command: Command
-    /// What follows the command: a recording, or a package and where its bundle goes.
+    /// What follows the command: a recording, or a package and the path of its bundle.
     public private(set) var operands: [String] = []
     public private(set) var format = Format.json
     private var options: [String: String] = [:]
@@ -23,7 +23,7 @@ public struct Arguments: Equatable, Sendable {
     ]
     private static let needFolder: Set<Command> = [.transcribe, .check]
 
-    /// Reads the words after the program's name; anything but a command begins a transcription.
+    /// Parses the words after the program's name; anything but a command begins a transcription.
     public init(_ words: [String]) throws {
         var words = words[...]
         if let first = words.first, let named = Command(rawValue: first) {
@@ -77,7 +77,7 @@ public struct Arguments: Equatable, Sendable {
             bundle: options["--bundle"])
     }
 
-    /// The page that is asked for before any `--`.
+    /// The page requested before any `--`.
     private static func page(_ words: ArraySlice<String>) -> Command? {
         let asked = words.prefix { $0 != "--" }
         if asked.contains("--help") || asked.contains("-h") { return .help }
@@ -90,19 +90,20 @@ public struct Arguments: Equatable, Sendable {
 
     /// The page that `--help` prints.
     static let help = """
-        AUDIO.wav --model-dir DIR [--format json|text]   say what is spoken in a recording
+        AUDIO.wav --model-dir DIR [--format json|text]   transcribe a recording
         info                                             the framework, its folders, this machine
         check --model-dir DIR [--bundle NAME]            load each bundle, or one, through Core ML
         compile PACKAGE.mlpackage OUT.mlmodelc           compile a package
-        serve                                            requests as JSON lines, the model kept loaded
+        serve                                            answer JSON lines, keeping the model loaded
         --help, -h, --version                            this page, the versions
 
-        --model NAME          the kind of model, where its folder does not tell (`info` lists them)
+        --model NAME          the kind of model, if its folder does not tell (`info` lists them)
         --tokenizer-dir DIR   where WhisperKit's tokenizer.json is, or a hub folder that holds it
-        --language CODE       the language spoken, else it is detected where the engine can
+        --language CODE       the language spoken; by default detected, if the engine can
 
         Recordings are WAV, 16 kHz, one channel. An answer is one line of JSON. Nothing is downloaded,
-        moved or deleted; CACHEDOCTOR_BRIDGE_SANDBOX=off has macOS not enforce it. Exit codes: 0 done, 1 a check failed, 2 usage, 3 what was named is not there or
-        not whole, 4 the engine failed, 5 not on this machine.
+        moved or deleted; with CACHEDOCTOR_BRIDGE_SANDBOX=off macOS does not enforce that. Exit codes:
+        0 done, 1 a check failed, 2 usage, 3 a named file is missing or not whole, 4 the engine failed,
+        5 not on this machine.
         """
 }

@@ -1,13 +1,13 @@
 import Foundation
 
-/// The commands, for whichever engine; every answer, also of an error, is one line of JSON.
+/// The commands, for any engine; every answer, even an error, is one line of JSON.
 public struct Bridge {
     let channel: Channel
     let engine: any Engine
     let loader: any BundleLoader
     let refused: Bool
 
-    /// Takes the standard streams and the network away, then makes the engine.
+    /// Takes over the standard streams and shuts off the network, then makes the engine.
     public init(loader: any BundleLoader, engine: () -> any Engine) {
         self.init(loader: loader, channel: .standard, engine: engine)
     }
@@ -19,12 +19,12 @@ public struct Bridge {
         self.engine = engine()
     }
 
-    /// Does what the command line says, and ends the program.
+    /// Runs the command line, and ends the program.
     public func run() async -> Never {
         exit(await run(Array(CommandLine.arguments.dropFirst())).rawValue)
     }
 
-    /// Does what these words say; every error is an answer.
+    /// Runs these arguments; every error is an answer.
     func run(_ words: [String]) async -> ExitCode {
         do {
             return try await run(try Arguments(words))
@@ -58,7 +58,7 @@ public struct Bridge {
         return .done
     }
 
-    /// An answer with what every answer has.
+    /// An answer with the fields that every answer has.
     func head(_ answer: [String: JSON]) -> JSON {
         .object(answer.merging(["protocol": .integer(protocolVersion)]) { own, _ in own })
     }
@@ -85,7 +85,7 @@ public struct Bridge {
         return .done
     }
 
-    /// Loads each bundle of the model, one after the other, and reads what lies beside them.
+    /// Loads each bundle of the model, one after the other, and reads the files beside them.
     func check(_ choice: ModelChoice) async throws -> ([String: JSON], ExitCode) {
         let folder = try ModelFolder(
             path: choice.folder, layout: engine.about.layout, model: choice.model)
@@ -130,7 +130,7 @@ public struct Bridge {
         return (answer, failed == 0 ? .done : .failedCheck)
     }
 
-    /// What is said of a file; a fault where it is not whole, none where the engine alone minds.
+    /// The report on a file: a fault if it is not whole, none if only the engine objects.
     private static func json(
         _ file: (name: String, problem: BridgeError?), of folder: ModelFolder
     ) -> JSON {
@@ -147,7 +147,7 @@ public struct Bridge {
         ]
     }
 
-    /// Why a bundle does not load: a fault of its form, or what Core ML says.
+    /// Why a bundle does not load: a fault in its form, or Core ML's message.
     private static func reason(_ error: any Error) -> [String: JSON] {
         guard let fault = error as? BundleFault else {
             let known = BridgeError.wrapping(error)

@@ -1,9 +1,9 @@
 import Foundation
 
-/// The protocol that both executables speak; a change that an old reader would misread raises it.
+/// The protocol of both executables; raise it for a change that an old reader would misread.
 public let protocolVersion = 1
 
-/// The version of the bridges, that of the Python package.
+/// The version of the bridges, the same as the Python package's.
 public let bridgeVersion = "0.2.0"
 
 /// How an executable ends.
@@ -12,7 +12,7 @@ public enum ExitCode: Int32, Sendable {
     /// `check` found a bundle that this machine cannot run.
     case failedCheck = 1
     case usage = 2
-    /// What was named cannot be read, or is not what it was named as.
+    /// A named file cannot be read, or is not what the caller says it is.
     case cannotLook = 3
     /// The engine was asked and failed.
     case engineFailed = 4
@@ -20,7 +20,7 @@ public enum ExitCode: Int32, Sendable {
     case wrongPlatform = 5
 }
 
-/// What went wrong, one word a kind; readers tell errors apart by it.
+/// What went wrong, one word per kind; readers tell errors apart by it.
 public enum ErrorCode: String, CaseIterable, Sendable {
     case usage
     case unknownRequest = "unknown-request"
@@ -54,7 +54,7 @@ public enum ErrorCode: String, CaseIterable, Sendable {
     }
 }
 
-/// An error that is told to the caller as JSON.
+/// An error that is reported to the caller as JSON.
 public struct BridgeError: Error, Equatable, Sendable {
     public let code: ErrorCode
     /// One sentence that names the thing, without a full stop.
@@ -68,19 +68,19 @@ public struct BridgeError: Error, Equatable, Sendable {
         self.hint = hint
     }
 
-    /// The error as it stands in an answer.
+    /// The error as it appears in an answer.
     public var json: JSON {
         ["code": .string(code.rawValue), "message": .string(message), "hint": .string(hint)]
     }
 
-    /// An error of any kind as one of ours: what a framework throws is the engine's failure.
+    /// Any error as one of ours: what a framework throws is the engine's failure.
     public static func wrapping(_ error: any Error) -> BridgeError {
         if let known = error as? BridgeError { return known }
         if let fault = error as? BundleFault { return BridgeError(.brokenBundle, fault.message) }
         return BridgeError(.engineFailed, oneLine(error))
     }
 
-    /// What an error says of itself, on one line.
+    /// An error's own description, on one line.
     public static func oneLine(_ error: any Error) -> String {
         let said = (error as? any LocalizedError)?.errorDescription ?? String(describing: error)
         return said.split(whereSeparator: \.isNewline).joined(separator: " ")

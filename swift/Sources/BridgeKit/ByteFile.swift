@@ -8,7 +8,7 @@ enum Kind: Equatable {
     case nothing(isLink: Bool)
 }
 
-/// Looks at `path`, through links; throws where looking is forbidden or fails.
+/// Looks at `path`, following links; throws if looking is forbidden or fails.
 func kind(of path: String) throws -> Kind {
     var status = stat()
     if stat(path, &status) == 0 {
@@ -24,13 +24,13 @@ func kind(of path: String) throws -> Kind {
     return .nothing(isLink: lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFLNK)
 }
 
-/// The error that `path` cannot be read, for the reason that the system gave last.
+/// The error that `path` cannot be read, with the system's last reason.
 func unreadable(_ path: String) -> BridgeError {
     let reason = String(cString: strerror(errno))
     return BridgeError(.unreadable, "`\(path)` cannot be read: \(reason)")
 }
 
-/// A file that is read in pieces by position, and never beyond the length it had at first.
+/// A file read in pieces by position, never beyond the length it had when opened.
 final class ByteFile {
     let bytes: UInt64
     private let path: String
@@ -49,7 +49,7 @@ final class ByteFile {
         close(descriptor)
     }
 
-    /// The `count` bytes at `offset`, fewer only where the file ends.
+    /// The `count` bytes at `offset`, fewer only at the end of the file.
     func read(_ offset: UInt64, _ count: Int) throws -> [UInt8] {
         guard offset < bytes else { return [] }
         let wanted = Int(min(UInt64(count), bytes - offset))

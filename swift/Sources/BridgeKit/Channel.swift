@@ -1,26 +1,26 @@
 import Foundation
 
-/// Standard input and output as the protocol needs them: one answer a line, and nothing else.
+/// Standard input and output as the protocol needs them: one answer per line, and nothing else.
 ///
-/// Frameworks print; what they print goes to standard error, because the real standard output is
-/// kept here alone.
+/// Frameworks print; what they print goes to standard error, because only this type keeps the real
+/// standard output.
 public struct Channel: Sendable {
     /// Whether standard input was open when the program started.
     let hasInput: Bool
     private let input: Int32
     private let output: Int32
 
-    /// Takes the standard streams. To be called first, and once.
+    /// Takes over the standard streams. Call it first, and once.
     static var standard: Channel {
         let isOpen = fcntl(STDIN_FILENO, F_GETFD) != -1
         for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) == -1 {
-            _ = open("/dev/null", O_RDWR)  // the lowest that is free: this one
+            _ = open("/dev/null", O_RDWR)  // opens the lowest free descriptor: this one
         }
         return Channel(
             input: isOpen ? STDIN_FILENO : nil, output: STDOUT_FILENO, errors: STDERR_FILENO)
     }
 
-    /// Keeps `output` for answers: what others write to it goes to `errors`.
+    /// Keeps `output` for answers: what other code writes to it goes to `errors`.
     init(input: Int32?, output: Int32, errors: Int32) {
         hasInput = input != nil
         self.input = input ?? STDIN_FILENO
@@ -29,22 +29,22 @@ public struct Channel: Sendable {
         signal(SIGPIPE, SIG_IGN)
     }
 
-    /// Gives up the output: nothing can be answered any more.
+    /// Closes the output: nothing can be answered any more.
     func end() {
         close(output)
     }
 
-    /// What comes in, line by line.
+    /// The input, line by line.
     var lines: LineReader {
         LineReader(input)
     }
 
-    /// Writes an answer on a line of its own; ends the program where nobody reads.
+    /// Writes an answer on its own line; ends the program if nobody reads.
     public func answer(_ value: JSON) {
         write(value.line)
     }
 
-    /// Writes text, and a newline after it.
+    /// Writes text and a newline.
     public func write(_ text: Data) {
         let bytes = [UInt8](text) + [UInt8(ascii: "\n")]
         var done = 0
@@ -61,16 +61,16 @@ public struct Channel: Sendable {
     }
 }
 
-/// Waits until a descriptor that does not block is ready; says whether that is what it was.
+/// Waits until a non-blocking descriptor is ready; returns whether it was one.
 ///
-/// Whoever shares a terminal or a pipe with us may have set it so, and it is the file's own.
+/// Anyone who shares a terminal or a pipe with us can have set this: it belongs to the open file.
 private func waited(for descriptor: Int32, _ events: Int32) -> Bool {
     guard errno == EAGAIN else { return false }
     var one = pollfd(fd: descriptor, events: Int16(events), revents: 0)
     return poll(&one, 1, -1) >= 0 || errno == EINTR
 }
 
-/// Lines from a descriptor, none of them longer than a limit.
+/// Lines from a descriptor, none longer than a limit.
 struct LineReader {
     enum Line: Equatable {
         case text(Data)
@@ -86,8 +86,8 @@ struct LineReader {
         self.descriptor = descriptor
     }
 
-    /// Returns the next line without its newline, or `nil` at the end; of one that is too long the
-    /// rest is passed over.
+    /// Returns the next line without its newline, or `nil` at the end; skips the rest of a line that
+    /// is too long.
     mutating func next() -> Line? {
         var tooLong = false
         while true {

@@ -1,7 +1,7 @@
 import Foundation
 
 // The verdicts of `cachedoctor/formats/coreml.py`, on the same folders, in the same words; the cases in
-// `Tests/coreml_cases.json` are run against both. What a bundle looks like is told there.
+// `Tests/coreml_cases.json` run against both. That module describes what a bundle looks like.
 
 /// What is wrong with a bundle; the value is the slug of the rule that reports it.
 public enum FaultKind: String, Sendable {
@@ -16,7 +16,7 @@ public enum FaultKind: String, Sendable {
 public struct BundleFault: Error, Equatable, Sendable {
     public let kind: FaultKind
     public let message: String
-    /// Lengths in bytes, where the fault is about length.
+    /// Lengths in bytes, if the fault is about length.
     public let measured: UInt64?
     public let expected: UInt64?
     /// The file inside the bundle, or empty for the bundle itself.
@@ -34,7 +34,7 @@ public struct BundleFault: Error, Equatable, Sendable {
     }
 }
 
-/// What a whole bundle holds.
+/// The content of a whole bundle.
 public struct BundleReading: Equatable, Sendable {
     public let kind: String
     public let bytes: UInt64
@@ -50,8 +50,8 @@ private let deepest = 8
 
 /// Checks the parts of the bundle at `path`, and that every blob is inside its file.
 ///
-/// Reads the whole program and 64 bytes a blob. Throws `BundleFault` for what is wrong with it and
-/// `BridgeError` where it cannot be read.
+/// Reads the whole program and 64 bytes per blob. Throws `BundleFault` for what is wrong with it and
+/// `BridgeError` if it cannot be read.
 public func inspectBundle(_ path: String) throws -> BundleReading {
     let contents = try Contents(path)
     guard try contents.has(programName) else {
@@ -74,7 +74,7 @@ public func inspectBundle(_ path: String) throws -> BundleReading {
     return contents.reading("mlprogram", blobs: blobs)
 }
 
-/// The files below a folder; unfinished downloads are counted apart.
+/// The files below a folder; unfinished downloads are counted separately.
 private struct Contents {
     private let path: String
     private var files = 0

@@ -6,9 +6,9 @@ let mostBlobs = 100_000
 private let mostBlobFiles = 64
 private let longestProgramBytes: UInt64 = 256 << 20
 
-/// What `model.mil` refers to, and what is wrong with it.
+/// The files that `model.mil` refers to, and what is wrong with it.
 struct Program {
-    /// The weight files, in the order in which the program names them first.
+    /// The weight files, in the order in which the program first names them.
     private(set) var names: [String] = []
     private(set) var fault: BundleFault?
     private var blobs: [String: Set<UInt64>] = [:]
@@ -42,7 +42,7 @@ struct Program {
                 at = found + 1
             }
         }
-        if named && names.isEmpty {  // in a spelling that is unknown
+        if named && names.isEmpty {  // in an unknown spelling
             names = [weightsName]
         }
         if !isClosed(text) {
@@ -99,7 +99,7 @@ private func find(_ word: String, in text: UnsafeRawBufferPointer, from start: I
     return nil
 }
 
-/// Says whether every bracket and quotation is closed and the last thing is a brace.
+/// Returns whether every bracket and quotation is closed and the text ends with a brace.
 private func isClosed(_ text: UnsafeRawBufferPointer) -> Bool {
     var open = 0
     var quoted = false
@@ -125,7 +125,7 @@ private func isClosed(_ text: UnsafeRawBufferPointer) -> Bool {
     return open <= 0 && !quoted && last == UInt8(ascii: "}")
 }
 
-/// Goes through `BLOBFILE(path = …("NAME"), offset = …(NUMBER))`, in either spelling of the types.
+/// Scans `BLOBFILE(path = …("NAME"), offset = …(NUMBER))`, in either spelling of the types.
 private struct Scan {
     private let text: UnsafeRawBufferPointer
     private(set) var at: Int

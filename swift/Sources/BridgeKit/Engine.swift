@@ -23,10 +23,10 @@ public struct Transcript: Sendable {
     }
 }
 
-/// Which model is wanted, and how it is to be used.
+/// Which model to use, and how.
 public struct ModelChoice: Equatable, Sendable {
     public let folder: String
-    /// What the engine calls it, where the folder does not tell.
+    /// The engine's name for it, if the folder does not tell.
     public let model: String?
     /// Where WhisperKit's tokenizer is, if not where WhisperKit looks.
     public let tokenizerFolder: String?
@@ -46,21 +46,21 @@ public struct ModelChoice: Equatable, Sendable {
     }
 }
 
-/// One framework, behind one face. A build that lacks the framework throws `wrong-platform`.
+/// One framework, behind one interface. A build without the framework throws `wrong-platform`.
 public protocol Engine {
     /// What the framework is, without loading anything.
     var about: EngineFacts { get }
 
-    /// Reads what is ours to read of a model that was found whole; nothing is loaded yet.
+    /// Reads our own part of a model that was found whole; nothing is loaded yet.
     func prepare(_ folder: ModelFolder, _ choice: ModelChoice) throws
 
-    /// Loads the model that was prepared, in place of the one before: what the engine alone does.
+    /// Loads the prepared model in place of the previous one: the engine's own work alone.
     func load() async throws
 
-    /// Says what was spoken in a recording, by the model that was loaded.
+    /// Transcribes a recording with the loaded model.
     func transcribe(_ path: String) async throws -> Transcript
 
-    /// What the engine would find wrong in what lies beside the bundles; `nil` for what is good.
+    /// What the engine would find wrong in the files beside the bundles; `nil` for a good one.
     func problems(
         _ folder: ModelFolder, _ choice: ModelChoice
     ) throws -> [(name: String, problem: BridgeError?)]
@@ -74,12 +74,12 @@ extension Engine {
     }
 }
 
-/// What is known of an engine before it is used.
+/// What is known about an engine before it is used.
 public struct EngineFacts: Sendable {
     public let layout: Layout
     /// Whether the framework is in this build.
     public let isLinked: Bool
-    /// Folders in which the framework looks by itself.
+    /// Folders where the framework itself looks.
     public let folders: [String]
 
     public init(layout: Layout, isLinked: Bool, folders: [String]) {
@@ -101,14 +101,14 @@ public struct EngineFacts: Sendable {
 
 /// Core ML itself, without a framework on top.
 public protocol BundleLoader: Sendable {
-    /// Loads a bundle as its engine would, and lets it go; a package is compiled first.
+    /// Loads a bundle as its engine would, and releases it; a package is compiled first.
     func load(_ bundle: ModelBundle) async throws
 
-    /// Compiles the package at `path` to a bundle that did not exist at `output`.
+    /// Compiles the package at `path` to a new bundle at `output`.
     func compile(_ path: String, to output: String) async throws
 }
 
 extension BridgeError {
-    /// The error of everything that only a Mac can do.
+    /// The error for everything that only a Mac can do.
     public static let needsMac = BridgeError(.wrongPlatform, "needs macOS with Apple silicon")
 }

@@ -1,5 +1,5 @@
-// What was saved in place of a model. The same signs, in the same order, as in
-// `cachedoctor/formats/__init__.py`; the shared table of cases holds the two together.
+// Files saved in place of a model. The same signs, in the same order, as in
+// `cachedoctor/formats/__init__.py`; the shared table of cases keeps the two in step.
 
 let headBytes = 512
 
@@ -42,7 +42,7 @@ private func isLetter(_ byte: UInt8) -> Bool {
     (97...122).contains(byte)
 }
 
-/// Says whether the first 64 bytes are free of control characters; no weights are.
+/// Returns whether the first 64 bytes are free of control characters; no weights are.
 private func isText(_ head: [UInt8]) -> Bool {
     !head.isEmpty && head.prefix(64).allSatisfy { $0 >= 32 || (9...13).contains($0) }
 }
@@ -53,7 +53,7 @@ extension Collection where Element == UInt8 {
     }
 }
 
-/// Says what was saved instead, an error page or a pointer; `nil` when neither.
+/// Returns what was saved instead, an error page or a pointer; `nil` if neither.
 func foreign(_ head: [UInt8]) -> String? {
     guard isText(head) else { return nil }
     var text = head[...]

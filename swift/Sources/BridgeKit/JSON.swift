@@ -1,6 +1,6 @@
 import Foundation
 
-/// A JSON value: what answers are made of and requests are read into.
+/// A JSON value, for answers and requests.
 public enum JSON: Equatable, Sendable {
     case null
     case bool(Bool)
@@ -26,7 +26,7 @@ public enum JSON: Equatable, Sendable {
         }
     }
 
-    /// A time in seconds to the microsecond; `null` where an engine gave no number.
+    /// A time in seconds to the microsecond; `null` if an engine gave no number.
     public static func seconds(_ value: Double) -> JSON {
         value.isFinite ? .number((value * 1e6).rounded() / 1e6) : .null
     }
@@ -85,9 +85,9 @@ extension JSON: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral,
     }
 }
 
-/// Says whether the file at `path` is one JSON value and nothing else, or an object if asked so.
+/// Returns whether the file at `path` is one JSON value and nothing else, or an object on request.
 ///
-/// The decoder reads all of it and makes nothing of it. (`JSONSerialization` would, too, and bring
+/// The decoder reads all of it and builds nothing. (`JSONSerialization` would do, too, but bring
 /// 40 MB of a Foundation that nothing else here needs.)
 func isJSON(_ path: String, object: Bool = false) -> Bool {
     guard let text = FileManager.default.contents(atPath: path) else { return false }

@@ -6,7 +6,7 @@ import Foundation
 
 /// Facts about this machine that decide whether a model runs on it.
 enum Machine {
-    /// The most memory that this process held, where only it can tell: Linux has it in `/proc`.
+    /// The peak memory of this process, if only the process can tell: Linux has it in `/proc`.
     static var peakBytes: JSON {
         #if os(macOS) || DARWIN_STANDINS
             var usage = rusage()

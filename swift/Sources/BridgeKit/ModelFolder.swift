@@ -1,17 +1,17 @@
 import Foundation
 
-/// Where a bundle runs: Core ML's compute units, by the names that it gives them.
+/// Where a bundle runs: Core ML's compute units, by Core ML's names.
 public enum Units: String, Sendable {
     case cpuOnly, cpuAndGPU, cpuAndNeuralEngine, all
 }
 
-/// One thing that a model needs, under whichever of its names it is there.
+/// One thing that a model needs, under any of its names.
 public struct Part: Sendable {
     /// In the order in which an engine would open them; bundles without their ending.
     public let names: [String]
-    /// The units for each of the names; none for what is no bundle.
+    /// The units for each of the names; none for anything but a bundle.
     public let units: [Units]
-    /// Whether it is read and not missed.
+    /// Whether it is optional: read if it is there.
     public let isOptional: Bool
 
     init(_ names: [String], _ units: [Units], isOptional: Bool = false) {
@@ -40,11 +40,11 @@ public struct Part: Sendable {
 public struct Layout: Sendable {
     /// A set of files that one kind of model consists of.
     public struct Model: Sendable {
-        /// What the engine calls it; empty where an engine has only one kind.
+        /// The engine's name for it; empty if the engine has only one kind.
         public let name: String
-        /// The folder that holds it, below the engine's own; may be two names deep.
+        /// The folder that holds it, below the engine's own; can be two names deep.
         public let folder: String
-        /// Whether the bridge transcribes with it; else it is only checked.
+        /// Whether the bridge transcribes with it; otherwise it is only checked.
         public let isTranscribed: Bool
         /// The language of a model that knows only one.
         public let language: String?
@@ -66,7 +66,7 @@ public struct Layout: Sendable {
     }
 
     public let engine: String
-    /// The version of the framework that has it so.
+    /// The version of the framework that this describes.
     public let version: String
     public let models: [Model]
     /// Endings of bundles that the engine opens, in order of preference.
@@ -89,9 +89,9 @@ public struct Layout: Sendable {
     }
 }
 
-/// A bundle of a model, there or not.
+/// A bundle of a model, present or not.
 public struct ModelBundle: Equatable, Sendable {
-    /// The name by which the engine's code calls it, whichever alternative it is.
+    /// The name in the engine's code, whichever alternative it is.
     public let role: String
     public let path: String
     public let units: Units
@@ -102,22 +102,22 @@ public struct ModelBundle: Equatable, Sendable {
     }
 }
 
-/// A folder with a model of one engine in it, which nothing was opened of yet.
+/// A folder with a model of one engine in it, of which nothing has been opened yet.
 public struct ModelFolder: Sendable {
     public let path: String
     /// Which of the engine's kinds of model it is.
     public let model: Layout.Model
-    /// The bundles that the engine opens: of each part the first that is there, or would be.
+    /// The bundles that the engine opens: for each part the first that is there, or would be.
     public let bundles: [ModelBundle]
-    /// Bundles beside them that are there and take the place of one of them.
+    /// Bundles beside them that are there and can replace one of them.
     public let others: [ModelBundle]
     /// Paths of the files beside the bundles that it needs.
     public let files: [String]
 
     /// Finds the model at `path`, or in the one folder below it that holds one.
     ///
-    /// `model` names its kind; by default the folder's name or what is in it tells. Throws `missing`,
-    /// `not-a-folder`, `no-model` where there is no bundle, `other-engine` and `several-models`.
+    /// `model` names its kind; by default the folder's name or content tells. Throws `missing`,
+    /// `not-a-folder`, `no-model` if there is no bundle, `other-engine` and `several-models`.
     public init(path: String, layout: Layout, model: String? = nil) throws {
         let path = URL(fileURLWithPath: path).standardizedFileURL.path
         switch try kind(of: path) {
@@ -144,7 +144,7 @@ public struct ModelFolder: Sendable {
             others += there.dropFirst()
         }
         self.bundles = bundles
-        // One that stands in for a part may be another part itself.
+        // A bundle that replaces one part can be another part itself.
         self.others = others.filter { other in !bundles.contains { $0.path == other.path } }
         files = try found.files.compactMap { part in
             let paths = part.names.map { place + "/" + $0 }
@@ -196,7 +196,7 @@ public struct ModelFolder: Sendable {
             hint: "`cachedoctor scan` says more, `cachedoctor fix` repairs it")
     }
 
-    /// What is wrong with the bundle at `path`; a package is only looked for.
+    /// What is wrong with the bundle at `path`; for a package, only whether it is there.
     public static func fault(_ path: String) throws -> BundleFault? {
         if case .nothing = try kind(of: path) { return BundleFault(.hollow, "is not there") }
         if path.hasSuffix(".mlpackage") { return nil }
@@ -219,7 +219,7 @@ public struct ModelFolder: Sendable {
         }
     }
 
-    /// The folder itself when it is called as a model's or holds bundles, else the only one below it
+    /// The folder itself if it has a model's name or holds bundles, otherwise the only one below it
     /// that does.
     private static func place(_ path: String, _ layout: Layout) throws -> String {
         let names = try listing(path)
@@ -240,7 +240,7 @@ public struct ModelFolder: Sendable {
         }
     }
 
-    /// The models whose folder a path ends in; versions before 0.13.4 add `-coreml` to the name.
+    /// The models whose folder name ends a path; versions before 0.13.4 add `-coreml` to the name.
     private static func named(_ path: String, _ layout: Layout) -> [Layout.Model]? {
         let called = path.hasSuffix("-coreml") ? [path, String(path.dropLast(7))] : [path]
         let found = layout.models.filter { model in
@@ -276,11 +276,11 @@ public struct ModelFolder: Sendable {
             return model
         }
         let candidates = named(path, layout) ?? layout.models
-        // The first of those that fit best: the newest.
+        // The first of the best matches: the newest.
         return candidates.reduce(candidates[0]) { fit($1, path) > fit($0, path) ? $1 : $0 }
     }
 
-    /// How well a folder fits a kind of model: what is there counts for it, what is missed against it.
+    /// How well a folder fits a kind of model: what is there counts for it, what is missing against it.
     private struct Fit: Comparable {
         static let none = Fit(held: 0, missed: 0)
 

@@ -6,11 +6,11 @@ import Foundation
 
 /// Keeps this process off the network, before any framework is touched.
 public enum Offline {
-    /// Points the hub's clients at a port where nobody listens and, on a Mac, has the system refuse
-    /// this process every connection to another machine.
+    /// Points the hub's clients at a port where nobody listens and, on a Mac, tells the system to
+    /// refuse this process every connection to another machine.
     ///
-    /// Returns whether the system refuses. `CACHEDOCTOR_BRIDGE_SANDBOX=off` in the environment leaves
-    /// that out, for a Mac whose Core ML cannot compile in it. Source of the profile: macOS `sandbox_init(3)`.
+    /// Returns whether the system refuses. `CACHEDOCTOR_BRIDGE_SANDBOX=off` in the environment turns
+    /// that off, for a Mac whose Core ML cannot compile in it. Source of the profile: macOS `sandbox_init(3)`.
     @discardableResult
     public static func enforce() -> Bool {
         for (name, value) in [

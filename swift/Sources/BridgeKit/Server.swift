@@ -2,15 +2,15 @@ import Foundation
 
 /// Requests as JSON lines on standard input, an answer to each on standard output, in order.
 ///
-/// `{"id": …, "request": …}`, where `id` is anything and comes back, and a request is
+/// `{"id": …, "request": …}`, where `id` is anything and is returned, and a request is
 ///
 /// - `info`;
-/// - `load` or `check`, with `model_dir` and, if wanted, `model`, `tokenizer_dir` and `language`, or
+/// - `load` or `check`, with `model_dir` and optionally `model`, `tokenizer_dir` and `language`, or
 ///   for a check `bundle`;
-/// - `transcribe`, with `audio`, by the model that was loaded last.
+/// - `transcribe`, with `audio`, by the model loaded last.
 ///
-/// A request that fails is answered with an error and the next one is read; the program ends with
-/// the first error's exit code when the input does.
+/// A request that fails is answered with an error, and the next one is read; when the input ends,
+/// the program exits with the first error's code.
 struct Server {
     private let bridge: Bridge
     private let session: Session

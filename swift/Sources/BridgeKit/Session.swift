@@ -10,7 +10,7 @@ final class Session {
         self.engine = engine
     }
 
-    /// Loads a model, in place of the one before; returns how many seconds that took.
+    /// Loads a model in place of the previous one; returns how many seconds that took.
     func load(_ choice: ModelChoice) async throws -> Double {
         loadTime = nil
         runs = 0

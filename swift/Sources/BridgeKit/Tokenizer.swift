@@ -3,7 +3,7 @@ import Foundation
 /// The folder of a tokenizer that WhisperKit can load without a network.
 ///
 /// WhisperKit has no offline switch: a tokenizer that is missing or does not load sends it to the hub.
-/// So it is found here first, where 1.1.0 itself looks and in that order, and given by its folder.
+/// So we find it first, where 1.1.0 itself looks and in that order, and pass its folder.
 /// Source: argmaxinc/argmax-oss-swift 1.1.0 `ModelUtilities.swift` `loadTokenizer`.
 public enum Tokenizer {
     private static let files = ["tokenizer.json", "tokenizer_config.json"]
@@ -14,8 +14,8 @@ public enum Tokenizer {
 
     /// Returns the first folder with both files, each of them whole JSON; throws `missing-tokenizer`.
     ///
-    /// Only a folder whose name tells the size is looked for by that name: a tokenizer of another size
-    /// would turn words into nonsense.
+    /// Looks by name only for folders whose name tells the size: a tokenizer of another size would
+    /// turn words into nonsense.
     public static func find(model: String, given: String?) throws -> String {
         let name = size(of: model).map { "openai/whisper-\($0)" }
         let base = given ?? model

@@ -1,11 +1,11 @@
 import Foundation
 
-/// A recording that the engines take as it is: 16 kHz, mono, 16-bit or float.
+/// A recording in the form that the engines accept: 16 kHz, mono, 16-bit or float.
 public struct Wave: Equatable, Sendable {
     public static let rate: UInt32 = 16_000
 
     public let path: String
-    /// Whether the samples are 32-bit floats; else they are 16-bit integers.
+    /// Whether the samples are 32-bit floats; otherwise they are 16-bit integers.
     public let isFloat: Bool
     public let frames: UInt64
 
@@ -16,11 +16,11 @@ public struct Wave: Equatable, Sendable {
 
     /// Reads the header of the file at `path`.
     ///
-    /// Throws `not-a-wav` for anything but a RIFF WAVE file, also one that is cut; `wrong-audio` for
+    /// Throws `not-a-wav` for anything but a RIFF WAVE file, and for a truncated one; `wrong-audio` for
     /// another encoding, rate or channel count, and for a file without sound.
     /// Source: Microsoft, Multiple Channel Audio Data and WAVE Files; EBU Tech 3306 for RF64. A program
-    /// that writes to a pipe cannot come back to fill in sizes, and leaves the largest: ffmpeg
-    /// `libavformat/wavenc.c`, sox `src/wav.c`. Then the sound goes to the end of the file.
+    /// that writes to a pipe cannot go back to fill in sizes, and leaves the largest: ffmpeg
+    /// `libavformat/wavenc.c`, sox `src/wav.c`. The sound then extends to the end of the file.
     public init(path: String) throws {
         switch try kind(of: path) {
         case .file: break
@@ -71,10 +71,10 @@ public struct Wave: Equatable, Sendable {
         }
     }
 
-    /// From here on a size means that it was not known: sox leaves 2 GiB less what the header takes.
+    /// From here on a size stands for unknown: sox leaves 2 GiB minus the header.
     private static let endless: UInt32 = 0x7FFF_F000
 
-    /// Says whether a format that is ours has floats; throws for any other.
+    /// Returns whether a supported format has floats; throws for any other.
     private static func check(_ format: [UInt8], _ path: String) throws -> Bool {
         guard format.count >= 16 else {
             throw BridgeError(.notAWav, "`\(path)` is not a WAV file: its format is cut")

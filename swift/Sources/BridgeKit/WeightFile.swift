@@ -39,19 +39,19 @@ private func blobCount(_ file: ByteFile, _ name: String) throws -> Int {
     return Int(count)
 }
 
-/// What the blobs' records in a weight file say, gathered before it is judged.
+/// The content of the blobs' records in a weight file, gathered before it is judged.
 private struct Walk {
     private let file: ByteFile
-    private var end = alignment  // of the last data known
-    private var cut = false  // a record lies beyond the end of the file
-    private var all = false  // every record was met
-    private var wrong: UInt64?  // where a record should be and is none
+    private var end = alignment  // of the last known data
+    private var cut = false  // a record is beyond the end of the file
+    private var all = false  // every record was seen
+    private var wrong: UInt64?  // where a record should be but is not
 
     init(_ file: ByteFile) {
         self.file = file
     }
 
-    /// Goes from record to record, as long as each follows the last as coremltools writes it.
+    /// Walks from record to record, as long as each follows the last as coremltools writes it.
     mutating func follow(_ count: Int) throws {
         var at = alignment
         for _ in 0..<count {
@@ -61,7 +61,7 @@ private struct Walk {
         all = true
     }
 
-    /// Looks at the records that the program names.
+    /// Reads the records that the program names.
     mutating func jump(_ offsets: [UInt64]) throws {
         for at in offsets where try record(at) == nil && !cut && wrong == nil {
             wrong = at
@@ -99,7 +99,7 @@ private struct Walk {
     }
 }
 
-/// The sum, or the largest number where it would be larger still.
+/// The sum, or the largest number if the sum would overflow.
 private func sum(_ one: UInt64, _ other: UInt64) -> UInt64 {
     let (value, overflow) = one.addingReportingOverflow(other)
     return overflow ? .max : value

@@ -6,7 +6,7 @@ import Foundation
     @preconcurrency import CoreML
     import FluidAudio
 
-    /// FluidAudio, given models that were opened here.
+    /// FluidAudio, given models that we have opened.
     ///
     /// Its own loading is not used: `AsrModels.load` takes a folder's parent and a name of its own, and on
     /// any error deletes the model and downloads it again. What never runs cannot delete.
@@ -67,7 +67,7 @@ import Foundation
                 segments: words.map { .init(start: $0.startTime, end: $0.endTime, text: $0.word) })
         }
 
-        /// Opens the one bundle whose role begins so, on the units that FluidAudio gives it.
+        /// Opens the one bundle whose role has this prefix, on the units that FluidAudio gives it.
         private func open(_ folder: ModelFolder, _ role: String) async throws -> MLModel {
             guard let bundle = folder.bundles.first(where: { $0.role.hasPrefix(role) }) else {
                 preconditionFailure("every transducer has a \(role)")
@@ -84,8 +84,8 @@ import Foundation
             }
         }
 
-        /// The hint that FluidAudio takes: `nil` where none was given, or the model knows one language
-        /// only and that was named.
+        /// The hint that FluidAudio takes: `nil` if none was given, or if the model knows only one
+        /// language and that was named.
         private static func language(_ code: String?, of model: Layout.Model) throws -> Language? {
             guard let code else { return nil }
             if let only = model.language {
@@ -106,7 +106,7 @@ import Foundation
     }
 #else
 
-    /// FluidAudio where it cannot be built.
+    /// FluidAudio on systems where it cannot be built.
     struct FluidAudioEngine: Engine {
         let about = EngineFacts(
             layout: .fluidAudio, isLinked: false, folders: [])

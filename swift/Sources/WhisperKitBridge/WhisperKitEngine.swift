@@ -25,7 +25,7 @@ import Foundation
             loaded = (try await WhisperKit(config), language)
         }
 
-        /// A tokenizer that is missing or broken sends WhisperKit to the network.
+        /// A missing or broken tokenizer sends WhisperKit to the network.
         func problems(
             _ folder: ModelFolder, _ choice: ModelChoice
         ) throws -> [(name: String, problem: BridgeError?)] {
@@ -60,7 +60,7 @@ import Foundation
     }
 #else
 
-    /// WhisperKit where it cannot be built.
+    /// WhisperKit on systems where it cannot be built.
     struct WhisperKitEngine: Engine {
         let about = EngineFacts(layout: .whisperKit, isLinked: false, folders: [])
 
