@@ -34,7 +34,7 @@ class CannotBeLateError(RuntimeError):
 
 
 def far(home: str, scale: Scale) -> Iterator[Ratio]:
-    """Compare a first look where every call takes half a millisecond; a figure, no bound."""
+    """Compare a first look where every call takes half a millisecond; a figure without a bound."""
     place = Place(f"{home}/near", scale.few)
     caches.hub(place.home, max(scale.repositories // _PART, 1), 3, 15)
     mount = Path(home, "far")

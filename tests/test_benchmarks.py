@@ -142,7 +142,7 @@ def test_a_late_folder_shows_what_is_there(tmp_path: Path) -> None:
     mount.mkdir()
     below = [path.relative_to(source) for path in sorted(source.rglob("*"))]
     try:
-        with latency.mounted(source, mount, 20):
+        with latency.mounted(source, mount, 3):
             assert [path.relative_to(mount) for path in sorted(mount.rglob("*"))] == below
             for path in below:
                 near, far = source / path, mount / path
@@ -151,7 +151,7 @@ def test_a_late_folder_shows_what_is_there(tmp_path: Path) -> None:
                 assert near.is_dir() or near.read_bytes() == far.read_bytes()
             began = time.monotonic()
             (mount / below[0]).lstat()
-            assert time.monotonic() - began > 0.02
+            assert time.monotonic() - began > 0.003
             with pytest.raises(OSError, match="Read-only"):
                 (mount / "new").touch()
     except latency.CannotBeLateError as why:

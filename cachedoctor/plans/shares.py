@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from functools import cached_property
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from cachedoctor.system import extents
@@ -27,8 +25,9 @@ class Shares:
 
     def __init__(self, entries: Sequence[Entry], *, mounts: Mounts | None) -> None:
         """Count the files of `entries`."""
-        self._files = {e.id: {(d, n): size for d, n, size in e.held} for e in entries}
-        self._owners = Counter(chain.from_iterable(self._files.values()))
+        self._counts: dict[str, tuple[int, int]] = {}  # bytes and files, by the id of an entry
+        self._owners: dict[tuple[int, int], int] = {}  # of files that several entries have
+        self._total = self._count(entries)
         self._paths: dict[tuple[int, int], set[str]] = {}  # of files with hard links
         self._links: dict[tuple[int, int], int] = {}
         self._cloned: set[tuple[int, int]] = set()
@@ -59,27 +58,27 @@ class Shares:
     @property
     def total(self) -> int:
         """Return how many bytes they hold together, each file and each shared block once."""
-        every: dict[tuple[int, int], int] = {}
-        for files in self._files.values():
-            every.update(files)
-        return sum(every.values()) - self._again
+        return self._total - self._again
 
     def size(self, entry: Entry) -> int:
         """Return how many bytes an entry holds, each file once."""
-        return sum(self._files[entry.id].values())
+        return self._counts[entry.id][0]
 
     def files(self, entry: Entry) -> int:
         """Count the files of an entry, each once."""
-        return len(self._files[entry.id])
+        return self._counts[entry.id][1]
 
     def own(self, entry: Entry) -> int:
         """Return how many bytes removing this entry alone would free."""
         taken = self._taken
-        return sum(size for key, size in self._files[entry.id].items() if key not in taken)
+        if not taken:
+            return self.size(entry)
+        shared = {(d, n): size for d, n, size in entry.held if (d, n) in taken}
+        return self.size(entry) - sum(shared.values())
 
     def exact(self, entry: Entry) -> bool:
         """Return whether no block of an entry is known to be shared."""
-        return self._cloned.isdisjoint(self._files[entry.id])
+        return not self._cloned or self._cloned.isdisjoint((d, n) for d, n, _ in entry.held)
 
     def names(self, entry: Entry) -> int:
         """Count the names of an entry's largest file."""
@@ -87,14 +86,35 @@ class Shares:
         if largest is None or largest.stamp is None:
             return 1
         key = (largest.stamp.device, largest.stamp.inode)
-        return max(self._links.get(key, 1), self._owners[key])
+        return max(self._links.get(key, 1), self._owners.get(key, 1))
+
+    def _count(self, entries: Sequence[Entry]) -> int:
+        """Count the files of each entry, and return how long they are together.
+
+        A cache has very many, so nothing but its inode is kept of one that a single entry has.
+        """
+        met: dict[int, set[int]] = {}
+        total = 0
+        for entry in entries:
+            mine: dict[int, dict[int, int]] = {}
+            for device, inode, length in entry.held:
+                mine.setdefault(device, {})[inode] = length
+            for device, files in mine.items():
+                known = met.setdefault(device, set())
+                for inode in known.intersection(files):
+                    self._owners[device, inode] = self._owners.get((device, inode), 1) + 1
+                    total -= files[inode]
+                known.update(files)
+            size = sum(sum(files.values()) for files in mine.values())
+            self._counts[entry.id] = size, sum(map(len, mine.values()))
+            total += size
+        return total
 
     @cached_property
     def _taken(self) -> set[tuple[int, int]]:
-        """Return the files that have another owner, or that share blocks with another file."""
-        shared = {key for key, owners in self._owners.items() if owners > 1}
+        """Return the files that somebody else has, too, or the blocks of which somebody has."""
         linked = {key for key, links in self._links.items() if links > 1 and self._unmet(key)}
-        return shared | linked | self._cloned | self._elsewhere
+        return self._owners.keys() | linked | self._cloned | self._elsewhere
 
     def _unmet(self, key: tuple[int, int]) -> bool:
         """Return whether a file has another name, outside these entries: one that would stay."""
