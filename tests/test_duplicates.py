@@ -153,7 +153,7 @@ def test_what_a_disk_cannot_read_any_more_is_left_alone(disk: Path, copy: int) -
         os.pwrite(beneath.fileno(), bytes(64), places[copy])
         forget(files)
         ended = cachedoctor("dedupe", "--yes", "--home", host.home, "--platform", "linux")
-        said = "Input/output error" if disk.name == "btrfs" else "other bytes"
+        said = "Input/output error" if disk.name == "btrfs" else "different bytes"
         assert (ended.code, said in ended.errors) == (4, True), ended
         assert stamps(files) == before
         os.pwrite(beneath.fileno(), content[at : at + 64], places[copy])

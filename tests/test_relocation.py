@@ -264,7 +264,7 @@ def test_what_must_not_be_moved_is_refused(
         relocation.relocate(report, str(hub), str(tmp_path / "x"))
     (hub / "out").unlink()
     os.mkfifo(hub / "pipe")
-    with pytest.raises(RepairError, match="no file"):
+    with pytest.raises(RepairError, match="is not a file"):
         relocation.relocate(report, str(hub), str(tmp_path / "x"))
 
 

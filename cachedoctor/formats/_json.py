@@ -74,7 +74,7 @@ def parsed(
         json.loads(data.decode(), parse_float=number, parse_constant=constant)
     except json.JSONDecodeError as error:
         cut = error.pos >= len(error.doc.rstrip()) or error.msg.startswith("Unterminated")
-        message = f"is no JSON: {error.msg} in line {error.lineno}, column {error.colno}"
+        message = f"is not JSON: {error.msg} in line {error.lineno}, column {error.colno}"
         fault, measured = (Fault.TRUNCATED, size_bytes) if cut else (Fault.MALFORMED, None)
         raise FormatError(fault, message, measured=measured) from None
     except UnicodeDecodeError as error:

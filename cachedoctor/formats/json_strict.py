@@ -31,18 +31,18 @@ def parse(file: BinaryIO, size_bytes: int) -> None:
         try:
             json.dumps(json.loads(data), ensure_ascii=False).encode()
         except UnicodeEncodeError:
-            raise FormatError(Fault.MALFORMED, "is no JSON: half of a surrogate pair") from None
+            raise FormatError(Fault.MALFORMED, "is not JSON: half of a surrogate pair") from None
 
 
 def _number(text: str) -> float:
     number = float(text)
     if math.isinf(number):
-        raise FormatError(Fault.MALFORMED, f"is no JSON: `{text[:20]}` is beyond any number")
+        raise FormatError(Fault.MALFORMED, f"is not JSON: `{text[:20]}` is beyond any number")
     return number
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise FormatError(Fault.MALFORMED, f"is no JSON: `{name}` is no number")
+    raise FormatError(Fault.MALFORMED, f"is not JSON: `{name}` is not a number")
 
 
 FORMAT: Format = _json.JsonText()

@@ -13,6 +13,7 @@ from cachedoctor import formats
 from cachedoctor.errors import Fault, FormatError
 from cachedoctor.locators.hub_cache import repository_folder
 from cachedoctor.looking import untrusted
+from cachedoctor.rules._weights import contradiction
 from cachedoctor.system import in_use, small_files
 from cachedoctor.vocabulary import WEIGHTS, Evidence, State
 
@@ -210,7 +211,7 @@ class Examination:
         )
         fault = self._says_wrong(artifact, need, entry) if asked else None
         if need.keys and not text and artifact.format:
-            fault = _tells_wrong(artifact, need)
+            fault = contradiction(artifact, need)
         return self._speaks_wrong(artifact, entry) if fault is None and need.speaks else fault
 
     def _speaks_wrong(self, artifact: Artifact, entry: Entry) -> FormatError | None:
@@ -319,25 +320,6 @@ class Examination:
                 raise untrusted.changed(artifact.file) from error
             return FormatError(Fault.MALFORMED, "has a header that makes no sense")
         return None
-
-
-def _tells_wrong(artifact: Artifact, need: Requirement) -> FormatError | None:
-    """Return a fault if weights lack a name that their engine looks for, or give wrong sizes."""
-    sizes: Mapping[str, object] = {}
-    shapes: Mapping[str, tuple[int, ...]] = {}
-    try:
-        with untrusted.open_regular(artifact.file, follow=True) as file:
-            said = formats.says(artifact.format, file, artifact.size_bytes)
-            if need.agrees:
-                sizes = formats.settings(artifact.format, file, artifact.size_bytes)
-                shapes = formats.shapes(artifact.format, file, artifact.size_bytes)
-    except (FormatError, OSError, ArithmeticError, LookupError, ValueError):
-        return None  # it has a finding of its own
-    lacks = next((key for key in need.keys if key.encode() not in said), "") if said else ""
-    if lacks:
-        message = f"holds no `{lacks}`: another engine's, or no model"
-        return FormatError(Fault.MALFORMED, message)
-    return small_files.wrong(sizes, need, shapes) if need.agrees else None
 
 
 def _length(path: str) -> int:

@@ -64,7 +64,7 @@ def share(source: str, path: str, grounds: Sequence[Ground] = ()) -> int:
         while done < size:
             piece = min(_PIECE_BYTES, size - done)
             if _content(origin, piece, done) != _content(target, piece, done):
-                raise RepairError(f"`{path}` holds other bytes than `{source}`")
+                raise RepairError(f"`{path}` holds different bytes than `{source}`")
             done += _piece(origin, target, done, piece, path)
         return done
 
