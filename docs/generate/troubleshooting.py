@@ -21,7 +21,7 @@ the program's output:
 $ echo "Unable to open file 'model.bin' in model '/x'" | cachedoctor diagnose | head -n 3
 line 1: Unable to open file 'model.bin' in model '/x'
   said by  faster-whisper
-  cause    `model.bin` is missing, or its link leads nowhere
+  cause    `model.bin` is missing, or its symlink is broken
 ```
 
 Then `cachedoctor scan` says whether your caches have that problem, and `cachedoctor fix` repairs
