@@ -106,6 +106,7 @@ def start(engine: str, scratch: Path, timeout_s: float = 60) -> Session:
     return session
 
 
+@pytest.mark.heavy
 def test_what_does_not_fit_together_runs_one_after_another(
     host: Host, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

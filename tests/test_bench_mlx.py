@@ -66,6 +66,7 @@ def test_whisper_on_mlx_gets_the_words_right(home: Path, engine: str) -> None:
     assert row["versions"]["mlx"] == "0.32.4"
 
 
+@pytest.mark.heavy
 def test_a_parakeet_that_learned_nothing(home: Path, tmp_path: Path) -> None:
     """Random weights of the true format: measured, but no row where its words are known wrong."""
     python = environments.mlx()

@@ -36,7 +36,7 @@ from cachedoctor.system import disk, in_use, journal, undoing
 from cachedoctor.system.run import Run, place_of, runs, unfinished
 from cachedoctor.vocabulary import Digest
 from tests.conftest import fingerprint
-from tests.support.killing import killed_at
+from tests.support.killing import EVERY, killed_at
 from tests.test_disk import ODD, in_child, shared
 
 if TYPE_CHECKING:
@@ -192,15 +192,16 @@ def test_a_run_is_taken_back_exactly(world: World) -> None:
     assert b"new blob" in placed
 
 
+@EVERY
 @pytest.mark.parametrize("ending", ["finish", "undo"])
-def test_a_kill_at_every_change_loses_nothing(ending: str, tmp_path: Path) -> None:
+def test_a_kill_at_every_change_loses_nothing(ending: str, every: int, tmp_path: Path) -> None:
     """After each kill every original byte is there, and both ways out lead where they should."""
     undisturbed = World(tmp_path / "undisturbed")
     undisturbed.fix()
     whole = without_times(undisturbed.root)
     number = 0
     while True:
-        number += 1
+        number += every
         world = World(tmp_path / str(number))
         before, contents = fingerprint(world.root), world.contents()
         if not killed_at(number, world.fix):
@@ -220,11 +221,12 @@ def test_a_kill_at_every_change_loses_nothing(ending: str, tmp_path: Path) -> No
     assert number > 80, "the harness did not reach the steps"
 
 
-def test_an_undo_killed_at_every_change_is_taken_up_again(tmp_path: Path) -> None:
+@EVERY
+def test_an_undo_killed_at_every_change_is_taken_up_again(every: int, tmp_path: Path) -> None:
     """A killed undo loses nothing, counts as unfinished, and the next one completes it."""
     number = 0
     while True:
-        number += 1
+        number += every
         world = World(tmp_path / str(number))
         before, contents = fingerprint(world.root), world.contents()
         world.fix()

@@ -51,6 +51,7 @@ def speaks(engine: str) -> bool:
     return [row["engine"] for row in rows] == [engine]
 
 
+@pytest.mark.heavy
 @pytest.mark.real
 def test_engines_load_what_remains_and_what_comes_back(true_home: Path, tmp_path: Path) -> None:
     """Packed, removed, moved, unpacked: whoever is left speaks, and so does who comes back."""

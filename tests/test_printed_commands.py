@@ -107,7 +107,10 @@ def _healthy(home: Path) -> tuple[str, ...]:
     return ()
 
 
-WORLDS = (_demo, _empty, _hurt, _moved, _healthy)
+WORLDS = (
+    *(_demo, _empty, _hurt),
+    *(pytest.param(world, marks=pytest.mark.heavy) for world in (_moved, _healthy)),
+)
 
 
 @pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.__name__.strip("_"))
