@@ -46,12 +46,16 @@ class Scene(NamedTuple):
     def fix(self) -> None:
         """Plan and apply: these codes, or everything including waste."""
         network = self.network or Network(self.host, offline=True)
+        plan, report = self._plan(network)
+        applying.apply(plan, report, network)
+
+    def _plan(self, network: Network | None) -> tuple[cures.Plan, scanning.Report]:
         report = scanning.scan(self.host, deep=self.deep)
         plan = cures.plan(report, codes=self.codes, waste=True, network=network)
         if not plan.cures and not plan.unfinished:  # notes that are not waste need their codes
             codes = {finding.code for finding in report.findings}
             plan = cures.plan(report, codes=tuple(codes), network=network)
-        applying.apply(plan, report, network)
+        return plan, report
 
     def others(self) -> None:
         """Fix an engine that is not concerned; an interrupted fix does not block it."""
@@ -62,8 +66,7 @@ class Scene(NamedTuple):
 
     def kinds(self) -> set[str]:
         """Return the kinds of repair in the fix."""
-        report = scanning.scan(self.host, deep=self.deep)
-        plan = cures.plan(report, codes=self.codes, waste=True)
+        plan, _ = self._plan(None)
         return {repair.kind for repair in plan.repairs}
 
     def ready(self) -> set[str]:
