@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from benchmarks.place import Scale
     from benchmarks.timing import Ratio
 
+_ROOT = Path(__file__).parent.parent
 _DELAY_MS = 0.5  # a round trip within a building
 _PATIENCE_S = 10.0
 _PART = 20  # of the repositories one in so many: a whole cache would take minutes
@@ -49,7 +50,13 @@ def far(home: str, scale: Scale) -> Iterator[Ratio]:
 def mounted(source: Path, mount: Path, delay_ms: float = _DELAY_MS) -> Iterator[None]:
     """Show a folder in another for as long as the block lasts; raises `CannotBeLateError`."""
     command = [PYTHON, "-m", "benchmarks.latency", str(source), str(mount), str(delay_ms)]
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        command,
+        cwd=_ROOT,  # where `benchmarks` is found from any folder
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     try:
         until = time.monotonic() + _PATIENCE_S
         while not os.path.ismount(mount):
