@@ -110,6 +110,7 @@ except errors.RepairError as error:
     assert mounted("1200k", program) == "refused\n"
 
 
+@pytest.mark.heavy
 def test_a_disk_that_fills_up_at_any_moment(mounted: Callable[[str, str], str]) -> None:
     """Somebody takes the last byte before each change of the disk: refused, undo is exact."""
     program = """

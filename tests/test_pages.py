@@ -31,9 +31,11 @@ def text_of(name: str) -> str:
 
 
 def marked(name: str) -> ParameterSet:
-    """Return a page with the marks of those that run engines on true weights."""
+    """Return a page with its marks; the how-tos run what the README and the tutorial show once."""
     runs_engines = "<!-- world: engines -->" in text_of(name)
-    marks = [pytest.mark.real, pytest.mark.heavy] if runs_engines else []
+    marks = [pytest.mark.real] if runs_engines else []
+    if runs_engines or name.startswith("docs/how-to/"):
+        marks.append(pytest.mark.heavy)
     return pytest.param(name, marks=marks)
 
 

@@ -108,8 +108,8 @@ def _healthy(home: Path) -> tuple[str, ...]:
 
 
 WORLDS = (
-    *(_demo, _empty, _hurt),
-    *(pytest.param(world, marks=pytest.mark.heavy) for world in (_moved, _healthy)),
+    *(_demo, _empty),
+    *(pytest.param(world, marks=pytest.mark.heavy) for world in (_hurt, _moved, _healthy)),
 )
 
 
