@@ -96,9 +96,8 @@ def _find_directory(window: Window) -> _Directory:
                 end += int.from_bytes(window.read(end - 2, 2), "little")
                 directory = _directory(window, at)
                 if not directory.excess_bytes:
-                    if (
-                        misfit is not None and end < size_bytes
-                    ):  # readers take the last one, which does not fit
+                    if misfit is not None and end < size_bytes:
+                        # readers take the last record, which does not fit
                         raise _no_directory(size_bytes, misfit)
                     _check_end(end, size_bytes)
                     return directory

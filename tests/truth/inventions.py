@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import struct
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.support import weights, worlds
 from tests.truth import making, places
+from tests.truth.edits import editing, lacking, reheaded, saying, with_files, within
 from tests.truth.places import CHANGES, OTHER, change
 from tests.truth.states import (
     FASTER,
@@ -30,10 +30,9 @@ from tests.truth.states import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests.truth.edits import Edit
     from tests.truth.places import Content, Place
     from tests.truth.states import Build, Hub
-
-    Edit = Callable[[dict[str, object]], object]
 
 FOUR = (FASTER, MLX, PARAKEET, TRANSFORMERS)
 ONLINE = {"HF_HUB_OFFLINE": "0"}  # and no network, as everywhere
@@ -57,29 +56,6 @@ def every() -> list[State]:
 
 def _as_usual(hub: Hub, **more: object) -> Asked:
     return USUAL[hub.engine]._replace(**more)  # type: ignore[arg-type]
-
-
-def _with(hub: Hub, drop: tuple[str, ...] = (), **more: Content) -> Build:
-    """Put a model without some files and with others."""
-
-    def build(place: Place) -> None:
-        added = {name.replace("__", "."): content for name, content in more.items()}
-        kept = {name: content for name, content in hub.files().items() if name not in drop}
-        place.repository(hub.repository, {**kept, **added}, trees=False)
-
-    return build
-
-
-def _edited(hub: Hub, name: str, how: Edit) -> Build:
-    def build(place: Place) -> None:
-        def edit(data: bytes) -> bytes:
-            told = json.loads(data)
-            how(told)
-            return json.dumps(told).encode()
-
-        change(hub.put(place, trees=False) / name, edit)
-
-    return build
 
 
 def _calls() -> Iterator[State]:
@@ -444,64 +420,52 @@ def _variables() -> Iterator[State]:
     yield FASTER.state("variable", "HF_HUB_CACHE that is a file", a_file)
 
 
-def _says(**told: object) -> Edit:
-    return lambda said: said.update(told)
-
-
-def _lacks(*keys: str) -> Edit:
-    return lambda said: [said.pop(key, None) for key in keys]
-
-
-def _inside(key: str, edit: Edit) -> Edit:
-    return lambda said: edit(said[key])  # type: ignore[arg-type]
-
-
 _TOKENIZER, _CONFIG = "tokenizer.json", "config.json"
 _EXTRACTOR, _GENERATION = "preprocessor_config.json", "generation_config.json"
 _EDITS: tuple[tuple[Hub, str, str, Edit], ...] = (
-    (FASTER, _TOKENIZER, "of version 2", _says(version="2.0")),
-    (FASTER, _TOKENIZER, "with a key more", _says(mine=1)),
-    (FASTER, _TOKENIZER, "without a post-processor", _lacks("post_processor")),
-    (FASTER, _TOKENIZER, "without merges", _inside("model", _lacks("merges"))),
-    (FASTER, _TOKENIZER, "of another kind of model", _inside("model", _says(type="Nobody"))),
+    (FASTER, _TOKENIZER, "of version 2", saying(version="2.0")),
+    (FASTER, _TOKENIZER, "with a key more", saying(mine=1)),
+    (FASTER, _TOKENIZER, "without a post-processor", lacking("post_processor")),
+    (FASTER, _TOKENIZER, "without merges", within("model", lacking("merges"))),
+    (FASTER, _TOKENIZER, "of another kind of model", within("model", saying(type="Nobody"))),
     *(
         (hub, name, what, edit)
         for hub in (TRANSFORMERS, SMALL)
         for name, what, edit in (
-            (_EXTRACTOR, "without sizes", _lacks("n_fft", "hop_length", "feature_size")),
-            (_CONFIG, "without architectures", _lacks("architectures")),
-            (_CONFIG, "of half numbers", _says(torch_dtype="float16")),
+            (_EXTRACTOR, "without sizes", lacking("n_fft", "hop_length", "feature_size")),
+            (_CONFIG, "without architectures", lacking("architectures")),
+            (_CONFIG, "of half numbers", saying(torch_dtype="float16")),
         )
     ),
-    (TRANSFORMERS, _EXTRACTOR, "of 128 bins", _says(feature_size=128)),
-    (TRANSFORMERS, _EXTRACTOR, "of an unknown type", _says(feature_extractor_type="Nobody")),
-    (TRANSFORMERS, _CONFIG, "of an unknown type of numbers", _says(torch_dtype="float99")),
-    (TRANSFORMERS, _CONFIG, "of another number of heads", _says(encoder_attention_heads=5)),
-    (TRANSFORMERS, _CONFIG, "of fewer positions", _says(max_target_positions=100)),
-    (TRANSFORMERS, _CONFIG, "of 128 bins", _says(num_mel_bins=128)),
-    (TRANSFORMERS, _CONFIG, "of an unknown activation", _says(activation_function="nobody")),
-    (TRANSFORMERS, _GENERATION, "of other tokens", _says(no_timestamps_token_id=7)),
-    (TRANSFORMERS, _GENERATION, "without times", _lacks("no_timestamps_token_id")),
-    (MLX, _CONFIG, "with model_type", _says(model_type="whisper")),
-    (MLX, _CONFIG, "with null", _says(n_mels=None)),
-    (MLX, _CONFIG, "of words", _says(n_text_layer="4")),
-    (MLX, _CONFIG, "of 128 bins", _says(n_mels=128)),
-    (MLX, _CONFIG, "of other heads", _says(n_audio_head=5)),
-    (PARAKEET, _CONFIG, "of an unknown target", _says(target="nobody.Model")),
-    (PARAKEET, _CONFIG, "without decoding", _lacks("decoding")),
-    (PARAKEET, _CONFIG, "of fewer layers", _inside("encoder", _says(n_layers=0))),
-    (PARAKEET, _CONFIG, "of more layers", _inside("encoder", _says(n_layers=9))),
-    (PARAKEET, _CONFIG, "of another size", _inside("encoder", _says(d_model=256))),
+    (TRANSFORMERS, _EXTRACTOR, "of 128 bins", saying(feature_size=128)),
+    (TRANSFORMERS, _EXTRACTOR, "of an unknown type", saying(feature_extractor_type="Nobody")),
+    (TRANSFORMERS, _CONFIG, "of an unknown type of numbers", saying(torch_dtype="float99")),
+    (TRANSFORMERS, _CONFIG, "of another number of heads", saying(encoder_attention_heads=5)),
+    (TRANSFORMERS, _CONFIG, "of fewer positions", saying(max_target_positions=100)),
+    (TRANSFORMERS, _CONFIG, "of 128 bins", saying(num_mel_bins=128)),
+    (TRANSFORMERS, _CONFIG, "of an unknown activation", saying(activation_function="nobody")),
+    (TRANSFORMERS, _GENERATION, "of other tokens", saying(no_timestamps_token_id=7)),
+    (TRANSFORMERS, _GENERATION, "without times", lacking("no_timestamps_token_id")),
+    (MLX, _CONFIG, "with model_type", saying(model_type="whisper")),
+    (MLX, _CONFIG, "with null", saying(n_mels=None)),
+    (MLX, _CONFIG, "of words", saying(n_text_layer="4")),
+    (MLX, _CONFIG, "of 128 bins", saying(n_mels=128)),
+    (MLX, _CONFIG, "of other heads", saying(n_audio_head=5)),
+    (PARAKEET, _CONFIG, "of an unknown target", saying(target="nobody.Model")),
+    (PARAKEET, _CONFIG, "without decoding", lacking("decoding")),
+    (PARAKEET, _CONFIG, "of fewer layers", within("encoder", saying(n_layers=0))),
+    (PARAKEET, _CONFIG, "of more layers", within("encoder", saying(n_layers=9))),
+    (PARAKEET, _CONFIG, "of another size", within("encoder", saying(d_model=256))),
 )
 
 
 def _small_files() -> Iterator[State]:
     """Yield small files with other content."""
     for hub, name, what, edit in _EDITS:
-        yield hub.state("small file", f"{name} {what}", _edited(hub, name, edit))
+        yield hub.state("small file", f"{name} {what}", editing(hub, name, edit))
 
     def holds(hub: Hub, name: str, what: str, text: bytes) -> State:
-        build = _with(hub, (), **{name.replace(".", "__"): text})
+        build = with_files(hub, (), **{name.replace(".", "__"): text})
         return hub.state("small file", f"{name} {what}", build)
 
     vocabulary = Path(str(FASTER.files()["vocabulary.txt"])).read_bytes()
@@ -524,7 +488,7 @@ def _small_files() -> Iterator[State]:
     yield FASTER.state(
         "small file",
         "shared_vocabulary.txt in place of vocabulary.txt",
-        _with(FASTER, ("vocabulary.txt",), shared_vocabulary__txt=vocabulary),
+        with_files(FASTER, ("vocabulary.txt",), shared_vocabulary__txt=vocabulary),
     )
     for hub in (TRANSFORMERS, SMALL):
         for name in ("special_tokens_map", "added_tokens", "normalizer", "tokenizer_config"):
@@ -543,22 +507,12 @@ def _headless(hub: Hub) -> Build:
     return build
 
 
-def _header(data: bytes, how: Edit) -> bytes:
-    """Return a safetensors file with another header."""
-    (length,) = struct.unpack_from("<Q", data)
-    told = json.loads(data[8 : 8 + length])
-    how(told)
-    text = json.dumps(told).encode()
-    text += b" " * (-len(text) % 8)
-    return struct.pack("<Q", len(text)) + text + data[8 + length :]
-
-
 def _weights() -> Iterator[State]:
     """Yield weights that other programs wrote."""
 
     def header(hub: Hub, what: str, how: Edit) -> State:
         def build(place: Place) -> None:
-            change(hub.put(place, trees=False) / hub.weights[0], lambda data: _header(data, how))
+            change(hub.put(place, trees=False) / hub.weights[0], lambda data: reheaded(data, how))
 
         return hub.state("header", f"{hub.weights[0]} {what}", build)
 
@@ -702,7 +656,7 @@ def _shards() -> Iterator[State]:
     for name in ("tf_model.h5", "flax_model.msgpack", "model.fp16.safetensors"):
         content = TRANSFORMERS.files()[one]
         key = {name.replace(".", "__"): content}
-        yield TRANSFORMERS.state("parts", f"{name} alone", _with(TRANSFORMERS, (one,), **key))
+        yield TRANSFORMERS.state("parts", f"{name} alone", with_files(TRANSFORMERS, (one,), **key))
 
     def pointer_first(place: Place) -> None:
         snapshot = place.repository(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tests.support import builders_models, speech, weights, worlds
 from tests.truth import places
+from tests.truth.edits import unlink
 from tests.truth.places import CHANGES, JSON_CHANGES, OTHER, blob, change
 
 if TYPE_CHECKING:
@@ -252,11 +253,7 @@ def _links() -> Iterator[State]:
 
     def copies(hub: Hub) -> Build:
         def build(place: Place) -> None:
-            snapshot = hub.put(place)
-            for name in hub.files():
-                real = blob(snapshot / name)
-                (snapshot / name).unlink()
-                real.rename(snapshot / name)
+            unlink(hub, place)
 
         return build
 

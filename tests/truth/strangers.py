@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tests.support import weights, worlds
 from tests.truth import making, places
-from tests.truth.inventions import _edited, _header, _inside, _lacks, _says, _with
+from tests.truth.edits import editing, lacking, reheaded, saying, unlink, with_files, within
 from tests.truth.places import CHANGES, OTHER, POINTER, blob, change
 from tests.truth.states import (
     FASTER,
@@ -34,12 +34,13 @@ from tests.truth.states import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from tests.truth.inventions import Edit
+    from tests.truth.edits import Edit
     from tests.truth.places import Change, Content, Place
     from tests.truth.states import Build, Flat, Hub
 
 FOUR = (FASTER, MLX, PARAKEET, TRANSFORMERS)
 _CONFIG, _TOKENIZER = "config.json", "tokenizer.json"
+_WORDS = "tokenizer_config.json"
 _EXTRACTOR, _GENERATION = "preprocessor_config.json", "generation_config.json"
 # Root without the right to pass over permission bits, which it has otherwise.
 _BOUND = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
@@ -121,7 +122,7 @@ def _twice() -> Iterator[State]:  # noqa: PLR0915 - a table
 
     def no_tokenizer(fallback: str, how: str) -> Build:
         def build(place: Place) -> None:
-            _with(FASTER, (_TOKENIZER,))(place)
+            with_files(FASTER, (_TOKENIZER,))(place)
             files = {_TOKENIZER: FASTER.files()[_TOKENIZER]}
             snapshot = place.repository(fallback, files, trees=False)
             folder = place.hub / "models--Systran--faster-whisper-tiny.en"
@@ -291,59 +292,59 @@ def _relatives() -> Iterator[State]:
 
     yield FASTER.state("relative", "tiny.en's files in base's repository", called_base)
     for hub, name, what, edit in (
-        (MLX, _CONFIG, "of base", _says(**_BASE_OF_MLX)),
-        (MLX, _CONFIG, "of tiny", _says(n_vocab=51865)),
-        (MLX, _CONFIG, "of v3", _says(n_vocab=51866, n_mels=128)),
-        (MLX, _CONFIG, "of another text context", _says(n_text_ctx=224)),
-        (MLX, _CONFIG, "of another sound context", _says(n_audio_ctx=750)),
-        (MLX, _CONFIG, "without heads", _lacks("n_text_head")),
-        (MLX, _CONFIG, "with quantization of null", _says(quantization=None)),
-        (MLX, _CONFIG, "with quantization of {}", _says(quantization={})),
-        (TRANSFORMERS, _CONFIG, "of base", _says(**_BASE)),
-        (TRANSFORMERS, _CONFIG, "of tiny", _says(vocab_size=51865)),
-        (TRANSFORMERS, _CONFIG, "of distil", _says(decoder_layers=2)),
-        (TRANSFORMERS, _CONFIG, "without sizes", _lacks(*_BASE)),
-        (TRANSFORMERS, _CONFIG, "of fewer sound positions", _says(max_source_positions=750)),
-        (TRANSFORMERS, _CONFIG, "with words for a size", _says(d_model="384")),
-        (TRANSFORMERS, _CONFIG, "with a pad token too high", _says(pad_token_id=60000)),
+        (MLX, _CONFIG, "of base", saying(**_BASE_OF_MLX)),
+        (MLX, _CONFIG, "of tiny", saying(n_vocab=51865)),
+        (MLX, _CONFIG, "of v3", saying(n_vocab=51866, n_mels=128)),
+        (MLX, _CONFIG, "of another text context", saying(n_text_ctx=224)),
+        (MLX, _CONFIG, "of another sound context", saying(n_audio_ctx=750)),
+        (MLX, _CONFIG, "without heads", lacking("n_text_head")),
+        (MLX, _CONFIG, "with quantization of null", saying(quantization=None)),
+        (MLX, _CONFIG, "with quantization of {}", saying(quantization={})),
+        (TRANSFORMERS, _CONFIG, "of base", saying(**_BASE)),
+        (TRANSFORMERS, _CONFIG, "of tiny", saying(vocab_size=51865)),
+        (TRANSFORMERS, _CONFIG, "of distil", saying(decoder_layers=2)),
+        (TRANSFORMERS, _CONFIG, "without sizes", lacking(*_BASE)),
+        (TRANSFORMERS, _CONFIG, "of fewer sound positions", saying(max_source_positions=750)),
+        (TRANSFORMERS, _CONFIG, "with words for a size", saying(d_model="384")),
+        (TRANSFORMERS, _CONFIG, "with a pad token too high", saying(pad_token_id=60000)),
         (TRANSFORMERS, _CONFIG, "with code of its own",
-         _says(auto_map={"AutoConfig": "mine.Config"})),
+         saying(auto_map={"AutoConfig": "mine.Config"})),
         (TRANSFORMERS, _CONFIG, "with a quantisation",
-         _says(quantization_config={"quant_method": "bitsandbytes", "load_in_8bit": True})),
+         saying(quantization_config={"quant_method": "bitsandbytes", "load_in_8bit": True})),
         (TRANSFORMERS, _GENERATION, "of a multilingual model",
-         _says(is_multilingual=True, lang_to_id={"<|en|>": 50259}, task_to_id={"transcribe": 1})),
-        (TRANSFORMERS, _GENERATION, "without alignment heads", _lacks("alignment_heads")),
-        (TRANSFORMERS, _GENERATION, "with a key more", _says(mine=1)),
-        (TRANSFORMERS, _GENERATION, "with max_length of 0", _says(max_length=0)),
-        (TRANSFORMERS, _GENERATION, "with sampling", _says(temperature=0.5, do_sample=False)),
-        (TRANSFORMERS, _EXTRACTOR, "of another rate", _says(sampling_rate=8000)),
-        (TRANSFORMERS, _EXTRACTOR, "of ten seconds", _says(chunk_length=10, n_samples=160000)),
-        (TRANSFORMERS, _EXTRACTOR, "with a key more", _says(mine=1)),
-        (TRANSFORMERS, "tokenizer_config.json", "of GPT-2", _says(tokenizer_class="GPT2Tokenizer")),
-        (TRANSFORMERS, "tokenizer_config.json", "without a class", _lacks("tokenizer_class")),
-        (SMALL, "tokenizer_config.json", "of GPT-2", _says(tokenizer_class="GPT2Tokenizer")),
-        (SMALL, "tokenizer_config.json", "without a class", _lacks("tokenizer_class")),
-        (SMALL, _CONFIG, "with code of its own", _says(auto_map={"AutoConfig": "mine.Config"})),
+         saying(is_multilingual=True, lang_to_id={"<|en|>": 50259}, task_to_id={"transcribe": 1})),
+        (TRANSFORMERS, _GENERATION, "without alignment heads", lacking("alignment_heads")),
+        (TRANSFORMERS, _GENERATION, "with a key more", saying(mine=1)),
+        (TRANSFORMERS, _GENERATION, "with max_length of 0", saying(max_length=0)),
+        (TRANSFORMERS, _GENERATION, "with sampling", saying(temperature=0.5, do_sample=False)),
+        (TRANSFORMERS, _EXTRACTOR, "of another rate", saying(sampling_rate=8000)),
+        (TRANSFORMERS, _EXTRACTOR, "of ten seconds", saying(chunk_length=10, n_samples=160000)),
+        (TRANSFORMERS, _EXTRACTOR, "with a key more", saying(mine=1)),
+        (TRANSFORMERS, _WORDS, "of GPT-2", saying(tokenizer_class="GPT2Tokenizer")),
+        (TRANSFORMERS, _WORDS, "without a class", lacking("tokenizer_class")),
+        (SMALL, _WORDS, "of GPT-2", saying(tokenizer_class="GPT2Tokenizer")),
+        (SMALL, _WORDS, "without a class", lacking("tokenizer_class")),
+        (SMALL, _CONFIG, "with code of its own", saying(auto_map={"AutoConfig": "mine.Config"})),
         (SMALL, _EXTRACTOR, "of another class",
-         _says(feature_extractor_type="Wav2Vec2FeatureExtractor")),
+         saying(feature_extractor_type="Wav2Vec2FeatureExtractor")),
         (PARAKEET, _CONFIG, "of a CTC model",
-         _says(target="nemo.collections.asr.models.ctc_bpe_models.EncDecCTCModelBPE")),
+         saying(target="nemo.collections.asr.models.ctc_bpe_models.EncDecCTCModelBPE")),
         (PARAKEET, _CONFIG, "of a hybrid",
-         _says(target="nemo.collections.asr.models.hybrid_rnnt_ctc_bpe_models"
+         saying(target="nemo.collections.asr.models.hybrid_rnnt_ctc_bpe_models"
                ".EncDecHybridRNNTCTCBPEModel")),
-        (PARAKEET, _CONFIG, "without durations", _inside("decoding", _lacks("durations"))),
-        (PARAKEET, _CONFIG, "of RNNT", _inside("decoding", _says(model_type="rnnt"))),
-        (PARAKEET, _CONFIG, "without model_defaults", _lacks("model_defaults")),
+        (PARAKEET, _CONFIG, "without durations", within("decoding", lacking("durations"))),
+        (PARAKEET, _CONFIG, "of RNNT", within("decoding", saying(model_type="rnnt"))),
+        (PARAKEET, _CONFIG, "without model_defaults", lacking("model_defaults")),
         (PARAKEET, _CONFIG, "with a shorter vocabulary",
-         _inside("joint", _says(vocabulary=["so"], num_classes=1))),
+         within("joint", saying(vocabulary=["so"], num_classes=1))),
         (PARAKEET, _CONFIG, "with a vocabulary alone shorter",
-         _inside("joint", _says(vocabulary=["so"]))),
-        (PARAKEET, _CONFIG, "with null for the encoder", _says(encoder=None)),
-        (PARAKEET, _CONFIG, "with words for a size", _inside("encoder", _says(d_model="32"))),
-        (PARAKEET, _CONFIG, "of 128 features", _inside("preprocessor", _says(features=128))),
-        (PARAKEET, _CONFIG, "of other heads", _inside("encoder", _says(n_heads=5))),
+         within("joint", saying(vocabulary=["so"]))),
+        (PARAKEET, _CONFIG, "with null for the encoder", saying(encoder=None)),
+        (PARAKEET, _CONFIG, "with words for a size", within("encoder", saying(d_model="32"))),
+        (PARAKEET, _CONFIG, "of 128 features", within("preprocessor", saying(features=128))),
+        (PARAKEET, _CONFIG, "of other heads", within("encoder", saying(n_heads=5))),
     ):  # fmt: skip
-        yield hub.state("relative", f"{name} {what}", _edited(hub, name, edit))
+        yield hub.state("relative", f"{name} {what}", editing(hub, name, edit))
 
 
 def _others() -> Iterator[State]:  # noqa: PLR0915 - a table
@@ -451,10 +452,10 @@ def _others() -> Iterator[State]:  # noqa: PLR0915 - a table
 
     first = "model-00001-of-00002.safetensors"
     for what, build in (
-        ("no metadata", index(_lacks("metadata"))),
+        ("no metadata", index(lacking("metadata"))),
         ("another size", index(lambda told: told["metadata"].update(total_size=1))),  # type: ignore[attr-defined]
-        ("no map", index(_lacks("weight_map"))),
-        ("an empty map", index(_says(weight_map={}))),
+        ("no map", index(lacking("weight_map"))),
+        ("an empty map", index(saying(weight_map={}))),
         ("no JSON", index(lambda _: b"{oops")),
         ("a byte order mark", index(lambda told: b"\xef\xbb\xbf" + json.dumps(told).encode())),
         ("a name with a folder", index(lambda told: told["weight_map"].update(x=f"a/{first}"))),  # type: ignore[attr-defined]
@@ -515,7 +516,7 @@ def _headers() -> Iterator[State]:  # noqa: PLR0915 - a table
             told.clear()
             told.update(reversed(rows))
 
-        return _header(data, edit)
+        return reheaded(data, edit)
 
     def gap(data: bytes) -> bytes:
         header, body = split(data)
@@ -530,7 +531,7 @@ def _headers() -> Iterator[State]:  # noqa: PLR0915 - a table
             end = max(row["data_offsets"][1] for n, row in told.items() if n != "__metadata__")  # type: ignore[index]
             told["nothing"] = {"dtype": "F32", "shape": [0], "data_offsets": [end, end]}
 
-        return _header(data, edit)
+        return reheaded(data, edit)
 
     def extra(data: bytes) -> bytes:
         header, body = split(data)
@@ -543,7 +544,7 @@ def _headers() -> Iterator[State]:  # noqa: PLR0915 - a table
             name = next(n for n in told if n != "__metadata__")
             told[name]["mine"] = 1  # type: ignore[index]
 
-        return _header(data, edit)
+        return reheaded(data, edit)
 
     def one_less(data: bytes) -> bytes:
         """Leave out the tensor whose data comes last."""
@@ -661,12 +662,7 @@ def _copies() -> Iterator[State]:  # noqa: PLR0915 - a table
 
     def windows(hub: Hub) -> Build:
         def build(place: Place) -> None:
-            snapshot = hub.put(place)
-            for name in hub.files():
-                real = blob(snapshot / name)
-                (snapshot / name).unlink()
-                real.rename(snapshot / name)
-            shutil.rmtree(snapshot.parents[1] / "blobs")
+            shutil.rmtree(unlink(hub, place).parents[1] / "blobs")
 
         return build
 
@@ -1328,11 +1324,11 @@ def _lightning() -> Iterator[State]:
 
             yield state("text", f"config.json {what}", text)
     for what, edit in (
-        ("of base", _says(**_BASE_OF_MLX)),
-        ("of tiny", _says(n_vocab=51865)),
-        ("without heads", _lacks("n_text_head")),
-        ("with quantization of null", _says(quantization=None)),
-        ("with 8 bits said", _says(quantization={"group_size": 64, "bits": 8})),
+        ("of base", saying(**_BASE_OF_MLX)),
+        ("of tiny", saying(n_vocab=51865)),
+        ("without heads", lacking("n_text_head")),
+        ("with quantization of null", saying(quantization=None)),
+        ("with 8 bits said", saying(quantization={"group_size": 64, "bits": 8})),
     ):
 
         def edited(place: Place, edit: Edit = edit) -> None:
