@@ -135,6 +135,7 @@ def test_a_macs_home_is_right(home: Path) -> None:
     assert sum(len(entry.artifacts) for entry in report.entries) > 40
 
 
+@pytest.mark.heavy  # these run where mfusepy is installed
 def test_a_late_folder_shows_what_is_there(tmp_path: Path) -> None:
     """Each call takes its while, and nothing can be written; afterwards it is gone again."""
     source, mount = tmp_path / "near", tmp_path / "far"

@@ -86,10 +86,7 @@ class _Going:
         name = "" if choice.waste else f"{printable(choice.title)}: "  # its path names it
         yield f"{size(choice.bytes):>10}{total}  {name}{choice.reason}"
         yield f"            {_place(choice, host)}"
-        for line in choice.then:
-            yield f"  then  {line}"
-        if not choice.waste:
-            yield f"  again {cost(choice)}"
+        yield from _after(choice)
 
     def total(self, change: Change) -> str:
         words = f"{plural(len(change.choices), 'thing')}, {size(change.bytes)}"
@@ -108,12 +105,8 @@ class _Removing(_Going):
 
     def choice(self, choice: Choice, change: Change, host: Host, running: int) -> Iterator[str]:
         yield f"remove  {printable(choice.title)}, {size(choice.bytes)} from {_place(choice, host)}"
-        for line in choice.then:
-            yield f"  then  {line}"
         kept = "; ".join(choice.needed_by) or "nothing asks for it (no lock file, no `keep`)"
-        yield f"  kept  {printable(kept)}"
-        if not choice.waste:
-            yield f"  again {cost(choice)}"
+        yield from _after(choice, f"  kept  {printable(kept)}")
 
 
 class _Sharing(_Going):
@@ -182,6 +175,14 @@ def _words(change: Change) -> _Going:
 
 def _place(choice: Choice, host: Host) -> str:
     return printable(brief(choice.path, host))
+
+
+def _after(choice: Choice, *more: str) -> Iterator[str]:
+    """Yield what will not work any more, `more`, and what it costs to have the choice again."""
+    yield from (f"  then  {line}" for line in choice.then)
+    yield from more
+    if not choice.waste:
+        yield f"  again {cost(choice)}"
 
 
 def _short(change: Change) -> str:
