@@ -51,6 +51,7 @@ class Verdict(NamedTuple):
     lock: str | None = None  # the lock file asked for
     warnings: tuple[Finding, ...] = ()  # what the engine will still trip over
     by: str = "name"  # or `path`: cannot be loaded by name
+    others: tuple[str, ...] = ()  # of the size asked for, ready, but not answering for it
     options: str = ""  # that a command repeats to mean the same home
 
     def __bool__(self) -> bool:
@@ -168,6 +169,7 @@ def preflight(
     if in_the_way is not None:
         code, why = in_the_way
         answer = answer._replace(ready=False, code=code, why=why)
+    absent = answer.code == MissingFile.code and entry is None
     return Verdict(
         engine=engine,
         size=size,
@@ -182,6 +184,7 @@ def preflight(
         lock=lock.path if lock else None,
         warnings=tuple(f for f in report.findings if _concerns(f, found)),
         by=answer.by if answer.ready else "name",
+        others=readiness.others(found, report, size) if absent else (),
         options=here.options,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cachedoctor import rules
+from cachedoctor.doctor import readiness
 from cachedoctor.findings import Circumstance, Safety
 from cachedoctor.text import printable, size
 
@@ -25,7 +26,8 @@ def verdict_line(verdict: Verdict, host: Host) -> str:
     command = verdict.cure
     if verdict.absent:
         fetch = f"; `{command}` fetches it" if command else ""
-        return f"absent  {what}: {printable(verdict.why or '')}{fetch}"
+        only = readiness.only(verdict.others)
+        return f"absent  {what}: {printable(verdict.why or '')}{only}{fetch}"
     cost = ""
     if verdict.repair is not None and verdict.repair.safety is Safety.FETCHES:
         known = verdict.repair.fetch_bytes
