@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 _JOINED = "\u00a0"  # a space that is never broken
-_TOKEN = r" *(?:[✓✗!–] [^ ]+|\d[\d.]* (?:B|[KMGT]iB)\b[^ ]*|(?:[^ `]*`[^`]*`)+[^ `]*|[^ `]+|`)"
+_TOKEN = r" *(?:[✓✗!–…] [^ ]+|\d[\d.]* (?:B|[KMGT]iB)\b[^ ]*|(?:[^ `]*`[^`]*`)+[^ `]*|[^ `]+|`)"
 
 
 class Folding(str):
