@@ -229,7 +229,7 @@ def _at_path(engine: Engine, path: str, host: Host, size: str | None, model: str
         why=answer.why,
         repair=None,
         checked=report.checked[entry.id] if entry else None,
-        by="path" if answer.ready else "name",
+        by="path",
         options=host.options,
     )
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import engines, rules
 from cachedoctor.doctor import readiness
+from cachedoctor.findings import Severity
 from cachedoctor.locators.hub_cache import repository_folder
 from cachedoctor.looking import quietly
 from cachedoctor.plans import kept
@@ -56,6 +57,8 @@ class Holding(NamedTuple):
     def pinned(self) -> bool:
         """Return whether it is a revision that somebody asked for by its commit."""
         return bool(self.entry.revision and not self.entry.refs and not self.superseded_by)
+
+    unseen: str = ""  # in one word why a part of it cannot be seen
 
     @property
     def id(self) -> str:
@@ -151,6 +154,7 @@ def models(report: Report) -> Holdings:
             refetch_bytes=refetch_bytes(entry, sharing.size(entry)),
             known_by=entry.claims[0].known_by if entry.claims else None,
             superseded_by=followed.get(entry.id),
+            unseen=_unseen(entry, report),
         )
         for entry in entries
     )
@@ -163,6 +167,14 @@ def models(report: Report) -> Holdings:
         total_bytes=sharing.total,
         exact=sharing.all_known,
     )
+
+
+def _unseen(entry: Entry, report: Report) -> str:
+    """Return the word for a finding that keeps a part of an entry from being seen, if any."""
+    if report.statuses[entry.id] is not Status.UNKNOWN:
+        return ""
+    errors = (f for f in report.of(entry) if f.severity is Severity.ERROR)
+    return next((rules.find(f.code).word for f in errors), "")
 
 
 def _loose(rule: rules.Rule) -> bool:

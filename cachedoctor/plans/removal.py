@@ -57,6 +57,9 @@ def remove(holdings: Holdings, entries: Sequence[Entry], *, even_kept: bool = Fa
             spared.append(spare(holdings, mine, why, named=True))
         else:
             chosen = choose(holdings, mine, "named", choices)
+            if why := shut(chosen):
+                spared.append(spare(holdings, mine, why, named=True))
+                continue
             choices.append(chosen._replace(needed_by=keepers))
     return Change(
         verb="remove", choices=tuple(with_losses(holdings.report, choices)), spared=tuple(spared)
@@ -110,6 +113,16 @@ def spare(holdings: Holdings, mine: Sequence[Entry], why: str, *, named: bool = 
         entries=ids,
         named=named,
     )
+
+
+def shut(choice: Choice) -> str:
+    """Return why this user may not move what a choice sets aside, or an empty string."""
+    for step in choice.repair.steps:
+        folder = os.path.isdir(step.path) and not os.path.islink(step.path)
+        for place in (os.path.dirname(step.path), *((step.path,) if folder else ())):
+            if not quietly.may(place, os.W_OK | os.X_OK):
+                return f"you may not write in `{place}`"
+    return ""
 
 
 def obstacle(holdings: Holdings, mine: Sequence[Entry], going: Iterable[str]) -> str:

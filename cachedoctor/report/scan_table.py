@@ -76,7 +76,7 @@ def table(report: Report, engines: Sequence[str], *, verbose: bool = False) -> I
         mark, shown = _of_all(marks[users, root]), printable(place)
         lead = f"{mark} {name}  "
         line = f"{lead}{listed[users, root]:<{column}}  {amount:>10}  {shown}"
-        yield Folding(line, len(lead)) if len(listed[users, root]) > _MODELS_WIDTH else line
+        yield Folding(line, len(lead))
     there = {user for users, _ in rows for user in users}
     absent = [engine for engine in engines if engine not in there]
     if absent and there:

@@ -29,7 +29,7 @@ def verdict_line(verdict: Verdict, host: Host) -> str:
         only = readiness.only(verdict.others)
         return f"absent  {what}: {printable(verdict.why or '')}{only}{fetch}"
     cost = ""
-    if verdict.repair is not None and verdict.repair.safety is Safety.FETCHES:
+    if verdict.repair and verdict.repair.safety is Safety.FETCHES and not verdict.blocked:
         known = verdict.repair.fetch_bytes
         cost = f" fetches {size(known)}" if known else " fetches it"
     code = f"{verdict.code} " if verdict.code else ""

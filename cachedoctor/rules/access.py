@@ -37,6 +37,7 @@ class Evicted(EntryRule):
     of_presence = True
     status = Status.UNKNOWN
     rank = 30
+    word = "evicted"
     manual = ("download-evicted", "brctl", "download", "{path}")
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
