@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,8 @@ import pytest
 
 from cachedoctor.doctor import scanning
 from cachedoctor.host import Host
-from cachedoctor.report import verdict_text
+from cachedoctor.plans import holdings, removal
+from cachedoctor.report import holdings_text, verdict_text
 from cachedoctor.system import disk
 from cachedoctor.verdict import preflight
 from tests.places import LAYOUTS
@@ -138,3 +140,55 @@ def test_making_room_is_not_said_to_fetch(
     line = verdict_text.verdict_line(preflight("faster-whisper", model="tiny.en"), host)
     assert line.startswith("blocked")
     assert line.endswith("`cachedoctor quarantine empty`")
+
+
+def test_a_tokenizer_is_known_by_the_model_that_reads_it(home: Path) -> None:
+    """It has no engine of its own, but is not nobody's: the list and a removal say whose it is."""
+    laid = LAYOUTS["documents"](home)
+    host = laid.host
+    look = holdings.models(scanning.scan(host))
+    (tokenizer,) = [one for one in look.models if not one.entry.claims]
+    assert tokenizer.part_of == ("whisperkit",)
+    assert holdings_text.needed(tokenizer) == "whisperkit"
+    (model,) = [one for one in look.models if one.entry.claims]
+    (choice,) = removal.remove(look, (tokenizer.entry,)).choices
+    assert choice.then == (f"{model.entry.title} has no `tokenizer.json`",)
+    both = removal.remove(look, (tokenizer.entry, model.entry)).choices
+    assert not [words for choice in both for words in choice.then if "tokenizer" in words]
+
+
+def test_what_is_missing_costs_a_download_too(home: Path, host: Host) -> None:
+    """To have it again; a name that no hub can have costs what cannot be had."""
+    files = worlds.whisper_files()
+    repository = worlds.repository(worlds.hub_of(home), worlds.TINY, files)
+    shutil.copytree(repository, f"{repository} copy", symlinks=True)
+    shutil.rmtree(repository / "blobs")
+    costs = {one.entry.name: one for one in holdings.models(scanning.scan(host)).models}
+    assert costs[worlds.TINY].size_bytes == 0
+    assert costs[worlds.TINY].refetch_bytes == sum(map(len, files.values()))
+    assert costs[f"{worlds.TINY} copy"].refetch_bytes is None
+
+
+def test_a_scan_of_one_folder_counts_that_folder(home: Path) -> None:
+    """And not everything that was looked at to compare it with."""
+    worlds.repository(worlds.hub_of(home), worlds.TINY, worlds.whisper_files())
+    folder = home / "models" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "model.bin").write_bytes(worlds.whisper_files()["model.bin"])
+    assert "· 1 place, 1 file, 406 B," in cachedoctor("scan", str(folder)).output
+    assert "· 1 place, 4 files, 519 B," in cachedoctor("scan").output
+
+
+def test_an_undo_says_what_is_gone_and_what_is_in_its_way(home: Path) -> None:
+    """What was deleted since was not changed, and nothing can be moved out of the way."""
+    repository = worlds.repository(worlds.hub_of(home), worlds.TINY, worlds.whisper_files())
+    ref = repository / "refs" / "main"
+    ref.write_text("")
+    assert cachedoctor("fix", "--yes").code == 0
+    ref.rename(home / "away")
+    refused = cachedoctor("undo")
+    assert refused.code == 4
+    assert f"Error: `{ref}` is gone since the fix " in refused.errors
+    assert "hint: put it back and try again, or leave the fix as it is" in refused.errors
+    (home / "away").rename(ref)
+    assert cachedoctor("undo").code == 0

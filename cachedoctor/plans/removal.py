@@ -148,10 +148,13 @@ def obstacle(holdings: Holdings, mine: Sequence[Entry], going: Iterable[str]) ->
 def with_losses(report: Report, choices: Iterable[Choice]) -> Iterator[Choice]:
     """Add to each choice the engines and sizes that lose their model, or get another one."""
     gone: set[str] = set()
-    for choice in choices:
+    chosen = list(choices)
+    left = _without(report, {key for choice in chosen for key in choice.entries})
+    for choice in chosen:
         before = _without(report, gone)
         gone.update(choice.entries)
-        yield choice._replace(then=tuple(_losses(before, _without(report, gone), choice)))
+        losses = _losses(before, _without(report, gone), choice)
+        yield choice._replace(then=(*losses, *_holes(report, left, choice)))
 
 
 def folded(paths: Sequence[str], root: str) -> tuple[str, ...]:
@@ -275,6 +278,19 @@ def _losses(before: Report, after: Report, choice: Choice) -> Iterator[str]:
                     yield f"{engine} loads {now.model} for size {each}"
                 else:
                     yield f"{engine} has no model for size {each}"
+
+
+def _holes(before: Report, after: Report, choice: Choice) -> Iterator[str]:
+    """Yield the models of other places that lose a file, a tokenizer's say, with a choice."""
+    going = [entry for entry in before.entries if entry.id in choice.entries]
+    places = {repository_folder(entry) for entry in going}
+    for other in after.entries:
+        if not other.claims or repository_folder(other) in places:
+            continue
+        for artifact in other.notable:
+            if any(inside(artifact.file, place) for place in places):
+                yield f"{other.title} has no `{artifact.name}`"
+                break
 
 
 def cost(choice: Choice) -> str:

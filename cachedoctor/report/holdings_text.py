@@ -98,7 +98,7 @@ def ago(when_s: float, now: float) -> str:
 def needed(one: Holding) -> str:
     """Return in words who needs a model."""
     if not one.entry.engines:
-        words = ["no engine known here"]
+        words = [", ".join(one.part_of) or "no engine known here"]
     elif not one.needed_by:
         words = [", ".join(one.entry.engines)]
     else:
