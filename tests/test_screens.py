@@ -112,12 +112,15 @@ def test_a_folding_line_breaks_between_words_only() -> None:
 
 
 def test_no_indentation_takes_a_narrow_terminal_for_itself() -> None:
-    """A third of it at most; a row that is shown as several lines is broken like any other."""
+    """Where a word would not fit; a row that is shown as several lines is broken like any."""
     line = Folding("   1  CD103  fetch `model.bin` from Systran/faster-whisper-base  138.5 MiB", 70)
     for width in range(40, 70):
         rest = folded(line, width)[1:]
         assert rest
         assert all(len(each) - len(each.lstrip()) <= width // 3 for each in rest)
+    wide = len(line) - 1
+    flush = " " * (wide - 9) + "138.5 MiB"
+    assert folded(Folding(line, wide - 9), wide)[1:] == [flush]  # there is room for it
     below = Folding(" " * 39 + "whisper.cpp · ~/Library/Application Support · 74.1 MiB again", 39)
     row = Stacked("x" * 200, (Folding("74.1 MiB  tiny.en", 2), below))
     shown = folded(row, 60)

@@ -198,11 +198,11 @@ def _interrupted() -> str:
 
 
 def _fail(message: str, hint: str, code: int) -> int:
-    from cachedoctor.text import line
+    from cachedoctor.cli import console
+    from cachedoctor.report.folding import Folding
 
-    click.echo(line(f"Error: {message}"), err=True)
-    if hint:
-        click.echo(line(f"hint: {hint}"), err=True)
+    console.say([Folding(f"Error: {message}", 7)], err=True)
+    console.say([Folding(f"hint: {hint}", 6)] if hint else (), err=True)
     _tell(message, hint, code)
     return code
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cachedoctor.plans.relocation import Relocation
 from cachedoctor.plans.removal import cost
+from cachedoctor.report.folding import Folding
 from cachedoctor.report.scan_text import brief
 from cachedoctor.text import plural, printable, size
 
@@ -30,7 +31,8 @@ def change_lines(change: Change, host: Host, *, verbose: bool = False) -> Iterat
             yield ""
         shown = change.spared if verbose else change.spared[:_MOST_SPARED]
         for one in shown:
-            yield f"stays   {printable(one.title)}, {size(one.bytes)}: {printable(one.why)}"
+            words = f"stays   {printable(one.title)}, {size(one.bytes)}: {printable(one.why)}"
+            yield Folding(words, 8)
         rest = len(change.spared) - len(shown)
         if rest:
             yield f"stays   {rest} more; `-v` lists them"
@@ -38,7 +40,7 @@ def change_lines(change: Change, host: Host, *, verbose: bool = False) -> Iterat
         yield f"nothing to {change.verb}{_short(change)}"
         return
     yield ""
-    yield _words(change).total(change)
+    yield Folding(_words(change).total(change))
 
 
 def question(change: Change, *, delete: bool) -> str:
@@ -97,7 +99,9 @@ class _Going:
     def outcome(self, change: Change, host: Host, freed_bytes: int | None) -> Iterator[str]:
         empty = f"cachedoctor quarantine empty{host.options}"
         undo = f"cachedoctor undo{host.options}"
-        yield f"✓ set aside; {size(change.bytes)} free after `{empty}` · back with `{undo}`"
+        yield Folding(
+            f"✓ set aside; {size(change.bytes)} free after `{empty}` · back with `{undo}`", 2
+        )
 
 
 class _Removing(_Going):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 _JOINED = "\u00a0"  # a space that is never broken
-_USUAL, _DEEPEST = 10, 3  # deeper than this, indentation is at most a third of the terminal
+_USUAL, _DEEPEST = 10, 3  # what would not fit is indented by this much, or a third at most
 _TOKEN = r" *(?:[✓✗!–…] [^ ]+|\d[\d.]* (?:B|[KMGT]iB)\b[^ ]*|(?:[^ `]*`[^`]*`)+[^ `]*|[^ `]+|`)"
 
 
@@ -59,7 +59,9 @@ def folded(line: str, width: int | None) -> list[str]:
     for token in [line] if width is None or len(line) <= width else re.findall(_TOKEN, line):
         if width is not None and current.strip() and len(current) + len(token) > width:
             lines.append(current)
-            current = " " * min(line.hang, most) + token.lstrip(" ")
+            word = token.lstrip(" ")
+            fits = line.hang + len(word) <= width
+            current = " " * (line.hang if fits else min(line.hang, most)) + word
         else:
             current += token
     return [each.replace(_JOINED, " ") for each in (*lines, current)]
