@@ -192,3 +192,25 @@ def test_an_undo_says_what_is_gone_and_what_is_in_its_way(home: Path) -> None:
     assert "hint: put it back and try again, or leave the fix as it is" in refused.errors
     (home / "away").rename(ref)
     assert cachedoctor("undo").code == 0
+
+
+@pytest.mark.parametrize("name", ["HF_HOME", "HF_HUB_CACHE"])
+def test_models_that_a_variable_left_behind_are_a_note(name: str, home: Path) -> None:
+    """Only while there are none where it leads, and some where the client looks without it."""
+    away = home / "away"
+    host = Host.look(home=str(home), environment={name: str(away)})
+
+    def notes() -> list[str]:
+        return [f"{f.code} {f.severity.value}" for f in scanning.scan(host).findings]
+
+    assert notes() == []
+    worlds.repository(worlds.hub_of(home), worlds.TINY, worlds.whisper_files())
+    assert notes() == ["CD411 note"]
+    said = cachedoctor("preflight", "faster-whisper", "--model", "tiny.en", env={name: str(away)})
+    assert said.output.startswith("absent")
+    where = worlds.hub_of(home)
+    words = f"`{name}` leads to a cache without models; there are some in `{where}`"
+    assert said.errors == f"warning CD411 {words}\n"
+    hub = away / "hub" if name == "HF_HOME" else away
+    worlds.repository(hub, worlds.TINY, worlds.whisper_files())
+    assert notes() == []

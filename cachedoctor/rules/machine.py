@@ -65,7 +65,7 @@ class EnvironmentTrap(SurveyRule):
     `HF_HUB_OFFLINE=y` does not mean offline, and `HF_HUB_OFFLINE=0` overrides
     `TRANSFORMERS_OFFLINE=1`. `TRANSFORMERS_CACHE` moves only transformers before 5. `HF_HOME` is
     the folder above the cache, which is called `hub`: if it names the cache itself, the cache looks
-    empty.
+    empty. A note says that a variable leads to a cache without models while the usual one has some.
 
     Also reported is a `cachedoctor.toml` that has no effect: `[engines]` and `keep` do not count in
     a project's (a note), and your own is not read if it is a link, a pipe or another user's; then
@@ -87,6 +87,9 @@ class EnvironmentTrap(SurveyRule):
         for path, message, layouts in _traps(seen.host):
             subjects = tuple(Subject(layout=name) for name in layouts)
             yield self.about(path, (), message, subjects=subjects)
+        for path, message in _left_behind(seen.host):
+            hub = (Subject(layout=hub_cache.LOCATOR.name),)
+            yield self.about(path, (), message, subjects=hub, severity=Severity.NOTE)
         cache = seen.host.environment.get("XDG_CACHE_HOME", "")
         if cache.startswith("~"):  # the hub's client expands it
             where = seen.host.absolute(cache)
@@ -243,6 +246,18 @@ def _misplaced(host: Host) -> Iterator[tuple[str, str]]:
         if (_is_hub(given) or _is_hub(f"{given}/hub")) and not _is_hub(host.hub_cache):
             name = "HF_HUB_CACHE" if _is_hub(given) else "HF_HOME"
             yield given, f"`XDG_CACHE_HOME` names the hub's own folder; write `{name}={given}`"
+
+
+def _left_behind(host: Host) -> Iterator[tuple[str, str]]:
+    """Yield the variable that moved the cache to where no model is, away from models."""
+    usual = os.path.join(host.home, ".cache", "huggingface", "hub")
+    if host.hub_cache == usual or _is_hub(host.hub_cache) or not _is_hub(usual):
+        return
+    names = ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME")
+    name = next((name for name in names if host.environment.get(name)), "")
+    if name and not any(_misplaced(host)):
+        message = f"`{name}` leads to a cache without models; there are some in `{usual}`"
+        yield host.hub_cache, message
 
 
 def _is_hub(path: str) -> bool:
