@@ -214,3 +214,17 @@ def test_models_that_a_variable_left_behind_are_a_note(name: str, home: Path) ->
     hub = away / "hub" if name == "HF_HOME" else away
     worlds.repository(hub, worlds.TINY, worlds.whisper_files())
     assert notes() == []
+
+
+@pytest.mark.parametrize(("above", "codes"), [("models", []), ("mlx_models", ["CD203", "CD421"])])
+def test_a_folder_called_tiny_is_not_mlx_for_that(above: str, codes: list[str], home: Path) -> None:
+    """Nothing is wrong with CTranslate2's files in `models/tiny`, but in `mlx_models/tiny`."""
+    folder = home / above / "tiny"
+    folder.mkdir(parents=True)
+    for name, content in worlds.whisper_files().items():
+        (folder / name).write_bytes(content)
+    report = scanning.scan(Host.look(home=str(home)), paths=[str(folder)])
+    assert sorted(f.code for f in report.findings if f.severity.value == "error") == codes
+    (entry,) = report.entries
+    assert entry.engines == (("lightning-whisper-mlx",) if codes else ())
+    assert preflight("faster-whisper", model=str(folder)).ready

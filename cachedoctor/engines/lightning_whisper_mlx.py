@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from cachedoctor.engines import CatalogEngine
 from cachedoctor.looking import untrusted
+from cachedoctor.system import shapes
 
 if TYPE_CHECKING:
     from cachedoctor.engines.catalog import Model
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _CONFIG_LIMIT_BYTES = 1 << 20
 _MOST_BITS = 32
+_FOLDER = "mlx_models"
+_OTHERS = ("ctranslate2", "transformers")
 
 
 class LightningWhisperMlx(CatalogEngine):
@@ -42,7 +45,14 @@ class LightningWhisperMlx(CatalogEngine):
         return (model.sets[0].folder,)
 
     def model_at(self, entry: Entry, host: Host) -> Model | None:
-        """Return the model with the folder's name and the quantisation of its weights."""
+        """Return the model with the folder's name and the quantisation of its weights.
+
+        Outside `mlx_models`, a folder called `tiny` is not taken for ours if it is another
+        engine's model by its shape.
+        """
+        ours = os.path.basename(os.path.dirname(entry.path)) == _FOLDER
+        if not ours and any(shapes.fits(kind, entry) for kind in _OTHERS):
+            return None
         rows = self._by_folder.get(entry.name, [])
         bits = _bits(entry) if len(rows) > 1 else 0
         wanted = f"{entry.name}@{bits}bit" if bits else entry.name
@@ -50,7 +60,7 @@ class LightningWhisperMlx(CatalogEngine):
 
     def home(self, model: Model, host: Host) -> str:
         """Return the folder below the project, or below the current folder."""
-        return os.path.join(host.project or host.cwd, "mlx_models", model.sets[0].folder)
+        return os.path.join(host.project or host.cwd, _FOLDER, model.sets[0].folder)
 
 
 ENGINE = LightningWhisperMlx()
