@@ -164,11 +164,11 @@ def _from_listing(engine: Engine, model: Model, network: Network) -> Locked:
             LockedModel(engine=engine.name, name=model.name, files=files, url=claim.url),
             online=True,
         )
-    from cachedoctor.system import fetch
     from cachedoctor.system.network import allowed
 
     allowed(network)
-    listing = fetch.hub_listing(claim.repository, "main", network.host, network.mirrors)
+    with network.hub() as hub:
+        listing = hub.listing(claim.repository, "main")
     rows = {
         file.path.removeprefix(claim.prefix): LockedFile(
             file.bytes, {file.digest.algorithm: file.digest.hex}

@@ -24,7 +24,7 @@ from cachedoctor.repairs import folder, hub, single
 from cachedoctor.rules.ourselves import UnfinishedFix
 from cachedoctor.rules.present import MissingFile
 from cachedoctor.rules.refs import RefDangling
-from cachedoctor.system import disk, fetch
+from cachedoctor.system import disk
 from cachedoctor.system.network import allowed
 from cachedoctor.vocabulary import Entry
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from cachedoctor.engines import Engine
     from cachedoctor.engines.catalog import Model
     from cachedoctor.host import Host
+    from cachedoctor.system.fetch import Hub
     from cachedoctor.system.network import Network
     from cachedoctor.vocabulary import Claim
 
@@ -128,9 +129,9 @@ def plan(
             by_hand.append(finding)
             continue
         taken.update((mark, *moved))
-        if network and ask and repair.deferred:
-            repair = _resolved(finding, report, network)
-        cures.append(finding._replace(repair=repair))
+        cures.append(finding)
+    if network and ask:
+        cures = _resolved(cures, report, network)
     unfinished = interrupted(report, cures)
     free = [disk.free_bytes(disk.folder_above(f.repair.root)) for f in cures if f.repair]
     lowest = min(free, default=None)
@@ -152,13 +153,7 @@ def resolved(plan: Plan) -> Plan:
     report, network = plan.report, plan.network
     if report is None or network is None:
         return plan
-    cures = tuple(
-        finding._replace(repair=_resolved(finding, report, network))
-        if finding.repair and finding.repair.deferred
-        else finding
-        for finding in plan.cures
-    )
-    return plan._replace(cures=cures)
+    return plan._replace(cures=tuple(_resolved(plan.cures, report, network)))
 
 
 def dearer(plan: Plan, told_bytes: int) -> bool:
@@ -278,32 +273,43 @@ def _wanted(finding: Finding, codes: Collection[str], *, waste: bool, faults: bo
     return faults
 
 
-def _resolved(finding: Finding, report: Report, network: Network) -> Repair:
+def _resolved(cures: Sequence[Finding], report: Report, network: Network) -> list[Finding]:
+    """Complete the repairs that fetch a whole model with what the hub says of it."""
+    with network.hub() as hub:
+        return [
+            finding._replace(repair=_whole_model(finding, finding.repair, report, network, hub))
+            if finding.repair and finding.repair.deferred
+            else finding
+            for finding in cures
+        ]
+
+
+def _whole_model(
+    finding: Finding, repair: Repair, report: Report, network: Network, asked: Hub
+) -> Repair:
     """Ask the hub for a model's commit and files, and return the repair that fetches them."""
-    repair = finding.repair
     entry = next(entry for entry in finding.made_from if entry.claims)
     claim = entry.claims[0]
     allowed(network)
     locked = report.lock.find(claim.engine, claim.model) if report.lock else None
     revision = (locked.revision if locked else "") or claim.marker[1] or "main"
-    listing = fetch.hub_listing(claim.repository, revision, network.host, network.mirrors)
+    listing = asked.listing(claim.repository, revision)
     if locked and (why := locking.differs(listing.files, locked, claim.prefix)):
         where = locked.said_by
         raise RepairError(f"{claim.repository} at {revision[:12]} is not as {where} demands: {why}")
-    root = repair.root if repair else ""
     files = [(f.path, Proof("", f.bytes, f.digest)) for f in listing.files]
     layout = locators.of(entry)
     if layout.has_revisions:
         path = entry.path.split("/snapshots/")[0]
-        return hub.whole_model(claim, path, root, listing.commit, files)
+        return hub.whole_model(claim, path, repair.root, listing.commit, files)
     tokenizer = None
     if claim.tokenizer:
-        other = fetch.hub_listing(claim.tokenizer, "main", network.host, network.mirrors)
+        other = asked.listing(claim.tokenizer, "main")
         promised = [(f.path, Proof("", f.bytes, f.digest)) for f in other.files]
         tokenizer = folder.Remote(other.commit, promised)
     model = folder.Remote(listing.commit, files)
     return folder.whole_folder(
-        claim, finding.path, root, model, tokenizer, noted=layout.keeps_notes
+        claim, finding.path, repair.root, model, tokenizer, noted=layout.keeps_notes
     )
 
 
