@@ -128,7 +128,7 @@ class Hub:
         asked = json.dumps(request).encode()
         try:
             line = client.ask(asked, HUB_LONGEST_S if poll else HUB_LISTING_S, poll)
-            answer: Answer = untrusted.parse_json(_line(line, client, where))
+            answer = _answer(line, client, where)
         except BaseException:
             self._end()
             raise
@@ -202,16 +202,25 @@ def _listing(answer: Answer) -> Listing:
     return Listing(str(commit), tuple(files))
 
 
-def _line(line: bytes | child.Silence, client: child.Talk, where: str) -> bytes:
-    """Return the client's line; raises `FetchError` if there is none."""
+def _answer(line: bytes | child.Silence, client: child.Talk, where: str) -> Answer:
+    """Parse the client's answer; raises `FetchError` if there is none."""
     if not isinstance(line, child.Silence):
-        return line
-    if line.timed_out:
+        with contextlib.suppress(ValueError):
+            answer: Answer = untrusted.parse_json(line)
+            return answer
+        ended = "answered with no JSON"
+        last = [line.decode(errors="replace").strip()]
+    elif line.timed_out:
         raise FetchError(f"no answer from {where} in time", hint="nothing was changed")
-    ended = f"signal {line.signal}" if line.signal else f"exit code {line.code}"
-    last = client.errors.decode(errors="replace").strip().splitlines()[-1:]
+    else:
+        ended = (
+            f"ended with signal {line.signal}"
+            if line.signal
+            else f"ended with exit code {line.code}"
+        )
+        last = client.errors.decode(errors="replace").strip().splitlines()[-1:]
     raise FetchError(
-        masked(f"the hub client ended with {ended}: {' '.join(last)}"),
+        masked(f"the hub client {ended}: {' '.join(last)}"),
         hint="`pip install -U huggingface_hub` reinstalls it",
     )
 
