@@ -236,7 +236,7 @@ class HubCache(Locator[HubListing]):
 
     def origin(self, entry: Entry, listing: HubListing) -> Origin | None:
         """Return the repository and commit in an entry's own path."""
-        if not entry.revision or listing.of(entry).kind != "model":
+        if not entry.revision or not listing.of(entry).is_model:
             return None
         return Origin(entry.name, entry.revision)
 
@@ -315,7 +315,7 @@ def _is_probe(folder: str) -> bool:
 
 
 def _entries(root: str, repository: Repository, snapshots: Mapping[str, Links]) -> Iterator[Entry]:
-    prefix = "" if repository.kind == "model" else f"{repository.kind}s/"
+    prefix = "" if repository.is_model else f"{repository.kind}s/"
     title = prefix + repository.name
     for commit, files in snapshots.items():
         yield Entry(

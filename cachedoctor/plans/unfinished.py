@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from cachedoctor import rules
 from cachedoctor.findings import (
     CdnFetch,
     Finding,
@@ -12,7 +13,6 @@ from cachedoctor.findings import (
     Repair,
     Safety,
 )
-from cachedoctor.rules.ourselves import UnfinishedFix
 from cachedoctor.system import disk, run, undoing
 from cachedoctor.system.ground import below
 
@@ -37,7 +37,7 @@ class Unfinished(NamedTuple):
 
 def interrupted(report: Report, cures: Sequence[Finding]) -> tuple[Unfinished, ...]:
     """Return the interrupted fixes that concern the question, or are in the way of `cures`."""
-    folders = {finding.path for finding in report.findings if finding.code == UnfinishedFix.code}
+    folders = {found.path for found in report.findings if rules.find(found.code).a_run}
     if not folders:
         return ()
     mine = {step.path for f in cures if f.repair for step in f.repair.steps}

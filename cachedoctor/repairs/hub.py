@@ -191,7 +191,7 @@ def restore_blob(
     ]
     others = survey.holding(digest.hex) if digest else ()
     sources += [*copies(others, target, size), *nearby(artifact, survey, size, digest)]
-    if repository.kind == "model" and entry.revision:
+    if repository.is_model and entry.revision:
         sources.append(HubFetch(entry.name, entry.revision, artifact.name, size or 0))
     if not sources:
         return None

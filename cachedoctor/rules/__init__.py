@@ -49,7 +49,13 @@ class Rule:
     blocks: ClassVar[bool] = False  # a fault of the machine: no file can help
     of_presence: ClassVar[bool] = False  # a warning if only a shape says what the model needs
     unseen: ClassVar[bool] = False  # the files may exist out of sight: nothing is fetched
+    closed: ClassVar[bool] = False  # a part of the model cannot be read
     of_copies: ClassVar[bool] = False  # its path and its links hold the same bytes
+    absent: ClassVar[bool] = False  # the code of a model of which nothing is there
+    by_commit: ClassVar[bool] = False  # a model asked for by its commit loads all the same
+    tolerable: ClassVar[bool] = False  # some engines load the file, up to their `most_trailing`
+    a_run: ClassVar[bool] = False  # an interrupted fix, which a plan shows as such
+    undermines: ClassVar[bool] = False  # after it, no model counts as ready
     word: ClassVar[str] = "broken"  # `preflight`'s word for a model with this finding
     manual: ClassVar[tuple[str, ...]] = ()  # for a manual cure: its kind, then the command
 
@@ -202,6 +208,14 @@ def _by_code() -> dict[str, Rule]:
 def find(code: str) -> Rule:
     """Return the rule of a code; raises `KeyError`."""
     return _by_code()[code]
+
+
+def policy(code: str | None) -> Rule:
+    """Return the rule of a code; for `None`, one that sets nothing."""
+    return find(code) if code else _NO_RULE
+
+
+_NO_RULE = Rule()
 
 
 def _needed(artifact: Artifact, entry: Entry) -> bool:

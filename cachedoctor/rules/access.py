@@ -62,6 +62,7 @@ class Unreadable(RootRule):
 
     code = "CD108"
     slug = "unreadable"
+    closed = True
     of_presence = True
     status = Status.UNKNOWN
     rank = 20

@@ -58,7 +58,7 @@ class PlaceGone(RootRule):
             revisions = seen.revisions(root)
             for repository in hub.repositories.values():
                 for path, stand in repository.lost:
-                    if stand.kind != "text":
+                    if not stand.is_text:
                         aim = stand.target or "a Finder alias"
                         mine = revisions.get(repository.path, ())
                         message = _leads(path, aim, "the repository's folder")
@@ -112,7 +112,7 @@ class LinkAsText(RootRule):
             revisions = seen.revisions(root)
             for repository in hub.repositories.values():
                 for path, stand in repository.lost:
-                    if stand.kind == "text":
+                    if stand.is_text:
                         mine = revisions.get(repository.path, ())
                         name = os.path.basename(path)
                         message = f"`{name}` was a link to `{stand.target}` and is a file now"

@@ -51,6 +51,7 @@ class MissingFile(Restores, EntryRule):
 
     code = "CD101"
     slug = "missing-file"
+    absent = True
     of_presence = True
     status = Status.INCOMPLETE
     rank = 70

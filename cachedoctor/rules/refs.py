@@ -111,6 +111,7 @@ class RefDangling(_RefRule):
 
     code = "CD403"
     slug = "ref-dangling"
+    by_commit = True
     rank = 250
     silent_under = (Circumstance.DOWNLOADING, Circumstance.CLOSED, Circumstance.GONE)
 
