@@ -174,6 +174,30 @@ def test_no_module_imports_one_that_imports_it() -> None:
     assert circles(imported(ours())) == []
 
 
+def borrowed(sources: Mapping[str, str]) -> list[str]:
+    """Return which modules use a name of another room that begins with `_`, also for types."""
+    found = []
+    for module, text in sources.items():
+        room = module.split(".")[1] if "." in module else ""
+        for line in ast.walk(ast.parse(text)):
+            if isinstance(line, ast.ImportFrom):
+                for each in line.names:
+                    parts = f"{line.module}.{each.name}".split(".")[1:]
+                    if parts[0] != room and any(part.startswith("_") for part in parts):
+                        found.append(f"{module}: {'.'.join(parts)}")
+    return found
+
+
+def test_nobody_uses_what_a_room_keeps_to_itself() -> None:
+    """A room has a door, and what begins with `_` is behind it."""
+    sources = {
+        "x.a.b": "from x.a._c import d\nfrom x.a import _e",
+        "x.f": "def g():\n    from x.a._c import d\n    from x.a import _e, h",
+    }
+    assert borrowed(sources) == ["x.f: a._c.d", "x.f: a._e"]
+    assert borrowed(ours()) == []
+
+
 def decided_by_words(source: str) -> list[int]:
     """Return the lines on which a text for people is compared with words, or searched for them."""
 

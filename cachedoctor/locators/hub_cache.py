@@ -51,9 +51,9 @@ if TYPE_CHECKING:
     from cachedoctor.host import Host
     from cachedoctor.locators import Unit
     from cachedoctor.locators._files import Links
-    from cachedoctor.locators._repository import Repository
     from cachedoctor.system.in_use import Open
 
+Ref, Repository = _notes.Ref, _repository.Repository
 BRANCH = _notes.BRANCH
 COMMIT = re.compile(r"[0-9a-f]{40}")  # the content of a ref, and the name of a snapshot
 _HASH = 64  # hex digits in a payload's name

@@ -11,8 +11,7 @@ from cachedoctor.findings import HubFetch, LocalCopy, Need, Parts, Proof, Source
 from cachedoctor.lockfile import Lock
 from cachedoctor.plans import cures, packs
 from cachedoctor.plans.changes import Change, Choice, Spared
-from cachedoctor.repairs import folder, hub, single
-from cachedoctor.repairs._build import built
+from cachedoctor.repairs import built, folder, hub, single
 from cachedoctor.vocabulary import Digest, Root, State, Survey
 
 if TYPE_CHECKING:

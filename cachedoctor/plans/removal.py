@@ -17,7 +17,7 @@ from cachedoctor.locators.hub_cache import repository_folder
 from cachedoctor.looking import quietly
 from cachedoctor.plans import belongings
 from cachedoctor.plans.changes import Change, Choice, Spared
-from cachedoctor.repairs._build import built
+from cachedoctor.repairs import built
 from cachedoctor.system import moves, open_files
 from cachedoctor.text import size
 from cachedoctor.vocabulary import State, Status

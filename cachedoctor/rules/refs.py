@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cachedoctor.findings import Finding, Repair
-    from cachedoctor.locators._notes import Ref
-    from cachedoctor.locators._repository import Repository
-    from cachedoctor.locators.hub_cache import HubListing
+    from cachedoctor.locators.hub_cache import HubListing, Ref, Repository
     from cachedoctor.rules import Examination
     from cachedoctor.vocabulary import Entry, Root
 

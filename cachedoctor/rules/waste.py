@@ -11,9 +11,8 @@ from cachedoctor.locators import LIVE_S, Leaving, ModelFolders, being_written, i
 from cachedoctor.locators.hub_cache import HubCache
 from cachedoctor.looking import quietly
 from cachedoctor.rules import EntryRule, RootRule, SetsAside
-from cachedoctor.rules._entries import missing
+from cachedoctor.rules._entries import missing, stuck
 from cachedoctor.rules._kinds import HubRule, LeavingsRule
-from cachedoctor.rules.metadata import stuck
 from cachedoctor.system import in_use
 
 if TYPE_CHECKING:
