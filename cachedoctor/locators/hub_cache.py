@@ -53,7 +53,8 @@ if TYPE_CHECKING:
     from cachedoctor.locators._files import Links
     from cachedoctor.system.in_use import Open
 
-Ref, Repository = _notes.Ref, _repository.Repository
+Ref = _notes.Ref
+Repository = _repository.Repository
 BRANCH = _notes.BRANCH
 COMMIT = re.compile(r"[0-9a-f]{40}")  # the content of a ref, and the name of a snapshot
 _HASH = 64  # hex digits in a payload's name

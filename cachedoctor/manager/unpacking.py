@@ -84,7 +84,7 @@ def unpack(
 def with_source(report: Report, pack: Pack) -> Report:
     """Add the pack's folder to a look, because `apply` reads only from places in the survey."""
     seen = Root(locator="pack", path=os.path.abspath(pack.folder), entries=())
-    survey = Survey((*report.survey.roots, seen), report.survey.around)
+    survey = report.survey.with_roots((*report.survey.roots, seen))
     return report._replace(survey=survey)
 
 

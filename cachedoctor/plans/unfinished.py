@@ -12,6 +12,7 @@ from cachedoctor.findings import (
     LocalCopy,
     Repair,
     Safety,
+    is_download,
 )
 from cachedoctor.system import disk, run, undoing
 from cachedoctor.system.ground import below
@@ -81,7 +82,7 @@ def _left_of(found: Run) -> Unfinished:
         fetch, copy = (
             (sum(cost) for cost in zip(*map(_cost, needs), strict=True)) if needs else (0, 0)
         )
-        fetches = any(isinstance(need.sources[0], (HubFetch, CdnFetch)) for need in needs)
+        fetches = any(is_download(need.sources[0]) for need in needs)
         repairs.append(
             repair._replace(
                 safety=Safety.FETCHES if fetches else Safety.SAFE,
