@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import cachedoctor
+from cachedoctor import rules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,6 +60,18 @@ def test_the_picture_shows_every_room_in_its_layer() -> None:
         assert {name for number in at for name in rows[number]} >= names, layer
         assert not at or min(at) >= lowest, layer
         lowest = max(at, default=lowest)
+
+
+def test_the_map_says_where_each_code_is_written() -> None:
+    """Whoever reads a code finds its rule, also without a search."""
+    page = (ROOT / "docs/design.md").read_text()
+    said = {
+        f"CD{code:03}": module
+        for module, codes in re.findall(r"^\| `(\w+)` \| ([\d–, ]+) \|", page, re.MULTILINE)
+        for part in codes.split(", ")
+        for code in range(int(part[:3]), int(part[-3:]) + 1)
+    }
+    assert said == {rule.code: type(rule).__module__.rpartition(".")[2] for rule in rules.every()}
 
 
 def ours() -> dict[str, str]:
