@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cachedoctor.findings import Circumstance, Severity
 from cachedoctor.locators import of
-from cachedoctor.rules import SetsAside
+from cachedoctor.rules import SetsAside, weighing
 from cachedoctor.rules._entries import stuck
 from cachedoctor.rules._kinds import FolderRule
 from cachedoctor.vocabulary import State, Status
@@ -86,9 +86,7 @@ class StuckPartial(SetsAside, FolderRule):
                         partial.path,
                         (by_id[key],),
                         f"the download of `{partial.name}` is complete and was not put in place",
-                        measured=partial.bytes,
-                        unit="bytes",
-                        bytes=partial.bytes,
+                        **weighing(partial.bytes),
                     )
 
 

@@ -31,12 +31,10 @@ class _RefRule(HubRule):
 
     def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report each ref that is wrong in this way."""
-        revisions = seen.revisions(root)
-        for repository in listing.repositories.values():
+        for repository, mine in seen.repositories(root):
             for ref in repository.refs:
                 message = self.wrong(ref, repository)
                 if message:
-                    mine = revisions.get(repository.path, ())
                     asked = ref.name == BRANCH
                     yield self.about(
                         ref.path,
