@@ -54,7 +54,7 @@ def ask(survey: Survey, wanted: Collection[str], network: Network) -> Asked:
             root._replace(entries=tuple(answered(entry, root) for entry in root.entries))
             for root in survey.roots
         )
-    return Asked(Survey(roots, survey.around), tuple(failures.items()))
+    return Asked(survey.with_roots(roots), tuple(failures.items()))
 
 
 def _origin(entry: Entry, root: Root) -> Origin | None:

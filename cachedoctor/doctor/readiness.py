@@ -6,14 +6,13 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor import engines, locators
+from cachedoctor import engines, locators, rules
 from cachedoctor.doctor.judging import HIDING
 from cachedoctor.errors import UsageError
 from cachedoctor.findings import Readiness
 from cachedoctor.rules.consistent import RenamedFolder
 from cachedoctor.rules.present import MissingFile
 from cachedoctor.rules.refs import RefDangling
-from cachedoctor.rules.wellformed import TrailingBytes
 from cachedoctor.vocabulary import Status
 
 if TYPE_CHECKING:
@@ -112,6 +111,16 @@ def _not_there(
     )
 
 
+def is_absent(answer: Readiness) -> bool:
+    """Return whether nothing of the model was found, and nothing hides a place where it may be."""
+    return answer.entry is None and rules.policy(answer.code).absent
+
+
+def is_unled(answer: Readiness) -> bool:
+    """Return whether the model is whole, but no branch leads to it: by its commit, it loads."""
+    return answer.entry is not None and rules.policy(answer.code).by_commit
+
+
 def at_path(engine: Engine, report: Report, path: str) -> Readiness:
     """Return whether the engine would load the model at `path`, given by the user."""
     for entry in report.entries:
@@ -196,8 +205,9 @@ def _obstacle(
     """Return why the engine would not load `entry` now, as a code and a reason, or two `None`s."""
     findings = report.of(entry)
     status = report.statuses[entry.id]
-    if revision and {f.code for f in findings if f.leaves} == {RefDangling.code}:
-        status = Status.READY  # asked for by commit, it needs no branch
+    told = [finding for finding in findings if finding.leaves]
+    if revision and told and all(rules.find(finding.code).by_commit for finding in told):
+        status = Status.READY
     if status is not Status.READY:
         worst = _worst(findings)
         return (worst.code, worst.message) if worst else (None, status.value)
@@ -223,7 +233,7 @@ def _refused(claim: Claim, entry: Entry, findings: Sequence[Finding]) -> Finding
     files = {artifact.file: bears.get(artifact.name) for artifact in entry.notable}
     for finding in findings:
         most = files.get(finding.path)
-        if finding.code == TrailingBytes.code and most is not None:
+        if most is not None and rules.find(finding.code).tolerable:
             ends, length = finding.expected, finding.measured
             if not (isinstance(ends, int) and isinstance(length, int)) or length - ends > most:
                 return finding

@@ -1,8 +1,9 @@
 """What bytes mean: one module per format, which reads from the header how long a file must be.
 
 Each module defines `FORMAT: Format`, or `BUNDLE: Bundle` for a folder that counts as one unit, and
-optional extras: `CHECKSUMS`, `parse`, `shards`. Code shared by the modules is here: recognising
-what a file is instead, and reading a large file in small pieces.
+optional extras: `CHECKSUMS`, if the file can be verified alone; `parse`, for a small text read as a
+whole; `shards`, for an index; `shapes`, `says` and `settings`, of its tensors. Code shared by the
+modules is here: recognising what a file is instead, and reading a large file in small pieces.
 """
 
 from __future__ import annotations

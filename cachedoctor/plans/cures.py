@@ -21,7 +21,6 @@ from cachedoctor.findings import (
 from cachedoctor.looking import quietly
 from cachedoctor.plans.unfinished import Unfinished, interrupted
 from cachedoctor.repairs import folder, hub, single
-from cachedoctor.rules.ourselves import UnfinishedFix
 from cachedoctor.rules.present import MissingFile
 from cachedoctor.rules.refs import RefDangling
 from cachedoctor.system import disk
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from cachedoctor.doctor.scanning import Report
     from cachedoctor.engines import Engine
     from cachedoctor.engines.catalog import Model
+    from cachedoctor.findings import Readiness
     from cachedoctor.host import Host
     from cachedoctor.system.fetch import Hub
     from cachedoctor.system.network import Network
@@ -108,7 +108,7 @@ def plan(
     taken: set[object] = set()
     for finding in chosen:
         repair = finding.repair
-        if finding.code == UnfinishedFix.code:  # shown as an unfinished run instead
+        if rules.find(finding.code).a_run:
             continue
         if repair is None or repair.safety is Safety.MANUAL:
             by_hand.append(finding)
@@ -188,9 +188,9 @@ def absent_model(
     found = engines.find(engine)
     models = readiness.answers(found, size=size, model=model)
     answer = readiness.ready(found, report, models, size)
-    if answer.entry is not None:
-        return _unbranched(answer.entry, report) if answer.code == RefDangling.code else ()
-    if answer.code != MissingFile.code:  # it may exist out of sight, which has its own finding
+    if readiness.is_unled(answer):
+        return _unbranched(answer, report)
+    if not readiness.is_absent(answer):  # out of sight, it has a finding of its own
         return ()
     return (_absence(found, models[0], report),)
 
@@ -202,10 +202,10 @@ def absent_locked(report: Report) -> tuple[Finding, ...]:
         engine = engines.find(locked.engine)
         model = engine.table.row(locked.name)
         answer = readiness.ready(engine, report, (model,))
-        if answer.entry is None and answer.code == MissingFile.code:
+        if readiness.is_absent(answer):
             found.append(_absence(engine, model, report))
-        elif answer.entry and answer.code == RefDangling.code:
-            found += _unbranched(answer.entry, report)
+        elif readiness.is_unled(answer):
+            found += _unbranched(answer, report)
     return tuple(found)
 
 
@@ -323,10 +323,10 @@ def wanted_model(engine: Engine, model: Model, host: Host) -> tuple[str, str, Cl
     return path, root, engine.claimed(model, entry, host)
 
 
-def _unbranched(key: str, report: Report) -> tuple[Finding, ...]:
+def _unbranched(answer: Readiness, report: Report) -> tuple[Finding, ...]:
     """Return the finding that no `main` leads to a whole revision that was asked for by name."""
-    entry = next(entry for entry in report.entries if entry.id == key)
-    if any(finding.code == RefDangling.code for finding in report.of(entry)):
+    entry = next(entry for entry in report.entries if entry.id == answer.entry)
+    if any(rules.find(finding.code).by_commit for finding in report.of(entry)):
         return ()
     ref = os.path.join(entry.path.partition("/snapshots/")[0], "refs", "main")
     message = f"no branch `main` leads to {(entry.revision or '')[:12]}"
@@ -337,7 +337,7 @@ def _unbranched(key: str, report: Report) -> tuple[Finding, ...]:
             severity=RefDangling.severity,
             path=ref,
             message=message,
-            entries=(key,),
+            entries=(entry.id,),
             engines=entry.engines,
             locator=entry.locator,
             repair=hub.write_main(entry),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor import engines
+from cachedoctor import engines, rules
 from cachedoctor.doctor import readiness
 from cachedoctor.findings import SetAside
 from cachedoctor.locators import inside, is_litter
@@ -17,8 +17,7 @@ from cachedoctor.locators.hub_cache import repository_folder
 from cachedoctor.looking import quietly
 from cachedoctor.plans import belongings
 from cachedoctor.plans.changes import Change, Choice, Spared
-from cachedoctor.repairs._build import built
-from cachedoctor.rules.access import Unreadable
+from cachedoctor.repairs import built
 from cachedoctor.system import moves, open_files
 from cachedoctor.text import size
 from cachedoctor.vocabulary import State, Status
@@ -123,7 +122,7 @@ def obstacle(holdings: Holdings, mine: Sequence[Entry], going: Iterable[str]) ->
         if closed is not None:
             words = "lies in iCloud" if closed.state is State.EVICTED else "cannot be read"
             return f"`{closed.name or os.path.basename(closed.path)}` {words}"
-        if any(f.code == Unreadable.code for f in report.of(entry)):
+        if any(rules.find(finding.code).closed for finding in report.of(entry)):
             return "a part of it cannot be read"
     users = [name for key in ids for name in holdings.of(key).programs]
     users = users or _using(mine)

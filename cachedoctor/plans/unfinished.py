@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from cachedoctor import rules
 from cachedoctor.findings import (
     CdnFetch,
     Finding,
@@ -11,8 +12,8 @@ from cachedoctor.findings import (
     LocalCopy,
     Repair,
     Safety,
+    is_download,
 )
-from cachedoctor.rules.ourselves import UnfinishedFix
 from cachedoctor.system import disk, run, undoing
 from cachedoctor.system.ground import below
 
@@ -37,7 +38,7 @@ class Unfinished(NamedTuple):
 
 def interrupted(report: Report, cures: Sequence[Finding]) -> tuple[Unfinished, ...]:
     """Return the interrupted fixes that concern the question, or are in the way of `cures`."""
-    folders = {finding.path for finding in report.findings if finding.code == UnfinishedFix.code}
+    folders = {found.path for found in report.findings if rules.find(found.code).a_run}
     if not folders:
         return ()
     mine = {step.path for f in cures if f.repair for step in f.repair.steps}
@@ -81,7 +82,7 @@ def _left_of(found: Run) -> Unfinished:
         fetch, copy = (
             (sum(cost) for cost in zip(*map(_cost, needs), strict=True)) if needs else (0, 0)
         )
-        fetches = any(isinstance(need.sources[0], (HubFetch, CdnFetch)) for need in needs)
+        fetches = any(is_download(need.sources[0]) for need in needs)
         repairs.append(
             repair._replace(
                 safety=Safety.FETCHES if fetches else Safety.SAFE,

@@ -138,7 +138,7 @@ def row(one: Holding, host: Host, now: float) -> Row:
     name = title(one)
     if one.entry.revision and not one.entry.refs:
         name += f"@{one.entry.revision[:7]}"
-    if one.status.value not in ("ready", "unknown"):
+    if one.status not in (Status.READY, Status.UNKNOWN):
         name += f" ({one.status.value})"
     where = place(one, host)
     if one.names > 1:

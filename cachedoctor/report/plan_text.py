@@ -39,7 +39,7 @@ def plan_lines(plan: Plan, report: Report) -> Iterator[str]:
     for title, findings in grouped.items():
         repairs = [finding.repair for finding in findings if finding.repair]
         fetch, copy = sum(r.fetch_bytes for r in repairs), sum(r.copy_bytes for r in repairs)
-        download = any(r.safety.value == "fetches" for r in repairs)
+        download = any(r.safety is Safety.FETCHES for r in repairs)
         cost = (
             (f"{size(fetch)} to download" if fetch else "a download")
             if download

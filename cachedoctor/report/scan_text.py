@@ -196,7 +196,7 @@ def finding_lines(finding: Finding, width: int = 0) -> Iterator[str]:
     if finding.unit == "bytes" and isinstance(expected, int):
         found = f"{size(measured)}, " if isinstance(measured, int) else ""
         yield f"{INDENT}{found}expected {size(expected)}"
-    elif finding.unit == "bytes" and isinstance(measured, int) and size(measured) not in message:
+    elif finding.unit == "bytes" and isinstance(measured, int):
         yield f"{INDENT}{size(measured)}"
     if not finding.entries:
         yield f"{INDENT}`{printable(finding.path)}`"

@@ -115,6 +115,7 @@ class TrailingBytes(_HeaderRule):
 
     code = "CD204"
     slug = Fault.TRAILING.value
+    tolerable = True
     severity = Severity.WARNING
     status = Status.CORRUPT
     rank = 150

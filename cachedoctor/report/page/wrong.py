@@ -7,7 +7,7 @@ import inspect
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import engines, rules
-from cachedoctor.findings import Severity
+from cachedoctor.findings import Safety, Severity
 from cachedoctor.text import plural, size
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def cost(cured: Sequence[Found]) -> str:
 
 
 def _fetches(one: Found) -> bool:
-    return one.safety == "fetches"
+    return one.safety == Safety.FETCHES
 
 
 def waste(found: Iterable[Found], ask: Ask) -> list[Waste]:
