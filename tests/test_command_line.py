@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import cachedoctor as package
-from cachedoctor import cli, demo, engines, formats, locators, rules
+from cachedoctor import cli, demo, engines, locators, rules
 from tests.conftest import fingerprint
 from tests.support import builders, worlds
 from tests.support.command import Ended, cachedoctor, scan
@@ -205,7 +205,6 @@ def as_nobody(home: Path, *arguments: str) -> Ended:
 
     An ordinary user may not be able to read this interpreter's own files.
     """
-    assert formats.names()
     assert locators.names()
     assert rules.every()
     for engine in engines.names():

@@ -82,7 +82,10 @@ class Hostile(loopback.Hub):
         return super().respond(path, query, sent)
 
 
-@pytest.fixture(params=["../../../../planted", "m/../../planted", "m/a\x1b[2J", "m/a\\..\\b"])
+LEADING = ("../../../../planted", "m/../../planted", "m/a\x1b[2J", "m/a\\..\\b")
+
+
+@pytest.fixture
 def hostile(request: pytest.FixtureRequest) -> Iterator[Hostile]:
     """Return such a hub."""
     with Hostile(request.param) as hub:
@@ -90,7 +93,19 @@ def hostile(request: pytest.FixtureRequest) -> Iterator[Hostile]:
         yield hub
 
 
-@pytest.mark.parametrize("version", ["1.0.0", "1.22.0", clients.NEWEST])
+@pytest.mark.parametrize(
+    ("version", "hostile"),
+    [
+        *((version, LEADING[0]) for version in ("1.0.0", "1.22.0")),
+        *((clients.NEWEST, path) for path in LEADING),
+        *(
+            pytest.param(version, path, marks=pytest.mark.heavy)
+            for version in ("1.0.0", "1.22.0")
+            for path in LEADING[1:]
+        ),
+    ],
+    indirect=["hostile"],
+)
 @pytest.mark.real
 def test_nothing_is_fetched_from_a_listing_that_leads_elsewhere(
     version: str, hostile: Hostile, tmp_path: Path, home: Path

@@ -14,7 +14,6 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from cachedoctor.errors import Fault, FormatError
-from cachedoctor.system import shipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -65,12 +64,6 @@ _FORMATS = (
     (b"\x1f\x8b\x08", "a gzip archive"),
     (b"\x28\xb5\x2f\xfd", "a Zstandard archive"),
 )
-
-
-@cache
-def names() -> tuple[str, ...]:
-    """Return the names of all formats and bundles: the modules of this folder."""
-    return tuple(shipped.modules(__name__))
 
 
 def find(name: str) -> Format:

@@ -192,7 +192,7 @@ class HubCache(Locator[HubListing]):
                 unlinked[repository.path] = frozenset(loose)
         known = HubListing(repositories, unlinked=unlinked)
         if leavings:
-            known = _with_leavings(path, entries, known, frozenset(every))
+            known = _with_leavings(entries, known, frozenset(every))
         return Root(locator=self.name, path=path, entries=tuple(found), listing=known)
 
     def place(self, root: str, name: str) -> str:
@@ -275,7 +275,7 @@ def _folders(entries: list[quietly.Listed]) -> list[str]:
 
 
 def _with_leavings(
-    root: str, entries: list[quietly.Listed], known: HubListing, repositories: frozenset[str]
+    entries: list[quietly.Listed], known: HubListing, repositories: frozenset[str]
 ) -> HubListing:
     """Add what the cache contains besides repositories."""
     probes: list[Leftover] = []

@@ -53,7 +53,7 @@ def list_lines(
     """
     host = holdings.report.host
     rows = [(_group(one, by, host), row(one, host, now)) for one in chosen]
-    rows += [("besides the models" if by else "", loose_row(one, host)) for one in loose]
+    rows += [("besides the models" if by else "", loose_row(one)) for one in loose]
     if not rows:
         yield "no model is here"
         if not holdings.models:
@@ -156,7 +156,7 @@ def row(one: Holding, host: Host, now: float) -> Row:
     )
 
 
-def loose_row(finding: Finding, host: Host) -> Row:
+def loose_row(finding: Finding) -> Row:
     """Return the line of something beside models."""
     where = _layout(finding.locator) if finding.locator else ""
     amount = size(finding.bytes)

@@ -75,7 +75,6 @@ class Copies(NamedTuple):
 
     machine: str
     message: str
-    each_bytes: int
     more_bytes: int
     paths: tuple[str, ...]
 
@@ -244,7 +243,6 @@ def copies(found: Iterable[Found]) -> list[Copies]:
         Copies(
             machine=one.machine,
             message=one.message,
-            each_bytes=taken(one) // max(1, len(one.links)),
             more_bytes=taken(one),
             paths=(one.path, *one.links),
         )
