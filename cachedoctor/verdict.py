@@ -50,6 +50,7 @@ class Verdict(NamedTuple):
     lock: str | None = None  # the lock file asked for
     warnings: tuple[Finding, ...] = ()  # what the engine will still trip over
     by: str = "name"  # or `path`: cannot be loaded by name
+    others: tuple[str, ...] = ()  # of the size asked for, ready, but not answering for it
     options: str = ""  # that a command repeats to mean the same home
 
     def __bool__(self) -> bool:
@@ -166,6 +167,7 @@ def preflight(
     if in_the_way is not None:
         code, why = in_the_way
         answer = answer._replace(ready=False, code=code, why=why)
+    absent = entry is None and readiness.is_absent(answer)
     return Verdict(
         engine=engine,
         size=size,
@@ -180,6 +182,7 @@ def preflight(
         lock=lock.path if lock else None,
         warnings=tuple(f for f in report.findings if _concerns(f, found)),
         by=answer.by if answer.ready else "name",
+        others=readiness.others(found, report, size) if absent else (),
         options=here.options,
     )
 
@@ -224,7 +227,7 @@ def _at_path(engine: Engine, path: str, host: Host, size: str | None, model: str
         why=answer.why,
         repair=None,
         checked=report.checked[entry.id] if entry else None,
-        by="path" if answer.ready else "name",
+        by="path",
         options=host.options,
     )
 

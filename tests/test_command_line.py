@@ -349,6 +349,38 @@ def test_ctrl_c_during_a_fix_is_130_and_the_next_one_finishes(home: Path) -> Non
     assert scan("--deep", "--fail-on", "note").codes == []
 
 
+def test_an_interrupted_pull_is_finished_and_counted_once(home: Path) -> None:
+    """What finishing brings is neither counted nor fetched a second time."""
+    from tests.support.loopback import Hub
+
+    files = worlds.whisper_files()
+    with Hub() as hub:
+        hub.add(worlds.TINY, dict(files))
+        held = hub.hold("model.bin", 10)
+        mirror = ("--mirror", f"hub={hub.url}")
+        pull = ("pull", "faster-whisper:tiny.en", "--yes", *mirror)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cachedoctor", *pull],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        assert held.reached.wait(60)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        assert process.returncode == 130
+        hub.heal()
+        asked = ("fix", "faster-whisper", "--model", "tiny.en", "--dry-run", *mirror)
+        planned = cachedoctor(*asked, "--json").data["plan"]
+        assert len(files["model.bin"]) <= planned["fetch_bytes"] <= sum(map(len, files.values()))
+        said = cachedoctor(*asked).output
+        assert "faster-whisper: 1 repair, nothing more to download" in said
+        assert "only if that cannot be finished" in said
+        ended = cachedoctor(*pull)
+        assert ended.code == 0, ended.errors
+        fetched = [one for one in hub.requests if one.path.endswith("model.bin")]
+        assert sum(one.method == "GET" for one in fetched) == 2  # cut off, and whole
+    assert cachedoctor("preflight", "faster-whisper", "--model", "tiny.en").code == 0
+
+
 def test_every_command_has_help_and_the_json_has_its_head(home: Path) -> None:
     """Each command explains itself, and each JSON begins with schema and tool."""
     for name in ("scan", "fix", "undo", "quarantine", "preflight", "explain", "demo"):

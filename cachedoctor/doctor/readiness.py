@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from typing import TYPE_CHECKING
 
 from cachedoctor import engines, locators, rules
@@ -100,6 +101,28 @@ def ready(
     place = engine.home(models[0], report.host) if models else None
     why = "not there" if revision is None else f"not there at the revision {revision[:40]}"
     return _not_there(engine, size, first, place, MissingFile.code, why)
+
+
+def others(engine: Engine, report: Report, size: str | None) -> tuple[str, ...]:
+    """Return models that are ready here and named after `size`, but do not answer for it.
+
+    `tiny.en` is a tiny model, but knows only English.
+    """
+    if size is None:
+        return ()
+    named = re.compile(rf"(?<![a-z]){size}(?![a-z])").search
+    models = [
+        model
+        for name, model in engine.table.models.items()
+        if named(name) and name not in engine.table.sizes[size]
+    ]
+    return tuple(m.name for m in models if ready(engine, report, (m,)).ready)
+
+
+def only(names: Sequence[str]) -> str:
+    """Return the words for models that are there in place of the one asked for, if any."""
+    listed = ", ".join(f"`{name}`" for name in names)
+    return f", only {listed} (`--model {names[0]}`)" if names else ""
 
 
 def _not_there(

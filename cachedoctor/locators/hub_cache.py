@@ -262,6 +262,8 @@ def holder(repository: Repository, opened: Open) -> str:
         lock = os.path.join(repository.locks, f"{partial.etag}.lock")
         if in_use.lock_held(lock) is None and being_written(partial.path, partial.stamp, opened):
             return partial.path
+        if opened.of((partial.path,)):  # by a program that takes no lock
+            return partial.path
     return ""
 
 

@@ -57,7 +57,8 @@ def scan_lines(
 
     `engines` are those that were looked for; with `verbose` every note is listed.
     """
-    found = held(report.entries) if report.engines else held_everywhere(report.survey)
+    narrow = report.engines or report.question.paths
+    found = held(report.entries) if narrow else held_everywhere(report.survey)
     places = len({entry.root for entry in report.entries})
     took = f"{report.seconds * 1000:.0f} ms" if report.seconds < 10 else f"{report.seconds:.0f} s"
     yield (

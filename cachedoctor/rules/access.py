@@ -37,6 +37,7 @@ class Evicted(EntryRule):
     of_presence = True
     status = Status.UNKNOWN
     rank = 30
+    word = "evicted"
     manual = ("download-evicted", "brctl", "download", "{path}")
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
@@ -183,7 +184,9 @@ class InProgress(RootRule):
                 if amiss or broken or repository.partials:
                     path = holder(repository, seen.opened)
                     if path:
-                        yield self.about(path, mine, "a download is running: its lock is held")
+                        held = path.endswith(".lock")
+                        how = "lock is held" if held else "partial is being written"
+                        yield self.about(path, mine, f"a download is running: its {how}")
         elif folders := listed(ModelFolders, root):
             by_id = {entry.id: entry for entry in root.entries}
             seen.opened.expect(p.path for found in folders.partials.values() for p in found)

@@ -133,8 +133,15 @@ def require_room(repairs_: Sequence[Repair], host: Host) -> None:
                 f"no room: {size(needed + _MARGIN_BYTES)} is needed beside `{above}`, "
                 f"and {size(free)} is free",
                 hint=f"`{host.command('quarantine', 'empty')}` frees what earlier fixes set aside, "
-                f"`{host.command('prune', '--delete')}` what nobody needs",
+                f"`{host.command('prune', '--delete')}` what nobody needs, "
+                f"`{host.command('free', _rounded_up(needed + _MARGIN_BYTES - free), '--delete')}` "
+                "what you will miss least",
             )
+
+
+def _rounded_up(count: int) -> str:
+    """Return a size in whole MiB, as the command line takes it."""
+    return f"{(count >> 20) + 1}MiB"
 
 
 def delete_unjournaled(repairs_: Sequence[Repair]) -> int:
