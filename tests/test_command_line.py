@@ -114,6 +114,42 @@ def test_a_terminal_without_tick_marks_shows_the_rest(home: Path) -> None:
         assert "faster-whisper" in shown.output
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [("scan", 0), ("preflight faster-whisper --size tiny --json", 1), ("diagnose -", 1)],
+)
+def test_closed_streams_change_no_answer(home: Path, arguments: str, code: int) -> None:
+    """`cachedoctor … >&- 2>&- <&-`, as daemons and cron start programs."""
+    for closed in (">&-", "2>&-", "<&-", ">&- 2>&- <&-"):
+        done = _in_shell(home, f"{arguments} {closed}")
+        assert done.returncode == code, (closed, done)
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [("scan", 1), ("scan --json", 1), ("--help", 1), ("schema scan", 1), ("scan nobody --json", 2)],
+)
+def test_an_answer_that_cannot_be_written_is_no_yes(home: Path, arguments: str, code: int) -> None:
+    done = _in_shell(home, f"{arguments} > /dev/full")
+    assert done.returncode == code
+    told = "the answer could not be written: No space left on device" if code == 1 else "no engine"
+    assert told in done.stderr.partition("\n")[0]
+    assert "Traceback" not in done.stderr
+    assert "ignored" not in done.stderr
+
+
+def _in_shell(home: Path, words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["sh", "-c", f'"$0" -m cachedoctor {words}', sys.executable],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "HOME": str(home)},
+        check=False,
+    )
+
+
 def test_somebodys_own_checkpoint_in_a_project_is_let_be(tmp_path: Path) -> None:
     """A whole `base.pt` of another length in a project's models is nobody's business."""
     models = tmp_path / "cwd" / "models"
