@@ -201,7 +201,7 @@ def _open_standard_streams() -> None:
 
 
 def _stdout_is_lost() -> bool:
-    """Return whether stdout takes no more; what is left in it is given up, or exiting would fail."""
+    """Return whether stdout takes no more; what is left in it is dropped, or exiting fails."""
     try:
         sys.stdout.flush()
     except OSError:
