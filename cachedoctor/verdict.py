@@ -167,7 +167,6 @@ def preflight(
     if in_the_way is not None:
         code, why = in_the_way
         answer = answer._replace(ready=False, code=code, why=why)
-    absent = entry is None and readiness.is_absent(answer)
     return Verdict(
         engine=engine,
         size=size,
@@ -182,7 +181,7 @@ def preflight(
         lock=lock.path if lock else None,
         warnings=tuple(f for f in report.findings if _concerns(f, found)),
         by=answer.by if answer.ready else "name",
-        others=readiness.others(found, report, size) if absent else (),
+        others=readiness.others(found, report, size) if readiness.is_absent(answer) else (),
         options=here.options,
     )
 
