@@ -121,7 +121,7 @@ class Host(NamedTuple):
         if self.refused:
             raise UsageError(
                 self.refused,
-                hint=f"make `{config.NAME}` a file of your own that nobody else can write",
+                hint=f"`{config.NAME}` must be your own file, writable by nobody else",
             )
 
     def expand(self, value: str) -> str:

@@ -122,12 +122,12 @@ def read(path: str) -> Lock:
     version = raw.pop("version", None)
     if version != VERSION or isinstance(version, bool):
         why = f"is {version!r}; this cachedoctor reads version {VERSION}"
-        raise said.wrong("version", "is not there" if version is None else why)
+        raise said.wrong("version", "is missing" if version is None else why)
     rows = raw.pop("model", [])
     if raw:
         raise said.wrong(next(iter(raw)), "is not known; there are `version` and `[[model]]`")
     if not isinstance(rows, list):
-        raise said.wrong("model", "is one table; write `[[model]]`")
+        raise said.wrong("model", "is a single table; write `[[model]]`")
     models: dict[tuple[str, str], LockedModel] = {}
     for number, row in enumerate(rows):
         model = _model(row, said, number)
@@ -171,7 +171,7 @@ def text(models: Iterable[LockedModel], tool: str) -> str:
 
 def _model(row: object, said: Lines, number: int) -> LockedModel:
     if not isinstance(row, dict):
-        raise said.wrong("model", "holds something that is not a table")
+        raise said.wrong("model", "has a row that is not a table")
     for key in row:
         if key not in (*_TEXTS, "files"):
             known = ", ".join((*_TEXTS, "files"))

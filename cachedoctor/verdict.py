@@ -155,7 +155,7 @@ def preflight(
         answer = answer._replace(ready=False, code=ShadowedName.code, why=why, entry=None)
     locked = lock.find(engine, models[0].name) if lock else None
     if locked and answer.entry is None and locked.revision:
-        answer = answer._replace(why=f"not there at the locked revision {locked.revision[:12]}")
+        answer = answer._replace(why=f"missing at the locked revision {locked.revision[:12]}")
     entry = next((e for e in report.entries if e.id == answer.entry), None)
     if entry is not None:
         usage.remember(here.state, usage.ASKED, (entry.path,), time.time())

@@ -71,7 +71,7 @@ def test_an_empty_machine_is_healthy() -> None:
     """Without any cache the exit code is 0 and one line says so."""
     ended = cachedoctor("scan")
     assert ended.code == 0
-    assert "no cache of a known engine is here" in ended.output
+    assert "no known engine has a cache here" in ended.output
     assert cachedoctor("fix").code == 0
     assert cachedoctor("undo").output == "no fix to take back\n"
     assert cachedoctor("quarantine", "list").output == "nothing is set aside\n"

@@ -364,7 +364,7 @@ MALFORMED: dict[str, tuple[str, bytes, str]] = {
     "st-three": ("safetensors", tensor(offsets=(0, 2, 4)), "whole numbers"),
     "st-overflow": ("safetensors", tensor(shape=(2**40, 2**40)), "no file can hold"),
     "st-many": ("safetensors", tensor(shape=[2**63] * 10_000), "no file can hold"),
-    "st-size": ("safetensors", tensor(shape=(3,)), "4 bytes where its shape needs 6"),
+    "st-size": ("safetensors", tensor(shape=(3,)), "4 bytes but its shape needs 6"),
     "st-half-byte": ("safetensors", tensor(dtype="F4", shape=(9,)), "needs 4.5"),
     "st-overlap": ("safetensors", two((0, 4), (2, 8)), "overlaps byte 4"),
     "st-same": ("safetensors", two((0, 4), (0, 4)), "overlaps byte 4"),
@@ -410,7 +410,7 @@ def test_zip64_record_that_does_not_fit_is_ignored() -> None:
 
 
 def test_wide_values_without_their_field() -> None:
-    """A size that belongs in a zip64 field which is not there is out of reach."""
+    """A size that belongs in a zip64 field which does not exist is out of reach."""
     head = struct.pack("<HH", 9, 2) + b"xx" + struct.pack("<HHQ", 1, 8, 6)
     assert _zip._wide((0xFFFFFFFF, 6, 0), head) == (6, 6, 0)
     assert _zip._wide((0xFFFFFFFF, 0xFFFFFFFF, 0), head) == (6, 0xFFFFFFFF, 0)
@@ -725,7 +725,7 @@ def test_part_that_is_not_there(bundle: Path, name: str, how: str) -> None:
     make[how]()
     fault = bundle_fault(bundle)
     assert (fault.fault, f"no `{name}`" in fault.message) == (Fault.HOLLOW, True)
-    assert ("its link leads nowhere" in fault.message) == (how in {"dangling", "loop"})
+    assert ("a broken link" in fault.message) == (how in {"dangling", "loop"})
 
 
 def test_bundle_that_is_no_folder(tmp_path: Path) -> None:
@@ -737,7 +737,7 @@ def test_bundle_that_is_no_folder(tmp_path: Path) -> None:
     assert bundle_fault(path).message == "is a file of 5.0 MiB, not a folder"
     path.unlink()
     os.mkfifo(path)
-    assert bundle_fault(path).message == "is no file, not a folder"
+    assert bundle_fault(path).message == "is neither a file nor a folder"
 
 
 def test_bundle_of_links(bundle: Path, tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_true_models_can_be_had_again_and_others_cannot(true_home: Path, host: H
         file.truncate(60_000_000)
     change = budget.free(holdings.models(scanning.scan(host)), 1 << 50, time.time())
     assert [spared.why for spared in change.spared] == [
-        "its weights are not as long as those that are published"
+        "its weights differ in length from the published ones"
     ]
     assert "not as published" in cachedoctor("list").output
 

@@ -111,7 +111,7 @@ def test_a_loss_that_cannot_be_made_good_is_asked_for_by_name(home: Path) -> Non
         assert fingerprint(home) == before
     ended = answering("y", *words)
     assert ended.code == 0, ended.errors
-    assert "delete it for good all the same?" in ended.errors
+    assert "delete it for good anyway?" in ended.errors
     assert not os.path.exists(mine)
 
 

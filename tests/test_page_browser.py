@@ -156,7 +156,7 @@ def test_it_filters(opened: Callable[..., Opened]) -> None:
     """By words in any order and by what can be chosen; what is left is counted."""
     shown = opened("mac")
     page = shown.page
-    page.get_by_label("Filter by any words").fill("TURBO mlx")
+    page.get_by_label("Filter").fill("TURBO mlx")
     page.locator("#shown", has_text="1 of 9 shown, 1.6 GiB").wait_for()
     assert len(cells(page, 1)) == 1
     page.get_by_role("button", name="Show all").click()
@@ -178,7 +178,7 @@ def test_it_folds(opened: Callable[..., Opened]) -> None:
     first.focus()
     page.keyboard.press("Enter")
     assert page.locator("#w1 details[open]").count() == 1
-    everything = page.get_by_role("button", name="Unfold everything")
+    everything = page.get_by_role("button", name="Expand everything")
     everything.click()
     assert page.locator("details:not([open])").count() == 0
     everything.click()
@@ -202,7 +202,7 @@ def test_areas_lead_to_their_lines(opened: Callable[..., Opened]) -> None:
     """By mouse and by keyboard, under each way to divide the room; also to a hidden line."""
     shown = opened("mac")
     page = shown.page
-    page.get_by_label("Filter by any words").fill("parakeet")
+    page.get_by_label("Filter").fill("parakeet")
     page.locator("#shown:not(:empty)").wait_for()
     page.get_by_label("engine", exact=True).check(force=True)
     assert page.locator(".chart:visible").count() == 1
@@ -240,11 +240,11 @@ def test_hostile_names_do_nothing(opened: Callable[..., Opened]) -> None:
     """They are words on the page, however they are sorted, filtered, copied and unfolded."""
     shown = opened("hostile", permissions=["clipboard-read"])
     page = shown.page
-    page.get_by_role("button", name="Unfold everything").click()
+    page.get_by_role("button", name="Expand everything").click()
     for head in page.locator("#models thead button").all():
         head.click()
     for text in ("<script>", "onerror", "{{"):
-        page.get_by_label("Filter by any words").fill(text)
+        page.get_by_label("Filter").fill(text)
         page.locator("#shown", has_text=re.compile("^[1-9]")).wait_for()
     for one in page.locator("select[data-key=engines]").locator("option").all()[1:]:
         page.locator("select[data-key=engines]").select_option(
@@ -345,7 +345,7 @@ def test_thousands_of_models(opened: Callable[..., Opened]) -> None:
     large = min(took("5000") for _ in range(3))
     assert large < max(2.0, 10 * small), (small, large)
     page = opened("5000").page
-    page.get_by_label("Filter by any words").fill("04200")
+    page.get_by_label("Filter").fill("04200")
     page.locator("#shown", has_text="1 of 5000 shown").wait_for()
     page.get_by_role("button", name="Model", exact=True).click()
     assert cells(page, 1)[0].startswith("faster-whisper-04200")

@@ -210,12 +210,12 @@ def test_a_name_that_means_no_one_thing_moves_nothing(
 def test_a_change_meanwhile_ends_it_and_the_copy_stays(
     home: Path, host: Host, hub: Path, other_disk: Path
 ) -> None:
-    """Before the copy is done, and between that and the switch; the same command goes on."""
+    """Before the copy is done, and between that and the switch; the same command continues."""
     report = scanning.scan(host)
     found = relocation.relocate(report, str(hub), str(other_disk / "hub"))
     ref = hub / f"models--{OTHER.replace('/', '--')}" / "refs" / "main"
     ref.write_text("e" * 40)
-    with pytest.raises(RepairError, match="changed while it was copied"):
+    with pytest.raises(RepairError, match="changed while being copied"):
         relocation.bring(found, report)
     assert (other_disk / "hub.part").is_dir()
     assert not hub.is_symlink()
@@ -370,7 +370,7 @@ def test_the_client_works_where_one_repository_moved_and_waste_went(
         (repository / "blobs" / f"{'ab' * 32}.0123abcd.incomplete").write_bytes(b"half")
         os.utime(repository / "blobs" / f"{'ab' * 32}.0123abcd.incomplete", (1, 1))
         ended = cachedoctor("prune", "--yes")
-        assert (ended.code, "half a download" in ended.output) == (0, True)
+        assert (ended.code, "partial download" in ended.output) == (0, True)
         target = other_disk / repository.name
         ended = cachedoctor("move", worlds.TINY, str(target), "--yes")
         assert ended.code == 0, ended.errors

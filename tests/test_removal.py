@@ -299,10 +299,10 @@ def test_pruning_takes_waste_and_only_what_was_superseded(home: Path, host: Host
     repository = two_revisions(home)
     (repository / "blobs" / f"{'ab' * 32}.0123abcd.incomplete").write_bytes(b"half")
     plain = pruning.prune(look(host))
-    assert [choice.reason for choice in plain.choices] == ["half a download"]
+    assert [choice.reason for choice in plain.choices] == ["partial download"]
     change = pruning.prune(look(host), keep_revisions=1)
     assert [choice.reason for choice in change.choices] == [
-        "half a download",
+        "partial download",
         f"superseded by {NEWER[:12]}",
     ]
     assert pruning.prune(look(host), keep_revisions=2).choices == plain.choices
@@ -329,7 +329,7 @@ def test_freeing_takes_the_least_loss_first_and_stops(home: Path, host: Host) ->
     worlds.repository(hub, OTHER, {"weights.bin": builders.pattern(5000)})
     then = time.time() - 400 * 86400
     usage.remember(host.state, usage.ENSURE, [f"{small}/snapshots/{worlds.COMMIT}"], then)
-    reasons = ["half a download", f"superseded by {NEWER[:12]}", "not used for 400 days"]
+    reasons = ["partial download", f"superseded by {NEWER[:12]}", "not used for 400 days"]
     target = 1
     for count in (1, 2, 3):
         some = budget.free(look(host), target, time.time())

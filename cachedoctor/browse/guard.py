@@ -36,7 +36,7 @@ def obstacle(environment: Mapping[str, str]) -> str:
     if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)):
         return "there is no terminal to draw on"
     if not sys.stderr.isatty():  # where textual draws
-        return "standard error leads elsewhere, so there is no terminal to draw on"
+        return "standard error is redirected, so there is no terminal to draw on"
     if environment.get("TERM") == "dumb":
         return "this terminal cannot draw: `TERM` is `dumb`"
     with contextlib.suppress(OSError):

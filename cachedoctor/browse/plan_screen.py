@@ -47,7 +47,7 @@ class PlanScreen(Screen[bool]):
     """Make a plan, show it, and do what is chosen; say at the end whether anything was started."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "leave it"),
+        Binding("escape", "leave", "cancel"),
         *Sheet.KEYS,
         Binding("left", "app.focus_previous", "button", show=False),
         Binding("right", "app.focus_next", "button", show=False),
@@ -168,7 +168,7 @@ class PlanScreen(Screen[bool]):
         if not proposal.ways and not proposal.instead:
             self._ask("", [("Back", self.action_leave)])
             return
-        buttons = [("Leave it", self.action_leave)]
+        buttons = [("Cancel", self.action_leave)]
         buttons += [(way.label, self._chosen(way)) for way in proposal.ways]
         buttons += [(label, self._other(make)) for label, make in proposal.instead]
         self._ask(proposal.question, buttons)
@@ -176,7 +176,7 @@ class PlanScreen(Screen[bool]):
     def _chosen(self, way: Way) -> Callable[[], None]:
         def once_more() -> None:
             if way.sure:
-                self._ask(way.sure, [("Leave it", self.action_leave), (way.label, go)])
+                self._ask(way.sure, [("Cancel", self.action_leave), (way.label, go)])
             else:
                 go()
 

@@ -116,7 +116,7 @@ def free(host: Host, amount: int, *, leave: bool) -> Make:
         report = scanning.scan(host, progress=progress)
         choose = budget.leave if leave else budget.free
         change = choose(holdings.models(report), amount, time.time(), progress)
-        title = f"leave at most {size(amount)}" if leave else f"free {size(amount)}"
+        title = f"shrink the caches to {size(amount)}" if leave else f"free {size(amount)}"
         words = ("free", "--budget", str(amount)) if leave else ("free", str(amount))
         return _of(change, report, title, host.command(*words))
 

@@ -77,7 +77,7 @@ def command(
     \b
       cachedoctor fix                           every error and warning
       cachedoctor fix fluidaudio --yes          one engine, without a question
-      cachedoctor fix whisper-mps --size tiny   also fetches the model when it is not there
+      cachedoctor fix whisper-mps --size tiny   also fetches the model when it is missing
       cachedoctor fix CD502                     one kind of finding, notes too
       cachedoctor fix CD502 --delete            frees space in one step, with no way back
       cachedoctor fix --lock models.lock        fetches exactly these revisions

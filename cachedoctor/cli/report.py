@@ -125,9 +125,7 @@ def _require_free(output: str, files: tuple[str, ...], host: Host) -> None:
     if os.path.isfile(target):
         with open(target, "rb") as file:
             if render.GENERATOR not in file.read(4096):
-                raise UsageError(
-                    f"something else is there already: `{shown}`", hint="name a new file"
-                )
+                raise UsageError(f"something else is already at `{shown}`", hint="name a new file")
     for root in scanning.look_around(host).roots:
         if below(target, os.path.realpath(root.path)):
             raise UsageError(

@@ -99,7 +99,7 @@ def ready(
         return _not_there(engine, size, hidden_one, finding.path, finding.code, finding.message)
     first = models[0].name if models else None
     place = engine.home(models[0], report.host) if models else None
-    why = "not there" if revision is None else f"not there at the revision {revision[:40]}"
+    why = "missing" if revision is None else f"missing at the revision {revision[:40]}"
     return _not_there(engine, size, first, place, MissingFile.code, why)
 
 
@@ -208,7 +208,7 @@ def _obstacle(
     if not layout.named_only and claim.needs.folder not in ("", entry.name):
         return RenamedFolder.code, f"{claim.engine} looks in `{claim.needs.folder}`"
     if layout.has_revisions and not revision and "main" not in entry.refs:
-        return RefDangling.code, "no branch `main` leads to this revision"
+        return RefDangling.code, "no branch `main` points to this revision"
     return None, None
 
 

@@ -120,7 +120,7 @@ class _Sent:
             if time.monotonic() - alone_since > patience_s:
                 left = plural(len(self._rest) + len(self._waiting), "part")
                 raise ClusterError(
-                    f"no worker of the cluster is left, and {left} not done", hint=_AGAIN
+                    f"no worker of the cluster is left, with {left} not done", hint=_AGAIN
                 )
 
     def _send(self) -> None:
@@ -156,11 +156,11 @@ class _Sent:
             if self._client.status != "running":
                 raise _gone() from error
             said = (str(error) or type(error).__name__).partition("\n")[0]
-            raise ClusterError(f"a part cannot be done: {said}", hint=_AGAIN) from error
+            raise ClusterError(f"a part cannot be processed: {said}", hint=_AGAIN) from error
         return content
 
 
-_AGAIN = "what was read is remembered where it was read, so asking again reads the rest"
+_AGAIN = "what was read is remembered there, so the same command reads only the rest"
 
 
 def _gone() -> ClusterError:

@@ -88,14 +88,14 @@ def _of_answer(
 ) -> tuple[State, str | None, Document | None]:
     document = read(said.text)
     if document is None and said.code == _INTERRUPTED:
-        return State.TIMEOUT, "it had to be ended there", None
+        return State.TIMEOUT, "it had to be stopped there", None
     if document is None:
-        last = "; ".join(errors.strip().splitlines()[-2:]) or "the answer is no JSON"
+        last = "; ".join(errors.strip().splitlines()[-2:]) or "the answer is not JSON"
         kind = State.FAILED if errors.strip() and said.code else State.NO_ANSWER
         return kind, f"exit code {said.code}: {last}", None
     distance = apart(document)
     if distance is None:
-        return State.NO_ANSWER, "the answer is not a document of cachedoctor", None
+        return State.NO_ANSWER, "the answer is not from cachedoctor", None
     version = document["tool"]["version"]
     if distance < -NEAR:
         return State.TOO_OLD, f"cachedoctor {version}, and this is {VERSION}", document
@@ -104,7 +104,7 @@ def _of_answer(
     if isinstance(error := document.get("error"), dict):
         return _of_error(error, document, distance)
     if wrong := fault(document, command, near=distance == 0):
-        return State.NO_ANSWER, f"not what the schema says: {wrong}", None
+        return State.NO_ANSWER, f"does not match the schema: {wrong}", None
     if said.code in (0, 1):
         return (State.HEALTHY if said.code == 0 else State.FINDINGS), None, document
     return State.FAILED, f"exit code {said.code}", document
@@ -114,7 +114,7 @@ def _of_error(
     error: Document, document: Document, distance: int
 ) -> tuple[State, str | None, Document | None]:
     if wrong := fault(document, schema.ERROR, near=True):
-        return State.NO_ANSWER, f"not what the schema says: {wrong}", None
+        return State.NO_ANSWER, f"does not match the schema: {wrong}", None
     if error["exit_code"] == _INTERRUPTED:
         return State.TIMEOUT, error["message"], document
     if error["exit_code"] == 2 and distance < 0:  # an option that it does not know yet

@@ -193,7 +193,7 @@ def located(host: Host, name: str, *, size: str | None, model: str | None) -> li
         if answer.entry is None:
             question = ("--size", size) if size else ("--model", model or "")
             raise CacheDoctorError(
-                f"{name} {answer.model} is not there; it would be at `{answer.path}`",
+                f"{name} {answer.model} is missing; it would be at `{answer.path}`",
                 hint=f"`{host.command('fix', name, *question)}` fetches it",
             )
         return [answer.path or ""]

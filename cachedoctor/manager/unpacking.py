@@ -146,9 +146,9 @@ def _obstacle(
     lock = Lock(pack.lock.path, (locked,)) if same else None
     now = verdict.preflight(engine.name, model=model.name, lock=lock, host=host)
     if now.ready:
-        return "it is here already, and ready"
+        return "it is already here, and ready"
     if os.path.lexists(path) and not locators.find(engine.locators[0]).has_revisions:
-        return f"something is at `{host.short(path)}` already"
+        return f"something is already at `{host.short(path)}`"
     return ""
 
 

@@ -54,7 +54,7 @@ def leave(holdings: Holdings, budget_bytes: int, now: float, progress: Progress 
     loose = sum(finding.bytes for finding in holdings.loose)
     there = holdings.total_bytes + loose
     change = free(holdings, max(0, there - budget_bytes), now, progress)
-    words = f"{size(there)} are there, {size(budget_bytes)} may stay"
+    words = f"{size(there)} here, at most {size(budget_bytes)} to stay"
     return change._replace(by_the_way=(words,))
 
 
@@ -62,7 +62,7 @@ def without_loss(holdings: Holdings) -> dict[str, int]:
     """Return how much can go without a loss, by kind; reads no contents to find out."""
     found: dict[str, int] = {}
     for finding, _ in pruning.wasted(holdings, pruning.waste_codes()):
-        kind = "half downloads" if rules.find(finding.code).of_a_download else "leftovers"
+        kind = "partial downloads" if rules.find(finding.code).of_a_download else "leftovers"
         found[kind] = found.get(kind, 0) + finding.bytes
     old = sum(one.own_bytes for one, _ in pruning.old_revisions(holdings) if not hindrance(one))
     twice = sum(one.own_bytes for one, _ in second_copies(holdings) if not hindrance(one))

@@ -239,7 +239,7 @@ def _absence(engine: Engine, model: Model, report: Report) -> Finding:
         slug=MissingFile.slug,
         severity=MissingFile.severity,
         path=path,
-        message=f"{engine.name} {model.name}{at} is not there",
+        message=f"{engine.name} {model.name}{at} is missing",
         entries=(),
         engines=(engine.name,),
         locator=layout,
@@ -289,7 +289,9 @@ def _resolved(finding: Finding, report: Report, network: Network) -> Repair:
     listing = fetch.hub_listing(claim.repository, revision, network.host, network.mirrors)
     if locked and (why := locking.differs(listing.files, locked, claim.prefix)):
         where = locked.said_by
-        raise RepairError(f"{claim.repository} at {revision[:12]} is not as {where} demands: {why}")
+        raise RepairError(
+            f"{claim.repository} at {revision[:12]} is not what {where} requires: {why}"
+        )
     root = repair.root if repair else ""
     files = [(f.path, Proof("", f.bytes, f.digest)) for f in listing.files]
     layout = locators.of(entry)
@@ -323,7 +325,7 @@ def _unbranched(key: str, report: Report) -> tuple[Finding, ...]:
     if any(finding.code == RefDangling.code for finding in report.of(entry)):
         return ()
     ref = os.path.join(entry.path.partition("/snapshots/")[0], "refs", "main")
-    message = f"no branch `main` leads to {(entry.revision or '')[:12]}"
+    message = f"no branch `main` points to {(entry.revision or '')[:12]}"
     return (
         Finding(
             code=RefDangling.code,

@@ -94,8 +94,8 @@ def write(packing: Packing, folder: str, progress: Progress = SILENT) -> int:
             for part in parts:
                 if disk.free_bytes(folder) < part.bytes + (1 << 20):
                     raise RepairError(
-                        f"no room in `{folder}` for a part of {size(part.bytes)}",
-                        hint="the parts that are there stay; go on where there is room",
+                        f"no space in `{folder}` for a part of {size(part.bytes)}",
+                        hint="the parts already written stay; continue where there is space",
                     )
                 if packs.write_part(packing.sources[digest], part, folder, progress):
                     done += part.bytes

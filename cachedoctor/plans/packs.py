@@ -112,7 +112,7 @@ def write_part(source: str, part: Part, folder: str, progress: Progress) -> bool
         os.fsync(made.fileno())
     if state.hexdigest() != part.digest:
         disk.remove_tree(begun)
-        raise RepairError(f"`{source}` changed while it was packed", hint="pack it again")
+        raise RepairError(f"`{source}` changed while being packed", hint="pack it again")
     disk.rename(begun, target)
     return True
 
@@ -172,7 +172,7 @@ def missing(pack: Pack, digest: str) -> str:
     """Return which part of a file is missing or has the wrong length, or an empty string."""
     for part in pack.files.get(digest, ()):
         if not _is_whole(pack.path(part), part.bytes):
-            return f"the part {part.digest[:12]} is not there whole"
+            return f"the part {part.digest[:12]} is missing or incomplete"
     return "" if digest in pack.files else "it is not in the pack"
 
 
@@ -284,7 +284,7 @@ def _small(path: str) -> bytes:
             raise UsageError(f"`{path}` is not a file")
         content = file.read(_LIMIT_BYTES + 1)
     if len(content) > _LIMIT_BYTES:
-        raise UsageError(f"`{path}` is longer than any list of a pack")
+        raise UsageError(f"`{path}` is too long for the list of a pack")
     return content
 
 

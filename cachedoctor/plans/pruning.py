@@ -1,4 +1,4 @@
-"""Choose what can go without loss: half downloads, orphans, leftovers, superseded revisions."""
+"""Choose what can go without loss: partial downloads, orphans, leftovers, superseded revisions."""
 
 from __future__ import annotations
 

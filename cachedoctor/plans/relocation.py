@@ -70,10 +70,12 @@ def relocate(report: Report, place: str, target: str, *, link: bool = True) -> R
     to = os.path.normpath(os.path.join(report.host.cwd, os.path.expanduser(target)))
     to = os.path.join(os.path.realpath(os.path.dirname(to)), os.path.basename(to))
     if inside(to, here):
-        raise UsageError(f"`{target}` lies in `{place}`")
+        raise UsageError(f"`{target}` is inside `{place}`")
     back = os.path.islink(to) and os.path.realpath(to) == here
     if os.path.lexists(to) and not back:
-        raise UsageError(f"`{target}` is there already", hint="TO is the new path itself")
+        raise UsageError(
+            f"`{target}` already exists", hint="TO is the new path itself, not its folder"
+        )
     rows, left = _rows(report, here, to, entries)
     above = disk.folder_above(os.path.dirname(to))
     _free(report, here, entries)
@@ -105,10 +107,10 @@ def _meant(report: Report, place: str) -> tuple[str, tuple[Entry, ...]]:
         return here, tuple(entry for root in roots for entry in root.entries)
     path = os.path.join(report.host.cwd, os.path.expanduser(place))
     if not os.path.lexists(path) and place.startswith(("/", "./", "../", "~")):
-        raise CannotLookError(f"`{place}` is not there")
+        raise CannotLookError(f"`{place}` does not exist")
     if os.path.islink(path):
         raise UsageError(
-            f"`{place}` is a link", hint=f"move what it leads to: `{os.path.realpath(path)}`"
+            f"`{place}` is a link", hint=f"move what it points to: `{os.path.realpath(path)}`"
         )
     name = os.path.normpath(path) if os.path.lexists(path) else place
     path = repository_folder(naming.resolve((name,), report)[0])
@@ -126,7 +128,7 @@ def _rows(
     within = os.path.relpath(here, root.path)
     if not to.endswith(f"/{within}"):
         raise UsageError(
-            f"`{to}` does not end with `{within}`, the name by which its engine knows it",
+            f"`{to}` must end with `{within}`, the name that its engine looks for",
             hint=f"`{report.host.command('move', here, os.path.join(to, within))}`",
         )
     alone = all(entry in entries for entry in root.entries)
@@ -142,14 +144,14 @@ def bring(found: Relocation, report: Report, progress: Progress = SILENT) -> Non
     """
     if found.same_disk:
         return
-    hint = f"the copy stays in `{found.part}`: the same command goes on"
+    hint = f"the copy stays in `{found.part}`: the same command continues"
     have = copying.listed(found.part).bytes if os.path.isdir(found.part) else 0
     above = disk.folder_above(found.part)
     free = disk.free_bytes(above)
     if free + have < found.tree.bytes + (1 << 20):
-        needed = f"{size(found.tree.bytes - have)} is needed, and {size(free)} is free"
+        needed = f"{size(found.tree.bytes - have)} needed, {size(free)} free"
         raise RepairError(
-            f"no room in `{above}`: {needed}", hint=hint if have else "nothing was changed"
+            f"no space in `{above}`: {needed}", hint=hint if have else "nothing was changed"
         )
     known = _known(report)
     progress.start("copying", found.tree.bytes)
@@ -164,7 +166,7 @@ def bring(found: Relocation, report: Report, progress: Progress = SILENT) -> Non
     finally:
         progress.finish()
     if now.stamps != found.tree.stamps:
-        raise RepairError(f"`{found.place}` changed while it was copied", hint=hint)
+        raise RepairError(f"`{found.place}` changed while being copied", hint=hint)
     _free(report, found.place, found.entries)
 
 
@@ -242,7 +244,7 @@ def _registered(found: Relocation, host: Host) -> list[Repair]:
     root = disk.folder_above(os.path.dirname(path))
     return [
         built(
-            "register-place", f"write the place into `{path}`", root, (need,) if text else (), steps
+            "register-place", f"record the place in `{path}`", root, (need,) if text else (), steps
         )
     ]
 

@@ -52,7 +52,7 @@ def remove(holdings: Holdings, entries: Sequence[Entry], *, even_kept: bool = Fa
         keepers = tuple(dict.fromkeys(w for e in mine for w in holdings.of(e.id).kept_by))
         why = obstacle(holdings, mine, going)
         if not why and keepers and not even_kept:
-            why = f"kept: {'; '.join(keepers)}; `--kept` removes it all the same"
+            why = f"kept: {'; '.join(keepers)}; `--kept` removes it anyway"
         if why:
             spared.append(spare(holdings, mine, why, named=True))
         else:
@@ -232,7 +232,7 @@ def _linked(report: Report, mine: Sequence[Entry], going: set[str]) -> str:
         for artifact in other.notable:
             there = artifact.outside or artifact.file
             if any(inside(there, path) for path in own) and _is_apart(artifact, mine):
-                return f"`{report.host.short(artifact.path)}` leads to it"
+                return f"`{report.host.short(artifact.path)}` links to it"
     return ""
 
 

@@ -41,7 +41,7 @@ def engines_counted(report: Report) -> str:
     unseen = sum(met == {Status.UNKNOWN} for met in rest)
     words = [
         f"{plural(count, 'engine')} {word}"
-        for count, word in ((ready, "ready"), (broken, "broken"), (unseen, "not to be seen"))
+        for count, word in ((ready, "ready"), (broken, "broken"), (unseen, "unreadable"))
         if count
     ]
     words[1:] = [word.replace("engines ", "").replace("engine ", "") for word in words[1:]]

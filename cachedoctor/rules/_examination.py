@@ -187,7 +187,7 @@ class Examination:
         whose = self._others.get(entry.id)
         for artifact in self._weights(entry) if whose else ():
             if artifact.format:
-                fault = f"holds weights that are named as {whose} names them"
+                fault = f"holds weights under the names that {whose} uses"
                 yield artifact, FormatError(Fault.MALFORMED, fault)
 
     def _says(
@@ -226,9 +226,9 @@ class Examination:
             return None
         rows = {shape[0] for shape in self._shapes(entry).values() if shape[:1] in _WORDS}
         if mute and rows:
-            return FormatError(Fault.MALFORMED, "has none of Whisper's own words")
+            return FormatError(Fault.MALFORMED, "has none of Whisper's own tokens")
         if words is not None and len(rows) == 1 and (words < _MANY) != (min(rows) < _MANY):
-            return FormatError(Fault.MALFORMED, f"has {words} words, and the weights {min(rows)}")
+            return FormatError(Fault.MALFORMED, f"has {words} tokens, but the weights {min(rows)}")
         return None
 
     def _long_as_published(self, entry: Entry) -> bool:
@@ -284,7 +284,7 @@ class Examination:
                 yield artifact
 
     def _superseded(self, entry: Entry) -> bool:
-        """Return whether no branch leads to this revision, but one leads to a sibling."""
+        """Return whether no branch points to this revision, but one leads to a sibling."""
         if entry.revision is None or entry.refs:
             return False
         revisions = self.revisions(self.survey.root_of(entry))
@@ -318,7 +318,7 @@ class Examination:
         except (ArithmeticError, LookupError, MemoryError, ValueError, struct.error) as error:
             if _length(artifact.file) != artifact.size_bytes:  # truncated while being read
                 raise untrusted.changed(artifact.file) from error
-            return FormatError(Fault.MALFORMED, "has a header that makes no sense")
+            return FormatError(Fault.MALFORMED, "has an invalid header")
         return None
 
 

@@ -27,7 +27,7 @@ _CONFIG_LIMIT_BYTES = 1 << 20
 
 
 class LinkEscapesRoot(EntryRule):
-    """A link leads out of the cache.
+    """A link points outside the cache.
 
     Somebody moved a file or a folder to another disk and linked it. Engines follow such links, so
     the bytes behind them are read and checked like any others. Nothing is written, renamed or
@@ -54,7 +54,7 @@ class LinkEscapesRoot(EntryRule):
         elif outside:
             first, *more = outside
             others = f" and {len(more)} more" if more else ""
-            message = f"`{first.name}`{others} leads out of the cache, to `{first.outside}`"
+            message = f"`{first.name}`{others} points outside the cache, to `{first.outside}`"
             links = tuple(artifact.path for artifact in more)
             yield self.about(first.path, (entry,), message, links=links)
 
@@ -102,7 +102,7 @@ class RenamedFolder(EntryRule):
                 yield self.about(
                     entry.path,
                     (entry,),
-                    f"`{wanted}` exists as well; only {claim.engine} {old} reads this one",
+                    f"`{wanted}` also exists; only {claim.engine} {old} reads this one",
                     severity=Severity.NOTE if newer else Severity.WARNING,
                     bytes=size,
                 )
@@ -110,7 +110,7 @@ class RenamedFolder(EntryRule):
                 yield self.about(
                     entry.path,
                     (entry,),
-                    f"{claim.engine} {since} looks in `{wanted}`; {old} would download again "
+                    f"{claim.engine} {since} look in `{wanted}`; {old} would download again "
                     "after a rename",
                 )
 
@@ -156,7 +156,9 @@ class MixedVariants(Restores, EntryRule):
         if packed is None or said is None or packed == said:
             return
         kinds = ("a quantised", "a plain") if said else ("a plain", "a quantised")
-        message = f"`config.json` is of {kinds[0]} model, `weights.npz` of {kinds[1]} one"
+        message = (
+            f"`config.json` describes {kinds[0]} model, but `weights.npz` holds {kinds[1]} one"
+        )
         yield self.of(weights, entry, message, bytes=weights.size_bytes)
 
 
@@ -182,7 +184,7 @@ class ShadowedName(EntryRule):
         for claim in entry.claims:
             for path in claim.shadows:
                 kind = "folder" if os.path.isdir(path) else "file"
-                message = f"{claim.engine} run from there loads this {kind} for `{claim.model}`"
+                message = f"{claim.engine}, run there, loads this {kind} instead of `{claim.model}`"
                 yield self.about(path, (entry,), message, engines=(claim.engine,))
 
 

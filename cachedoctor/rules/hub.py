@@ -49,7 +49,7 @@ class StaleNoExist(SetsAside, HubRule):
                     yield self.about(
                         f"{repository.path}/.no_exist/{entry.revision}/{name}",
                         (entry,),
-                        f"hides `{name}`, which is there",
+                        f"hides `{name}`, which exists",
                         severity=Severity.ERROR if needed else Severity.WARNING,
                     )
 
@@ -111,7 +111,7 @@ class LinkAbsolute(EntryRule):
 
 
 class SharedStoreBroken(Restores, EntryRule):
-    """A repository's blob links to the shared store, but the payload is not there.
+    """A repository's blob links to the shared store, but the payload is missing.
 
     Since huggingface_hub 1.32 a cache keeps one copy of a file for all its repositories, below
     `blobs/` of the cache, and the repositories' blobs are links to it. Older clients and other

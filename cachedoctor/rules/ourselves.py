@@ -101,8 +101,8 @@ class ForeignRun(SurveyRule):
             yield self.about(
                 path,
                 (),
-                f"`{os.path.basename(path)}` is a run folder that no journal of yours knows: "
-                f"of the user {status.st_uid}, {day}",
+                f"`{os.path.basename(path)}` is a run folder that none of your journals knows: "
+                f"user {status.st_uid}, {day}",
                 severity=self.severity if mine else Severity.NOTE,
             )
 

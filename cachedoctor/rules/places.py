@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class PlaceGone(RootRule):
-    """A link, a mount or a Finder alias leads to a place that is not there.
+    """A link, a mount or a Finder alias points to a place that does not exist.
 
     The models are on another disk that is not connected, or that has another name now. The engine
     finds nothing and may download everything again, or write into an empty mount point. An alias is
@@ -102,7 +102,7 @@ class LinkAsText(RootRule):
             yield self.about(
                 root.text,
                 (),
-                f"was a link to `{root.aim}` and is a file now",
+                f"was a link to `{root.aim}` but is a file now",
                 root,
                 engines=root.users,
                 unit="folder",
@@ -115,13 +115,13 @@ class LinkAsText(RootRule):
                     if stand.kind == "text":
                         mine = revisions.get(repository.path, ())
                         name = os.path.basename(path)
-                        message = f"`{name}` was a link to `{stand.target}` and is a file now"
+                        message = f"`{name}` was a link to `{stand.target}` but is a file now"
                         yield self.about(
                             path, mine, message, unit="folder", shows=Circumstance.GONE
                         )
         for entry, artifact in _lost(root, State.TEXT):
             what = f"`{artifact.name}`" if artifact.name else "the model's folder"
-            message = f"{what} was a link to `{artifact.detail}` and is a file now"
+            message = f"{what} was a link to `{artifact.detail}` but is a file now"
             unit, shows = (None, None) if artifact.name else ("folder", Circumstance.GONE)
             yield self.of(artifact, entry, message, unit=unit, shows=shows)
 
@@ -178,7 +178,7 @@ def _leads(path: str, aim: str, what: str) -> str:
         return f"{what} is on `{path}`, which is not connected"
     if aim.startswith("an alias"):
         return f"{what} is {aim}, which no engine follows"
-    return f"{what} is a link to `{aim}`, which is not there"
+    return f"{what} is a link to `{aim}`, which does not exist"
 
 
 def _lost(root: Root, state: State) -> Iterator[tuple[Entry, Artifact]]:

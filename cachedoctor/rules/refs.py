@@ -124,7 +124,7 @@ class RefDangling(_RefRule):
         return f"names {commit[:12]}, which has no snapshot"
 
     def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
-        """Report each ref that leads nowhere, and each model that no branch leads to."""
+        """Report each ref that leads nowhere, and each model that no branch points to."""
         yield from super().within(listing, root, seen)
         for folder, mine in seen.revisions(root).items():
             repository = listing.repositories[folder]
@@ -137,7 +137,7 @@ class RefDangling(_RefRule):
         count = len(repository.commits)
         first = repository.commits[0]
         lead = f"{first[:12]}" if count == 1 else f"any of its {count} revisions"
-        message = f"no branch `main` leads to {lead}"
+        message = f"no branch `main` points to {lead}"
         if not any(map(COMMIT.fullmatch, repository.commits)):
             message = f"there is no branch `main`, and `snapshots/{first[:40]}` is not a commit"
         path = f"{repository.path}/refs/{BRANCH}"
@@ -146,7 +146,7 @@ class RefDangling(_RefRule):
             mine,
             message,
             severity=Severity.WARNING,
-            evidence="no branch leads to it",
+            evidence="no branch points to it",
             leaves=Status.INCOMPLETE,  # asked for by its hash, it still loads
         )
 

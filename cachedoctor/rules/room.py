@@ -32,7 +32,7 @@ _LARGE_BYTES = 100 << 20  # smaller rebuildable caches are not reported
 
 
 class OrphanBlob(SetsAside, HubRule):
-    """A blob that no revision leads to.
+    """A blob that no revision uses.
 
     Somebody deleted a snapshot's folder, or a tool followed its links and removed the names. The
     hub's own commands neither list nor count such blobs.
@@ -42,7 +42,7 @@ class OrphanBlob(SetsAside, HubRule):
     """
 
     code = "CD501"
-    litter = "a blob that nothing leads to"
+    litter = "a blob that nothing uses"
     prune_order = 40
     slug = "orphan-blob"
     severity = Severity.NOTE
@@ -77,7 +77,7 @@ class OrphanBlob(SetsAside, HubRule):
                     yield self._of(root, path, blob.stamp.size_bytes, mine)
 
     def _of(self, root: Root, path: str, size: int, mine: tuple[Entry, ...]) -> Finding:
-        message = f"no revision leads to the blob `{os.path.basename(path)[:12]}`"
+        message = f"no revision uses the blob `{os.path.basename(path)[:12]}`"
         return self.about(path, mine, message, root=root, measured=size, unit="bytes", bytes=size)
 
 
@@ -216,7 +216,7 @@ class CompileCache(SetsAside, LeavingsRule):
 
 
 class DetachedSnapshot(HubRule):
-    """A revision that no branch leads to.
+    """A revision that no branch points to.
 
     It was superseded by a newer download, or somebody asked for exactly this commit: the cache
     keeps no record that tells the two apart. A pinned revision works if it is asked for by its
@@ -246,7 +246,7 @@ class DetachedSnapshot(HubRule):
                 yield self.about(
                     entry.path,
                     (entry,),
-                    f"no branch leads to {(entry.revision or '')[:12]}; pinned or superseded",
+                    f"no branch points to {(entry.revision or '')[:12]}; pinned or superseded",
                     evidence=_SUPERSEDED if attached else None,
                     shows=Circumstance.SUPERSEDED if attached else None,
                     measured=size,

@@ -110,7 +110,7 @@ def undo(host: Host, name: str | None = None, *, lost: bool = False) -> tuple[Ru
     if name is not None and name not in names:
         raise UsageError(
             f"no fix `{name}` to take back{nearest(name, names)}",
-            hint=f"there are {', '.join(names) or 'none'}",
+            hint=f"fixes to take back:  {', '.join(names) or 'none'}",
         )
     last = known[-1].created_s if known else 0
     chosen = [r for r in known if r.id == name or (name is None and r.created_s == last)]
@@ -207,7 +207,7 @@ def _finish(item: Unfinished, network: Network) -> str:
         found = next((each for each in run.runs(state) if each.id == item.id), None)
         if found is None or found.state not in OPEN:
             return ""
-        why = "it was begun by an older version"
+        why = "it was started by an older version"
         try:
             if found.state == "undoing":
                 undoing.undo(found, command=network.host.command)

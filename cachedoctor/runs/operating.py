@@ -107,7 +107,7 @@ def apart_from_others(repairs_: Sequence[Repair], host: Host) -> None:
             if any(ground.below(path, each) or ground.below(each, path) for each in mine):
                 raise RepairError(
                     f"the interrupted fix {other.id} holds `{path}`",
-                    hint=f"`{host.command('undo', other.id)}` says what is in its way",
+                    hint=f"`{host.command('undo', other.id)}` says what is in the way",
                 )
 
 
@@ -123,7 +123,7 @@ def require_room(repairs_: Sequence[Repair], host: Host) -> None:
         free = disk.free_bytes(above)
         if needed and needed + _MARGIN_BYTES > free:
             raise RepairError(
-                f"no room: {size(needed + _MARGIN_BYTES)} is needed beside `{above}`, "
+                f"no space: {size(needed + _MARGIN_BYTES)} is needed beside `{above}`, "
                 f"and {size(free)} is free",
                 hint=f"`{host.command('quarantine', 'empty')}` frees what earlier fixes set aside, "
                 f"`{host.command('prune', '--delete')}` what nobody needs",

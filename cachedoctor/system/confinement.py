@@ -81,7 +81,7 @@ def check(repair: Repair, place: str, roots: Sequence[str], made: Collection[str
 def plain(path: str) -> None:
     """Refuse a path that is not absolute and normalised, or that leads through `.git`."""
     if not (path.startswith("/") and os.path.normpath(path) == path and not path.startswith("//")):
-        raise RepairError(f"the journal leads out to `{path}`, which is not a plain path")
+        raise RepairError(f"the journal points outside, to `{path}`, which is not a plain path")
     _not_git(path)
 
 
@@ -89,7 +89,7 @@ def relative(name: str) -> None:
     """Refuse a name that leads out of the folder it is put in."""
     parts = name.split("/")
     if not name or name.startswith("/") or {"", ".", ".."} & set(parts):
-        raise RepairError(f"the journal leads out to `{name}`")
+        raise RepairError(f"the journal points outside, to `{name}`")
     _not_git(name)
 
 
@@ -98,7 +98,7 @@ def inside(path: str, folders: Sequence[str]) -> None:
     plain(path)
     if not any(path != folder and below(path, folder) for folder in folders if folder):
         raise RepairError(
-            f"the journal leads out to `{path}`", hint="nothing there was read or changed"
+            f"the journal points outside, to `{path}`", hint="nothing there was read or changed"
         )
 
 
@@ -142,7 +142,7 @@ def _is_name(value: str) -> bool:
 
 def _not_git(path: str) -> None:
     if ".git" in path.casefold().split("/"):
-        raise RepairError(f"the journal leads out to `{path}`: `.git` is never touched")
+        raise RepairError(f"the journal points outside, to `{path}`: `.git` is never touched")
 
 
 def placed_by(repairs: Sequence[Repair]) -> frozenset[str]:

@@ -254,7 +254,7 @@ def _place(place: str, folder: str, root: str, name: str) -> None:
     beside = os.path.join(journal.BESIDE, name)
     known = [os.path.join(above, beside) for above in (os.path.dirname(root), root) if root]
     if place not in known and os.path.realpath(place) != os.path.realpath(folder):
-        raise RepairError(f"the journal in `{folder}` leads out to `{place}`")
+        raise RepairError(f"the journal in `{folder}` points outside, to `{place}`")
 
 
 def _rows(value: object) -> tuple[Row, ...]:

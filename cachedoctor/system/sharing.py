@@ -94,7 +94,7 @@ def _piece(origin: int, target: int, offset: int, length: int, path: str) -> int
         words = "the file system cannot share blocks" if -status in _UNABLE else ""
         raise OSError(-status, words or os.strerror(-status), path)
     if status or not count:
-        raise RepairError(f"`{path}` changed while it was compared")
+        raise RepairError(f"`{path}` changed while being compared")
     return int(count)
 
 

@@ -147,7 +147,7 @@ def _cell(mine: tuple[str, str], usual: tuple[str, str]) -> Cell:
     words = {"none": "not here", "warned": "ready, with a warning"}.get(kind, kind)
     odd = mine != usual
     if odd and kind == usual[0] and revision:
-        words += f" at {revision}, most are at {usual[1] or 'none'}"
+        words += f" at {revision}, most others at {usual[1] or 'none'}"
     elif odd:
-        words += f"; most: {'not here' if usual[0] == 'none' else usual[0]}"
+        words += f"; most machines: {'not here' if usual[0] == 'none' else usual[0]}"
     return Cell(kind, MARKS[kind], words, odd)
