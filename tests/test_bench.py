@@ -177,7 +177,7 @@ def test_without_a_decoder_it_says_what_helps(
         (("--model", "gpt-5"), "no engine has a model `gpt-5`", 2),
         (("--model", "gpt-5", "--engine", "whisper.cpp"), "no model `gpt-5` for whisper.cpp", 2),
         (("--size", "tiny", "--model", "tiny"), "either a size or a model", 2),
-        (("--save", "now.txt"), "no kind of file: `now.txt`", 2),
+        (("--save", "now.txt"), "unknown file type: `now.txt`", 2),
         (("--save", "nowhere/now.json"), "no folder to write in", 3),
         (("--compare", "old.json"), "cannot be read: `old.json`", 3),
         (("--runs", "0"), "0 is not in the range", 2),

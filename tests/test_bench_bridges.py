@@ -58,7 +58,7 @@ def test_a_bridge_is_measured_as_any_engine(engine: str, home: Path) -> None:
     ("script", "why"),
     [
         ({"do": "die"}, "died of SIG"),
-        ({"do": "hang"}, "no end to transcribe after 1 s"),
+        ({"do": "hang"}, "transcribe did not end within 1 s"),
         ({"do": "fail"}, "engine-failed in transcribe"),
         ({"says": " "}, "empty transcript"),
         ({"says": "zxq " * 40}, "its transcript is wrong"),

@@ -121,7 +121,7 @@ def test_no_room_on_a_real_file_system() -> None:
     assert ended.code == 1
     assert ended.output.startswith("blocked")
     assert ended.output.count("\n") == 1
-    assert "0 B is free at `/proc`" in ended.output
+    assert "0 B free at `/proc`" in ended.output
     assert cachedoctor(*words, "--json", env=nowhere).data["verdict"]["code"] == "CD603"
 
 

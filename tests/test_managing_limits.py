@@ -157,7 +157,7 @@ def test_what_is_named_and_stays_is_said_and_the_rest_goes(home: Path, tmp_path:
     ended = cachedoctor("remove", *names, "--yes")
     assert ended.code == 1
     assert "kept: `keep` names `faster-whisper:tiny.en`" in ended.output
-    assert "leads to it" in ended.output
+    assert "links to it" in ended.output
     left = cachedoctor("list", "--json").data["entries"]
     assert "some/other" not in "".join(row["id"] for row in left)
     assert len(left) == 3

@@ -111,7 +111,7 @@ def test_a_look_is_written_whatever_it_says(mac: tuple[str, ...], tmp_path: Path
         f"cachedoctor fix fluidaudio --home {tmp_path / 'mac'} --platform darwin",
         f"cachedoctor fix --home {tmp_path / 'mac'} --platform darwin",
         f"cachedoctor verify --home {tmp_path / 'mac'} --platform darwin",
-        "`JointDecisionv3.mlmodelc` is not there".replace("`", ""),
+        "`JointDecisionv3.mlmodelc` is missing".replace("`", ""),
         "partial download",
         "parakeet-tdt-0.6b-v3",
         "nothing to download",

@@ -91,7 +91,7 @@ class Opened:
         """Nothing was asked for but the file, nothing was logged, nothing was taken over."""
         assert [url.partition("#")[0] for url in self.asked] == [self.page.url.partition("#")[0]]
         assert self.said == []
-        assert self.page.title().startswith("Speech models of")
+        assert self.page.title().startswith("Speech models: ")
 
 
 @pytest.fixture
@@ -213,7 +213,7 @@ def test_areas_lead_to_their_lines(opened: Callable[..., Opened]) -> None:
     page.get_by_label("place", exact=True).focus()
     page.keyboard.press("ArrowRight")
     assert page.locator(".chart:visible svg.areas").get_attribute("aria-label") == (
-        "The room by engine"
+        "Disk space by engine"
     )
     area = page.locator(".chart:visible a").nth(1)
     area.focus()
@@ -232,7 +232,7 @@ def test_it_works_without_a_script(opened: Callable[..., Opened]) -> None:
     assert page.locator("#w1 dl").first.is_visible()
     page.get_by_text("repository", exact=True).click()
     assert page.locator(".chart:visible svg.areas").get_attribute("aria-label") == (
-        "The room by repository"
+        "Disk space by repository"
     )
 
 
@@ -276,7 +276,7 @@ def test_what_is_put_in_later_does_not_run(opened: Callable[..., Opened]) -> Non
     assert page.evaluate("fetch('http://127.0.0.1:9/').then(() => 'sent', () => 'stopped')") == (
         "stopped"
     )
-    assert page.title().startswith("Speech models of")
+    assert page.title().startswith("Speech models: ")
     assert page.locator("#put").evaluate("each => getComputedStyle(each).position") == "static"
 
 

@@ -184,8 +184,8 @@ def size_of(*places: Path) -> int:
     ("place", "target", "code", "words"),
     [
         ("whisper.cpp:tny", "away/ggml-tiny.bin", 2, "did you mean"),
-        ("whisper.cpp:tiny", "away/mine.bin", 2, "does not end with `ggml-tiny.bin`"),
-        ("/nowhere/hub", "away/hub", 3, "is not there"),
+        ("whisper.cpp:tiny", "away/mine.bin", 2, "must end with `ggml-tiny.bin`"),
+        ("/nowhere/hub", "away/hub", 3, "does not exist"),
         ("some/twice", "away/models--some--twice", 2, "fits 2 things"),
     ],
 )

@@ -140,7 +140,7 @@ def mac(home: str = "/Users/ada", *, broken: bool = True) -> Body:
         )
     if broken:
         for number, code, message in (
-            (6, "CD101", "`TextDecoder.mlmodelc/weights/weight.bin` is not there"),
+            (6, "CD101", "`TextDecoder.mlmodelc/weights/weight.bin` is missing"),
             (7, "CD102", "`Encoder.mlmodelc` holds 1 file, 3.0 KiB; no `coremldata.bin`"),
             (7, "CD410", "fluidaudio 0.13.4 and later look in `parakeet-tdt-0.6b-v3`"),
         ):
