@@ -63,12 +63,12 @@ class LockedFile(NamedTuple):
 class LockedModel(NamedTuple):
     """One model of one engine."""
 
-    engine: str  # its name
-    name: str  # of the model, as its engine names it
+    engine: str  # name of the engine
+    name: str  # the model, as its engine names it
     files: Mapping[str, LockedFile]  # by path within the entry
-    repository: str = ""  # on the hub, or empty
+    repository: str = ""  # its repository on the hub, or empty
     revision: str = ""  # the commit, or empty
-    url: str = ""  # of a single-file model, or empty
+    url: str = ""  # address of a single-file model, or empty
     said_by: str = ""  # file and line, for errors
 
     def demanded(self, claim: Claim) -> Claim:
@@ -85,7 +85,7 @@ class LockedModel(NamedTuple):
 class Lock(NamedTuple):
     """The content of one lock file."""
 
-    path: str  # of the lock file
+    path: str  # the lock file
     models: tuple[LockedModel, ...]  # in file order
 
     def of(self, entry: Entry) -> LockedModel | None:

@@ -38,20 +38,20 @@ NOTHING_ELSE = frozenset(("\0",))  # no place lists a name like this
 class Verdict(NamedTuple):
     """Ready with its path, or the reason why not and the cure."""
 
-    engine: str  # asked about
-    size: str | None  # asked for, or none
-    model: str | None  # the one that answers, as the engine names it
+    engine: str  # the engine asked about
+    size: str | None  # the size asked for, or none
+    model: str | None  # the model that answers, as the engine names it
     ready: bool  # whether the engine would load it now, offline; also `bool(verdict)`
     path: str | None  # where it is, or would be
     revision: str | None  # the commit, in a hub cache
-    code: str | None  # of the defect, or none
+    code: str | None  # code of the finding in the way, or none
     why: str | None  # what is wrong, for people
     repair: Repair | None  # the cure, if it is a repair
     checked: Checked | None = None  # how its files were judged; none without an entry
-    lock: str | None = None  # the lock file asked for
-    warnings: tuple[Finding, ...] = ()  # what the engine will still trip over
-    by: str = "name"  # or `path`: cannot be loaded by name
-    options: str = ""  # that a command repeats to mean the same home
+    lock: str | None = None  # the lock file that was asked for
+    warnings: tuple[Finding, ...] = ()  # what would trip the engine although the files are right
+    by: str = "name"  # `name`, or `path` if it cannot be loaded by name
+    options: str = ""  # options that a command repeats to mean the same home
 
     def __bool__(self) -> bool:
         """Return whether the engine would load the model now."""

@@ -25,7 +25,7 @@ _KINDS = (".json", ".csv", ".svg", ".png")
 _INTERRUPTED = 130
 
 
-@click.command(name="bench", short_help="Measure every engine that is ready, on one clip.")
+@click.command(name="bench", short_help="Measure every ready engine on one clip.")
 @model_options
 @click.option(
     "--engine",
@@ -47,7 +47,7 @@ _INTERRUPTED = 130
     default=1,
     show_default=True,
     type=click.IntRange(0),
-    help="Runs before those, not measured.",
+    help="Warm-up runs before those, not measured.",
 )
 @click.option(
     "--timeout",
@@ -78,7 +78,7 @@ _INTERRUPTED = 130
 @click.option(
     "--compare",
     metavar="OLD.json",
-    help="Say what has changed by more than noise since then.",
+    help="Show what has changed by more than noise since this result.",
     shell_complete=offers.files,
 )
 @look_options

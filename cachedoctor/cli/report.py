@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cachedoctor.report.page.gathered import Page
 
 
-@click.command(name="report", short_help="Write it all into one HTML page, to read and to send.")
+@click.command(name="report", short_help="Write it all to one HTML page, to read or send.")
 @click.argument("files", metavar="[FILE.json]...", nargs=-1, shell_complete=offers.files)
 @click.option(
     "-o",

@@ -166,8 +166,8 @@ def where(
 ) -> str:
     """Return the path that an engine would load, whole or not, or where it keeps its models.
 
-    With a size or a model, raises `CacheDoctorError` if it is not there, and `CannotLookError` if
-    its place cannot be seen.
+    With a size or a model, raises `CacheDoctorError` if it is missing, and `CannotLookError` if
+    its place cannot be read.
     """
     return located(host or Host.look(), engine, size=size, model=model)[0]
 

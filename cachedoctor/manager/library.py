@@ -214,13 +214,13 @@ def apply(
 class PastRun(NamedTuple):
     """One run that changed something: a fix, or a change by another verb."""
 
-    id: str  # for `undo`
+    id: str  # its name, for `undo`
     created_s: float  # when it was started
     state: str  # done, undone, failed, emptied; open or undoing if it was interrupted
     repairs: tuple[str, ...]  # what it did, one imperative line each
-    engines: tuple[str, ...]  # that it was made for
-    aside_bytes: int  # that it set aside and still holds
-    folder: str  # its journal's
+    engines: tuple[str, ...]  # engines that it was made for
+    aside_bytes: int  # size of what it set aside and still holds
+    folder: str  # folder of its journal
 
     @property
     def undoable(self) -> bool:

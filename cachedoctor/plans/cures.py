@@ -45,9 +45,9 @@ class Plan(NamedTuple):
     """What a fix would do: findings with the repairs that cure them, in order."""
 
     cures: tuple[Finding, ...]  # in the order of repair
-    by_hand: tuple[Finding, ...] = ()  # no repair, or one that only a person can do
+    by_hand: tuple[Finding, ...] = ()  # findings without a repair, or that only you can cure
     unfinished: tuple[Unfinished, ...] = ()  # earlier, interrupted fixes, which go first
-    free_bytes: int | None = None  # on the fullest file system that would be written to
+    free_bytes: int | None = None  # free space on the fullest file system concerned
     report: Report | None = None  # the look that it was made from
     network: Network | None = None  # what carrying it out may use
 

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 class Packing(NamedTuple):
     """The contents of a pack to be written."""
 
-    models: tuple[LockedModel, ...]  # for its lock file
+    models: tuple[LockedModel, ...]  # the models of its lock file
     sources: Mapping[str, str]  # the paths of the files here, by digest
     files: Mapping[str, tuple[Part, ...]]  # the parts of all files, by digest
-    left_out: frozenset[str] = frozenset()  # digests of files that the other side has
+    left_out: frozenset[str] = frozenset()  # digests of files that the other machine has
 
     @property
     def bytes(self) -> int:

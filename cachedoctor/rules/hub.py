@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class StaleNoExist(SetsAside, HubRule):
-    """A marker says that a revision lacks a file, but the file is there.
+    """A marker says that a revision lacks a file, but the file exists.
 
     When the client asks the hub for a file that does not exist, it leaves an empty marker below
     `.no_exist`, and looks there before it looks for the file itself: a file added since then stays

@@ -63,7 +63,7 @@ class EnvironmentTrap(SurveyRule):
     An empty `HF_HUB_CACHE` or `HF_HOME` means the current folder. `HF_XET_CACHE` does not expand a
     `~`, nor does openai-whisper in `XDG_CACHE_HOME`, although the hub's client does.
     `HF_HUB_OFFLINE=y` does not mean offline, and `HF_HUB_OFFLINE=0` overrides
-    `TRANSFORMERS_OFFLINE=1`. `TRANSFORMERS_CACHE` moves only transformers before 5. `HF_HOME` is
+    `TRANSFORMERS_OFFLINE=1`. `TRANSFORMERS_CACHE` works only in transformers before 5. `HF_HOME` is
     the folder above the cache, which is called `hub`: if it names the cache itself, the cache looks
     empty.
 

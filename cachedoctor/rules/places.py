@@ -25,7 +25,7 @@ class PlaceGone(RootRule):
 
     The models are on another disk that is not connected, or that has another name now. The engine
     finds nothing and may download everything again, or write into an empty mount point. An alias is
-    a file that only the Finder follows; no engine does, wherever it leads.
+    a file that only the Finder follows; no engine does, wherever it points.
 
     Connect the disk, or point the link at the models; replace an alias with a link made by `ln -s`.
     Nothing is fetched for models that may only be away.
@@ -79,7 +79,7 @@ class PlaceGone(RootRule):
 
 
 class LinkAsText(RootRule):
-    """A link was saved as a small file that says where it led.
+    """A link was saved as a small file that holds its target.
 
     Zip programs, servers of other systems, SMB, Samba and Cygwin do this when a cache is copied.
     The engine opens the file and finds a path, or half a kilobyte that begins with `XSym`, where

@@ -57,7 +57,7 @@ class _RefRule(HubRule):
 
 
 class RefTrailingNewline(_RefRule):
-    """A ref holds a commit and white space after it.
+    """A ref has white space around its commit.
 
     An editor, an `echo` or a tool that copied the cache added a newline. The hub client takes the
     text as it is, looks for a snapshot whose name ends in a newline, and finds none.

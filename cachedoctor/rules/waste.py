@@ -195,7 +195,7 @@ class OrphanDownload(SetsAside, LeavingsRule):
 
 
 class OrphanFolder(SetsAside, EntryRule):
-    """A model's folder that no version of its engine reads any more.
+    """A model's folder that its engine no longer reads.
 
     FluidAudio dropped or replaced models from one release to the next and left their folders.
 
@@ -204,7 +204,7 @@ class OrphanFolder(SetsAside, EntryRule):
     """
 
     code = "CD507"
-    litter = "a folder that no engine reads any longer"
+    litter = "a folder that its engine no longer reads"
     prune_order = 50
     in_a_model = True
     slug = "orphan-folder"

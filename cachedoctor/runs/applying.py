@@ -29,13 +29,13 @@ NOT_UNDOABLE = ("undone", "failed", "emptying", "emptied")
 class Outcome(NamedTuple):
     """The result of applying a plan."""
 
-    runs: tuple[str, ...]  # for `undo`
+    runs: tuple[str, ...]  # names of the runs, for `undo`
     report: Report  # a second look at the same engines
-    left: tuple[Finding, ...]  # findings that should have been cured and are still there
-    aside_bytes: int  # that `quarantine empty` would free
+    left: tuple[Finding, ...]  # findings that should have been cured and remain
+    aside_bytes: int  # what `quarantine empty` would free
     taken_back: tuple[tuple[str, str], ...] = ()  # interrupted fixes that could not be finished
     deleted_bytes: int | None = None  # deleted for good, if that was asked for
-    journaled: bool = True  # false if there was no room for a journal: no way back
+    journaled: bool = True  # false if there was no space for a journal: no way back
 
 
 def apply(plan: Plan, report: Report, network: Network, *, delete: bool = False) -> Outcome:
