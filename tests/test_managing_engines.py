@@ -138,7 +138,7 @@ def test_a_target_without_room_leaves_both_sides_whole(home: Path, tmp_path: Pat
     try:
         before = fingerprint(home)
         ended = cachedoctor("move", str(hub), str(place / "hub"), "--yes")
-        assert (ended.code, "no room" in ended.errors) == (4, True)
+        assert (ended.code, "no space" in ended.errors) == (4, True)
         assert fingerprint(home) == before
         assert list(place.iterdir()) == []
     finally:

@@ -103,7 +103,7 @@ before = mine()
 try:
     fix()
 except errors.RepairError as error:
-    assert "no room" in str(error), error
+    assert "no space" in str(error), error
     assert mine() == before
     print("refused")
 """

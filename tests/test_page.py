@@ -146,7 +146,7 @@ def test_a_page_replaces_a_page_and_nothing_else(home: Path, tmp_path: Path) -> 
     assert cachedoctor("report", "mac.json", "-o", "page.html").code == 0
     assert cachedoctor("report", "mac.json", "-o", "page.html").code == 0
     swapped = cachedoctor("report", "page.html", "-o", "mac.json")
-    assert (swapped.code, "something else already exists" in swapped.errors) == (2, True)
+    assert (swapped.code, "something else is already at" in swapped.errors) == (2, True)
     assert Path("mac.json").read_bytes() == saved
     assert cachedoctor("report", "mac.json", "-o", ".").code == 2
     assert cachedoctor("report", "mac.json", "-o", "nowhere/page.html").code == 3
@@ -168,7 +168,7 @@ def test_a_page_replaces_a_page_and_nothing_else(home: Path, tmp_path: Path) -> 
         ("[]", 2, "it is not an object"),
         ("{}", 2, "does not say that it is"),
         (json.dumps({**answers.head(), "schema": 2, "entries": []}), 2, "its schema is 2"),
-        (json.dumps(answers.head()), 2, "nothing of models"),
+        (json.dumps(answers.head()), 2, "nothing about models"),
         ('{"a":' * 5000 + "1" + "}" * 5000, 2, "too deeply"),
         (None, 3, "cannot be read"),
     ],

@@ -144,7 +144,7 @@ def _homes(engine: Engine, model: Model, host: Host) -> tuple[str, ...]:
 
 
 def hidden(finding: Finding) -> bool:
-    """Return whether a finding is about a place whose contents cannot be seen."""
+    """Return whether a finding is about a place that cannot be read."""
     return finding.shows in HIDING
 
 

@@ -164,7 +164,7 @@ def _named(locator: Layout, host: Host) -> set[str]:
 
 
 def _barred(locator: Layout, path: str, way: Way, chosen: Sequence[Engine]) -> Root:
-    """Return a root whose contents cannot be seen, because of something on the way to it."""
+    """Return a root that cannot be read, because of something on the way to it."""
     users = tuple(engine.name for engine in chosen if locator.name in engine.locators)
     return Root(
         locator=locator.name,

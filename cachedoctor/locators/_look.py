@@ -28,7 +28,7 @@ class Look(NamedTuple):
     file: str
     stamp: Stamp | None = None
     detail: str = ""
-    outside: str = ""  # the real path, when a symlink leads out of the root
+    outside: str = ""  # the real path, when a symlink points outside the root
 
 
 def stamp_of(status: os.stat_result) -> Stamp:

@@ -121,7 +121,7 @@ def pack(
     A name is `engine:size`, `engine:model`, a repository, an id or a path. Every byte is read and
     proven. `have` are digests of files that the other side has. A folder that holds part of the
     pack is completed. Raises `UsageError` for a model that no known engine loads, `CannotLookError`
-    for a model that is not ready, and `RepairError` if there is no room.
+    for a model that is not ready, and `RepairError` if there is no space.
     """
     watched = Watched(progress, cancel)
     found = packing.pack(host or Host.look(), names, have=have, progress=watched)

@@ -169,7 +169,7 @@ def dearer(plan: Plan, told_bytes: int) -> bool:
 def _barred(repair: Repair) -> Repair | None:
     """Return what the user must do before a repair can write where it has to, or `None`.
 
-    Nothing is written behind a link that leads out of the place (law 9).
+    Nothing is written behind a link that points outside the place (law 9).
     """
     folders = {os.path.dirname(step.path) for step in repair.steps}
     folders |= {os.path.dirname(s.target) for s in repair.steps if isinstance(s, Rename)}

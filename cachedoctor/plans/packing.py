@@ -83,7 +83,7 @@ def pack(
 def write(packing: Packing, folder: str, progress: Progress = SILENT) -> int:
     """Write a pack, or resume one; returns how many bytes were written now.
 
-    Raises `RepairError` if there is no room or a file changed; what was written is kept for the
+    Raises `RepairError` if there is no space or a file changed; what was written is kept for the
     next time.
     """
     disk.make_folders(os.path.join(folder, packs.PARTS))

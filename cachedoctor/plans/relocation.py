@@ -139,7 +139,7 @@ def _rows(
 def bring(found: Relocation, report: Report, progress: Progress = SILENT) -> None:
     """Copy and prove, if the target is on another disk; the same call resumes after an interrupt.
 
-    Raises `RepairError` if there is no room, a file cannot be read, or anything in the place has
+    Raises `RepairError` if there is no space, a file cannot be read, or anything in the place has
     changed since the look; the copy is kept for the next time.
     """
     if found.same_disk:

@@ -37,7 +37,7 @@ def hindrance(one: Holding) -> str:
         if there and artifact.digest is None and not litter:
             return f"nothing says what `{artifact.name}` must contain"
         if artifact.outside or artifact.state is State.OTHER:
-            return f"`{artifact.name}` leads elsewhere"
+            return f"`{artifact.name}` points elsewhere"
     return ""
 
 

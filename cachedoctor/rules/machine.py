@@ -91,7 +91,7 @@ class EnvironmentTrap(SurveyRule):
         if cache.startswith("~"):  # the hub's client expands it
             where = seen.host.absolute(cache)
             message = (
-                "openai-whisper does not expand the `~` in `XDG_CACHE_HOME`, "
+                "`XDG_CACHE_HOME` has a `~` that openai-whisper does not expand, "
                 f"so it uses `{where}`; write the full path"
             )
             yield self.about(where, (), message, engines=("openai-whisper",))
@@ -196,7 +196,7 @@ def obstacle(engine: str, platforms: tuple[str, ...], host: Host) -> tuple[str, 
 def no_room(
     path: str | None, repair: Repair | None, models: Sequence[Model], name: str | None
 ) -> tuple[str, str] | None:
-    """Return that there is no room to fetch a model: a code and a reason, or `None`."""
+    """Return that there is no space to fetch a model: a code and a reason, or `None`."""
     needed = repair.fetch_bytes + repair.copy_bytes if repair else 0
     if repair is None:
         needed = next((model.bytes for model in models if model.name == name), 0)
@@ -262,7 +262,7 @@ def _traps(host: Host) -> Iterator[tuple[str, str, tuple[str, ...]]]:
             yield where, f"`{name}` is empty, so the cache is `{where}`; unset it", hub
     if env.get("HF_XET_CACHE", "").startswith("~"):
         where = host.absolute(env["HF_XET_CACHE"])
-        message = f"the `~` in `HF_XET_CACHE` is not expanded, so the cache is `{where}`"
+        message = f"`HF_XET_CACHE` has a `~` that is not expanded, so the cache is `{where}`"
         yield where, f"{message}; write the full path", hub
     offline, other = env.get("HF_HUB_OFFLINE", ""), env.get("TRANSFORMERS_OFFLINE", "")
     if offline.lower() in ("y", "t"):

@@ -246,7 +246,7 @@ def _carry_out(plan: Plan, report: Report, network: Network) -> str:
         try:
             operating.operate(made, network)
         except OSError:
-            if not made.begun and made.state == "open":  # no room even to mark it failed
+            if not made.begun and made.state == "open":  # no space even to mark it failed
                 made.discard()
             raise
         own.keep_reserve(state)

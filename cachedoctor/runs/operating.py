@@ -112,7 +112,7 @@ def apart_from_others(repairs_: Sequence[Repair], host: Host) -> None:
 
 
 def require_room(repairs_: Sequence[Repair], host: Host) -> None:
-    """Raise `RepairError`, before any fetch, if it would not fit; renames need no room."""
+    """Raise `RepairError`, before any fetch, if it would not fit; renames need no space."""
     groups: dict[str, list[Repair]] = {}
     for repair in repairs_:
         place = os.path.dirname(run.place_of(repair.root, host.state, ""))
@@ -131,7 +131,7 @@ def require_room(repairs_: Sequence[Repair], host: Host) -> None:
 
 
 def delete_unjournaled(repairs_: Sequence[Repair]) -> int:
-    """Delete what these repairs would only set aside, because there is no room for a journal."""
+    """Delete what these repairs would only set aside, because there is no space for a journal."""
     chosen = [
         repair
         for repair in repairs_

@@ -48,7 +48,7 @@ class Run(Logbook):
     def opened(cls, state_folder: str, folder: str, lines: Sequence[Line]) -> Run:
         """Open an existing run.
 
-        Raises `RepairError` if a field of its journal is not one of ours or leads outside.
+        Raises `RepairError` if a field of its journal is not one of ours or points outside.
         """
         try:
             return cls(state_folder, folder, lines)
