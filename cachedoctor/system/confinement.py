@@ -52,7 +52,7 @@ def check(repair: Repair, place: str, roots: Sequence[str], made: Collection[str
     """Refuse a repair that leads outside its root, its run's folder `place` and the `roots`.
 
     `made` is what the run itself puts in place: a symlink in another root may point there.
-    Raises `DefectError` for a value of the wrong type, `RepairError` for a path that points outside.
+    Raises `DefectError` for a value of the wrong type, `RepairError` for a path outside.
     """
     if not fits(repair, Repair):
         raise DefectError("repair")
