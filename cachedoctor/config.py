@@ -64,7 +64,7 @@ class Config(NamedTuple):
 def read(folder: str, *, home: str, confined: bool) -> Config:
     """Read the file in `folder`; return an empty configuration if there is none.
 
-    `confined` is for a project's file: it refuses paths that lead out of `folder`. Raises
+    `confined` is for a project's file: it refuses paths that point outside `folder`. Raises
     `UsageError` that names the file, line and key. A user's own file that somebody else could have
     written is not read; the result says why.
     """

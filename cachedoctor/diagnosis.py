@@ -127,7 +127,7 @@ def symptoms() -> tuple[Symptom, ...]:
 
 
 class _Searched(NamedTuple):
-    """A symptom with its pattern, and words of which every match contains at least one."""
+    """A symptom with its pattern, and words, at least one of which is in every match."""
 
     symptom: Symptom
     words: tuple[bytes, ...]
@@ -268,7 +268,7 @@ def _read(
 
 
 def literals(pattern: str) -> list[str]:
-    """Return the longest texts of which every match of `pattern` must contain at least one.
+    """Return the longest texts, at least one of which is in every match of `pattern`.
 
     There is one per top-level alternative, empty if nothing is certain.
     """

@@ -164,7 +164,7 @@ def preflight(
     in_the_way = machine.obstacle(engine, found.table.platforms, here)
     unseen = bool(answer.code) and rules.find(answer.code or "").unseen
     if in_the_way is None and not answer.ready and not unseen:
-        in_the_way = machine.no_room(answer.path, repair, models, answer.model)
+        in_the_way = machine.lacks_space(answer.path, repair, models, answer.model)
     if in_the_way is not None:
         code, why = in_the_way
         answer = answer._replace(ready=False, code=code, why=why)
@@ -200,7 +200,7 @@ def with_path(host: Host, engine: str, path: str) -> Host:
     """Return the host with one more place: the single model at a path given to an engine."""
     real = os.path.realpath(path)
     if os.path.basename(os.path.dirname(path)) == "snapshots":
-        real = path  # a snapshot's symlinks lead to its own repository
+        real = path  # a snapshot's symlinks point to its own repository
     place = Place(kind=named_path.LOCATOR.name, path=real, engine=engine, said_by="--model")
     return host._replace(places=(*host.places, place))
 

@@ -57,7 +57,7 @@ def test_a_bridge_is_measured_as_any_engine(engine: str, home: Path) -> None:
 @pytest.mark.parametrize(
     ("script", "why"),
     [
-        ({"do": "die"}, "died of SIG"),
+        ({"do": "die"}, "killed by SIG"),
         ({"do": "hang"}, "transcribe did not end within 1 s"),
         ({"do": "fail"}, "engine-failed in transcribe"),
         ({"says": " "}, "empty transcript"),

@@ -110,10 +110,10 @@ def in_parts(question: Question, of: int) -> scanning.Report:
     """Look in parts, and join them."""
     plan = shares.plan(question, of)
     told = [
-        parts.told(parts.look_at(question, part, plan.mark), str(part.number))
+        parts.parsed(parts.look_at(question, part, plan.mark), str(part.number))
         for part in plan.parts
     ]
-    assert parts.amiss(told) == ()
+    assert parts.obstacles(told) == ()
     joined = parts.join(reversed(told), question.host)
     return scanning.answer(joined.question, gathered=joined.gathered)
 

@@ -82,11 +82,11 @@ def run(command: Sequence[str]) -> int:
     signal.alarm(0)
     os.close(writer)
     if code < 0:
-        _mend(before)
+        _restore(before)
     return code if code >= 0 else 128 - code
 
 
-def _mend(before: list[object]) -> None:
+def _restore(before: list[object]) -> None:
     """Restore a terminal whose program died without doing so."""
     with contextlib.suppress(OSError, termios.error):  # it may be gone as well
         os.write(sys.stderr.fileno(), _WHOLE.encode())

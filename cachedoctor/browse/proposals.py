@@ -1,4 +1,4 @@
-"""What a key leads to: the plan of the command of that name, and the ways to carry it out.
+"""What a key does: it makes the plan of the command of that name, with the ways to carry it out.
 
 Each function takes the arguments of the command and returns a function that makes the plan, so that
 looking and reading happen off the screen's thread. Nothing is changed before a way is chosen.

@@ -136,7 +136,7 @@ def command(
     elif show:
         console.say(plan_text.outcome_lines(plan, outcome))
     undone = any(finding.severity == "error" for finding in plan.by_hand)
-    context.exit(4 if outcome.left or _stuck(plan, host) else int(undone))
+    context.exit(4 if outcome.left or _left_unfinished(plan, host) else int(undone))
 
 
 def _network(host: Host, *, offline: bool, mirror: Pairs, quiet: bool) -> Network:
@@ -176,7 +176,7 @@ def _question(
     return question._replace(size=size, models=tuple(models))
 
 
-def _stuck(plan: Plan, host: Host) -> bool:
+def _left_unfinished(plan: Plan, host: Host) -> bool:
     """Return whether an interrupted fix could be neither finished nor taken back."""
     from cachedoctor.runs import applying
     from cachedoctor.system.logbook import OPEN

@@ -207,7 +207,7 @@ def mark(lists: Sequence[Files], file: str, *, right: bool, remembered: bool) ->
 
 
 def notable_by_file(entries: Iterable[Entry]) -> dict[str, list[Artifact]]:
-    """Return the notable artifacts by the physical file that they lead to."""
+    """Return the notable artifacts by the physical file that they point to."""
     files: dict[str, list[Artifact]] = {}
     for entry in entries:
         for artifact in entry.notable:

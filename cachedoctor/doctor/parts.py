@@ -114,10 +114,10 @@ def read(path: str) -> Told:
             content = file.read()
     except OSError as error:
         raise CannotLookError(f"the part cannot be read: `{path}`: {error.strerror}") from error
-    return told(content, path)
+    return parsed(content, path)
 
 
-def told(content: bytes, path: str) -> Told:
+def parsed(content: bytes, path: str) -> Told:
     """Parse the content of a part's file; raises `UsageError` if it is not one."""
     wrong = UsageError(
         f"this is not a part of a verify: `{path}`",
@@ -153,13 +153,13 @@ def told(content: bytes, path: str) -> Told:
         raise wrong from error
 
 
-def amiss(parts: Sequence[Told]) -> tuple[str, ...]:
+def obstacles(parts: Sequence[Told]) -> tuple[str, ...]:
     """Return the reasons why these parts cannot be merged; empty if they can."""
     first = parts[0]
     said = [
         f"not from the same look as `{first.path}`: `{part.path}`: {what}"
         for part in parts[1:]
-        for what in _differs(first, part)
+        for what in _differences(first, part)
     ]
     by_number: dict[int, list[str]] = {}
     for part in parts:
@@ -232,7 +232,7 @@ def _asked(question: Question) -> dict[str, Any]:
     }
 
 
-def _differs(one: Told, other: Told) -> Iterable[str]:
+def _differences(one: Told, other: Told) -> Iterable[str]:
     """Yield why two parts are not of the same look; hosts may differ, places may not."""
     if one.of != other.of:
         yield f"one of {one.of}, the other of {other.of}"

@@ -93,7 +93,7 @@ def ready(
                 break  # the engine looks here first and no further
     if excuse is not None:
         return excuse
-    barred = next((found for m in models if (found := _barred(engine, m, report))), None)
+    barred = next((found for m in models if (found := _hidden_by(engine, m, report))), None)
     if barred is not None:
         hidden_one, finding = barred
         return _not_there(engine, size, hidden_one, finding.path, finding.code, finding.message)
@@ -148,7 +148,7 @@ def hidden(finding: Finding) -> bool:
     return finding.shows in HIDING
 
 
-def _barred(engine: Engine, model: Model, report: Report) -> tuple[str, Finding] | None:
+def _hidden_by(engine: Engine, model: Model, report: Report) -> tuple[str, Finding] | None:
     """Return the finding that hides a place where `model` may be, if any.
 
     Apps' own containers, which macOS closes, hide nothing that other programs would load.
@@ -201,7 +201,7 @@ def _obstacle(
     if status is not Status.READY:
         worst = _worst(findings)
         return (worst.code, worst.message) if worst else (None, status.value)
-    refused = _refused(claim, entry, findings)
+    refused = _untolerated(claim, entry, findings)
     if refused is not None:
         return refused.code, refused.message
     layout = locators.of(entry)
@@ -212,7 +212,7 @@ def _obstacle(
     return None, None
 
 
-def _refused(claim: Claim, entry: Entry, findings: Sequence[Finding]) -> Finding | None:
+def _untolerated(claim: Claim, entry: Entry, findings: Sequence[Finding]) -> Finding | None:
     """Return the finding about trailing bytes that this engine does not tolerate, if any."""
     bears = {
         name: need.most_trailing

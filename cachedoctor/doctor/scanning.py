@@ -196,7 +196,7 @@ def _answered(
     findings = judging.judge(
         seen, entries, layouts, names, cure_notes=cure_notes, asked=named_models
     )
-    findings = _at(places, findings, entries)
+    findings = _limited_to(places, findings, entries)
     about: dict[str, list[Finding]] = {}
     for finding in findings:
         for key in finding.entries:
@@ -286,17 +286,19 @@ def _within(entry: Entry, places: Sequence[str]) -> bool:
     )
 
 
-def _at(places: Sequence[str], findings: list[Finding], entries: Sequence[Entry]) -> list[Finding]:
+def _limited_to(
+    places: Sequence[str], findings: list[Finding], entries: Sequence[Entry]
+) -> list[Finding]:
     """Drop findings outside `places`; raises `CannotLookError` if a place holds no known model."""
     if places:
-        findings = [f for f in findings if f.entries or any(_near(f.path, p) for p in places)]
+        findings = [f for f in findings if f.entries or any(_overlap(f.path, p) for p in places)]
     for place in places:
         if not any(_within(entry, (place,)) for entry in entries) and not findings:
             raise named.unknown(place)
     return findings
 
 
-def _near(path: str, place: str) -> bool:
+def _overlap(path: str, place: str) -> bool:
     return inside(path, place) or inside(place, path)
 
 

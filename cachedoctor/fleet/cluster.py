@@ -67,7 +67,7 @@ def gather(
             told = [_one_told(part, content, progress) for part, content in sent.done(patience_s)]
         finally:
             progress.finish()
-    wrong = parts.amiss(told)
+    wrong = parts.obstacles(told)
     if wrong:
         raise ClusterError("; ".join(wrong))
     return parts.join(told, question.host)
@@ -81,7 +81,7 @@ def look_at(question: Question, part: Part, mark: str, rate: float | None) -> by
 
 def _one_told(part: Part, content: bytes, progress: Progress) -> parts.Told:
     progress.advance(part.weight)
-    return parts.told(content, f"part {part.number}/{part.of}")
+    return parts.parsed(content, f"part {part.number}/{part.of}")
 
 
 class _Sent:

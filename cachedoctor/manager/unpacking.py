@@ -78,7 +78,7 @@ def unpack(
                     brings=(engine.name, model.name),
                 )
             )
-        spared += _strangers(locked, for_engines)
+        spared += _without_these_files(locked, for_engines)
     return Change(verb="unpack", choices=tuple(choices), spared=tuple(spared))
 
 
@@ -97,7 +97,7 @@ def _chosen(lock: Lock, names: Sequence[str]) -> Iterator[LockedModel]:
     return (known[name] for name in names or known)
 
 
-def _strangers(locked: LockedModel, for_engines: Sequence[str]) -> Iterator[Spared]:
+def _without_these_files(locked: LockedModel, for_engines: Sequence[str]) -> Iterator[Spared]:
     """Yield a spared item for each named engine that has no model with these files."""
     fitting = {engine.name for engine, _, _ in _targets(locked, for_engines)}
     for name in dict.fromkeys(for_engines):

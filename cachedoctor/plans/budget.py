@@ -45,7 +45,10 @@ def free(holdings: Holdings, target_bytes: int, now: float, progress: Progress =
             pruning.take(holdings, one, reason, choices, spared, progress)
     whole = tuple(removal.with_losses(holdings.report, choices))
     return Change(
-        verb="free", choices=whole, spared=tuple(_once_each(spared)), target_bytes=target_bytes
+        verb="free",
+        choices=whole,
+        spared=tuple(_without_repeats(spared)),
+        target_bytes=target_bytes,
     )
 
 
@@ -114,7 +117,7 @@ def _sum(choices: list[Choice]) -> int:
     return sum(choice.bytes for choice in choices)
 
 
-def _once_each(spared: list[Spared]) -> Iterator[Spared]:
+def _without_repeats(spared: list[Spared]) -> Iterator[Spared]:
     """Yield each spared thing once, with the first reason."""
     seen: set[tuple[str, ...]] = set()
     for one in spared:

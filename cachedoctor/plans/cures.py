@@ -115,12 +115,12 @@ def plan(
         moved = {step for step in repair.steps if isinstance(step, SetAside)}
         claims = tuple(claim[:2] for entry in finding.made_from for claim in entry.claims)
         mark = repair.steps or (repair.kind, repair.root, claims)
-        if mark in taken or (moved and all(_gone(step.path, taken) for step in moved)):
+        if mark in taken or (moved and all(_is_set_aside(step.path, taken) for step in moved)):
             continue
         if report.host.platform == "windows":  # only ever examined from elsewhere
             by_hand.append(finding._replace(repair=None))
             continue
-        barred = _barred(repair)
+        barred = _needed_first(repair)
         if barred is not None:
             by_hand.append(finding._replace(repair=barred))
             continue
@@ -166,7 +166,7 @@ def dearer(plan: Plan, told_bytes: int) -> bool:
     return plan.fetch_bytes > told_bytes * _AS_TOLD
 
 
-def _barred(repair: Repair) -> Repair | None:
+def _needed_first(repair: Repair) -> Repair | None:
     """Return what the user must do before a repair can write where it has to, or `None`.
 
     Nothing is written behind a link that points outside the place (law 9).
@@ -179,7 +179,7 @@ def _barred(repair: Repair) -> Repair | None:
         real = os.path.realpath(there)
         if not (locators.inside(real, root) or locators.inside(root, real)):
             return repairs.manual("repair-elsewhere", "cachedoctor", "fix", real)
-        if not quietly.may(there, os.W_OK | os.X_OK):
+        if not quietly.can_access(there, os.W_OK | os.X_OK):
             if os.statvfs(there).f_flag & os.ST_RDONLY:
                 return repairs.manual("mount-writable", "mount", "-o", "remount,rw", there)
             return repairs.manual("allow-writing", "chmod", "u+w", there)
@@ -194,10 +194,10 @@ def absent_model(
     models = readiness.answers(found, size=size, model=model)
     answer = readiness.ready(found, report, models, size)
     if answer.entry is not None:
-        return _unbranched(answer.entry, report) if answer.code == RefDangling.code else ()
+        return _no_branch(answer.entry, report) if answer.code == RefDangling.code else ()
     if answer.code != MissingFile.code:  # it may exist out of sight, which has its own finding
         return ()
-    return (_absence(found, models[0], report),)
+    return (_absent(found, models[0], report),)
 
 
 def absent_locked(report: Report) -> tuple[Finding, ...]:
@@ -208,13 +208,13 @@ def absent_locked(report: Report) -> tuple[Finding, ...]:
         model = engine.table.row(locked.name)
         answer = readiness.ready(engine, report, (model,))
         if answer.entry is None and answer.code == MissingFile.code:
-            found.append(_absence(engine, model, report))
+            found.append(_absent(engine, model, report))
         elif answer.entry and answer.code == RefDangling.code:
-            found += _unbranched(answer.entry, report)
+            found += _no_branch(answer.entry, report)
     return tuple(found)
 
 
-def _absence(engine: Engine, model: Model, report: Report) -> Finding:
+def _absent(engine: Engine, model: Model, report: Report) -> Finding:
     """Return the finding that a model is not there, with the repair that fetches it."""
     path, root, claim = wanted_model(engine, model, report.host)
     locked = report.lock.find(engine.name, model.name) if report.lock else None
@@ -260,7 +260,7 @@ def _absence(engine: Engine, model: Model, report: Report) -> Finding:
     )
 
 
-def _gone(path: str, taken: Collection[object]) -> bool:
+def _is_set_aside(path: str, taken: Collection[object]) -> bool:
     """Return whether an earlier repair sets `path` aside, alone or with a folder above it."""
     while path and path != "/":
         if SetAside(path) in taken:
@@ -319,8 +319,8 @@ def wanted_model(engine: Engine, model: Model, host: Host) -> tuple[str, str, Cl
     return path, root, engine.claimed(model, entry, host)
 
 
-def _unbranched(key: str, report: Report) -> tuple[Finding, ...]:
-    """Return the finding that no `main` leads to a whole revision that was asked for by name."""
+def _no_branch(key: str, report: Report) -> tuple[Finding, ...]:
+    """Return the finding that no `main` points to a whole revision that was asked for by name."""
     entry = next(entry for entry in report.entries if entry.id == key)
     if any(finding.code == RefDangling.code for finding in report.of(entry)):
         return ()

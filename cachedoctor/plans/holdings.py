@@ -64,7 +64,7 @@ class Holding(NamedTuple):
 
 
 class Holdings(NamedTuple):
-    """Every model that was found, and what lies beside the models."""
+    """Every model that was found, and the files that belong to none."""
 
     report: Report  # the look that it was made from
     models: tuple[Holding, ...]  # in the order of the look
@@ -154,7 +154,7 @@ def models(report: Report) -> Holdings:
         )
         for entry in entries
     )
-    loose = tuple(f for f in report.findings if f.bytes and _loose(rules.find(f.code)))
+    loose = tuple(f for f in report.findings if f.bytes and _is_loose(rules.find(f.code)))
     return Holdings(
         report=report,
         models=found,
@@ -165,7 +165,7 @@ def models(report: Report) -> Holdings:
     )
 
 
-def _loose(rule: rules.Rule) -> bool:
+def _is_loose(rule: rules.Rule) -> bool:
     """Return whether a rule is about files beside models that count with none of them."""
     return bool(rule.litter) and not rule.in_a_model
 

@@ -112,7 +112,7 @@ def stream(packing: Packing, target: IO[bytes], progress: Progress = SILENT) -> 
     packs.to_stream(target, packing.written, packing.sources, packing.lock, progress)
 
 
-def had(host: Host) -> list[str]:
+def digests_here(host: Host) -> list[str]:
     """Return the SHA-256 of every model file on this host, which a pack can leave out."""
     report = scanning.scan(host, cure_notes=False)
     return sorted(

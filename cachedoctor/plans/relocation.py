@@ -66,7 +66,7 @@ def relocate(report: Report, place: str, target: str, *, link: bool = True) -> R
     Raises `UsageError` for a place without a known layout, and for a target that exists or is in
     the place; `CannotLookError` for a place that cannot be read; `RepairError` for one in use.
     """
-    here, entries = _meant(report, place)
+    here, entries = _what_to_move(report, place)
     to = os.path.normpath(os.path.join(report.host.cwd, os.path.expanduser(target)))
     to = os.path.join(os.path.realpath(os.path.dirname(to)), os.path.basename(to))
     if inside(to, here):
@@ -99,7 +99,7 @@ def relocate(report: Report, place: str, target: str, *, link: bool = True) -> R
     )
 
 
-def _meant(report: Report, place: str) -> tuple[str, tuple[Entry, ...]]:
+def _what_to_move(report: Report, place: str) -> tuple[str, tuple[Entry, ...]]:
     """Return the path to move, and its entries; `place` can be a place, or any name of a model."""
     here = os.path.realpath(os.path.join(report.host.cwd, os.path.expanduser(place)))
     roots = [root for root in report.survey.roots if inside(root.path, here)]
@@ -153,7 +153,7 @@ def bring(found: Relocation, report: Report, progress: Progress = SILENT) -> Non
         raise RepairError(
             f"no space in `{above}`: {needed}", hint=hint if have else "nothing was changed"
         )
-    known = _known(report)
+    known = _known_digests(report)
     progress.start("copying", found.tree.bytes)
     try:
         written = copying.copy(found.place, found.part, found.tree, known, progress)
@@ -177,7 +177,7 @@ def switch(found: Relocation, report: Report) -> Change:
         Choice(title=title, path=found.place, reason=f"to {found.target}", bytes=0, repair=repair)
         for repair in _repairs(found, report.host)
     ]
-    how = "a link stays" if found.linked else _setting(found)
+    how = "a link stays" if found.linked else _link_or_setting(found)
     notes = (f"{title} to {found.target}: {how}",)
     copied = 0 if found.same_disk else found.tree.bytes
     return Change(
@@ -249,7 +249,7 @@ def _registered(found: Relocation, host: Host) -> list[Repair]:
     ]
 
 
-def _setting(found: Relocation) -> str:
+def _link_or_setting(found: Relocation) -> str:
     kinds = dict.fromkeys(kind for kind, _ in found.rows)
     settings = [locators.find(kind).moved_by for kind in kinds]
     words = [each.format(to=found.target) for each in settings if each]
@@ -267,7 +267,7 @@ def _free(report: Report, place: str, mine: Sequence[Entry]) -> None:
         raise RepairError(f"`{place}` is in use by {', '.join(names)}", hint="end it first")
 
 
-def _known(report: Report) -> Mapping[str, Digest]:
+def _known_digests(report: Report) -> Mapping[str, Digest]:
     """Return the expected digests of files, by path."""
     return {
         artifact.file: artifact.digest

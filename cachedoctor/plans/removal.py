@@ -78,7 +78,7 @@ def choose(
     first = mine[0]
     steps = tuple(SetAside(path) for path in paths)
     repair = built("set-model-aside", f"set {_title(mine)} aside", above, (), steps, held)
-    repair = repair._replace(guards=tuple(map(_deep, repair.guards)))
+    repair = repair._replace(guards=tuple(map(_with_contents, repair.guards)))
     costs = [holdings.of(entry.id).refetch_bytes for entry in mine]
     refetch = None if None in costs else sum(cost or 0 for cost in costs)
     return Choice(
@@ -92,7 +92,7 @@ def choose(
     )
 
 
-def _deep(guard: Guard) -> Guard:
+def _with_contents(guard: Guard) -> Guard:
     """Return a guard that also covers a folder's contents: a download may continue in it."""
     folder = os.path.isdir(guard.path) and not os.path.islink(guard.path)
     return guard._replace(tree=moves.stamps_of(guard.path)) if folder else guard
@@ -121,7 +121,7 @@ def obstacle(holdings: Holdings, mine: Sequence[Entry], going: Iterable[str]) ->
             return "somebody is downloading it right now"
         closed = next((a for a in entry.notable if a.state in _CLOSED), None)
         if closed is not None:
-            words = "lies in iCloud" if closed.state is State.EVICTED else "cannot be read"
+            words = "is in iCloud" if closed.state is State.EVICTED else "cannot be read"
             return f"`{closed.name or os.path.basename(closed.path)}` {words}"
         if any(f.code == Unreadable.code for f in report.of(entry)):
             return "a part of it cannot be read"

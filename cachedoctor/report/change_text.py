@@ -178,7 +178,7 @@ def _place(choice: Choice, host: Host) -> str:
 
 
 def _after(choice: Choice, *more: str) -> Iterator[str]:
-    """Yield what will not work any more, `more`, and what it costs to have the choice again."""
+    """Yield what will no longer work, `more`, and what it costs to fetch the choice again."""
     yield from (f"  then  {line}" for line in choice.then)
     yield from more
     if not choice.waste:

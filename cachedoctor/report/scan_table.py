@@ -131,7 +131,7 @@ def _mark(answer: Readiness | None) -> str:
 
 
 def is_usual(root: str, host: Host) -> bool:
-    """Return whether an engine's own defaults lead to `root`, so that its kind says enough."""
+    """Return whether an engine's own defaults name `root`, so that its kind says enough."""
     return root in _usual(host.hub_cache, host.home)
 
 

@@ -31,4 +31,4 @@ def contradiction(artifact: Artifact, need: Requirement) -> FormatError | None:
     if lacks:
         message = f"holds no `{lacks}`: it is for another engine, or not a model"
         return FormatError(Fault.MALFORMED, message)
-    return small_files.wrong(sizes, need, shapes) if need.agrees else None
+    return small_files.check_own_sizes(sizes, need, shapes) if need.agrees else None

@@ -90,7 +90,7 @@ class RenamedFolder(EntryRule):
             target = os.path.join(entry.root, wanted)
             mine = [files for files in claim.others if files.folder == entry.name]
             old = span(mine[0]) if mine else "another version"
-            since = span(claim.needs._replace(since=_first(claim)))
+            since = span(claim.needs._replace(since=_first_version(claim)))
             there = seen.survey.answering((entry.locator, wanted))
             newer = next((e for e in there if e.path == target), None)
             if _in_container(entry.path):
@@ -151,8 +151,8 @@ class MixedVariants(Restores, EntryRule):
             return
         if any(artifact in (config, weights) for artifact, _ in seen.faults(entry)):
             return
-        packed = _is_packed(weights)
-        said = _says_packed(config)
+        packed = _weights_are_quantised(weights)
+        said = _config_is_quantised(config)
         if packed is None or said is None or packed == said:
             return
         kinds = ("a quantised", "a plain") if said else ("a plain", "a quantised")
@@ -233,7 +233,7 @@ def _in_container(path: str) -> bool:
     return "/Library/Containers/" in path or "/Library/Group Containers/" in path
 
 
-def _is_packed(weights: Artifact) -> bool | None:
+def _weights_are_quantised(weights: Artifact) -> bool | None:
     try:
         with untrusted.open_regular(weights.file, follow=True) as file:
             return bool(find("npz").read(file, weights.size_bytes).details["quantized"])
@@ -241,7 +241,7 @@ def _is_packed(weights: Artifact) -> bool | None:
         return None
 
 
-def _says_packed(config: Artifact) -> bool | None:
+def _config_is_quantised(config: Artifact) -> bool | None:
     try:
         said = untrusted.read_json(config.file, _CONFIG_LIMIT_BYTES, follow=True)
     except (ValueError, OSError):
@@ -249,7 +249,7 @@ def _says_packed(config: Artifact) -> bool | None:
     return said.get("quantization") is not None if isinstance(said, dict) else None
 
 
-def _first(claim: Claim) -> str:
+def _first_version(claim: Claim) -> str:
     """Return the first version that looks in the wanted folder."""
     everyone = (claim.needs, *claim.others)
     return [files.since for files in everyone if files.folder == claim.needs.folder][-1]

@@ -131,7 +131,7 @@ class SharedStoreBroken(Restores, EntryRule):
     silent_under = (Circumstance.DOWNLOADING,)
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
-        """Report each missing payload that a link leads to."""
+        """Report each missing payload that a link points to."""
         for artifact in entry.notable:
             if artifact.state is State.DANGLING and in_store(artifact):
                 yield self.of(

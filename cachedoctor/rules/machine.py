@@ -193,7 +193,7 @@ def obstacle(engine: str, platforms: tuple[str, ...], host: Host) -> tuple[str, 
     return None
 
 
-def no_room(
+def lacks_space(
     path: str | None, repair: Repair | None, models: Sequence[Model], name: str | None
 ) -> tuple[str, str] | None:
     """Return that there is no space to fetch a model: a code and a reason, or `None`."""

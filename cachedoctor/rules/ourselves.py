@@ -69,7 +69,7 @@ _MOST = 1000  # names examined beside one root
 
 
 class ForeignRun(SurveyRule):
-    """A run folder lies beside a cache, but none of your journals knows it.
+    """There is a run folder beside a cache that none of your journals knows.
 
     It came with a project or a disk, another user or another machine made it, the state folder was
     lost, or an older version wrote it. A folder beside a cache is only data: cachedoctor never

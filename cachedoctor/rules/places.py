@@ -43,12 +43,12 @@ class PlaceGone(RootRule):
     word = "gone"
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
-        """Report what leads nowhere on the way to a root, a repository, a folder or a file."""
+        """Report broken links on the way to a root, a repository, a folder or a file."""
         if root.gone:
             yield self.about(
                 root.gone,
                 (),
-                _leads(root.gone, root.aim, "the models' place"),
+                _why_gone(root.gone, root.aim, "the models' place"),
                 root,
                 engines=root.users,
                 unit="folder",
@@ -61,13 +61,13 @@ class PlaceGone(RootRule):
                     if stand.kind != "text":
                         aim = stand.target or "a Finder alias"
                         mine = revisions.get(repository.path, ())
-                        message = _leads(path, aim, "the repository's folder")
+                        message = _why_gone(path, aim, "the repository's folder")
                         yield self.about(
                             path, mine, message, unit="folder", shows=Circumstance.GONE
                         )
-        for entry, artifact in _lost(root, State.GONE):
+        for entry, artifact in _artifacts_in_state(root, State.GONE):
             what = f"`{artifact.name}`" if artifact.name else "the model's folder"
-            message = _leads(artifact.path, artifact.detail, what)
+            message = _why_gone(artifact.path, artifact.detail, what)
             yield self.of(
                 artifact,
                 entry,
@@ -119,7 +119,7 @@ class LinkAsText(RootRule):
                         yield self.about(
                             path, mine, message, unit="folder", shows=Circumstance.GONE
                         )
-        for entry, artifact in _lost(root, State.TEXT):
+        for entry, artifact in _artifacts_in_state(root, State.TEXT):
             what = f"`{artifact.name}`" if artifact.name else "the model's folder"
             message = f"{what} was a link to `{artifact.detail}` but is a file now"
             unit, shows = (None, None) if artifact.name else ("folder", Circumstance.GONE)
@@ -173,7 +173,7 @@ class SyncedFolder(RootRule):
         )
 
 
-def _leads(path: str, aim: str, what: str) -> str:
+def _why_gone(path: str, aim: str, what: str) -> str:
     if aim == path:
         return f"{what} is on `{path}`, which is not connected"
     if aim.startswith("an alias"):
@@ -181,7 +181,7 @@ def _leads(path: str, aim: str, what: str) -> str:
     return f"{what} is a link to `{aim}`, which does not exist"
 
 
-def _lost(root: Root, state: State) -> Iterator[tuple[Entry, Artifact]]:
+def _artifacts_in_state(root: Root, state: State) -> Iterator[tuple[Entry, Artifact]]:
     for entry in root.entries:
         for artifact in entry.notable:
             if artifact.state is state:

@@ -144,7 +144,7 @@ class DanglingLink(Restores, EntryRule):
     silent_under = (Circumstance.DOWNLOADING, Circumstance.SUPERSEDED)
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
-        """Report each link that leads nowhere; one that no engine reads is only a warning."""
+        """Report each broken link; one that no engine reads is only a warning."""
         for artifact in entry.notable:
             if artifact.state is not State.DANGLING or in_bundle(entry, artifact):
                 continue

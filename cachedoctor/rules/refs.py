@@ -124,7 +124,7 @@ class RefDangling(_RefRule):
         return f"names {commit[:12]}, which has no snapshot"
 
     def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
-        """Report each ref that leads nowhere, and each model that no branch points to."""
+        """Report each ref that points nowhere, and each model that no branch points to."""
         yield from super().within(listing, root, seen)
         for folder, mine in seen.revisions(root).items():
             repository = listing.repositories[folder]

@@ -50,7 +50,7 @@ class OrphanBlob(SetsAside, HubRule):
     silent_under = (Circumstance.DOWNLOADING,)
 
     def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
-        """Look for blobs, in each repository and in the shared store, that nothing leads to."""
+        """Look for blobs, in each repository and in the shared store, that nothing uses."""
         revisions = seen.revisions(root)
         if listing.store:
             repositories = listing.repositories.values()
@@ -62,7 +62,7 @@ class OrphanBlob(SetsAside, HubRule):
             mine = revisions.get(folder, ())
             repository = listing.repositories[folder]
             if repository.unreadable or repository.lost or _may_need_any(mine):
-                continue  # a folder that is unlisted or lost its links may lead to it
+                continue  # a folder that is unlisted or lost its links may use it
             promised = {
                 digest.hex
                 for commit in (*repository.commits, *(ref.text for ref in repository.refs))
@@ -236,7 +236,7 @@ class DetachedSnapshot(HubRule):
         """Report each revision without a branch, with the bytes that only it uses."""
         for folder, mine in seen.revisions(root).items():
             if listing.repositories[folder].unreadable:
-                continue  # a branch may be there all the same
+                continue  # a branch may still be there
             detached = [e for e in mine if e.revision and not e.refs and e.artifacts]
             if not detached:
                 continue

@@ -52,9 +52,9 @@ def apply(plan: Plan, report: Report, network: Network, *, delete: bool = False)
     deleted: int | None = None
     try:
         try:
-            began, back = _carried_out(plan, report, network)
+            began, back = _finish_and_carry_out(plan, report, network)
         except (OSError, RepairError) as error:
-            if not (delete and _for_want_of_room(error)):
+            if not (delete and _is_full(error)):
                 raise
             deleted, began, back = operating.delete_unjournaled(plan.repairs), [], ()
     except OSError as error:
@@ -154,7 +154,7 @@ def empty(host: Host, before_s: float) -> int:
     return gone
 
 
-def _carried_out(
+def _finish_and_carry_out(
     plan: Plan, report: Report, network: Network
 ) -> tuple[list[str], tuple[tuple[str, str], ...]]:
     """Finish interrupted fixes, then apply the plan; returns the runs, and what was taken back."""
@@ -167,13 +167,13 @@ def _carried_out(
         elif item.state == "open":
             began.append(item.id)
     if plan.unfinished:  # finishing these may have cured or moved what the plan is about
-        plan = _again(plan, report)
+        plan = _still_agreed(plan, report)
     if plan.repairs:
         began.append(_carry_out(plan, report, network))
     return began, tuple(back)
 
 
-def _again(plan: Plan, report: Report) -> Plan:
+def _still_agreed(plan: Plan, report: Report) -> Plan:
     """Return what is left of an accepted plan after interrupted fixes were finished."""
     now = scanning.answer(report.question)
     there = {(finding.code, finding.path): finding for finding in now.findings}
@@ -182,7 +182,7 @@ def _again(plan: Plan, report: Report) -> Plan:
     kept = []
     for finding in plan.cures:
         found = there.get((finding.code, finding.path))
-        agreed = found and finding.repair and _as_agreed(finding.repair, found.repair)
+        agreed = found and finding.repair and _is_agreed(finding.repair, found.repair)
         if found and agreed:
             kept.append(found)
         elif found and finding.repair and run.holds(finding.repair):
@@ -190,7 +190,7 @@ def _again(plan: Plan, report: Report) -> Plan:
     return Plan((*kept, *absent))
 
 
-def _as_agreed(accepted: Repair, found: Repair | None) -> bool:
+def _is_agreed(accepted: Repair, found: Repair | None) -> bool:
     """Return whether a newly planned repair needs no download that nobody agreed to."""
     if found is None or not found.steps:
         return False
@@ -253,6 +253,6 @@ def _carry_out(plan: Plan, report: Report, network: Network) -> str:
     return made.id
 
 
-def _for_want_of_room(error: Exception) -> bool:
+def _is_full(error: Exception) -> bool:
     causes = (error, error.__cause__)
     return any(isinstance(cause, OSError) and own.is_full(cause) for cause in causes)

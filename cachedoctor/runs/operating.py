@@ -55,7 +55,7 @@ def operate(found: Run, network: Network) -> None:
             counted = _Counted(network.progress, f"{place} of {many}  ")
             shown = network._replace(progress=counted) if many > 1 else network
             digests = staging.stage(need, path, shown)
-            _like_before(repair, need.name, path)
+            _keep_mode(repair, need.name, path)
             found.note_staged(number, need.name, digests)
     except (RepairError, OSError, CancelledError):
         if not found.begun:
@@ -147,7 +147,7 @@ def delete_unjournaled(repairs_: Sequence[Repair]) -> int:
     return gone
 
 
-def _like_before(repair: Repair, name: str, staged: str) -> None:
+def _keep_mode(repair: Repair, name: str, staged: str) -> None:
     """Give a staged file the mode of the file that it replaces, if that one was readable."""
     for step in repair.steps:
         if isinstance(step, Put) and step.name == name and SetAside(step.path) in repair.steps:

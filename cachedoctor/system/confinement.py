@@ -49,7 +49,7 @@ class DefectError(Exception):
 
 
 def check(repair: Repair, place: str, roots: Sequence[str], made: Collection[str] = ()) -> None:
-    """Refuse a repair that leads outside its root, its run's folder `place` and the `roots`.
+    """Refuse a repair that points outside its root, its run's folder `place` and the `roots`.
 
     `made` is what the run itself puts in place: a symlink in another root may point there.
     Raises `DefectError` for a value of the wrong type, `RepairError` for a path outside.
@@ -86,7 +86,7 @@ def plain(path: str) -> None:
 
 
 def relative(name: str) -> None:
-    """Refuse a name that leads out of the folder it is put in."""
+    """Refuse a name that points outside the folder it is put in."""
     parts = name.split("/")
     if not name or name.startswith("/") or {"", ".", ".."} & set(parts):
         raise RepairError(f"the journal points outside, to `{name}`")

@@ -295,7 +295,7 @@ def guard(repair: Repair, grounds: Sequence[Ground]) -> None:
         if now is not None and expected is not None:
             same = now.inode == expected.inode and now[2:4] == expected[2:4]
         if not same:
-            was = "did not exist" if expected is None else "was different"
+            was = "was missing" if expected is None else "was different"
             raise RepairError(
                 f"`{path}` {was} when it was examined; it has changed since",
                 hint="scan again; nothing was changed",

@@ -31,7 +31,7 @@ _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 _UNABLE = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY, errno.ENOSYS)
 
 
-def able(path: str) -> bool:
+def can_share(path: str) -> bool:
     """Return whether the file system of a regular file can share blocks, without changing it.
 
     XFS formatted without this feature says so only when it is tried.

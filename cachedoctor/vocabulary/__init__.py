@@ -52,7 +52,7 @@ class Requirement(NamedTuple):
     tokenizer: bool = False  # without it the engine uses the network, or writes nothing
     optional: bool = False  # read if present, not missed otherwise
     opened: bool = False  # if optional: always read when present
-    keys: tuple[str, ...] = ()  # keys of which a JSON object must have at least one
+    keys: tuple[str, ...] = ()  # keys; a JSON object must have at least one of them
     values: tuple[tuple[str, str | int], ...] = ()  # keys and values that it must have
     needed: tuple[tuple[str, tuple[str, ...]], ...] = ()  # by file name, keys that it must all have
     only: tuple[str, ...] = ()  # keys besides which it must have none

@@ -56,7 +56,7 @@ class Matrix(NamedTuple):
 
 def matrix(machines: Sequence[Machine]) -> Matrix:
     """Compare machines with each other."""
-    stands = {machine.name: _stand(machine.last) for machine in machines}
+    stands = {machine.name: _states(machine.last) for machine in machines}
     answered = [machine for machine in machines if machine.last]
     keys = dict.fromkeys(key for machine in answered for key in stands[machine.name])
     usual: dict[Key, tuple[str, str]] = {}
@@ -82,7 +82,7 @@ def answered(machine: Machine) -> bool:
     return machine.state in _HEALTHY
 
 
-def _stand(look: Look | None) -> Mapping[Key, tuple[str, str]]:
+def _states(look: Look | None) -> Mapping[Key, tuple[str, str]]:
     """Return the state and the revision of each model on a machine."""
     if look is None:
         return {}

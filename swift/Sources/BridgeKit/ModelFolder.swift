@@ -102,7 +102,7 @@ public struct ModelBundle: Equatable, Sendable {
     }
 }
 
-/// A folder with a model of one engine in it, of which nothing has been opened yet.
+/// A folder with a model of one engine; nothing in it has been opened yet.
 public struct ModelFolder: Sendable {
     public let path: String
     /// Which of the engine's kinds of model it is.
