@@ -199,7 +199,7 @@ def differs(files: Sequence[fetch.Listed], locked: LockedModel, prefix: str) -> 
     for name, wanted in locked.files.items():
         found = listed.get(prefix + name)
         if found is None:
-            return f"`{name}` is not there"
+            return f"`{name}` is missing"
         told = wanted.digests.get(found.digest.algorithm, found.digest.hex)
         if found.bytes != wanted.bytes or told != found.digest.hex:
             return f"`{name}` has other content"

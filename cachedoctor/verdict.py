@@ -37,21 +37,21 @@ NOTHING_ELSE = frozenset(("\0",))  # no place lists a name like this
 class Verdict(NamedTuple):
     """Ready with its path, or the reason why not and the cure."""
 
-    engine: str  # asked about
-    size: str | None  # asked for, or none
-    model: str | None  # the one that answers, as the engine names it
+    engine: str  # the engine asked about
+    size: str | None  # the size asked for, or none
+    model: str | None  # the model that answers, as the engine names it
     ready: bool  # whether the engine would load it now, offline; also `bool(verdict)`
     path: str | None  # where it is, or would be
     revision: str | None  # the commit, in a hub cache
-    code: str | None  # of the defect, or none
+    code: str | None  # code of the finding in the way, or none
     why: str | None  # what is wrong, for people
     repair: Repair | None  # the cure, if it is a repair
     checked: Checked | None = None  # how its files were judged; none without an entry
-    lock: str | None = None  # the lock file asked for
-    warnings: tuple[Finding, ...] = ()  # what the engine will still trip over
-    by: str = "name"  # or `path`: cannot be loaded by name
-    others: tuple[str, ...] = ()  # of the size asked for, ready, but not answering for it
-    options: str = ""  # that a command repeats to mean the same home
+    lock: str | None = None  # the lock file that was asked for
+    warnings: tuple[Finding, ...] = ()  # what would trip the engine although the files are right
+    by: str = "name"  # `name`, or `path` if it cannot be loaded by name
+    others: tuple[str, ...] = ()  # models of the size asked for that are ready but do not answer it
+    options: str = ""  # options that a command repeats to mean the same home
 
     def __bool__(self) -> bool:
         """Return whether the engine would load the model now."""
@@ -155,7 +155,7 @@ def preflight(
         answer = answer._replace(ready=False, code=ShadowedName.code, why=why, entry=None)
     locked = lock.find(engine, models[0].name) if lock else None
     if locked and answer.entry is None and locked.revision:
-        answer = answer._replace(why=f"not there at the locked revision {locked.revision[:12]}")
+        answer = answer._replace(why=f"missing at the locked revision {locked.revision[:12]}")
     entry = next((e for e in report.entries if e.id == answer.entry), None)
     if entry is not None:
         usage.remember(here.state, usage.ASKED, (entry.path,), time.time())
@@ -163,7 +163,7 @@ def preflight(
     repair = finding.repair if finding else None
     in_the_way = machine.obstacle(engine, found.table.platforms, here)
     if in_the_way is None and not answer.ready and not rules.policy(answer.code).unseen:
-        in_the_way = machine.no_room(answer.path, repair, models, answer.model)
+        in_the_way = machine.lacks_space(answer.path, repair, models, answer.model)
     if in_the_way is not None:
         code, why = in_the_way
         answer = answer._replace(ready=False, code=code, why=why)
@@ -200,7 +200,7 @@ def with_path(host: Host, engine: str, path: str) -> Host:
     """Return the host with one more place: the single model at a path given to an engine."""
     real = os.path.realpath(path)
     if os.path.basename(os.path.dirname(path)) == "snapshots":
-        real = path  # a snapshot's symlinks lead to its own repository
+        real = path  # a snapshot's symlinks point to its own repository
     place = Place(kind=named_path.LOCATOR.name, path=real, engine=engine, said_by="--model")
     return host._replace(places=(*host.places, place))
 

@@ -71,7 +71,7 @@ def test_an_empty_machine_is_healthy() -> None:
     """Without any cache the exit code is 0 and one line says so."""
     ended = cachedoctor("scan")
     assert ended.code == 0
-    assert "no cache of a known engine is here" in ended.output
+    assert "no known engine has a cache here" in ended.output
     assert cachedoctor("fix").code == 0
     assert cachedoctor("undo").output == "no fix to take back\n"
     assert cachedoctor("quarantine", "list").output == "nothing is set aside\n"
@@ -532,22 +532,22 @@ def test_errors_are_data_where_data_was_asked_for(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("verify", "--max-age", "30"), "no age: `30`"),
-        (("scan", "--deadline", "20"), "no time: `20`\nhint: write 90s, 5m or 2h"),
-        (("fleet", "scan", "-i", "x", "--timeout", "20"), "no time: `20`"),
+        (("verify", "--max-age", "30"), "not an age: `30`"),
+        (("scan", "--deadline", "20"), "not a time: `20`\nhint: write 90s, 5m or 2h"),
+        (("fleet", "scan", "-i", "x", "--timeout", "20"), "not a time: `20`"),
         (("verify", "--max-rate", "fast"), "not a rate: `fast`"),
-        (("quarantine", "empty", "--older-than", "soon"), "no age: `soon`"),
+        (("quarantine", "empty", "--older-than", "soon"), "not an age: `soon`"),
         (("scan", "--env", "HF_HOME"), "--env needs NAME=VALUE, not `HF_HOME`"),
         (("scan", "--engine-version", "fluid=1.0"), "no engine `fluid`; did you mean `fluidaudio`"),
         (("preflight", "wisperkit", "--size", "tiny"), "no engine `wisperkit`"),
         (("explain", "CD99"), "no code `CD99`"),
-        (("free", "plenty"), "no size: `plenty`"),
-        (("free", "--budget", "plenty"), "no size: `plenty`"),
-        (("pack", "x", "-o", "y", "--part-size", "big"), "no size: `big`"),
-        (("pull", "x:small", "--max-download", "some"), "no size: `some`"),
+        (("free", "plenty"), "not a size: `plenty`"),
+        (("free", "--budget", "plenty"), "not a size: `plenty`"),
+        (("pack", "x", "-o", "y", "--part-size", "big"), "not a size: `big`"),
+        (("pull", "x:small", "--max-download", "some"), "not a size: `some`"),
         (("pull", "whisper.cpp"), "`whisper.cpp` is not ENGINE:SIZE or ENGINE:MODEL"),
         (("ensure", "wisperkit:tiny"), "no engine `wisperkit`; did you mean `whisperkit`"),
-        (("prune", "--older-than", "soon"), "no age: `soon`"),
+        (("prune", "--older-than", "soon"), "not an age: `soon`"),
         (("unpack", "x", "--for", "wisperkit"), "no engine `wisperkit`"),
         (("where", "whisperkit", "--size", "smal"), "no size `smal`; did you mean `small`"),
         (("verify", "--mirror", "hf=http://x"), "no source `hf`"),

@@ -123,7 +123,7 @@ def says(name: str | None, file: BinaryIO, size_bytes: int) -> bytes:
 
 
 def settings(name: str | None, file: BinaryIO, size_bytes: int) -> Mapping[str, object]:
-    """Return what a file of weights says of its own sizes, where the format has room for that."""
+    """Return what a file of weights says about its own sizes, if the format can say it."""
     read = getattr(_module(name), "settings", None) if name else None
     found: Mapping[str, object] = read(file, size_bytes) if read else {}
     return found

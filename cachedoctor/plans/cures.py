@@ -46,9 +46,9 @@ class Plan(NamedTuple):
     """What a fix would do: findings with the repairs that cure them, in order."""
 
     cures: tuple[Finding, ...]  # in the order of repair
-    by_hand: tuple[Finding, ...] = ()  # no repair, or one that only a person can do
+    by_hand: tuple[Finding, ...] = ()  # findings without a repair, or that only you can cure
     unfinished: tuple[Unfinished, ...] = ()  # earlier, interrupted fixes, which go first
-    free_bytes: int | None = None  # on the fullest file system that would be written to
+    free_bytes: int | None = None  # free space on the fullest file system concerned
     report: Report | None = None  # the look that it was made from
     network: Network | None = None  # what carrying it out may use
 
@@ -122,12 +122,12 @@ def plan(
         moved = {step for step in repair.steps if isinstance(step, SetAside)}
         claims = tuple(claim[:2] for entry in finding.made_from for claim in entry.claims)
         mark = repair.steps or (repair.kind, repair.root, claims)
-        if mark in taken or (moved and all(_gone(step.path, taken) for step in moved)):
+        if mark in taken or (moved and all(_is_set_aside(step.path, taken) for step in moved)):
             continue
         if report.host.platform == "windows":  # only ever examined from elsewhere
             by_hand.append(finding._replace(repair=None))
             continue
-        barred = _barred(repair)
+        barred = _needed_first(repair)
         if barred is not None:
             by_hand.append(finding._replace(repair=barred))
             continue
@@ -167,10 +167,10 @@ def dearer(plan: Plan, told_bytes: int) -> bool:
     return plan.fetch_bytes > told_bytes * _AS_TOLD
 
 
-def _barred(repair: Repair) -> Repair | None:
+def _needed_first(repair: Repair) -> Repair | None:
     """Return what the user must do before a repair can write where it has to, or `None`.
 
-    Nothing is written behind a link that leads out of the place (law 9).
+    Nothing is written behind a link that points outside the place (law 9).
     """
     folders = {os.path.dirname(step.path) for step in repair.steps}
     folders |= {os.path.dirname(s.target) for s in repair.steps if isinstance(s, Rename)}
@@ -180,7 +180,7 @@ def _barred(repair: Repair) -> Repair | None:
         real = os.path.realpath(there)
         if not (locators.inside(real, root) or locators.inside(root, real)):
             return repairs.manual("repair-elsewhere", "cachedoctor", "fix", real)
-        if not quietly.may(there, os.W_OK | os.X_OK):
+        if not quietly.can_access(there, os.W_OK | os.X_OK):
             if os.statvfs(there).f_flag & os.ST_RDONLY:
                 return repairs.manual("mount-writable", "mount", "-o", "remount,rw", there)
             return repairs.manual("allow-writing", "chmod", "u+w", there)
@@ -195,10 +195,10 @@ def absent_model(
     models = readiness.answers(found, size=size, model=model)
     answer = readiness.ready(found, report, models, size)
     if readiness.is_unled(answer):
-        return _unbranched(answer, report)
-    if not readiness.is_absent(answer):  # out of sight, it has a finding of its own
+        return _no_branch(answer, report)
+    if not readiness.is_absent(answer):  # it may exist out of sight, which has its own finding
         return ()
-    return (_absence(found, models[0], report),)
+    return (_absent(found, models[0], report),)
 
 
 def absent_locked(report: Report) -> tuple[Finding, ...]:
@@ -209,13 +209,13 @@ def absent_locked(report: Report) -> tuple[Finding, ...]:
         model = engine.table.row(locked.name)
         answer = readiness.ready(engine, report, (model,))
         if readiness.is_absent(answer):
-            found.append(_absence(engine, model, report))
+            found.append(_absent(engine, model, report))
         elif readiness.is_unled(answer):
-            found += _unbranched(answer, report)
+            found += _no_branch(answer, report)
     return tuple(found)
 
 
-def _absence(engine: Engine, model: Model, report: Report) -> Finding:
+def _absent(engine: Engine, model: Model, report: Report) -> Finding:
     """Return the finding that a model is not there, with the repair that fetches it."""
     path, root, claim = wanted_model(engine, model, report.host)
     locked = report.lock.find(engine.name, model.name) if report.lock else None
@@ -240,7 +240,7 @@ def _absence(engine: Engine, model: Model, report: Report) -> Finding:
         slug=MissingFile.slug,
         severity=MissingFile.severity,
         path=path,
-        message=f"{engine.name} {model.name}{at} is not there",
+        message=f"{engine.name} {model.name}{at} is missing",
         entries=(),
         engines=(engine.name,),
         locator=layout,
@@ -261,7 +261,7 @@ def _absence(engine: Engine, model: Model, report: Report) -> Finding:
     )
 
 
-def _gone(path: str, taken: Collection[object]) -> bool:
+def _is_set_aside(path: str, taken: Collection[object]) -> bool:
     """Return whether an earlier repair sets `path` aside, alone or with a folder above it."""
     while path and path != "/":
         if SetAside(path) in taken:
@@ -302,7 +302,9 @@ def _whole_model(
     listing = asked.listing(claim.repository, revision)
     if locked and (why := locking.differs(listing.files, locked, claim.prefix)):
         where = locked.said_by
-        raise RepairError(f"{claim.repository} at {revision[:12]} is not as {where} demands: {why}")
+        raise RepairError(
+            f"{claim.repository} at {revision[:12]} is not what {where} requires: {why}"
+        )
     files = [(f.path, Proof("", f.bytes, f.digest)) for f in listing.files]
     layout = locators.of(entry)
     if layout.has_revisions:
@@ -329,13 +331,13 @@ def wanted_model(engine: Engine, model: Model, host: Host) -> tuple[str, str, Cl
     return path, root, engine.claimed(model, entry, host)
 
 
-def _unbranched(answer: Readiness, report: Report) -> tuple[Finding, ...]:
-    """Return the finding that no `main` leads to a whole revision that was asked for by name."""
+def _no_branch(answer: Readiness, report: Report) -> tuple[Finding, ...]:
+    """Return the finding that no `main` points to a whole revision that was asked for by name."""
     entry = next(entry for entry in report.entries if entry.id == answer.entry)
     if any(rules.find(finding.code).by_commit for finding in report.of(entry)):
         return ()
     ref = os.path.join(entry.path.partition("/snapshots/")[0], "refs", "main")
-    message = f"no branch `main` leads to {(entry.revision or '')[:12]}"
+    message = f"no branch `main` points to {(entry.revision or '')[:12]}"
     return (
         Finding(
             code=RefDangling.code,

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 class Unfinished(NamedTuple):
     """An interrupted fix, and what is left to do to finish it or its undo."""
 
-    id: str  # of the run
-    folder: str  # its journal's
+    id: str  # name of the run
+    folder: str  # folder of its journal
     state: str  # `open` or `undoing`
     created_s: float  # when it was started
     repairs: tuple[Repair, ...]  # each with the steps, needs and bytes that are left

@@ -78,7 +78,7 @@ class Unreadable(RootRule):
             yield self._closed(root, seen)
         for entry in root.entries:
             if entry.notable:
-                yield from self._of_entry(entry, seen)
+                yield from self._unreadable_in(entry, seen)
         if folders := listed(ModelFolders, root):
             by_id = {entry.id: entry for entry in root.entries}
             for key, closed in folders.closed.items():
@@ -94,7 +94,7 @@ class Unreadable(RootRule):
                 for path, why in repository.notes_closed:
                     yield self._notes(path, why, mine)
 
-    def _of_entry(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
+    def _unreadable_in(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report the files and folders of one entry that could not be listed or opened."""
         seen.faults(entry)
         for artifact in entry.notable:
