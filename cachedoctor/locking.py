@@ -167,11 +167,11 @@ def _from_listing(engine: Engine, model: Model, network: Network) -> Locked:
             LockedModel(engine=engine.name, name=model.name, files=files, url=claim.url),
             online=True,
         )
-    from cachedoctor.system import fetch
     from cachedoctor.system.network import allowed
 
     allowed(network)
-    listing = fetch.hub_listing(claim.repository, "main", network.host, network.mirrors)
+    with network.hub() as hub:
+        listing = hub.listing(claim.repository, "main")
     rows = {
         file.path.removeprefix(claim.prefix): LockedFile(
             file.bytes, {file.digest.algorithm: file.digest.hex}
@@ -199,7 +199,7 @@ def differs(files: Sequence[fetch.Listed], locked: LockedModel, prefix: str) -> 
     for name, wanted in locked.files.items():
         found = listed.get(prefix + name)
         if found is None:
-            return f"`{name}` is not there"
+            return f"`{name}` is missing"
         told = wanted.digests.get(found.digest.algorithm, found.digest.hex)
         if found.bytes != wanted.bytes or told != found.digest.hex:
             return f"`{name}` has other content"

@@ -302,7 +302,7 @@ def test_a_tokenizer_that_another_engine_took_is_no_broken_model(world: World) -
     world.put("openai/whisper-tiny", {"tokenizer.json": b"{}"}, trees=False)
     assert world.codes() == []
     verdict = preflight("insanely-fast-whisper", size="tiny", host=world.host)
-    assert (verdict.ready, verdict.why) == (False, "not there")
+    assert (verdict.ready, verdict.why) == (False, "missing")
 
 
 def test_an_english_model_is_named_where_the_size_is_asked_for(world: World) -> None:

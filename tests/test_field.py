@@ -48,7 +48,6 @@ LITTER_FOLDERS = (
     "@eaDir", "__MACOSX", "#recycle", "lost+found", ".Spotlight-V100", "$RECYCLE.BIN",
     ".TemporaryItems", ".AppleDouble",
 )  # fmt: skip
-HUGE = 1 << 60  # more than any model
 
 
 @pytest.fixture(params=LAYOUTS)
@@ -1005,12 +1004,6 @@ def access_times(home: Path) -> dict[str, int]:
             paths.add(path)
             path = os.path.dirname(path)  # noqa: PLW2901 - every folder above it
     return {path: os.lstat(path).st_atime_ns for path in paths if not os.path.islink(path)}
-
-
-def age(home: Path) -> None:
-    """Let every file and folder be used long ago."""
-    for path in access_times(home):
-        os.utime(path, (1e9, 1e9))
 
 
 def test_a_partial_that_somebody_writes_without_a_lock_is_live(hub: Laid) -> None:

@@ -43,20 +43,20 @@ class Holding(NamedTuple):
 
     entry: Entry  # the model itself
     status: Status  # whether an engine would load it
-    size_bytes: int  # each file once
-    files: int  # their number, each once
+    size_bytes: int  # each file counts once
+    files: int  # number of files; each counts once
     own_bytes: int  # what removing it alone would free
-    exact: bool  # false if blocks are shared with an unknown file: then a lower bound
-    names: int  # of its largest file, hard links and links alike
+    exact: bool  # false if blocks are shared with unknown files: a lower bound
+    names: int  # number of names of its largest file, hard links and links alike
     used: Used  # when it was last used, as far as that is known
-    modified_s: float | None  # of its newest file
-    needed_by: tuple[tuple[str, tuple[str, ...]], ...]  # engine, and the sizes that it answers
-    apps: tuple[str, ...]  # whose own folders it is in
+    modified_s: float | None  # when its newest file was modified
+    needed_by: tuple[tuple[str, tuple[str, ...]], ...]  # engines, and the sizes it answers
+    apps: tuple[str, ...]  # apps whose own folders it is in
     kept_by: tuple[str, ...]  # why nothing chooses it for removal
-    programs: tuple[str, ...]  # that have it open now
+    programs: tuple[str, ...]  # programs that have it open now
     refetch_bytes: int | None  # its download size; `None` if no source is known
     known_by: str | None  # "name" or "shape"; `None` if no engine loads it
-    superseded_by: str | None  # the commit that the branch leads to now
+    superseded_by: str | None  # the commit that the branch points to now
 
     @property
     def pinned(self) -> bool:
@@ -73,13 +73,13 @@ class Holding(NamedTuple):
 
 
 class Holdings(NamedTuple):
-    """Every model that was found, and what lies beside the models."""
+    """Every model that was found, and the files that belong to none."""
 
     report: Report  # the look that it was made from
     models: tuple[Holding, ...]  # in the order of the look
-    loose: tuple[Finding, ...]  # about files that belong to no model, with their bytes
+    loose: tuple[Finding, ...]  # findings about files that belong to no model
     roots: kept.Roots  # lock files and `keep` that count here
-    total_bytes: int  # of models, each file and each shared block once
+    total_bytes: int  # size of all models; each file and shared block counts once
     exact: bool  # false if blocks are shared with an unknown file
 
     def of(self, entry_id: str) -> Holding:
@@ -166,7 +166,7 @@ def models(report: Report) -> Holdings:
         )
         for entry in entries
     )
-    loose = tuple(f for f in report.findings if f.bytes and _loose(rules.find(f.code)))
+    loose = tuple(f for f in report.findings if f.bytes and _is_loose(rules.find(f.code)))
     return Holdings(
         report=report,
         models=found,
@@ -185,7 +185,7 @@ def _unseen(entry: Entry, report: Report) -> str:
     return next((rules.find(f.code).word for f in errors), "")
 
 
-def _loose(rule: rules.Rule) -> bool:
+def _is_loose(rule: rules.Rule) -> bool:
     """Return whether a rule is about files beside models that count with none of them."""
     return bool(rule.litter) and not rule.in_a_model
 

@@ -27,14 +27,14 @@ def resolve(names: Sequence[str], report: Report) -> tuple[Entry, ...]:
     """
     found: dict[str, Entry] = {}
     for name in names:
-        for entry in _meant(name, report):
+        for entry in _entries_named(name, report):
             found[entry.id] = entry
     return tuple(found.values())
 
 
 def matching(name: str, report: Report) -> tuple[Entry, ...]:
     """Return all entries that a name means; it may be an engine's. Raises `UsageError` for none."""
-    there = _there(report)
+    there = _existing(report)
     if name in engines.names():
         found = tuple(entry for entry in there if name in entry.engines)
     else:
@@ -44,8 +44,8 @@ def matching(name: str, report: Report) -> tuple[Entry, ...]:
     return found
 
 
-def _meant(name: str, report: Report) -> tuple[Entry, ...]:
-    found = [entry for entry in _there(report) if _fits(name, entry, report)]
+def _entries_named(name: str, report: Report) -> tuple[Entry, ...]:
+    found = [entry for entry in _existing(report) if _fits(name, entry, report)]
     place = _path(name, report)
     itself = place and os.path.join(
         os.path.realpath(os.path.dirname(place)), os.path.basename(place)
@@ -88,7 +88,7 @@ def _path(name: str, report: Report) -> str | None:
     return None
 
 
-def _there(report: Report) -> list[Entry]:
+def _existing(report: Report) -> list[Entry]:
     return [e for e in report.entries if report.statuses[e.id] is not Status.ABSENT]
 
 

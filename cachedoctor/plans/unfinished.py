@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import engines
+from cachedoctor import engines, rules
 from cachedoctor.doctor import readiness
 from cachedoctor.findings import (
     CdnFetch,
@@ -14,8 +14,8 @@ from cachedoctor.findings import (
     Put,
     Repair,
     Safety,
+    is_download,
 )
-from cachedoctor.rules.ourselves import UnfinishedFix
 from cachedoctor.system import disk, run, undoing
 from cachedoctor.system.ground import below
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 class Unfinished(NamedTuple):
     """An interrupted fix, and what is left to do to finish it or its undo."""
 
-    id: str  # of the run
-    folder: str  # its journal's
+    id: str  # name of the run
+    folder: str  # folder of its journal
     state: str  # `open` or `undoing`
     created_s: float  # when it was started
     repairs: tuple[Repair, ...]  # each with the steps, needs and bytes that are left
@@ -40,7 +40,7 @@ class Unfinished(NamedTuple):
 
 def interrupted(report: Report, cures: Sequence[Finding]) -> tuple[Unfinished, ...]:
     """Return the interrupted fixes that concern the question, or are in the way of `cures`."""
-    folders = {finding.path for finding in report.findings if finding.code == UnfinishedFix.code}
+    folders = {found.path for found in report.findings if rules.find(found.code).a_run}
     if not folders:
         return ()
     mine = {step.path for f in cures if f.repair for step in f.repair.steps}
@@ -108,7 +108,7 @@ def _left_of(found: Run) -> Unfinished:
         fetch, copy = (
             (sum(cost) for cost in zip(*map(_cost, needs), strict=True)) if needs else (0, 0)
         )
-        fetches = any(isinstance(need.sources[0], (HubFetch, CdnFetch)) for need in needs)
+        fetches = any(is_download(need.sources[0]) for need in needs)
         repairs.append(
             repair._replace(
                 safety=Safety.FETCHES if fetches else Safety.SAFE,

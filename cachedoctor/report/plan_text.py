@@ -41,7 +41,7 @@ def plan_lines(plan: Plan, report: Report) -> Iterator[str]:
         repairs = [finding.repair for finding in findings if finding.repair]
         new = [f.repair for f in findings if f.repair and not brings(plan.unfinished, f)]
         fetch, copy = sum(r.fetch_bytes for r in new), sum(r.copy_bytes for r in new)
-        download = any(r.safety.value == "fetches" for r in new)
+        download = any(r.safety is Safety.FETCHES for r in new)
         cost = (
             (f"{size(fetch)} to download" if fetch else "a download")
             if download
@@ -120,7 +120,7 @@ def source_words(source: Source) -> str:
             cost = f", {size(known)}" if known else ""
             return f"fetch it from {repository}{cost}"
         case CdnFetch(bytes=known, resume=resume):
-            return f"{'go on with the' if resume else 'a'} download from OpenAI, {size(known)}"
+            return f"{'resume the' if resume else 'a'} download from OpenAI, {size(known)}"
         case Text(text=text):
             return f"write `{printable(text)}`"
 
@@ -133,7 +133,7 @@ def outcome_lines(plan: Plan, outcome: Outcome) -> Iterator[str]:
     for name, why in outcome.taken_back:
         yield f"! the interrupted fix {name} could not be finished: {printable(why)}"
     if outcome.deleted_bytes is not None:
-        how = "" if outcome.journaled else ", without a journal, for which there was no room"
+        how = "" if outcome.journaled else ", without a journal, because there was no space for one"
         yield f"✓ {size(outcome.deleted_bytes)} deleted for good{how}; there is no way back"
         yield counting(outcome.report.findings)
         return

@@ -44,7 +44,7 @@ def engines_counted(report: Report) -> str:
         f"{plural(count, 'engine')} {word}"
         for count, word in zip(
             (ready, broken, coming, unseen),
-            ("ready", "broken", "downloading", "not to be seen"),
+            ("ready", "broken", "downloading", "unreadable"),
             strict=True,
         )
         if count
@@ -136,7 +136,7 @@ def _mark(answer: Readiness | None) -> str:
 
 
 def is_usual(root: str, host: Host) -> bool:
-    """Return whether an engine's own defaults lead to `root`, so that its kind says enough."""
+    """Return whether an engine's own defaults name `root`, so that its kind says enough."""
     return root in _usual(host.hub_cache, host.home)
 
 

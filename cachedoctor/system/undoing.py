@@ -133,7 +133,7 @@ def _unchanged(run: Run, key: Key, order: Sequence[Key]) -> None:
     move = run.at(key)
     if move.kind in ("folder", "share") or (key not in run.done and not moves.happened(move)):
         return  # the last step, begun but never made
-    here, away = _moved_on(run, key, order), back(run, key)
+    here, away = _current_path(run, key, order), back(run, key)
     now = disk.stamp(here) or disk.stamp(away)
     placed = run.done.get(key)
     inode = placed.inode if placed else move.inode
@@ -142,9 +142,10 @@ def _unchanged(run: Run, key: Key, order: Sequence[Key]) -> None:
             f"`{here}` is gone since the fix {run.id}",
             hint="put it back and try again, or leave the fix as it is",
         )
-    if (inode and now.inode != inode) or _differs(run, key, here, order):
+    if (inode and now.inode != inode) or _difference(run, key, here, order):
+        how = _difference(run, key, here, order) or f"`{here}` was changed"
         raise RepairError(
-            f"{_differs(run, key, here, order) or f'`{here}` was changed'} after the fix {run.id}",
+            f"{how} after the fix {run.id}",
             hint="move it out of the way if it is not wanted, then try again",
         )
     if os.path.lexists(here) and os.path.lexists(away) and not run.own(away):
@@ -157,7 +158,7 @@ def _unchanged(run: Run, key: Key, order: Sequence[Key]) -> None:
             )
 
 
-def _differs(run: Run, key: Key, here: str, order: Sequence[Key]) -> str:
+def _difference(run: Run, key: Key, here: str, order: Sequence[Key]) -> str:
     """Return how a placed file or folder differs from what the run left."""
     if not os.path.lexists(here):
         return ""  # an interrupted undo has already moved it
@@ -176,7 +177,7 @@ def _differs(run: Run, key: Key, here: str, order: Sequence[Key]) -> str:
     return ""
 
 
-def _moved_on(run: Run, key: Key, order: Sequence[Key]) -> str:
+def _current_path(run: Run, key: Key, order: Sequence[Key]) -> str:
     """Return where a step's placed item is now, after later renames that still hold."""
     path = run.at(key).target
     for later in order:
