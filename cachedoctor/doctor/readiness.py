@@ -122,7 +122,8 @@ def others(engine: Engine, report: Report, size: str | None) -> tuple[str, ...]:
 def only(names: Sequence[str]) -> str:
     """Return the words for models that are there in place of the one asked for, if any."""
     listed = ", ".join(f"`{name}`" for name in names)
-    return f", only {listed} (`--model {names[0]}`)" if names else ""
+    verb = "is" if len(names) == 1 else "are"
+    return f", though {listed} {verb} here (`--model {names[0]}`)" if names else ""
 
 
 def _not_there(

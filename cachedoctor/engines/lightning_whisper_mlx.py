@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from cachedoctor.engines import CatalogEngine
 from cachedoctor.looking import untrusted
-from cachedoctor.system import shapes
 
 if TYPE_CHECKING:
     from cachedoctor.engines.catalog import Model
@@ -23,7 +22,8 @@ if TYPE_CHECKING:
 _CONFIG_LIMIT_BYTES = 1 << 20
 _MOST_BITS = 32
 _FOLDER = "mlx_models"
-_OTHERS = ("ctranslate2", "transformers")
+_WEIGHTS = "weights.npz"
+_OTHERS = ("model.bin", "model.safetensors", "pytorch_model.bin")  # weights of other engines
 
 
 class LightningWhisperMlx(CatalogEngine):
@@ -47,11 +47,11 @@ class LightningWhisperMlx(CatalogEngine):
     def model_at(self, entry: Entry, host: Host) -> Model | None:
         """Return the model with the folder's name and the quantisation of its weights.
 
-        Outside `mlx_models`, a folder called `tiny` is not taken for ours if it is another
-        engine's model by its shape.
+        Outside `mlx_models`, a folder called `tiny` is not taken for ours if all it holds is
+        another engine's weights.
         """
         ours = os.path.basename(os.path.dirname(entry.path)) == _FOLDER
-        if not ours and any(shapes.fits(kind, entry) for kind in _OTHERS):
+        if not ours and not entry.find(_WEIGHTS) and any(map(entry.find, _OTHERS)):
             return None
         rows = self._by_folder.get(entry.name, [])
         bits = _bits(entry) if len(rows) > 1 else 0

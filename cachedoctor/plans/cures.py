@@ -19,7 +19,7 @@ from cachedoctor.findings import (
     Subject,
 )
 from cachedoctor.looking import quietly
-from cachedoctor.plans.unfinished import Unfinished, brings, interrupted
+from cachedoctor.plans.unfinished import Unfinished, each_once, interrupted
 from cachedoctor.repairs import folder, hub, single
 from cachedoctor.rules.present import MissingFile
 from cachedoctor.rules.refs import RefDangling
@@ -63,25 +63,19 @@ class Plan(NamedTuple):
         return (*(repair for item in self.unfinished for repair in item.repairs), *self.repairs)
 
     @property
-    def _counted(self) -> tuple[Repair, ...]:
-        """Return the repairs without those that only repeat what an interrupted fix brings."""
-        new = (f.repair for f in self.cures if f.repair and not brings(self.unfinished, f))
-        return (*(repair for item in self.unfinished for repair in item.repairs), *new)
-
-    @property
     def fetch_bytes(self) -> int:
         """Return how many bytes a fix would download, as far as that is known."""
-        return sum(repair.fetch_bytes for repair in self._counted)
+        return sum(repair.fetch_bytes for repair in each_once(self.unfinished, self.cures))
 
     @property
     def fetch_bytes_known(self) -> bool:
         """Return whether `fetch_bytes` is complete: some lengths are known only afterwards."""
-        return all(repair.fetch_bytes_known for repair in self._counted)
+        return all(one.fetch_bytes_known for one in each_once(self.unfinished, self.cures))
 
     @property
     def copy_bytes(self) -> int:
         """Return how many bytes a fix would copy."""
-        return sum(repair.copy_bytes for repair in self._counted)
+        return sum(repair.copy_bytes for repair in each_once(self.unfinished, self.cures))
 
     @property
     def fetches(self) -> bool:

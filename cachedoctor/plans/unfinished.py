@@ -64,6 +64,12 @@ def brings(unfinished: Sequence[Unfinished], finding: Finding) -> bool:
     return bool(mine) and mine <= brought
 
 
+def each_once(unfinished: Sequence[Unfinished], cures: Sequence[Finding]) -> tuple[Repair, ...]:
+    """Return all repairs but those that only repeat what an interrupted fix brings."""
+    new = (f.repair for f in cures if f.repair and not brings(unfinished, f))
+    return (*(repair for item in unfinished for repair in item.repairs), *new)
+
+
 def lacks(report: Report, absence: Finding) -> bool:
     """Return whether a later look still lacks a model that was asked for and was not there."""
     claims = [claim for entry in absence.made_from for claim in entry.claims]
