@@ -309,20 +309,15 @@ def test_an_english_model_is_named_where_the_size_is_asked_for(world: World) -> 
     """It answers no size, but whoever has it should hear so; broken ones are not offered."""
     snapshot = world.put(worlds.TINY, worlds.whisper_files())
     asked = ("faster-whisper", "--size", "tiny", "--home", world.host.home)
+    beside = "though `tiny.en` is here (`--model tiny.en`)"
     said = cachedoctor("preflight", *asked)
     assert said.code == 1
-    assert (
-        "tiny: missing, though `tiny.en` is here (`--model tiny.en`); `cachedoctor fix"
-        in said.output
-    )
+    assert f"tiny: missing, {beside}; `cachedoctor fix" in said.output
     verdict = cachedoctor("preflight", *asked, "--json").data["verdict"]
     assert (verdict["why"], verdict["others"]) == ("missing", ["tiny.en"])
     assert f"is missing, {beside}; it" in cachedoctor("where", *asked).errors
     benched = " ".join(cachedoctor("bench", *asked[1:]).output.split())
-    assert (
-        "faster-whisper CD101 no model, though `tiny.en` is here (`--model tiny.en`) cache"
-        in benched
-    )
+    assert f"faster-whisper CD101 no model, {beside} cache" in benched
     for other in ("base", "small"):  # whose names hold nothing of `tiny`
         assert preflight("faster-whisper", size=other, host=world.host).others == ()
     worlds.cut(worlds.blob_of(snapshot / "model.bin"), 60)
