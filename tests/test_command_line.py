@@ -253,7 +253,31 @@ def test_a_closed_folder_of_a_model_is_unknown() -> None:
         shutil.rmtree(home)
 
 
-def as_nobody(home: Path, *arguments: str) -> Ended:
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_user_without_a_name_and_a_home_is_answered(tmp_path: Path) -> None:
+    """As containers run: a number that no list of users has, `HOME` unset or not there."""
+    nameless = 54321
+    tmp_path.chmod(0o755)
+    for variables in ({}, {"HOME": "/nonexistent"}):
+        for arguments, code in (("scan", 0), ("preflight faster-whisper --size tiny", 1)):
+            ended = as_nobody(tmp_path, *arguments.split(), uid=nameless, variables=variables)
+            assert ended.code == code, ended
+    assert cachedoctor("info", env={"HOME": "/nonexistent"}).code == 0
+    ended = as_nobody(
+        tmp_path,
+        *("pull", "faster-whisper:tiny", "--offline"),
+        uid=nameless,
+        variables={"HOME": "/nonexistent"},
+    )
+    assert ended.code == 1
+    assert "left to you CD101" in ended.output
+    made = "/nonexistent/.cache/huggingface/hub"
+    assert f"`sudo install -d -o {nameless} {made}`" in ended.output
+
+
+def as_nobody(
+    home: Path, *arguments: str, uid: int = NOBODY, variables: dict[str, str] | None = None
+) -> Ended:
     """Run a command as an ordinary user, in a fork that has imported all it may need.
 
     An ordinary user may not be able to read this interpreter's own files.
@@ -272,9 +296,13 @@ def as_nobody(home: Path, *arguments: str) -> Ended:
         sys.stdout = output.open("w")
         if os.geteuid() == 0:
             os.setgid(NOBODY)
-            os.setuid(NOBODY)
-        own = {name: str(home / name.lower()) for name in ("XDG_STATE_HOME", "XDG_CONFIG_HOME")}
-        os.environ.update(HOME=str(home), **own)
+            os.setuid(uid)
+        if variables is None:
+            own = {name: str(home / name.lower()) for name in ("XDG_STATE_HOME", "XDG_CONFIG_HOME")}
+            os.environ.update(HOME=str(home), **own)
+        else:
+            os.environ.clear()
+            os.environ.update(variables)
         os.chdir("/")
         sys.argv = ["cachedoctor", *arguments]
         code = 70

@@ -24,7 +24,7 @@ from cachedoctor.repairs import folder, hub, single
 from cachedoctor.rules.ourselves import UnfinishedFix
 from cachedoctor.rules.present import MissingFile
 from cachedoctor.rules.refs import RefDangling
-from cachedoctor.system import disk, fetch
+from cachedoctor.system import disk, fetch, usage
 from cachedoctor.system.network import allowed
 from cachedoctor.vocabulary import Entry
 
@@ -181,7 +181,11 @@ def _barred(repair: Repair) -> Repair | None:
             return repairs.manual("repair-elsewhere", "cachedoctor", "fix", real)
         if not quietly.may(there, os.W_OK | os.X_OK):
             if os.statvfs(there).f_flag & os.ST_RDONLY:
-                return repairs.manual("mount-writable", "mount", "-o", "remount,rw", there)
+                mount = usage.Mounts.look().point(real)
+                return repairs.manual("mount-writable", "mount", "-o", "remount,rw", mount)
+            if not locators.inside(real, root):  # nothing of the place is there yet
+                owner = str(os.geteuid())
+                return repairs.manual("allow-writing", "sudo", "install", "-d", "-o", owner, root)
             return repairs.manual("allow-writing", "chmod", "u+w", there)
     return None
 
