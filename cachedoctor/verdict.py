@@ -180,7 +180,7 @@ def preflight(
         repair=repair,
         checked=report.checked[entry.id] if entry else None,
         lock=lock.path if lock else None,
-        warnings=tuple(f for f in report.findings if _concerns(f, found)),
+        warnings=tuple(f for f in report.findings if _concerns(f, found, entry)),
         by=answer.by if answer.ready else "name",
         options=here.options,
     )
@@ -226,18 +226,28 @@ def _at_path(engine: Engine, path: str, host: Host, size: str | None, model: str
         why=answer.why,
         repair=None,
         checked=report.checked[entry.id] if entry else None,
+        warnings=tuple(_of_path(f, path) for f in report.findings if _concerns(f, engine, entry)),
         by="path" if answer.ready else "name",
         options=host.options,
     )
 
 
-def _concerns(finding: Finding, engine: Engine) -> bool:
-    """Return whether a finding concerns the libraries an engine uses, rather than a file.
+def _of_path(finding: Finding, path: str) -> Finding:
+    """Return a warning about a model at a path with the command that looks there."""
+    from cachedoctor import repairs
+
+    return finding._replace(repair=repairs.manual("look-deeper", "cachedoctor", "verify", path))
+
+
+def _concerns(finding: Finding, engine: Engine, entry: Entry | None) -> bool:
+    """Return whether a finding concerns this model, or the libraries its engine uses.
 
     Or unreadable containers of apps, which could hold the model too.
     """
-    if finding.entries or finding.severity is Severity.ERROR or not rules.find(finding.code).warns:
+    if finding.severity is Severity.ERROR or not rules.find(finding.code).warns:
         return False
+    if finding.entries:
+        return entry is not None and entry.id in finding.entries
     layouts = {subject.layout for subject in finding.subjects}
     return engine.name in finding.engines or not layouts.isdisjoint(engine.locators)
 
