@@ -65,8 +65,8 @@ class Verdict(NamedTuple):
         return found + self.options if ours else found
 
     def _cure(self) -> str:
-        if self.by == "path" or (self.absent and str(self.model)[:1] == "/"):
-            return ""  # intact but needs its path, or a path about which nothing is known
+        if self.by == "path" or str(self.model)[:1] == "/":
+            return ""  # intact but needs its path, or a path, which has no known source
         if self.lock:
             return f"cachedoctor fix --lock {shlex.quote(self.lock)}"
         if self.code and rules.find(self.code).blocks:
@@ -100,7 +100,7 @@ def preflight(
     engine: str,
     *,
     size: str | None = None,
-    model: str | None = None,
+    model: str | os.PathLike[str] | None = None,
     lock: Lock | str | os.PathLike[str] | None = None,
     host: Host | None = None,
     revision: str | None = None,
@@ -120,6 +120,7 @@ def preflight(
     """
     if (size is None) == (model is None):
         raise UsageError("name either a size or a model", hint="`--size small` or `--model tiny`")
+    model = None if model is None else os.fspath(model)
     lock = locked_by(lock)
     here = host or Host.look()
     found = engines.find(engine)
@@ -218,7 +219,7 @@ def _at_path(engine: Engine, path: str, host: Host, size: str | None, model: str
     return Verdict(
         engine=engine.name,
         size=size,
-        model=answer.model or model,
+        model=(answer.model or model) if answer.ready else path,
         ready=answer.ready,
         path=answer.path,
         revision=None,
@@ -257,7 +258,7 @@ def ensure(
     *,
     allow: Callable[[Plan], bool],
     size: str | None = None,
-    model: str | None = None,
+    model: str | os.PathLike[str] | None = None,
     lock: Lock | str | os.PathLike[str] | None = None,
     host: Host | None = None,
     offline: bool = False,
@@ -286,6 +287,7 @@ def ensure(
     from cachedoctor.system.network import Network
     from cachedoctor.system.watching import Watched
 
+    model = None if model is None else os.fspath(model)
     lock = locked_by(lock)
     here = host or Host.look()
     here.require_own_configuration()
@@ -293,6 +295,8 @@ def ensure(
     if verdict.ready or verdict.blocked or verdict.unseen:
         return verdict  # no file can help, or nobody knows whether one is needed
     network = Network.of(here, offline=offline, mirrors=mirrors)
+    if str(verdict.model)[:1] == "/":
+        return verdict  # a path has no known source
     names = [
         found.name for found in readiness.answers(engines.find(engine), size=size, model=model)
     ]
