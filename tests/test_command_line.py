@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import cachedoctor as package
-from cachedoctor import cli, demo, engines, formats, locators, rules
+from cachedoctor import cli, demo, engines, locators, rules
 from tests.conftest import fingerprint
 from tests.support import builders, worlds
 from tests.support.command import Ended, cachedoctor, scan
@@ -71,7 +71,7 @@ def test_an_empty_machine_is_healthy() -> None:
     """Without any cache the exit code is 0 and one line says so."""
     ended = cachedoctor("scan")
     assert ended.code == 0
-    assert "no cache of a known engine is here" in ended.output
+    assert "no known engine has a cache here" in ended.output
     assert cachedoctor("fix").code == 0
     assert cachedoctor("undo").output == "no fix to take back\n"
     assert cachedoctor("quarantine", "list").output == "nothing is set aside\n"
@@ -282,7 +282,6 @@ def as_nobody(
 
     An ordinary user may not be able to read this interpreter's own files.
     """
-    assert formats.names()
     assert locators.names()
     assert rules.every()
     for engine in engines.names():
@@ -431,6 +430,38 @@ def test_ctrl_c_during_a_fix_is_130_and_the_next_one_finishes(home: Path) -> Non
     assert scan("--deep", "--fail-on", "note").codes == []
 
 
+def test_an_interrupted_pull_is_finished_and_counted_once(home: Path) -> None:
+    """What finishing brings is neither counted nor fetched a second time."""
+    from tests.support.loopback import Hub
+
+    files = worlds.whisper_files()
+    with Hub() as hub:
+        hub.add(worlds.TINY, dict(files))
+        held = hub.hold("model.bin", 10)
+        mirror = ("--mirror", f"hub={hub.url}")
+        pull = ("pull", "faster-whisper:tiny.en", "--yes", *mirror)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cachedoctor", *pull],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        assert held.reached.wait(60)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        assert process.returncode == 130
+        hub.heal()
+        asked = ("fix", "faster-whisper", "--model", "tiny.en", "--dry-run", *mirror)
+        planned = cachedoctor(*asked, "--json").data["plan"]
+        assert len(files["model.bin"]) <= planned["fetch_bytes"] <= sum(map(len, files.values()))
+        said = cachedoctor(*asked).output
+        assert "faster-whisper: 1 repair, nothing more to download" in said
+        assert "only if that cannot be finished" in said
+        ended = cachedoctor(*pull)
+        assert ended.code == 0, ended.errors
+        fetched = [one for one in hub.requests if one.path.endswith("model.bin")]
+        assert sum(one.method == "GET" for one in fetched) == 2  # cut off, and whole
+    assert cachedoctor("preflight", "faster-whisper", "--model", "tiny.en").code == 0
+
+
 def test_every_command_has_help_and_the_json_has_its_head(home: Path) -> None:
     """Each command explains itself, and each JSON begins with schema and tool."""
     for name in ("scan", "fix", "undo", "quarantine", "preflight", "explain", "demo"):
@@ -529,22 +560,22 @@ def test_errors_are_data_where_data_was_asked_for(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("verify", "--max-age", "30"), "no age: `30`"),
-        (("scan", "--deadline", "20"), "no time: `20`\nhint: write 90s, 5m or 2h"),
-        (("fleet", "scan", "-i", "x", "--timeout", "20"), "no time: `20`"),
+        (("verify", "--max-age", "30"), "not an age: `30`"),
+        (("scan", "--deadline", "20"), "not a time: `20`\nhint: write 90s, 5m or 2h"),
+        (("fleet", "scan", "-i", "x", "--timeout", "20"), "not a time: `20`"),
         (("verify", "--max-rate", "fast"), "not a rate: `fast`"),
-        (("quarantine", "empty", "--older-than", "soon"), "no age: `soon`"),
+        (("quarantine", "empty", "--older-than", "soon"), "not an age: `soon`"),
         (("scan", "--env", "HF_HOME"), "--env needs NAME=VALUE, not `HF_HOME`"),
         (("scan", "--engine-version", "fluid=1.0"), "no engine `fluid`; did you mean `fluidaudio`"),
         (("preflight", "wisperkit", "--size", "tiny"), "no engine `wisperkit`"),
         (("explain", "CD99"), "no code `CD99`"),
-        (("free", "plenty"), "no size: `plenty`"),
-        (("free", "--budget", "plenty"), "no size: `plenty`"),
-        (("pack", "x", "-o", "y", "--part-size", "big"), "no size: `big`"),
-        (("pull", "x:small", "--max-download", "some"), "no size: `some`"),
+        (("free", "plenty"), "not a size: `plenty`"),
+        (("free", "--budget", "plenty"), "not a size: `plenty`"),
+        (("pack", "x", "-o", "y", "--part-size", "big"), "not a size: `big`"),
+        (("pull", "x:small", "--max-download", "some"), "not a size: `some`"),
         (("pull", "whisper.cpp"), "`whisper.cpp` is not ENGINE:SIZE or ENGINE:MODEL"),
         (("ensure", "wisperkit:tiny"), "no engine `wisperkit`; did you mean `whisperkit`"),
-        (("prune", "--older-than", "soon"), "no age: `soon`"),
+        (("prune", "--older-than", "soon"), "not an age: `soon`"),
         (("unpack", "x", "--for", "wisperkit"), "no engine `wisperkit`"),
         (("where", "whisperkit", "--size", "smal"), "no size `smal`; did you mean `small`"),
         (("verify", "--mirror", "hf=http://x"), "no source `hf`"),

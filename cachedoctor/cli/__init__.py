@@ -123,7 +123,7 @@ class Commands(click.Group):
 
         shared = [p for p in _scan().get_params(ctx) if isinstance(p, Shared)]
         rows = [record for option in shared if (record := option.record(ctx))]
-        with formatter.section("Options of many commands"):
+        with formatter.section("Common options"):
             formatter.write_dl(rows)
 
     def resolve_command(

@@ -118,7 +118,7 @@ class _Time(_Age):
         """Return seconds."""
         from cachedoctor.system import amounts
 
-        return int(amounts.seconds_of(text, "time", "90s, 5m or 2h"))
+        return int(amounts.seconds_of(text, "a time", "90s, 5m or 2h"))
 
 
 class _Bytes(_Amount):
@@ -144,7 +144,9 @@ class _Rate(_Amount):
         """Return bytes a second."""
         found = re.fullmatch(r"([1-9]\d*)([KMG])", text)
         if found is None:
-            raise UsageError(f"not a rate: `{text}`", hint="write 500K, 50M or 1G bytes a second")
+            raise UsageError(
+                f"not a rate: `{text}`", hint="write 500K, 50M or 1G, in bytes per second"
+            )
         return int(found[1]) << {"K": 10, "M": 20, "G": 30}[found[2]]
 
 

@@ -39,6 +39,11 @@ class Stand(NamedTuple):
     kind: str  # `alias` or `text`
     target: str  # empty if the file does not say
 
+    @property
+    def is_text(self) -> bool:
+        """Return whether it was a symlink and is a text now, not an alias or a broken link."""
+        return self.kind == "text"
+
 
 class Way(NamedTuple):
     """How far a path can be resolved."""
@@ -120,7 +125,7 @@ class Ways:
         found = stands_in(path)
         if found is None:
             return Way(path, closed=path, why="a file is in place of the folder")
-        if found.kind == "text":
+        if found.is_text:
             return Way(path, text=path, aim=found.target)
         return Way(path, gone=path, aim="a Finder alias")
 
