@@ -156,4 +156,4 @@ def test_a_path_is_answered_and_never_repaired(host: Host, tmp_path: Path) -> No
         assert (made.ready, made.code, made.model, made.cure) == (False, "CD101", str(model), "")
     ended = command("preflight", "faster-whisper", "--model", str(folder))
     assert ended.code == 1
-    assert ended.output.endswith(": CD101 `config.json` is not there\n")
+    assert ended.output.endswith(": CD101 `config.json` is missing\n")
