@@ -7,6 +7,7 @@ import json
 import os
 import pkgutil
 import pty
+import pwd
 import shutil
 import signal
 import subprocess
@@ -106,6 +107,18 @@ def test_a_relative_home_is_shown_whole(home: Path) -> None:
     """In data every path is absolute, and engines look below the current folder."""
     data = cachedoctor("scan", "--json", env={"HOME": "nowhere"}).data
     assert data["host"]["home"] == os.path.abspath("nowhere")
+
+
+def test_a_relative_home_is_not_where_pywhispercpp_looks(home: Path) -> None:
+    """Its platformdirs takes the home of the list of users instead."""
+    words = ("where", "whisper.cpp", "--json")
+    listed = pwd.getpwuid(os.getuid()).pw_dir
+    for relative in ("nowhere", ""):
+        asked = cachedoctor("preflight", "whisper.cpp", "--size", "tiny", "--json",
+                            env={"HOME": relative, "XDG_DATA_HOME": ""})  # fmt: skip
+        assert asked.data["verdict"]["path"].startswith(f"{listed}/.local/share/pywhispercpp")
+    told = cachedoctor(*words, env={"XDG_DATA_HOME": ""}).output
+    assert f"{home}/.local/share/pywhispercpp" in told
 
 
 def test_names_that_are_no_utf8_and_terminal_escapes_are_shown_safely(home: Path) -> None:
