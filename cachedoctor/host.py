@@ -25,6 +25,9 @@ _SECRETS = ("TOKEN", "KEY", "SECRET", "PASSW", "CREDENTIAL")
 _TRUE = ("1", "ON", "YES", "TRUE")
 _VARIABLE = r"\$(\w+|\{[^}]*\})"
 
+# The home that container engines give to a user who has neither a name nor `HOME`.
+_OF_NOBODY = "/"
+
 
 class Host(NamedTuple):
     """Where to look: home, platform, environment, folders, engine versions and clock."""
@@ -281,10 +284,16 @@ def config_folder() -> str:
     """Return the running user's configuration folder."""
     import platformdirs
 
-    return platformdirs.user_config_dir("cachedoctor", appauthor=False)
+    try:
+        return platformdirs.user_config_dir("cachedoctor", appauthor=False)
+    except RuntimeError:
+        return os.path.join(_OF_NOBODY, ".config", "cachedoctor")
 
 
 def _state_folder() -> str:
     import platformdirs
 
-    return platformdirs.user_state_dir("cachedoctor", appauthor=False)
+    try:
+        return platformdirs.user_state_dir("cachedoctor", appauthor=False)
+    except RuntimeError:
+        return os.path.join(_OF_NOBODY, ".local", "state", "cachedoctor")

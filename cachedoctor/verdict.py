@@ -65,8 +65,8 @@ class Verdict(NamedTuple):
         return found + self.options if ours else found
 
     def _cure(self) -> str:
-        if self.by == "path" or (self.absent and str(self.model)[:1] == "/"):
-            return ""  # intact but needs its path, or a path about which nothing is known
+        if self.by == "path" or str(self.model)[:1] == "/":
+            return ""  # intact but needs its path, or a path, which has no known source
         if self.lock:
             return f"cachedoctor fix --lock {shlex.quote(self.lock)}"
         if self.blocked:
@@ -100,7 +100,7 @@ def preflight(
     engine: str,
     *,
     size: str | None = None,
-    model: str | None = None,
+    model: str | os.PathLike[str] | None = None,
     lock: Lock | str | os.PathLike[str] | None = None,
     host: Host | None = None,
     revision: str | None = None,
@@ -120,6 +120,7 @@ def preflight(
     """
     if (size is None) == (model is None):
         raise UsageError("name either a size or a model", hint="`--size small` or `--model tiny`")
+    model = None if model is None else os.fspath(model)
     lock = locked_by(lock)
     here = host or Host.look()
     found = engines.find(engine)
@@ -179,7 +180,7 @@ def preflight(
         repair=repair,
         checked=report.checked[entry.id] if entry else None,
         lock=lock.path if lock else None,
-        warnings=tuple(f for f in report.findings if _concerns(f, found)),
+        warnings=tuple(f for f in report.findings if _concerns(f, found, entry)),
         by=answer.by if answer.ready else "name",
         others=readiness.others(found, report, size) if readiness.is_absent(answer) else (),
         options=here.options,
@@ -218,7 +219,7 @@ def _at_path(engine: Engine, path: str, host: Host, size: str | None, model: str
     return Verdict(
         engine=engine.name,
         size=size,
-        model=answer.model or model,
+        model=(answer.model or model) if answer.ready else path,
         ready=answer.ready,
         path=answer.path,
         revision=None,
@@ -226,18 +227,28 @@ def _at_path(engine: Engine, path: str, host: Host, size: str | None, model: str
         why=answer.why,
         repair=None,
         checked=report.checked[entry.id] if entry else None,
+        warnings=tuple(_of_path(f, path) for f in report.findings if _concerns(f, engine, entry)),
         by="path",
         options=host.options,
     )
 
 
-def _concerns(finding: Finding, engine: Engine) -> bool:
-    """Return whether a finding concerns the libraries an engine uses, rather than a file.
+def _of_path(finding: Finding, path: str) -> Finding:
+    """Return a warning about a model at a path with the command that looks there."""
+    from cachedoctor import repairs
+
+    return finding._replace(repair=repairs.manual("look-deeper", "cachedoctor", "verify", path))
+
+
+def _concerns(finding: Finding, engine: Engine, entry: Entry | None) -> bool:
+    """Return whether a finding concerns this model, or the libraries its engine uses.
 
     Or unreadable containers of apps, which could hold the model too.
     """
-    if finding.entries or finding.severity is Severity.ERROR or not rules.find(finding.code).warns:
+    if finding.severity is Severity.ERROR or not rules.find(finding.code).warns:
         return False
+    if finding.entries:
+        return entry is not None and entry.id in finding.entries
     layouts = {subject.layout for subject in finding.subjects}
     return engine.name in finding.engines or not layouts.isdisjoint(engine.locators)
 
@@ -247,7 +258,7 @@ def ensure(
     *,
     allow: Callable[[Plan], bool],
     size: str | None = None,
-    model: str | None = None,
+    model: str | os.PathLike[str] | None = None,
     lock: Lock | str | os.PathLike[str] | None = None,
     host: Host | None = None,
     offline: bool = False,
@@ -276,6 +287,7 @@ def ensure(
     from cachedoctor.system.network import Network
     from cachedoctor.system.watching import Watched
 
+    model = None if model is None else os.fspath(model)
     lock = locked_by(lock)
     here = host or Host.look()
     here.require_own_configuration()
@@ -283,6 +295,8 @@ def ensure(
     if verdict.ready or verdict.blocked or verdict.unseen:
         return verdict  # no file can help, or nobody knows whether one is needed
     network = Network.of(here, offline=offline, mirrors=mirrors)
+    if str(verdict.model)[:1] == "/":
+        return verdict  # a path has no known source
     names = [
         found.name for found in readiness.answers(engines.find(engine), size=size, model=model)
     ]

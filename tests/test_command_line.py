@@ -7,6 +7,7 @@ import json
 import os
 import pkgutil
 import pty
+import pwd
 import shutil
 import signal
 import subprocess
@@ -106,6 +107,18 @@ def test_a_relative_home_is_shown_whole(home: Path) -> None:
     """In data every path is absolute, and engines look below the current folder."""
     data = cachedoctor("scan", "--json", env={"HOME": "nowhere"}).data
     assert data["host"]["home"] == os.path.abspath("nowhere")
+
+
+def test_a_relative_home_is_not_where_pywhispercpp_looks(home: Path) -> None:
+    """Its platformdirs takes the home of the list of users instead."""
+    words = ("where", "whisper.cpp", "--json")
+    listed = pwd.getpwuid(os.getuid()).pw_dir
+    for relative in ("nowhere", ""):
+        asked = cachedoctor("preflight", "whisper.cpp", "--size", "tiny", "--json",
+                            env={"HOME": relative, "XDG_DATA_HOME": ""})  # fmt: skip
+        assert asked.data["verdict"]["path"].startswith(f"{listed}/.local/share/pywhispercpp")
+    told = cachedoctor(*words, env={"XDG_DATA_HOME": ""}).output
+    assert f"{home}/.local/share/pywhispercpp" in told
 
 
 def test_names_that_are_no_utf8_and_terminal_escapes_are_shown_safely(home: Path) -> None:
@@ -253,7 +266,31 @@ def test_a_closed_folder_of_a_model_is_unknown() -> None:
         shutil.rmtree(home)
 
 
-def as_nobody(home: Path, *arguments: str) -> Ended:
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_user_without_a_name_and_a_home_is_answered(tmp_path: Path) -> None:
+    """As containers run: a number that no list of users has, `HOME` unset or not there."""
+    nameless = 54321
+    tmp_path.chmod(0o755)
+    for variables in ({}, {"HOME": "/nonexistent"}):
+        for arguments, code in (("scan", 0), ("preflight faster-whisper --size tiny", 1)):
+            ended = as_nobody(tmp_path, *arguments.split(), uid=nameless, variables=variables)
+            assert ended.code == code, ended
+    assert cachedoctor("info", env={"HOME": "/nonexistent"}).code == 0
+    ended = as_nobody(
+        tmp_path,
+        *("pull", "faster-whisper:tiny", "--offline"),
+        uid=nameless,
+        variables={"HOME": "/nonexistent"},
+    )
+    assert ended.code == 1
+    assert "left to you CD101" in ended.output
+    made = "/nonexistent/.cache/huggingface/hub"
+    assert f"`sudo install -d -o {nameless} {made}`" in ended.output
+
+
+def as_nobody(
+    home: Path, *arguments: str, uid: int = NOBODY, variables: dict[str, str] | None = None
+) -> Ended:
     """Run a command as an ordinary user, in a fork that has imported all it may need.
 
     An ordinary user may not be able to read this interpreter's own files.
@@ -271,9 +308,13 @@ def as_nobody(home: Path, *arguments: str) -> Ended:
         sys.stdout = output.open("w")
         if os.geteuid() == 0:
             os.setgid(NOBODY)
-            os.setuid(NOBODY)
-        own = {name: str(home / name.lower()) for name in ("XDG_STATE_HOME", "XDG_CONFIG_HOME")}
-        os.environ.update(HOME=str(home), **own)
+            os.setuid(uid)
+        if variables is None:
+            own = {name: str(home / name.lower()) for name in ("XDG_STATE_HOME", "XDG_CONFIG_HOME")}
+            os.environ.update(HOME=str(home), **own)
+        else:
+            os.environ.clear()
+            os.environ.update(variables)
         os.chdir("/")
         sys.argv = ["cachedoctor", *arguments]
         code = 70

@@ -138,3 +138,22 @@ def test_what_cannot_be_fetched_is_an_error(
     assert fingerprint(home) == before
     with pytest.raises(UsageError):
         cachedoctor.ensure("faster-whisper", size="tinny", host=host, allow=lambda _: True)
+
+
+def test_a_path_is_answered_and_never_repaired(host: Host, tmp_path: Path) -> None:
+    """It has no known source, so no command that fetches is printed for it."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for name, data in worlds.whisper_files().items():
+        (folder / name).write_bytes(data)
+    whole = cachedoctor.preflight("faster-whisper", model=folder, host=host)
+    assert (whole.ready, whole.by, whole.path) == (True, "path", str(folder))
+    (folder / "config.json").unlink()
+    for model in (folder, str(folder), tmp_path / "nothing"):
+        asked = cachedoctor.preflight("faster-whisper", model=model, host=host)
+        made = cachedoctor.ensure("faster-whisper", model=model, allow=lambda _: True, host=host)
+        assert made == asked
+        assert (made.ready, made.code, made.model, made.cure) == (False, "CD101", str(model), "")
+    ended = command("preflight", "faster-whisper", "--model", str(folder))
+    assert ended.code == 1
+    assert ended.output.endswith(": CD101 `config.json` is missing\n")

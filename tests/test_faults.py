@@ -28,6 +28,7 @@ from cachedoctor.verdict import preflight
 from cachedoctor.vocabulary import Files, State
 from tests.conftest import fingerprint
 from tests.support import builders, worlds
+from tests.support.command import cachedoctor
 from tests.support.environments import install
 
 if TYPE_CHECKING:
@@ -427,6 +428,20 @@ def test_a_restored_file_has_the_mode_of_the_one_before(mode: int, world: World)
     assert world.blob("model.bin").stat().st_mode & 0o777 == mode
     assert applying.undo(world.host)
     assert fingerprint(world.home) == before
+
+
+def test_a_hole_is_said_to_who_asks_before_the_engine_starts(world: World) -> None:
+    """The engine would load zeros; no byte was read, so it is *ready*, with a warning."""
+    asked = ("preflight", "faster-whisper", "--model", "tiny.en")
+    assert cachedoctor(*asked).errors == ""
+    hollow_weights(world)
+    for model in ("tiny.en", str(world.snapshot)):
+        ended = cachedoctor(*asked[:3], model)
+        command = "scan --deep faster-whisper" if model == "tiny.en" else f"verify {model}"
+        assert ended.code == 0
+        assert ended.errors.startswith("warning CD206 `model.bin` was never written at byte ")
+        assert ended.errors.endswith(f"; `cachedoctor {command}`\n")
+        assert cachedoctor(*command.split()).code == 0  # nothing proves these weights wrong
 
 
 def test_every_code_of_these_layouts_has_a_fault() -> None:

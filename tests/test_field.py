@@ -320,7 +320,7 @@ def test_what_a_repair_could_not_write_is_said_in_the_plan(
     assert [finding.code for finding in plan(found).cures] == ["CD401"]
     from cachedoctor.looking import quietly
 
-    monkeypatch.setattr(quietly, "may", lambda _path, what: what == os.R_OK)
+    monkeypatch.setattr(quietly, "can_access", lambda _path, what: what == os.R_OK)
     shown = plan(found)
     assert (shown.cures, [finding.code for finding in shown.by_hand]) == ((), ["CD401"])
     assert shown.by_hand[0].repair is not None
@@ -1004,6 +1004,12 @@ def access_times(home: Path) -> dict[str, int]:
             paths.add(path)
             path = os.path.dirname(path)  # noqa: PLW2901 - every folder above it
     return {path: os.lstat(path).st_atime_ns for path in paths if not os.path.islink(path)}
+
+
+def age(home: Path) -> None:
+    """Let every file and folder be used long ago."""
+    for path in access_times(home):
+        os.utime(path, (1e9, 1e9))
 
 
 def test_a_partial_that_somebody_writes_without_a_lock_is_live(hub: Laid) -> None:

@@ -95,9 +95,11 @@ def bring(given: Bringing, host: Host, *, out: Output, err: bool) -> tuple[Verdi
     mirrors = Mirrors(**dict(given.mirror))
     network = Network(host, given.offline, mirrors, console.progress(quiet=out.quiet))
     proposals = bringing.propose(wanted, network)
-    plans = [(one.plan, one.report) for one in proposals if one.plan and one.report]
-    for plan, found in plans if out.shown else ():
-        console.say(plan_text.plan_lines(plan, found), err=err)
+    plans = [one.plan for one in proposals if one.plan]
+    for one in proposals if out.shown else ():
+        plan = one.plan or one.barred
+        if plan and one.report:
+            console.say(plan_text.plan_lines(plan, one.report), err=err)
     verdicts = tuple(one.verdict for one in proposals)
     agreed = not given.dry_run and bool(plans) and _agreed(bringing.cost(proposals), given, out)
     if agreed:

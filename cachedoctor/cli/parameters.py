@@ -100,25 +100,21 @@ class _Age(_Amount):
     """An age such as `30d`, in seconds."""
 
     name = "age"
+    words = ("an age", "90d, 12h, 6w, 3mo or 1y")
     units = ("s", "m", "h", "d", "w", "mo", "y")
 
     def read(self, text: str, param: click.Parameter | None) -> int:
         """Return seconds."""
         from cachedoctor.system import amounts
 
-        return int(amounts.seconds_of(text))
+        return int(amounts.seconds_of(text, *self.words))
 
 
 class _Time(_Age):
     """A time limit such as `90s`, in seconds."""
 
     name = "time"
-
-    def read(self, text: str, param: click.Parameter | None) -> int:
-        """Return seconds."""
-        from cachedoctor.system import amounts
-
-        return int(amounts.seconds_of(text, "a time", "90s, 5m or 2h"))
+    words = ("a time", "90s, 5m or 2h")
 
 
 class _Bytes(_Amount):

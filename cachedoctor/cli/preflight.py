@@ -12,6 +12,7 @@ from cachedoctor.cli.parameters import ENGINE
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
+    from cachedoctor.findings import Finding
     from cachedoctor.verdict import Verdict
 
 
@@ -56,7 +57,6 @@ def command(
       cachedoctor preflight whisper-mps --model tiny.en --json
       cachedoctor preflight --lock models.lock
     """
-    from cachedoctor import text
     from cachedoctor.cli import console
     from cachedoctor.report import verdict_text
 
@@ -74,10 +74,19 @@ def command(
     elif out.shown:
         console.say([verdict_text.verdict_line(verdict, host) for verdict in verdicts])
         warnings = dict.fromkeys(f for verdict in verdicts for f in verdict.warnings)
-        console.warn(f"{found.code} {text.printable(found.message)}" for found in warnings)
+        console.warn(_warning(found, host) for found in warnings)
     code = 0 if all(verdict.ready for verdict in verdicts) else 1
     hidden = [verdict.engine for verdict in verdicts if verdict.unseen]
     click.get_current_context().exit(console.code_for(host, hidden, code) if hidden else code)
+
+
+def _warning(finding: Finding, host: Host) -> str:
+    from cachedoctor import text
+
+    said = f"{finding.code} {text.printable(finding.message)}"
+    if finding.repair is None or not finding.entries:
+        return said
+    return f"{said}; `{text.printable(host.again(finding.repair.describe))}`"
 
 
 def _by_name(verdict: Verdict) -> Verdict:

@@ -56,8 +56,21 @@ def pywhispercpp_folder(host: Host) -> str:
         return host.absolute(f"{host.home}/AppData/Local/pywhispercpp/pywhispercpp/models")
     if not os.path.isabs(data):
         mac = host.platform == "darwin"
-        data = os.path.join(host.home, *_MAC_DATA) if mac else f"{host.home}/.local/share"
+        home = _home_of_platformdirs(host)
+        data = os.path.join(home, *_MAC_DATA) if mac else f"{home}/.local/share"
     return os.path.join(data, "pywhispercpp", "models")
+
+
+def _home_of_platformdirs(host: Host) -> str:
+    """Return the home; platformdirs 4.14 ignores a `HOME` that is relative or empty."""
+    if os.path.isabs(host.environment.get("HOME", "/")):
+        return host.home
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:  # a user without a name
+        return host.home
 
 
 class GgmlFolder(ModelFolders):

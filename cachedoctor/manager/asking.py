@@ -161,13 +161,18 @@ def read_lock(path: str | os.PathLike[str]) -> Lock:
 
 
 def where(
-    engine: str, *, size: str | None = None, model: str | None = None, host: Host | None = None
+    engine: str,
+    *,
+    size: str | None = None,
+    model: str | os.PathLike[str] | None = None,
+    host: Host | None = None,
 ) -> str:
     """Return the path that an engine would load, whole or not, or where it keeps its models.
 
     With a size or a model, raises `CacheDoctorError` if it is missing, and `CannotLookError` if
     its place cannot be read.
     """
+    model = None if model is None else os.fspath(model)
     return located(host or Host.look(), engine, size=size, model=model)[0]
 
 

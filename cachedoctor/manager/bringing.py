@@ -45,6 +45,7 @@ class Proposal(NamedTuple):
     verdict: Verdict
     report: Report | None = None
     plan: Plan | None = None
+    barred: Plan | None = None  # in place of a plan: what only a person can do first
 
 
 _PATH = ("/", "~", "./", "../")  # prefixes of a model that is named by its path
@@ -150,5 +151,6 @@ def _proposal(one: Wanted, network: Network) -> Proposal:
         else cures.absent_model(report, one.engine, size=one.size, model=one.model)
     )
     plan = cures.plan(report, absent=absent, network=network, ask=False)
-    useful = plan.cures or plan.unfinished
-    return Proposal(one, now, report, plan) if useful else Proposal(one, now)
+    if plan.cures or plan.unfinished:
+        return Proposal(one, now, report, plan)
+    return Proposal(one, now, report, barred=plan if plan.by_hand else None)

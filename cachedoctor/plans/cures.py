@@ -11,14 +11,13 @@ from cachedoctor.errors import RepairError
 from cachedoctor.findings import (
     Finding,
     Proof,
-    Rename,
     Repair,
     Safety,
     SetAside,
     Severity,
     Subject,
 )
-from cachedoctor.looking import quietly
+from cachedoctor.plans import permission
 from cachedoctor.plans.unfinished import Unfinished, each_once, interrupted
 from cachedoctor.repairs import folder, hub, single
 from cachedoctor.rules.present import MissingFile
@@ -121,7 +120,7 @@ def plan(
         if report.host.platform == "windows":  # only ever examined from elsewhere
             by_hand.append(finding._replace(repair=None))
             continue
-        barred = _needed_first(repair)
+        barred = permission.needed_first(repair)
         if barred is not None:
             by_hand.append(finding._replace(repair=barred))
             continue
@@ -159,26 +158,6 @@ def resolved(plan: Plan) -> Plan:
 def dearer(plan: Plan, told_bytes: int) -> bool:
     """Return whether a plan costs so much more than announced that it must be confirmed again."""
     return plan.fetch_bytes > told_bytes * _AS_TOLD
-
-
-def _needed_first(repair: Repair) -> Repair | None:
-    """Return what the user must do before a repair can write where it has to, or `None`.
-
-    Nothing is written behind a link that points outside the place (law 9).
-    """
-    folders = {os.path.dirname(step.path) for step in repair.steps}
-    folders |= {os.path.dirname(s.target) for s in repair.steps if isinstance(s, Rename)}
-    root = os.path.realpath(repair.root)
-    for place in sorted(folders) or [repair.root]:
-        there = disk.folder_above(place)
-        real = os.path.realpath(there)
-        if not (locators.inside(real, root) or locators.inside(root, real)):
-            return repairs.manual("repair-elsewhere", "cachedoctor", "fix", real)
-        if not quietly.can_access(there, os.W_OK | os.X_OK):
-            if os.statvfs(there).f_flag & os.ST_RDONLY:
-                return repairs.manual("mount-writable", "mount", "-o", "remount,rw", there)
-            return repairs.manual("allow-writing", "chmod", "u+w", there)
-    return None
 
 
 def absent_model(

@@ -129,7 +129,7 @@ def info_json(host: Host) -> Json:
             {"locator": name, "path": printable(path), "exists": os.path.lexists(path)}
             for name, path in _places(host)
         ],
-        "free_bytes": disk.free_bytes(host.home),
+        "free_bytes": disk.free_bytes(disk.folder_above(host.home)),
         "bridges": {name: bridge.find(name) for name in bridge.programs()},
         "bridge_tests": {name: health_json(health) for name, health in _bridges(host)},
     }
@@ -157,7 +157,7 @@ def info_lines(host: Host) -> Iterator[str]:
         ("configuration", os.path.join(config_folder(), NAME)),
         ("hub cache", host.hub_cache + (f" (${moved})" if moved else "")),
         ("offline", "yes" if host.hub_offline else "no"),
-        ("free", size(disk.free_bytes(host.home))),
+        ("free", size(disk.free_bytes(disk.folder_above(host.home)))),
         *_bridge_lines(host),
         *((f"${name}", value) for name, value in _variables(host).items()),
         *((name, host.short(path)) for name, path in _places(host) if os.path.lexists(path)),

@@ -130,7 +130,8 @@ class Hole(EntryRule):
     of the right length with gaps. Loaders notice nothing. A hole is a reason to look, not a proof:
     a model may hold zeros, and some file systems store these as holes.
 
-    `scan --deep` compares the file with its digest; then it is reported as CD301, or not at all.
+    `preflight` says so and still says *ready*, because it reads no contents. `verify` and `scan
+    --deep` compare the file with its digest; then it is reported as CD301, or not at all.
     Source: lseek(2) `SEEK_HOLE`; huggingface/xet-core issues 409 and 883.
     """
 
@@ -138,6 +139,7 @@ class Hole(EntryRule):
     slug = "hole"
     severity = Severity.WARNING
     rank = 180
+    warns = True
     manual = ("look-deeper", "cachedoctor", "scan", "--deep", "{engines}")
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:

@@ -101,6 +101,15 @@ class Mounts:
         except OSError:
             return cls("")
 
+    def point(self, path: str) -> str:
+        """Return the mount point of the resolved `path`, or `path` itself if that is not known."""
+        point = path
+        while point not in self._mounts:
+            if point in ("/", ""):
+                return path
+            point = os.path.dirname(point)
+        return point
+
     def keep_times(self, path: str) -> bool:
         """Return whether access times of the resolved `path` are known to be kept."""
         return self._of(path).keeps_times

@@ -27,7 +27,7 @@ def show(moment: cachedoctor.Moment) -> None:
 
 async def ready_model(cancel: threading.Event) -> str:
     """Return the path of a model that the engine loads, repaired or fetched if necessary."""
-    verdict = cachedoctor.preflight(ENGINE, size=SIZE)  # half a millisecond: no thread needed
+    verdict = cachedoctor.preflight(ENGINE, size=SIZE)  # milliseconds: no thread needed
     if not verdict:
         print(verdict.why, file=sys.stderr)
         verdict = await asyncio.to_thread(
