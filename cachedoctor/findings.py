@@ -6,7 +6,7 @@ A repair first stages and proves its needs, then takes steps with fixed inverses
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeGuard, TypeVar
 
 from cachedoctor.values import NamedTuple
 
@@ -97,6 +97,11 @@ class Parts(NamedTuple):
 
 
 Source = LocalCopy | HubFetch | CdnFetch | Text | Parts
+
+
+def is_download(source: Source) -> TypeGuard[HubFetch | CdnFetch]:
+    """Return whether a source needs the network."""
+    return isinstance(source, (HubFetch, CdnFetch))
 
 
 class Need(NamedTuple):
@@ -212,7 +217,7 @@ class Repair(NamedTuple):
         return all(
             need.sources[0].bytes or (need.proofs and all(p.bytes is not None for p in need.proofs))
             for need in self.needs
-            if isinstance(need.sources[0], (HubFetch, CdnFetch))
+            if is_download(need.sources[0])
         )
 
 

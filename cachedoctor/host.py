@@ -85,6 +85,7 @@ class Host(NamedTuple):
             cwd = os.getcwd()
         except FileNotFoundError:  # deleted while we run in it
             cwd = "/"
+        place = os.path.join(cwd, place)  # HOME can be relative
         if project is not None:
             project = os.path.abspath(os.path.expanduser(project))
             _require_folder(project, "project")

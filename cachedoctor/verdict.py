@@ -16,7 +16,6 @@ from cachedoctor.host import Host
 from cachedoctor.locators import named_path
 from cachedoctor.rules import machine
 from cachedoctor.rules.consistent import ShadowedName
-from cachedoctor.rules.present import MissingFile
 from cachedoctor.system import usage
 from cachedoctor.values import NamedTuple
 
@@ -51,6 +50,7 @@ class Verdict(NamedTuple):
     lock: str | None = None  # the lock file that was asked for
     warnings: tuple[Finding, ...] = ()  # what would trip the engine although the files are right
     by: str = "name"  # `name`, or `path` if it cannot be loaded by name
+    others: tuple[str, ...] = ()  # models of the size asked for that are ready but do not answer it
     options: str = ""  # options that a command repeats to mean the same home
 
     def __bool__(self) -> bool:
@@ -69,8 +69,8 @@ class Verdict(NamedTuple):
             return ""  # intact but needs its path, or a path about which nothing is known
         if self.lock:
             return f"cachedoctor fix --lock {shlex.quote(self.lock)}"
-        if self.code and rules.find(self.code).blocks:
-            words = rules.find(self.code).manual[1:]
+        if self.blocked:
+            words = rules.policy(self.code).manual[1:]
             package = machine.package_of(self.engine) or ""
             return " ".join(words).replace("{package}", package)
         if self.repair is not None and self.repair.safety is Safety.MANUAL:
@@ -83,17 +83,17 @@ class Verdict(NamedTuple):
     @property
     def absent(self) -> bool:
         """Return whether the model has no entry, not even a broken one."""
-        return self.code == MissingFile.code and self.checked is None
+        return self.checked is None and rules.policy(self.code).absent
 
     @property
     def blocked(self) -> bool:
         """Return whether the machine itself keeps the engine from running, so no file can help."""
-        return bool(self.code) and rules.find(self.code or "").blocks
+        return rules.policy(self.code).blocks
 
     @property
     def unseen(self) -> bool:
         """Return whether the model could be there unseen, so nothing may be fetched."""
-        return bool(self.code) and rules.find(self.code or "").unseen
+        return rules.policy(self.code).unseen
 
 
 def preflight(
@@ -162,8 +162,7 @@ def preflight(
     finding = None if answer.ready else _cause(report, entry, answer)
     repair = finding.repair if finding else None
     in_the_way = machine.obstacle(engine, found.table.platforms, here)
-    unseen = bool(answer.code) and rules.find(answer.code or "").unseen
-    if in_the_way is None and not answer.ready and not unseen:
+    if in_the_way is None and not answer.ready and not rules.policy(answer.code).unseen:
         in_the_way = machine.lacks_space(answer.path, repair, models, answer.model)
     if in_the_way is not None:
         code, why = in_the_way
@@ -182,6 +181,7 @@ def preflight(
         lock=lock.path if lock else None,
         warnings=tuple(f for f in report.findings if _concerns(f, found)),
         by=answer.by if answer.ready else "name",
+        others=readiness.others(found, report, size) if readiness.is_absent(answer) else (),
         options=here.options,
     )
 
@@ -190,7 +190,7 @@ def _cause(report: Report, entry: Entry | None, answer: Readiness) -> Finding | 
     """Return the finding behind an answer, if there is one."""
     if entry is not None:
         return next((f for f in report.of(entry) if f.code == answer.code), None)
-    if answer.code == MissingFile.code:
+    if readiness.is_absent(answer):
         return None
     same = (f for f in report.findings if (f.code, f.path) == (answer.code, answer.path))
     return next(same, None)
@@ -226,7 +226,7 @@ def _at_path(engine: Engine, path: str, host: Host, size: str | None, model: str
         why=answer.why,
         repair=None,
         checked=report.checked[entry.id] if entry else None,
-        by="path" if answer.ready else "name",
+        by="path",
         options=host.options,
     )
 

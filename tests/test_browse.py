@@ -478,7 +478,10 @@ def test_markup_is_shown_as_it_is(home: Path) -> None:
     browse(Host.look(), steps, columns=120)
 
 
-@pytest.mark.parametrize("size", [(60, 12), (80, 24), (200, 50)])
+@pytest.mark.parametrize(
+    "size",
+    [(60, 12), *(pytest.param(size, marks=pytest.mark.heavy) for size in ((80, 24), (200, 50)))],
+)
 def test_it_fits(mac: Host, size: tuple[int, int]) -> None:
     """Every screen, in small and in large, and while it is made smaller."""
 
@@ -575,7 +578,9 @@ def endless(progress: Progress) -> Proposal:
         progress.advance(1)
 
 
-@pytest.mark.parametrize("key", ["escape", "enter", "ctrl+c"])
+@pytest.mark.parametrize(
+    "key", ["ctrl+c", *(pytest.param(key, marks=pytest.mark.heavy) for key in ("escape", "enter"))]
+)
 def test_long_work_is_stopped_and_the_screen_goes_on(mac: Host, key: str) -> None:
     """By the button, by escape, and by what stops every program; it does not end the screen.
 

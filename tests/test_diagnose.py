@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachedoctor import diagnosis, engines, rules
-from cachedoctor.doctor import wording
+from cachedoctor.diagnosis import wording
 from tests.support import worlds
 from tests.support.command import cachedoctor
 

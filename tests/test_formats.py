@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from cachedoctor import formats
 from cachedoctor.errors import Fault, FormatError
 from cachedoctor.formats import _zip, json_strict, json_text
+from cachedoctor.system import shipped
 from tests.support import builders, coreml_bundles
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def changed(data: bytes, at: int, new: bytes) -> bytes:
 
 def test_every_module_is_found() -> None:
     """The folder is the registry: each name leads to a format or a bundle."""
-    for name in formats.names():
+    for name in shipped.modules("cachedoctor.formats"):
         found = formats.find_bundle(name) if name == "coreml" else formats.find(name)
         assert hasattr(found, "inspect" if name == "coreml" else "read")
 
@@ -285,7 +286,6 @@ def test_file_that_gives_little_at_a_time(name: str, data: bytes) -> None:
 
 # --- headers that contradict themselves or ask for too much
 
-CT2_VARIABLE = 4 + 2 + 12 + 4 + 4  # where the first one's name begins
 ONE = struct.pack("<I", 1)
 
 

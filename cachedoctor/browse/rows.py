@@ -145,7 +145,7 @@ def _models(look: Look, order: str) -> Iterator[Row]:
         )
         yield Row(one.id, cells, one)
     for finding in look.found.loose:
-        row = holdings_text.loose_row(finding, look.host)
+        row = holdings_text.loose_row(finding)
         cells = (row.size, row.used, "–", row.model, row.needed_by, row.again, row.where)
         yield Row(key_of(finding), cells, finding)
 

@@ -15,6 +15,7 @@ from cachedoctor.cli.options import (
 )
 from cachedoctor.cli.output import Output
 from cachedoctor.cli.parameters import ENGINE_OR_CODE, Word
+from cachedoctor.findings import Severity
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def command(
         click.echo(record.dumps(plan_record.run_json(plan, outcome, host)))
     elif show:
         console.say(plan_text.outcome_lines(plan, outcome))
-    undone = any(finding.severity == "error" for finding in plan.by_hand)
+    undone = any(finding.severity is Severity.ERROR for finding in plan.by_hand)
     context.exit(4 if outcome.left or _left_unfinished(plan, host) else int(undone))
 
 

@@ -9,7 +9,7 @@ import click
 
 from cachedoctor.cli.machines import fleet_options, lock_option
 from cachedoctor.cli.options import CI_FORMATS, answering, output_options
-from cachedoctor.cli.parameters import AGE
+from cachedoctor.cli.parameters import TIME
 from cachedoctor.errors import UsageError
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ def _end(name: str, code: int, out: Output) -> NoReturn:
 @click.option(
     "--timeout",
     metavar="TIME",
-    type=AGE,
+    type=TIME,
     default=f"{_HOUR}s",
     show_default=True,
     help="Give up on a machine that has not answered by then, and name it.",

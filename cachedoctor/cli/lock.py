@@ -84,7 +84,7 @@ def command(
     """
     from cachedoctor import lockfile, locking
     from cachedoctor.cli import console
-    from cachedoctor.errors import UsageError
+    from cachedoctor.errors import NotReadyError, UsageError
     from cachedoctor.text import line, plural
     from cachedoctor.version import VERSION
 
@@ -99,7 +99,11 @@ def command(
     for question in questions:
         engine, what = QUESTION.read(question, None)  # not a type: --check names files
         progress = console.progress(quiet=out.quiet)
-        found.append(locking.lock(host, engine, what, network=network, progress=progress))
+        try:
+            found.append(locking.lock(host, engine, what, network=network, progress=progress))
+        except NotReadyError as error:
+            hint = f"{error.hint}, or `--online` to take what the hub lists"
+            raise NotReadyError(error.message, hint=hint) from error
     models = {(one.model.engine, one.model.name): one.model for one in found}.values()
     text = lockfile.text(models, f"cachedoctor {VERSION}")
     if output is not None:

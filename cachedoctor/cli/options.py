@@ -10,7 +10,7 @@ import click
 
 from cachedoctor.cli import offers
 from cachedoctor.cli.output import Output
-from cachedoctor.cli.parameters import AGE, MIRROR, PAIR, PROGRAM_OF, SIZE, VERSION_OF
+from cachedoctor.cli.parameters import MIRROR, PAIR, PROGRAM_OF, SIZE, TIME, VERSION_OF
 from cachedoctor.errors import CacheDoctorError
 from cachedoctor.host import PLATFORMS, Host
 
@@ -112,7 +112,7 @@ def host_options(command: Callable[P, R], *, changes: bool = True) -> Callable[.
     @click.option(
         "--deadline",
         metavar="TIME",
-        type=AGE,
+        type=TIME,
         help="Stop after this long (90s, 5m), or when nobody reads the answer any more.",
     )
     @functools.wraps(command)

@@ -109,6 +109,18 @@ class _Age(_Amount):
         return int(amounts.seconds_of(text))
 
 
+class _Time(_Age):
+    """A time limit such as `90s`, in seconds."""
+
+    name = "time"
+
+    def read(self, text: str, param: click.Parameter | None) -> int:
+        """Return seconds."""
+        from cachedoctor.system import amounts
+
+        return int(amounts.seconds_of(text, "a time", "90s, 5m or 2h"))
+
+
 class _Bytes(_Amount):
     """An amount such as `20G`, in bytes."""
 
@@ -329,6 +341,7 @@ ENGINE_OR_PATH = _EngineOrPath()
 QUESTION = _Question()
 SIZE = _Size()
 AGE = _Age()
+TIME = _Time()
 BYTES = _Bytes()
 RATE = _Rate()
 SUBSET = _Subset()

@@ -50,7 +50,7 @@ def command(files: tuple[str, ...], output: str, host: Host, out: Output) -> Non
 
     from cachedoctor.report.page import documents, gathered, render
 
-    _require_free(output, files, host)
+    _require_free(output, host)
     now = time.time()
     told = documents.read(files) if files else [_look(host, now)]
     page = gathered.gather(told, now, host.command)
@@ -106,7 +106,7 @@ def _look(host: Host, now: float) -> Document:
     return documents.of_look({**record.scan_json(report, ready), **listed}, now)
 
 
-def _require_free(output: str, files: tuple[str, ...], host: Host) -> None:
+def _require_free(output: str, host: Host) -> None:
     """Refuse to overwrite anything but an earlier page, or to write into a cache."""
     from cachedoctor.doctor import scanning
     from cachedoctor.errors import CannotLookError, UsageError

@@ -19,6 +19,7 @@ def show(report: Report, out: Output, *, online: bool = False) -> int:
     from cachedoctor import engines
     from cachedoctor.cli import console
     from cachedoctor.doctor import contents
+    from cachedoctor.findings import Severity
     from cachedoctor.report import verify_text
 
     host, names, paths = report.host, report.engines, report.question.paths
@@ -46,7 +47,7 @@ def show(report: Report, out: Output, *, online: bool = False) -> int:
         console.warn(
             (f"nothing could be checked: there is nothing to check these files against{ask}",)
         )
-    errors = any(finding.severity == "error" for finding in report.findings)
+    errors = any(finding.severity is Severity.ERROR for finding in report.findings)
     asked = names or () if paths else names or engines.names()
     if out.verbose:
         console.moved_times()

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from typing import TYPE_CHECKING
 
-from cachedoctor import engines, locators
+from cachedoctor import engines, locators, rules
 from cachedoctor.doctor.judging import HIDING
 from cachedoctor.errors import UsageError
 from cachedoctor.findings import Readiness
 from cachedoctor.rules.consistent import RenamedFolder
 from cachedoctor.rules.present import MissingFile
 from cachedoctor.rules.refs import RefDangling
-from cachedoctor.rules.wellformed import TrailingBytes
 from cachedoctor.vocabulary import Status
 
 if TYPE_CHECKING:
@@ -103,6 +103,28 @@ def ready(
     return _not_there(engine, size, first, place, MissingFile.code, why)
 
 
+def others(engine: Engine, report: Report, size: str | None) -> tuple[str, ...]:
+    """Return models that are ready here and named after `size`, but do not answer for it.
+
+    `tiny.en` is a tiny model, but knows only English.
+    """
+    if size is None:
+        return ()
+    named = re.compile(rf"(?<![a-z]){size}(?![a-z])").search
+    models = [
+        model
+        for name, model in engine.table.models.items()
+        if named(name) and name not in engine.table.sizes[size]
+    ]
+    return tuple(m.name for m in models if ready(engine, report, (m,)).ready)
+
+
+def only(names: Sequence[str]) -> str:
+    """Return the words for models that are there in place of the one asked for, if any."""
+    listed = ", ".join(f"`{name}`" for name in names)
+    return f", only {listed} (`--model {names[0]}`)" if names else ""
+
+
 def _not_there(
     engine: Engine, size: str | None, model: str | None, path: str | None, code: str, why: str
 ) -> Readiness:
@@ -110,6 +132,16 @@ def _not_there(
     return Readiness(
         engine=engine.name, size=size, model=model, ready=False, path=path, code=code, why=why
     )
+
+
+def is_absent(answer: Readiness) -> bool:
+    """Return whether nothing of the model was found, and nothing hides a place where it may be."""
+    return answer.entry is None and rules.policy(answer.code).absent
+
+
+def is_unled(answer: Readiness) -> bool:
+    """Return whether the model is whole, but no branch leads to it: by its commit, it loads."""
+    return answer.entry is not None and rules.policy(answer.code).by_commit
 
 
 def at_path(engine: Engine, report: Report, path: str) -> Readiness:
@@ -196,8 +228,9 @@ def _obstacle(
     """Return why the engine would not load `entry` now, as a code and a reason, or two `None`s."""
     findings = report.of(entry)
     status = report.statuses[entry.id]
-    if revision and {f.code for f in findings if f.leaves} == {RefDangling.code}:
-        status = Status.READY  # asked for by commit, it needs no branch
+    told = [finding for finding in findings if finding.leaves]
+    if revision and told and all(rules.find(finding.code).by_commit for finding in told):
+        status = Status.READY
     if status is not Status.READY:
         worst = _worst(findings)
         return (worst.code, worst.message) if worst else (None, status.value)
@@ -223,7 +256,7 @@ def _untolerated(claim: Claim, entry: Entry, findings: Sequence[Finding]) -> Fin
     files = {artifact.file: bears.get(artifact.name) for artifact in entry.notable}
     for finding in findings:
         most = files.get(finding.path)
-        if finding.code == TrailingBytes.code and most is not None:
+        if most is not None and rules.find(finding.code).tolerable:
             ends, length = finding.expected, finding.measured
             if not (isinstance(ends, int) and isinstance(length, int)) or length - ends > most:
                 return finding

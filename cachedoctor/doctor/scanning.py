@@ -13,7 +13,6 @@ from cachedoctor.doctor.survey import look
 from cachedoctor.findings import Finding, Severity
 from cachedoctor.locators import inside
 from cachedoctor.question import Question
-from cachedoctor.rules.ourselves import RuleCrashed
 from cachedoctor.values import NamedTuple
 from cachedoctor.vocabulary import SILENT, Status, Survey
 
@@ -201,7 +200,7 @@ def _answered(
     for finding in findings:
         for key in finding.entries:
             about.setdefault(key, []).append(finding)
-    crashed = any(finding.code == RuleCrashed.code for finding in findings)
+    crashed = any(rules.find(finding.code).undermines for finding in findings)
     by_entry = {key: tuple(mine) for key, mine in about.items()}
     statuses = {
         e.id: judging.status_of(e, by_entry.get(e.id, ()), crashed=crashed) for e in entries

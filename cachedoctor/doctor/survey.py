@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from typing import TYPE_CHECKING
@@ -11,10 +12,11 @@ from cachedoctor.doctor import claiming
 from cachedoctor.errors import UsageError
 from cachedoctor.locators import hub_cache
 from cachedoctor.looking import quietly
+from cachedoctor.system import apps
 from cachedoctor.vocabulary import Root, Survey, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from cachedoctor.engines import Engine
     from cachedoctor.host import Host
@@ -43,7 +45,7 @@ def look(
     kinds, ways = _kinds(host, chosen, only), locators.Ways()
     places = [(kind, *place) for kind in kinds for place in _places(kind, host, ways)]
     if share is not None:
-        return Survey(tuple(_shared(places, host, chosen, lock, share)), _around(host))
+        return _survey(_shared(places, host, chosen, lock, share), host)
     roots = claiming.with_siblings(
         [
             _read(locator, path, host, chosen, only, lock)
@@ -52,7 +54,7 @@ def look(
             for locator, path, way in places
         ]
     )
-    return Survey(tuple(roots), _around(host))
+    return _survey(roots, host)
 
 
 def joined(roots: Sequence[Sequence[Root]], host: Host) -> Survey:
@@ -70,7 +72,13 @@ def joined(roots: Sequence[Sequence[Root]], host: Host) -> Survey:
             ordered = tuple(sorted(entries.values(), key=lambda entry: entry.path.split("/")))
             whole = whole._replace(entries=ordered, listing=locators.of(whole).joined(listings))
         found.append(whole)
-    return Survey(tuple(claiming.with_siblings(found)), _around(host))
+    return _survey(claiming.with_siblings(found), host)
+
+
+def _survey(roots: Iterable[Root], host: Host) -> Survey:
+    if host.platform != "darwin":
+        return Survey(tuple(roots), _around(host))
+    return Survey(tuple(roots), _around(host), functools.partial(apps.owner, host))
 
 
 def divided(host: Host, chosen: Sequence[Engine]) -> Iterator[tuple[Layout, str]]:

@@ -1,8 +1,9 @@
 """What bytes mean: one module per format, which reads from the header how long a file must be.
 
 Each module defines `FORMAT: Format`, or `BUNDLE: Bundle` for a folder that counts as one unit, and
-optional extras: `CHECKSUMS`, `parse`, `shards`. Code shared by the modules is here: recognising
-what a file is instead, and reading a large file in small pieces.
+optional extras: `CHECKSUMS`, if the file can be verified alone; `parse`, for a small text read as a
+whole; `shards`, for an index; `shapes`, `says` and `settings`, of its tensors. Code shared by the
+modules is here: recognising what a file is instead, and reading a large file in small pieces.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from cachedoctor.errors import Fault, FormatError
-from cachedoctor.system import shipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -64,12 +64,6 @@ _FORMATS = (
     (b"\x1f\x8b\x08", "a gzip archive"),
     (b"\x28\xb5\x2f\xfd", "a Zstandard archive"),
 )
-
-
-@cache
-def names() -> tuple[str, ...]:
-    """Return the names of all formats and bundles: the modules of this folder."""
-    return tuple(shipped.modules(__name__))
 
 
 def find(name: str) -> Format:

@@ -86,7 +86,7 @@ def _lost(entry: quietly.Listed) -> Artifact | None:
     stand = stands_in(path) if entry.file else None
     if stand is None:
         return None
-    state = State.TEXT if stand.kind == "text" else State.GONE
+    state = State.TEXT if stand.is_text else State.GONE
     detail = stand.target or "a Finder alias"
     return Artifact(
         name=entry.name,

@@ -82,7 +82,7 @@ def _plain_file(path: str, status: os.stat_result) -> Look:
     stand = stands_in(path, status)
     if stand is None:
         return found
-    if stand.kind == "text":
+    if stand.is_text:
         return Look(State.TEXT, path, found.stamp, stand.target)
     return Look(State.GONE, path, found.stamp, "a Finder alias")
 

@@ -11,8 +11,7 @@ from cachedoctor.findings import HubFetch, LocalCopy, Need, Parts, Proof, Source
 from cachedoctor.lockfile import Lock
 from cachedoctor.plans import cures, packs
 from cachedoctor.plans.changes import Change, Choice, Spared
-from cachedoctor.repairs import folder, hub, single
-from cachedoctor.repairs._build import built
+from cachedoctor.repairs import built, folder, hub, single
 from cachedoctor.vocabulary import Digest, Root, State, Survey
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ def unpack(
 def with_source(report: Report, pack: Pack) -> Report:
     """Add the pack's folder to a look, because `apply` reads only from places in the survey."""
     seen = Root(locator="pack", path=os.path.abspath(pack.folder), entries=())
-    survey = Survey((*report.survey.roots, seen), report.survey.around)
+    survey = report.survey.with_roots((*report.survey.roots, seen))
     return report._replace(survey=survey)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor.findings import Clone
 from cachedoctor.plans.changes import Change, Choice, Spared
-from cachedoctor.repairs._build import built
+from cachedoctor.repairs import built
 from cachedoctor.system import digest, extents, sharing
 from cachedoctor.vocabulary import SILENT, WEIGHTY_BYTES, State, Status
 

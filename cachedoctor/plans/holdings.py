@@ -7,12 +7,14 @@ when it was last used, who needs it, and what it costs to fetch again.
 from __future__ import annotations
 
 import os
+import re
 import time
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import engines, rules
 from cachedoctor.doctor import readiness
+from cachedoctor.findings import Severity
 from cachedoctor.locators.hub_cache import repository_folder
 from cachedoctor.looking import quietly
 from cachedoctor.plans import kept
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
     from cachedoctor.vocabulary import Entry
 
 _MOST_WATCHED = 4000  # files checked for programs that have them open
+
+
+# Source: huggingface_hub 2.4.0 `utils/_validators.py` `REPO_ID_REGEX`.
+_REPOSITORY = re.compile(r"([\w.-]+/)?[\w.-]{1,96}")
 
 
 class Holding(NamedTuple):
@@ -56,6 +62,9 @@ class Holding(NamedTuple):
     def pinned(self) -> bool:
         """Return whether it is a revision that somebody asked for by its commit."""
         return bool(self.entry.revision and not self.entry.refs and not self.superseded_by)
+
+    part_of: tuple[str, ...] = ()  # engines that read some of its files with another model
+    unseen: str = ""  # in one word why a part of it cannot be seen
 
     @property
     def id(self) -> str:
@@ -133,6 +142,7 @@ def models(report: Report) -> Holdings:
         memory = usage.recall(host.state)
     roots = kept.roots(host)
     answers, followed = _answers(report), _superseded(entries)
+    parts = _parts(entries)
     found = tuple(
         Holding(
             entry=entry,
@@ -151,6 +161,8 @@ def models(report: Report) -> Holdings:
             refetch_bytes=refetch_bytes(entry, sharing.size(entry)),
             known_by=entry.claims[0].known_by if entry.claims else None,
             superseded_by=followed.get(entry.id),
+            part_of=tuple(parts.get(entry.id, ())),
+            unseen=_unseen(entry, report),
         )
         for entry in entries
     )
@@ -165,6 +177,14 @@ def models(report: Report) -> Holdings:
     )
 
 
+def _unseen(entry: Entry, report: Report) -> str:
+    """Return the word for a finding that keeps a part of an entry from being seen, if any."""
+    if report.statuses[entry.id] is not Status.UNKNOWN:
+        return ""
+    errors = (f for f in report.of(entry) if f.severity is Severity.ERROR)
+    return next((rules.find(f.code).word for f in errors), "")
+
+
 def _is_loose(rule: rules.Rule) -> bool:
     """Return whether a rule is about files beside models that count with none of them."""
     return bool(rule.litter) and not rule.in_a_model
@@ -174,16 +194,37 @@ def refetch_bytes(entry: Entry, size_bytes: int) -> int | None:
     """Return the size of fetching an entry again, or `None` if no source is known.
 
     A revision in a hub cache comes from its repository. A file or folder elsewhere comes from the
-    source in its engine's table, if it can be what is published there.
+    source in its engine's table, if it can be what is published there. What is missing counts.
     """
+    size_bytes += sum(
+        max(0, a.expected_bytes - (a.size_bytes if a.state is State.PRESENT else 0))
+        for a in entry.notable
+        if a.expected_bytes is not None
+    )
     if entry.revision is not None:
-        return size_bytes
+        return size_bytes if _REPOSITORY.fullmatch(entry.name) else None
     if not entry.claims or not (entry.claims[0].repository or entry.claims[0].url):
         return None
     weights = [a for a in entry.notable if a.size_bytes >= WEIGHTY_BYTES and not a.bundle]
     if any(a.expected_bytes not in (None, a.size_bytes) for a in weights):
         return None  # the user's own model, under a published name
     return size_bytes
+
+
+def _parts(entries: Sequence[Entry]) -> Mapping[str, dict[str, None]]:
+    """Return by entry id the engines that read its files, a tokenizer's say, for another entry."""
+    unclaimed = {e.path: e.id for e in entries if not e.claims}
+    unclaimed |= {repository_folder(e): e.id for e in entries if not e.claims}
+    found: dict[str, dict[str, None]] = {}
+    for entry in entries if unclaimed else ():
+        for artifact in entry.notable if entry.claims else ():
+            above = artifact.file
+            while above not in unclaimed and above != os.path.dirname(above):
+                above = os.path.dirname(above)
+            if above in unclaimed:
+                users = found.setdefault(unclaimed[above], {})
+                users.update(dict.fromkeys(entry.engines))
+    return found
 
 
 def apps_of(entry: Entry, host: Host) -> tuple[str, ...]:

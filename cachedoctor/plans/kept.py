@@ -21,6 +21,7 @@ from cachedoctor import engines
 from cachedoctor.errors import CacheDoctorError, UsageError
 from cachedoctor.locators import inside
 from cachedoctor.system import disk
+from cachedoctor.text import printable
 from cachedoctor.vocabulary import nearest
 
 if TYPE_CHECKING:
@@ -90,7 +91,8 @@ def means(name: str, entry: Entry) -> bool:
     if name.startswith(("/", "~")):
         place = os.path.realpath(os.path.expanduser(name))
         return inside(entry.path, place) or inside(place, entry.path)
-    return name in (entry.id, entry.id.partition("@")[0], entry.name)
+    spelled = (entry.id, entry.id.partition("@")[0], entry.name)
+    return name in spelled or name in map(printable, spelled)
 
 
 def register(host: Host, path: str) -> Registered:

@@ -86,10 +86,10 @@ def write(packing: Packing, folder: str, progress: Progress = SILENT) -> int:
     Raises `RepairError` if there is no space or a file changed; what was written is kept for the
     next time.
     """
-    disk.make_folders(os.path.join(folder, packs.PARTS))
     done = 0
     progress.start("packing", packing.bytes)
     try:
+        disk.make_folders(os.path.join(folder, packs.PARTS))
         for digest, parts in packing.written.items():
             for part in parts:
                 if disk.free_bytes(folder) < part.bytes + (1 << 20):

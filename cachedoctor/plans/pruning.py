@@ -127,6 +127,9 @@ def take(
     entries = [holdings.of(key).entry for choice in mates for key in choice.entries]
     reasons = "; ".join(dict.fromkeys((*(choice.reason for choice in mates), reason)))
     chosen = removal.choose(holdings, (*entries, one.entry), reasons, others)
+    if why := removal.shut(chosen):
+        spared.append(removal.spare(holdings, (one.entry,), why))
+        return False
     choices[:] = [choice for choice in others if not _covers(chosen, choice)]
     choices.append(chosen)
     return True

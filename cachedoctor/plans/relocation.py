@@ -26,7 +26,7 @@ from cachedoctor.locators import inside
 from cachedoctor.locators.hub_cache import repository_folder
 from cachedoctor.plans import naming
 from cachedoctor.plans.changes import Change, Choice
-from cachedoctor.repairs._build import built, folders
+from cachedoctor.repairs import built, folders
 from cachedoctor.system import copying, disk, open_files
 from cachedoctor.text import size
 from cachedoctor.vocabulary import SILENT, Status

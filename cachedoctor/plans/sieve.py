@@ -34,7 +34,6 @@ KEYS = (
     "type", "refs", "kept", "known",
 )  # fmt: skip
 SORTS = ("size", "used", "name")
-GROUPS = ("engine", "app", "place")
 
 
 def test(words: str, now: float, place: Callable[[Holding], str]) -> Test:

@@ -17,6 +17,7 @@ from cachedoctor.repairs._build import (
     folders,
     need_of,
     out_of_the_way,
+    owned,
     sentence,
 )
 from cachedoctor.repairs._nearby import nearby, pointed_at
@@ -42,7 +43,7 @@ def restore_in_folder(survey: Survey, entry: Entry, artifact: Artifact) -> Repai
         size, digest = pointed_at(owner) or (size, None)
     near = [] if owner.bundle else [*nearby(owner, survey, size, digest)]
     if not entry.claims:
-        return _copy_repair(entry, owner, near) if near else None
+        return _copy_repair(entry, owner, owned(near, entry.root, survey)) if near else None
     claim = entry.claims[0]
     if owner.name == claim.marker[0]:
         need, steps = _marker(claim, entry.path)
@@ -68,6 +69,7 @@ def restore_in_folder(survey: Survey, entry: Entry, artifact: Artifact) -> Repai
         sources.append(HubFetch(repository, revision, remote, owner.expected_bytes or 0))
     if not sources:
         return None
+    sources = owned(sources, entry.root, survey)
     need = need_of(owner.name, tuple(sources), "coreml" if whole else owner.format)
     noted, steps = _renewed_note(survey, entry, owner)
     return built(

@@ -20,7 +20,14 @@ from cachedoctor.findings import (
 )
 from cachedoctor.locators.hub_cache import COMMIT
 from cachedoctor.looking import untrusted
-from cachedoctor.repairs._build import built, copies, folders, out_of_the_way, sentence
+from cachedoctor.repairs._build import (
+    built,
+    copies,
+    folders,
+    out_of_the_way,
+    owned,
+    sentence,
+)
 from cachedoctor.repairs._nearby import nearby
 from cachedoctor.repairs.links import links_to, relink_snapshot, repository_of, to_blob
 from cachedoctor.vocabulary import State
@@ -189,10 +196,11 @@ def restore_blob(
     ]
     others = survey.holding(digest.hex) if digest else ()
     sources += [*copies(others, target, size), *nearby(artifact, survey, size, digest)]
-    if repository.kind == "model" and entry.revision:
+    if repository.is_model and entry.revision:
         sources.append(HubFetch(entry.name, entry.revision, artifact.name, size or 0))
     if not sources:
         return None
+    sources = owned(sources, entry.root, survey)
     steps += out_of_the_way(target) or folders(os.path.dirname(target))
     steps.append(Put("blob", target))
     steps += [SetAside(partial.path) for partial in partials]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cachedoctor.findings import Finding, Step
-    from cachedoctor.locators._repository import Repository
+    from cachedoctor.locators.hub_cache import Repository
     from cachedoctor.vocabulary import Digest, Entry, Survey
 
 

@@ -23,6 +23,7 @@ _NONE = "–"
 _HEADS = ("size", "own", "last used", "model", "needed by", "where", "refetch")
 _BELOW = ("needed by", "where", "refetch")  # the model, on a narrow terminal
 _RIGHT = ("size", "own", "refetch", "last used")
+_DEEPEST = 24  # columns before what is below the model, on a narrow terminal
 _WIDEST = {"model": 44, "needed by": 34}
 
 
@@ -53,7 +54,7 @@ def list_lines(
     """
     host = holdings.report.host
     rows = [(_group(one, by, host), row(one, host, now)) for one in chosen]
-    rows += [("not part of a model" if by else "", loose_row(one, host)) for one in loose]
+    rows += [("not part of a model" if by else "", loose_row(one)) for one in loose]
     if not rows:
         yield "no models here"
         if not holdings.models:
@@ -97,7 +98,7 @@ def ago(when_s: float, now: float) -> str:
 def needed(one: Holding) -> str:
     """Return in words who needs a model."""
     if not one.entry.engines:
-        words = ["no known engine"]
+        words = [", ".join(one.part_of) or "no known engine"]
     elif not one.needed_by:
         words = [", ".join(one.entry.engines)]
     else:
@@ -138,8 +139,9 @@ def row(one: Holding, host: Host, now: float) -> Row:
     name = title(one)
     if one.entry.revision and not one.entry.refs:
         name += f"@{one.entry.revision[:7]}"
-    if one.status.value not in ("ready", "unknown"):
-        name += f" ({one.status.value})"
+    state = one.status.value if one.status is not Status.UNKNOWN else one.unseen
+    if one.status is not Status.READY and state:
+        name += f" ({state})"
     where = place(one, host)
     if one.names > 1:
         where += f" ({one.names} names, 1 copy)"
@@ -156,7 +158,7 @@ def row(one: Holding, host: Host, now: float) -> Row:
     )
 
 
-def loose_row(finding: Finding, host: Host) -> Row:
+def loose_row(finding: Finding) -> Row:
     """Return the line of something beside models."""
     where = _layout(finding.locator) if finding.locator else ""
     amount = size(finding.bytes)
@@ -189,9 +191,10 @@ def _table(rows: Sequence[tuple[str, Row]]) -> Iterator[str]:
             for head, word, width in zip(heads, words, widths, strict=True)
         ]
         first, rest = padded[: -len(_BELOW)], words[-len(_BELOW) :]
-        indent = " " * (sum(widths[: len(first) - 1]) + 2 * (len(first) - 1))
+        indent = " " * min(_DEEPEST, sum(widths[: len(first) - 1]) + 2 * (len(first) - 1))
         below = f"{indent}{' · '.join(filter(None, rest[:-1]))} · {_again(rest[-1])}"
-        return Stacked("  ".join(padded).rstrip(), ("  ".join(first).rstrip(), below))
+        lines = (Folding("  ".join(first).rstrip(), 2), Folding(below, len(indent)))
+        return Stacked("  ".join(padded).rstrip(), lines)
 
     yield line(heads)
     group = ""

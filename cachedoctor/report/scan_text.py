@@ -57,7 +57,8 @@ def scan_lines(
 
     `engines` are those that were looked for; with `verbose` every note is listed.
     """
-    found = held(report.entries) if report.engines else held_everywhere(report.survey)
+    narrow = report.engines or report.question.paths
+    found = held(report.entries) if narrow else held_everywhere(report.survey)
     places = len({entry.root for entry in report.entries})
     took = f"{report.seconds * 1000:.0f} ms" if report.seconds < 10 else f"{report.seconds:.0f} s"
     yield (
@@ -195,8 +196,11 @@ def finding_lines(finding: Finding, width: int = 0) -> Iterator[str]:
     measured, expected = finding.measured, finding.expected
     if finding.unit == "bytes" and isinstance(expected, int):
         found = f"{size(measured)}, " if isinstance(measured, int) else ""
-        yield f"{INDENT}{found}expected {size(expected)}"
-    elif finding.unit == "bytes" and isinstance(measured, int) and size(measured) not in message:
+        wanted = size(expected)
+        if found == f"{wanted}, ":  # a few bytes of many
+            found, wanted = f"{measured} B, ", f"{expected} B"
+        yield f"{INDENT}{found}expected {wanted}"
+    elif finding.unit == "bytes" and isinstance(measured, int):
         yield f"{INDENT}{size(measured)}"
     if not finding.entries:
         yield f"{INDENT}`{printable(finding.path)}`"

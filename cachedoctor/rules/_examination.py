@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING
 
 from cachedoctor import formats
 from cachedoctor.errors import Fault, FormatError
-from cachedoctor.locators.hub_cache import repository_folder
+from cachedoctor.locators import listed
+from cachedoctor.locators.hub_cache import HubCache, repository_folder
 from cachedoctor.looking import untrusted
+from cachedoctor.rules import _small_files as small_files
 from cachedoctor.rules._weights import contradiction
-from cachedoctor.system import in_use, small_files
+from cachedoctor.system import in_use
 from cachedoctor.vocabulary import WEIGHTS, Evidence, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from cachedoctor.host import Host
+    from cachedoctor.locators.hub_cache import Repository
     from cachedoctor.vocabulary import Artifact, Entry, Requirement, Root, Survey
 
 
@@ -83,6 +86,13 @@ class Examination:
             known = {folder: tuple(entries) for folder, entries in found.items()}
             self._revisions[root.path] = known
         return known
+
+    def repositories(self, root: Root) -> Iterator[tuple[Repository, tuple[Entry, ...]]]:
+        """Yield the repositories of a hub cache with their revisions, of any other root nothing."""
+        hub = listed(HubCache, root)
+        revisions = self.revisions(root) if hub else {}
+        for repository in hub.repositories.values() if hub else ():
+            yield repository, revisions.get(repository.path, ())
 
     def alone(self, entry: Entry) -> Mapping[str, int]:
         """Return the physical files that only this revision uses, with their lengths."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cachedoctor import formats
 from cachedoctor.errors import Fault, FormatError
 from cachedoctor.looking import untrusted
-from cachedoctor.system import small_files
+from cachedoctor.rules import _small_files as small_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -71,11 +71,9 @@ class BadTreeManifest(SetsAside, HubRule):
 
     def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report what the locator could not read."""
-        revisions = seen.revisions(root)
-        for repository in listing.repositories.values():
+        for repository, mine in seen.repositories(root):
             for path, why in repository.bad_trees:
                 name = path.rpartition("/")[2]
-                mine = revisions.get(repository.path, ())
                 yield self.about(path, mine, f"`trees/{name}`: {why}")
 
 

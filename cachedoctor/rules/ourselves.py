@@ -29,6 +29,7 @@ class RuleCrashed(SurveyRule):
 
     code = "CD000"
     slug = "rule-crashed"
+    undermines = True
     status = Status.UNKNOWN
 
     def check(self, seen: Examination) -> Iterator[Finding]:
@@ -57,6 +58,7 @@ class UnfinishedFix(SurveyRule):
 
     code = "CD417"
     slug = "unfinished-fix"
+    a_run = True
     severity = Severity.WARNING
 
     def check(self, seen: Examination) -> Iterator[Finding]:

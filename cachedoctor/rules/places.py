@@ -6,8 +6,6 @@ import os
 from typing import TYPE_CHECKING
 
 from cachedoctor.findings import Circumstance, Severity
-from cachedoctor.locators import listed
-from cachedoctor.locators.hub_cache import HubCache
 from cachedoctor.rules import RootRule
 from cachedoctor.system import synced
 from cachedoctor.vocabulary import State, Status
@@ -54,17 +52,12 @@ class PlaceGone(RootRule):
                 unit="folder",
                 shows=Circumstance.GONE,
             )
-        if hub := listed(HubCache, root):
-            revisions = seen.revisions(root)
-            for repository in hub.repositories.values():
-                for path, stand in repository.lost:
-                    if stand.kind != "text":
-                        aim = stand.target or "a Finder alias"
-                        mine = revisions.get(repository.path, ())
-                        message = _why_gone(path, aim, "the repository's folder")
-                        yield self.about(
-                            path, mine, message, unit="folder", shows=Circumstance.GONE
-                        )
+        for repository, mine in seen.repositories(root):
+            for path, stand in repository.lost:
+                if not stand.is_text:
+                    aim = stand.target or "a Finder alias"
+                    message = _why_gone(path, aim, "the repository's folder")
+                    yield self.about(path, mine, message, unit="folder", shows=Circumstance.GONE)
         for entry, artifact in _artifacts_in_state(root, State.GONE):
             what = f"`{artifact.name}`" if artifact.name else "the model's folder"
             message = _why_gone(artifact.path, artifact.detail, what)
@@ -108,17 +101,12 @@ class LinkAsText(RootRule):
                 unit="folder",
                 shows=Circumstance.GONE,
             )
-        if hub := listed(HubCache, root):
-            revisions = seen.revisions(root)
-            for repository in hub.repositories.values():
-                for path, stand in repository.lost:
-                    if stand.kind == "text":
-                        mine = revisions.get(repository.path, ())
-                        name = os.path.basename(path)
-                        message = f"`{name}` was a link to `{stand.target}` but is a file now"
-                        yield self.about(
-                            path, mine, message, unit="folder", shows=Circumstance.GONE
-                        )
+        for repository, mine in seen.repositories(root):
+            for path, stand in repository.lost:
+                if stand.is_text:
+                    name = os.path.basename(path)
+                    message = f"`{name}` was a link to `{stand.target}` but is a file now"
+                    yield self.about(path, mine, message, unit="folder", shows=Circumstance.GONE)
         for entry, artifact in _artifacts_in_state(root, State.TEXT):
             what = f"`{artifact.name}`" if artifact.name else "the model's folder"
             message = f"{what} was a link to `{artifact.detail}` but is a file now"

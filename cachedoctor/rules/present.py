@@ -9,7 +9,7 @@ from cachedoctor.errors import Fault
 from cachedoctor.findings import Circumstance, Severity
 from cachedoctor.locators import of
 from cachedoctor.locators.hub_cache import HubCache
-from cachedoctor.rules import EntryRule, Restores
+from cachedoctor.rules import EntryRule, Restores, weighing
 from cachedoctor.rules._entries import (
     any_begun,
     holds_any,
@@ -51,6 +51,7 @@ class MissingFile(Restores, EntryRule):
 
     code = "CD101"
     slug = "missing-file"
+    absent = True
     of_presence = True
     status = Status.INCOMPLETE
     rank = 70
@@ -118,9 +119,7 @@ class HollowBundle(Restores, EntryRule):
                     artifact,
                     entry,
                     f"`{artifact.name}` {fault.message}",
-                    measured=artifact.size_bytes,
-                    unit="bytes",
-                    bytes=artifact.size_bytes,
+                    **weighing(artifact.size_bytes),
                 )
 
 

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cachedoctor.findings import Finding, Repair
-    from cachedoctor.locators._notes import Ref
-    from cachedoctor.locators._repository import Repository
-    from cachedoctor.locators.hub_cache import HubListing
+    from cachedoctor.locators.hub_cache import HubListing, Ref, Repository
     from cachedoctor.rules import Examination
     from cachedoctor.vocabulary import Entry, Root
 
@@ -33,12 +31,10 @@ class _RefRule(HubRule):
 
     def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report each ref that is wrong in this way."""
-        revisions = seen.revisions(root)
-        for repository in listing.repositories.values():
+        for repository, mine in seen.repositories(root):
             for ref in repository.refs:
                 message = self.wrong(ref, repository)
                 if message:
-                    mine = revisions.get(repository.path, ())
                     asked = ref.name == BRANCH
                     yield self.about(
                         ref.path,
@@ -111,6 +107,7 @@ class RefDangling(_RefRule):
 
     code = "CD403"
     slug = "ref-dangling"
+    by_commit = True
     rank = 250
     silent_under = (Circumstance.DOWNLOADING, Circumstance.CLOSED, Circumstance.GONE)
 

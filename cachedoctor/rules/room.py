@@ -10,7 +10,7 @@ from cachedoctor.engines.catalog import ordinal
 from cachedoctor.findings import Circumstance, Severity
 from cachedoctor.locators import Leaving, ModelFolders
 from cachedoctor.looking import quietly
-from cachedoctor.rules import EntryRule, SetsAside, SurveyRule
+from cachedoctor.rules import EntryRule, SetsAside, SurveyRule, weighing
 from cachedoctor.rules._copies import blobs_beside, place_of, repeated
 from cachedoctor.rules._entries import missing, span
 from cachedoctor.rules._kinds import HubRule, LeavingsRule
@@ -78,7 +78,7 @@ class OrphanBlob(SetsAside, HubRule):
 
     def _of(self, root: Root, path: str, size: int, mine: tuple[Entry, ...]) -> Finding:
         message = f"no revision uses the blob `{os.path.basename(path)[:12]}`"
-        return self.about(path, mine, message, root=root, measured=size, unit="bytes", bytes=size)
+        return self.about(path, mine, message, root=root, **weighing(size))
 
 
 class Duplicate(SurveyRule):
@@ -129,9 +129,7 @@ class Duplicate(SurveyRule):
                 tuple({entry.id: entry for entry in mine}.values()),
                 f"`{name}` of {titles} is stored {len(files)} times, in {places}",
                 links=tuple(paths[1:]),
-                measured=size,
-                unit="bytes",
-                bytes=size,
+                **weighing(size),
             )
 
 
@@ -170,7 +168,7 @@ class UnusedFile(SetsAside, EntryRule):
                     engine = entry.claims[0].engine
                     message = f"`{artifact.name}`: only {engine} {span(files)} reads it"
                     size = artifact.size_bytes
-                    yield self.of(artifact, entry, message, measured=size, unit="bytes", bytes=size)
+                    yield self.of(artifact, entry, message, **weighing(size))
 
 
 class CompileCache(SetsAside, LeavingsRule):
@@ -203,9 +201,7 @@ class CompileCache(SetsAside, LeavingsRule):
                     (),
                     message,
                     root=root,
-                    measured=left.bytes,
-                    unit="bytes",
-                    bytes=left.bytes,
+                    **weighing(left.bytes),
                 )
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
@@ -249,9 +245,7 @@ class DetachedSnapshot(HubRule):
                     f"no branch points to {(entry.revision or '')[:12]}; pinned or superseded",
                     evidence=_SUPERSEDED if attached else None,
                     shows=Circumstance.SUPERSEDED if attached else None,
-                    measured=size,
-                    unit="bytes",
-                    bytes=size,
+                    **weighing(size),
                 )
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
@@ -291,9 +285,7 @@ class RebuildableCache(SetsAside, LeavingsRule):
                 "hf_xet's own cache of pieces",
                 root=root,
                 links=tuple(left.path for left in found[1:]),
-                measured=size,
-                unit="bytes",
-                bytes=size,
+                **weighing(size),
             )
 
 

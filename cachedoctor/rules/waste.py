@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 
 from cachedoctor.findings import Circumstance, Severity
 from cachedoctor.locators import LIVE_S, Leaving, ModelFolders, being_written, is_litter, listed, of
-from cachedoctor.locators.hub_cache import HubCache
 from cachedoctor.looking import quietly
-from cachedoctor.rules import EntryRule, RootRule, SetsAside
-from cachedoctor.rules._entries import missing
+from cachedoctor.rules import EntryRule, RootRule, SetsAside, weighing
+from cachedoctor.rules._entries import missing, stuck
 from cachedoctor.rules._kinds import HubRule, LeavingsRule
-from cachedoctor.rules.metadata import stuck
 from cachedoctor.system import in_use
 
 if TYPE_CHECKING:
@@ -51,9 +49,7 @@ class StaleLock(SetsAside, HubRule):
         for lock in listing.locks:
             name = os.path.basename(lock.path)
             yield self._of(root, lock.path, (), f"locks of `{name}`, which is gone")
-        revisions = seen.revisions(root)
-        for repository in listing.repositories.values():
-            mine = revisions.get(repository.path, ())
+        for repository, mine in seen.repositories(root):
             if repository.partials or any(missing(entry) for entry in mine):
                 for path in _soft_locks(repository.locks):
                     message = f"`{os.path.basename(path)}` is a lock that its owner left behind"
@@ -91,10 +87,8 @@ class LeftoverProbe(SetsAside, HubRule):
 
     def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report the temporary files that are too old to be in use."""
-        revisions = seen.revisions(root)
         found: list[tuple[tuple[Entry, ...], Leftover]] = [((), probe) for probe in listing.probes]
-        for repository in listing.repositories.values():
-            mine = revisions.get(repository.path, ())
+        for repository, mine in seen.repositories(root):
             found += [(mine, probe) for probe in repository.probes]
         for mine, probe in found:
             if time.time() - probe.stamp.mtime_ns / 1e9 > LIVE_S:
@@ -134,14 +128,10 @@ class LeftoverPartial(SetsAside, RootRule):
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report each partial that the locators listed; another rule reports live ones."""
-        if hub := listed(HubCache, root):
-            revisions = seen.revisions(root)
-            for repository in hub.repositories.values():
-                for partial in repository.partials:
-                    yield self._of(
-                        partial.path, partial.stamp.size_bytes, revisions.get(repository.path, ())
-                    )
-        elif folders := listed(ModelFolders, root):
+        for repository, mine in seen.repositories(root):
+            for partial in repository.partials:
+                yield self._of(partial.path, partial.stamp.size_bytes, mine)
+        if folders := listed(ModelFolders, root):
             by_id = {entry.id: entry for entry in root.entries}
             for key, leftovers in folders.partials.items():
                 for leftover in leftovers:
@@ -152,7 +142,7 @@ class LeftoverPartial(SetsAside, RootRule):
 
     def _of(self, path: str, size: int, mine: tuple[Entry, ...]) -> Finding:
         message = f"`{path.rsplit('/', 1)[-1]}` was left behind by a killed download"
-        return self.about(path, mine, message, measured=size, unit="bytes", bytes=size)
+        return self.about(path, mine, message, **weighing(size))
 
 
 class OrphanDownload(SetsAside, LeavingsRule):
@@ -188,9 +178,7 @@ class OrphanDownload(SetsAside, LeavingsRule):
                     (),
                     message,
                     root=root,
-                    measured=size,
-                    unit="bytes",
-                    bytes=size,
+                    **weighing(size),
                 )
 
 
@@ -218,7 +206,7 @@ class OrphanFolder(SetsAside, EntryRule):
             size = sum(a.size_bytes for a in entry.artifacts if not a.bundle)
             engine, _, last = entry.retired.rpartition(" ")
             message = f"`{entry.name}`: only {engine} up to {last} reads it"
-            yield self.about(entry.path, (entry,), message, measured=size, unit="bytes", bytes=size)
+            yield self.about(entry.path, (entry,), message, **weighing(size))
 
 
 class LegacyLayout(SetsAside, HubRule):
@@ -249,9 +237,7 @@ class LegacyLayout(SetsAside, HubRule):
                 f"{len(files)} files of the cache layout before 0.8 in `{root.path}`",
                 root=root,
                 links=tuple(file.path for file in files[1:]),
-                measured=size,
-                unit="bytes",
-                bytes=size,
+                **weighing(size),
             )
 
 

@@ -28,7 +28,8 @@ class _HeaderRule(Restores, EntryRule):
             if fault.fault is self.fault:
                 sized = fault.measured is not None or fault.expected is not None
                 expected = fault.expected
-                if expected is None and not fault.member:
+                long = fault.measured == artifact.expected_bytes  # so the length is not at fault
+                if expected is None and not fault.member and not long:
                     expected = artifact.expected_bytes
                 inner = f"/{fault.member}" if fault.member else ""
                 finding = self.of(
@@ -115,6 +116,7 @@ class TrailingBytes(_HeaderRule):
 
     code = "CD204"
     slug = Fault.TRAILING.value
+    tolerable = True
     severity = Severity.WARNING
     status = Status.CORRUPT
     rank = 150

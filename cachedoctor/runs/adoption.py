@@ -37,7 +37,7 @@ def read(path: str, state_folder: str, roots: Sequence[str]) -> Run:
     try:
         name = os.path.basename(folder)
         mine = _mine(lines[0], folder)
-        kept = [_bare(lines[0], folder, mine)]
+        kept = [_bare(lines[0], mine)]
         kept += [line for line in map(_without_modes, lines[1:]) if _of(line, mine)]
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise RepairError(f"the journal `{path}` cannot be parsed") from error
@@ -79,7 +79,7 @@ def _mine(header: Line, folder: str) -> dict[int, str]:
     return found
 
 
-def _bare(header: Line, folder: str, mine: dict[int, str]) -> Line:
+def _bare(header: Line, mine: dict[int, str]) -> Line:
     """Return a header in this version's form, without anything that only finishing would need."""
     rows: list[Any] = []
     for number, repair in enumerate(header["repairs"]):

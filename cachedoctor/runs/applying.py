@@ -10,6 +10,7 @@ from cachedoctor.errors import RepairError, UsageError
 from cachedoctor.findings import Finding, Repair, Safety
 from cachedoctor.plans import cures
 from cachedoctor.plans.cures import Plan
+from cachedoctor.plans.unfinished import lacks
 from cachedoctor.runs import adoption, operating, quarantine
 from cachedoctor.system import journal, own, run, undoing
 from cachedoctor.system.logbook import OPEN
@@ -178,7 +179,7 @@ def _still_agreed(plan: Plan, report: Report) -> Plan:
     now = scanning.answer(report.question)
     there = {(finding.code, finding.path): finding for finding in now.findings}
     known = {(finding.code, finding.path) for finding in report.findings}
-    absent = [f for f in plan.cures if (f.code, f.path) not in known]
+    absent = [f for f in plan.cures if (f.code, f.path) not in known and lacks(now, f)]
     kept = []
     for finding in plan.cures:
         found = there.get((finding.code, finding.path))

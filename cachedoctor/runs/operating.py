@@ -47,16 +47,8 @@ def operate(found: Run, network: Network) -> None:
         if not found.placed(number, need.name) and not found.ready(number, need.name)
     ]
     try:
-        place, many = 0, sum(not _is_text(need) for _, _, need in needed)
-        for number, repair, need in needed:
-            place += not _is_text(need)
-            path = found.staged_path(number, need.name)
-            found.make_own(number, "staged", str(number))
-            counted = _Counted(network.progress, f"{place} of {many}  ")
-            shown = network._replace(progress=counted) if many > 1 else network
-            digests = staging.stage(need, path, shown)
-            _keep_mode(repair, need.name, path)
-            found.note_staged(number, need.name, digests)
+        if needed:
+            _stage(found, needed, network)
     except (RepairError, OSError, CancelledError):
         if not found.begun:
             found.close("failed")
@@ -73,6 +65,21 @@ def operate(found: Run, network: Network) -> None:
     except (RepairError, OSError):
         undoing.undo(found, command=network.host.command)
         raise
+
+
+def _stage(found: Run, needed: Sequence[tuple[int, Repair, Need]], network: Network) -> None:
+    """Stage and prove each need, with one client of the hub for all of them."""
+    place, many = 0, sum(not _is_text(need) for _, _, need in needed)
+    with network.hub(found.staged_path(needed[0][0], ".hub")) as hub:
+        for number, repair, need in needed:
+            place += not _is_text(need)
+            path = found.staged_path(number, need.name)
+            found.make_own(number, "staged", str(number))
+            counted = _Counted(network.progress, f"{place} of {many}  ")
+            shown = network._replace(progress=counted) if many > 1 else network
+            digests = staging.stage(need, path, shown, hub)
+            _keep_mode(repair, need.name, path)
+            found.note_staged(number, need.name, digests)
 
 
 def _is_text(need: Need) -> bool:
@@ -126,8 +133,15 @@ def require_room(repairs_: Sequence[Repair], host: Host) -> None:
                 f"no space: {size(needed + _MARGIN_BYTES)} is needed beside `{above}`, "
                 f"and {size(free)} is free",
                 hint=f"`{host.command('quarantine', 'empty')}` frees what earlier fixes set aside, "
-                f"`{host.command('prune', '--delete')}` what nobody needs",
+                f"`{host.command('prune', '--delete')}` what nobody needs, "
+                f"`{host.command('free', _rounded_up(needed + _MARGIN_BYTES - free), '--delete')}` "
+                "what you will miss least",
             )
+
+
+def _rounded_up(count: int) -> str:
+    """Return a size in whole MiB, as the command line takes it."""
+    return f"{(count >> 20) + 1}MiB"
 
 
 def delete_unjournaled(repairs_: Sequence[Repair]) -> int:

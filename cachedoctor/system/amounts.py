@@ -22,9 +22,9 @@ def size_of(text: str) -> int:
     return int(float(found[1]) * (1000 if found[3].upper() == "B" else 1024) ** power)
 
 
-def seconds_of(text: str) -> float:
+def seconds_of(text: str, what: str = "an age", like: str = "90d, 12h, 6w, 3mo or 1y") -> float:
     """Parse an age such as `90d`, `6w`, `3mo`; raises `UsageError` for anything else."""
     found = _AGE.fullmatch(text.strip())
     if found is None:
-        raise UsageError(f"not an age: `{text}`", hint="write 90d, 12h, 6w, 3mo or 1y")
+        raise UsageError(f"not {what}: `{text}`", hint=f"write {like}")
     return float(found[1]) * _SECONDS[found[2]]

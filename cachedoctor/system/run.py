@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from cachedoctor.errors import RepairError
 from cachedoctor.findings import MakeFolder, Put, Rename, SetAside
+from cachedoctor.looking import quietly
 from cachedoctor.system import disk, ground, in_use, journal, moves, own
 from cachedoctor.system.confinement import DefectError
 from cachedoctor.system.ground import below
@@ -276,7 +277,11 @@ def explained(hint: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        where = error.filename2 or error.filename
+        ends = [path for path in (error.filename, error.filename2) if path]
+        shut = (
+            p for p in map(os.path.dirname, ends) if not quietly.can_access(p, os.W_OK | os.X_OK)
+        )
+        where = next(shut, ends[-1] if ends else "")
         raise RepairError(
             f"{error.strerror}: `{where}`" if where else str(error), hint=hint
         ) from error

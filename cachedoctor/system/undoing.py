@@ -137,7 +137,12 @@ def _unchanged(run: Run, key: Key, order: Sequence[Key]) -> None:
     now = disk.stamp(here) or disk.stamp(away)
     placed = run.done.get(key)
     inode = placed.inode if placed else move.inode
-    if now is None or (inode and now.inode != inode) or _difference(run, key, here, order):
+    if now is None:
+        raise RepairError(
+            f"`{here}` is gone since the fix {run.id}",
+            hint="put it back and try again, or leave the fix as it is",
+        )
+    if (inode and now.inode != inode) or _difference(run, key, here, order):
         how = _difference(run, key, here, order) or f"`{here}` was changed"
         raise RepairError(
             f"{how} after the fix {run.id}",
@@ -147,7 +152,10 @@ def _unchanged(run: Run, key: Key, order: Sequence[Key]) -> None:
         ours = [run.at(later) for later in order if later > key]
         made = [m.target for m in ours if m.kind == "folder" and not m.source]
         if away not in made and not any(below(away, m.target) for m in ours if m.kind != "folder"):
-            raise RepairError(f"something is at `{away}` again")
+            raise RepairError(
+                f"something is at `{away}` again",
+                hint="move it out of the way if it is not wanted, then try again",
+            )
 
 
 def _difference(run: Run, key: Key, here: str, order: Sequence[Key]) -> str:

@@ -21,9 +21,11 @@ from cachedoctor.vocabulary.artifacts import PlainFile as PlainFile
 from cachedoctor.vocabulary.artifacts import Stamp as Stamp
 from cachedoctor.vocabulary.artifacts import State as State
 from cachedoctor.vocabulary.artifacts import held as held
+from cachedoctor.vocabulary.progress import SILENT as SILENT
+from cachedoctor.vocabulary.progress import Progress as Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
 SIZES = ("tiny", "base", "small", "medium", "large")
 WEIGHTS = (".bin", ".safetensors", ".pt", ".pth", ".npz", ".gguf", ".onnx", ".ckpt", ".h5")
@@ -218,10 +220,23 @@ class Root(NamedTuple):
 class Survey:
     """Everything found on a host; its indexes are built on first use."""
 
-    def __init__(self, roots: tuple[Root, ...], around: tuple[str, ...] = ()) -> None:
-        """Take the roots with their entries, and further folders that can hold copies."""
+    def __init__(
+        self,
+        roots: tuple[Root, ...],
+        around: tuple[str, ...] = (),
+        owner: Callable[[str], str] = lambda path: "",
+    ) -> None:
+        """Take the roots with their entries, and further folders that can hold copies.
+
+        `owner` returns the app whose folder contains a path, or an empty string.
+        """
         self.roots = roots
         self.around = around
+        self.owner = owner
+
+    def with_roots(self, roots: tuple[Root, ...]) -> Survey:
+        """Return the survey with other roots."""
+        return Survey(roots, self.around, self.owner)
 
     @property
     def entries(self) -> Iterator[Entry]:
@@ -298,38 +313,6 @@ class Bundle(Protocol):
     def inspect(self, path: str) -> Reading:
         """Check the folder at `path` from names, sizes and headers; raises `FormatError`."""
         ...
-
-
-class Progress(Protocol):
-    """Receives the progress of long operations; a silent caller passes `SILENT`."""
-
-    def start(self, label: str, total_bytes: int | None) -> None:
-        """Begin an operation; `None` if its size is unknown."""
-        ...
-
-    def advance(self, done_bytes: int) -> None:
-        """Add to the bytes done."""
-        ...
-
-    def finish(self) -> None:
-        """End the operation begun last."""
-        ...
-
-
-class Silent:
-    """A `Progress` that shows nothing."""
-
-    def start(self, label: str, total_bytes: int | None) -> None:
-        """Show nothing."""
-
-    def advance(self, done_bytes: int) -> None:
-        """Show nothing."""
-
-    def finish(self) -> None:
-        """Show nothing."""
-
-
-SILENT = Silent()
 
 
 def nearest(name: str, known: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ import inspect
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import engines, rules
-from cachedoctor.findings import Severity
+from cachedoctor.findings import Safety, Severity
 from cachedoctor.text import plural, size
 
 if TYPE_CHECKING:
@@ -75,7 +75,6 @@ class Copies(NamedTuple):
 
     machine: str
     message: str
-    each_bytes: int
     more_bytes: int
     paths: tuple[str, ...]
 
@@ -183,7 +182,7 @@ def cost(cured: Sequence[Found]) -> str:
 
 
 def _fetches(one: Found) -> bool:
-    return one.safety == "fetches"
+    return one.safety == Safety.FETCHES
 
 
 def waste(found: Iterable[Found], ask: Ask) -> list[Waste]:
@@ -244,7 +243,6 @@ def copies(found: Iterable[Found]) -> list[Copies]:
         Copies(
             machine=one.machine,
             message=one.message,
-            each_bytes=taken(one) // max(1, len(one.links)),
             more_bytes=taken(one),
             paths=(one.path, *one.links),
         )

@@ -11,7 +11,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cachedoctor import engines
-from cachedoctor.doctor import readiness, scanning, wording
+from cachedoctor.diagnosis import wording
+from cachedoctor.doctor import readiness, scanning
 from cachedoctor.findings import Severity
 from cachedoctor.system import shipped
 
@@ -72,7 +73,7 @@ class Diagnosis(NamedTuple):
 
 @cache
 def _file() -> dict[str, Any]:
-    return shipped.rows("cachedoctor", "symptoms")
+    return shipped.rows(__name__, "symptoms")
 
 
 @cache
