@@ -235,6 +235,9 @@ def _absent(engine: Engine, model: Model, report: Report) -> Finding:
             copied = repairs.from_copies(claim, path, root, report.survey)
         repair = copied or hub.fetch_claim(claim, root, model.bytes)
     at = f" at {locked.revision[:12]}" if locked and locked.revision else ""
+    entry = Entry(
+        id="", locator=layout, root=root, path=path, name="", artifacts=(), claims=(claim,)
+    )
     return Finding(
         code=MissingFile.code,
         slug=MissingFile.slug,
@@ -245,19 +248,7 @@ def _absent(engine: Engine, model: Model, report: Report) -> Finding:
         engines=(engine.name,),
         locator=layout,
         repair=repair,
-        subjects=(
-            Subject(
-                Entry(
-                    id="",
-                    locator=layout,
-                    root=root,
-                    path=path,
-                    name="",
-                    artifacts=(),
-                    claims=(claim,),
-                )
-            ),
-        ),
+        subjects=(Subject(entry),),
     )
 
 
@@ -303,7 +294,7 @@ def _whole_model(
     if locked and (why := locking.differs(listing.files, locked, claim.prefix)):
         where = locked.said_by
         raise RepairError(
-            f"{claim.repository} at {revision[:12]} is not what {where} requires: {why}"
+            f"{claim.repository} at {revision[:12]} is not as {where} requires: {why}"
         )
     files = [(f.path, Proof("", f.bytes, f.digest)) for f in listing.files]
     layout = locators.of(entry)
