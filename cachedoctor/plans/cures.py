@@ -190,7 +190,7 @@ def _needed_first(repair: Repair) -> Repair | None:
 def absent_model(
     report: Report, engine: str, *, size: str | None, model: str | None
 ) -> tuple[Finding, ...]:
-    """Return the finding that a requested model is not there at all, if that is the case."""
+    """Return the finding that a requested model is missing altogether, if that is the case."""
     found = engines.find(engine)
     models = readiness.answers(found, size=size, model=model)
     answer = readiness.ready(found, report, models, size)
@@ -202,7 +202,7 @@ def absent_model(
 
 
 def absent_locked(report: Report) -> tuple[Finding, ...]:
-    """Return a finding for each model in the report's lock file that is not there as locked."""
+    """Return a finding for each model in the report's lock file that is missing or not as locked."""
     found = []
     for locked in report.lock.models if report.lock else ():
         engine = engines.find(locked.engine)
@@ -216,7 +216,7 @@ def absent_locked(report: Report) -> tuple[Finding, ...]:
 
 
 def _absent(engine: Engine, model: Model, report: Report) -> Finding:
-    """Return the finding that a model is not there, with the repair that fetches it."""
+    """Return the finding that a model is missing, with the repair that fetches it."""
     path, root, claim = wanted_model(engine, model, report.host)
     locked = report.lock.find(engine.name, model.name) if report.lock else None
     layout = engine.locators[0]
