@@ -202,7 +202,7 @@ def absent_model(
 
 
 def absent_locked(report: Report) -> tuple[Finding, ...]:
-    """Return a finding for each model in the report's lock file that is missing or not as locked."""
+    """Return a finding for each model of the lock file that is missing or not as locked."""
     found = []
     for locked in report.lock.models if report.lock else ():
         engine = engines.find(locked.engine)
