@@ -140,9 +140,7 @@ class _Rate(_Amount):
         """Return bytes a second."""
         found = re.fullmatch(r"([1-9]\d*)([KMG])", text)
         if found is None:
-            raise UsageError(
-                f"not a rate: `{text}`", hint="write 500K, 50M or 1G, in bytes per second"
-            )
+            raise UsageError(f"not a rate: `{text}`", hint="write 500K, 50M or 1G per second")
         return int(found[1]) << {"K": 10, "M": 20, "G": 30}[found[2]]
 
 

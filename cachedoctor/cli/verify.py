@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     "--max-rate",
     metavar="RATE",
     type=RATE,
-    help="Read no faster than this: 50M or 1G bytes a second.",
+    help="Read no faster than this: 50M or 1G per second.",
 )
 @click.option(
     "--subset",

@@ -141,7 +141,7 @@ def is_absent(answer: Readiness) -> bool:
 
 
 def is_unled(answer: Readiness) -> bool:
-    """Return whether the model is whole, but no branch leads to it: by its commit, it loads."""
+    """Return whether the model is whole, but no branch points to it: by its commit, it loads."""
     return answer.entry is not None and rules.policy(answer.code).by_commit
 
 

@@ -163,7 +163,7 @@ def dearer(plan: Plan, told_bytes: int) -> bool:
 def absent_model(
     report: Report, engine: str, *, size: str | None, model: str | None
 ) -> tuple[Finding, ...]:
-    """Return the finding that a requested model is not there at all, if that is the case."""
+    """Return the finding that a requested model is missing altogether, if that is the case."""
     found = engines.find(engine)
     models = readiness.answers(found, size=size, model=model)
     answer = readiness.ready(found, report, models, size)
@@ -175,7 +175,7 @@ def absent_model(
 
 
 def absent_locked(report: Report) -> tuple[Finding, ...]:
-    """Return a finding for each model in the report's lock file that is not there as locked."""
+    """Return a finding for each model of the lock file that is missing or not as locked."""
     found = []
     for locked in report.lock.models if report.lock else ():
         engine = engines.find(locked.engine)
@@ -189,7 +189,7 @@ def absent_locked(report: Report) -> tuple[Finding, ...]:
 
 
 def _absent(engine: Engine, model: Model, report: Report) -> Finding:
-    """Return the finding that a model is not there, with the repair that fetches it."""
+    """Return the finding that a model is missing, with the repair that fetches it."""
     path, root, claim = wanted_model(engine, model, report.host)
     locked = report.lock.find(engine.name, model.name) if report.lock else None
     layout = engine.locators[0]
@@ -208,6 +208,9 @@ def _absent(engine: Engine, model: Model, report: Report) -> Finding:
             copied = repairs.from_copies(claim, path, root, report.survey)
         repair = copied or hub.fetch_claim(claim, root, model.bytes)
     at = f" at {locked.revision[:12]}" if locked and locked.revision else ""
+    entry = Entry(
+        id="", locator=layout, root=root, path=path, name="", artifacts=(), claims=(claim,)
+    )
     return Finding(
         code=MissingFile.code,
         slug=MissingFile.slug,
@@ -218,19 +221,7 @@ def _absent(engine: Engine, model: Model, report: Report) -> Finding:
         engines=(engine.name,),
         locator=layout,
         repair=repair,
-        subjects=(
-            Subject(
-                Entry(
-                    id="",
-                    locator=layout,
-                    root=root,
-                    path=path,
-                    name="",
-                    artifacts=(),
-                    claims=(claim,),
-                )
-            ),
-        ),
+        subjects=(Subject(entry),),
     )
 
 
@@ -276,7 +267,7 @@ def _whole_model(
     if locked and (why := locking.differs(listing.files, locked, claim.prefix)):
         where = locked.said_by
         raise RepairError(
-            f"{claim.repository} at {revision[:12]} is not what {where} requires: {why}"
+            f"{claim.repository} at {revision[:12]} is not as {where} requires: {why}"
         )
     files = [(f.path, Proof("", f.bytes, f.digest)) for f in listing.files]
     layout = locators.of(entry)

@@ -208,14 +208,12 @@ class Examination:
                 continue
             for need in needs:
                 if artifact.name in need.names:
-                    fault = self._check_file(artifact, need, entry)
+                    fault = self._check(artifact, need, entry)
                     if fault is not None:
                         yield artifact, fault
                     break
 
-    def _check_file(
-        self, artifact: Artifact, need: Requirement, entry: Entry
-    ) -> FormatError | None:
+    def _check(self, artifact: Artifact, need: Requirement, entry: Entry) -> FormatError | None:
         """Return what a file lacks, or how it contradicts the weights, unless it is proven."""
         text = formats.is_text(artifact.format) or artifact.name.endswith(".json")
         asked = text and (
@@ -229,8 +227,7 @@ class Examination:
     def _check_vocabulary(self, artifact: Artifact, entry: Entry) -> FormatError | None:
         """Check that a vocabulary is Whisper's, and as long as the weights say.
 
-        The weights are not read if its length is the one that the model's name suggests, and theirs
-        is the published one.
+        The weights are not read if both have the length that the model's name suggests.
         """
         mute, words = small_files.lacks_whisper_tokens(artifact), small_files.word_count(artifact)
         usual = words is None or (words < _MANY) == (".en" in entry.path)
@@ -244,7 +241,7 @@ class Examination:
         return None
 
     def _has_published_length(self, entry: Entry) -> bool:
-        """Say whether the weights are as long as a table says, or none says anything of them."""
+        """Return whether the weights have the published length, or none is published."""
         weights = tuple(self._weights(entry))
         known = [
             claim.published[one.name][0] == one.size_bytes
@@ -271,9 +268,8 @@ class Examination:
             if shapes:
                 self._others[entry.id] = small_files.foreign_names(need, shapes)
             need = need._replace(needed=(), only=(), among=(), agrees=())  # nothing to compare
-        return small_files.check_keys(artifact, need) or small_files.check_sizes(
-            artifact, need, shapes
-        )
+        fault = small_files.check_keys(artifact, need)
+        return fault or small_files.check_sizes(artifact, need, shapes)
 
     def _is_proven(self, artifact: Artifact) -> bool:
         self._prove(artifact)

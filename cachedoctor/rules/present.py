@@ -63,7 +63,7 @@ class MissingFile(Restores, EntryRule):
     )
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
-        """Report each required file that is not there, unless another rule covers it."""
+        """Report each required file that is missing, unless another rule covers it."""
         if of(entry).has_revisions and nothing_in(entry):
             return
         if is_folder(entry) and entry.nothing_here and not entry.promises:
