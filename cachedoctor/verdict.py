@@ -16,7 +16,6 @@ from cachedoctor.host import Host
 from cachedoctor.locators import named_path
 from cachedoctor.rules import machine
 from cachedoctor.rules.consistent import ShadowedName
-from cachedoctor.rules.present import MissingFile
 from cachedoctor.system import usage
 from cachedoctor.values import NamedTuple
 
@@ -38,20 +37,21 @@ NOTHING_ELSE = frozenset(("\0",))  # no place lists a name like this
 class Verdict(NamedTuple):
     """Ready with its path, or the reason why not and the cure."""
 
-    engine: str  # asked about
-    size: str | None  # asked for, or none
-    model: str | None  # the one that answers, as the engine names it
+    engine: str  # the engine asked about
+    size: str | None  # the size asked for, or none
+    model: str | None  # the model that answers, as the engine names it
     ready: bool  # whether the engine would load it now, offline; also `bool(verdict)`
     path: str | None  # where it is, or would be
     revision: str | None  # the commit, in a hub cache
-    code: str | None  # of the defect, or none
+    code: str | None  # code of the finding in the way, or none
     why: str | None  # what is wrong, for people
     repair: Repair | None  # the cure, if it is a repair
     checked: Checked | None = None  # how its files were judged; none without an entry
-    lock: str | None = None  # the lock file asked for
-    warnings: tuple[Finding, ...] = ()  # what the engine will still trip over
-    by: str = "name"  # or `path`: cannot be loaded by name
-    options: str = ""  # that a command repeats to mean the same home
+    lock: str | None = None  # the lock file that was asked for
+    warnings: tuple[Finding, ...] = ()  # what would trip the engine although the files are right
+    by: str = "name"  # `name`, or `path` if it cannot be loaded by name
+    others: tuple[str, ...] = ()  # models of the size asked for that are ready but do not answer it
+    options: str = ""  # options that a command repeats to mean the same home
 
     def __bool__(self) -> bool:
         """Return whether the engine would load the model now."""
@@ -69,8 +69,8 @@ class Verdict(NamedTuple):
             return ""  # intact but needs its path, or a path about which nothing is known
         if self.lock:
             return f"cachedoctor fix --lock {shlex.quote(self.lock)}"
-        if self.code and rules.find(self.code).blocks:
-            words = rules.find(self.code).manual[1:]
+        if self.blocked:
+            words = rules.policy(self.code).manual[1:]
             package = machine.package_of(self.engine) or ""
             return " ".join(words).replace("{package}", package)
         if self.repair is not None and self.repair.safety is Safety.MANUAL:
@@ -83,17 +83,17 @@ class Verdict(NamedTuple):
     @property
     def absent(self) -> bool:
         """Return whether the model has no entry, not even a broken one."""
-        return self.code == MissingFile.code and self.checked is None
+        return self.checked is None and rules.policy(self.code).absent
 
     @property
     def blocked(self) -> bool:
         """Return whether the machine itself keeps the engine from running, so no file can help."""
-        return bool(self.code) and rules.find(self.code or "").blocks
+        return rules.policy(self.code).blocks
 
     @property
     def unseen(self) -> bool:
         """Return whether the model could be there unseen, so nothing may be fetched."""
-        return bool(self.code) and rules.find(self.code or "").unseen
+        return rules.policy(self.code).unseen
 
 
 def preflight(
@@ -155,16 +155,15 @@ def preflight(
         answer = answer._replace(ready=False, code=ShadowedName.code, why=why, entry=None)
     locked = lock.find(engine, models[0].name) if lock else None
     if locked and answer.entry is None and locked.revision:
-        answer = answer._replace(why=f"not there at the locked revision {locked.revision[:12]}")
+        answer = answer._replace(why=f"missing at the locked revision {locked.revision[:12]}")
     entry = next((e for e in report.entries if e.id == answer.entry), None)
     if entry is not None:
         usage.remember(here.state, usage.ASKED, (entry.path,), time.time())
     finding = None if answer.ready else _cause(report, entry, answer)
     repair = finding.repair if finding else None
     in_the_way = machine.obstacle(engine, found.table.platforms, here)
-    unseen = bool(answer.code) and rules.find(answer.code or "").unseen
-    if in_the_way is None and not answer.ready and not unseen:
-        in_the_way = machine.no_room(answer.path, repair, models, answer.model)
+    if in_the_way is None and not answer.ready and not rules.policy(answer.code).unseen:
+        in_the_way = machine.lacks_space(answer.path, repair, models, answer.model)
     if in_the_way is not None:
         code, why = in_the_way
         answer = answer._replace(ready=False, code=code, why=why)
@@ -182,6 +181,7 @@ def preflight(
         lock=lock.path if lock else None,
         warnings=tuple(f for f in report.findings if _concerns(f, found)),
         by=answer.by if answer.ready else "name",
+        others=readiness.others(found, report, size) if readiness.is_absent(answer) else (),
         options=here.options,
     )
 
@@ -190,7 +190,7 @@ def _cause(report: Report, entry: Entry | None, answer: Readiness) -> Finding | 
     """Return the finding behind an answer, if there is one."""
     if entry is not None:
         return next((f for f in report.of(entry) if f.code == answer.code), None)
-    if answer.code == MissingFile.code:
+    if readiness.is_absent(answer):
         return None
     same = (f for f in report.findings if (f.code, f.path) == (answer.code, answer.path))
     return next(same, None)
@@ -200,7 +200,7 @@ def with_path(host: Host, engine: str, path: str) -> Host:
     """Return the host with one more place: the single model at a path given to an engine."""
     real = os.path.realpath(path)
     if os.path.basename(os.path.dirname(path)) == "snapshots":
-        real = path  # a snapshot's symlinks lead to its own repository
+        real = path  # a snapshot's symlinks point to its own repository
     place = Place(kind=named_path.LOCATOR.name, path=real, engine=engine, said_by="--model")
     return host._replace(places=(*host.places, place))
 
@@ -226,7 +226,7 @@ def _at_path(engine: Engine, path: str, host: Host, size: str | None, model: str
         why=answer.why,
         repair=None,
         checked=report.checked[entry.id] if entry else None,
-        by="path" if answer.ready else "name",
+        by="path",
         options=host.options,
     )
 

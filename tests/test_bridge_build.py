@@ -369,7 +369,7 @@ def test_a_wheel_has_the_tables_ready(backend: ModuleType, source: Path, tmp_pat
         "from cachedoctor import engines; from cachedoctor.system import apps, shipped\n"
         "sys.modules['tomllib'] = PARSER\n"
         "print([repr(engines.find(name).table) for name in engines.names()], apps.known())\n"
-        "print(len(shipped.rows('cachedoctor', 'symptoms')), shipped.__file__)\n"
+        "print(len(shipped.rows('cachedoctor.diagnosis', 'symptoms')), shipped.__file__)\n"
     )
 
     def said(parser: str) -> list[str]:

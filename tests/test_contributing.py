@@ -1,4 +1,4 @@
-"""What `CONTRIBUTING.md` says about adding an engine, a format and a rule is all there is to do."""
+"""What `CONTRIBUTING.md` says about adding something is all there is to do."""
 
 from __future__ import annotations
 
@@ -115,9 +115,81 @@ class Toyish(EntryRule):
 '''
 
 
+LAYOUT = '''"""A box of toys: one file per model.
+
+```
+~/toys/<name>.toy
+```
+
+Source: made up
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cachedoctor.locators import FolderListing, ModelFolders, entry_id
+from cachedoctor.locators._contents import contents
+from cachedoctor.looking import quietly
+from cachedoctor.vocabulary import Entry, Root
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cachedoctor.host import Host
+
+
+class ToyBox(ModelFolders):
+    """One file per model."""
+
+    name = "toy-box"
+    single_file = True
+
+    def roots(self, host: Host) -> Iterator[str]:
+        """Yield the box."""
+        yield os.path.join(host.home, "toys")
+
+    def read(self, path: str, host: Host, wanted: frozenset[str] | None) -> Root:
+        """List the files."""
+        entries = tuple(
+            Entry(
+                id=entry_id(self.name, path, name),
+                locator=self.name,
+                root=path,
+                path=os.path.join(path, name),
+                name=name,
+                artifacts=contents(path, path, {name})[0],
+            )
+            for name in sorted(quietly.names(path))
+            if wanted is None or name in wanted
+        )
+        return Root(locator=self.name, path=path, entries=entries, listing=FolderListing({}, {}))
+
+
+LOCATOR = ToyBox()
+'''
+COMMAND = '''"""`cachedoctor play`."""
+
+from __future__ import annotations
+
+import click
+
+from cachedoctor.cli.options import look_options
+from cachedoctor.host import Host
+
+
+@click.command(name="play", short_help="Play with the toys.")
+@look_options
+def command(host: Host) -> None:
+    """Play with the toys of a home."""
+    click.echo(f"playing in {host.home}")
+'''
+
+
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of the package with a toy engine, its table, a format and a rule."""
+    """Return a copy of the package with a toy of each kind."""
     place = tmp_path_factory.mktemp("copy")
     shutil.copytree(PACKAGE, place / "cachedoctor", ignore=shutil.ignore_patterns("__pycache__"))
     for name, text in (
@@ -125,8 +197,14 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("engines/toy.toml", TABLE),
         ("formats/toy_drawing.py", FORMAT),
         ("rules/toy.py", RULE),
+        ("locators/toy_box.py", LAYOUT),
+        ("cli/play.py", COMMAND),
     ):
         (place / "cachedoctor" / name).write_text(text)
+    commands = place / "cachedoctor/cli/__init__.py"
+    commands.write_text(
+        commands.read_text().replace('    "schema",\n', '    "schema",\n    "play",\n')
+    )
     return place
 
 
@@ -186,6 +264,22 @@ def test_a_new_rule_is_applied_and_has_its_page(copy: Path, home: Path) -> None:
     report = json.loads(ran(copy, "cachedoctor", "scan", "--json", "--home", str(home)))
     assert "CD599" in {finding["code"] for finding in report["findings"]}
     assert "A toy is played with." in ran(copy, "cachedoctor", "explain", "CD599")
+
+
+def test_a_new_layout_is_looked_at(copy: Path, home: Path) -> None:
+    """One file makes a layout, which is listed and judged like any other."""
+    (home / "toys").mkdir()
+    (home / "toys/top.toy").write_bytes(b"TOY\x04ABCD")
+    report = json.loads(ran(copy, "cachedoctor", "scan", "--json", "--home", str(home)))
+    (entry,) = report["entries"]
+    assert (entry["locator"], Path(entry["id"]).name) == ("toy-box", "top.toy")
+    assert "toy-box" in ran(copy, "cachedoctor", "info", "--home", str(home))
+
+
+def test_a_new_command_is_run_and_listed(copy: Path, home: Path) -> None:
+    """One file makes a command, and its name in the list of all."""
+    assert ran(copy, "cachedoctor", "play", "--home", str(home)) == f"playing in {home}\n"
+    assert "Play with the toys." in ran(copy, "cachedoctor", "--help")
 
 
 def test_the_generic_part_of_the_suite_passes_with_them(copy: Path) -> None:

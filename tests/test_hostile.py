@@ -19,6 +19,7 @@ from cachedoctor.findings import HubFetch, Severity
 from cachedoctor.host import Host
 from cachedoctor.report import cases, ci, record
 from cachedoctor.system import fetch, listed
+from cachedoctor.system.network import Network
 from cachedoctor.vocabulary import SILENT
 from tests.support import clients, loopback, worlds
 from tests.support.command import cachedoctor
@@ -116,8 +117,9 @@ def test_nothing_is_fetched_from_a_listing_that_leads_elsewhere(
     host = Host.look(home=str(home), environment=where)
     path = "m/" if hostile.path.startswith("m/") else hostile.path
     source = HubFetch("org/name", "main", path, 0)
-    with pytest.raises(FetchError, match="lists"):
-        fetch.fetch_hub(source, str(folder), host, fetch.Mirrors(hub=hostile.url), SILENT)
+    asked = fetch.Hub(host, fetch.Mirrors(hub=hostile.url), str(tmp_path / "scratch"))
+    with asked, pytest.raises(FetchError, match="lists"):
+        asked.fetch(source, str(folder), SILENT)
     assert not [path for path in hostile.asked if "/resolve/" in path]
     assert not list(tmp_path.rglob("planted"))
 
@@ -132,8 +134,8 @@ def test_passwords_and_tokens_are_masked(home: Path) -> None:
         assert "hunter2" not in ended.output + ended.errors
         assert token not in ended.output
     host = Host.look(home=str(home), environment={"HF_ENDPOINT": secret})
-    with pytest.raises(FetchError) as caught:
-        fetch.hub_listing("org/name", "main", host, fetch.Mirrors())
+    with Network(host).hub() as hub, pytest.raises(FetchError) as caught:
+        hub.listing("org/name", "main")
     assert "hunter2" not in caught.value.message
     assert text.masked(f"GET {secret}/x?token=hunter2&a=b {token}") == (
         "GET http://***@127.0.0.1:9/x?token=***&a=b hf_***"

@@ -38,7 +38,7 @@ def test_every_finding_has_its_section(rule: rules.Rule) -> None:
 def test_every_engine_and_layout_has_its_section() -> None:
     """Every engine, each with a table; each layout with its tree."""
     page = pages.caches_page()
-    assert len(engines.names()) == 10
+    assert engines.names()
     for name in (*engines.names(), *locators.names()):
         assert f"\n## {name}\n" in page
     for engine in map(engines.find, engines.names()):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import cachedoctor
+from cachedoctor import rules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,6 +60,18 @@ def test_the_picture_shows_every_room_in_its_layer() -> None:
         assert {name for number in at for name in rows[number]} >= names, layer
         assert not at or min(at) >= lowest, layer
         lowest = max(at, default=lowest)
+
+
+def test_the_map_says_where_each_code_is_written() -> None:
+    """Whoever reads a code finds its rule, also without a search."""
+    page = (ROOT / "docs/design.md").read_text()
+    said = {
+        f"CD{code:03}": module
+        for module, codes in re.findall(r"^\| `(\w+)` \| ([\d–, ]+) \|", page, re.MULTILINE)
+        for part in codes.split(", ")
+        for code in range(int(part[:3]), int(part[-3:]) + 1)
+    }
+    assert said == {rule.code: type(rule).__module__.rpartition(".")[2] for rule in rules.every()}
 
 
 def ours() -> dict[str, str]:
@@ -172,6 +185,30 @@ def test_no_module_imports_one_that_imports_it() -> None:
     }
     assert circles(imported(sources)) == ["x.a", "x.b", "x.c"]
     assert circles(imported(ours())) == []
+
+
+def borrowed(sources: Mapping[str, str]) -> list[str]:
+    """Return which modules use a name of another room that begins with `_`, also for types."""
+    found = []
+    for module, text in sources.items():
+        room = module.split(".")[1] if "." in module else ""
+        for line in ast.walk(ast.parse(text)):
+            if isinstance(line, ast.ImportFrom):
+                for each in line.names:
+                    parts = f"{line.module}.{each.name}".split(".")[1:]
+                    if parts[0] != room and any(part.startswith("_") for part in parts):
+                        found.append(f"{module}: {'.'.join(parts)}")
+    return found
+
+
+def test_nobody_uses_what_a_room_keeps_to_itself() -> None:
+    """A room has a door, and what begins with `_` is behind it."""
+    sources = {
+        "x.a.b": "from x.a._c import d\nfrom x.a import _e",
+        "x.f": "def g():\n    from x.a._c import d\n    from x.a import _e, h",
+    }
+    assert borrowed(sources) == ["x.f: a._c.d", "x.f: a._e"]
+    assert borrowed(ours()) == []
 
 
 def decided_by_words(source: str) -> list[int]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cachedoctor import cli, demo, text
-from cachedoctor.report.folding import Folding, folded, joined
+from cachedoctor.report.folding import Folding, Stacked, folded, joined
 from tests.conftest import fingerprint
 from tests.support import builders, builders_models, forking, worlds
 from tests.support.command import cachedoctor
@@ -99,6 +99,21 @@ def test_a_folding_line_breaks_between_words_only() -> None:
     assert folded(line, None) == [line]
     assert folded("never " * 30, 20) == ["never " * 30]
     assert folded(Folding(f"x {joined('a path with blanks')}"), 10)[-1] == "a path with blanks"
+
+
+def test_no_indentation_takes_a_narrow_terminal_for_itself() -> None:
+    """A third of it at most; a row that is shown as several lines is broken like any other."""
+    line = Folding("   1  CD103  fetch `model.bin` from Systran/faster-whisper-base  138.5 MiB", 70)
+    for width in range(40, 70):
+        rest = folded(line, width)[1:]
+        assert rest
+        assert all(len(each) - len(each.lstrip()) <= width // 3 for each in rest)
+    below = Folding(" " * 39 + "whisper.cpp · ~/Library/Application Support · 74.1 MiB again", 39)
+    row = Stacked("x" * 200, (Folding("74.1 MiB  tiny.en", 2), below))
+    shown = folded(row, 60)
+    assert shown[0] == "74.1 MiB  tiny.en"
+    assert all(len(each) <= 60 and each.startswith(" " * 20) for each in shown[1:])
+    assert folded(row, None) == ["x" * 200]
 
 
 def test_a_pipe_breaks_nothing_and_a_terminal_no_command(mac: tuple[str, ...]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from cachedoctor.bench.memory import Peak
 from cachedoctor.bench.session import FailedError, Step, offline, silenced
 from cachedoctor.doctor import bridge
+from cachedoctor.rules.machine import WrongPlatform
 
 
 class BridgeSession:
@@ -67,7 +68,7 @@ class BridgeSession:
             ) from error
         except bridge.BridgeError as error:
             self.end()
-            code = "CD602" if error.code == "wrong-platform" else None
+            code = WrongPlatform.code if error.of_platform else None
             raise FailedError(f"{error.message} ({error.code} in {step})", code=code) from error
         self.peak.look()
         return said

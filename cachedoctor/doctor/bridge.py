@@ -47,6 +47,11 @@ class BridgeError(CacheDoctorError):
         super().__init__(message, hint=hint)
         self.code = code
 
+    @property
+    def of_platform(self) -> bool:
+        """Return whether the engine cannot run on this system at all."""
+        return self.code == "wrong-platform"
+
 
 class SilentError(BridgeError):
     """Report that a bridge exited or timed out without an answer."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from cachedoctor import locators
+from cachedoctor import locators, rules
 from cachedoctor.findings import Severity
-from cachedoctor.rules.room import Duplicate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -70,9 +69,9 @@ def reclaimable(findings: Iterable[Finding], entries: Iterable[Entry]) -> int:
     files_too = any(note.path not in by_path for note in notes)
     gone: set[str] = set()
     total = 0
-    for note in sorted(notes, key=lambda f: (f.code == Duplicate.code, len(f.path))):
+    for note in sorted(notes, key=lambda f: (rules.find(f.code).of_copies, len(f.path))):
         paths = (note.path, *note.links)
-        if note.code == Duplicate.code:
+        if rules.find(note.code).of_copies:
             left = [path for path in paths if not _within(path, gone)]
             kept = 1 if len(left) == len(paths) else min(len(left), 1)
             total += (len(left) - kept) * (note.bytes // max(len(paths) - 1, 1))

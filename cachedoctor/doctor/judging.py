@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from cachedoctor import engines, locators, rules
-from cachedoctor.findings import (
-    CdnFetch,
-    Circumstance,
-    Finding,
-    HubFetch,
-    LocalCopy,
-    Safety,
-    Severity,
-)
+from cachedoctor.findings import Circumstance, Finding, Safety, Severity, is_download
 from cachedoctor.locators import inside
 from cachedoctor.rules import precedence
 from cachedoctor.rules.ourselves import RuleCrashed
-from cachedoctor.system import apps
 from cachedoctor.values import NamedTuple
 from cachedoctor.vocabulary import State, Status
 
@@ -26,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from cachedoctor.findings import Repair
-    from cachedoctor.host import Host
     from cachedoctor.vocabulary import Entry
 
 
@@ -79,27 +68,9 @@ def judge(
     ]
 
 
-def _naming_apps(repair: Repair | None, host: Host) -> Repair | None:
-    """Name the app in a repair's description if a copy is taken from an app's folder."""
-    if repair is None or host.platform != "darwin":
-        return repair
-    words, needs = repair.describe, []
-    for need in repair.needs:
-        sources = []
-        for source in need.sources:
-            if isinstance(source, LocalCopy) and source.files:
-                app = apps.owner(host, os.path.realpath(source.files[0][1]))
-                if app and app != apps.owner(host, os.path.realpath(repair.root)):
-                    words = words.replace(f" from {source.why}", f" from {app}'s copy")
-                    source = source._replace(why=f"{app}'s copy")  # noqa: PLW2901
-            sources.append(source)
-        needs.append(need._replace(sources=tuple(sources)))
-    return repair._replace(describe=words, needs=tuple(needs))
-
-
 def _cure(finding: Finding, seen: rules.Examination, *, asked: bool) -> Repair | None:
     """Return the repair for a finding; downloads no model known only by shape unless asked."""
-    repair = _naming_apps(rules.find(finding.code).cure(finding, seen), seen.host)
+    repair = rules.find(finding.code).cure(finding, seen)
     claimed = [entry for entry in finding.made_from if entry.claims]
     if repair is None or asked or not claimed or not all(e.by_shape for e in claimed):
         return repair
@@ -107,7 +78,7 @@ def _cure(finding: Finding, seen: rules.Examination, *, asked: bool) -> Repair |
         return None
     needs = []
     for need in repair.needs:
-        local = tuple(s for s in need.sources if not isinstance(s, (HubFetch, CdnFetch)))
+        local = tuple(source for source in need.sources if not is_download(source))
         needs.append(need._replace(sources=local))
     return repair._replace(needs=tuple(needs))
 

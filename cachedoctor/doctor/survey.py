@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from typing import TYPE_CHECKING
@@ -11,10 +12,11 @@ from cachedoctor.doctor import claiming
 from cachedoctor.errors import UsageError
 from cachedoctor.locators import hub_cache
 from cachedoctor.looking import quietly
+from cachedoctor.system import apps
 from cachedoctor.vocabulary import Root, Survey, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from cachedoctor.engines import Engine
     from cachedoctor.host import Host
@@ -43,16 +45,16 @@ def look(
     kinds, ways = _kinds(host, chosen, only), locators.Ways()
     places = [(kind, *place) for kind in kinds for place in _places(kind, host, ways)]
     if share is not None:
-        return Survey(tuple(_shared(places, host, chosen, lock, share)), _around(host))
+        return _survey(_shared(places, host, chosen, lock, share), host)
     roots = claiming.with_siblings(
         [
             _read(locator, path, host, chosen, only, lock)
             if not way.barred
-            else _barred(locator, path, way, chosen)
+            else _unreadable_root(locator, path, way, chosen)
             for locator, path, way in places
         ]
     )
-    return Survey(tuple(roots), _around(host))
+    return _survey(roots, host)
 
 
 def joined(roots: Sequence[Sequence[Root]], host: Host) -> Survey:
@@ -70,7 +72,13 @@ def joined(roots: Sequence[Sequence[Root]], host: Host) -> Survey:
             ordered = tuple(sorted(entries.values(), key=lambda entry: entry.path.split("/")))
             whole = whole._replace(entries=ordered, listing=locators.of(whole).joined(listings))
         found.append(whole)
-    return Survey(tuple(claiming.with_siblings(found)), _around(host))
+    return _survey(claiming.with_siblings(found), host)
+
+
+def _survey(roots: Iterable[Root], host: Host) -> Survey:
+    if host.platform != "darwin":
+        return Survey(tuple(roots), _around(host))
+    return Survey(tuple(roots), _around(host), functools.partial(apps.owner, host))
 
 
 def divided(host: Host, chosen: Sequence[Engine]) -> Iterator[tuple[Layout, str]]:
@@ -99,7 +107,7 @@ def _shared(
     for locator, path, way in places:
         if way.barred:
             if share.rest:
-                found.append(_barred(locator, path, way, chosen))
+                found.append(_unreadable_root(locator, path, way, chosen))
         elif locator.divided:
             found.append(_read(locator, path, host, chosen, share, lock))
         elif share.rest:
@@ -163,8 +171,8 @@ def _named(locator: Layout, host: Host) -> set[str]:
     return found | set(map(os.path.realpath, found))
 
 
-def _barred(locator: Layout, path: str, way: Way, chosen: Sequence[Engine]) -> Root:
-    """Return a root whose contents cannot be seen, because of something on the way to it."""
+def _unreadable_root(locator: Layout, path: str, way: Way, chosen: Sequence[Engine]) -> Root:
+    """Return a root that cannot be read, because of something on the way to it."""
     users = tuple(engine.name for engine in chosen if locator.name in engine.locators)
     return Root(
         locator=locator.name,
@@ -186,7 +194,7 @@ def _known_engine(name: str, said_by: str) -> None:
 
 
 def _places(locator: Layout, host: Host, ways: Ways) -> Iterator[tuple[str, Way]]:
-    """Yield the roots that exist or may exist, each once however many names lead to it.
+    """Yield the roots that exist or may exist, each once, however many names point to it.
 
     A named place on a volume that is not mounted counts as gone, too.
     """
@@ -201,7 +209,7 @@ def _places(locator: Layout, host: Host, ways: Ways) -> Iterator[tuple[str, Way]
             volume = locators.volume_gone(path)
             way = way._replace(gone=volume, aim=volume)
         if way.closed and locators.inside(host.cwd, way.closed) and not host.project:
-            continue  # an engine started in this folder can see into it all the same
+            continue  # an engine started in this folder can still see into it
         mark = way.real if way.there else path
         if mark not in seen and (way.there or way.barred):
             seen.add(mark)
@@ -226,12 +234,12 @@ def _read(
         else:
             root = locator.read(path, host, only)
     except NotADirectoryError:
-        return _barred(locator, path, locators.Ways().to(f"{path}/."), chosen)
+        return _unreadable_root(locator, path, locators.Ways().to(f"{path}/."), chosen)
     except FileNotFoundError:  # deleted since it was found
         return Root(locator=locator.name, path=path, entries=())
     except OSError as error:
         why = locators.reason(error)
-        return _barred(locator, path, locators.Way(path, closed=path, why=why), chosen)
+        return _unreadable_root(locator, path, locators.Way(path, closed=path, why=why), chosen)
     users = [engine for engine in chosen if host.places or locator.name in engine.locators]
     entries = tuple(
         claiming.claimed(entry, users, host, locator, claiming.absent(root, entry))

@@ -15,7 +15,6 @@ from cachedoctor.engines import catalog
 from cachedoctor.engines.catalog import Model
 from cachedoctor.errors import UsageError
 from cachedoctor.locators import hub_cache, openai_cdn
-from cachedoctor.system import shapes
 from cachedoctor.vocabulary import WEIGHTS, FileSet, Requirement, nearest
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ class Engine(Protocol):
         ...
 
     def retired(self, entry: Entry) -> str:
-        """Return the last version that read `entry` if none does any more, else an empty string."""
+        """Return the last version that read `entry` if none does now, else an empty string."""
         ...
 
     def instead(self, model: Model | None, word: str, host: Host) -> str:
@@ -108,12 +107,19 @@ class CatalogEngine:
         """Return the model that this engine would find in `entry`."""
         raise NotImplementedError
 
+    def fits(self, entry: Entry) -> bool:
+        """Return whether an entry that no table names has the shape of this engine's models.
+
+        Reads its configuration and 64 bytes.
+        """
+        return False
+
     def version(self, host: Host) -> str:
         """Return the assumed version, empty for the newest."""
         return host.engine_versions.get(self.name, "")
 
     def retired(self, entry: Entry) -> str:
-        """Return the last version that read `entry` if none does any more, else an empty string."""
+        """Return the last version that read `entry` if none does now, else an empty string."""
         return ""
 
     def instead(self, model: Model | None, word: str, host: Host) -> str:
@@ -137,8 +143,7 @@ class HubEngine(CatalogEngine):
         model = self.model_at(entry, host)
         if model is not None:
             return self.claimed(model, entry, host)
-        kind, _ = self.table.shape
-        if self._is_known(entry, host) or not (kind and shapes.fits(kind, entry)):
+        if self._is_known(entry, host) or not self.fits(entry):
             return None
         repository = entry.name if locators.of(entry).has_revisions else ""
         return self.claimed(self.table.shaped(entry.name, repository), entry, host)
@@ -270,8 +275,9 @@ class CdnEngine(CatalogEngine):
 
 def bundled(entry: Entry) -> Model | None:
     """Return a row for an unlisted folder of Core ML bundles, each of which is required."""
-    found = shapes.bundles(entry)
-    needs = tuple(Requirement((name,), ("coreml",)) for name in found)
+    found = sorted(a.name for a in entry.artifacts if a.bundle and a.name.endswith(".mlmodelc"))
+    whole = (name for name in found if ".mlmodelc/" not in name)  # not inside another
+    needs = tuple(Requirement((name,), ("coreml",)) for name in whole)
     if not needs:
         return None
     return Model(name=entry.name, sets=(FileSet(needs),), sizes=(), known_by="shape")

@@ -55,7 +55,7 @@ class Table(NamedTuple):
     former_aliases: Mapping[str, tuple[str, str]] = {}  # name to model, last version
     snapshot: tuple[str, ...] = ()  # patterns it fetches with `snapshot_download`
     heeds_absence: bool = False
-    shape: tuple[str, tuple[FileSet, ...]] = ("", ())  # kind, and the files of such a model
+    shape: tuple[FileSet, ...] = ()  # the files of a model recognised only by its shape
 
     def model(self, name: str, version: str = "") -> Model:
         """Return the model called `name` by the engine; raises `UsageError` with the nearest names.
@@ -86,7 +86,7 @@ class Table(NamedTuple):
             return self.model(word, version)
         except UsageError:
             repository = bool(organisation and slash and name) and "/" not in name
-            if repository and self.shape[0] and not word.startswith((".", "~", "/")):
+            if repository and self.shape and not word.startswith((".", "~", "/")):
                 return self.shaped(word, word)
             raise
 
@@ -101,9 +101,7 @@ class Table(NamedTuple):
 
     def shaped(self, name: str, repository: str = "") -> Model:
         """Return a row for a model recognised by its shape, not listed in any table."""
-        return Model(
-            name=name, sets=self.shape[1], sizes=(), repository=repository, known_by="shape"
-        )
+        return Model(name=name, sets=self.shape, sizes=(), repository=repository, known_by="shape")
 
     def answers(self, size: str) -> tuple[Model, ...]:
         """Return the models for `size`, in order; raises `UsageError` with the nearest names."""

@@ -12,7 +12,7 @@ words = "mlx-community/whisper-{}"    # the engine's name for a model, if it is 
 snapshot = ["*"]                      # patterns of files it fetches with `snapshot_download`
 heeds_absence = true                  # it trusts the client's record of files that do not exist
 most_trailing = 11                    # extra bytes it tolerates at the end of a single-file model
-shape = { kind = "ctranslate2", set = "whisper" }   # recognises unlisted models; their files
+shape = "whisper"                     # the set of an unlisted model that the engine recognises
 
 [[sets.whisper]]                      # what a model needs; sets of one name differ by version
 files = [
@@ -54,7 +54,7 @@ name = "large"
 model = "large-v2"
 until = "0.9.0"
 
-[[removed]]                           # a folder that no version reads any more
+[[removed]]                           # a folder that no version reads any longer
 folder = "magpie-tts"
 until = "0.15.2"
 ```
@@ -205,7 +205,7 @@ def _table(raw: dict[str, Any]) -> Table:
         },
         snapshot=tuple(raw.get("snapshot", ())),
         heeds_absence=raw.get("heeds_absence", False),
-        shape=(raw["shape"]["kind"], sets[raw["shape"]["set"]]) if "shape" in raw else ("", ()),
+        shape=sets[raw["shape"]] if "shape" in raw else (),
     )
 
 

@@ -1,7 +1,7 @@
 """faster-whisper: CTranslate2 models from the hub cache.
 
 Source: faster-whisper 1.2.1 `utils.py` `_MODELS`, `download_model`; `transcribe.py`
-`WhisperModel.__init__`.
+`WhisperModel.__init__`; OpenNMT/CTranslate2 `model_spec.py`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 from cachedoctor import locators
-from cachedoctor.engines import HubEngine
+from cachedoctor.engines import HubEngine, _shapes
 from cachedoctor.locators import hub_cache
 from cachedoctor.looking import untrusted
 
@@ -20,12 +20,23 @@ if TYPE_CHECKING:
     from cachedoctor.vocabulary import Claim, Entry
 
 _LONGEST_REF = 64
+_BESIDE = ("vocabulary.txt", "vocabulary.json", "config.json")  # CTranslate2 writes one of them
+_SPEECH_KEYS = ("alignment_heads", "lang_ids")  # in CTranslate2's configuration for Whisper
 
 
 class FasterWhisper(HubEngine):
     """Loads a folder in the current one that is named like a size, in place of the model."""
 
     name = "faster-whisper"
+
+    def fits(self, entry: Entry) -> bool:
+        """Look for `WhisperSpec` in CTranslate2's file, or for Whisper's keys beside it."""
+        weights = entry.find("model.bin")
+        if weights is None or not any(map(entry.find, _BESIDE)):
+            return False
+        if b"WhisperSpec\0" in _shapes.head(weights):
+            return True
+        return any(key in _shapes.config(entry) for key in _SPEECH_KEYS)
 
     def instead(self, model: Model | None, word: str, host: Host) -> str:
         """Return a folder in the current one with this name, whatever it contains."""

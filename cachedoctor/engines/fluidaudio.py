@@ -7,11 +7,11 @@ Source: FluidInference/FluidAudio `ModelNames.swift`, `AsrModels.swift`, v0.1.0 
 from __future__ import annotations
 
 import os
+import re
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cachedoctor.engines import CatalogEngine, bundled
-from cachedoctor.system import shapes
 
 if TYPE_CHECKING:
     from cachedoctor.engines.catalog import Model
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from cachedoctor.vocabulary import Entry
 
 _OWN = ("/FluidAudio/Models", "/.cache/fluidaudio/Models")  # the second holds speech synthesis
+_PART = r"(?i)(?:^|/)(Preprocessor|Encoder|Decoder|Projection)\w*\.mlmodelc$"
+_BUNDLE = (
+    r"(?i)(?:^|/)(?:joint|parakeet|nemotron|streaming_encoder|silero|sortformer|ls_eend|wespeaker|canary"
+    r"|pyannote|paraformer|sensevoice|campplus|fsmn|cohere|ctchead|kokoro)[\w.-]*\.mlmodelc$"
+)
 
 
 class FluidAudio(CatalogEngine):
@@ -61,15 +66,22 @@ class FluidAudio(CatalogEngine):
 
         return max(rows, key=present, default=None) or self._shaped(entry)
 
+    def fits(self, entry: Entry) -> bool:
+        """Look for the name of a bundle in speech models, or for three parts of one."""
+        if any(re.search(_BUNDLE, name) for name in entry.names):
+            return True
+        parts = {found[1] for name in entry.names if (found := re.search(_PART, name))}
+        return len(parts) > 2  # of an encoder, a decoder and what comes before or after
+
     def _shaped(self, entry: Entry) -> Model | None:
         """Return a row for an unlisted folder; in the framework's own root each one is a model."""
         if entry.name in self._by_folder or self.retired(entry):
             return None
         own = entry.root.endswith(_OWN)
-        if not (own or shapes.fits("fluidaudio", entry)):
+        if not (own or self.fits(entry)):
             return None
         there = {artifact.name for artifact in entry.artifacts}
-        for files in self.table.shape[1]:
+        for files in self.table.shape:
             needs = files.requirements
             if sum(bool(there.intersection(need.names)) for need in needs) >= len(needs) - 1:
                 return self.table.shaped(entry.name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor.engines import HubEngine
+from cachedoctor.engines import HubEngine, _shapes
 
 if TYPE_CHECKING:
     from cachedoctor.engines.catalog import Model
@@ -20,6 +20,11 @@ class MlxWhisper(HubEngine):
     """Loads a folder in the current one with the repository's name, in place of the model."""
 
     name = "mlx-whisper"
+
+    def fits(self, entry: Entry) -> bool:
+        """Look for `n_mels` in the configuration."""
+        config = _shapes.config(entry)
+        return "n_mels" in config and "n_audio_layer" in config
 
     def instead(self, model: Model | None, word: str, host: Host) -> str:
         """Return whatever has the repository's name in the current folder."""

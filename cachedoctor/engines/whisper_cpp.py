@@ -10,10 +10,9 @@ import os
 from typing import TYPE_CHECKING
 
 from cachedoctor import locators
-from cachedoctor.engines import CatalogEngine
+from cachedoctor.engines import CatalogEngine, _shapes
 from cachedoctor.engines.catalog import Model
-from cachedoctor.locators.ggml_folder import pywhispercpp_folder
-from cachedoctor.system import shapes
+from cachedoctor.locators.ggml_folder import begins_a_model, pywhispercpp_folder
 from cachedoctor.vocabulary import FileSet
 
 if TYPE_CHECKING:
@@ -45,16 +44,22 @@ class WhisperCpp(CatalogEngine):
         """Return the model with the file's name."""
         known = self.table.models.get(entry.name.removeprefix("ggml-").removesuffix(".bin"))
         named = locators.of(entry).named_only and entry.name not in self.places(known or _NONE)
-        if named or (known is None and shapes.fits("ggml", entry)):
+        if named or (known is None and self.fits(entry)):
             row = next(iter(self.table.models.values())).sets[0].requirements[0]
             mine = row._replace(names=(entry.name,), bytes=None, digest=None)
             return Model(name=entry.name, sets=(FileSet((mine,)),), sizes=(), known_by="shape")
         return known
 
+    def fits(self, entry: Entry) -> bool:
+        """Check a file in a flat folder; an encoder can be beside it."""
+        files = map(entry.find, (name for name in entry.names if name.endswith(".bin")))
+        return any(begins_a_model(_shapes.head(one)) for one in files if one is not None)
+
     def claimed(self, model: Model, entry: Entry, host: Host) -> Claim:
         """Add the file's repository, and what would be loaded in its place."""
         path = self.instead(model, model.name, host)
-        shadows = (path,) if path and not locators.of(entry).named_only else ()
+        itself = not path or os.path.realpath(path) == os.path.realpath(entry.path)
+        shadows = () if itself or locators.of(entry).named_only else (path,)
         repository = "/".join(model.url.split("/")[3:5])  # of https://<hub>/<org>/<name>/resolve/…
         claim = super().claimed(model, entry, host)
         return claim._replace(shadows=shadows, repository=repository)

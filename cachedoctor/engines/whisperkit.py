@@ -2,7 +2,8 @@
 
 Apps link the framework, so nothing on disk reveals its version; the newest is assumed.
 Source: argmaxinc/argmax-oss-swift 1.0.0 `Sources/WhisperKit/Core/WhisperKit.swift`,
-`Utilities/ModelUtilities.swift`; v0.9.0 to v0.18.0 for the tokenizer's place.
+`Utilities/ModelUtilities.swift`, 1.1.0 `PyannoteModelManager.swift`; v0.9.0 to v0.18.0 for the
+tokenizer's place.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from cachedoctor import locators
 from cachedoctor.engines import CatalogEngine, bundled, catalog
-from cachedoctor.system import shapes
 
 if TYPE_CHECKING:
     from cachedoctor.engines.catalog import Model
@@ -25,6 +25,8 @@ _IN_THE_MODEL = "0.13.1"  # the one version that kept the tokenizer inside the m
 _BESIDE_THE_BASE = "0.13.0"  # up to here always in Documents, wherever the models were
 # SpeakerKit and TTSKit, which are in the same package
 _KITS = ("argmaxinc/speakerkit-coreml", "argmaxinc/ttskit-coreml")
+_VARIANT = {"MelSpectrogram.mlmodelc", "AudioEncoder.mlmodelc", "TextDecoder.mlmodelc"}
+_KIT = r"(?:^|/)(?:Speaker(?:Segmenter|Embedder\w*)|PldaProjector)\.mlmodelc$"
 _SIZE = r"(?:tiny|base|small|medium)(?:\.en)?|large-v[23]"
 
 
@@ -58,17 +60,21 @@ class WhisperKit(CatalogEngine):
             return model
         return self._shaped(entry)
 
+    def fits(self, entry: Entry) -> bool:
+        """Look for two of a variant's bundles."""
+        return len(_VARIANT.intersection(entry.names)) > 1
+
     def _shaped(self, entry: Entry) -> Model | None:
         """Return a row for an unlisted variant, or for another of Argmax's models."""
         above, _, folder = entry.name.rpartition("/")
         repository = above if "/" in above else ""
-        if shapes.fits("whisperkit", entry):
+        if self.fits(entry):
             size = re.search(_SIZE, folder)
             files = self.table.shaped(folder, repository)
             if size:
                 return files._replace(tokenizer=f"openai/whisper-{size[0]}")
             return files._replace(sets=tuple(map(_without_tokenizer, files.sets)))
-        if entry.name.startswith(_KITS) or shapes.fits("argmax", entry):
+        if entry.name.startswith(_KITS) or _is_argmax(entry):
             return bundled(entry)
         return None
 
@@ -100,3 +106,8 @@ class WhisperKit(CatalogEngine):
 
 
 ENGINE = WhisperKit()
+
+
+def _is_argmax(entry: Entry) -> bool:
+    """Return whether an entry holds bundles of SpeakerKit or TTSKit."""
+    return any(re.search(_KIT, name) or "code_decoder/" in name for name in entry.names)

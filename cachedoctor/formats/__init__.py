@@ -1,8 +1,9 @@
 """What bytes mean: one module per format, which reads from the header how long a file must be.
 
 Each module defines `FORMAT: Format`, or `BUNDLE: Bundle` for a folder that counts as one unit, and
-optional extras: `CHECKSUMS`, `parse`, `shards`. Code shared by the modules is here: recognising
-what a file is instead, and reading a large file in small pieces.
+optional extras: `CHECKSUMS`, if the file can be verified alone; `parse`, for a small text read as a
+whole; `shards`, for an index; `shapes`, `says` and `settings`, of its tensors. Code shared by the
+modules is here: recognising what a file is instead, and reading a large file in small pieces.
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ def says(name: str | None, file: BinaryIO, size_bytes: int) -> bytes:
 
 
 def settings(name: str | None, file: BinaryIO, size_bytes: int) -> Mapping[str, object]:
-    """Return what a file of weights says of its own sizes, where the format has room for that."""
+    """Return what a file of weights says about its own sizes, if the format can say it."""
     read = getattr(_module(name), "settings", None) if name else None
     found: Mapping[str, object] = read(file, size_bytes) if read else {}
     return found

@@ -86,7 +86,7 @@ def _lost(entry: quietly.Listed) -> Artifact | None:
     stand = stands_in(path) if entry.file else None
     if stand is None:
         return None
-    state = State.TEXT if stand.kind == "text" else State.GONE
+    state = State.TEXT if stand.is_text else State.GONE
     detail = stand.target or "a Finder alias"
     return Artifact(
         name=entry.name,
@@ -104,7 +104,7 @@ def contents(
     """List the files of a model folder, each bundle before its files, and partials separately.
 
     `names` limits what is listed directly below `folder`. The clients' metadata folder, litter and
-    version control folders are skipped. Each folder is entered once, however many symlinks lead to
+    version control folders are skipped. Each folder is entered once, however many symlinks point to
     it; a missing folder is empty.
     """
     found = _Contents(folder, root)

@@ -74,6 +74,11 @@ class Repository(NamedTuple):
     outside: tuple[tuple[str, str], ...] = ()  # folders that are symlinks, and their targets
     elsewhere: frozenset[str] = frozenset()  # commits whose snapshot folder is a symlink
 
+    @property
+    def is_model(self) -> bool:
+        """Return whether it is a model's, not a data set's or a space's."""
+        return self.kind == "model"
+
     def promises(self, commit: str) -> Promises:
         """Return the manifest of a revision, empty if there is none."""
         return self.trees.get(commit, NO_PROMISES)

@@ -23,13 +23,14 @@ Source: pywhispercpp 1.5.1 `constants.py`, `utils.py`; ggml-org/whisper.cpp v1.9
 from __future__ import annotations
 
 import os
+import struct
 from typing import TYPE_CHECKING
 
 from cachedoctor.locators import At, FolderListing, ModelFolders, entry_id, evicted, is_litter
 from cachedoctor.locators._contents import contents
 from cachedoctor.locators._recognised import is_ggml, names
 from cachedoctor.looking import quietly, untrusted
-from cachedoctor.system import apps, shapes
+from cachedoctor.system import apps
 from cachedoctor.vocabulary import Entry, Root
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ _ENCODER = "-encoder.mlmodelc"
 _SUFFIX = len("-q5_1")
 _STUBS = "for-tests-"  # test fixtures of whisper.cpp, beside the download script
 _HEAD_BYTES = 64
+_MAGIC = b"lmgg"
+_AUDIO_CONTEXT = 1500  # of every Whisper model
+_MELS = (80, 128)
 
 
 def pywhispercpp_folder(host: Host) -> str:
@@ -135,9 +139,20 @@ def _fits(folder: str, name: str) -> bool:
         return False
     try:
         with untrusted.open_regular(os.path.join(folder, name), follow=True) as file:
-            return shapes.is_ggml(file.read(_HEAD_BYTES) or b"")
+            return begins_a_model(file.read(_HEAD_BYTES) or b"")
     except OSError:
         return False
+
+
+def begins_a_model(head: bytes) -> bool:
+    """Return whether a file that starts with `head` is a whisper.cpp model.
+
+    Source: ggml-org/whisper.cpp v1.9.3 `src/whisper.cpp`.
+    """
+    if len(head) < 44 or not head.startswith(_MAGIC):
+        return False
+    _, context, *_, mels = struct.unpack_from("<10i", head, 4)
+    return context == _AUDIO_CONTEXT and mels in _MELS
 
 
 def encoder_of(name: str) -> str:

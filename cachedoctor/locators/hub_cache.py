@@ -51,9 +51,10 @@ if TYPE_CHECKING:
     from cachedoctor.host import Host
     from cachedoctor.locators import Unit
     from cachedoctor.locators._files import Links
-    from cachedoctor.locators._repository import Repository
     from cachedoctor.system.in_use import Open
 
+Ref = _notes.Ref
+Repository = _repository.Repository
 BRANCH = _notes.BRANCH
 COMMIT = re.compile(r"[0-9a-f]{40}")  # the content of a ref, and the name of a snapshot
 _HASH = 64  # hex digits in a payload's name
@@ -236,7 +237,7 @@ class HubCache(Locator[HubListing]):
 
     def origin(self, entry: Entry, listing: HubListing) -> Origin | None:
         """Return the repository and commit in an entry's own path."""
-        if not entry.revision or listing.of(entry).kind != "model":
+        if not entry.revision or not listing.of(entry).is_model:
             return None
         return Origin(entry.name, entry.revision)
 
@@ -260,6 +261,8 @@ def holder(repository: Repository, opened: Open) -> str:
     for partial in repository.partials:
         lock = os.path.join(repository.locks, f"{partial.etag}.lock")
         if in_use.lock_held(lock) is None and being_written(partial.path, partial.stamp, opened):
+            return partial.path
+        if opened.of((partial.path,)):  # by a program that takes no lock
             return partial.path
     return ""
 
@@ -315,7 +318,7 @@ def _is_probe(folder: str) -> bool:
 
 
 def _entries(root: str, repository: Repository, snapshots: Mapping[str, Links]) -> Iterator[Entry]:
-    prefix = "" if repository.kind == "model" else f"{repository.kind}s/"
+    prefix = "" if repository.is_model else f"{repository.kind}s/"
     title = prefix + repository.name
     for commit, files in snapshots.items():
         yield Entry(

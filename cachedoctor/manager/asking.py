@@ -12,7 +12,6 @@ from cachedoctor.findings import Severity
 from cachedoctor.host import Host
 from cachedoctor.plans import cures
 from cachedoctor.question import Question, of_one
-from cachedoctor.rules.present import MissingFile
 from cachedoctor.system.network import Network
 from cachedoctor.system.watching import Watched
 from cachedoctor.verdict import locked_by
@@ -166,8 +165,8 @@ def where(
 ) -> str:
     """Return the path that an engine would load, whole or not, or where it keeps its models.
 
-    With a size or a model, raises `CacheDoctorError` if it is not there, and `CannotLookError` if
-    its place cannot be seen.
+    With a size or a model, raises `CacheDoctorError` if it is missing, and `CannotLookError` if
+    its place cannot be read.
     """
     return located(host or Host.look(), engine, size=size, model=model)[0]
 
@@ -185,15 +184,16 @@ def located(host: Host, name: str, *, size: str | None, model: str | None) -> li
     report = scanning.scan(host, [name], cure_notes=False)
     if size or model:
         answer = readiness.ready(engine, report, models, size)
-        if answer.entry is None and answer.code != MissingFile.code:
+        if answer.entry is None and not readiness.is_absent(answer):
             raise CannotLookError(
                 f"{name} {answer.model} cannot be looked for: {answer.why} (`{answer.path}`)",
                 hint=f"`{host.command('scan', name)}` says more",
             )
         if answer.entry is None:
             question = ("--size", size) if size else ("--model", model or "")
+            only = readiness.only(readiness.others(engine, report, size))
             raise CacheDoctorError(
-                f"{name} {answer.model} is not there; it would be at `{answer.path}`",
+                f"{name} {answer.model} is missing{only}; it would be at `{answer.path}`",
                 hint=f"`{host.command('fix', name, *question)}` fetches it",
             )
         return [answer.path or ""]

@@ -137,7 +137,7 @@ def _proposal(one: Wanted, network: Network) -> Proposal:
     host = network.host
     now = one.verdict(host)
     path = (one.model or "").startswith(_PATH)  # it has no known source
-    if now.ready or path or (now.code or "").startswith("CD6"):  # no file can help
+    if now.ready or path or now.blocked:
         return Proposal(one, now)
     engine = engines.find(one.engine)
     names = [found.name for found in readiness.answers(engine, size=one.size, model=one.model)]

@@ -11,8 +11,7 @@ from cachedoctor.findings import HubFetch, LocalCopy, Need, Parts, Proof, Source
 from cachedoctor.lockfile import Lock
 from cachedoctor.plans import cures, packs
 from cachedoctor.plans.changes import Change, Choice, Spared
-from cachedoctor.repairs import folder, hub, single
-from cachedoctor.repairs._build import built
+from cachedoctor.repairs import built, folder, hub, single
 from cachedoctor.vocabulary import Digest, Root, State, Survey
 
 if TYPE_CHECKING:
@@ -78,14 +77,14 @@ def unpack(
                     brings=(engine.name, model.name),
                 )
             )
-        spared += _strangers(locked, for_engines)
+        spared += _without_these_files(locked, for_engines)
     return Change(verb="unpack", choices=tuple(choices), spared=tuple(spared))
 
 
 def with_source(report: Report, pack: Pack) -> Report:
     """Add the pack's folder to a look, because `apply` reads only from places in the survey."""
     seen = Root(locator="pack", path=os.path.abspath(pack.folder), entries=())
-    survey = Survey((*report.survey.roots, seen), report.survey.around)
+    survey = report.survey.with_roots((*report.survey.roots, seen))
     return report._replace(survey=survey)
 
 
@@ -97,7 +96,7 @@ def _chosen(lock: Lock, names: Sequence[str]) -> Iterator[LockedModel]:
     return (known[name] for name in names or known)
 
 
-def _strangers(locked: LockedModel, for_engines: Sequence[str]) -> Iterator[Spared]:
+def _without_these_files(locked: LockedModel, for_engines: Sequence[str]) -> Iterator[Spared]:
     """Yield a spared item for each named engine that has no model with these files."""
     fitting = {engine.name for engine, _, _ in _targets(locked, for_engines)}
     for name in dict.fromkeys(for_engines):
@@ -146,9 +145,9 @@ def _obstacle(
     lock = Lock(pack.lock.path, (locked,)) if same else None
     now = verdict.preflight(engine.name, model=model.name, lock=lock, host=host)
     if now.ready:
-        return "it is here already, and ready"
+        return "it is already here, and ready"
     if os.path.lexists(path) and not locators.find(engine.locators[0]).has_revisions:
-        return f"something is at `{host.short(path)}` already"
+        return f"something is already at `{host.short(path)}`"
     return ""
 
 

@@ -13,7 +13,7 @@ from cachedoctor.looking import quietly
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from cachedoctor.locators._repository import Repository
+    from cachedoctor.locators.hub_cache import Repository
     from cachedoctor.vocabulary import Entry, Root
 
 

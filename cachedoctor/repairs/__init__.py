@@ -15,7 +15,8 @@ from cachedoctor import locators
 from cachedoctor.findings import Repair, Safety, SetAside
 from cachedoctor.locators import inside
 from cachedoctor.repairs import folder, hub, single
-from cachedoctor.repairs._build import built
+from cachedoctor.repairs._build import built as built
+from cachedoctor.repairs._build import folders as folders
 from cachedoctor.repairs._elsewhere import from_copies as from_copies
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from cachedoctor.findings import Source, Step
-    from cachedoctor.vocabulary import Artifact, Stamp
+    from cachedoctor.vocabulary import Artifact, Stamp, Survey
 
 
 def copies(artifacts: Iterable[Artifact], target: str, size: int | None = None) -> list[Source]:
@@ -42,6 +42,22 @@ def copies(artifacts: Iterable[Artifact], target: str, size: int | None = None) 
             why = "another repository" if hub else f"`{artifact.file}`"
             found[artifact.file] = LocalCopy((("", artifact.file),), why)
     return list(found.values())
+
+
+def owned(sources: Iterable[Source], root: str, survey: Survey) -> list[Source]:
+    """Name the app that a source is copied from, if `root` is not in its folder as well."""
+
+    def named(source: Source) -> Source:
+        match source:
+            case LocalCopy(files=((_, path), *_)):
+                app = survey.owner(os.path.realpath(path))
+                if app and app != survey.owner(os.path.realpath(root)):
+                    return source._replace(why=f"{app}'s copy")
+            case _:
+                pass
+        return source
+
+    return list(map(named, sources))
 
 
 def need_of(name: str, sources: tuple[Source, ...], format_: str | None) -> Need:
@@ -120,7 +136,7 @@ def sentence(source: Source, name: str) -> str:
         case HubFetch(repository=repository):
             return f"fetch `{name}` from {repository}"
         case CdnFetch(resume=resume):
-            start = "go on with the download of" if resume else "fetch"
+            start = "resume the download of" if resume else "fetch"
             return f"{start} `{name}` from OpenAI"
         case Parts(why=why):
             return f"unpack `{name}` from {why}"

@@ -20,7 +20,14 @@ from cachedoctor.findings import (
 )
 from cachedoctor.locators.hub_cache import COMMIT
 from cachedoctor.looking import untrusted
-from cachedoctor.repairs._build import built, copies, folders, out_of_the_way, sentence
+from cachedoctor.repairs._build import (
+    built,
+    copies,
+    folders,
+    out_of_the_way,
+    owned,
+    sentence,
+)
 from cachedoctor.repairs._nearby import nearby
 from cachedoctor.repairs.links import links_to, relink_snapshot, repository_of, to_blob
 from cachedoctor.vocabulary import State
@@ -70,14 +77,12 @@ def rewrite_ref(finding: Finding, survey: Survey) -> Repair | None:
 
 
 def write_main(entry: Entry) -> Repair:
-    """Return the repair that writes a missing branch `main`, which leads to `entry`."""
+    """Return the repair that writes a missing branch `main`, which points to `entry`."""
     repository = entry.path.partition("/snapshots/")[0]
     commit, ref = entry.revision or "", os.path.join(repository, "refs", "main")
     need = Need("ref", (Text(commit),), (Proof("", len(commit), None),))
     steps = (*folders(os.path.dirname(ref)), Put("ref", ref))
-    return built(
-        "rewrite-ref", f"let `refs/main` lead to {commit[:12]}", entry.root, (need,), steps
-    )
+    return built("rewrite-ref", f"point `refs/main` to {commit[:12]}", entry.root, (need,), steps)
 
 
 def fetch_entry(finding: Finding) -> Repair | None:
@@ -172,7 +177,7 @@ def restore_blob(
     links = [a.path for _, a in at if a.path != a.file and a.state is State.MISSING]
     away = artifact.state in (State.DANGLING, State.TEXT) or artifact.outside
     if digest and away and target == artifact.path:
-        target = os.path.join(repository.path, "blobs", digest.hex)  # the link leads elsewhere
+        target = os.path.join(repository.path, "blobs", digest.hex)  # the link points elsewhere
         links = [artifact.path]
     steps: list[Step] = []
     blob = repository.blobs.get(digest.hex) if digest else None
@@ -191,10 +196,11 @@ def restore_blob(
     ]
     others = survey.holding(digest.hex) if digest else ()
     sources += [*copies(others, target, size), *nearby(artifact, survey, size, digest)]
-    if repository.kind == "model" and entry.revision:
+    if repository.is_model and entry.revision:
         sources.append(HubFetch(entry.name, entry.revision, artifact.name, size or 0))
     if not sources:
         return None
+    sources = owned(sources, entry.root, survey)
     steps += out_of_the_way(target) or folders(os.path.dirname(target))
     steps.append(Put("blob", target))
     steps += [SetAside(partial.path) for partial in partials]

@@ -6,7 +6,14 @@ import os
 from typing import TYPE_CHECKING
 
 from cachedoctor.findings import CdnFetch, HubFetch, Need, Proof, Put
-from cachedoctor.repairs._build import built, copies, folders, out_of_the_way, sentence
+from cachedoctor.repairs._build import (
+    built,
+    copies,
+    folders,
+    out_of_the_way,
+    owned,
+    sentence,
+)
 from cachedoctor.repairs._nearby import nearby
 from cachedoctor.vocabulary import Artifact, State
 
@@ -28,6 +35,7 @@ def restore_file(
     begun = begun and artifact.size_bytes < (size or 0)
     resume = artifact.file if begun and not claim.repository else ""
     sources.append(_download(claim, artifact.name, size or 0, resume))
+    sources = owned(sources, entry.root, survey)
     need = Need("file", tuple(sources), (Proof("", size, artifact.digest, artifact.format),))
     made = built(
         "restore-file",

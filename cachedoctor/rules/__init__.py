@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from cachedoctor.findings import Finding, Severity, Subject
 from cachedoctor.locators import Locator
@@ -18,10 +18,33 @@ from cachedoctor.vocabulary import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import TypedDict, Unpack
 
     from cachedoctor.findings import Circumstance, Repair
     from cachedoctor.locators import Layout
     from cachedoctor.vocabulary import Artifact, Entry, Root
+
+    class Details(TypedDict, total=False):
+        """What a rule can say of a finding beyond its place and message: fields of `Finding`."""
+
+        severity: Severity
+        engines: tuple[str, ...]
+        links: tuple[str, ...]
+        measured: int | str | None
+        expected: int | str | None
+        unit: str | None
+        evidence: str | None
+        bytes: int
+        leaves: Status | None
+        shows: Circumstance | None
+        subjects: tuple[Subject, ...]
+
+    class Weight(TypedDict):
+        """The details of what takes up space."""
+
+        measured: int
+        unit: str
+        bytes: int
 
 
 class Rule:
@@ -36,7 +59,7 @@ class Rule:
     silent_under: ClassVar[tuple[Circumstance, ...]] = ()
     shows: ClassVar[Circumstance | None] = None
     a_failure: ClassVar[bool] = True  # `fix` exits with code 1 if it leaves this to the user
-    litter: ClassVar[str] = ""  # its name in lists, for what lies beside models
+    litter: ClassVar[str] = ""  # its name in lists, for files that belong to no model
     of_a_download: ClassVar[bool] = False  # that was started and never finished
     prune_order: ClassVar[int | None] = None  # `prune` takes it, lowest (the least loss) first
     made_again: ClassVar[bool] = False  # by the system or a client; `prune` takes it when asked
@@ -49,7 +72,13 @@ class Rule:
     blocks: ClassVar[bool] = False  # a fault of the machine: no file can help
     of_presence: ClassVar[bool] = False  # a warning if only a shape says what the model needs
     unseen: ClassVar[bool] = False  # the files may exist out of sight: nothing is fetched
+    closed: ClassVar[bool] = False  # a part of the model cannot be read
     of_copies: ClassVar[bool] = False  # its path and its links hold the same bytes
+    absent: ClassVar[bool] = False  # the code of a model of which nothing is there
+    by_commit: ClassVar[bool] = False  # a model asked for by its commit loads all the same
+    tolerable: ClassVar[bool] = False  # some engines load the file, up to their `most_trailing`
+    a_run: ClassVar[bool] = False  # an interrupted fix, which a plan shows as such
+    undermines: ClassVar[bool] = False  # after it, no model counts as ready
     word: ClassVar[str] = "broken"  # `preflight`'s word for a model with this finding
     manual: ClassVar[tuple[str, ...]] = ()  # for a manual cure: its kind, then the command
 
@@ -80,21 +109,24 @@ class Rule:
         """Return the first line of the rule's page."""
         return (cls.__doc__ or "").splitlines()[0]
 
-    def of(self, artifact: Artifact, entry: Entry, message: str, **more: Any) -> Finding:
+    def of(
+        self, artifact: Artifact, entry: Entry, message: str, **more: Unpack[Details]
+    ) -> Finding:
         """Return a finding about one artifact of one entry.
 
         In an entry that an engine claims, a file that no engine opens is never an error.
         """
         mild = self.severity is Severity.ERROR and entry.claims and not _needed(artifact, entry)
         mild = mild or (self.of_presence and entry.by_shape)
-        values: dict[str, Any] = {
+        mine: Details = {
             "severity": Severity.WARNING if mild else self.severity,
             "engines": artifact.required_by or entry.engines,
             "links": (artifact.path,) if artifact.path != artifact.file else (),
             "evidence": artifact.evidence.value if artifact.evidence else None,
             "subjects": (Subject(entry, artifact),),
         }
-        return self.about(artifact.file, (entry,), message, **{**values, **more})
+        mine.update(more)
+        return self.about(artifact.file, (entry,), message, **mine)
 
     def about(
         self,
@@ -102,30 +134,32 @@ class Rule:
         entries: tuple[Entry, ...],
         message: str,
         root: Root | None = None,
-        **more: Any,
+        **more: Unpack[Details],
     ) -> Finding:
         """Return a finding about a path that is not an artifact, of entries or only of a root."""
-        engines = tuple(dict.fromkeys(name for entry in entries for name in entry.engines))
-        values: dict[str, Any] = {
-            "code": self.code,
-            "slug": self.slug,
-            "severity": self.severity,
-            "path": path,
-            "message": message,
-            "entries": tuple(entry.id for entry in entries),
-            "engines": engines,
-            "locator": entries[0].locator if entries else root.locator if root else None,
-            "shows": self.shows,
-            **more,
-        }
-        if "subjects" not in more:
-            values["subjects"] = tuple(map(Subject, entries)) or (Subject(root=root),)
-        if "leaves" not in more:
-            error = values["severity"] is Severity.ERROR
-            if values["severity"] is Severity.WARNING and self.status is Status.INCOMPLETE:
-                error = any(entry.by_shape for entry in entries)  # no table says this is enough
-            values["leaves"] = self.status if error else self.mild_status
-        return Finding(**values)
+        finding = Finding(
+            code=self.code,
+            slug=self.slug,
+            severity=self.severity,
+            path=path,
+            message=message,
+            entries=tuple(entry.id for entry in entries),
+            engines=tuple(dict.fromkeys(name for entry in entries for name in entry.engines)),
+            locator=entries[0].locator if entries else root.locator if root else None,
+            shows=self.shows,
+            subjects=tuple(map(Subject, entries)) or (Subject(root=root),),
+        )._replace(**more)
+        if "leaves" in more:
+            return finding
+        error = finding.severity is Severity.ERROR
+        if finding.severity is Severity.WARNING and self.status is Status.INCOMPLETE:
+            error = any(entry.by_shape for entry in entries)  # no table says this is enough
+        return finding._replace(leaves=self.status if error else self.mild_status)
+
+
+def weighing(size: int) -> Weight:
+    """Return the details of a finding about something that takes up space."""
+    return {"measured": size, "unit": "bytes", "bytes": size}
 
 
 class Restores:
@@ -202,6 +236,14 @@ def _by_code() -> dict[str, Rule]:
 def find(code: str) -> Rule:
     """Return the rule of a code; raises `KeyError`."""
     return _by_code()[code]
+
+
+def policy(code: str | None) -> Rule:
+    """Return the rule of a code; for `None`, one that sets nothing."""
+    return find(code) if code else _NO_RULE
+
+
+_NO_RULE = Rule()
 
 
 def _needed(artifact: Artifact, entry: Entry) -> bool:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cachedoctor.host import Host
-    from cachedoctor.locators._repository import Repository
+    from cachedoctor.locators.hub_cache import Repository
     from cachedoctor.rules import Examination
     from cachedoctor.vocabulary import Entry
 

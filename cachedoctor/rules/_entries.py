@@ -10,6 +10,7 @@ from cachedoctor.looking import quietly
 from cachedoctor.vocabulary import WEIGHTS, State
 
 if TYPE_CHECKING:
+    from cachedoctor.locators import Leftover
     from cachedoctor.rules import Examination
     from cachedoctor.vocabulary import Artifact, Claim, Entry, FileSet
 
@@ -80,6 +81,20 @@ def other_layout(entry: Entry) -> str:
         name for claim in entry.claims for need in claim.needs.requirements for name in need.names
     }
     return next((whose for name, whose in _LAYOUTS if name in there and name not in mine), "")
+
+
+def stuck(partial: Leftover, entry: Entry, seen: Examination) -> bool:
+    """Return whether a partial is as long as the file it should become, which is missing."""
+    if partial.digest is None or not partial.bytes:
+        return False
+    if any(a.name == partial.name and a.state is State.PRESENT for a in entry.artifacts):
+        return False
+    sizes = [
+        artifact.expected_bytes or artifact.size_bytes
+        for artifact in seen.survey.holding(partial.digest.hex)
+        if artifact.expected_bytes or artifact.state is State.PRESENT
+    ]
+    return bool(sizes) and partial.bytes >= min(sizes)
 
 
 def in_store(artifact: Artifact) -> bool:

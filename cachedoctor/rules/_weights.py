@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cachedoctor import formats
 from cachedoctor.errors import Fault, FormatError
 from cachedoctor.looking import untrusted
-from cachedoctor.system import small_files
+from cachedoctor.rules import _small_files as small_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +29,6 @@ def contradiction(artifact: Artifact, need: Requirement) -> FormatError | None:
         return None  # it has a finding of its own
     lacks = next((key for key in need.keys if key.encode() not in said), "") if said else ""
     if lacks:
-        message = f"holds no `{lacks}`: another engine's, or no model"
+        message = f"holds no `{lacks}`: it is for another engine, or not a model"
         return FormatError(Fault.MALFORMED, message)
-    return small_files.wrong(sizes, need, shapes) if need.agrees else None
+    return small_files.check_own_sizes(sizes, need, shapes) if need.agrees else None

@@ -37,6 +37,7 @@ class Evicted(EntryRule):
     of_presence = True
     status = Status.UNKNOWN
     rank = 30
+    word = "evicted"
     manual = ("download-evicted", "brctl", "download", "{path}")
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
@@ -62,6 +63,7 @@ class Unreadable(RootRule):
 
     code = "CD108"
     slug = "unreadable"
+    closed = True
     of_presence = True
     status = Status.UNKNOWN
     rank = 20
@@ -76,7 +78,7 @@ class Unreadable(RootRule):
             yield self._closed(root, seen)
         for entry in root.entries:
             if entry.notable:
-                yield from self._of_entry(entry, seen)
+                yield from self._unreadable_in(entry, seen)
         if folders := listed(ModelFolders, root):
             by_id = {entry.id: entry for entry in root.entries}
             for key, closed in folders.closed.items():
@@ -84,9 +86,7 @@ class Unreadable(RootRule):
                     yield self._notes(path, why, (by_id[key],))
         if hub := listed(HubCache, root):
             seen.opened.expect(p.path for r in hub.repositories.values() for p in r.partials)
-            revisions = seen.revisions(root)
-            for repository in hub.repositories.values():
-                mine = revisions.get(repository.path, ())
+            for repository, mine in seen.repositories(root):
                 for path, why in repository.unreadable:
                     message = f"the folder cannot be read: {why}"
                     shows = Circumstance.CLOSED
@@ -94,7 +94,7 @@ class Unreadable(RootRule):
                 for path, why in repository.notes_closed:
                     yield self._notes(path, why, mine)
 
-    def _of_entry(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
+    def _unreadable_in(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report the files and folders of one entry that could not be listed or opened."""
         seen.faults(entry)
         for artifact in entry.notable:
@@ -105,8 +105,14 @@ class Unreadable(RootRule):
                 what = f"`{artifact.name}`" if artifact.name else "the folder"
                 message = f"{what} cannot be read: {said}"
                 if os.path.isdir(artifact.file):  # files that an engine needs may be in it
-                    shut = {"severity": self.severity, "shows": Circumstance.CLOSED}
-                    yield self.of(artifact, entry, message, unit="folder", **shut)
+                    yield self.of(
+                        artifact,
+                        entry,
+                        message,
+                        severity=self.severity,
+                        unit="folder",
+                        shows=Circumstance.CLOSED,
+                    )
                 else:
                     yield self.of(artifact, entry, message)
 
@@ -172,15 +178,15 @@ class InProgress(RootRule):
         """
         if hub := listed(HubCache, root):
             seen.opened.expect(p.path for r in hub.repositories.values() for p in r.partials)
-            revisions = seen.revisions(root)
-            for repository in hub.repositories.values():
-                mine = revisions.get(repository.path, ())
+            for repository, mine in seen.repositories(root):
                 amiss = any(missing(entry) or nothing_in(entry) for entry in mine)
                 broken = any(ref.text not in repository.commits for ref in repository.refs)
                 if amiss or broken or repository.partials:
                     path = holder(repository, seen.opened)
                     if path:
-                        yield self.about(path, mine, "a download is running: its lock is held")
+                        held = path.endswith(".lock")
+                        how = "lock is held" if held else "partial is being written"
+                        yield self.about(path, mine, f"a download is running: its {how}")
         elif folders := listed(ModelFolders, root):
             by_id = {entry.id: entry for entry in root.entries}
             seen.opened.expect(p.path for found in folders.partials.values() for p in found)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cachedoctor.findings import Finding, Repair
-    from cachedoctor.rules import Examination, Rule
+    from cachedoctor.rules import Details, Examination, Rule
     from cachedoctor.vocabulary import Artifact, Entry
 
 
@@ -51,7 +51,7 @@ class DigestMismatch(Restores, EntryRule):
 
 
 class OtherModel(Restores, EntryRule):
-    """The file holds another known model than its name says.
+    """The file holds a different known model than its name says.
 
     Somebody renamed or copied a file, or a download was saved under the wrong name. The engine
     loads the model that the file really holds; large-v1 and large-v2 even have the same length.
@@ -103,16 +103,12 @@ class SizeMismatch(Restores, EntryRule):
                 text = formats.is_text(artifact.format)  # people edit these; their form is checked
                 own = artifact.format and artifact.evidence is Evidence.TABLE and not entry.revision
                 what = "is whole, but not the published file" if own else "has the wrong length"
-                yield self.of(
-                    artifact,
-                    entry,
-                    f"`{artifact.name}` {what}",
-                    **({"severity": Severity.WARNING} if own or text else {}),
-                    measured=artifact.size_bytes,
-                    expected=expected,
-                    unit="bytes",
-                    bytes=artifact.size_bytes,
-                )
+                length = artifact.size_bytes
+                details: Details = {"measured": length, "expected": expected, "unit": "bytes"}
+                details["bytes"] = length
+                if own or text:
+                    details["severity"] = Severity.WARNING
+                yield self.of(artifact, entry, f"`{artifact.name}` {what}", **details)
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
         """Restore the file, unless it may be the user's own."""

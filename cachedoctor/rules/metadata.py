@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from cachedoctor.findings import Circumstance, Severity
 from cachedoctor.locators import of
-from cachedoctor.rules import SetsAside
+from cachedoctor.rules import SetsAside, weighing
+from cachedoctor.rules._entries import stuck
 from cachedoctor.rules._kinds import FolderRule
 from cachedoctor.vocabulary import State, Status
 
@@ -14,26 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cachedoctor.findings import Finding
-    from cachedoctor.locators import FolderListing, Layout, Leftover
+    from cachedoctor.locators import FolderListing, Layout
     from cachedoctor.rules import Examination
     from cachedoctor.vocabulary import Entry, Root
 
 _GRAIN_S = 1  # the client's own tolerance
 _BY_FILE = "1.1.0"  # since then the client needs notes only for the requested files
-
-
-def stuck(partial: Leftover, entry: Entry, seen: Examination) -> bool:
-    """Return whether a partial is as long as the file it should become, which is missing."""
-    if partial.digest is None or not partial.bytes:
-        return False
-    if any(a.name == partial.name and a.state is State.PRESENT for a in entry.artifacts):
-        return False
-    sizes = [
-        artifact.expected_bytes or artifact.size_bytes
-        for artifact in seen.survey.holding(partial.digest.hex)
-        if artifact.expected_bytes or artifact.state is State.PRESENT
-    ]
-    return bool(sizes) and partial.bytes >= min(sizes)
 
 
 class MetadataMismatch(SetsAside, FolderRule):
@@ -98,10 +85,8 @@ class StuckPartial(SetsAside, FolderRule):
                     yield self.about(
                         partial.path,
                         (by_id[key],),
-                        f"the download of `{partial.name}` is complete and was not put in place",
-                        measured=partial.bytes,
-                        unit="bytes",
-                        bytes=partial.bytes,
+                        f"the download of `{partial.name}` is complete but was not put in place",
+                        **weighing(partial.bytes),
                     )
 
 
@@ -154,5 +139,5 @@ class MetadataMissing(FolderRule):
 
     def _of(self, entry: Entry, path: str, what: str, *, old: bool) -> Finding:
         refused = "the whole repository" if old else "this model"
-        message = f"no download metadata for {what}: offline, {refused} is refused by its name"
+        message = f"no download metadata for {what}: offline, {refused} cannot be loaded by name"
         return self.about(entry.path, (entry,), message, links=(path,))

@@ -10,7 +10,7 @@ from cachedoctor.engines.catalog import ordinal
 from cachedoctor.findings import Circumstance, Severity
 from cachedoctor.locators import Leaving, ModelFolders
 from cachedoctor.looking import quietly
-from cachedoctor.rules import EntryRule, SetsAside, SurveyRule
+from cachedoctor.rules import EntryRule, SetsAside, SurveyRule, weighing
 from cachedoctor.rules._copies import blobs_beside, place_of, repeated
 from cachedoctor.rules._entries import missing, span
 from cachedoctor.rules._kinds import HubRule, LeavingsRule
@@ -32,7 +32,7 @@ _LARGE_BYTES = 100 << 20  # smaller rebuildable caches are not reported
 
 
 class OrphanBlob(SetsAside, HubRule):
-    """A blob that no revision leads to.
+    """A blob that no revision uses.
 
     Somebody deleted a snapshot's folder, or a tool followed its links and removed the names. The
     hub's own commands neither list nor count such blobs.
@@ -42,7 +42,7 @@ class OrphanBlob(SetsAside, HubRule):
     """
 
     code = "CD501"
-    litter = "a blob that nothing leads to"
+    litter = "a blob that nothing uses"
     prune_order = 40
     slug = "orphan-blob"
     severity = Severity.NOTE
@@ -50,7 +50,7 @@ class OrphanBlob(SetsAside, HubRule):
     silent_under = (Circumstance.DOWNLOADING,)
 
     def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
-        """Look for blobs, in each repository and in the shared store, that nothing leads to."""
+        """Look for blobs, in each repository and in the shared store, that nothing uses."""
         revisions = seen.revisions(root)
         if listing.store:
             repositories = listing.repositories.values()
@@ -62,7 +62,7 @@ class OrphanBlob(SetsAside, HubRule):
             mine = revisions.get(folder, ())
             repository = listing.repositories[folder]
             if repository.unreadable or repository.lost or _may_need_any(mine):
-                continue  # a folder that is unlisted or lost its links may lead to it
+                continue  # a folder that is unlisted or lost its links may use it
             promised = {
                 digest.hex
                 for commit in (*repository.commits, *(ref.text for ref in repository.refs))
@@ -77,8 +77,8 @@ class OrphanBlob(SetsAside, HubRule):
                     yield self._of(root, path, blob.stamp.size_bytes, mine)
 
     def _of(self, root: Root, path: str, size: int, mine: tuple[Entry, ...]) -> Finding:
-        message = f"no revision leads to the blob `{os.path.basename(path)[:12]}`"
-        return self.about(path, mine, message, root=root, measured=size, unit="bytes", bytes=size)
+        message = f"no revision uses the blob `{os.path.basename(path)[:12]}`"
+        return self.about(path, mine, message, root=root, **weighing(size))
 
 
 class Duplicate(SurveyRule):
@@ -129,9 +129,7 @@ class Duplicate(SurveyRule):
                 tuple({entry.id: entry for entry in mine}.values()),
                 f"`{name}` of {titles} is stored {len(files)} times, in {places}",
                 links=tuple(paths[1:]),
-                measured=size,
-                unit="bytes",
-                bytes=size,
+                **weighing(size),
             )
 
 
@@ -170,7 +168,7 @@ class UnusedFile(SetsAside, EntryRule):
                     engine = entry.claims[0].engine
                     message = f"`{artifact.name}`: only {engine} {span(files)} reads it"
                     size = artifact.size_bytes
-                    yield self.of(artifact, entry, message, measured=size, unit="bytes", bytes=size)
+                    yield self.of(artifact, entry, message, **weighing(size))
 
 
 class CompileCache(SetsAside, LeavingsRule):
@@ -203,9 +201,7 @@ class CompileCache(SetsAside, LeavingsRule):
                     (),
                     message,
                     root=root,
-                    measured=left.bytes,
-                    unit="bytes",
-                    bytes=left.bytes,
+                    **weighing(left.bytes),
                 )
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
@@ -216,7 +212,7 @@ class CompileCache(SetsAside, LeavingsRule):
 
 
 class DetachedSnapshot(HubRule):
-    """A revision that no branch leads to.
+    """A revision that no branch points to.
 
     It was superseded by a newer download, or somebody asked for exactly this commit: the cache
     keeps no record that tells the two apart. A pinned revision works if it is asked for by its
@@ -236,7 +232,7 @@ class DetachedSnapshot(HubRule):
         """Report each revision without a branch, with the bytes that only it uses."""
         for folder, mine in seen.revisions(root).items():
             if listing.repositories[folder].unreadable:
-                continue  # a branch may be there all the same
+                continue  # a branch may still be there
             detached = [e for e in mine if e.revision and not e.refs and e.artifacts]
             if not detached:
                 continue
@@ -246,12 +242,10 @@ class DetachedSnapshot(HubRule):
                 yield self.about(
                     entry.path,
                     (entry,),
-                    f"no branch leads to {(entry.revision or '')[:12]}; pinned or superseded",
+                    f"no branch points to {(entry.revision or '')[:12]}; pinned or superseded",
                     evidence=_SUPERSEDED if attached else None,
                     shows=Circumstance.SUPERSEDED if attached else None,
-                    measured=size,
-                    unit="bytes",
-                    bytes=size,
+                    **weighing(size),
                 )
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
@@ -291,9 +285,7 @@ class RebuildableCache(SetsAside, LeavingsRule):
                 "hf_xet's own cache of pieces",
                 root=root,
                 links=tuple(left.path for left in found[1:]),
-                measured=size,
-                unit="bytes",
-                bytes=size,
+                **weighing(size),
             )
 
 

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 
 from cachedoctor.findings import Circumstance, Severity
 from cachedoctor.locators import LIVE_S, Leaving, ModelFolders, being_written, is_litter, listed, of
-from cachedoctor.locators.hub_cache import HubCache
 from cachedoctor.looking import quietly
-from cachedoctor.rules import EntryRule, RootRule, SetsAside
-from cachedoctor.rules._entries import missing
+from cachedoctor.rules import EntryRule, RootRule, SetsAside, weighing
+from cachedoctor.rules._entries import missing, stuck
 from cachedoctor.rules._kinds import HubRule, LeavingsRule
-from cachedoctor.rules.metadata import stuck
 from cachedoctor.system import in_use
 
 if TYPE_CHECKING:
@@ -51,12 +49,10 @@ class StaleLock(SetsAside, HubRule):
         for lock in listing.locks:
             name = os.path.basename(lock.path)
             yield self._of(root, lock.path, (), f"locks of `{name}`, which is gone")
-        revisions = seen.revisions(root)
-        for repository in listing.repositories.values():
-            mine = revisions.get(repository.path, ())
+        for repository, mine in seen.repositories(root):
             if repository.partials or any(missing(entry) for entry in mine):
                 for path in _soft_locks(repository.locks):
-                    message = f"`{os.path.basename(path)}` is a lock left by its owner"
+                    message = f"`{os.path.basename(path)}` is a lock that its owner left behind"
                     yield self._of(root, path, mine, message, Severity.WARNING)
 
     def _of(
@@ -82,7 +78,7 @@ class LeftoverProbe(SetsAside, HubRule):
     """
 
     code = "CD416"
-    litter = "what a killed client left"
+    litter = "a killed client's leftovers"
     prune_order = 80
     slug = "leftover-probe"
     severity = Severity.NOTE
@@ -91,10 +87,8 @@ class LeftoverProbe(SetsAside, HubRule):
 
     def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report the temporary files that are too old to be in use."""
-        revisions = seen.revisions(root)
         found: list[tuple[tuple[Entry, ...], Leftover]] = [((), probe) for probe in listing.probes]
-        for repository in listing.repositories.values():
-            mine = revisions.get(repository.path, ())
+        for repository, mine in seen.repositories(root):
             found += [(mine, probe) for probe in repository.probes]
         for mine, probe in found:
             if time.time() - probe.stamp.mtime_ns / 1e9 > LIVE_S:
@@ -102,7 +96,7 @@ class LeftoverProbe(SetsAside, HubRule):
                 yield self.about(
                     probe.path,
                     mine,
-                    f"`{name}` was left by a killed client",
+                    f"`{name}` was left behind by a killed client",
                     root=root,
                     bytes=probe.bytes,
                 )
@@ -122,7 +116,7 @@ class LeftoverPartial(SetsAside, RootRule):
     """
 
     code = "CD502"
-    litter = "half a download"
+    litter = "partial download"
     of_a_download = True
     prune_order = 20
     slug = "leftover-partial"
@@ -134,14 +128,10 @@ class LeftoverPartial(SetsAside, RootRule):
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Report each partial that the locators listed; another rule reports live ones."""
-        if hub := listed(HubCache, root):
-            revisions = seen.revisions(root)
-            for repository in hub.repositories.values():
-                for partial in repository.partials:
-                    yield self._of(
-                        partial.path, partial.stamp.size_bytes, revisions.get(repository.path, ())
-                    )
-        elif folders := listed(ModelFolders, root):
+        for repository, mine in seen.repositories(root):
+            for partial in repository.partials:
+                yield self._of(partial.path, partial.stamp.size_bytes, mine)
+        if folders := listed(ModelFolders, root):
             by_id = {entry.id: entry for entry in root.entries}
             for key, leftovers in folders.partials.items():
                 for leftover in leftovers:
@@ -151,8 +141,8 @@ class LeftoverPartial(SetsAside, RootRule):
                         yield self._of(leftover.path, leftover.stamp.size_bytes, (by_id[key],))
 
     def _of(self, path: str, size: int, mine: tuple[Entry, ...]) -> Finding:
-        message = f"`{path.rsplit('/', 1)[-1]}` was left by a killed download"
-        return self.about(path, mine, message, measured=size, unit="bytes", bytes=size)
+        message = f"`{path.rsplit('/', 1)[-1]}` was left behind by a killed download"
+        return self.about(path, mine, message, **weighing(size))
 
 
 class OrphanDownload(SetsAside, LeavingsRule):
@@ -168,7 +158,7 @@ class OrphanDownload(SetsAside, LeavingsRule):
 
     leaves = Leaving.DOWNLOADS
     code = "CD503"
-    litter = "a download that never arrived"
+    litter = "a download that was never moved into place"
     of_a_download = True
     prune_order = 30
     slug = "orphan-download"
@@ -181,21 +171,19 @@ class OrphanDownload(SetsAside, LeavingsRule):
         for left in listing.leftovers:
             if not being_written(left.path, left.stamp, seen.opened):
                 name = os.path.basename(left.path)
-                message = f"`{name}` was downloaded and never moved to its place"
+                message = f"`{name}` was downloaded but never moved into place"
                 size = left.stamp.size_bytes
                 yield self.about(
                     left.path,
                     (),
                     message,
                     root=root,
-                    measured=size,
-                    unit="bytes",
-                    bytes=size,
+                    **weighing(size),
                 )
 
 
 class OrphanFolder(SetsAside, EntryRule):
-    """A model's folder that no version of its engine reads any more.
+    """A model's folder that its engine no longer reads.
 
     FluidAudio dropped or replaced models from one release to the next and left their folders.
 
@@ -204,7 +192,7 @@ class OrphanFolder(SetsAside, EntryRule):
     """
 
     code = "CD507"
-    litter = "a folder that no engine reads any more"
+    litter = "a folder that its engine no longer reads"
     prune_order = 50
     in_a_model = True
     slug = "orphan-folder"
@@ -218,7 +206,7 @@ class OrphanFolder(SetsAside, EntryRule):
             size = sum(a.size_bytes for a in entry.artifacts if not a.bundle)
             engine, _, last = entry.retired.rpartition(" ")
             message = f"`{entry.name}`: only {engine} up to {last} reads it"
-            yield self.about(entry.path, (entry,), message, measured=size, unit="bytes", bytes=size)
+            yield self.about(entry.path, (entry,), message, **weighing(size))
 
 
 class LegacyLayout(SetsAside, HubRule):
@@ -231,7 +219,7 @@ class LegacyLayout(SetsAside, HubRule):
     """
 
     code = "CD509"
-    litter = "files of the cache before 2022"
+    litter = "files of the cache layout before 2022"
     prune_order = 60
     slug = "legacy-layout"
     severity = Severity.NOTE
@@ -246,12 +234,10 @@ class LegacyLayout(SetsAside, HubRule):
             yield self.about(
                 files[0].path,
                 (),
-                f"{len(files)} files of the cache before 0.8 in `{root.path}`",
+                f"{len(files)} files of the cache layout before 0.8 in `{root.path}`",
                 root=root,
                 links=tuple(file.path for file in files[1:]),
-                measured=size,
-                unit="bytes",
-                bytes=size,
+                **weighing(size),
             )
 
 

@@ -69,7 +69,7 @@ def of_descriptor(descriptor: int) -> tuple[Extent, ...] | None:
             return tuple(found)
 
 
-def twice(runs: list[tuple[int, int]]) -> int:
+def counted_twice(runs: list[tuple[int, int]]) -> int:
     """Return how many bytes of these runs, as start and length, are counted more than once."""
     total = sum(length for _, length in runs)
     covered, end = 0, -1

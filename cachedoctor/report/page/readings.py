@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cachedoctor.findings import Severity
+from cachedoctor.findings import Safety, Severity
 from cachedoctor.looking import untrusted
 from cachedoctor.vocabulary import Status
 
@@ -74,7 +74,7 @@ class Found(NamedTuple):
     @property
     def repairable(self) -> bool:
         """Return whether `fix` cures it by itself."""
-        return bool(self.safety) and self.safety != "manual"
+        return bool(self.safety) and self.safety != Safety.MANUAL
 
 
 class Ready(NamedTuple):
