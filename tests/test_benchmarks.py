@@ -110,7 +110,9 @@ def test_nothing_is_wrong_with_them(kind: Kind, home: Path) -> None:
         assert len(report.entries) == 60
 
 
-@pytest.mark.parametrize("count", [0, 1, 50, 200])
+@pytest.mark.parametrize(
+    "count", [0, 50, *(pytest.param(count, marks=pytest.mark.heavy) for count in (1, 200))]
+)
 def test_a_broken_cache_has_as_many_findings_as_are_asked_for(count: int, home: Path) -> None:
     """Lost blobs, cut weights and files of another length, each a finding."""
     homes.broken(home, 40, 12, count)

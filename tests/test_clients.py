@@ -307,7 +307,6 @@ def test_a_scan_changes_nothing(version: str, hub: Hub, host: Host, home: Path) 
         assert fingerprint(home) == before
 
 
-@EACH
 @pytest.mark.parametrize("part", [0, CHUNK_BYTES], ids=["before-the-first-byte", "half-way"])
 def test_a_killed_download_is_told_from_a_running_one(
     part: int, version: str, hub: Hub, host: Host, home: Path, repository: Path

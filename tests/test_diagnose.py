@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachedoctor import diagnosis, engines, rules
-from cachedoctor.diagnosis import wording
+from cachedoctor.diagnosis import searching
 from tests.support import worlds
 from tests.support.command import cachedoctor
 
@@ -110,13 +110,13 @@ def test_what_every_match_holds_is_told_from_the_pattern() -> None:
         "[abc]+ said": " said",
         ".*": "",
     }.items():
-        assert diagnosis.literals(pattern) == [word], pattern
-    assert diagnosis.literals("either (this|that)|or [a|b]") == ["either ", "or "]
+        assert searching.literals(pattern) == [word], pattern
+    assert searching.literals("either (this|that)|or [a|b]") == ["either ", "or "]
     for text in SAID:
         (one,) = diagnosis.recognise([text.encode()])
-        assert any(word in text for word in diagnosis.literals(one.symptom.pattern))
+        assert any(word in text for word in searching.literals(one.symptom.pattern))
     for symptom in diagnosis.symptoms():
-        literals = diagnosis.literals(symptom.pattern)
+        literals = searching.literals(symptom.pattern)
         assert min(len(word.encode()) for word in literals) >= 8, symptom.pattern
 
 
@@ -292,7 +292,7 @@ def test_a_long_log_is_known_by_the_same_words_as_a_short_one(text: str) -> None
 )
 def test_all_words_of_a_text_are_found_at_once(words: list[bytes], text: bytes) -> None:
     """Wherever one begins, the longest; one that is part of another is its beginning, too."""
-    met = {(at.start(), at[1]) for at in wording.finder(words).finditer(text)}
+    met = {(at.start(), at[1]) for at in searching.finder(words).finditer(text)}
     for start in range(len(text)):
         here = [word for word in words if text.startswith(word, start)]
         longest = {(start, max(here, key=len))} if here else set()
@@ -305,7 +305,7 @@ def test_what_is_no_matter_of_caches_is_told_in_the_words_of_its_source(
 ) -> None:
     """Without codes; what healthy programs say is not told at all."""
     assert other.source
-    assert min(map(len, diagnosis.literals(other.pattern))) >= 4, other.pattern
+    assert min(map(len, searching.literals(other.pattern))) >= 4, other.pattern
     found = diagnosis.recognise([other.said.encode()])
     assert [one.symptom for one in found] == ([] if other.harmless else [other])
     assert named(other.said) == []

@@ -493,11 +493,12 @@ def fuzz(world: Any, outside: Path, count: int, seed: int) -> int:
     return taken
 
 
-def test_no_mutation_of_a_journal_is_more_than_an_error(tmp_path: Path) -> None:
-    """Two thousand of them: no exception but ours, and nothing outside is changed."""
+@pytest.mark.parametrize("count", [400, pytest.param(2000, marks=pytest.mark.heavy)])
+def test_no_mutation_of_a_journal_is_more_than_an_error(count: int, tmp_path: Path) -> None:
+    """Hundreds of them, or thousands: no exception but ours, and nothing outside is changed."""
     from tests.test_journal import World
 
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "precious").write_text("precious")
-    assert fuzz(World(tmp_path / "world"), outside, 2000, seed=15) > 20
+    assert fuzz(World(tmp_path / "world"), outside, count, seed=15) > count // 100

@@ -21,7 +21,7 @@ from cachedoctor.system import usage
 from tests.conftest import fingerprint
 from tests.support import worlds
 from tests.support.command import cachedoctor as command
-from tests.support.killing import failing_at, killed_at
+from tests.support.killing import EVERY, failing_at, killed_at
 from tests.test_removal import OTHER, shared, two_revisions
 
 if TYPE_CHECKING:
@@ -83,16 +83,17 @@ def scene(home: Path, tmp_path: Path) -> Scene:
     return Scene(home, tmp_path)
 
 
+@EVERY
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC], ids=["io", "full"])
 @pytest.mark.parametrize("verb", AT_EVERY_CHANGE)
 def test_an_error_of_the_disk_at_any_change_leaves_everything_as_it_was(
-    scene: Scene, verb: str, code: int
+    scene: Scene, verb: str, code: int, every: int
 ) -> None:
     """A `RepairError`, which is exit code 4, and the exact home; the next try does it."""
     before = fingerprint(scene.home)
     number = 0
     while True:
-        number += 4 if verb == "unpack" else 1  # it writes a whole model each time
+        number += every * (4 if verb == "unpack" else 1)  # it writes a whole model each time
         change = scene.change(verb)
         with failing_at(number, code) as met, contextlib.suppress(RepairError):  # exit code 4
             cachedoctor.apply(change)
@@ -108,13 +109,16 @@ def test_an_error_of_the_disk_at_any_change_leaves_everything_as_it_was(
     assert fingerprint(scene.home) == before
 
 
+@EVERY
 @pytest.mark.parametrize("verb", AT_EVERY_CHANGE)
-def test_an_undo_killed_at_every_change_is_taken_up_again(scene: Scene, verb: str) -> None:
+def test_an_undo_killed_at_every_change_is_taken_up_again(
+    scene: Scene, verb: str, every: int
+) -> None:
     """The next undo completes it, to the exact home."""
     before = fingerprint(scene.home)
     number = 0
     while True:
-        number += 4 if verb == "unpack" else 1  # it writes a whole model each time
+        number += every * (4 if verb == "unpack" else 1)  # it writes a whole model each time
         cachedoctor.apply(scene.change(verb))
         killed = killed_at(number, lambda: applying.undo(scene.host))
         while applying.undoable(scene.host):
@@ -122,7 +126,7 @@ def test_an_undo_killed_at_every_change_is_taken_up_again(scene: Scene, verb: st
         assert fingerprint(scene.home) == before, f"killed at {number}"
         if not killed:
             break
-    assert number > 3, "the harness did not reach the steps"
+    assert number > max(3, every), "the harness did not reach the steps"
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -197,7 +197,14 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(place)], check=False, capture_output=True)
 
 
-@pytest.mark.parametrize("harm", [("mount", "-o", "remount,ro"), ("umount", "-l"), ("fill",)])
+@pytest.mark.parametrize(
+    "harm",
+    [
+        ("mount", "-o", "remount,ro"),
+        pytest.param(("umount", "-l"), marks=pytest.mark.heavy),
+        ("fill",),
+    ],
+)
 def test_a_target_that_goes_in_the_middle_leaves_both_sides_whole(
     home: Path, host: Host, small_disk: Path, monkeypatch: pytest.MonkeyPatch, harm: tuple[str, ...]
 ) -> None:

@@ -223,7 +223,9 @@ assert "CD502" in codes(), codes()
 """
 
 
-@pytest.mark.parametrize("kib", [0, 4, 60, 300])
+@pytest.mark.parametrize(
+    "kib", [0, 300, *(pytest.param(kib, marks=pytest.mark.heavy) for kib in (4, 60))]
+)
 def test_a_full_disk_is_freed_where_the_state_is_elsewhere(
     kib: int, mounted: Callable[[str, str], str]
 ) -> None:
@@ -262,6 +264,22 @@ exec "$2" -c "$3"
 """
 
 
+_ORDINARY = {(0, "ext4"), (60, "tmpfs"), (300, "ext4")}
+WITH_ROOM = pytest.mark.parametrize(
+    ("kib", "script"),
+    [
+        pytest.param(
+            kib,
+            script,
+            id=f"{kib}-{name}",
+            marks=[] if (kib, name) in _ORDINARY else pytest.mark.heavy,
+        )
+        for kib in (0, 4, 60, 300)
+        for name, script in (("tmpfs", ON_ONE_DISK), ("ext4", ON_EXT4))
+    ],
+)
+
+
 def on(script: str, size: str, program: str) -> str:
     """Run a program with home and state together on a disk of their own."""
     package = Path(cachedoctor.__file__).parent.parent
@@ -279,8 +297,7 @@ def on(script: str, size: str, program: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("script", [ON_ONE_DISK, ON_EXT4], ids=["tmpfs", "ext4"])
-@pytest.mark.parametrize("kib", [0, 4, 60, 300])
+@WITH_ROOM
 def test_a_full_disk_with_the_state_on_it(kib: int, script: str) -> None:
     """The reserve that an earlier fix had put by is given up for the journal."""
     program = f"""
@@ -303,8 +320,7 @@ print("freed")
     assert on(script, "8m" if script == ON_ONE_DISK else "16", program) == "freed\n"
 
 
-@pytest.mark.parametrize("script", [ON_ONE_DISK, ON_EXT4], ids=["tmpfs", "ext4"])
-@pytest.mark.parametrize("kib", [0, 4, 60, 300])
+@WITH_ROOM
 def test_a_full_disk_at_first_use(kib: int, script: str) -> None:
     """Without a reserve `--delete` frees it in one step, and says so; without it, it is refused."""
     program = f"""

@@ -7,46 +7,27 @@ from __future__ import annotations
 
 import itertools
 import re
-from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import engines
-from cachedoctor.diagnosis import wording
+from cachedoctor.diagnosis import searching, table, wording
+from cachedoctor.diagnosis.lines import batches, plain, unwrapped
+from cachedoctor.diagnosis.lines import pieces as pieces
+from cachedoctor.diagnosis.table import Symptom as Symptom
+from cachedoctor.diagnosis.table import elsewhere as elsewhere
+from cachedoctor.diagnosis.table import symptoms as symptoms
 from cachedoctor.doctor import readiness, scanning
 from cachedoctor.findings import Severity
-from cachedoctor.system import shipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from cachedoctor.diagnosis.searching import Met
     from cachedoctor.doctor.scanning import Report
     from cachedoctor.findings import Finding, Readiness
     from cachedoctor.host import Host
 
-_PIECE_BYTES = 1 << 16  # a line is searched in pieces of this length: some logs have no line breaks
-_SHORT_BYTES = 1 << 16  # shorter texts are not worth the preparation
-_OVERLAP_BYTES = 1 << 10  # so that no match is cut in two
-_BATCH_BYTES = 1 << 18
-_SPECIAL, _MAYBE = ".^$*+?{}[]()|\\", ("?", "*")
-# A pattern's tokens: an escape, a class, the start of a group, a count, or one character.
-_TOKEN = re.compile(r"\\.|\[(?:\\.|[^\]])+\]|\(\?(?:P<\w+>|:|!|=)|\{[\d,]+\}|.", re.DOTALL)
-
-
-class Symptom(NamedTuple):
-    """One kind of message from an engine."""
-
-    pattern: str  # a regular expression, searched in each line
-    engines: tuple[str, ...]  # engines that print it
-    cause: str  # what it means
-    codes: tuple[str, ...]  # codes that a scan could find for it
-    source: str  # where it is documented
-    said: str  # an example from the source
-    weak: bool = False  # vague: ignored if anything else is recognised
-    harmless: bool = False  # means nothing: healthy programs print it too
-
-
 _Found = dict[Symptom, tuple[int, str, re.Match[str]]]
-_Met = tuple[Symptom, tuple[bytes, ...], re.Pattern[str]]
 
 
 class Recognised(NamedTuple):
@@ -71,102 +52,6 @@ class Diagnosis(NamedTuple):
     elsewhere: tuple[Recognised, ...] = ()  # causes that have nothing to do with caches
 
 
-@cache
-def _file() -> dict[str, Any]:
-    return shipped.rows(__name__, "symptoms")
-
-
-@cache
-def _hints() -> tuple[tuple[bytes, str], ...]:
-    """Return words that only an engine's texts contain, each with the engine."""
-    words = _file()["hints"].items()
-    return tuple((word.encode(), engine) for engine, many in words for word in many)
-
-
-def _pattern(written: str | list[str]) -> str:
-    """Return one pattern for one or several, with the table's named words filled in."""
-    written = written if isinstance(written, str) else "|".join(written)
-    for name, words in _file()["words"].items():
-        written = written.replace(f"@{name}@", words)
-    return wording.plain_pattern(written)
-
-
-@cache
-def elsewhere() -> tuple[Symptom, ...]:
-    """Return the causes unrelated to caches, matched before any symptom; they have no codes."""
-    return tuple(
-        Symptom(
-            pattern=_pattern(row["pattern"]),
-            engines=(),
-            cause=row["cause"],
-            codes=(),
-            source=row["source"],
-            said=row["said"],
-            harmless=row.get("harmless", False),
-        )
-        for row in _file()["elsewhere"]
-    )
-
-
-@cache
-def symptoms() -> tuple[Symptom, ...]:
-    """Return every known symptom, specific ones before general ones."""
-    table = _file()
-    groups = {**table["engines"], "any": engines.names()}
-    return tuple(
-        Symptom(
-            pattern=_pattern(row["pattern"]),
-            engines=tuple(name for word in row["engines"] for name in groups.get(word, (word,))),
-            cause=row["cause"],
-            codes=tuple(row["codes"]),
-            source=row["source"],
-            said=row["said"],
-            weak=row.get("weak", False),
-        )
-        for row in table["symptom"]
-    )
-
-
-class _Searched(NamedTuple):
-    """A symptom with its pattern, and words, at least one of which is in every match."""
-
-    symptom: Symptom
-    words: tuple[bytes, ...]
-    pattern: str
-
-
-@cache
-def _searched() -> tuple[_Searched, ...]:
-    """Return every symptom with the words to look for before its pattern is tried."""
-    return tuple(
-        _Searched(one, tuple(word.encode() for word in literals(one.pattern)), one.pattern)
-        for one in (*elsewhere(), *symptoms())
-    )
-
-
-@cache
-def _words() -> dict[bytes, frozenset[int]]:
-    """Return every word to look for, with the symptoms it can belong to."""
-    found: dict[bytes, set[int]] = {}
-    for number, searched in enumerate(_searched()):
-        for word in searched.words:
-            found.setdefault(word, set()).add(number)
-    return {word: frozenset(numbers) for word, numbers in found.items()}
-
-
-@cache
-def _finder() -> re.Pattern[bytes]:
-    return wording.finder(_words())
-
-
-def _words_in(together: bytes) -> set[bytes]:
-    """Return the words found in a piece of text, searching a long one once for all of them."""
-    if len(together) <= _SHORT_BYTES:
-        return {word for word in _words() if word in together}
-    longest = {match[1] for match in _finder().finditer(together)}
-    return {word for word in _words() if any(one.startswith(word) for one in longest)}
-
-
 def recognise(lines: Iterable[bytes]) -> tuple[Recognised, ...]:
     """Return the symptoms recognised in a text, each once; uses constant memory.
 
@@ -175,12 +60,12 @@ def recognise(lines: Iterable[bytes]) -> tuple[Recognised, ...]:
     """
     found: _Found = {}
     hints: set[str] = set()
-    for first, batch in _batches(lines):
-        together = wording.plain(b"\n".join(batch))
-        hints.update(engine for word, engine in _hints() if word in together)
-        here = _met(together)
+    for first, batch in batches(lines):
+        together = plain(b"\n".join(batch))
+        hints.update(engine for word, engine in table.hints() if word in together)
+        here = searching.met(together)
         _look(enumerate(together.split(b"\n"), first) if here else (), here, found)
-        if first == 1 and len(together) < _SHORT_BYTES and not any(map(_is_strong, found)):
+        if first == 1 and len(together) < searching.SHORT_BYTES and not any(map(_is_strong, found)):
             _look_at_wrapped(together.split(b"\n"), found)
     for kept in (_is_strong, _is_elsewhere, _is_weak):
         some = [(symptom, seen) for symptom, seen in found.items() if kept(symptom)]
@@ -190,7 +75,7 @@ def recognise(lines: Iterable[bytes]) -> tuple[Recognised, ...]:
     return ()
 
 
-def _look(lines: Iterable[tuple[int, bytes]], here: Sequence[_Met], found: _Found) -> None:
+def _look(lines: Iterable[tuple[int, bytes]], here: Sequence[Met], found: _Found) -> None:
     """Add to `found` the symptom of each line, with its number."""
     for number, line in lines:
         text = ""
@@ -206,8 +91,8 @@ def _look(lines: Iterable[tuple[int, bytes]], here: Sequence[_Met], found: _Foun
 
 def _look_at_wrapped(lines: list[bytes], found: _Found) -> None:
     """Add to `found` the symptoms of lines that were wrapped, joined again."""
-    together = list(wording.unwrapped(lines))
-    here = _met(b"\n".join(line for _, line in together))
+    together = list(unwrapped(lines))
+    here = searching.met(b"\n".join(line for _, line in together))
     sure = [one for one in here if _is_strong(one[0]) or _is_elsewhere(one[0])]
     _look(((number + 1, line) for number, line in together), sure, found)
 
@@ -235,19 +120,6 @@ def _is_weak(symptom: Symptom) -> bool:
     return symptom.weak
 
 
-def _met(together: bytes) -> list[_Met]:
-    """Return the symptoms that a piece of text can contain, with the words found in it."""
-    here: dict[int, list[bytes]] = {}
-    for word in _words_in(together):
-        for number in _words()[word]:
-            here.setdefault(number, []).append(word)
-    known = _searched()
-    return [
-        (known[number].symptom, tuple(words), re.compile(known[number].pattern))
-        for number, words in sorted(here.items())
-    ]
-
-
 def _line(one: Recognised) -> int:
     return one.line
 
@@ -266,55 +138,6 @@ def _read(
         codes=codes,
         engines=mine or symptom.engines,
     )
-
-
-def literals(pattern: str) -> list[str]:
-    """Return the longest texts, at least one of which is in every match of `pattern`.
-
-    There is one per top-level alternative, empty if nothing is certain.
-    """
-    found: list[str] = []
-    runs, run, depth = [""], "", 0
-    for token in _TOKEN.findall(pattern):
-        if token == "|" and depth == 0:
-            found.append(max([*runs, run], key=len))
-            runs, run = [""], ""
-            continue
-        plain = token[1:] if re.fullmatch(r"\\[^\w\s]", token) else token
-        if depth == 0 and len(plain) == 1 and (token != plain or plain not in _SPECIAL):
-            run += plain
-            continue
-        if token in _MAYBE or token.startswith("{"):
-            run = run[:-1]  # the token before it is optional
-        runs.append(run)
-        run = ""
-        depth += token.startswith("(") - (token == ")")
-    return [*found, max([*runs, run], key=len)]
-
-
-def _batches(lines: Iterable[bytes]) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield batches of about a hundred thousand bytes, with the number of the first line."""
-    first, batch, size = 1, list[bytes](), 0
-    for number, line in enumerate(lines, 1):
-        batch.append(line.rstrip(b"\n"))
-        size += len(line)
-        if size > _BATCH_BYTES:
-            yield first, batch
-            first, batch, size = number + 1, [], 0
-    yield first, batch
-
-
-def pieces(data: Iterable[bytes]) -> Iterable[bytes]:
-    """Yield the lines of `data`, long ones in overlapping pieces."""
-    rest = b""
-    for block in wording.decoded(data):
-        *lines, rest = (rest + block).split(b"\n")
-        yield from lines
-        while len(rest) > _PIECE_BYTES:
-            yield rest[:_PIECE_BYTES]
-            rest = rest[_PIECE_BYTES - _OVERLAP_BYTES :]
-    if rest:
-        yield rest
 
 
 def diagnose(host: Host, recognised: Sequence[Recognised]) -> Diagnosis:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
-import re
 import struct
 from typing import TYPE_CHECKING
 
@@ -15,7 +13,7 @@ from cachedoctor.rules.waste import LeftoverPartial, LeftoverProbe, StaleLock
 from cachedoctor.rules.wellformed import Hole, MalformedHeader, TrailingBytes, WrongMagic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Mapping
 
 MOST_CODES = 3
 _NEWEST_FORMAT = 64  # up to here a number is a format's version, beyond it misread text
@@ -51,103 +49,6 @@ _PLACES = (
     ("/blobs/", (DanglingLink.code,)),
     ("/snapshots/'", (RefEmpty.code,)),
 )
-
-# How quoting changes the same words: in JSON, in HTML, by typography, in a terminal.
-_WRITTEN = (
-    (b"\\\\", b"\\"),
-    (b"\\\\", b"\\"),
-    (b'\\"', b'"'),
-    (b"\\'", b"'"),
-    (b"\\/", b"/"),
-    (b"\\u0027", b"'"),
-    (b"\\u0022", b'"'),
-    (b"\\u003c", b"<"),
-    (b"\\u2019", b"'"),
-    (b"&quot;", b'"'),
-    (b"&#34;", b'"'),
-    (b"&#39;", b"'"),
-    (b"&#x27;", b"'"),
-    (b"&lt;", b"<"),
-    (b"&gt;", b">"),
-    (b"&amp;", b"&"),
-    ("\u2019".encode(), b"'"),
-    ("\u2018".encode(), b"'"),
-    ("\u201c".encode(), b'"'),
-    ("\u201d".encode(), b'"'),
-    ("\u00a0".encode(), b" "),
-    ("\u202f".encode(), b" "),
-)
-_COLOUR = re.compile(rb"\x1b\[[\d;]*[A-Za-z]")
-# What surrounds a line wrapped by a terminal, a mail or a traceback's frame.
-_FRAME = b" \t\r>|" + "\u2502\u2503\u2551".encode()
-_MOST_WRAPPED = 5  # lines that one line was wrapped into
-_END = -1  # in place of a byte: the end of a word
-_Tree = dict[int, "_Tree"]
-_UTF_16 = ((codecs.BOM_UTF16_LE, 3), (codecs.BOM_UTF16_BE, 2))  # and where the zeros start
-
-
-def plain(text: bytes) -> bytes:
-    """Return `text` without quoting, escapes and colours; the number of lines stays."""
-    for written, said in _WRITTEN:
-        if written in text:
-            text = text.replace(written, said)
-    return _COLOUR.sub(b"", text) if b"\x1b" in text else text
-
-
-def plain_pattern(pattern: str) -> str:
-    """Return a pattern for `plain` texts, in which all quotation marks are straight."""
-    for curly, straight in ("\u2019'", "\u2018'", '\u201c"', '\u201d"'):
-        pattern = pattern.replace(curly, straight)
-    return pattern
-
-
-def finder(words: Iterable[bytes]) -> re.Pattern[bytes]:
-    """Return a pattern that finds the longest of `words` at each position where one begins."""
-    tree: _Tree = {}
-    for word in words:
-        node = tree
-        for byte in word:
-            node = node.setdefault(byte, {})
-        node[_END] = {}
-    return re.compile(b"(?=(" + _written(tree) + b"))", re.DOTALL)
-
-
-def _written(tree: _Tree) -> bytes:
-    """Return a tree of words as a pattern."""
-    ways = [re.escape(bytes([byte])) + _written(rest) for byte, rest in tree.items() if byte >= 0]
-    if not ways:
-        return b""
-    many = ways[0] if len(ways) == 1 else b"(?:" + b"|".join(ways) + b")"
-    return b"(?:" + many + b")?" if _END in tree else many
-
-
-def unwrapped(lines: list[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Yield the number of each line, and the text that it forms with the lines after it.
-
-    Each comes twice: joined with spaces, and joined without, for words that were cut.
-    """
-    bare = [line.strip(_FRAME) for line in lines]
-    for first, line in enumerate(bare):
-        if line:
-            together = bare[first : first + _MOST_WRAPPED]
-            yield first, b" ".join(together)
-            yield first, b"".join(together)
-
-
-def decoded(data: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield `data` as it is, or decoded from UTF-16, in which PowerShell saves output."""
-    blocks = iter(data)
-    start = next(blocks, b"")
-    if not any(
-        start.startswith(bom) and start[at : at + 7 : 2] == b"\0" * 4 for bom, at in _UTF_16
-    ):
-        yield start
-        yield from blocks
-        return
-    decoder = codecs.getincrementaldecoder("utf-16")("replace")
-    yield decoder.decode(start).encode("utf-8", "replace")
-    for block in blocks:
-        yield decoder.decode(block).encode("utf-8", "replace")
 
 
 def read(

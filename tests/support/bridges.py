@@ -53,8 +53,7 @@ def _built(kind: str) -> Path:
     with scratch.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         # that all is up to date takes the compiler three seconds of a processor to say
-        ingredients = _ingredients()
-        if built.exists() and made_of.exists() and made_of.read_text() == ingredients:
+        if made_of.exists() and made_of.read_text() == _made(built):
             return built
         made_of.unlink(missing_ok=True)
         ended = subprocess.run(
@@ -65,13 +64,16 @@ def _built(kind: str) -> Path:
             check=False,
         )
         assert ended.returncode == 0, ended.stdout + ended.stderr
-        made_of.write_text(ingredients)
+        made_of.write_text(_made(built))
     return built
 
 
-def _ingredients() -> str:
-    """Return a digest of the sources and of which compiler this is."""
+def _made(built: Path) -> str:
+    """Return a digest of the sources, of which compiler this is, and of when it was run last."""
     found = hashlib.sha256()
+    for engine in ENGINES:
+        program = built / f"{engine}-bridge"
+        found.update(f"{program.stat().st_mtime_ns if program.exists() else 0} ".encode())
     compiler = Path(str(shutil.which("swift"))).resolve()
     found.update(f"{compiler} {compiler.stat().st_mtime_ns}".encode())
     for path in sorted(path for path in PACKAGE.rglob("*") if path.is_file()):

@@ -35,7 +35,7 @@ _PROGRAM = """#!{python} -IS
 import array, json, os, socket, sys
 ended, told = os.pipe()
 request = {{"arguments": sys.argv[1:], "environment": dict(os.environ), "cwd": os.getcwd()}}
-fds = array.array("i", [1, 2, told])
+fds = array.array("i", [0, 1, 2, told])
 with socket.socket(fileno={channel}) as channel:
     given = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)]
     channel.sendmsg([json.dumps({{**request, "synced": False}}).encode()], given)
@@ -65,7 +65,9 @@ class Server(NamedTuple):
     ) -> tuple[int, bytes, bytes]:
         """Run a command; return its code, negative for a signal, and what it wrote."""
         pipes = [os.pipe() for _ in range(3)]
-        self._ask(arguments, environment, [end for _, end in pipes], synced=synced)
+        with open(os.devnull) as nothing:
+            fds = [nothing.fileno(), *(end for _, end in pipes)]
+            self._ask(arguments, environment, fds, synced=synced)
         for _, end in pipes:
             os.close(end)
         output, errors, status = _read_all([end for end, _ in pipes], timeout_s)
@@ -76,7 +78,7 @@ class Server(NamedTuple):
     ) -> int:
         """Start a command at a terminal of its own; return where its code is told when it ends."""
         ended, told = os.pipe()
-        self._ask(arguments, environment, [terminal, terminal, told], synced=False, led=True)
+        self._ask(arguments, environment, [*[terminal] * 3, told], synced=False, led=True)
         os.close(told)
         return ended
 
@@ -169,20 +171,20 @@ def _serve(channel: socket.socket) -> None:
                     os.read(woken, 1 << 10)
                     _tell(told)
                     continue
-                data, fds, _, _ = socket.recv_fds(channel, _REQUEST_BYTES, 3)
+                data, fds, _, _ = socket.recv_fds(channel, _REQUEST_BYTES, 4)
                 if not data:
                     return
                 child = os.fork()
                 if child == 0:
                     signal.set_wakeup_fd(-1)
                     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                    for fd in (channel.fileno(), waiting.fileno(), woken, waker, fds[2]):
+                    for fd in (channel.fileno(), waiting.fileno(), woken, waker, fds[3]):
                         os.close(fd)
                     for fd in told.values():
                         os.close(fd)
-                    _become(json.loads(data), *fds[:2])
-                told[child] = fds[2]
-                for fd in fds[:2]:
+                    _become(json.loads(data), fds[:3])
+                told[child] = fds[3]
+                for fd in fds[:3]:
                     os.close(fd)
 
 
@@ -198,18 +200,16 @@ def _tell(told: dict[int, int]) -> None:
         os.close(status)
 
 
-def _become(request: dict[str, object], output: int, errors: int) -> None:
+def _become(request: dict[str, object], streams: list[int]) -> None:
     """Become the command."""
     from cachedoctor import cli
 
     code = 1
     try:
-        led = request.get("led")  # or its Ctrl-C would reach nobody
-        given = os.dup(output) if led else os.open(os.devnull, os.O_RDONLY)
-        for fd, place in ((given, 0), (output, 1), (errors, 2)):
+        for place, fd in enumerate(streams):
             os.dup2(fd, place)
             os.close(fd)
-        if led:
+        if request.get("led"):  # or its Ctrl-C would reach nobody
             os.setsid()
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)))

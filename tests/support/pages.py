@@ -23,7 +23,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tests.support import worlds
+from tests.support import forking, worlds
 from tests.support.loopback import Hub
 
 if TYPE_CHECKING:
@@ -96,13 +96,23 @@ WORLDS: dict[str, Callable[[Path, contextlib.ExitStack], dict[str, str]]] = {
 }
 
 
-def run(page: str) -> Iterator[tuple[Block, list[tuple[str, list[str], list[str]]]]]:
-    """Run a page; yield its blocks with each command, the expected output and the actual one."""
+def run(
+    page: str, *, forked: bool = False
+) -> Iterator[tuple[Block, list[tuple[str, list[str], list[str]]]]]:
+    """Run a page; yield its blocks with each command, the expected output and the actual one.
+
+    Where it is `forked`, what stands in for our program has it run without starting Python.
+    """
     named = _WORLD.search(page)
     wanted = [b for b in blocks(page) if b.kind in ("console", "python") and b.why_not is None]
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="page-"))).resolve()
         (folder / "home").mkdir()
+        programs, server = f"{Path(sys.executable).parent}", forking.server(os.getpid())
+        if forked:
+            ours = stack.enter_context(tempfile.TemporaryDirectory(prefix="programs-"))
+            server.program(f"{ours}/cachedoctor")
+            programs = f"{ours}:{programs}"
         variables: dict[str, str] = {}
         for world in named[1].split() if named else ():
             variables |= WORLDS[world](folder, stack)
@@ -117,7 +127,7 @@ def run(page: str) -> Iterator[tuple[Block, list[tuple[str, list[str], list[str]
             cwd=folder,
             env={
                 **{name: os.environ[name] for name in ("LANG", "TMPDIR") if name in os.environ},
-                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                "PATH": f"{programs}:{os.environ['PATH']}",
                 "HOME": str(folder / "home"),
                 "LC_ALL": "C.UTF-8",
                 "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -129,6 +139,7 @@ def run(page: str) -> Iterator[tuple[Block, list[tuple[str, list[str], list[str]
             text=True,
             timeout=300,
             check=False,
+            pass_fds=[server.channel.fileno()],
         )
     outputs = iter(ended.stdout.split(f"{_MARK}\n"))
     for block in wanted:
