@@ -95,8 +95,7 @@ def lock(
         return _from_listing(engine, models[0], network)
     raise NotReadyError(
         f"{engine.name} {answer.model or question} is not ready: {answer.why}",
-        hint=f"`cachedoctor fix {engine.name} --{'size' if sized else 'model'} {question}"
-        f"{host.options}`, "
+        hint=f"`{host.command('fix', engine.name, '--size' if sized else '--model', question)}`, "
         "or `--online` to take what the hub lists",
     )
 
@@ -122,7 +121,7 @@ def _from_files(entry: Entry, claim: Claim, report: Report, progress: Progress) 
         )
         for a in mine
     }
-    revision = entry.revision or _commit_of(entry, report) or ""
+    revision = entry.revision or locators.commit_of(entry, report.survey.root_of(entry))
     model = LockedModel(
         engine=claim.engine,
         name=claim.model,
@@ -143,12 +142,6 @@ def _needed(entry: Entry, claim: Claim) -> Iterator[Artifact]:
         inside = bool(bundles) and artifact.name.startswith(bundles)
         if artifact.state is State.PRESENT and not artifact.bundle and (opened or inside):
             yield artifact
-
-
-def _commit_of(entry: Entry, report: Report) -> str:
-    """Return the commit that a client recorded for all files of a folder, if there is only one."""
-    root = report.survey.root_of(entry)
-    return locators.of(root).commit(entry, root.listing) if root.listing is not None else ""
 
 
 def _from_listing(engine: Engine, model: Model, network: Network) -> Locked:

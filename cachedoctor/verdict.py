@@ -269,7 +269,7 @@ def ensure(
     Raises `UsageError` like `preflight`, and `RepairError`, with the cache as it was, if a repair
     fails: `FetchError` if a download failed, `LockHeldError` if another fix is running.
     """
-    from cachedoctor.plans import cures
+    from cachedoctor.plans import cures, readying
     from cachedoctor.runs import applying
     from cachedoctor.system.network import Network
     from cachedoctor.system.watching import Watched
@@ -281,16 +281,7 @@ def ensure(
     if verdict.ready or verdict.blocked or verdict.unseen:
         return verdict  # no file can help, or nobody knows whether one is needed
     network = Network.of(here, offline=offline, mirrors=mirrors)
-    names = [
-        found.name for found in readiness.answers(engines.find(engine), size=size, model=model)
-    ]
-    report = scanning.scan(here, [engine], models=names, lock=lock)
-    absent = (
-        cures.absent_locked(report)
-        if lock
-        else cures.absent_model(report, engine, size=size, model=model)
-    )
-    plan = cures.plan(report, absent=absent, network=network, ask=False)
+    plan, report = readying.plan(engine, network, size=size, model=model, lock=lock)
     if not (plan.cures or plan.unfinished):
         return verdict
     told = plan.fetch_bytes if plan.fetch_bytes_known else None

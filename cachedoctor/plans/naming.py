@@ -108,5 +108,5 @@ def _unknown(name: str, report: Report) -> UsageError:
         known = [each for each in known if each.startswith(f"{engine}:")] or known
     return UsageError(
         f"nothing here is called `{name}`{nearest(name, list(dict.fromkeys(known)))}",
-        hint=f"`cachedoctor list{report.host.options}` names everything",
+        hint=f"`{report.host.command('list')}` names everything",
     )
