@@ -50,7 +50,7 @@ class LightningWhisperMlx(CatalogEngine):
 
     def home(self, model: Model, host: Host) -> str:
         """Return the folder below the project, or below the current folder."""
-        return os.path.join(host.project or host.cwd, "mlx_models", model.sets[0].folder)
+        return os.path.join(host.here("mlx_models"), model.sets[0].folder)
 
 
 ENGINE = LightningWhisperMlx()
