@@ -64,14 +64,14 @@ class Config(NamedTuple):
 def read(folder: str, *, home: str, confined: bool) -> Config:
     """Read the file in `folder`; return an empty configuration if there is none.
 
-    `confined` is for a project's file: it refuses paths that lead out of `folder`. Raises
+    `confined` is for a project's file: it refuses paths that point outside `folder`. Raises
     `UsageError` that names the file, line and key. A user's own file that somebody else could have
     written is not read; the result says why.
     """
     path = os.path.join(folder, NAME)
     if not os.path.lexists(path):
         closed = not confined and _closed_by_me(path)  # its settings would be ignored silently
-        return Config(refused=f"`{path}` cannot be seen") if closed else Config()
+        return Config(refused=f"`{path}` cannot be read") if closed else Config()
     try:
         with untrusted.open_regular(path) as file:
             if not confined and (why := _not_own(os.fstat(file.fileno()))):
@@ -85,9 +85,9 @@ def read(folder: str, *, home: str, confined: bool) -> Config:
             return Config(refused=f"`{path}` is not read: {error.strerror}")
         if isinstance(error, untrusted.NotRegularError):
             return Config(passed_over=((path, f"`{path}` is not read: {error.strerror}"),))
-        raise UsageError(f"`{path}` cannot be understood: {error.strerror}") from error
+        raise UsageError(f"`{path}` cannot be parsed: {error.strerror}") from error
     except ValueError as error:  # a syntax error names its line
-        raise UsageError(f"`{path}` cannot be understood: {error}") from error
+        raise UsageError(f"`{path}` cannot be parsed: {error}") from error
     said = Lines(path, text)
     keep = raw.pop("keep", None) if confined else None
     for key in raw:
@@ -95,7 +95,7 @@ def read(folder: str, *, home: str, confined: bool) -> Config:
             raise said.wrong(key, "is not known; there are `[[locator]]`, `[engines]` and `keep`")
     rows = raw.get("locator", [])
     if not isinstance(rows, list):
-        raise said.wrong("locator", "is one table; write `[[locator]]`")
+        raise said.wrong("locator", "is a single table; write `[[locator]]`")
     places = tuple(
         _place(row, said, number, folder, home, confined=confined)
         for number, row in enumerate(rows)
@@ -155,10 +155,10 @@ def _not_own(status: os.stat_result) -> str:
     """Return why somebody else could have written a file, or an empty string."""
     user = os.geteuid()
     if status.st_uid != user:
-        return f"it belongs to user {status.st_uid}, not to {user}"
+        return f"it belongs to user {status.st_uid}, not {user}"
     grouped = status.st_mode & stat.S_IWGRP and not _is_private(status.st_gid, user)
     if status.st_mode & stat.S_IWOTH or grouped:
-        return f"others can write it (mode {stat.S_IMODE(status.st_mode):o})"
+        return f"others can write to it (mode {stat.S_IMODE(status.st_mode):o})"
     return ""
 
 
@@ -179,7 +179,7 @@ def _place(
     row: object, said: Lines, number: int, folder: str, home: str, *, confined: bool
 ) -> Place:
     if not isinstance(row, dict):
-        raise said.wrong("locator", "holds something that is not a table")
+        raise said.wrong("locator", "has a row that is not a table")
     for key, value in row.items():
         if key not in _KEYS:
             raise said.wrong(key, f"is not known; a locator has {', '.join(_KEYS)}", number)
@@ -194,7 +194,7 @@ def _place(
     if confined:
         inside, real = os.path.realpath(folder), os.path.realpath(path)
         if real != inside and not real.startswith(inside.rstrip("/") + "/"):
-            raise said.wrong("path", f"leads out of the project, to `{real}`", number)
+            raise said.wrong("path", f"points outside the project, to `{real}`", number)
     return Place(
         kind=row["kind"], path=path, engine=row.get("engine", ""), said_by=said.at("kind", number)
     )

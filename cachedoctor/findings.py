@@ -202,9 +202,9 @@ class Repair(NamedTuple):
     needs: tuple[Need, ...] = ()  # what is staged and proven first
     steps: tuple[Step, ...] = ()  # what is done then, each with its inverse
     guards: tuple[Guard, ...] = ()  # what must not have changed
-    fetch_bytes: int = 0  # to download; see `fetch_bytes_known`
-    copy_bytes: int = 0  # to copy on this machine
-    aside_bytes: int = 0  # to set aside
+    fetch_bytes: int = 0  # size of the download; see `fetch_bytes_known`
+    copy_bytes: int = 0  # size of what is copied on this machine
+    aside_bytes: int = 0  # size of what is set aside
     root: str = ""  # the root that the steps change
     locks: tuple[str, ...] = ()  # the client's own lock files, held during the steps
     deferred: bool = False  # a whole model, without steps until the hub has listed its files
@@ -240,16 +240,16 @@ class Finding(NamedTuple):
 
     code: str  # `CD` and three digits; see `cachedoctor explain`
     slug: str  # the code's name
-    severity: Severity  # how grave it is
+    severity: Severity  # how severe it is
     path: str  # the physical file or folder
     message: str  # what is wrong, for people
     entries: tuple[str, ...] = ()  # ids of the models concerned
-    engines: tuple[str, ...] = ()  # affected, if no entry tells
+    engines: tuple[str, ...] = ()  # engines affected, if no entry tells
     locator: str | None = None  # the layout that contains it
     links: tuple[str, ...] = ()  # the names that point to the path
     measured: int | str | None = None  # the actual value: a length, a digest, a text
     expected: int | str | None = None  # the required value
-    unit: str | None = None  # of both: `bytes`, or none
+    unit: str | None = None  # of `measured` and `expected`: `bytes`, or none
     evidence: str | None = None  # what it was checked against
     repair: Repair | None = None  # how to cure it, or none if nothing can
     bytes: int = 0  # freed by setting it aside, after `quarantine empty`
@@ -275,12 +275,12 @@ class Finding(NamedTuple):
 class Readiness(NamedTuple):
     """State which model answers for an engine and a size, and whether it can load now."""
 
-    engine: str  # asked about
-    size: str | None  # asked for
-    model: str | None  # the one that answers
+    engine: str  # the engine asked about
+    size: str | None  # the size asked for
+    model: str | None  # the model that answers
     ready: bool  # whether it can load now
-    entry: str | None = None  # its id, if there is one
+    entry: str | None = None  # id of the model's entry, if there is one
     path: str | None = None  # where it is, or would be
-    code: str | None = None  # of the defect
+    code: str | None = None  # code of the finding in the way
     why: str | None = None  # what is wrong, for people
-    by: str = "name"  # or `path`: cannot be loaded by name
+    by: str = "name"  # `name`, or `path` if it cannot be loaded by name

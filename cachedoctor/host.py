@@ -29,17 +29,17 @@ _VARIABLE = r"\$(\w+|\{[^}]*\})"
 class Host(NamedTuple):
     """Where to look: home, platform, environment, folders, engine versions and clock."""
 
-    home: str  # the one to examine
+    home: str  # the home to examine
     platform: str  # `darwin`, `linux` or `windows`
     environment: Mapping[str, str]  # as the engines would see it
     cwd: str  # base of relative paths
     project: str | None  # a folder with its own models
     temporary: str  # where engines put temporary files
-    state: str  # the running user's: our journals and remembered digests
-    engine_versions: Mapping[str, str]  # assumed, by engine; otherwise the newest
-    named: bool = False  # a home given by the user, to which our environment does not apply
+    state: str  # the running user's folder for journals and remembered digests
+    engine_versions: Mapping[str, str]  # versions to assume, by engine; otherwise the newest
+    named: bool = False  # the user named the home, so our environment does not apply to it
     places: tuple[config.Place, ...] = ()  # added by `cachedoctor.toml`
-    pythons: Mapping[str, str] = {}  # by engine, the interpreter given for it
+    pythons: Mapping[str, str] = {}  # the interpreter given for each engine
     said_by: Mapping[str, str] = {}  # file and line of an engine's version, for errors
     keep: tuple[tuple[str, str], ...] = ()  # names never chosen for removal; file and line
     passed_over: tuple[tuple[str, str], ...] = ()  # ignored configuration, and why
@@ -85,6 +85,7 @@ class Host(NamedTuple):
             cwd = os.getcwd()
         except FileNotFoundError:  # deleted while we run in it
             cwd = "/"
+        place = os.path.join(cwd, place)  # HOME can be relative
         if project is not None:
             project = os.path.abspath(os.path.expanduser(project))
             _require_folder(project, "project")
@@ -121,7 +122,7 @@ class Host(NamedTuple):
         if self.refused:
             raise UsageError(
                 self.refused,
-                hint=f"make `{config.NAME}` a file of your own that nobody else can write",
+                hint=f"`{config.NAME}` must be your own file, writable by nobody else",
             )
 
     def expand(self, value: str) -> str:

@@ -63,12 +63,12 @@ class LockedFile(NamedTuple):
 class LockedModel(NamedTuple):
     """One model of one engine."""
 
-    engine: str  # its name
-    name: str  # of the model, as its engine names it
+    engine: str  # name of the engine
+    name: str  # the model, as its engine names it
     files: Mapping[str, LockedFile]  # by path within the entry
-    repository: str = ""  # on the hub, or empty
+    repository: str = ""  # its repository on the hub, or empty
     revision: str = ""  # the commit, or empty
-    url: str = ""  # of a single-file model, or empty
+    url: str = ""  # address of a single-file model, or empty
     said_by: str = ""  # file and line, for errors
 
     def demanded(self, claim: Claim) -> Claim:
@@ -85,7 +85,7 @@ class LockedModel(NamedTuple):
 class Lock(NamedTuple):
     """The content of one lock file."""
 
-    path: str  # of the lock file
+    path: str  # the lock file
     models: tuple[LockedModel, ...]  # in file order
 
     def of(self, entry: Entry) -> LockedModel | None:
@@ -122,12 +122,12 @@ def read(path: str) -> Lock:
     version = raw.pop("version", None)
     if version != VERSION or isinstance(version, bool):
         why = f"is {version!r}; this cachedoctor reads version {VERSION}"
-        raise said.wrong("version", "is not there" if version is None else why)
+        raise said.wrong("version", "is missing" if version is None else why)
     rows = raw.pop("model", [])
     if raw:
         raise said.wrong(next(iter(raw)), "is not known; there are `version` and `[[model]]`")
     if not isinstance(rows, list):
-        raise said.wrong("model", "is one table; write `[[model]]`")
+        raise said.wrong("model", "is a single table; write `[[model]]`")
     models: dict[tuple[str, str], LockedModel] = {}
     for number, row in enumerate(rows):
         model = _model(row, said, number)
@@ -171,7 +171,7 @@ def text(models: Iterable[LockedModel], tool: str) -> str:
 
 def _model(row: object, said: Lines, number: int) -> LockedModel:
     if not isinstance(row, dict):
-        raise said.wrong("model", "holds something that is not a table")
+        raise said.wrong("model", "has a row that is not a table")
     for key in row:
         if key not in (*_TEXTS, "files"):
             known = ", ".join((*_TEXTS, "files"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from cachedoctor import engines, locators, lockfile
 from cachedoctor.doctor import readiness, scanning
 from cachedoctor.errors import CannotLookError, FetchError, NotReadyError, UsageError
+from cachedoctor.findings import Safety
 from cachedoctor.lockfile import LockedFile, LockedModel
 from cachedoctor.system import digest
 from cachedoctor.vocabulary import SILENT, State
@@ -93,10 +94,13 @@ def lock(
         return _from_files(entry, claim, report, progress)
     if network is not None:
         return _from_listing(engine, models[0], network)
+    command = host.command("fix", engine.name, "--size" if sized else "--model", question)
+    cause = (f for f in report.findings if f.code == answer.code and answer.entry in f.entries)
+    cure = next((f.repair for f in cause if f.repair), None)
+    if cure is not None and cure.safety is Safety.MANUAL:
+        command = cure.describe
     raise NotReadyError(
-        f"{engine.name} {answer.model or question} is not ready: {answer.why}",
-        hint=f"`{host.command('fix', engine.name, '--size' if sized else '--model', question)}`, "
-        "or `--online` to take what the hub lists",
+        f"{engine.name} {answer.model or question} is not ready: {answer.why}", hint=f"`{command}`"
     )
 
 
@@ -157,11 +161,11 @@ def _from_listing(engine: Engine, model: Model, network: Network) -> Locked:
             LockedModel(engine=engine.name, name=model.name, files=files, url=claim.url),
             online=True,
         )
-    from cachedoctor.system import fetch
     from cachedoctor.system.network import allowed
 
     allowed(network)
-    listing = fetch.hub_listing(claim.repository, "main", network.host, network.mirrors)
+    with network.hub() as hub:
+        listing = hub.listing(claim.repository, "main")
     rows = {
         file.path.removeprefix(claim.prefix): LockedFile(
             file.bytes, {file.digest.algorithm: file.digest.hex}
@@ -189,7 +193,7 @@ def differs(files: Sequence[fetch.Listed], locked: LockedModel, prefix: str) -> 
     for name, wanted in locked.files.items():
         found = listed.get(prefix + name)
         if found is None:
-            return f"`{name}` is not there"
+            return f"`{name}` is missing"
         told = wanted.digests.get(found.digest.algorithm, found.digest.hex)
         if found.bytes != wanted.bytes or told != found.digest.hex:
             return f"`{name}` has other content"

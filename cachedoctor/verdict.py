@@ -37,20 +37,21 @@ NOTHING_ELSE = frozenset(("\0",))  # no place lists a name like this
 class Verdict(NamedTuple):
     """Ready with its path, or the reason why not and the cure."""
 
-    engine: str  # asked about
-    size: str | None  # asked for, or none
-    model: str | None  # the one that answers, as the engine names it
+    engine: str  # the engine asked about
+    size: str | None  # the size asked for, or none
+    model: str | None  # the model that answers, as the engine names it
     ready: bool  # whether the engine would load it now, offline; also `bool(verdict)`
     path: str | None  # where it is, or would be
     revision: str | None  # the commit, in a hub cache
-    code: str | None  # of the defect, or none
+    code: str | None  # code of the finding in the way, or none
     why: str | None  # what is wrong, for people
     repair: Repair | None  # the cure, if it is a repair
     checked: Checked | None = None  # how its files were judged; none without an entry
-    lock: str | None = None  # the lock file asked for
-    warnings: tuple[Finding, ...] = ()  # what the engine will still trip over
-    by: str = "name"  # or `path`: cannot be loaded by name
-    options: str = ""  # that a command repeats to mean the same home
+    lock: str | None = None  # the lock file that was asked for
+    warnings: tuple[Finding, ...] = ()  # what would trip the engine although the files are right
+    by: str = "name"  # `name`, or `path` if it cannot be loaded by name
+    others: tuple[str, ...] = ()  # models of the size asked for that are ready but do not answer it
+    options: str = ""  # options that a command repeats to mean the same home
 
     def __bool__(self) -> bool:
         """Return whether the engine would load the model now."""
@@ -150,7 +151,7 @@ def preflight(
         answer = answer._replace(ready=False, code=ShadowedName.code, why=why, entry=None)
     locked = lock.find(engine, models[0].name) if lock else None
     if locked and answer.entry is None and locked.revision:
-        answer = answer._replace(why=f"not there at the locked revision {locked.revision[:12]}")
+        answer = answer._replace(why=f"missing at the locked revision {locked.revision[:12]}")
     entry = next((e for e in report.entries if e.id == answer.entry), None)
     if entry is not None:
         usage.remember(here.state, usage.ASKED, (entry.path,), time.time())
@@ -158,7 +159,7 @@ def preflight(
     repair = finding.repair if finding else None
     answer = _on_machine(answer, found, here)
     if not (answer.ready or rules.policy(answer.code).blocks or rules.policy(answer.code).unseen):
-        no_room = machine.no_room(answer.path, repair, models, answer.model)
+        no_room = machine.lacks_space(answer.path, repair, models, answer.model)
         answer = _refused(answer, no_room)
     return Verdict(
         engine=engine,
@@ -174,6 +175,7 @@ def preflight(
         lock=lock.path if lock else None,
         warnings=tuple(f for f in report.findings if _concerns(f, found)),
         by=answer.by if answer.ready else "name",
+        others=readiness.others(found, report, size) if readiness.is_absent(answer) else (),
         options=here.options,
     )
 
@@ -211,7 +213,7 @@ def with_path(host: Host, engine: str, path: str) -> Host:
     """Return the host with one more place: the single model at a path given to an engine."""
     real = os.path.realpath(path)
     if os.path.basename(os.path.dirname(path)) == "snapshots":
-        real = path  # a snapshot's symlinks lead to its own repository
+        real = path  # a snapshot's symlinks point to its own repository
     place = Place(kind=named_path.LOCATOR.name, path=real, engine=engine, said_by="--model")
     return host._replace(places=(*host.places, place))
 
@@ -233,7 +235,7 @@ def _at_path(engine: Engine, path: str, host: Host, size: str | None, model: str
         why=answer.why,
         repair=None,
         checked=report.checked[entry.id] if entry else None,
-        by="path" if answer.ready else "name",
+        by="path",
         options=host.options,
     )
 

@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 from tests.conftest import fingerprint
-from tests.support import weights, worlds
+from tests.support import forking, weights, worlds
+from tests.support.command import cachedoctor
 
 ROOT = Path(__file__).parent.parent
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text())
@@ -44,14 +45,22 @@ class Done(NamedTuple):
     path: str
 
 
-@pytest.fixture
-def runner(tmp_path: Path) -> Path:
-    """Return a runner's temporary folder in which the first step has been."""
-    place = tmp_path / "runner temp"  # a runner's name may have spaces
+def installed(place: Path) -> Path:
+    """Return the folder of programs that the first step made."""
     programs = place / "cachedoctor" / "venv" / "bin"
     programs.mkdir(parents=True)
-    for name in ("cachedoctor", "python"):
-        (programs / name).symlink_to(Path(sys.executable).parent / name)
+    (programs / "python").symlink_to(sys.executable)
+    return programs
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> Path:
+    """Return a runner's temporary folder in which the first step has been.
+
+    Its `cachedoctor` is the one that forks, because the step starts it three times.
+    """
+    place = tmp_path / "runner temp"  # a runner's name may have spaces
+    forking.server(os.getpid()).program(str(installed(place) / "cachedoctor"))
     return place
 
 
@@ -95,6 +104,7 @@ def step(
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
+        pass_fds=[forking.server(os.getpid()).channel.fileno()],
     )
     assert "Traceback" not in ended.stdout, ended.stdout
     return Done(
@@ -140,8 +150,10 @@ def test_the_page_names_every_input_and_output() -> None:
         assert re.search(rf"^\| .*`{name}`.* \|", page, re.MULTILINE), name
 
 
-def test_a_model_that_is_ready(runner: Path, model: Path, home: Path) -> None:
+def test_a_model_that_is_ready(tmp_path: Path, model: Path, home: Path) -> None:
     """Exit code 0, its path and the whole answer; nothing in the cache is touched."""
+    runner = tmp_path / "runner temp"
+    (installed(runner) / "cachedoctor").symlink_to(Path(sys.executable).parent / "cachedoctor")
     before = fingerprint(home)
     done = step(ASK, runner, engine="faster-whisper", model="tiny.en")
     assert done.code == 0, done.log
@@ -169,8 +181,7 @@ def test_a_model_that_is_not_there(runner: Path) -> None:
 def test_a_lock_file(runner: Path, model: Path, tmp_path: Path) -> None:
     """Each locked model's path, a line each; bytes that changed are found by verify alone."""
     lock = tmp_path / "my models.lock"
-    asked = [sys.executable, "-m", "cachedoctor", "lock", "faster-whisper:tiny.en", "-o", str(lock)]
-    subprocess.run(asked, check=True, capture_output=True)
+    assert cachedoctor("lock", "faster-whisper:tiny.en", "-o", str(lock)).code == 0
     done = step(ASK, runner, lock=str(lock))
     assert (done.code, done.outputs["verdict"]) == (0, "ready"), done.log
     assert done.outputs["path"] == str(model / "snapshots" / worlds.COMMIT)

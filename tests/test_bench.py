@@ -177,7 +177,7 @@ def test_without_a_decoder_it_says_what_helps(
         (("--model", "gpt-5"), "no engine has a model `gpt-5`", 2),
         (("--model", "gpt-5", "--engine", "whisper.cpp"), "no model `gpt-5` for whisper.cpp", 2),
         (("--size", "tiny", "--model", "tiny"), "either a size or a model", 2),
-        (("--save", "now.txt"), "no kind of file: `now.txt`", 2),
+        (("--save", "now.txt"), "unknown file type: `now.txt`", 2),
         (("--save", "nowhere/now.json"), "no folder to write in", 3),
         (("--compare", "old.json"), "cannot be read: `old.json`", 3),
         (("--runs", "0"), "0 is not in the range", 2),
@@ -198,7 +198,7 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
     path.write_text("mine")
     ended = cachedoctor("bench", "--save", str(path))
     assert ended.code == 2
-    assert "something is there already" in ended.errors
+    assert "already exists" in ended.errors
     assert path.read_text() == "mine"
 
 

@@ -57,11 +57,11 @@ def test_a_bridge_is_measured_as_any_engine(engine: str, home: Path) -> None:
 @pytest.mark.parametrize(
     ("script", "why"),
     [
-        ({"do": "die"}, "died of SIG"),
-        ({"do": "hang"}, "no end to transcribe after 1 s"),
+        ({"do": "die"}, "killed by SIG"),
+        ({"do": "hang"}, "transcribe did not end within 1 s"),
         ({"do": "fail"}, "engine-failed in transcribe"),
         ({"says": " "}, "empty transcript"),
-        ({"says": "zxq " * 40}, "its words are wrong"),
+        ({"says": "zxq " * 40}, "its transcript is wrong"),
     ],
 )
 def test_what_goes_wrong_in_a_bridge_is_a_named_row(

@@ -85,6 +85,6 @@ def test_a_parakeet_that_learned_nothing(home: Path, tmp_path: Path) -> None:
     known = cachedoctor(*asked, "--audio", str(speech.CLIP))
     (left,) = known.data["bench"]["left_out"]
     assert known.code == 1
-    assert left["why"].startswith("its words are wrong: ")
+    assert left["why"].startswith("its transcript is wrong: ")
     assert left["cure"] == f"cachedoctor verify parakeet-mlx --fresh --python parakeet-mlx={python}"
     assert left["text"]

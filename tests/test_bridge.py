@@ -213,7 +213,7 @@ def test_a_language_that_is_not_used_is_not_said_to_be_heard(home: Path, clip: s
         assert (heard.code, heard.answer["language"]) == (0, None)
         refused = Ended(*ask, "de")
         assert refused.refusal == ("usage", 2)
-        assert f"hears `{takes}`, not `de`" in refused.answer["error"]["message"]
+        assert f"transcribes only `{takes}`, not `de`" in refused.answer["error"]["message"]
 
 
 def test_an_alternative_takes_the_place_of_its_bundle(home: Path, clip: str) -> None:

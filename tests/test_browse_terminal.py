@@ -215,7 +215,7 @@ def test_a_terminal_that_cannot_show_it_is_refused(
 def test_other_terminals_will_do(home: Path, term: str) -> None:
     """A console, an old one, and one in another."""
     terminal = Terminal(term=term)
-    terminal.shows("no model is here")
+    terminal.shows("no models here")
     terminal.type("q")
     assert terminal.ended() == 0
     terminal.read(lambda: terminal.whole)
@@ -263,11 +263,11 @@ def test_an_end_in_the_middle_of_a_fetch_leaves_terminal_and_cache_whole(
         hold = hub.hold("model.bin", 100)
         before = fingerprint(home)
         terminal = Terminal("--env", f"HF_ENDPOINT={hub.url}", columns=100)
-        terminal.shows("no model is here")
+        terminal.shows("no models here")
         terminal.type("n")
         terminal.shows("ENGINE:SIZE")
         terminal.type("faster-whisper:base\r")
-        terminal.shows("Leave it", "Fetch")
+        terminal.shows("Cancel", "Fetch")
         terminal.type("\t\r")
         assert hold.reached.wait(_ENDS_S)
         os.kill(terminal.screen, number)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cachedoctor import formats
 from cachedoctor.engines import catalog
 from cachedoctor.engines.catalog import Table
 from cachedoctor.errors import CacheDoctorError, UsageError
@@ -49,7 +48,7 @@ LIGHTNING_WHISPER_MLX = weights.Wheel(
 OPENAI_WHISPER = "37a91a3921809d9f44748ffc73c0a55c9f366c85a3ef5c2ae0cc09540432eb96"
 
 
-FORMATS = {*formats.names(), "ggml", "npz", "shard_index"}
+FORMATS = {*shipped.modules("cachedoctor.formats"), "ggml", "npz", "shard_index"}
 SIZES = ["tiny", "base", "small", "medium", "large"]
 GGML = "https://huggingface.co/ggerganov/whisper.cpp/resolve/main/"
 KEYS = {

@@ -245,7 +245,7 @@ def test_no_worker_left_is_said(hub: Path, cluster: Cluster, home: Path) -> None
 
     with ThreadPoolExecutor(1) as other:
         other.submit(end)
-        with pytest.raises(ClusterError, match=r"no worker of the cluster is left, and \d+ part"):
+        with pytest.raises(ClusterError, match=r"no worker of the cluster is left, with \d+ part"):
             gather(question, cluster.address, rate=1 << 20, patience_s=3)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import cachedoctor as package
-from cachedoctor import cli, demo, engines, formats, locators, rules
+from cachedoctor import cli, demo, engines, locators, rules
 from tests.conftest import fingerprint
 from tests.support import builders, worlds
 from tests.support.command import Ended, cachedoctor, scan
@@ -71,7 +71,7 @@ def test_an_empty_machine_is_healthy() -> None:
     """Without any cache the exit code is 0 and one line says so."""
     ended = cachedoctor("scan")
     assert ended.code == 0
-    assert "no cache of a known engine is here" in ended.output
+    assert "no known engine has a cache here" in ended.output
     assert cachedoctor("fix").code == 0
     assert cachedoctor("undo").output == "no fix to take back\n"
     assert cachedoctor("quarantine", "list").output == "nothing is set aside\n"
@@ -90,6 +90,22 @@ def test_an_empty_variable_is_the_current_folder(tmp_path: Path) -> None:
     worlds.repository(tmp_path / "cwd", worlds.TINY, worlds.whisper_files())
     found = scan("--env", "HF_HUB_CACHE=")
     assert [entry["model"] for entry in found.data["entries"]] == ["tiny.en"]
+
+
+@pytest.mark.parametrize("rest", ["/x" * 3000, "/" + "x" * 300, "/x" * 1500 + "/.." * 1500])
+def test_a_path_too_long_for_the_system_is_absent(home: Path, rest: str) -> None:
+    """The engine finds nothing there either."""
+    ended = cachedoctor(
+        "preflight", "faster-whisper", "--size", "tiny", env={"HF_HUB_CACHE": f"{home}{rest}"}
+    )
+    assert ended.code == 1
+    assert ended.output.startswith("absent")
+
+
+def test_a_relative_home_is_shown_whole(home: Path) -> None:
+    """In data every path is absolute, and engines look below the current folder."""
+    data = cachedoctor("scan", "--json", env={"HOME": "nowhere"}).data
+    assert data["host"]["home"] == os.path.abspath("nowhere")
 
 
 def test_names_that_are_no_utf8_and_terminal_escapes_are_shown_safely(home: Path) -> None:
@@ -112,6 +128,43 @@ def test_a_terminal_without_tick_marks_shows_the_rest(home: Path) -> None:
         shown = cachedoctor("scan", env={"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"})
         assert shown.code == 0
         assert "faster-whisper" in shown.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [("scan", 0), ("preflight faster-whisper --size tiny --json", 1), ("diagnose -", 1)],
+)
+def test_closed_streams_change_no_answer(home: Path, arguments: str, code: int) -> None:
+    """`cachedoctor … >&- 2>&- <&-`, as daemons and cron start programs."""
+    for closed in (">&-", "2>&-", "<&-", ">&- 2>&- <&-"):
+        done = _in_shell(home, f"{arguments} {closed}")
+        assert done.returncode == code, (closed, done)
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [("scan", 1), ("scan --json", 1), ("--help", 1), ("schema scan", 1), ("scan nobody --json", 2)],
+)
+def test_an_answer_that_cannot_be_written_is_no_yes(home: Path, arguments: str, code: int) -> None:
+    """One line says so, and the exit code is one of ours."""
+    done = _in_shell(home, f"{arguments} > /dev/full")
+    assert done.returncode == code
+    told = "the answer could not be written: No space left on device" if code == 1 else "no engine"
+    assert told in done.stderr.partition("\n")[0]
+    assert "Traceback" not in done.stderr
+    assert "ignored" not in done.stderr
+
+
+def _in_shell(home: Path, words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["sh", "-c", f'"$0" -m cachedoctor {words}', sys.executable],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "HOME": str(home)},
+        check=False,
+    )
 
 
 def test_somebodys_own_checkpoint_in_a_project_is_let_be(tmp_path: Path) -> None:
@@ -205,7 +258,6 @@ def as_nobody(home: Path, *arguments: str) -> Ended:
 
     An ordinary user may not be able to read this interpreter's own files.
     """
-    assert formats.names()
     assert locators.names()
     assert rules.every()
     for engine in engines.names():
@@ -350,6 +402,38 @@ def test_ctrl_c_during_a_fix_is_130_and_the_next_one_finishes(home: Path) -> Non
     assert scan("--deep", "--fail-on", "note").codes == []
 
 
+def test_an_interrupted_pull_is_finished_and_counted_once(home: Path) -> None:
+    """What finishing brings is neither counted nor fetched a second time."""
+    from tests.support.loopback import Hub
+
+    files = worlds.whisper_files()
+    with Hub() as hub:
+        hub.add(worlds.TINY, dict(files))
+        held = hub.hold("model.bin", 10)
+        mirror = ("--mirror", f"hub={hub.url}")
+        pull = ("pull", "faster-whisper:tiny.en", "--yes", *mirror)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cachedoctor", *pull],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        assert held.reached.wait(60)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        assert process.returncode == 130
+        hub.heal()
+        asked = ("fix", "faster-whisper", "--model", "tiny.en", "--dry-run", *mirror)
+        planned = cachedoctor(*asked, "--json").data["plan"]
+        assert len(files["model.bin"]) <= planned["fetch_bytes"] <= sum(map(len, files.values()))
+        said = cachedoctor(*asked).output
+        assert "faster-whisper: 1 repair, nothing more to download" in said
+        assert "only if that cannot be finished" in said
+        ended = cachedoctor(*pull)
+        assert ended.code == 0, ended.errors
+        fetched = [one for one in hub.requests if one.path.endswith("model.bin")]
+        assert sum(one.method == "GET" for one in fetched) == 2  # cut off, and whole
+    assert cachedoctor("preflight", "faster-whisper", "--model", "tiny.en").code == 0
+
+
 def test_every_command_has_help_and_the_json_has_its_head(home: Path) -> None:
     """Each command explains itself, and each JSON begins with schema and tool."""
     for name in ("scan", "fix", "undo", "quarantine", "preflight", "explain", "demo"):
@@ -448,20 +532,22 @@ def test_errors_are_data_where_data_was_asked_for(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("verify", "--max-age", "30"), "no age: `30`"),
+        (("verify", "--max-age", "30"), "not an age: `30`"),
+        (("scan", "--deadline", "20"), "not a time: `20`\nhint: write 90s, 5m or 2h"),
+        (("fleet", "scan", "-i", "x", "--timeout", "20"), "not a time: `20`"),
         (("verify", "--max-rate", "fast"), "not a rate: `fast`"),
-        (("quarantine", "empty", "--older-than", "soon"), "no age: `soon`"),
+        (("quarantine", "empty", "--older-than", "soon"), "not an age: `soon`"),
         (("scan", "--env", "HF_HOME"), "--env needs NAME=VALUE, not `HF_HOME`"),
         (("scan", "--engine-version", "fluid=1.0"), "no engine `fluid`; did you mean `fluidaudio`"),
         (("preflight", "wisperkit", "--size", "tiny"), "no engine `wisperkit`"),
         (("explain", "CD99"), "no code `CD99`"),
-        (("free", "plenty"), "no size: `plenty`"),
-        (("free", "--budget", "plenty"), "no size: `plenty`"),
-        (("pack", "x", "-o", "y", "--part-size", "big"), "no size: `big`"),
-        (("pull", "x:small", "--max-download", "some"), "no size: `some`"),
+        (("free", "plenty"), "not a size: `plenty`"),
+        (("free", "--budget", "plenty"), "not a size: `plenty`"),
+        (("pack", "x", "-o", "y", "--part-size", "big"), "not a size: `big`"),
+        (("pull", "x:small", "--max-download", "some"), "not a size: `some`"),
         (("pull", "whisper.cpp"), "`whisper.cpp` is not ENGINE:SIZE or ENGINE:MODEL"),
         (("ensure", "wisperkit:tiny"), "no engine `wisperkit`; did you mean `whisperkit`"),
-        (("prune", "--older-than", "soon"), "no age: `soon`"),
+        (("prune", "--older-than", "soon"), "not an age: `soon`"),
         (("unpack", "x", "--for", "wisperkit"), "no engine `wisperkit`"),
         (("where", "whisperkit", "--size", "smal"), "no size `smal`; did you mean `small`"),
         (("verify", "--mirror", "hf=http://x"), "no source `hf`"),

@@ -162,7 +162,7 @@ def test_what_is_no_text_file_is_refused_or_passed_over(project: Path) -> None:
     """Bytes that are no UTF-8 are refused; a folder or pipe of that name is no configuration."""
     path = project / "cachedoctor.toml"
     path.write_bytes(b'x = "\xff"\n')
-    with pytest.raises(UsageError, match="cannot be understood"):
+    with pytest.raises(UsageError, match="cannot be parsed"):
         Host.look(project=str(project))
     path.unlink()
     os.mkfifo(path)
@@ -209,7 +209,7 @@ def test_what_cannot_be_read_as_a_whole_is_refused(content: bytes, project: Path
     wrong = cachedoctor("scan", "--project", str(project))
     assert wrong.code == 2, wrong.output + wrong.errors
     assert f"`{path}`" in wrong.errors
-    assert "cannot be understood" in wrong.errors
+    assert "cannot be parsed" in wrong.errors
     if b"\xff" in content:
         assert "line 2" in wrong.errors
 

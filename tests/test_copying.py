@@ -127,8 +127,9 @@ def test_a_copy_that_is_another_is_refused(tmp_path: Path) -> None:
     path = str(tmp_path / "run" / "staged")
     proof = Proof("", 3 << 20, Digest("sha256", "ab" * 32))
     need = Need("weights.bin", (LocalCopy((("", str(tmp_path / "source")),), "here"),), (proof,))
-    with pytest.raises(RepairError, match="has the sha256"):
-        staging.stage(need, path, Network(Host.look(), offline=True))
+    network = Network(Host.look(), offline=True)
+    with network.hub() as hub, pytest.raises(RepairError, match="has the sha256"):
+        staging.stage(need, path, network, hub)
     assert not os.path.lexists(path)
 
 

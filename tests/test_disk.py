@@ -434,14 +434,14 @@ def test_files_open_elsewhere_are_seen(tmp_path: Path) -> None:
         open(opened, "rb") as held,
         subprocess.Popen(["sleep", "60"], stdin=held) as other,
     ):
-        seen = in_use.open_elsewhere((opened, hard_link, own, closed, f"{tmp_path}/missing"))
+        seen = in_use.Open().of((opened, hard_link, own, closed, f"{tmp_path}/missing"))
         other.kill()
     if sys.platform == "linux":
         assert seen == {opened, hard_link}
     else:
         assert seen is not None
         assert opened in seen
-    assert in_use.open_elsewhere((opened,)) == set()
+    assert in_use.Open().of((opened,)) == set()
 
 
 def test_every_change_passes_the_boundary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -463,5 +463,5 @@ def test_every_change_passes_the_boundary(tmp_path: Path, monkeypatch: pytest.Mo
     disk.stamp(place)
     disk.free_bytes(place)
     in_use.lock_held(f"{place}/a")
-    in_use.open_elsewhere((f"{place}/a",))
+    in_use.Open().of((f"{place}/a",))
     assert told == expected.split()

@@ -24,7 +24,7 @@ from cachedoctor.system import freed
 from cachedoctor.system.network import Network
 from tests.conftest import fingerprint
 from tests.support import disks, worlds
-from tests.support.clients import ENDS_FIRST, run
+from tests.support.clients import LAST_FIRST, run
 from tests.support.command import cachedoctor
 from tests.support.killing import killed_at
 from tests.support.loopback import Hub
@@ -138,7 +138,7 @@ def forget(files: Sequence[Path]) -> None:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-@pytest.mark.parametrize("copy", [0, -1])
+@pytest.mark.parametrize("copy", [0, pytest.param(-1, marks=pytest.mark.heavy)])
 def test_what_a_disk_cannot_read_any_more_is_left_alone(disk: Path, copy: int) -> None:
     """A sector rots beneath one of two: btrfs says so and XFS reads other bytes; both stay."""
     content = os.urandom(SIZE)
@@ -223,7 +223,7 @@ def test_holes_stay_holes_and_other_peoples_files_are_left_alone(disk: Path) -> 
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("version", ENDS_FIRST)
+@pytest.mark.parametrize("version", LAST_FIRST)
 def test_the_client_works_where_blocks_are_shared(disk: Path, version: str) -> None:
     """It lists without complaint, loads offline, and an update leaves the other copy as it is."""
     home, names = disk / "home", ("some/one", "other/two")

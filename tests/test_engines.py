@@ -302,7 +302,28 @@ def test_a_tokenizer_that_another_engine_took_is_no_broken_model(world: World) -
     world.put("openai/whisper-tiny", {"tokenizer.json": b"{}"}, trees=False)
     assert world.codes() == []
     verdict = preflight("insanely-fast-whisper", size="tiny", host=world.host)
-    assert (verdict.ready, verdict.why) == (False, "not there")
+    assert (verdict.ready, verdict.why) == (False, "missing")
+
+
+def test_an_english_model_is_named_where_the_size_is_asked_for(world: World) -> None:
+    """It answers no size, but whoever has it should hear so; broken ones are not offered."""
+    snapshot = world.put(worlds.TINY, worlds.whisper_files())
+    asked = ("faster-whisper", "--size", "tiny", "--home", world.host.home)
+    said = cachedoctor("preflight", *asked)
+    assert said.code == 1
+    assert "tiny: not there, only `tiny.en` (`--model tiny.en`); `cachedoctor fix" in said.output
+    verdict = cachedoctor("preflight", *asked, "--json").data["verdict"]
+    assert (verdict["why"], verdict["others"]) == ("not there", ["tiny.en"])
+    assert (
+        "is not there, only `tiny.en` (`--model tiny.en`); it"
+        in cachedoctor("where", *asked).errors
+    )
+    benched = " ".join(cachedoctor("bench", *asked[1:]).output.split())
+    assert "faster-whisper CD101 no model, only `tiny.en` (`--model tiny.en`) cache" in benched
+    for other in ("base", "small"):  # whose names hold nothing of `tiny`
+        assert preflight("faster-whisper", size=other, host=world.host).others == ()
+    worlds.cut(worlds.blob_of(snapshot / "model.bin"), 60)
+    assert preflight("faster-whisper", size="tiny", host=world.host).others == ()
 
 
 @pytest.mark.parametrize(

@@ -331,7 +331,7 @@ FAULTS: dict[str, tuple[Callable[[World], object], list[str], bool, bool]] = {
         lambda w: builders.write_sparse(xet(w).parent.parent / "film.mkv", [200 << 20]),
         [], False, True,
     ),
-    "a blob that nothing leads to": (
+    "a blob that nothing uses": (
         lambda w: (w.repository / "blobs" / ("5" * 64)).write_bytes(b"left"),
         ["CD501"], False, True,
     ),

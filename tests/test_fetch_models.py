@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
+from cachedoctor.errors import CancelledError, FetchError
+from cachedoctor.findings import HubFetch
+from cachedoctor.host import Host
+from cachedoctor.system.network import Network
+from cachedoctor.vocabulary import SILENT
 from tests.conftest import fingerprint
 from tests.support import builders, builders_models, coreml_bundles, worlds
 from tests.support.command import Ended, cachedoctor
 from tests.support.loopback import Hub
 from tests.test_engines import INDEX, SAMPLES, SHARDS, TRANSFORMERS, sharded
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 VARIANT = "openai_whisper-tiny"
 
@@ -279,3 +283,71 @@ def test_through_a_link_to_another_disk_it_can_be_taken_back(
     undone = cachedoctor("undo")
     assert (undone.code, "is taken back" in undone.output) == (0, True), undone.output
     assert fingerprint(disk) == before
+
+
+def clients_of(parent: int) -> list[int]:
+    """Return the process ids of the hub's clients that a process has started."""
+    children = Path(f"/proc/{parent}/task").glob("*/children")
+    found = [int(pid) for each in children for pid in each.read_text().split()]
+    commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in found}
+    return [pid for pid, command in commands.items() if b"hub_client" in command]
+
+
+class Impatient:
+    """Progress whose caller gives up at the first chance."""
+
+    def start(self, label: str, total_bytes: int | None) -> None:
+        """Start a piece of work."""
+
+    def advance(self, count_bytes: int) -> None:
+        """Give up."""
+        raise CancelledError("enough")
+
+    def finish(self) -> None:
+        """End a piece of work."""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_one_client_serves_a_run(home: Path, tmp_path: Path) -> None:
+    """It lists a model once; who gives up ends it, the next request starts another."""
+    files = {name: name.encode() for name in ("one.bin", "two.bin", "three.bin")}
+    with Hub() as served:
+        served.add("org/name", files)
+        network = Network.of(Host.look(home=str(home)), mirrors={"hub": served.url})
+        scratch = tmp_path / "scratch"
+        with network.hub(str(scratch)) as hub:
+            assert clients_of(os.getpid()) == []
+            listing = hub.listing("org/name", "main")
+            first = clients_of(os.getpid())
+            for name, content in files.items():
+                source = HubFetch("org/name", listing.commit, name, 7)
+                hub.fetch(source, str(tmp_path / "got"), SILENT)
+                assert (tmp_path / "got" / name).read_bytes() == content
+            assert len(first) == 1
+            assert clients_of(os.getpid()) == first
+            asked = [each.path for each in served.requests if "/revision/" in each.path]
+            assert len(asked) == 2  # of `main`, and of the commit
+            held = served.hold("three.bin", 1)
+            with pytest.raises(CancelledError):
+                hub.fetch(source, str(tmp_path / "again"), Impatient())
+            held.set()
+            assert clients_of(os.getpid()) == []
+            assert hub.listing("org/name", "main") == listing
+            scratch.mkdir(exist_ok=True)
+        assert clients_of(os.getpid()) == []
+        assert not scratch.exists()
+
+
+def test_what_a_library_prints_is_no_answer(home: Path, tmp_path: Path) -> None:
+    """A printed line, from a user's `sitecustomize` for example, does no harm; noise is told."""
+    printed = tmp_path / "sitecustomize.py"
+    host = Host.look(home=str(home), environment={"PYTHONPATH": str(tmp_path)})
+    with Hub() as served:
+        served.add("org/name", {"one.bin": b"1"})
+        network = Network.of(host, mirrors={"hub": served.url})
+        printed.write_text("print('hello there')\n")
+        with network.hub() as hub:
+            assert [file.path for file in hub.listing("org/name", "main").files] == ["one.bin"]
+        printed.write_text("print('hello there', flush=True)\n")
+        with network.hub() as hub, pytest.raises(FetchError, match="no JSON: hello there"):
+            hub.listing("org/name", "main")

@@ -48,7 +48,6 @@ LITTER_FOLDERS = (
     "@eaDir", "__MACOSX", "#recycle", "lost+found", ".Spotlight-V100", "$RECYCLE.BIN",
     ".TemporaryItems", ".AppleDouble",
 )  # fmt: skip
-HUGE = 1 << 60  # more than any model
 
 
 @pytest.fixture(params=LAYOUTS)
@@ -1007,10 +1006,27 @@ def access_times(home: Path) -> dict[str, int]:
     return {path: os.lstat(path).st_atime_ns for path in paths if not os.path.islink(path)}
 
 
-def age(home: Path) -> None:
-    """Let every file and folder be used long ago."""
-    for path in access_times(home):
-        os.utime(path, (1e9, 1e9))
+def test_a_partial_that_somebody_writes_without_a_lock_is_live(hub: Laid) -> None:
+    """Not every program that writes here takes the client's lock; an open file is enough."""
+    etag = worlds.blob_of(hub.file).name
+    worlds.blob_of(hub.file).unlink()
+    partial = hub.folder / "blobs" / f"{etag}.incomplete"
+    partial.write_bytes(b"half")
+    locks = hub.root / ".locks" / hub.folder.name
+    locks.mkdir(parents=True)
+    (locks / f"{etag}.lock").write_bytes(b"")
+    with partial.open("ab") as file, subprocess.Popen(["sleep", "60"], stdout=file) as program:
+        file.close()
+        report = scanning.scan(Host.look())
+        program.kill()
+    (found,) = report.findings
+    assert (found.code, found.message) == (
+        "CD109",
+        "a download is running: its partial is being written",
+    )
+    assert any(line.startswith("… faster-whisper") for line in scan_text.scan_lines(report))
+    assert list(scan_text.summary_lines(report))[-1] == "1 engine downloading; 1 finding (1 note)"
+    assert "CD109" not in hub.codes()
 
 
 def test_a_lock_counts_only_where_it_can_be_seen(

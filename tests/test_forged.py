@@ -336,7 +336,7 @@ def test_a_shared_folder_with_somebody_elses_run(tmp_path: Path, monkeypatch: An
         command(*words)
     (found,) = [f for f in scanning.scan(Host.look()).findings if f.code == "CD423"]
     assert (found.severity, found.repair) == ("note", None)
-    assert f"the user {NOBODY}" in found.message
+    assert f"user {NOBODY}" in found.message
     assert everything(tmp_path) == before
 
 

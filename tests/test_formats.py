@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from cachedoctor import formats
 from cachedoctor.errors import Fault, FormatError
 from cachedoctor.formats import _zip, json_strict, json_text
+from cachedoctor.system import shipped
 from tests.support import builders, coreml_bundles
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def changed(data: bytes, at: int, new: bytes) -> bytes:
 
 def test_every_module_is_found() -> None:
     """The folder is the registry: each name leads to a format or a bundle."""
-    for name in formats.names():
+    for name in shipped.modules("cachedoctor.formats"):
         found = formats.find_bundle(name) if name == "coreml" else formats.find(name)
         assert hasattr(found, "inspect" if name == "coreml" else "read")
 
@@ -285,7 +286,6 @@ def test_file_that_gives_little_at_a_time(name: str, data: bytes) -> None:
 
 # --- headers that contradict themselves or ask for too much
 
-CT2_VARIABLE = 4 + 2 + 12 + 4 + 4  # where the first one's name begins
 ONE = struct.pack("<I", 1)
 
 
@@ -357,14 +357,14 @@ MALFORMED: dict[str, tuple[str, bytes, str]] = {
     "st-number": ("safetensors", raw_header(b'{"a": 1}'), "without dtype"),
     "st-dtype": ("safetensors", tensor(dtype="G16"), "dtype `G16`"),
     "st-dtype-list": ("safetensors", tensor(dtype=["F16"]), "unknown"),
-    "st-negative": ("safetensors", tensor(offsets=(-4, 0)), "whole numbers"),
+    "st-negative": ("safetensors", tensor(offsets=(-4, 0)), "no integers"),
     "st-backwards": ("safetensors", tensor(offsets=(4, 0)), "-4 bytes"),
-    "st-true": ("safetensors", tensor(shape=(True, 2)), "whole numbers"),
-    "st-float": ("safetensors", tensor(shape=(2.0,)), "whole numbers"),
-    "st-three": ("safetensors", tensor(offsets=(0, 2, 4)), "whole numbers"),
+    "st-true": ("safetensors", tensor(shape=(True, 2)), "no integers"),
+    "st-float": ("safetensors", tensor(shape=(2.0,)), "no integers"),
+    "st-three": ("safetensors", tensor(offsets=(0, 2, 4)), "no integers"),
     "st-overflow": ("safetensors", tensor(shape=(2**40, 2**40)), "no file can hold"),
     "st-many": ("safetensors", tensor(shape=[2**63] * 10_000), "no file can hold"),
-    "st-size": ("safetensors", tensor(shape=(3,)), "4 bytes where its shape needs 6"),
+    "st-size": ("safetensors", tensor(shape=(3,)), "4 bytes but its shape needs 6"),
     "st-half-byte": ("safetensors", tensor(dtype="F4", shape=(9,)), "needs 4.5"),
     "st-overlap": ("safetensors", two((0, 4), (2, 8)), "overlaps byte 4"),
     "st-same": ("safetensors", two((0, 4), (0, 4)), "overlaps byte 4"),
@@ -380,11 +380,11 @@ MALFORMED: dict[str, tuple[str, bytes, str]] = {
     "zip-entry-name": ("torch_zip", changed(TORCH, TORCH_DIRECTORY + 28, b"\xff"), "do not fit"),
     "zip-count": ("torch_zip", changed(TORCH, len(TORCH) - 12, b"\3"), "lists 2 files"),
     "zip-offset": ("torch_zip", changed(TORCH, TORCH_DIRECTORY + 42, b"\xff" * 4), "no room"),
-    "zip-size": ("torch_zip", changed(TORCH, TORCH_DIRECTORY + 21, b"\1" * 3), "reaches into"),
+    "zip-size": ("torch_zip", changed(TORCH, TORCH_DIRECTORY + 21, b"\1" * 3), "reaching into"),
     "zip-overlap": (
         "torch_zip",
         changed(TORCH, TORCH_DIRECTORY + 20, struct.pack("<II", 40, 40)),
-        "over another",
+        "overlapping another",
     ),
 }
 
@@ -410,7 +410,7 @@ def test_zip64_record_that_does_not_fit_is_ignored() -> None:
 
 
 def test_wide_values_without_their_field() -> None:
-    """A size that belongs in a zip64 field which is not there is out of reach."""
+    """A size that belongs in a zip64 field which does not exist is out of reach."""
     head = struct.pack("<HH", 9, 2) + b"xx" + struct.pack("<HHQ", 1, 8, 6)
     assert _zip._wide((0xFFFFFFFF, 6, 0), head) == (6, 6, 0)
     assert _zip._wide((0xFFFFFFFF, 0xFFFFFFFF, 0), head) == (6, 0xFFFFFFFF, 0)
@@ -725,7 +725,7 @@ def test_part_that_is_not_there(bundle: Path, name: str, how: str) -> None:
     make[how]()
     fault = bundle_fault(bundle)
     assert (fault.fault, f"no `{name}`" in fault.message) == (Fault.HOLLOW, True)
-    assert ("its link leads nowhere" in fault.message) == (how in {"dangling", "loop"})
+    assert ("a broken link" in fault.message) == (how in {"dangling", "loop"})
 
 
 def test_bundle_that_is_no_folder(tmp_path: Path) -> None:
@@ -737,7 +737,7 @@ def test_bundle_that_is_no_folder(tmp_path: Path) -> None:
     assert bundle_fault(path).message == "is a file of 5.0 MiB, not a folder"
     path.unlink()
     os.mkfifo(path)
-    assert bundle_fault(path).message == "is no file, not a folder"
+    assert bundle_fault(path).message == "is neither a file nor a folder"
 
 
 def test_bundle_of_links(bundle: Path, tmp_path: Path) -> None:

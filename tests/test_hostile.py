@@ -19,6 +19,7 @@ from cachedoctor.findings import HubFetch, Severity
 from cachedoctor.host import Host
 from cachedoctor.report import cases, ci, record
 from cachedoctor.system import fetch, listed
+from cachedoctor.system.network import Network
 from cachedoctor.vocabulary import SILENT
 from tests.support import clients, loopback, worlds
 from tests.support.command import cachedoctor
@@ -81,7 +82,10 @@ class Hostile(loopback.Hub):
         return super().respond(path, query, sent)
 
 
-@pytest.fixture(params=["../../../../planted", "m/../../planted", "m/a\x1b[2J", "m/a\\..\\b"])
+LEADING = ("../../../../planted", "m/../../planted", "m/a\x1b[2J", "m/a\\..\\b")
+
+
+@pytest.fixture
 def hostile(request: pytest.FixtureRequest) -> Iterator[Hostile]:
     """Return such a hub."""
     with Hostile(request.param) as hub:
@@ -89,7 +93,19 @@ def hostile(request: pytest.FixtureRequest) -> Iterator[Hostile]:
         yield hub
 
 
-@pytest.mark.parametrize("version", ["1.0.0", "1.22.0", clients.NEWEST])
+@pytest.mark.parametrize(
+    ("version", "hostile"),
+    [
+        *((version, LEADING[0]) for version in ("1.0.0", "1.22.0")),
+        *((clients.NEWEST, path) for path in LEADING),
+        *(
+            pytest.param(version, path, marks=pytest.mark.heavy)
+            for version in ("1.0.0", "1.22.0")
+            for path in LEADING[1:]
+        ),
+    ],
+    indirect=["hostile"],
+)
 @pytest.mark.real
 def test_nothing_is_fetched_from_a_listing_that_leads_elsewhere(
     version: str, hostile: Hostile, tmp_path: Path, home: Path
@@ -101,8 +117,9 @@ def test_nothing_is_fetched_from_a_listing_that_leads_elsewhere(
     host = Host.look(home=str(home), environment=where)
     path = "m/" if hostile.path.startswith("m/") else hostile.path
     source = HubFetch("org/name", "main", path, 0)
-    with pytest.raises(FetchError, match="lists"):
-        fetch.fetch_hub(source, str(folder), host, fetch.Mirrors(hub=hostile.url), SILENT)
+    asked = fetch.Hub(host, fetch.Mirrors(hub=hostile.url), str(tmp_path / "scratch"))
+    with asked, pytest.raises(FetchError, match="lists"):
+        asked.fetch(source, str(folder), SILENT)
     assert not [path for path in hostile.asked if "/resolve/" in path]
     assert not list(tmp_path.rglob("planted"))
 
@@ -117,8 +134,8 @@ def test_passwords_and_tokens_are_masked(home: Path) -> None:
         assert "hunter2" not in ended.output + ended.errors
         assert token not in ended.output
     host = Host.look(home=str(home), environment={"HF_ENDPOINT": secret})
-    with pytest.raises(FetchError) as caught:
-        fetch.hub_listing("org/name", "main", host, fetch.Mirrors())
+    with Network(host).hub() as hub, pytest.raises(FetchError) as caught:
+        hub.listing("org/name", "main")
     assert "hunter2" not in caught.value.message
     assert text.masked(f"GET {secret}/x?token=hunter2&a=b {token}") == (
         "GET http://***@127.0.0.1:9/x?token=***&a=b hf_***"

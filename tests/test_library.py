@@ -134,7 +134,7 @@ def test_the_dictation_program_works() -> None:
     assert refused.returncode == 1
     assert "HF_HUB_OFFLINE" in refused.stderr
     assert "Traceback" not in refused.stderr
-    assert (first.returncode, first.stderr.count("not there")) == (0, 1), first.stderr
+    assert (first.returncode, first.stderr.count("missing")) == (0, 1), first.stderr
     assert "will fetch base" in first.stdout
     assert "100%" in first.stderr
     assert again.stdout.splitlines() == first.stdout.splitlines()[-1:]
@@ -160,7 +160,7 @@ def test_questions_that_look(tiny: Path) -> None:
     path = cachedoctor.where("faster-whisper", model="tiny.en")
     assert path == str(tiny / "snapshots" / worlds.COMMIT)
     assert cachedoctor.where("faster-whisper") == str(tiny.parent)
-    with pytest.raises(cachedoctor.CacheDoctorError, match="base is not there"):
+    with pytest.raises(cachedoctor.CacheDoctorError, match="base is missing"):
         cachedoctor.where("faster-whisper", size="base")
     found = cachedoctor.diagnose("RuntimeError: Unable to open file 'model.bin' in model '/x'")
     assert (found.engines, found.recognised[0].codes) == (("faster-whisper",), ("CD101", "CD103"))

@@ -181,7 +181,7 @@ def test_a_vocabulary_that_the_engine_cannot_use(home: Path) -> None:
     assert scan(home).codes == []
     (finding,) = scan(home, "--deep").data["findings"]
     assert (finding["code"], finding["path"]) == ("CD207", str(vocabulary))
-    assert "is no vocabulary" in finding["message"]
+    assert "is not a vocabulary" in finding["message"]
     vocabulary.write_text("{")  # that, structure tells
     assert "CD207" not in scan(home, "--deep").codes
 

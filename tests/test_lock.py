@@ -209,7 +209,7 @@ files."a" = {bytes = 1, sha256 = "%s"}
     ("before", "after", "said"),
     [
         ("version = 1", "version = 2", "this cachedoctor reads version 1"),
-        ("version = 1", "", "`version` is not there"),
+        ("version = 1", "", "`version` is missing"),
         ("version = 1", "version = true", "version 1"),
         ("version = 1", "version = 1\nsigned = 1", "`signed` is not known"),
         ('"faster-whisper"', '"faster-wisper"', "did you mean `faster-whisper`"),

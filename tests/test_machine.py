@@ -121,7 +121,7 @@ def test_no_room_on_a_real_file_system() -> None:
     assert ended.code == 1
     assert ended.output.startswith("blocked")
     assert ended.output.count("\n") == 1
-    assert "0 B is free at `/proc`" in ended.output
+    assert "0 B free at `/proc`" in ended.output
     assert cachedoctor(*words, "--json", env=nowhere).data["verdict"]["code"] == "CD603"
 
 
@@ -197,7 +197,7 @@ def test_a_preflight_warns_of_what_no_file_is_wrong_in(
     monkeypatch.setenv("HF_HUB_OFFLINE", "y")
     ended = asked()
     assert (ended.code, ended.output.count("\n")) == (0, 1)
-    assert ended.errors == "warning CD411 `HF_HUB_OFFLINE=y` is not offline; write 1\n"
+    assert ended.errors == "warning CD411 `HF_HUB_OFFLINE=y` does not mean offline; write 1\n"
     (warning,) = asked("--json").data["verdict"]["warnings"]
     assert (warning["code"], warning["severity"]) == ("CD411", "warning")
     assert asked("--format", "github").output.startswith("::notice title=CD411")

@@ -85,7 +85,7 @@ def test_true_models_can_be_had_again_and_others_cannot(true_home: Path, host: H
         file.truncate(60_000_000)
     change = budget.free(holdings.models(scanning.scan(host)), 1 << 50, time.time())
     assert [spared.why for spared in change.spared] == [
-        "its weights are not as long as those that are published"
+        "its weights differ in length from the published ones"
     ]
     assert "not as published" in cachedoctor("list").output
 
@@ -138,7 +138,7 @@ def test_a_target_without_room_leaves_both_sides_whole(home: Path, tmp_path: Pat
     try:
         before = fingerprint(home)
         ended = cachedoctor("move", str(hub), str(place / "hub"), "--yes")
-        assert (ended.code, "no room" in ended.errors) == (4, True)
+        assert (ended.code, "no space" in ended.errors) == (4, True)
         assert fingerprint(home) == before
         assert list(place.iterdir()) == []
     finally:

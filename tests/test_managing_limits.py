@@ -111,7 +111,7 @@ def test_a_loss_that_cannot_be_made_good_is_asked_for_by_name(home: Path) -> Non
         assert fingerprint(home) == before
     ended = answering("y", *words)
     assert ended.code == 0, ended.errors
-    assert "delete it for good all the same?" in ended.errors
+    assert "delete it for good anyway?" in ended.errors
     assert not os.path.exists(mine)
 
 
@@ -157,7 +157,7 @@ def test_what_is_named_and_stays_is_said_and_the_rest_goes(home: Path, tmp_path:
     ended = cachedoctor("remove", *names, "--yes")
     assert ended.code == 1
     assert "kept: `keep` names `faster-whisper:tiny.en`" in ended.output
-    assert "leads to it" in ended.output
+    assert "links to it" in ended.output
     left = cachedoctor("list", "--json").data["entries"]
     assert "some/other" not in "".join(row["id"] for row in left)
     assert len(left) == 3

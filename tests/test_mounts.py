@@ -103,7 +103,7 @@ before = mine()
 try:
     fix()
 except errors.RepairError as error:
-    assert "no room" in str(error), error
+    assert "no space" in str(error), error
     assert mine() == before
     print("refused")
 """
@@ -319,7 +319,7 @@ if done.returncode:
     assert {kib} < 100, done.stderr
     done = command("fix", "CD502", "--delete", "--yes")
     assert done.returncode == 0, done
-    assert "without a journal, for which there was no room; there is no way back" in done.stdout
+    assert "without a journal, because there was no space for one; there is no way" in done.stdout
 else:
     assert command("quarantine", "empty", "--yes").returncode == 0
 assert not waste.exists()

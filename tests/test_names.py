@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 import cachedoctor
-from cachedoctor import engines, formats, locators, rules
+from cachedoctor import engines, locators, rules
+from cachedoctor.system import shipped
 
 PACKAGE = Path(cachedoctor.__file__).parent
 HOME = {
     **dict.fromkeys(locators.names(), "locators"),
     **dict.fromkeys(engines.names(), "engines"),
-    **dict.fromkeys(formats.names(), "formats"),
+    **dict.fromkeys(shipped.modules("cachedoctor.formats"), "formats"),
     **{rule.code: "rules" for rule in rules.every()},
 }
 LISTINGS = re.compile(r"(Hub|Folder|Leavings)Listing")

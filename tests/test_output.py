@@ -124,7 +124,7 @@ def test_quiet_and_verbose_change_what_is_said(place: dict[str, str]) -> None:
     """With `-q` less is said than without, with `-v` more; the exit code is the same."""
     for option, table in (("-q", QUIET), ("-v", VERBOSE)):
         for words, rest in table.items():
-            if (words, option) == ("dedupe", "-v") and sharing.able(place["HUB"]):
+            if (words, option) == ("dedupe", "-v") and sharing.can_share(place["HUB"]):
                 continue  # then all of it is shared, and nothing stays
             arguments = [*words.split(), *(place.get(word, word) for word in rest)]
             plain, other = cachedoctor(*arguments), cachedoctor(*arguments, option)

@@ -111,8 +111,8 @@ def test_a_look_is_written_whatever_it_says(mac: tuple[str, ...], tmp_path: Path
         f"cachedoctor fix fluidaudio --home {tmp_path / 'mac'} --platform darwin",
         f"cachedoctor fix --home {tmp_path / 'mac'} --platform darwin",
         f"cachedoctor verify --home {tmp_path / 'mac'} --platform darwin",
-        "`JointDecisionv3.mlmodelc` is not there".replace("`", ""),
-        "half a download",
+        "`JointDecisionv3.mlmodelc` is missing".replace("`", ""),
+        "partial download",
         "parakeet-tdt-0.6b-v3",
         "nothing to download",
     ):
@@ -131,10 +131,12 @@ def test_looking_for_a_page_changes_nothing(mac: tuple[str, ...], tmp_path: Path
 
 def test_an_empty_and_a_healthy_machine(home: Path) -> None:
     """Nothing here is said so; what is whole is said to be."""
-    assert cachedoctor("report", "-o", "page.html").output.startswith("No model of a known engine")
+    assert cachedoctor("report", "-o", "page.html").output.startswith(
+        "No known engine has a model here"
+    )
     worlds.repository(worlds.hub_of(home), worlds.TINY, worlds.whisper_files())
     said = cachedoctor("report", "-o", "page.html").output
-    assert said.startswith("The one engine that has a model here can load it.")
+    assert said.startswith("The only engine with a model here can load it.")
 
 
 def test_a_page_replaces_a_page_and_nothing_else(home: Path, tmp_path: Path) -> None:
@@ -144,7 +146,7 @@ def test_a_page_replaces_a_page_and_nothing_else(home: Path, tmp_path: Path) -> 
     assert cachedoctor("report", "mac.json", "-o", "page.html").code == 0
     assert cachedoctor("report", "mac.json", "-o", "page.html").code == 0
     swapped = cachedoctor("report", "page.html", "-o", "mac.json")
-    assert (swapped.code, "something else is there already" in swapped.errors) == (2, True)
+    assert (swapped.code, "something else is already at" in swapped.errors) == (2, True)
     assert Path("mac.json").read_bytes() == saved
     assert cachedoctor("report", "mac.json", "-o", ".").code == 2
     assert cachedoctor("report", "mac.json", "-o", "nowhere/page.html").code == 3
@@ -166,7 +168,7 @@ def test_a_page_replaces_a_page_and_nothing_else(home: Path, tmp_path: Path) -> 
         ("[]", 2, "it is not an object"),
         ("{}", 2, "does not say that it is"),
         (json.dumps({**answers.head(), "schema": 2, "entries": []}), 2, "its schema is 2"),
-        (json.dumps(answers.head()), 2, "nothing of models"),
+        (json.dumps(answers.head()), 2, "nothing about models"),
         ('{"a":' * 5000 + "1" + "}" * 5000, 2, "too deeply"),
         (None, 3, "cannot be read"),
     ],
@@ -278,7 +280,7 @@ def test_many_machines_are_set_beside_each_other() -> None:
     }  # fmt: skip
     small = page.matrix.rows[3].cells[columns.index("small")]
     assert (small.kind, small.odd, small.words) == (
-        "ready", True, "ready at abcdef1, most are at 5ca1ab1"
+        "ready", True, "ready at abcdef1, most others at 5ca1ab1"
     )  # fmt: skip
     assert "no route after 5 s" in read(page).text
 
@@ -303,13 +305,13 @@ def test_several_dates_tell_what_changed() -> None:
     (step,) = page.steps
     said = [f"{word} {text}" for word, text in step.lines]
     for words in (
-        "ready openai_whisper-large-v3 (whisperkit): it was incomplete",
+        "ready openai_whisper-large-v3 (whisperkit): was incomplete",
         "size large-v3-turbo (faster-whisper): 1.6 GiB → 2.6 GiB",
         "new brand-new (faster-whisper), 1.0 GiB",
         "gone large-v3-turbo (mlx-whisper), 1.6 GiB",
     ):
         assert words in said
-    assert sum(line.startswith("cured CD") for line in said) == 3
+    assert sum(line.startswith("resolved CD") for line in said) == 3
     assert page.headline.sentence.startswith("All 5 engines")
     back = gathered.gather([Document("a", NOW - week, after), Document("a", NOW, before)], NOW)
     assert [word for word, _ in back.steps[0].lines[:3]] == ["error", "error", "warning"]

@@ -91,7 +91,7 @@ class Opened:
         """Nothing was asked for but the file, nothing was logged, nothing was taken over."""
         assert [url.partition("#")[0] for url in self.asked] == [self.page.url.partition("#")[0]]
         assert self.said == []
-        assert self.page.title().startswith("Speech models of")
+        assert self.page.title().startswith("Speech models: ")
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def test_it_filters(opened: Callable[..., Opened]) -> None:
     """By words in any order and by what can be chosen; what is left is counted."""
     shown = opened("mac")
     page = shown.page
-    page.get_by_label("Filter by any words").fill("TURBO mlx")
+    page.get_by_label("Filter").fill("TURBO mlx")
     page.locator("#shown", has_text="1 of 9 shown, 1.6 GiB").wait_for()
     assert len(cells(page, 1)) == 1
     page.get_by_role("button", name="Show all").click()
@@ -178,7 +178,7 @@ def test_it_folds(opened: Callable[..., Opened]) -> None:
     first.focus()
     page.keyboard.press("Enter")
     assert page.locator("#w1 details[open]").count() == 1
-    everything = page.get_by_role("button", name="Unfold everything")
+    everything = page.get_by_role("button", name="Expand everything")
     everything.click()
     assert page.locator("details:not([open])").count() == 0
     everything.click()
@@ -202,7 +202,7 @@ def test_areas_lead_to_their_lines(opened: Callable[..., Opened]) -> None:
     """By mouse and by keyboard, under each way to divide the room; also to a hidden line."""
     shown = opened("mac")
     page = shown.page
-    page.get_by_label("Filter by any words").fill("parakeet")
+    page.get_by_label("Filter").fill("parakeet")
     page.locator("#shown:not(:empty)").wait_for()
     page.get_by_label("engine", exact=True).check(force=True)
     assert page.locator(".chart:visible").count() == 1
@@ -213,7 +213,7 @@ def test_areas_lead_to_their_lines(opened: Callable[..., Opened]) -> None:
     page.get_by_label("place", exact=True).focus()
     page.keyboard.press("ArrowRight")
     assert page.locator(".chart:visible svg.areas").get_attribute("aria-label") == (
-        "The room by engine"
+        "Disk space by engine"
     )
     area = page.locator(".chart:visible a").nth(1)
     area.focus()
@@ -232,7 +232,7 @@ def test_it_works_without_a_script(opened: Callable[..., Opened]) -> None:
     assert page.locator("#w1 dl").first.is_visible()
     page.get_by_text("repository", exact=True).click()
     assert page.locator(".chart:visible svg.areas").get_attribute("aria-label") == (
-        "The room by repository"
+        "Disk space by repository"
     )
 
 
@@ -240,11 +240,11 @@ def test_hostile_names_do_nothing(opened: Callable[..., Opened]) -> None:
     """They are words on the page, however they are sorted, filtered, copied and unfolded."""
     shown = opened("hostile", permissions=["clipboard-read"])
     page = shown.page
-    page.get_by_role("button", name="Unfold everything").click()
+    page.get_by_role("button", name="Expand everything").click()
     for head in page.locator("#models thead button").all():
         head.click()
     for text in ("<script>", "onerror", "{{"):
-        page.get_by_label("Filter by any words").fill(text)
+        page.get_by_label("Filter").fill(text)
         page.locator("#shown", has_text=re.compile("^[1-9]")).wait_for()
     for one in page.locator("select[data-key=engines]").locator("option").all()[1:]:
         page.locator("select[data-key=engines]").select_option(
@@ -276,7 +276,7 @@ def test_what_is_put_in_later_does_not_run(opened: Callable[..., Opened]) -> Non
     assert page.evaluate("fetch('http://127.0.0.1:9/').then(() => 'sent', () => 'stopped')") == (
         "stopped"
     )
-    assert page.title().startswith("Speech models of")
+    assert page.title().startswith("Speech models: ")
     assert page.locator("#put").evaluate("each => getComputedStyle(each).position") == "static"
 
 
@@ -345,7 +345,7 @@ def test_thousands_of_models(opened: Callable[..., Opened]) -> None:
     large = min(took("5000") for _ in range(3))
     assert large < max(2.0, 10 * small), (small, large)
     page = opened("5000").page
-    page.get_by_label("Filter by any words").fill("04200")
+    page.get_by_label("Filter").fill("04200")
     page.locator("#shown", has_text="1 of 5000 shown").wait_for()
     page.get_by_role("button", name="Model", exact=True).click()
     assert cells(page, 1)[0].startswith("faster-whisper-04200")

@@ -77,7 +77,7 @@ def _empty(home: Path) -> tuple[str, ...]:
 
 
 def _hurt(home: Path) -> tuple[str, ...]:
-    """Cut a model's weights, break its ref, and leave half a download beside it."""
+    """Cut a model's weights, break its ref, and leave partial download beside it."""
     model = worlds.repository(worlds.hub_of(home), worlds.TINY, worlds.whisper_files())
     worlds.cut(worlds.blob_of(model / "snapshots" / worlds.COMMIT / "model.bin"), 60)
     (model / "refs" / "main").write_text(worlds.COMMIT + "\n")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["pytester"]
 
+UNMARKED = "skipif(False, reason='')"
 CURE = "cachedoctor fix faster-whisper --model tiny.en"
 
 
@@ -25,13 +26,26 @@ CURE = "cachedoctor fix faster-whisper --model tiny.en"
 def run(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., pytest.RunResult]:
-    """Return what runs pytest as a process of its own; pytester gives it a home."""
+    """Return what runs pytest in this process; pytester gives it a home."""
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
 
     def running(*arguments: str) -> pytest.RunResult:
-        return pytester.runpytest_subprocess("-ra", "--strict-markers", *arguments)
+        return pytester.runpytest_inprocess("-ra", "--strict-markers", *arguments)
 
     return running
+
+
+@pytest.fixture
+def start(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., pytest.RunResult]:
+    """Return what runs pytest as a process of its own, as its users do."""
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+
+    def starting(*arguments: str) -> pytest.RunResult:
+        return pytester.runpytest_subprocess("-ra", "--strict-markers", *arguments)
+
+    return starting
 
 
 @pytest.fixture
@@ -47,7 +61,10 @@ def marked(pytester: pytest.Pytester, *marks: str) -> None:
 
 
 def test_what_is_ready_runs(
-    pytester: pytest.Pytester, run: Callable[..., pytest.RunResult], hub: Path
+    pytester: pytest.Pytester,
+    run: Callable[..., pytest.RunResult],
+    start: Callable[..., pytest.RunResult],
+    hub: Path,
 ) -> None:
     """By model and by size, and in either mode."""
     worlds.repository(hub, worlds.TINY, worlds.whisper_files())
@@ -57,15 +74,16 @@ def test_what_is_ready_runs(
         'needs_model("faster-whisper", model="tiny.en")',
         'needs_model("faster-whisper", size="tiny")',
     )
-    for mode in ((), ("--needs-model=skip",), ("--needs-model=fail",)):
-        run(*mode).assert_outcomes(passed=2)
+    start().assert_outcomes(passed=2)
+    for mode in ("skip", "fail"):
+        run(f"--needs-model={mode}").assert_outcomes(passed=2)
 
 
 def test_what_is_not_there_skips_at_its_own_place(
     pytester: pytest.Pytester, run: Callable[..., pytest.RunResult]
 ) -> None:
     """With the reason and the cure; the test without a mark runs."""
-    marked(pytester, 'needs_model("faster-whisper", model="tiny.en")', "usefixtures()")
+    marked(pytester, 'needs_model("faster-whisper", model="tiny.en")', UNMARKED)
     ended = run()
     ended.assert_outcomes(passed=1, skipped=1)
     (line,) = [line for line in ended.outlines if line.startswith("SKIPPED")]
@@ -144,7 +162,7 @@ WRONG = {
 @pytest.mark.parametrize("there", [True, False])
 def test_what_is_not_there_is_fetched_first(
     pytester: pytest.Pytester,
-    run: Callable[..., pytest.RunResult],
+    start: Callable[..., pytest.RunResult],
     hub: Path,
     monkeypatch: pytest.MonkeyPatch,
     there: bool,
@@ -156,7 +174,7 @@ def test_what_is_not_there_is_fetched_first(
         monkeypatch.setenv("HF_ENDPOINT", served.url)
         mark = 'needs_model("faster-whisper", model="tiny.en")'
         marked(pytester, mark, mark)
-        ended = run("--needs-model=fetch")
+        ended = start("--needs-model=fetch")
         if not there:
             ended.assert_outcomes(errors=2)
             assert "faster-whisper-tiny.en" in ended.stdout.str()
@@ -165,7 +183,7 @@ def test_what_is_not_there_is_fetched_first(
         ended.assert_outcomes(passed=2)
         assert list(hub.rglob("model.bin"))
         seen = len(served.requests)
-        run("--needs-model=fetch", "-n2").assert_outcomes(passed=2)
+        start("--needs-model=fetch", "-n2").assert_outcomes(passed=2)
         assert len(served.requests) == seen
 
 
@@ -173,7 +191,7 @@ def test_a_mark_that_means_nothing_never_skips(
     pytester: pytest.Pytester, run: Callable[..., pytest.RunResult]
 ) -> None:
     """It is an error that names the test and the mark, whatever the mode; others run."""
-    marked(pytester, *WRONG, "usefixtures()")
+    marked(pytester, *WRONG, UNMARKED)
     ended = run("--needs-model=skip", "-vv")
     ended.assert_outcomes(errors=len(WRONG), passed=1)
     for number, (mark, words) in enumerate(WRONG.items()):
@@ -187,7 +205,7 @@ def test_modes_that_mean_nothing_are_usage_errors(
     pytester: pytest.Pytester, run: Callable[..., pytest.RunResult]
 ) -> None:
     """On the command line and in the configuration, where the value is named."""
-    marked(pytester, "usefixtures()")
+    marked(pytester, UNMARKED)
     assert run("--needs-model=maybe").ret == pytest.ExitCode.USAGE_ERROR
     pytester.makeini("[pytest]\nneeds_model = maybe\n")
     ended = run()
@@ -215,14 +233,14 @@ def test_each_question_is_asked_once(
 
 
 def test_workers_say_the_same(
-    pytester: pytest.Pytester, run: Callable[..., pytest.RunResult]
+    pytester: pytest.Pytester, start: Callable[..., pytest.RunResult]
 ) -> None:
     """Under xdist as without it."""
     marked(pytester, *['needs_model("faster-whisper", model="tiny.en")'] * 4)
-    ended = run("-n2")
+    ended = start("-n2")
     ended.assert_outcomes(skipped=4)
     assert CURE in ended.stdout.str()
-    run("-n2", "--needs-model=fail").assert_outcomes(errors=4)
+    start("-n2", "--needs-model=fail").assert_outcomes(errors=4)
 
 
 def test_the_marker_explains_itself(

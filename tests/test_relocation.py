@@ -184,8 +184,8 @@ def size_of(*places: Path) -> int:
     ("place", "target", "code", "words"),
     [
         ("whisper.cpp:tny", "away/ggml-tiny.bin", 2, "did you mean"),
-        ("whisper.cpp:tiny", "away/mine.bin", 2, "does not end with `ggml-tiny.bin`"),
-        ("/nowhere/hub", "away/hub", 3, "is not there"),
+        ("whisper.cpp:tiny", "away/mine.bin", 2, "must end with `ggml-tiny.bin`"),
+        ("/nowhere/hub", "away/hub", 3, "does not exist"),
         ("some/twice", "away/models--some--twice", 2, "fits 2 things"),
     ],
 )
@@ -210,12 +210,12 @@ def test_a_name_that_means_no_one_thing_moves_nothing(
 def test_a_change_meanwhile_ends_it_and_the_copy_stays(
     home: Path, host: Host, hub: Path, other_disk: Path
 ) -> None:
-    """Before the copy is done, and between that and the switch; the same command goes on."""
+    """Before the copy is done, and between that and the switch; the same command continues."""
     report = scanning.scan(host)
     found = relocation.relocate(report, str(hub), str(other_disk / "hub"))
     ref = hub / f"models--{OTHER.replace('/', '--')}" / "refs" / "main"
     ref.write_text("e" * 40)
-    with pytest.raises(RepairError, match="changed while it was copied"):
+    with pytest.raises(RepairError, match="changed while being copied"):
         relocation.bring(found, report)
     assert (other_disk / "hub.part").is_dir()
     assert not hub.is_symlink()
@@ -260,7 +260,7 @@ def test_what_must_not_be_moved_is_refused(
         with pytest.raises(UsageError):
             relocation.relocate(report, str(place), str(target))
     (hub / "out").symlink_to("../../../../elsewhere")
-    with pytest.raises(RepairError, match="leads out"):
+    with pytest.raises(RepairError, match="points outside"):
         relocation.relocate(report, str(hub), str(tmp_path / "x"))
     (hub / "out").unlink()
     os.mkfifo(hub / "pipe")
@@ -370,7 +370,7 @@ def test_the_client_works_where_one_repository_moved_and_waste_went(
         (repository / "blobs" / f"{'ab' * 32}.0123abcd.incomplete").write_bytes(b"half")
         os.utime(repository / "blobs" / f"{'ab' * 32}.0123abcd.incomplete", (1, 1))
         ended = cachedoctor("prune", "--yes")
-        assert (ended.code, "half a download" in ended.output) == (0, True)
+        assert (ended.code, "partial download" in ended.output) == (0, True)
         target = other_disk / repository.name
         ended = cachedoctor("move", worlds.TINY, str(target), "--yes")
         assert ended.code == 0, ended.errors

@@ -223,7 +223,7 @@ def test_a_link_goes_and_its_target_stays(home: Path, host: Host) -> None:
     (folder / "ggml-tiny.bin").symlink_to("ggml-base.bin")
     change = removing(host, str(folder / "ggml-base.bin"))
     assert not change.choices
-    assert "leads to it" in change.spared[0].why
+    assert "links to it" in change.spared[0].why
     between = round_trip(home, host, removing(host, str(folder / "ggml-tiny.bin")))
     assert "whisper.cpp/models/ggml-base.bin" in between
     assert "whisper.cpp/models/ggml-tiny.bin" not in between
@@ -299,10 +299,10 @@ def test_pruning_takes_waste_and_only_what_was_superseded(home: Path, host: Host
     repository = two_revisions(home)
     (repository / "blobs" / f"{'ab' * 32}.0123abcd.incomplete").write_bytes(b"half")
     plain = pruning.prune(look(host))
-    assert [choice.reason for choice in plain.choices] == ["half a download"]
+    assert [choice.reason for choice in plain.choices] == ["partial download"]
     change = pruning.prune(look(host), keep_revisions=1)
     assert [choice.reason for choice in change.choices] == [
-        "half a download",
+        "partial download",
         f"superseded by {NEWER[:12]}",
     ]
     assert pruning.prune(look(host), keep_revisions=2).choices == plain.choices
@@ -329,7 +329,7 @@ def test_freeing_takes_the_least_loss_first_and_stops(home: Path, host: Host) ->
     worlds.repository(hub, OTHER, {"weights.bin": builders.pattern(5000)})
     then = time.time() - 400 * 86400
     usage.remember(host.state, usage.ENSURE, [f"{small}/snapshots/{worlds.COMMIT}"], then)
-    reasons = ["half a download", f"superseded by {NEWER[:12]}", "not used for 400 days"]
+    reasons = ["partial download", f"superseded by {NEWER[:12]}", "not used for 400 days"]
     target = 1
     for count in (1, 2, 3):
         some = budget.free(look(host), target, time.time())
@@ -355,7 +355,7 @@ def test_what_was_changed_cannot_be_had_again(home: Path, host: Host) -> None:
     worlds.flip(worlds.blob_of(repository / "snapshots" / worlds.COMMIT / "model.bin"), 200)
     change = budget.free(look(host), 1 << 40, time.time())
     assert not change.choices
-    assert "does not hold what its source has" in change.spared[0].why
+    assert "differs from its source" in change.spared[0].why
 
 
 def test_what_is_lost_for_good_is_asked_for_twice(home: Path) -> None:
@@ -543,6 +543,6 @@ def test_a_folder_of_configuration_that_is_closed_stops_every_change(
     (config / "cachedoctor").chmod(0)
     before = fingerprint(home)
     ended = as_nobody(home, "remove", worlds.TINY, "--yes", "--json")
-    assert (ended.code, "cannot be seen" in ended.output) == (2, True)
+    assert (ended.code, "cannot be read" in ended.output) == (2, True)
     assert fingerprint(home) == before
     shutil.rmtree(place)

@@ -79,19 +79,18 @@ class Machine:
             "HOME": str(self.home),
             "XDG_STATE_HOME": str(folder / "state"),
             "XDG_CONFIG_HOME": str(folder / "config"),
-            "PYTHONUSERBASE": str(folder / "user"),
         }
 
-    def asks(self, *words: str) -> Answer:
+    def asks(self, *words: str, **env: str) -> Answer:
         """Run a command; it is named by its first word, or two where it is below another."""
-        ended = cachedoctor(*words, "--json", env=self.env)
+        ended = cachedoctor(*words, "--json", env={**self.env, **env})
         data = json.loads(ended.output)
         name = "-".join(words[:2]) if words[0] in ("quarantine", "fleet") else words[0]
         return Answer("error" if "error" in data else name, " ".join(words), data)
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> list[Answer]:
+def of_one(tmp_path_factory: pytest.TempPathFactory) -> list[Answer]:
     """Run every command on homes that are healthy, broken, odd, empty, and on mistakes."""
 
     def machine(name: str) -> Machine:
@@ -105,8 +104,29 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> list[Answer]:
         *values(machine("values")),
         *benches(machine("bench")),
         *managed(machine("managed"), tmp_path_factory.mktemp("stick")),
-        *fleets(machine("fleet")),
     ]
+
+
+@pytest.fixture(scope="module")
+def of_many(tmp_path_factory: pytest.TempPathFactory) -> list[Answer]:
+    """Run every command of a fleet, each of which starts Ansible."""
+    return list(fleets(Machine(tmp_path_factory.mktemp("fleet"))))
+
+
+@pytest.fixture(params=["of_one", pytest.param("of_many", marks=pytest.mark.heavy)])
+def answers(request: pytest.FixtureRequest) -> list[Answer]:
+    """Return the answers of commands for one machine, then of those for many."""
+    found: list[Answer] = request.getfixturevalue(request.param)
+    return found
+
+
+OF_MANY = {name for name in schema.names() if name.startswith("fleet-")}
+OF_ONE = set(schema.names()) - OF_MANY
+
+
+def those(answers: list[Answer]) -> set[str]:
+    """Name the commands whose answers these must be: a fleet's, or all the others."""
+    return OF_MANY if answers[0].name in OF_MANY else OF_ONE
 
 
 def broken(here: Machine) -> Iterator[Answer]:
@@ -137,11 +157,13 @@ def broken(here: Machine) -> Iterator[Answer]:
     yield here.asks("quarantine", "empty", "--yes", *mac)
     yield here.asks("where", "fluidaudio", *mac)
     yield from interrupted(here, mac)
-    user = {"userbase": str(here.home.parent / "user")}
-    programs = Path(sysconfig.get_path("scripts", sysconfig.get_preferred_scheme("user"), user))
+    base = str(here.home.parent / "user")
+    user = sysconfig.get_preferred_scheme("user")
+    programs = Path(sysconfig.get_path("scripts", user, {"userbase": base}))
     programs.mkdir(parents=True)
     (programs / "whisperkit-bridge").touch(mode=0o755)
-    yield here.asks("info", *mac, "--engine-version", "fluidaudio=0.13.2", "--env", "HF_HOME=/x")
+    asked = ("info", *mac, "--engine-version", "fluidaudio=0.13.2", "--env", "HF_HOME=/x")
+    yield here.asks(*asked, PYTHONUSERBASE=base)
 
 
 def interrupted(here: Machine, mac: tuple[str, ...]) -> Iterator[Answer]:
@@ -328,20 +350,19 @@ def managed(here: Machine, folder: Path) -> Iterator[Answer]:
     yield Answer("dedupe", "cloned", json.loads(record.dumps({**body, "run": done})))
 
 
-def fleets(here: Machine) -> Iterator[Answer]:
-    """Yield what a fleet of one machine says, which is this one."""
+def lab(here: Machine) -> tuple[str, ...]:
+    """Return the words for a fleet of this machine, beside which one is not asked."""
     inventory = here.home / "lab.ini"
     inventory.write_text(f"here ansible_connection=local\ngone ansible_host={os.devnull}\n")
-    given = (
-        "-i",
-        str(inventory),
-        "--limit",
-        "here",
-        "--tool",
-        f"{Path(sys.executable).parent}/cachedoctor",
-    )
+    tool = f"{Path(sys.executable).parent}/cachedoctor"
+    return ("-i", str(inventory), "--limit", "here", "--tool", tool)
+
+
+def fleets(here: Machine) -> Iterator[Answer]:
+    """Yield what a fleet of one machine says, which is this one."""
+    given = lab(here)
     model = worlds.repository(here.hub, worlds.TINY, worlds.whisper_files())
-    yield here.asks("fleet", "scan", "-i", str(inventory), "--tool", "/no/where")
+    yield here.asks("fleet", "scan", "-i", given[1], "--tool", "/no/where")
     yield here.asks("fleet", "scan", *given)
     yield here.asks("fleet", "scan", *given, "faster-whispe")
     yield here.asks("fleet", "preflight", *given, "faster-whisper", "--size", "tiny")
@@ -413,12 +434,22 @@ def test_every_command_has_a_schema() -> None:
 
 def test_what_is_answered_is_what_the_schema_says(answers: list[Answer]) -> None:
     """By the schema of that command as it is published, and as it is without room for more."""
-    assert {answer.name for answer in answers} == set(schema.names())
+    assert {answer.name for answer in answers} == those(answers)
     for answer in answers:
         wrong = best_match(closed(answer.name).iter_errors(answer.data))
         assert wrong is None, (answer.said, wrong.json_path, wrong.message[-300:])
         assert Draft202012Validator(schema.of(answer.name)).is_valid(answer.data)
         assert Draft202012Validator(schema.whole()).is_valid(answer.data)
+
+
+def test_a_fleet_answers_as_the_schema_says(tmp_path: Path) -> None:
+    """With whole answers of its machines inside; every command of a fleet is tried with `heavy`."""
+    here = Machine(tmp_path / "one")
+    answer = here.asks("fleet", "scan", *lab(here))
+    wrong = best_match(closed("fleet-scan").iter_errors(answer.data))
+    assert wrong is None, (wrong.json_path, wrong.message[-300:])
+    (machine,) = answer.data["hosts"].values()
+    assert machine["document"]["host"]["home"] == str(here.home)
 
 
 def test_nothing_in_the_schema_is_invented(answers: list[Answer]) -> None:
@@ -427,8 +458,9 @@ def test_nothing_in_the_schema_is_invented(answers: list[Answer]) -> None:
     for answer in answers:
         met(PARTS[answer.name], answer.data, f"{LEAD}{answer.name}", seen)
     wanted: set[str] = set()
-    for name, part in PARTS.items():
-        promised(part, f"{LEAD}{name}", wanted)
+    of_one = within(OF_ONE)
+    for name in of_one if those(answers) == OF_ONE else PARTS.keys() - of_one:
+        promised(PARTS[name], f"{LEAD}{name}", wanted)
     missing = sorted(wanted - seen - ROOM)
     assert not missing, "\n".join(missing)
 
@@ -447,9 +479,9 @@ def test_a_key_that_is_renamed_added_or_dropped_is_noticed(answers: list[Answer]
         assert validator.is_valid(answer.data)
 
 
-def test_keys_and_values_may_be_added(answers: list[Answer]) -> None:
+def test_keys_and_values_may_be_added(of_one: list[Answer]) -> None:
     """What is published allows what a later version may say under the same number."""
-    (answer,) = [each for each in answers if each.said == "scan"]
+    (answer,) = [each for each in of_one if each.said == "scan"]
     later = copy.deepcopy(answer.data)
     later["more"] = later["host"]["more"] = later["entries"][0]["more"] = 1
     later["entries"][0]["status"] = "asleep"
@@ -477,11 +509,11 @@ def test_known_values_are_those_of_the_code() -> None:
     )
 
 
-def test_a_path_that_is_no_utf8_can_be_had_back(answers: list[Answer]) -> None:
+def test_a_path_that_is_no_utf8_can_be_had_back(of_one: list[Answer]) -> None:
     """Shown with its bytes escaped, and whole beside it."""
     rows = [
         each
-        for answer in answers
+        for answer in of_one
         for each in (*answer.data.get("entries", ()), *answer.data.get("findings", ()))
         if "path_bytes" in each
     ]
@@ -515,6 +547,16 @@ def references(part: Any) -> Iterator[str]:
         part = list(part.values())
     for each in part if isinstance(part, list) else ():
         yield from references(each)
+
+
+def within(names: set[str]) -> set[str]:
+    """Return these definitions, and all that they are made of."""
+    found: set[str] = set()
+    waiting = set(names)
+    while waiting:
+        found |= waiting
+        waiting = {each for name in waiting for each in references(PARTS[name])} - found
+    return found
 
 
 def properties(part: Any) -> Iterator[tuple[str, Any]]:
@@ -608,11 +650,6 @@ def is_map(value: dict[str, Any], keys: set[str]) -> bool:
 
 def collect(part: Any, keys: set[str]) -> None:
     """Collect every key that a part and what it refers to may have."""
-    waiting, done = [part], set()
-    while waiting:
-        each = waiting.pop()
-        keys.update(key for key, _ in properties(each))
-        for name in references(each):
-            if name not in done:
-                done.add(name)
-                waiting.append(PARTS[name])
+    keys.update(key for key, _ in properties(part))
+    for name in within(set(references(part))):
+        keys.update(key for key, _ in properties(PARTS[name]))

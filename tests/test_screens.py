@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cachedoctor import cli, demo, text
-from cachedoctor.report.folding import Folding, folded, joined
+from cachedoctor.report.folding import Folding, Stacked, folded, joined
 from tests.conftest import fingerprint
-from tests.support import builders, builders_models, worlds
+from tests.support import builders, builders_models, forking, worlds
 from tests.support.command import cachedoctor
 from tests.support.loopback import Hub
 
@@ -47,23 +47,17 @@ def at_terminal(
     """
     parent, child = pty.openpty()
     fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cachedoctor", *arguments],
-        stdin=child,
-        stdout=child,
-        stderr=child,
-        env={**os.environ, "TERM": "xterm", **(env or {})},
-        preexec_fn=_lead,  # noqa: PLW1509 - it takes no lock
-    )
+    environment = {**os.environ, "TERM": "xterm", **(env or {})}
+    python = {name: value for name, value in (env or {}).items() if name.startswith("PYTHON")}
+    ended = forking.server(os.getpid(), **python).at_terminal(arguments, environment, child)
     os.close(child)
     shown, typed = b"", False
     limit = time.monotonic() + LONGEST_S
     while True:
         comes = select.select([parent], [], [], 2)[0]
         if time.monotonic() > limit:
-            process.kill()
-            process.wait()
-            os.close(parent)
+            os.close(parent)  # which hangs up
+            os.close(ended)
             pytest.fail(f"no end after {LONGEST_S:.0f} s; shown until then:\n{shown.decode()}")
         if not comes:
             if asked and typed:
@@ -81,13 +75,9 @@ def at_terminal(
             then()
             typed = True
     os.close(parent)
-    return process.wait(60), shown.decode().replace("\r\n", "\n")
-
-
-def _lead() -> None:
-    """Let the terminal be the process's own, or its Ctrl-C would reach nobody."""
-    os.setsid()
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    with os.fdopen(ended) as told:
+        assert select.select([told], [], [], LONGEST_S)[0], shown
+        return int(told.read()), shown.decode().replace("\r\n", "\n")
 
 
 @pytest.fixture
@@ -109,6 +99,21 @@ def test_a_folding_line_breaks_between_words_only() -> None:
     assert folded(line, None) == [line]
     assert folded("never " * 30, 20) == ["never " * 30]
     assert folded(Folding(f"x {joined('a path with blanks')}"), 10)[-1] == "a path with blanks"
+
+
+def test_no_indentation_takes_a_narrow_terminal_for_itself() -> None:
+    """A third of it at most; a row that is shown as several lines is broken like any other."""
+    line = Folding("   1  CD103  fetch `model.bin` from Systran/faster-whisper-base  138.5 MiB", 70)
+    for width in range(40, 70):
+        rest = folded(line, width)[1:]
+        assert rest
+        assert all(len(each) - len(each.lstrip()) <= width // 3 for each in rest)
+    below = Folding(" " * 39 + "whisper.cpp · ~/Library/Application Support · 74.1 MiB again", 39)
+    row = Stacked("x" * 200, (Folding("74.1 MiB  tiny.en", 2), below))
+    shown = folded(row, 60)
+    assert shown[0] == "74.1 MiB  tiny.en"
+    assert all(len(each) <= 60 and each.startswith(" " * 20) for each in shown[1:])
+    assert folded(row, None) == ["x" * 200]
 
 
 def test_a_pipe_breaks_nothing_and_a_terminal_no_command(mac: tuple[str, ...]) -> None:

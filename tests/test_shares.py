@@ -110,10 +110,10 @@ def in_parts(question: Question, of: int) -> scanning.Report:
     """Look in parts, and join them."""
     plan = shares.plan(question, of)
     told = [
-        parts.told(parts.look_at(question, part, plan.mark), str(part.number))
+        parts.parsed(parts.look_at(question, part, plan.mark), str(part.number))
         for part in plan.parts
     ]
-    assert parts.amiss(told) == ()
+    assert parts.obstacles(told) == ()
     joined = parts.join(reversed(told), question.host)
     return scanning.answer(joined.question, gathered=joined.gathered)
 
@@ -241,7 +241,7 @@ def test_another_home_than_the_one_that_was_looked_at(saved: list[str], tmp_path
     """It is named, with the options that mean it; what was looked at by a path has no home."""
     (other := tmp_path / "other").mkdir()
     ended = cachedoctor("merge", *saved, "--home", str(other))
-    assert (ended.code, "the parts are of another home" in ended.errors) == (2, True)
+    assert (ended.code, "the parts are from another home" in ended.errors) == (2, True)
     assert f"--home {os.environ['HOME']} --platform linux" in ended.errors
     hub = str(worlds.hub_of(Path(os.environ["HOME"])))
     for number, path in enumerate(saved, 1):

@@ -95,5 +95,5 @@ def test_a_hub_that_lists_paths_that_lead_elsewhere(
         ask = ("--model", "tiny.en", "--yes", "--mirror", f"hub={hub.url}")
         refused = cachedoctor("fix", "faster-whisper", *ask)
     assert refused.code == 4, refused.output
-    assert "leads elsewhere" in refused.errors
+    assert "points elsewhere" in refused.errors
     assert fingerprint(home) == before

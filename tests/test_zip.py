@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import cachedoctor
-from cachedoctor import engines, formats, locators, rules
+from cachedoctor import engines, locators, rules
+from cachedoctor.system import shipped
 
 PACKAGE = Path(cachedoctor.__file__).parent
 
@@ -49,7 +50,6 @@ def ran(archive: Path, code: str) -> str:
     ("module", "names"),
     [
         ("engines", engines.names()),
-        ("formats", formats.names()),
         ("locators", locators.names()),
     ],
 )
@@ -57,6 +57,13 @@ def test_the_registries_are_whole(zipped: Path, module: str, names: tuple[str, .
     """Every plug-in is found in the zip as in the folder."""
     found = ran(zipped, f"from cachedoctor import {module}; print(*{module}.names())")
     assert tuple(found.split()) == names
+
+
+def test_the_formats_are_whole(zipped: Path) -> None:
+    """Each is imported by its name, as a table gives it."""
+    names = shipped.modules("cachedoctor.formats")
+    code = f"print(*(formats.is_bundle(n) or formats.find(n).read.__name__ for n in {names}))"
+    assert len(ran(zipped, f"from cachedoctor import formats; {code}").split()) == len(names)
 
 
 def test_the_rules_are_whole(zipped: Path) -> None:

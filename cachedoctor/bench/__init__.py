@@ -296,7 +296,7 @@ def _garbled(row: Row) -> LeftOut:
         engine=row.engine,
         model=row.model,
         code=None,
-        why="its words are wrong" + ("" if wrong is None else f": {wrong:.2f} errors a word"),
+        why="its transcript is wrong" + ("" if wrong is None else f": {wrong:.2f} errors per word"),
         cure=f"cachedoctor verify {row.engine} --fresh",
         text=row.text,
     )

@@ -47,7 +47,7 @@ def take(path: str | None, folder: str) -> Clip:
     loudest, lowest = max(samples), min(samples)
     if loudest < _QUIET and lowest > -_QUIET:
         raise UsageError(
-            f"the clip is silent: `{path}`", hint="engines invent words in silence; take speech"
+            f"the clip is silent: `{path}`", hint="engines invent words in silence; use speech"
         )
     data = _bytes(samples)
     file = os.path.join(folder, "clip.wav")
@@ -58,7 +58,7 @@ def take(path: str | None, folder: str) -> Clip:
             made.setframerate(RATE)
             made.writeframes(data)
     except OSError as error:
-        raise CannotLookError(f"no room for a clip in `{folder}`: {error.strerror}") from error
+        raise CannotLookError(f"no space for a clip in `{folder}`: {error.strerror}") from error
     seconds = len(samples) / RATE
     digest = hashlib.sha256(data).hexdigest()
     return Clip(source, seconds, digest, _words(source), file)

@@ -192,7 +192,7 @@ def _refused(verdict: Verdict) -> LeftOut:
             engine=verdict.engine,
             model=verdict.model,
             code=MissingFile.code,
-            why="no model",
+            why=f"no model{readiness.only(verdict.others)}",
             cure=verdict.cure,
         )
     why = verdict.why or "not ready"

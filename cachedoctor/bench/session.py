@@ -147,7 +147,7 @@ def silenced(
     """Return why an engine gave no answer to a step; `errors` is its standard error."""
     if silence.timed_out:
         longer = f"cachedoctor bench --engine {engine} --timeout {timeout_s * 4:g}"
-        return FailedError(f"no end to {step} after {timeout_s:g} s", cure=longer)
+        return FailedError(f"{step} did not end within {timeout_s:g} s", cure=longer)
     last = _last_words(errors)
     if _OUT_OF_MEMORY.search(last):
         return FailedError(f"out of memory in {step}")
@@ -156,7 +156,7 @@ def silenced(
             name = signal.Signals(silence.signal).name
             if silence.signal == signal.SIGKILL:
                 return FailedError(f"killed in {step} (SIGKILL): out of memory, most likely")
-            return FailedError(f"died of {name} in {step}")
+            return FailedError(f"killed by {name} in {step}")
     return FailedError(f"ended with exit code {silence.code} in {step}: {last}")
 
 

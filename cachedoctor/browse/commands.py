@@ -84,17 +84,17 @@ def _no_model(asked: Asked) -> str:
     if asked.findings and not asked.models:
         return "this is not a model; use `f`"
     if not asked.models:
-        return "go to a model first: `1` shows them"
-    return "something marked is not a model; unmark it, or use `f`" if asked.findings else ""
+        return "select a model first; `1` lists them"
+    return "not everything marked is a model; unmark the rest, or use `f`" if asked.findings else ""
 
 
 def _not_one_model(asked: Asked) -> str:
-    return _no_model(asked) or ("one at a time" if len(asked.models) > 1 else "")
+    return _no_model(asked) or ("one model at a time" if len(asked.models) > 1 else "")
 
 
 def _nothing_to_fix(asked: Asked) -> str:
     runs = not asked.models and not asked.findings
-    return "go to a model or a finding first: `1`, `2`" if runs else ""
+    return "select a model or a finding first: `1`, `2`" if runs else ""
 
 
 def _fix(asked: Asked) -> Make:
@@ -103,7 +103,7 @@ def _fix(asked: Asked) -> Make:
     ids = {one.id for one in asked.models}
     codes = tuple(dict.fromkeys(finding.code for finding in asked.findings))
     if ids and codes:
-        raise UsageError("models and findings are marked at once", hint="one kind at a time")
+        raise UsageError("both models and findings are marked", hint="mark only one kind")
     if codes:
         return repairing.fix(asked.network, codes=codes, only=lambda f: (f.code, f.path) in wanted)
     names = tuple(dict.fromkeys(name for one in asked.models for name in one.entry.engines))
@@ -113,7 +113,9 @@ def _fix(asked: Asked) -> Make:
 def _prune(asked: Asked) -> Make:
     words = asked.values.get("revisions", "").strip()
     if words and not (words.isdecimal() and int(words) > 0):
-        raise UsageError(f"no number of revisions: `{words}`", hint="1 or more, or nothing")
+        raise UsageError(
+            f"not a number of revisions: `{words}`", hint="1 or more, or leave it empty"
+        )
     return proposals.prune(
         asked.host,
         int(words) if words else None,
@@ -125,7 +127,7 @@ def _prune(asked: Asked) -> Make:
 def _free(asked: Asked) -> Make:
     amount, most = (asked.values.get(name, "").strip() for name in ("amount", "budget"))
     if bool(amount) == bool(most):
-        raise UsageError("say either how much to free or how much to leave", hint="20G")
+        raise UsageError("give either the space to free or the size to shrink to", hint="20G")
     return proposals.free(asked.host, size_of(amount or most), leave=bool(most))
 
 
@@ -161,7 +163,7 @@ COMMANDS = (
     Command(
         "fix",
         "f",
-        says="repair what is marked, or this one",
+        says="repair what is marked, or this row",
         make=_fix,
         check=_nothing_to_fix,
     ),
@@ -174,13 +176,13 @@ COMMANDS = (
     Command(
         "fix waste",
         "w",
-        says="set aside what only takes up space",
+        says="set aside what wastes space",
         make=lambda asked: repairing.fix(asked.network, waste=True),
     ),
     Command(
         "remove",
         "d",
-        says="set models aside: those marked, or this one",
+        says="set aside the marked models, or this one",
         make=lambda asked: proposals.remove(asked.host, _ids(asked)),
         check=_no_model,
     ),
@@ -190,19 +192,19 @@ COMMANDS = (
         says="set aside what nobody needs",
         make=_prune,
         fields=(
-            Field("revisions", "superseded revisions, except the newest", "all stay"),
+            Field("revisions", "superseded revisions, except this many of the newest", "keep all"),
             Field("age", "superseded revisions older than", "30d"),
-            Field("caches", "also what Core ML and hf_xet rebuild", tick=True),
+            Field("caches", "also caches that Core ML and hf_xet rebuild", tick=True),
         ),
     ),
     Command(
         "free",
         "b",
-        says="set aside what is missed least, up to a size",
+        says="set aside what you will miss least, up to a size",
         make=_free,
         fields=(
             Field("amount", "free this much", "20G"),
-            Field("budget", "or leave at most this much", "50G"),
+            Field("budget", "or shrink the caches to at most this much", "50G"),
         ),
     ),
     Command(
@@ -214,12 +216,12 @@ COMMANDS = (
     Command(
         "move",
         "m",
-        says="move a model, or its whole place, elsewhere",
+        says="move a model, or the whole place it is in",
         make=_move,
         fields=(
-            Field("target", "the new path itself", "/Volumes/Big/hub"),
-            Field("place", "the whole place it is in", tick=True),
-            Field("no-link", "leave no link where it was", tick=True),
+            Field("target", "the new path itself, not its folder", "/Volumes/Big/hub"),
+            Field("place", "move the whole place it is in", tick=True),
+            Field("no-link", "leave no link behind", tick=True),
         ),
         check=_not_one_model,
     ),
@@ -230,13 +232,13 @@ COMMANDS = (
         make=_pull,
         fields=(
             Field("models", "ENGINE:SIZE or ENGINE:MODEL, one or more", "faster-whisper:small"),
-            Field("lock", "or those of a lock file", "models.lock"),
+            Field("lock", "or the models of a lock file", "models.lock"),
         ),
     ),
     Command(
         "pack",
         "P",
-        says="pack models into a folder, to carry them",
+        says="pack models into a folder, to take them elsewhere",
         make=lambda asked: proposals.pack(asked.host, _ids(asked), asked.path("folder")),
         fields=(Field("folder", "folder", "/media/stick/models"),),
         check=_no_model,
@@ -254,7 +256,7 @@ COMMANDS = (
     Command(
         "verify",
         "v",
-        says="read every byte of them",
+        says="read and check every byte",
         make=lambda asked: repairing.verify(asked.host, [one.entry.path for one in asked.models]),
         check=_no_model,
     ),

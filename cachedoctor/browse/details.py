@@ -51,9 +51,9 @@ def _model(one: Holding, look: Look) -> Iterator[str]:
     yield joined(printable(host.short(entry.path)))
     yield ""
     yield f"status     {one.status.value}"
-    own = "all its own" if row.own == row.size else f"{row.own} of it its own"
+    own = "nothing shared" if row.own == row.size else f"{row.own} not shared"
     yield f"size       {row.size}, {own}"
-    yield f"again      {row.again}"
+    yield f"refetch    {row.again}"
     yield f"last used  {'not known' if row.used == '–' else row.used}"
     yield f"needed by  {row.needed_by}"
     yield f"where      {row.where}"
@@ -66,7 +66,7 @@ def _model(one: Holding, look: Look) -> Iterator[str]:
         if words:
             yield f"{head:<9}  {printable(', '.join(words))}"
     if one.superseded_by:
-        yield f"followed   by {one.superseded_by[:12]}"
+        yield f"newer      {one.superseded_by[:12]}"
     yield from _checked(entry, look)
     found = look.found.report.of(entry)
     if found:
@@ -86,9 +86,10 @@ def _checked(entry: Entry, look: Look) -> Iterator[str]:
         kinds = (
             (checked.digest, "by digest"),
             (checked.structure, "by structure"),
-            (checked.none, "by nothing: no evidence"),
+            (checked.none, "not at all: no evidence"),
         )
-        yield f"checked    {', '.join(f'{count} {how}' for count, how in kinds if count) or 'no'}"
+        told = ", ".join(f"{count} {how}" for count, how in kinds if count)
+        yield f"checked    {told or 'nothing'}"
 
 
 def _without(one: Holding, look: Look) -> Iterator[str]:
@@ -104,9 +105,9 @@ def _without(one: Holding, look: Look) -> Iterator[str]:
         for line in choice.then:
             yield f"  then  {printable(line)}"
         if not choice.then:
-            yield "  nothing known breaks"
+            yield "  nothing known would break"
         yield f"  frees {size(choice.bytes)}"
-        yield f"  again {removal.cost(choice)}"
+        yield f"  refetch {removal.cost(choice)}"
 
 
 def _files(entry: Entry, look: Look) -> Iterator[str]:
@@ -144,7 +145,7 @@ def _finding(finding: Finding, look: Look) -> Iterator[str]:
     yield ""
     yield f"path       {joined(printable(host.short(finding.path)))}"
     for link in finding.links:
-        yield f"named      {joined(printable(host.short(link)))}"
+        yield f"also at    {joined(printable(host.short(link)))}"
     titles = {entry.id: entry.title for entry in report.entries}
     for key in finding.entries:
         yield f"part of    {printable(titles.get(key, key))}"

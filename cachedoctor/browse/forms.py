@@ -44,7 +44,7 @@ class Form(ModalScreen["Make | None"]):
     """The fields of one command; the answers make the plan, and change nothing yet."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "leave it"),
+        Binding("escape", "leave", "cancel"),
         Binding("down", "app.focus_next", "next", show=False),
         Binding("up", "app.focus_previous", "previous", show=False),
     ]
@@ -74,7 +74,7 @@ class Form(ModalScreen["Make | None"]):
             yield Static("", id="wrong", markup=False)
             with Horizontal(classes="buttons"):
                 yield Button("Show the plan", id="plan", compact=True)
-                yield Button("Leave it", id="leave", compact=True)
+                yield Button("Cancel", id="leave", compact=True)
 
     def on_input_submitted(self) -> None:
         """Let enter in a field press the first button: a plan changes nothing."""
@@ -118,13 +118,13 @@ class Menu(ModalScreen["str | None"]):
     ]
     KEYS = (
         ("space", "mark or unmark; a mark by itself does nothing"),
-        ("a", "mark all that is shown, or nothing of it"),
+        ("a", "mark everything shown, or unmark it"),
         ("enter", "files, evidence, and what would break"),
-        ("/", "filter: words, `size>1G`, `used>90d`, `engine=NAME`; escape ends it"),
-        ("s", "sort in the next order"),
-        ("1 2 3 tab", "models, findings, what was done"),
+        ("/", "filter: words, `size>1G`, `used>90d`, `engine=NAME`; escape clears it"),
+        ("s", "change the sort order"),
+        ("1 2 3 tab", "models, findings, past changes"),
         ("r", "look again"),
-        ("q", "leave"),
+        ("q", "quit"),
     )
 
     def compose(self) -> ComposeResult:

@@ -36,7 +36,7 @@ def obstacle(environment: Mapping[str, str]) -> str:
     if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)):
         return "there is no terminal to draw on"
     if not sys.stderr.isatty():  # where textual draws
-        return "standard error leads elsewhere, so there is no terminal to draw on"
+        return "standard error is redirected, so there is no terminal to draw on"
     if environment.get("TERM") == "dumb":
         return "this terminal cannot draw: `TERM` is `dumb`"
     with contextlib.suppress(OSError):
@@ -82,11 +82,11 @@ def run(command: Sequence[str]) -> int:
     signal.alarm(0)
     os.close(writer)
     if code < 0:
-        _mend(before)
+        _restore(before)
     return code if code >= 0 else 128 - code
 
 
-def _mend(before: list[object]) -> None:
+def _restore(before: list[object]) -> None:
     """Restore a terminal whose program died without doing so."""
     with contextlib.suppress(OSError, termios.error):  # it may be gone as well
         os.write(sys.stderr.fileno(), _WHOLE.encode())

@@ -48,7 +48,7 @@ _KEYS = (  # the least important third from the right
     ("?", "more"),
     ("q", "quit"),
 )
-_FILTER_KEYS = (("⏎", "keep this filter"), ("esc", "end it"))
+_FILTER_KEYS = (("⏎", "keep the filter"), ("esc", "clear it"))
 
 
 class Main(Screen[None]):
@@ -316,7 +316,7 @@ class Main(Screen[None]):
             return ""
         marked = [row for row in table.every if row.key in table.marked]
         if not marked and not table.shown_rows:
-            return "no row passes the filter" if table.words else table.table.empty
+            return "nothing matches the filter" if table.words else table.table.empty
         if not marked:
             total = sum(look.freed.values())
             kinds = ", ".join(look.freed)
@@ -330,6 +330,6 @@ class Main(Screen[None]):
             costs = [one.refetch_bytes for one in models]
             known = sum(cost or 0 for cost in costs)
             lost = costs.count(None)
-            words += f": {size(own)} of their own, {size(known)} to download again"
-            words += f", no source is known for {lost}" if lost else ""
+            words += f": {size(own)} not shared, {size(known)} to download again"
+            words += f", no known source for {lost}" if lost else ""
         return words

@@ -47,7 +47,7 @@ class PlanScreen(Screen[bool]):
     """Make a plan, show it, and do what is chosen; say at the end whether anything was started."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "leave it"),
+        Binding("escape", "leave", "cancel"),
         *Sheet.KEYS,
         Binding("left", "app.focus_previous", "button", show=False),
         Binding("right", "app.focus_next", "button", show=False),
@@ -82,7 +82,7 @@ class PlanScreen(Screen[bool]):
 
     def on_mount(self) -> None:
         """Make the plan."""
-        self.set_interval(_LOOKED_AT_S, self._tell)
+        self.set_interval(_LOOKED_AT_S, self._show_progress)
         self._work(self._make, self._show, "looking")
 
     def on_unmount(self) -> None:
@@ -149,7 +149,7 @@ class PlanScreen(Screen[bool]):
             self._job.stopped.set()
             self._progress("stopping …")
 
-    def _tell(self) -> None:
+    def _show_progress(self) -> None:
         job = self._job
         if job is not None and job.moment is not None and not job.stopped.is_set():
             self._progress(_words(job.moment))
@@ -168,29 +168,29 @@ class PlanScreen(Screen[bool]):
         if not proposal.ways and not proposal.instead:
             self._ask("", [("Back", self.action_leave)])
             return
-        buttons = [("Leave it", self.action_leave)]
+        buttons = [("Cancel", self.action_leave)]
         buttons += [(way.label, self._chosen(way)) for way in proposal.ways]
-        buttons += [(label, self._other(make)) for label, make in proposal.instead]
+        buttons += [(label, self._remake(make)) for label, make in proposal.instead]
         self._ask(proposal.question, buttons)
 
     def _chosen(self, way: Way) -> Callable[[], None]:
-        def once_more() -> None:
+        def confirm() -> None:
             if way.sure:
-                self._ask(way.sure, [("Leave it", self.action_leave), (way.label, go)])
+                self._ask(way.sure, [("Cancel", self.action_leave), (way.label, go)])
             else:
                 go()
 
         def go() -> None:
             self._begun = self._changing = True
             self.query_one("#title", Static).update(clean(self._title))
-            self._work(way.carry, self._came, "working")
+            self._work(way.carry, self._finished, "working")
 
-        return once_more
+        return confirm
 
-    def _other(self, make: Make) -> Callable[[], None]:
+    def _remake(self, make: Make) -> Callable[[], None]:
         return lambda: self._work(make, self._show, "looking")
 
-    def _came(self, lines: Sequence[str] | Proposal) -> None:
+    def _finished(self, lines: Sequence[str] | Proposal) -> None:
         if isinstance(lines, Proposal):  # the plan has changed, and needs a new yes
             self._show(lines)
             return
@@ -210,9 +210,9 @@ class PlanScreen(Screen[bool]):
         """Show a question with its buttons, the first of which has the focus."""
         self.query_one("#question", Static).update(Text(line(question)))
         self._asked += 1
-        self.call_later(self._put, [Choice(*button, self._asked) for button in buttons])
+        self.call_later(self._place_buttons, [Choice(*button, self._asked) for button in buttons])
 
-    async def _put(self, buttons: Sequence[Choice]) -> None:
+    async def _place_buttons(self, buttons: Sequence[Choice]) -> None:
         row = self.query_one(".buttons", Horizontal)
         async with self.batch():
             await row.remove_children()

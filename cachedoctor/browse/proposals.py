@@ -1,4 +1,4 @@
-"""What a key leads to: the plan of the command of that name, and the ways to carry it out.
+"""What a key does: it makes the plan of the command of that name, with the ways to carry it out.
 
 Each function takes the arguments of the command and returns a function that makes the plan, so that
 looking and reading happen off the screen's thread. Nothing is changed before a way is chosen.
@@ -116,7 +116,7 @@ def free(host: Host, amount: int, *, leave: bool) -> Make:
         report = scanning.scan(host, progress=progress)
         choose = budget.leave if leave else budget.free
         change = choose(holdings.models(report), amount, time.time(), progress)
-        title = f"leave at most {size(amount)}" if leave else f"free {size(amount)}"
+        title = f"shrink the caches to {size(amount)}" if leave else f"free {size(amount)}"
         words = ("free", "--budget", str(amount)) if leave else ("free", str(amount))
         return _of(change, report, title, host.command(*words))
 

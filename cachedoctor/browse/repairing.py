@@ -65,7 +65,7 @@ def fix(
         command = host.command("fix", *words, *codes, *(("--waste",) if waste else ()))
         if only is not None and not (words or codes):
             command = ""  # a model without an engine has no word there
-        title = "set aside what only takes up space" if waste else "repair"
+        title = "set aside what wastes space" if waste else "repair"
         if not (plan.cures or plan.unfinished):
             return Proposal(title, command, lines=lines)
         count = plural(len(plan.cures) + len(plan.unfinished), "repair")
@@ -81,7 +81,7 @@ def _ways(plan: Plan, report: Report, network: Network, *, deletable: bool) -> t
     local = tuple(f for f in plan.cures if f.repair and f.repair.safety is not Safety.FETCHES)
     if local and len(local) < len(plan.cures):
         fewer = plan._replace(cures=local)
-        label = f"Only {len(local)} without a download"
+        label = f"Only the {len(local)} without a download"
         ways.append(Way(label, partial(_fixed, fewer, report, network)))
     aside = sum(repair.aside_bytes for repair in plan.repairs)
     if deletable and aside:
@@ -188,7 +188,7 @@ def _undo_lines(run: Run) -> Sequence[str]:
     lines = [f"take back {run.id} of {since}: {plural(len(run.repairs), 'thing')}"]
     lines += [f"  {printable(repair.describe)}" for repair in run.repairs]
     count = plural(len(undoing.words(run)), "step")
-    return (*lines, "", f"{count}, backwards; what it had put in place is set aside")
+    return (*lines, "", f"{count}, undone in reverse order; what the fix put in place is set aside")
 
 
 def _undone(host: Host, name: str, progress: Progress) -> Sequence[str]:
@@ -213,7 +213,7 @@ def empty(host: Host, older_s: float | None) -> Make:
             return Proposal("empty the quarantine", command, lines=lines)
         total = sum(item.size_bytes for item in kept)
         question = f"Delete {plural(len(kept), 'thing')} set aside, {size(total)}?"
-        sure = f"{question} This can then no longer be taken back."
+        sure = f"{question} There is no way back after that."
         way = Way("Delete for good", partial(_emptied, host, before), sure)
         return Proposal(
             "empty the quarantine", command, lines=lines, question=question, ways=(way,)

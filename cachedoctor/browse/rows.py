@@ -65,26 +65,26 @@ MODELS = Table(
         Column("", 1),
         Column("model", 22, grows=3),
         Column("needed by", 15, grows=2, least=72),
-        Column("again", 15, right=True, least=104),
+        Column("refetch", 15, right=True, least=104),
         Column("where", 16, grows=2, least=120),
     ),
     sieve.SORTS,
-    "no model is here",
+    "no models here",
 )
 FINDINGS = Table(
     "findings",
     (
-        Column("grave", 7),
+        Column("severity", 8),
         Column("code", 5),
-        Column("of", 16, grows=1),
+        Column("about", 16, grows=1),
         Column("what is wrong", 24, grows=4),
         Column("cure", 8),
     ),
-    ("grave", "code", "size"),
+    ("severity", "code", "size"),
     "no findings",
 )
 RUNS = Table(
-    "done",
+    "changes",
     (
         Column("when", 16),
         Column("state", 8),
@@ -93,7 +93,7 @@ RUNS = Table(
         Column("run", 20, least=96),
     ),
     ("newest",),
-    "nothing has been done yet",
+    "no changes yet",
 )
 TABLES = (MODELS, FINDINGS, RUNS)
 
@@ -145,7 +145,7 @@ def _models(look: Look, order: str) -> Iterator[Row]:
         )
         yield Row(one.id, cells, one)
     for finding in look.found.loose:
-        row = holdings_text.loose_row(finding, look.host)
+        row = holdings_text.loose_row(finding)
         cells = (row.size, row.used, "–", row.model, row.needed_by, row.again, row.where)
         yield Row(key_of(finding), cells, finding)
 
@@ -154,7 +154,7 @@ def _findings(look: Look, order: str) -> Iterator[Row]:
     report = look.found.report
     titles = {entry.id: entry.title for entry in report.entries}
     orders: dict[str, Callable[[Finding], tuple[object, ...]]] = {
-        "grave": lambda f: (f.severity.rank, titles.get(next(iter(f.entries), ""), "~"), f.code),
+        "severity": lambda f: (f.severity.rank, titles.get(next(iter(f.entries), ""), "~"), f.code),
         "code": lambda f: (f.code, f.path),
         "size": lambda f: (-f.bytes, f.code),
     }

@@ -123,7 +123,7 @@ class Commands(click.Group):
 
         shared = [p for p in _scan().get_params(ctx) if isinstance(p, Shared)]
         rows = [record for option in shared if (record := option.record(ctx))]
-        with formatter.section("Options of many commands"):
+        with formatter.section("Common options"):
             formatter.write_dl(rows)
 
     def resolve_command(
@@ -164,6 +164,7 @@ def _scan() -> click.Command:
 
 def main() -> None:
     """Run a command; every ending has its exit code and one clear line."""
+    _open_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # for a terminal whose encoding has no tick marks
             stream.reconfigure(errors="backslashreplace")
@@ -183,12 +184,30 @@ def main() -> None:
         code = error.exit_code
     except KeyboardInterrupt:
         code = _fail(_interrupted(), "", 130)
-    except BrokenPipeError:  # the reader has gone: `cachedoctor scan | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
-    except OSError as error:  # a full disk behind a redirected output
-        code = _fail(f"the answer could not be written: {error.strerror}", "", 1)
+    except OSError as error:
+        if _stdout_is_lost() or error.filename is None:  # a full disk behind a redirected output
+            message = f"the answer could not be written: {error.strerror}"
+        else:
+            message = f"`{error.filename}`: {error.strerror}"
+        code = _fail(message, "", 1)
     sys.exit(code or 0)
+
+
+def _open_standard_streams() -> None:
+    """Open what the caller closed (`>&-`), lest the next file get its number and be written to."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+
+
+def _stdout_is_lost() -> bool:
+    """Return whether stdout takes no more; what is left in it is dropped, or exiting fails."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def _interrupted() -> str:
@@ -213,4 +232,7 @@ def _tell(message: str, hint: str, code: int) -> None:
     if re.search(r"(^| )--(json|format[= ]json)( |$)", given):
         from cachedoctor.report import record
 
-        click.echo(record.dumps(record.error_json(message, hint, code)))
+        try:
+            click.echo(record.dumps(record.error_json(message, hint, code)))
+        except OSError:  # stderr has said it
+            _stdout_is_lost()

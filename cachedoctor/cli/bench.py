@@ -25,7 +25,7 @@ _KINDS = (".json", ".csv", ".svg", ".png")
 _INTERRUPTED = 130
 
 
-@click.command(name="bench", short_help="Measure every engine that is ready, on one clip.")
+@click.command(name="bench", short_help="Measure every ready engine on one clip.")
 @model_options
 @click.option(
     "--engine",
@@ -47,7 +47,7 @@ _INTERRUPTED = 130
     default=1,
     show_default=True,
     type=click.IntRange(0),
-    help="Runs before those, not measured.",
+    help="Warm-up runs before those, not measured.",
 )
 @click.option(
     "--timeout",
@@ -78,7 +78,7 @@ _INTERRUPTED = 130
 @click.option(
     "--compare",
     metavar="OLD.json",
-    help="Say what has changed by more than noise since then.",
+    help="Show what has changed by more than noise since this result.",
     shell_complete=offers.files,
 )
 @look_options
@@ -155,14 +155,16 @@ def _require_writable(paths: tuple[str, ...]) -> None:
     for path in paths:
         ending = os.path.splitext(path)[1]
         if ending not in _KINDS:
-            raise UsageError(f"no kind of file: `{path}`", hint=f"end it in {', '.join(_KINDS)}")
+            raise UsageError(
+                f"unknown file type: `{path}`", hint=f"the types are {', '.join(_KINDS)}"
+            )
         if ending in (".svg", ".png") and importlib.util.find_spec("matplotlib") is None:
             raise UsageError(
                 f"a picture needs matplotlib: `{path}`",
                 hint="`pip install 'model-cache-doctor[plot]'`",
             )
         if os.path.lexists(path):
-            raise UsageError(f"something is there already: `{path}`", hint="name a new file")
+            raise UsageError(f"already exists: `{path}`", hint="name a new file")
         folder = os.path.dirname(os.path.abspath(path))
         if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
             raise CannotLookError(f"no folder to write in: `{folder}`")
@@ -188,7 +190,7 @@ def _write(path: str, host: Host, result: Result, changes: Comparison | None) ->
     elif result.rows:
         data = bench_chart.draw(result, ending[1:])
     else:
-        click.echo(f"`{path}` is not written: there is nothing to draw", err=True)
+        click.echo(f"`{path}` was not written: there is nothing to draw", err=True)
         return
     try:
         console.write_whole(path, data)

@@ -40,17 +40,17 @@ def chosen(plan: Plan, *, text: bool) -> Plan | None:
             show_default=False,
             prompt_suffix=" ",
         )
-        wanted = _meant(said.strip().lower(), plan, local)
+        wanted = _chosen_by(said.strip().lower(), plan, local)
         if wanted is not None:
-            return plan._replace(cures=tuple(wanted)) if wanted or _all(said) else None
+            return plan._replace(cures=tuple(wanted)) if wanted or _means_all(said) else None
         click.echo(f"answer {', '.join((*answers, 'n'))}", err=True)
 
 
-def _meant(said: str, plan: Plan, local: list[Finding]) -> list[Finding] | None:
+def _chosen_by(said: str, plan: Plan, local: list[Finding]) -> list[Finding] | None:
     """Return the repairs that an answer means, none for no, `None` if it means nothing."""
     if said in ("n", "no", ""):
         return []
-    if _all(said):
+    if _means_all(said):
         return list(plan.cures)
     if said in ("l", "local"):
         return local
@@ -67,7 +67,7 @@ def _meant(said: str, plan: Plan, local: list[Finding]) -> list[Finding] | None:
     return [finding for number, finding in enumerate(plan.cures) if number in numbers]
 
 
-def _all(said: str) -> bool:
+def _means_all(said: str) -> bool:
     return said.strip().lower() in ("y", "yes", "a", "all")
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from tqdm import tqdm
 
+    from cachedoctor.doctor.scanning import Report
     from cachedoctor.host import Host
     from cachedoctor.vocabulary import Progress
 
@@ -61,6 +62,14 @@ def warn(lines: Iterable[str]) -> None:
     for line in lines:
         said = f"{click.style('warning', fg='yellow')} {text.line(line)}"
         click.echo(said, err=True, color=_color())
+
+
+def warn_of_hidden(report: Report) -> None:
+    """Print a warning for each place whose contents could not be seen, and so were not counted."""
+    warn(
+        f"{finding.code} {finding.message}: `{finding.path}`; what is in it does not count"
+        for finding in report.hiding
+    )
 
 
 def write_whole(path: str, data: bytes) -> None:

@@ -30,7 +30,7 @@ def command(folder: str | None, only_make: bool) -> None:
     """Make a small home with broken caches, and run scan, fix, preflight and undo on it.
 
     Without DIR the home is temporary and gone at the end. With DIR, which must not exist yet, it is
-    kept so that you can go on trying. Nothing outside it is looked at.
+    kept, so that you can keep trying. Nothing outside it is looked at.
 
     \b
       cachedoctor demo                    the tour; nothing is left

@@ -10,12 +10,12 @@ from cachedoctor.cli.parameters import ENGINE
 from cachedoctor.host import Host
 
 
-@click.command(name="engines", short_help="List the engines that are known, and their models.")
+@click.command(name="engines", short_help="List the known engines and their models.")
 @click.argument("name", metavar="[ENGINE]", required=False, type=ENGINE)
 @look_options
 @answering(quiet="")
 def command(name: str | None, host: Host, out: Output) -> None:
-    """List the engines that are known, or the models of one.
+    """List the known engines, or the models of one.
 
     Where a size has several models, the first one that is ready answers for it.
 

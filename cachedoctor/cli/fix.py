@@ -78,7 +78,7 @@ def command(
     \b
       cachedoctor fix                           every error and warning
       cachedoctor fix fluidaudio --yes          one engine, without a question
-      cachedoctor fix whisper-mps --size tiny   also fetches the model when it is not there
+      cachedoctor fix whisper-mps --size tiny   also fetches the model when it is missing
       cachedoctor fix CD502                     one kind of finding, notes too
       cachedoctor fix CD502 --delete            frees space in one step, with no way back
       cachedoctor fix --lock models.lock        fetches exactly these revisions
@@ -137,7 +137,7 @@ def command(
     elif show:
         console.say(plan_text.outcome_lines(plan, outcome))
     undone = any(finding.severity is Severity.ERROR for finding in plan.by_hand)
-    context.exit(4 if outcome.left or _stuck(plan, host) else int(undone))
+    context.exit(4 if outcome.left or _left_unfinished(plan, host) else int(undone))
 
 
 def _network(host: Host, *, offline: bool, mirror: Pairs, quiet: bool) -> Network:
@@ -177,7 +177,7 @@ def _question(
     return question._replace(size=size, models=tuple(models))
 
 
-def _stuck(plan: Plan, host: Host) -> bool:
+def _left_unfinished(plan: Plan, host: Host) -> bool:
     """Return whether an interrupted fix could be neither finished nor taken back."""
     from cachedoctor.runs import applying
     from cachedoctor.system.logbook import OPEN

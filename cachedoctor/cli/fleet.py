@@ -9,7 +9,7 @@ import click
 
 from cachedoctor.cli.machines import fleet_options, lock_option
 from cachedoctor.cli.options import CI_FORMATS, answering, output_options
-from cachedoctor.cli.parameters import AGE
+from cachedoctor.cli.parameters import TIME
 from cachedoctor.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _PASSED_ON = {"ignore_unknown_options": True, "allow_interspersed_args": True}
 _HOUR = 3600
 
 
-@click.group(name="fleet", short_help="Do the same on many machines, through Ansible.")
+@click.group(name="fleet", short_help="Run the same on many machines, through Ansible.")
 def command() -> None:
     """Look at many machines, repair them, and take that back, with one answer for all.
 
@@ -110,7 +110,7 @@ def bench(words: tuple[str, ...], fleet: Fleet, means: Means, out: Output) -> No
     "--from",
     "source",
     metavar="HOST",
-    help="Take what the others lack of the lock file from this machine, not from the network.",
+    help="Take the models that others lack from this machine, not from the network.",
 )
 @click.option("--dry-run", is_flag=True, help="Show the plans and stop.")
 @click.option("--yes", is_flag=True, help="Carry out the plans without asking, downloads included.")
@@ -222,7 +222,7 @@ def _end(name: str, code: int, out: Output) -> NoReturn:
 @click.option(
     "--timeout",
     metavar="TIME",
-    type=AGE,
+    type=TIME,
     default=f"{_HOUR}s",
     show_default=True,
     help="Give up on a machine that has not answered by then, and name it.",

@@ -11,7 +11,9 @@ from cachedoctor.cli.parameters import BYTES
 from cachedoctor.host import Host
 
 
-@click.command(name="free", short_help="Free this much space, starting with what is missed least.")
+@click.command(
+    name="free", short_help="Free this much space, starting with what you will miss least."
+)
 @click.argument("amount", metavar="[SIZE]", required=False, type=BYTES)
 @click.option(
     "--budget",
@@ -31,7 +33,7 @@ def command(
     host: Host,
     out: Output,
 ) -> None:
-    """Set aside what would be missed least, until SIZE can be freed.
+    """Set aside what you will miss least, until SIZE can be freed.
 
     First waste, then superseded revisions and second copies, then models: those unused longest
     first, larger before smaller, and those whose last use is not known last. A model is chosen only

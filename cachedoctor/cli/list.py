@@ -49,6 +49,7 @@ def command(
     """
     import time
 
+    from cachedoctor import text
     from cachedoctor.cli import console
     from cachedoctor.doctor import scanning
     from cachedoctor.plans import budget, holdings, naming, pruning, sieve
@@ -75,8 +76,9 @@ def command(
         click.echo(record.dumps(manager_record.list_json(found, chosen, loose, freed)))
     elif out.quiet:
         for one in chosen:
-            click.echo(one.id)
+            click.echo(text.printable(one.id))
     else:
         lines = holdings_text.list_lines(found, chosen, loose, freed, now, by=by or "")
         console.say(lines)
         console.warn(found.roots.problems)
+        console.warn_of_hidden(report)

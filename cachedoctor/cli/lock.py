@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     shell_complete=offers.files,
 )
 @click.option(
-    "--online", is_flag=True, help="Take models that are not here from the hub's listing."
+    "--online", is_flag=True, help="Lock models that are not here from the hub's listing."
 )
 @click.option(
     "--mirror",
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     "--register", is_flag=True, help="Keep the models of the named lock files on this machine."
 )
 @click.option(
-    "--unregister", is_flag=True, help="No longer keep them; the files themselves may be gone."
+    "--unregister", is_flag=True, help="Stop keeping them; the files themselves may be gone."
 )
 @look_options
 @output_options
@@ -71,7 +71,7 @@ def command(
     asks for exactly these files, `verify --lock` reads them, `fix --lock` fetches them. The file is
     made for review, with one line for each file of a model. An existing FILE is replaced.
 
-    With --check, --register and --unregister, name lock files in place of models. --check exits
+    With --check, --register and --unregister, name lock files instead of models. --check exits
     with 2 for a file that `preflight --lock` would refuse, and looks at nothing else. --register
     stores a copy of each, and nothing that it names is chosen for removal until --unregister, even
     when the file is gone.
@@ -84,7 +84,7 @@ def command(
     """
     from cachedoctor import lockfile, locking
     from cachedoctor.cli import console
-    from cachedoctor.errors import UsageError
+    from cachedoctor.errors import NotReadyError, UsageError
     from cachedoctor.text import line, plural
     from cachedoctor.version import VERSION
 
@@ -99,7 +99,11 @@ def command(
     for question in questions:
         engine, what = QUESTION.read(question, None)  # not a type: --check names files
         progress = console.progress(quiet=out.quiet)
-        found.append(locking.lock(host, engine, what, network=network, progress=progress))
+        try:
+            found.append(locking.lock(host, engine, what, network=network, progress=progress))
+        except NotReadyError as error:
+            hint = f"{error.hint}, or `--online` to take what the hub lists"
+            raise NotReadyError(error.message, hint=hint) from error
     models = {(one.model.engine, one.model.name): one.model for one in found}.values()
     text = lockfile.text(models, f"cachedoctor {VERSION}")
     if output is not None:

@@ -9,7 +9,7 @@ from typing import ParamSpec, TypeVar
 import click
 
 from cachedoctor.cli import offers
-from cachedoctor.cli.parameters import AGE
+from cachedoctor.cli.parameters import TIME
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -39,7 +39,7 @@ def fleet_options(timeout_s: int) -> Callable[[Callable[P, R]], Callable[..., R]
         @click.option(
             "--timeout",
             metavar="TIME",
-            type=AGE,
+            type=TIME,
             default=f"{timeout_s}s",
             show_default=True,
             help="Give up on a machine that has not answered by then, and name it.",
@@ -47,7 +47,7 @@ def fleet_options(timeout_s: int) -> Callable[[Callable[P, R]], Callable[..., R]
         @click.option(
             "--deadline",
             metavar="TIME",
-            type=AGE,
+            type=TIME,
             help="Let each machine stop by itself after this long.  [default: --timeout]",
         )
         @click.option(

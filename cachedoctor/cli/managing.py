@@ -156,6 +156,7 @@ def finish(
     show = out.shown
     if show:
         console.say(change_text.change_lines(change, host, verbose=out.verbose))
+        console.warn_of_hidden(report)
     context = click.get_current_context()
     short = not change.reached or any(one.named for one in change.spared)
     refused = False

@@ -34,7 +34,7 @@ def command(
     from cachedoctor.doctor import parts, scanning
 
     told = [parts.read(path) for path in dict.fromkeys(files)]
-    wrong = parts.amiss(told)
+    wrong = parts.obstacles(told)
     if wrong:
         raise CacheDoctorError(
             "; ".join(wrong), hint="run what is missing with the same options, and merge again"

@@ -10,7 +10,7 @@ import click
 
 from cachedoctor.cli import offers
 from cachedoctor.cli.output import Output
-from cachedoctor.cli.parameters import AGE, MIRROR, PAIR, PROGRAM_OF, SIZE, VERSION_OF
+from cachedoctor.cli.parameters import MIRROR, PAIR, PROGRAM_OF, SIZE, TIME, VERSION_OF
 from cachedoctor.errors import CacheDoctorError
 from cachedoctor.host import PLATFORMS, Host
 
@@ -73,7 +73,7 @@ def host_options(command: Callable[P, R], *, changes: bool = True) -> Callable[.
         "--platform",
         cls=Shared,
         type=click.Choice(PLATFORMS),
-        help="The system that the home is from.",
+        help="Operating system of that home.",
     )
     @click.option(
         "--env",
@@ -98,7 +98,7 @@ def host_options(command: Callable[P, R], *, changes: bool = True) -> Callable[.
         metavar="ENGINE=VERSION",
         multiple=True,
         type=VERSION_OF,
-        help="The version in use (of transformers, too); without it, the newest is assumed.",
+        help="Version in use, also of transformers; by default the newest is assumed.",
     )
     @click.option(
         "--python",
@@ -107,12 +107,12 @@ def host_options(command: Callable[P, R], *, changes: bool = True) -> Callable[.
         metavar="ENGINE=PATH",
         multiple=True,
         type=PROGRAM_OF,
-        help="The Python that has an engine, or its bridge. Only `bench` runs it.",
+        help="Python that has the engine, or path of its bridge; only `bench` runs it.",
     )
     @click.option(
         "--deadline",
         metavar="TIME",
-        type=AGE,
+        type=TIME,
         help="Stop after this long (90s, 5m), or when nobody reads the answer any more.",
     )
     @functools.wraps(command)
@@ -191,7 +191,7 @@ def answering(
             cls=Shared,
             type=click.Choice(("auto", "always", "never")),
             default="auto",
-            help="Use colour; it never carries meaning of its own.",
+            help="Use colour; nothing depends on it.",
             expose_value=False,
             callback=_set_color,
             is_eager=True,
@@ -280,7 +280,7 @@ def scheduler_option(command: Callable[P, R]) -> Callable[P, R]:
     return click.option(
         "--scheduler",
         metavar="ADDRESS",
-        help="Let the workers of this Dask cluster look.",
+        help="Run it on the workers of this Dask cluster.",
     )(command)
 
 

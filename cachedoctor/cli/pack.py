@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     shell_complete=offers.files,
 )
 @click.option(
-    "--part-size", default="4GB", metavar="SIZE", type=BYTES, help="Make no part longer than this."
+    "--part-size", default="4GB", metavar="SIZE", type=BYTES, help="Make no part larger than this."
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be packed and stop.")
 @look_options

@@ -109,6 +109,18 @@ class _Age(_Amount):
         return int(amounts.seconds_of(text))
 
 
+class _Time(_Age):
+    """A time limit such as `90s`, in seconds."""
+
+    name = "time"
+
+    def read(self, text: str, param: click.Parameter | None) -> int:
+        """Return seconds."""
+        from cachedoctor.system import amounts
+
+        return int(amounts.seconds_of(text, "a time", "90s, 5m or 2h"))
+
+
 class _Bytes(_Amount):
     """An amount such as `20G`, in bytes."""
 
@@ -132,7 +144,9 @@ class _Rate(_Amount):
         """Return bytes a second."""
         found = re.fullmatch(r"([1-9]\d*)([KMG])", text)
         if found is None:
-            raise UsageError(f"not a rate: `{text}`", hint="write 500K, 50M or 1G bytes a second")
+            raise UsageError(
+                f"not a rate: `{text}`", hint="write 500K, 50M or 1G, in bytes per second"
+            )
         return int(found[1]) << {"K": 10, "M": 20, "G": 30}[found[2]]
 
 
@@ -295,9 +309,8 @@ class _ProgramOf(_OfEngine):
         """Return the engine and an existing program."""
         name, path = super().read(text, param)
         if not os.path.isfile(path):
-            raise UsageError(
-                f"no program at `{path}`", hint="name the file, such as `…/bin/python`"
-            )
+            hint = "name the file, such as `…/bin/python`"
+            raise UsageError(f"no program at `{path}`", hint=hint)
         return name, path
 
 
@@ -327,6 +340,7 @@ ENGINE_OR_PATH = _EngineOrPath()
 QUESTION = _Question()
 SIZE = _Size()
 AGE = _Age()
+TIME = _Time()
 BYTES = _Bytes()
 RATE = _Rate()
 SUBSET = _Subset()

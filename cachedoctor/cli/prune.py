@@ -12,7 +12,7 @@ from cachedoctor.host import Host
 
 
 @click.command(
-    name="prune", short_help="Remove what nobody needs: half downloads, leftovers, orphans."
+    name="prune", short_help="Remove what nobody needs: partial downloads, leftovers, orphans."
 )
 @click.option(
     "--keep-revisions",
@@ -44,7 +44,7 @@ def command(
     host: Host,
     out: Output,
 ) -> None:
-    """Set aside half downloads, orphans, leftovers and variants that nobody reads.
+    """Set aside partial downloads, orphans, leftovers and variants that nobody reads.
 
     Superseded revisions go only with --keep-revisions or --older-than, and only if they can be
     downloaded again byte for byte. A revision that was downloaded after its branch had moved on

@@ -38,7 +38,7 @@ def listing(host: Host, out: Output) -> None:
     "--older-than",
     metavar="AGE",
     type=AGE,
-    help="Only what was set aside longer ago than this: 30d, 12h.",
+    help="Only what has been set aside for longer than this: 30d, 12h.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @host_options

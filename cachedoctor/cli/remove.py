@@ -14,7 +14,9 @@ from cachedoctor.host import Host
 @click.argument(
     "names", metavar="NAME...", nargs=-1, required=True, shell_complete=offers.questions
 )
-@click.option("--kept", is_flag=True, help="Even models that a lock file or `keep` asks for.")
+@click.option(
+    "--kept", is_flag=True, help="Remove even models that a lock file or `keep` asks for."
+)
 @managing.change_options
 @host_options
 @answering(verbose="List everything that stays, and why.")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cachedoctor.report.page.gathered import Page
 
 
-@click.command(name="report", short_help="Write it all into one HTML page, to read and to send.")
+@click.command(name="report", short_help="Write it all to one HTML page, to read or send.")
 @click.argument("files", metavar="[FILE.json]...", nargs=-1, shell_complete=offers.files)
 @click.option(
     "-o",
@@ -50,7 +50,7 @@ def command(files: tuple[str, ...], output: str, host: Host, out: Output) -> Non
 
     from cachedoctor.report.page import documents, gathered, render
 
-    _require_free(output, files, host)
+    _require_free(output, host)
     now = time.time()
     told = documents.read(files) if files else [_look(host, now)]
     page = gathered.gather(told, now, host.command)
@@ -106,7 +106,7 @@ def _look(host: Host, now: float) -> Document:
     return documents.of_look({**record.scan_json(report, ready), **listed}, now)
 
 
-def _require_free(output: str, files: tuple[str, ...], host: Host) -> None:
+def _require_free(output: str, host: Host) -> None:
     """Refuse to overwrite anything but an earlier page, or to write into a cache."""
     from cachedoctor.doctor import scanning
     from cachedoctor.errors import CannotLookError, UsageError
@@ -125,9 +125,7 @@ def _require_free(output: str, files: tuple[str, ...], host: Host) -> None:
     if os.path.isfile(target):
         with open(target, "rb") as file:
             if render.GENERATOR not in file.read(4096):
-                raise UsageError(
-                    f"something else is there already: `{shown}`", hint="name a new file"
-                )
+                raise UsageError(f"something else is already at `{shown}`", hint="name a new file")
     for root in scanning.look_around(host).roots:
         if below(target, os.path.realpath(root.path)):
             raise UsageError(

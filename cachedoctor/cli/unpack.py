@@ -65,7 +65,7 @@ def command(
     from cachedoctor.plans import packing
 
     if have:
-        for digest in packing.had(host):
+        for digest in packing.digests_here(host):
             click.echo(digest)
         return
     if source is None:

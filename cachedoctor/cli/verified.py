@@ -44,7 +44,9 @@ def show(report: Report, out: Output, *, online: bool = False) -> int:
             console.say(verify_text.verify_lines(report, tally, verbose=out.verbose))
     if not out.quiet and tally.files() and not tally.files("proven") and not tally.wrong:
         ask = "" if online else f"; `{host.command('verify', *names, *paths, '--online')}`"
-        console.warn((f"nothing could be checked: there is no evidence for these files{ask}",))
+        console.warn(
+            (f"nothing could be checked: there is nothing to check these files against{ask}",)
+        )
     errors = any(finding.severity is Severity.ERROR for finding in report.findings)
     asked = names or () if paths else names or engines.names()
     if out.verbose:

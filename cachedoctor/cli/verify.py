@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     "--max-age",
     metavar="AGE",
     type=AGE,
-    help="Read again what was last read longer ago than this: 30d, 12h, 45m, 90s.",
+    help="Read a file again if it was last read longer ago than this: 30d, 12h, 45m, 90s.",
 )
 @click.option(
     "--online", is_flag=True, help="Ask the hub about files that nothing on this machine can prove."
@@ -58,9 +58,11 @@ if TYPE_CHECKING:
     "--subset",
     metavar="K/N",
     type=SUBSET,
-    help="Only the K-th of N parts, for any scheduler; `merge` puts them together.",
+    help="Read only the K-th of N parts, for any scheduler; `merge` joins them.",
 )
-@click.option("--save", metavar="FILE", help="Where the part goes.", shell_complete=offers.files)
+@click.option(
+    "--save", metavar="FILE", help="Write the part to this file.", shell_complete=offers.files
+)
 @scheduler_option
 @lock_option
 @look_options

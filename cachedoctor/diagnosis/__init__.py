@@ -36,9 +36,9 @@ class Symptom(NamedTuple):
     """One kind of message from an engine."""
 
     pattern: str  # a regular expression, searched in each line
-    engines: tuple[str, ...]  # that print it
+    engines: tuple[str, ...]  # engines that print it
     cause: str  # what it means
-    codes: tuple[str, ...]  # that a scan could find for it
+    codes: tuple[str, ...]  # codes that a scan could find for it
     source: str  # where it is documented
     said: str  # an example from the source
     weak: bool = False  # vague: ignored if anything else is recognised
@@ -52,22 +52,22 @@ _Met = tuple[Symptom, tuple[bytes, ...], re.Pattern[str]]
 class Recognised(NamedTuple):
     """One symptom in a text, with the first line that shows it."""
 
-    symptom: Symptom  # the row of the table
+    symptom: Symptom  # the known message
     line: int  # its line number, from 1
     text: str  # the line
     cause: str  # completed with details from the line
-    codes: tuple[str, ...]  # that a scan could find for it
-    engines: tuple[str, ...]  # that could have printed it
+    codes: tuple[str, ...]  # codes that a scan could find for it
+    engines: tuple[str, ...]  # engines that could have printed it
 
 
 class Diagnosis(NamedTuple):
     """What a text says, and how the caches of its engines relate to it."""
 
     recognised: tuple[Recognised, ...]  # what was recognised, in order
-    engines: tuple[str, ...]  # that could have printed it
+    engines: tuple[str, ...]  # engines that could have printed it
     findings: tuple[Finding, ...]  # errors and warnings of those engines, likely causes first
     models: int  # how many of these engines' models were checked
-    unready: tuple[Readiness, ...] = ()  # that exist without a fault and still would not load
+    unready: tuple[Readiness, ...] = ()  # models without a fault that still would not load
     elsewhere: tuple[Recognised, ...] = ()  # causes that have nothing to do with caches
 
 
@@ -128,7 +128,7 @@ def symptoms() -> tuple[Symptom, ...]:
 
 
 class _Searched(NamedTuple):
-    """A symptom with its pattern, and words of which every match contains at least one."""
+    """A symptom with its pattern, and words, at least one of which is in every match."""
 
     symptom: Symptom
     words: tuple[bytes, ...]
@@ -269,7 +269,7 @@ def _read(
 
 
 def literals(pattern: str) -> list[str]:
-    """Return the longest texts of which every match of `pattern` must contain at least one.
+    """Return the longest texts, at least one of which is in every match of `pattern`.
 
     There is one per top-level alternative, empty if nothing is certain.
     """

@@ -72,7 +72,7 @@ def claimed(
             told = entry.promises or claim.published  # to choose between alternative names
             usual = next((n for n in need.names if n in told), need.names[0])
             name = there[0] if there else usual
-            artifact = artifacts.get(name) or _elsewhere(entry, claim, need, name)
+            artifact = artifacts.get(name) or _separate_tokenizer(entry, claim, need, name)
             artifact = artifact or locator.missing(entry, name)
             artifacts[name] = _expected(artifact, claim, need, entry)
             for other in there[1:]:  # another part of the engine may open these instead
@@ -83,11 +83,11 @@ def claimed(
             for other in (*_shards(artifacts[name]), *with_it):
                 part = artifacts.get(other) or locator.missing(entry, other)
                 artifacts[other] = _expected(part, claim, _part(claim, other), entry)
-        _add_told(artifacts, claim, entry, locator)
+        _add_known(artifacts, claim, entry, locator)
     return entry._replace(claims=tuple(claims), artifacts=tuple(artifacts.values()))
 
 
-def _add_told(artifacts: dict[str, Artifact], claim: Claim, entry: Entry, locator: Layout) -> None:
+def _add_known(artifacts: dict[str, Artifact], claim: Claim, entry: Entry, locator: Layout) -> None:
     """Add what tables and manifests say about files, needed or not."""
     for name, (size, digest) in claim.published.items():
         artifact = artifacts.get(name)
@@ -160,7 +160,9 @@ def _asked_for(claim: Claim, entry: Entry) -> Iterator[str]:
                 yield name
 
 
-def _elsewhere(entry: Entry, claim: Claim, need: Requirement, name: str) -> Artifact | None:
+def _separate_tokenizer(
+    entry: Entry, claim: Claim, need: Requirement, name: str
+) -> Artifact | None:
     """Look for a tokenizer in its separate folders, if the engine has any."""
     if not (need.tokenizer and claim.tokenizer_folders):
         return None

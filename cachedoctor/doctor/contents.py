@@ -26,13 +26,13 @@ CHECKSUMS = "checksums in the archive"
 class FileVerdict(NamedTuple):
     """The verdict on one file, and the evidence for it."""
 
-    path: str  # of the physical file
-    links: tuple[str, ...]  # the names that lead to it
-    engines: tuple[str, ...]  # that open it
+    path: str  # the physical file
+    links: tuple[str, ...]  # the names that point to it
+    engines: tuple[str, ...]  # engines that open it
     size_bytes: int  # its length
     verdict: str  # ok, bad, unknown, unreadable
     evidence: str | None = None  # what it was checked against: `blob name`, `lock file`, …
-    algorithm: str | None = None  # of the digest: `sha256`, `git-sha1`, `crc32`, …
+    algorithm: str | None = None  # of both digests: `sha256`, `git-sha1`, `crc32`, …
     measured: str | None = None  # the digest of the file's content
     expected: str | None = None  # the digest it must have
     remembered: bool = False  # read by an earlier run, not now
@@ -222,7 +222,7 @@ def mark(lists: Sequence[Files], file: str, *, right: bool, remembered: bool) ->
 
 
 def notable_by_file(entries: Iterable[Entry]) -> dict[str, list[Artifact]]:
-    """Return the notable artifacts by the physical file that they lead to."""
+    """Return the notable artifacts by the physical file that they point to."""
     files: dict[str, list[Artifact]] = {}
     for entry in entries:
         for artifact in entry.notable:

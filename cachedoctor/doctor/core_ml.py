@@ -62,7 +62,7 @@ class Asked(NamedTuple):
                 f"Core ML: refused all {self.alike_count} bundles alike, so the models are not to "
                 f"blame: {self.alike}"
             )
-            yield "  `CACHEDOCTOR_BRIDGE_SANDBOX=off` has it asked without the bridges' sandbox"
+            yield "  `CACHEDOCTOR_BRIDGE_SANDBOX=off` asks it without the bridges' sandbox"
         for engine, path, why in self.unasked:
             yield f"Core ML: not asked about {host.short(path) if path else engine}: {why}"
         if not (self.loaded or self.refused or self.alike or self.unasked):
@@ -164,7 +164,7 @@ def _check(named: list[str], engine: str, entry: Entry, host: Host, found: _Foun
             return
         crashes = [_crashes(name, entry, asked, found) for name in _bundles(entry)]
         if not any(crashes):
-            why = f"the bridge {error.reason}, though not of any bundle alone"
+            why = f"the bridge {error.reason}, but for no bundle on its own"
             found.unasked.append(Unasked(engine, entry.path, why))
     except bridge.BridgeError as error:  # already reported by structure, or not reportable here
         found.unasked.append(Unasked(engine, entry.path, error.message))

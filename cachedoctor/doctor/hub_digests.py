@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import locators
 from cachedoctor.errors import FetchError
-from cachedoctor.system import fetch
 from cachedoctor.system.network import allowed
 from cachedoctor.vocabulary import Evidence, State, Survey
 
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from cachedoctor.locators import Origin
+    from cachedoctor.system import fetch
     from cachedoctor.system.network import Network
     from cachedoctor.vocabulary import Artifact, Entry, Root
 
@@ -42,16 +42,18 @@ def ask(survey: Survey, wanted: Collection[str], network: Network) -> Asked:
         asked = origin._replace(prefix="")
         if asked not in known:
             try:
-                known[asked] = _listed(asked, network)
+                listing = hub.listing(asked.repository, asked.commit)
+                known[asked] = {file.path: file for file in listing.files}
             except FetchError as error:
                 failures[origin.repository] = error.message
                 known[asked] = {}
         return _with(entry, known[asked], origin.prefix)
 
-    roots = tuple(
-        root._replace(entries=tuple(answered(entry, root) for entry in root.entries))
-        for root in survey.roots
-    )
+    with network.hub() as hub:
+        roots = tuple(
+            root._replace(entries=tuple(answered(entry, root) for entry in root.entries))
+            for root in survey.roots
+        )
     return Asked(survey.with_roots(roots), tuple(failures.items()))
 
 
@@ -64,11 +66,6 @@ def _origin(entry: Entry, root: Root) -> Origin | None:
 
 def _is_open(artifact: Artifact) -> bool:
     return artifact.state is State.PRESENT and artifact.digest is None and not artifact.bundle
-
-
-def _listed(origin: Origin, network: Network) -> dict[str, fetch.Listed]:
-    listing = fetch.hub_listing(origin.repository, origin.commit, network.host, network.mirrors)
-    return {file.path: file for file in listing.files}
 
 
 def _with(entry: Entry, files: dict[str, fetch.Listed], prefix: str) -> Entry:

@@ -51,10 +51,10 @@ def require_readable(path: str) -> None:
     if way.closed:
         raise CannotLookError(f"`{path}` cannot be read: `{way.closed}`: {way.why}")
     if way.gone:
-        raise CannotLookError(f"`{path}` is not here: `{way.gone}` leads to `{way.aim}`")
+        raise CannotLookError(f"`{path}` is missing: `{way.gone}` points to `{way.aim}`")
     if not way.there:
         raise CannotLookError(f"nothing is at `{path}`")
-    if not quietly.may(way.real, os.R_OK):
+    if not quietly.can_access(way.real, os.R_OK):
         raise CannotLookError(f"`{path}` cannot be read", hint="run as the user that it belongs to")
 
 

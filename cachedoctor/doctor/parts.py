@@ -114,10 +114,10 @@ def read(path: str) -> Told:
             content = file.read()
     except OSError as error:
         raise CannotLookError(f"the part cannot be read: `{path}`: {error.strerror}") from error
-    return told(content, path)
+    return parsed(content, path)
 
 
-def told(content: bytes, path: str) -> Told:
+def parsed(content: bytes, path: str) -> Told:
     """Parse the content of a part's file; raises `UsageError` if it is not one."""
     wrong = UsageError(
         f"this is not a part of a verify: `{path}`",
@@ -153,13 +153,13 @@ def told(content: bytes, path: str) -> Told:
         raise wrong from error
 
 
-def amiss(parts: Sequence[Told]) -> tuple[str, ...]:
+def obstacles(parts: Sequence[Told]) -> tuple[str, ...]:
     """Return the reasons why these parts cannot be merged; empty if they can."""
     first = parts[0]
     said = [
-        f"not of the same look as `{first.path}`: `{part.path}`: {what}"
+        f"not from the same look as `{first.path}`: `{part.path}`: {what}"
         for part in parts[1:]
-        for what in _differs(first, part)
+        for what in _differences(first, part)
     ]
     by_number: dict[int, list[str]] = {}
     for part in parts:
@@ -184,7 +184,7 @@ def join(parts: Iterable[Told], host: Host) -> Joined:
     if not asked["paths"] and looked_at != _of_host(host):
         home, platform = looked_at.get("home"), looked_at.get("platform")
         raise UsageError(
-            f"the parts are of another home: `{home}` on {platform}",
+            f"the parts are from another home: `{home}` on {platform}",
             hint=f"`--home {home} --platform {platform}`",
         )
     question = scanning.placed(
@@ -232,10 +232,10 @@ def _asked(question: Question) -> dict[str, Any]:
     }
 
 
-def _differs(one: Told, other: Told) -> Iterable[str]:
+def _differences(one: Told, other: Told) -> Iterable[str]:
     """Yield why two parts are not of the same look; hosts may differ, places may not."""
     if one.of != other.of:
-        yield f"one of {one.of}, one of {other.of}"
+        yield f"one of {one.of}, the other of {other.of}"
     elif one.asked != other.asked:
         with contextlib.suppress(StopIteration):
             key = next(k for k in one.asked if one.asked[k] != other.asked.get(k))

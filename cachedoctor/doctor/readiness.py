@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from typing import TYPE_CHECKING
 
 from cachedoctor import engines, locators, rules
@@ -92,14 +93,36 @@ def ready(
                 break  # the engine looks here first and no further
     if excuse is not None:
         return excuse
-    barred = next((found for m in models if (found := _barred(engine, m, report))), None)
+    barred = next((found for m in models if (found := _hidden_by(engine, m, report))), None)
     if barred is not None:
         hidden_one, finding = barred
         return _not_there(engine, size, hidden_one, finding.path, finding.code, finding.message)
     first = models[0].name if models else None
     place = engine.home(models[0], report.host) if models else None
-    why = "not there" if revision is None else f"not there at the revision {revision[:40]}"
+    why = "missing" if revision is None else f"missing at the revision {revision[:40]}"
     return _not_there(engine, size, first, place, MissingFile.code, why)
+
+
+def others(engine: Engine, report: Report, size: str | None) -> tuple[str, ...]:
+    """Return models that are ready here and named after `size`, but do not answer for it.
+
+    `tiny.en` is a tiny model, but knows only English.
+    """
+    if size is None:
+        return ()
+    named = re.compile(rf"(?<![a-z]){size}(?![a-z])").search
+    models = [
+        model
+        for name, model in engine.table.models.items()
+        if named(name) and name not in engine.table.sizes[size]
+    ]
+    return tuple(m.name for m in models if ready(engine, report, (m,)).ready)
+
+
+def only(names: Sequence[str]) -> str:
+    """Return the words for models that are there in place of the one asked for, if any."""
+    listed = ", ".join(f"`{name}`" for name in names)
+    return f", only {listed} (`--model {names[0]}`)" if names else ""
 
 
 def _not_there(
@@ -153,11 +176,11 @@ def _homes(engine: Engine, model: Model, host: Host) -> tuple[str, ...]:
 
 
 def hidden(finding: Finding) -> bool:
-    """Return whether a finding is about a place whose contents cannot be seen."""
+    """Return whether a finding is about a place that cannot be read."""
     return finding.shows in HIDING
 
 
-def _barred(engine: Engine, model: Model, report: Report) -> tuple[str, Finding] | None:
+def _hidden_by(engine: Engine, model: Model, report: Report) -> tuple[str, Finding] | None:
     """Return the finding that hides a place where `model` may be, if any.
 
     Apps' own containers, which macOS closes, hide nothing that other programs would load.
@@ -211,18 +234,18 @@ def _obstacle(
     if status is not Status.READY:
         worst = _worst(findings)
         return (worst.code, worst.message) if worst else (None, status.value)
-    refused = _refused(claim, entry, findings)
+    refused = _untolerated(claim, entry, findings)
     if refused is not None:
         return refused.code, refused.message
     layout = locators.of(entry)
     if not layout.named_only and claim.needs.folder not in ("", entry.name):
         return RenamedFolder.code, f"{claim.engine} looks in `{claim.needs.folder}`"
     if layout.has_revisions and not revision and "main" not in entry.refs:
-        return RefDangling.code, "no branch `main` leads to this revision"
+        return RefDangling.code, "no branch `main` points to this revision"
     return None, None
 
 
-def _refused(claim: Claim, entry: Entry, findings: Sequence[Finding]) -> Finding | None:
+def _untolerated(claim: Claim, entry: Entry, findings: Sequence[Finding]) -> Finding | None:
     """Return the finding about trailing bytes that this engine does not tolerate, if any."""
     bears = {
         name: need.most_trailing

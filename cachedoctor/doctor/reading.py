@@ -169,7 +169,7 @@ class _Taken:
         kept: list[tuple[str, Stamp, str]] = []
         for (name, size), value in zip(files, found.digests, strict=True):
             if isinstance(value, OSError):
-                self._fail(f"{folder}/{name}", value)
+                self._record_error(f"{folder}/{name}", value)
                 continue
             stamp = first.stamp_of(name)
             if stamp is not None:
@@ -178,14 +178,14 @@ class _Taken:
                 first.prove(name, remembered=False)
             else:
                 item = digest.Work(folder, name, size, frozenset((algorithm,)))
-                self._doubt(lists, item, {algorithm: value})
+                self._record_mismatch(lists, item, {algorithm: value})
         return rows_of(folder, algorithm, kept, self._began_ns)
 
     def file(self, item: digest.Work, found: dict[str, str] | OSError) -> Iterator[Written]:
         """Record the digests of one file; returns what to remember."""
         path = item.path
         if isinstance(found, OSError):
-            self._fail(path, found)
+            self._record_error(path, found)
             return iter(())
         if path in self._notable:
             self.digests[path] = found
@@ -198,14 +198,16 @@ class _Taken:
             elif item.name in found.values():
                 lists[0].prove(item.name, remembered=False)  # the lists share the physical file
             else:
-                self._doubt(lists, item, found)
+                self._record_mismatch(lists, item, found)
         held = self.digests.get(path, found)
         return written([Measured(path, stamp, held, self._began_ns)] if stamp else ())
 
-    def _fail(self, path: str, error: OSError) -> None:
+    def _record_error(self, path: str, error: OSError) -> None:
         self.errors[path] = error.strerror or str(error)
 
-    def _doubt(self, lists: Sequence[Files], item: digest.Work, found: dict[str, str]) -> None:
+    def _record_mismatch(
+        self, lists: Sequence[Files], item: digest.Work, found: dict[str, str]
+    ) -> None:
         """Keep the digests of a plain file whose content does not match its name."""
         self.digests[item.path] = found
         mark(lists, item.name, right=False, remembered=False)

@@ -39,16 +39,16 @@ class Report(NamedTuple):
 
     question: Question  # what was asked
     survey: Survey  # all places looked at, judged or not
-    entries: tuple[Entry, ...]  # those asked for
-    findings: tuple[Finding, ...]  # gravest first within an entry
-    statuses: Mapping[str, Status]  # by the id of an entry
-    checked: Mapping[str, judging.Checked]  # how its files were checked, by the id of an entry
+    entries: tuple[Entry, ...]  # the entries that were asked for
+    findings: tuple[Finding, ...]  # the most severe first within an entry
+    statuses: Mapping[str, Status]  # status by entry id
+    checked: Mapping[str, judging.Checked]  # how the files were checked, by entry id
     seconds: float  # how long the look took
-    contents: verification.Contents = verification.Contents()  # of the files, if read
+    contents: verification.Contents = verification.Contents()  # what files held, if read
     unanswered: tuple[tuple[str, str], ...] = ()  # repository and why the hub did not answer
-    by_entry: Mapping[str, tuple[Finding, ...]] = {}  # the findings by the id of an entry
-    core_ml: Asked | None = None  # its answer for each bundle, if it was to be asked
-    hiding: tuple[Finding, ...] = ()  # about places whose contents cannot be seen
+    by_entry: Mapping[str, tuple[Finding, ...]] = {}  # findings by entry id
+    core_ml: Asked | None = None  # what Core ML said about each bundle, if asked
+    hiding: tuple[Finding, ...] = ()  # about places that cannot be read
 
     def __repr__(self) -> str:
         """Return one line, for debuggers that print values holding a report."""
@@ -229,7 +229,7 @@ def _judged(
     layouts = {layout for name in names for layout in engines.find(name).locators}
     asked = bool(question.models) or question.lock is not None
     found = judging.judge(seen, entries, layouts, names, cure_notes=cure_notes, asked=asked)
-    return _at(_places(question), found, entries)
+    return _limited_to(_places(question), found, entries)
 
 
 def _by_entry(findings: Sequence[Finding]) -> dict[str, tuple[Finding, ...]]:
@@ -300,17 +300,19 @@ def _within(entry: Entry, places: Sequence[str]) -> bool:
     )
 
 
-def _at(places: Sequence[str], findings: list[Finding], entries: Sequence[Entry]) -> list[Finding]:
+def _limited_to(
+    places: Sequence[str], findings: list[Finding], entries: Sequence[Entry]
+) -> list[Finding]:
     """Drop findings outside `places`; raises `CannotLookError` if a place holds no known model."""
     if places:
-        findings = [f for f in findings if f.entries or any(_near(f.path, p) for p in places)]
+        findings = [f for f in findings if f.entries or any(_overlap(f.path, p) for p in places)]
     for place in places:
         if not any(_within(entry, (place,)) for entry in entries) and not findings:
             raise named.unknown(place)
     return findings
 
 
-def _near(path: str, place: str) -> bool:
+def _overlap(path: str, place: str) -> bool:
     return inside(path, place) or inside(place, path)
 
 

@@ -50,7 +50,7 @@ def look(
         [
             _read(locator, path, host, chosen, only, lock)
             if not way.barred
-            else _barred(locator, path, way, chosen)
+            else _unreadable_root(locator, path, way, chosen)
             for locator, path, way in places
         ]
     )
@@ -107,7 +107,7 @@ def _shared(
     for locator, path, way in places:
         if way.barred:
             if share.rest:
-                found.append(_barred(locator, path, way, chosen))
+                found.append(_unreadable_root(locator, path, way, chosen))
         elif locator.divided:
             found.append(_read(locator, path, host, chosen, share, lock))
         elif share.rest:
@@ -171,8 +171,8 @@ def _named(locator: Layout, host: Host) -> set[str]:
     return found | set(map(os.path.realpath, found))
 
 
-def _barred(locator: Layout, path: str, way: Way, chosen: Sequence[Engine]) -> Root:
-    """Return a root whose contents cannot be seen, because of something on the way to it."""
+def _unreadable_root(locator: Layout, path: str, way: Way, chosen: Sequence[Engine]) -> Root:
+    """Return a root that cannot be read, because of something on the way to it."""
     users = tuple(engine.name for engine in chosen if locator.name in engine.locators)
     return Root(
         locator=locator.name,
@@ -194,7 +194,7 @@ def _known_engine(name: str, said_by: str) -> None:
 
 
 def _places(locator: Layout, host: Host, ways: Ways) -> Iterator[tuple[str, Way]]:
-    """Yield the roots that exist or may exist, each once however many names lead to it.
+    """Yield the roots that exist or may exist, each once, however many names point to it.
 
     A named place on a volume that is not mounted counts as gone, too.
     """
@@ -209,7 +209,7 @@ def _places(locator: Layout, host: Host, ways: Ways) -> Iterator[tuple[str, Way]
             volume = locators.volume_gone(path)
             way = way._replace(gone=volume, aim=volume)
         if way.closed and locators.inside(host.cwd, way.closed) and not host.project:
-            continue  # an engine started in this folder can see into it all the same
+            continue  # an engine started in this folder can still see into it
         mark = way.real if way.there else path
         if mark not in seen and (way.there or way.barred):
             seen.add(mark)
@@ -234,12 +234,12 @@ def _read(
         else:
             root = locator.read(path, host, only)
     except NotADirectoryError:
-        return _barred(locator, path, locators.Ways().to(f"{path}/."), chosen)
+        return _unreadable_root(locator, path, locators.Ways().to(f"{path}/."), chosen)
     except FileNotFoundError:  # deleted since it was found
         return Root(locator=locator.name, path=path, entries=())
     except OSError as error:
         why = locators.reason(error)
-        return _barred(locator, path, locators.Way(path, closed=path, why=why), chosen)
+        return _unreadable_root(locator, path, locators.Way(path, closed=path, why=why), chosen)
     users = [engine for engine in chosen if host.places or locator.name in engine.locators]
     entries = tuple(
         claiming.claimed(entry, users, host, locator, claiming.absent(root, entry))

@@ -53,7 +53,7 @@ class Engine(Protocol):
         ...
 
     def retired(self, entry: Entry) -> str:
-        """Return the last version that read `entry` if none does any more, else an empty string."""
+        """Return the last version that read `entry` if none does now, else an empty string."""
         ...
 
     def instead(self, model: Model | None, word: str, host: Host) -> str:
@@ -119,7 +119,7 @@ class CatalogEngine:
         return host.engine_versions.get(self.name, "")
 
     def retired(self, entry: Entry) -> str:
-        """Return the last version that read `entry` if none does any more, else an empty string."""
+        """Return the last version that read `entry` if none does now, else an empty string."""
         return ""
 
     def instead(self, model: Model | None, word: str, host: Host) -> str:

@@ -54,7 +54,7 @@ name = "large"
 model = "large-v2"
 until = "0.9.0"
 
-[[removed]]                           # a folder that no version reads any more
+[[removed]]                           # a folder that no version reads any longer
 folder = "magpie-tts"
 until = "0.15.2"
 ```

@@ -58,7 +58,8 @@ class WhisperCpp(CatalogEngine):
     def claimed(self, model: Model, entry: Entry, host: Host) -> Claim:
         """Add the file's repository, and what would be loaded in its place."""
         path = self.instead(model, model.name, host)
-        shadows = (path,) if path and not locators.of(entry).named_only else ()
+        itself = not path or os.path.realpath(path) == os.path.realpath(entry.path)
+        shadows = () if itself or locators.of(entry).named_only else (path,)
         repository = "/".join(model.url.split("/")[3:5])  # of https://<hub>/<org>/<name>/resolve/…
         claim = super().claimed(model, entry, host)
         return claim._replace(shadows=shadows, repository=repository)

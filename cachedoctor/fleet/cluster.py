@@ -67,7 +67,7 @@ def gather(
             told = [_one_told(part, content, progress) for part, content in sent.done(patience_s)]
         finally:
             progress.finish()
-    wrong = parts.amiss(told)
+    wrong = parts.obstacles(told)
     if wrong:
         raise ClusterError("; ".join(wrong))
     return parts.join(told, question.host)
@@ -81,7 +81,7 @@ def look_at(question: Question, part: Part, mark: str, rate: float | None) -> by
 
 def _one_told(part: Part, content: bytes, progress: Progress) -> parts.Told:
     progress.advance(part.weight)
-    return parts.told(content, f"part {part.number}/{part.of}")
+    return parts.parsed(content, f"part {part.number}/{part.of}")
 
 
 class _Sent:
@@ -120,7 +120,7 @@ class _Sent:
             if time.monotonic() - alone_since > patience_s:
                 left = plural(len(self._rest) + len(self._waiting), "part")
                 raise ClusterError(
-                    f"no worker of the cluster is left, and {left} not done", hint=_AGAIN
+                    f"no worker of the cluster is left, with {left} not done", hint=_AGAIN
                 )
 
     def _send(self) -> None:
@@ -156,11 +156,11 @@ class _Sent:
             if self._client.status != "running":
                 raise _gone() from error
             said = (str(error) or type(error).__name__).partition("\n")[0]
-            raise ClusterError(f"a part cannot be done: {said}", hint=_AGAIN) from error
+            raise ClusterError(f"a part cannot be processed: {said}", hint=_AGAIN) from error
         return content
 
 
-_AGAIN = "what was read is remembered where it was read, so asking again reads the rest"
+_AGAIN = "what was read is remembered there, so the same command reads only the rest"
 
 
 def _gone() -> ClusterError:

@@ -88,7 +88,10 @@ def plan(
     never = absent.get(source, {}).keys() & {name for names in wanted.values() for name in names}
     if never:
         raise CannotLookError(f"`{source}` lacks it, too: {', '.join(sorted(never))}")
-    shown = [_without(each, absent[each.host]) if each.host in wanted else each for each in answers]
+    shown = [
+        _without_models(each, absent[each.host]) if each.host in wanted else each
+        for each in answers
+    ]
     return Plans(source, shown, wanted, sizes)
 
 
@@ -211,7 +214,7 @@ def _absent(before: Answer, planned: Answer, known: Collection[str]) -> dict[str
     return found
 
 
-def _without(answer: Answer, absent: Mapping[str, str]) -> Answer:
+def _without_models(answer: Answer, absent: Mapping[str, str]) -> Answer:
     """Return a plan without the models that are unpacked instead."""
     document: Document = answer.document or {}
     body = document["plan"]

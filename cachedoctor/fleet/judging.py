@@ -88,14 +88,14 @@ def _of_answer(
 ) -> tuple[State, str | None, Document | None]:
     document = read(said.text)
     if document is None and said.code == _INTERRUPTED:
-        return State.TIMEOUT, "it had to be ended there", None
+        return State.TIMEOUT, "it had to be stopped there", None
     if document is None:
-        last = "; ".join(errors.strip().splitlines()[-2:]) or "the answer is no JSON"
+        last = "; ".join(errors.strip().splitlines()[-2:]) or "the answer is not JSON"
         kind = State.FAILED if errors.strip() and said.code else State.NO_ANSWER
         return kind, f"exit code {said.code}: {last}", None
-    distance = apart(document)
+    distance = minors_apart(document)
     if distance is None:
-        return State.NO_ANSWER, "the answer is not a document of cachedoctor", None
+        return State.NO_ANSWER, "the answer is not from cachedoctor", None
     version = document["tool"]["version"]
     if distance < -NEAR:
         return State.TOO_OLD, f"cachedoctor {version}, and this is {VERSION}", document
@@ -103,8 +103,8 @@ def _of_answer(
         return State.NO_ANSWER, f"cachedoctor {version} is too new for {VERSION}", None
     if isinstance(error := document.get("error"), dict):
         return _of_error(error, document, distance)
-    if wrong := fault(document, command, near=distance == 0):
-        return State.NO_ANSWER, f"not what the schema says: {wrong}", None
+    if wrong := schema_violation(document, command, near=distance == 0):
+        return State.NO_ANSWER, f"does not match the schema: {wrong}", None
     if said.code in (0, 1):
         return (State.HEALTHY if said.code == 0 else State.FINDINGS), None, document
     return State.FAILED, f"exit code {said.code}", document
@@ -113,8 +113,8 @@ def _of_answer(
 def _of_error(
     error: Document, document: Document, distance: int
 ) -> tuple[State, str | None, Document | None]:
-    if wrong := fault(document, schema.ERROR, near=True):
-        return State.NO_ANSWER, f"not what the schema says: {wrong}", None
+    if wrong := schema_violation(document, schema.ERROR, near=True):
+        return State.NO_ANSWER, f"does not match the schema: {wrong}", None
     if error["exit_code"] == _INTERRUPTED:
         return State.TIMEOUT, error["message"], document
     if error["exit_code"] == 2 and distance < 0:  # an option that it does not know yet
@@ -136,7 +136,7 @@ def read(text: str) -> Document | None:
     return found if isinstance(found, dict) else None
 
 
-def apart(document: Document) -> int | None:
+def minors_apart(document: Document) -> int | None:
     """Return how many minor versions newer a document is; `None` if it is not ours."""
     tool = document.get("tool")
     if not isinstance(tool, dict) or tool.get("name") != "cachedoctor":
@@ -148,7 +148,7 @@ def apart(document: Document) -> int | None:
     return int(theirs[2]) - int(ours[2]) if major == 0 else major * 1000
 
 
-def fault(document: Document, command: str, *, near: bool) -> str:
+def schema_violation(document: Document, command: str, *, near: bool) -> str:
     """Return what in a document violates the schema; empty if nothing does.
 
     Another version may leave out what this one says. For such a document only what it does say is

@@ -33,7 +33,7 @@ _PR_SET_CHILD_SUBREAPER = 36  # Source: linux/prctl.h
 
 
 def main() -> None:
-    """Run the request, and end everything when nobody waits any more."""
+    """Run the request, and end everything when nobody waits any longer."""
     adopt_orphans()
     bound_memory()
     request = json.loads(sys.stdin.readline())

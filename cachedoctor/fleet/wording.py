@@ -80,7 +80,7 @@ def plan_lines(
 def troubles(answers: Iterable[Answer]) -> tuple[str, ...]:
     """Return a line for each part of a run that went wrong."""
     return tuple(
-        f"{printable(each.host)}: {each.state.value}: {each.why or 'see what it says of itself'}"
+        f"{printable(each.host)}: {each.state.value}: {each.why or 'see its own answer'}"
         for each in answers
     )
 
@@ -200,7 +200,7 @@ def _fixed(document: Document) -> str:
     plan = document.get("plan") or {}
     cures = _list(plan, "cures")
     manual = _list(plan, "by_hand")
-    by_hand = f", {len(manual)} to be made by you" if manual else ""
+    by_hand = f", {len(manual)} left to you" if manual else ""
     if "run" in document:
         left = _list(document["run"], "left")
         done = plural(len(cures), "repair") + " made"

@@ -14,7 +14,6 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from cachedoctor.errors import Fault, FormatError
-from cachedoctor.system import shipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -65,12 +64,6 @@ _FORMATS = (
     (b"\x1f\x8b\x08", "a gzip archive"),
     (b"\x28\xb5\x2f\xfd", "a Zstandard archive"),
 )
-
-
-@cache
-def names() -> tuple[str, ...]:
-    """Return the names of all formats and bundles: the modules of this folder."""
-    return tuple(shipped.modules(__name__))
 
 
 def find(name: str) -> Format:
@@ -130,7 +123,7 @@ def says(name: str | None, file: BinaryIO, size_bytes: int) -> bytes:
 
 
 def settings(name: str | None, file: BinaryIO, size_bytes: int) -> Mapping[str, object]:
-    """Return what a file of weights says of its own sizes, where the format has room for that."""
+    """Return what a file of weights says about its own sizes, if the format can say it."""
     read = getattr(_module(name), "settings", None) if name else None
     found: Mapping[str, object] = read(file, size_bytes) if read else {}
     return found

@@ -63,7 +63,7 @@ def parsed(
     """
     JsonText().read(file, size_bytes)
     if size_bytes > _MOST_PARSED_BYTES:
-        message = f"is longer than the {_MOST_PARSED_BYTES >> 20} MiB that JSON may have here"
+        message = f"is longer than the {_MOST_PARSED_BYTES >> 20} MiB allowed for JSON here"
         raise FormatError(Fault.MALFORMED, message, measured=size_bytes)
     data = Window(file, size_bytes).read(0, size_bytes)
     if len(data) < size_bytes:
@@ -78,11 +78,11 @@ def parsed(
         fault, measured = (Fault.TRUNCATED, size_bytes) if cut else (Fault.MALFORMED, None)
         raise FormatError(fault, message, measured=measured) from None
     except UnicodeDecodeError as error:
-        message = f"has no UTF-8 at byte {error.start}"
+        message = f"is not UTF-8 at byte {error.start}"
         raise FormatError(Fault.MALFORMED, message) from None
     except RecursionError:
         raise FormatError(Fault.MALFORMED, "is nested too deeply") from None
     except ValueError:
-        message = "has a number of more digits than a parser takes"
+        message = "has a number with more digits than a parser accepts"
         raise FormatError(Fault.MALFORMED, message) from None
     return data

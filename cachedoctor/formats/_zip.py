@@ -67,16 +67,18 @@ def members(file: BinaryIO, size_bytes: int) -> tuple[Member, ...]:
     listing = Window(file, size_bytes).read(directory.offset, directory.size_bytes)
     found = tuple(_listed(listing))
     if len(found) != directory.members:
-        message = f"lists {len(found)} files where its end record says {directory.members}"
+        message = f"lists {len(found)} files but its end record says {directory.members}"
         raise FormatError(Fault.MALFORMED, message)
     at = 0
     window = Window(file, size_bytes, 64)
     for member in sorted(found, key=lambda member: member.offset):
         if member.offset < at:
-            raise FormatError(Fault.MALFORMED, f"holds `{shown(member.name)}` over another file")
+            raise FormatError(
+                Fault.MALFORMED, f"holds `{shown(member.name)}` overlapping another file"
+            )
         at = _data_end(window, member)
         if at > directory.offset:
-            message = f"holds `{shown(member.name)}` that reaches into its directory"
+            message = f"holds `{shown(member.name)}` reaching into its directory"
             raise FormatError(Fault.MALFORMED, message)
     return found
 

@@ -99,10 +99,10 @@ class _Contents:
         self._files = self._bytes = self._partials = 0
         status = os.stat(path)
         if not stat.S_ISDIR(status.st_mode):
-            what = (
-                f"a file of {_size(status.st_size)}" if stat.S_ISREG(status.st_mode) else "no file"
-            )
-            raise FormatError(Fault.HOLLOW, f"is {what}, not a folder")
+            what = "neither a file nor a folder"
+            if stat.S_ISREG(status.st_mode):
+                what = f"a file of {_size(status.st_size)}, not a folder"
+            raise FormatError(Fault.HOLLOW, f"is {what}")
         for name, size_bytes in _files(path, 0):
             if name.endswith(_PARTIAL):
                 self._partials += 1
@@ -133,8 +133,8 @@ class _Contents:
         path = os.path.join(self._path, name)
         status = _status(path)
         if status is None:
-            return f"`{name}` (its link leads nowhere)" if os.path.islink(path) else f"`{name}`"
-        return None if stat.S_ISREG(status.st_mode) else f"`{name}` (what is there is no file)"
+            return f"`{name}` (a broken link)" if os.path.islink(path) else f"`{name}`"
+        return None if stat.S_ISREG(status.st_mode) else f"`{name}` (not a file)"
 
 
 def _files(path: str, depth: int) -> Iterator[tuple[str, int]]:
@@ -214,7 +214,7 @@ def _check_program_head(head: bytes, size_bytes: int) -> None:
     if not head.startswith(start[: len(head)]):
         raise wrong_magic(head, "a Core ML program", size_bytes, _PROGRAM)
     if size_bytes > _LONGEST_PROGRAM_BYTES:
-        message = f"is longer than the {_LONGEST_PROGRAM_BYTES >> 20} MiB that a program may have"
+        message = f"is longer than the {_LONGEST_PROGRAM_BYTES >> 20} MiB allowed for a program"
         raise _malformed(message, _PROGRAM)
 
 
@@ -254,7 +254,7 @@ def _blob_count(window: Window, name: str) -> int:
     if version > _OTHER_VERSIONS or not any(head):
         raise wrong_magic(head, kind, size_bytes, name)
     if version != _BLOB_VERSION:
-        raise _malformed(f"has version {version}, Core ML reads {_BLOB_VERSION}", name)
+        raise _malformed(f"has version {version}, but Core ML reads {_BLOB_VERSION}", name)
     if count > _MOST_BLOBS:
         raise _malformed(f"claims {count} blobs, more than {_MOST_BLOBS}", name)
     return int(count)
@@ -298,7 +298,7 @@ class _Walk:
             )
         if self._wrong is not None:
             raise _malformed(
-                f"has no blob at byte {self._wrong}, where the program wants one", name
+                f"has no blob at byte {self._wrong}, where the program expects one", name
             )
         if self._all and size_bytes > self._end + 2 * _ALIGNMENT:
             message = "goes on after its last blob"

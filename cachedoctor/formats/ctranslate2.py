@@ -58,9 +58,7 @@ class CTranslate2:
             specification, revision = walk.text("its specification"), walk.number("I")
         if revision > _NEWEST_REVISIONS.get(specification, revision):
             newest = _NEWEST_REVISIONS[specification]
-            message = (
-                f"is of revision {revision} of `{specification}`, the newest known is {newest}"
-            )
+            message = f"has revision {revision} of `{specification}`; the newest known is {newest}"
             raise FormatError(Fault.MALFORMED, message)
         variables = walk.count("variables")
         seen: set[str] = set()
@@ -150,7 +148,7 @@ class _Walk(Walk):
             raise self.malformed(f"has type {kind} for `{name}`, which is unknown")
         if payload_bytes != items * item_bytes:
             shape_bytes = items * item_bytes
-            message = f"gives `{name}` {payload_bytes} bytes where its shape needs {shape_bytes}"
+            message = f"gives `{name}` {payload_bytes} bytes but its shape needs {shape_bytes}"
             raise self.malformed(message)
         return payload_bytes
 
@@ -163,7 +161,7 @@ def _version(window: Window) -> int:
         raise FormatError(Fault.TRUNCATED, "ends inside its header", measured=len(head))
     version = int.from_bytes(head[:4], "little")
     if _NEWEST_VERSION < version < _FUTURE_VERSIONS and _names_specification(head):
-        message = f"has binary version {version}, the newest known is {_NEWEST_VERSION}"
+        message = f"has binary version {version}; the newest known is {_NEWEST_VERSION}"
         raise FormatError(Fault.MALFORMED, message)
     if not 0 < version <= _NEWEST_VERSION:
         raise wrong_magic(head, _KIND, window.size_bytes)

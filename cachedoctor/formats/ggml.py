@@ -178,7 +178,7 @@ def _read_whisper(window: Window, whisper: _Whisper) -> Reading:
     walk.tokens(tokens)
     size_bytes, wanted = window.size_bytes, whisper.tensors
     if walk.at == size_bytes:
-        message = "holds no tensors: made for testing a loader, or cut after its vocabulary"
+        message = "holds no tensors: made for testing a loader, or truncated after its vocabulary"
         raise FormatError(Fault.STUB, message, measured=size_bytes)
     names: set[bytes] = set()
     for number in range(wanted):
@@ -212,7 +212,7 @@ def _require_as_said(whisper: _Whisper, name: bytes, shape: tuple[int, ...], kin
         message = f"says {_by(wanted)} for `{name.decode('ascii')}`, which is {_by(shape)}"
         raise FormatError(Fault.MALFORMED, message)
     if name == _EMBEDDING and kind != _KINDS.get(whisper.file_type % 1000):
-        message = f"says type {whisper.file_type} for its weights, which have another"
+        message = f"gives its weights type {whisper.file_type}, but they have another"
         raise FormatError(Fault.MALFORMED, message)
 
 

@@ -79,7 +79,7 @@ def _check(window: Window, member: Member) -> None:
         message = f"holds `{name}`, which is not an array, so it is not {_KIND}"
         raise FormatError(Fault.WRONG_MAGIC, message, measured=window.size_bytes)
     if member.method not in _PACKED or member.encrypted:
-        raise FormatError(Fault.MALFORMED, f"holds `{name}` in a way that NumPy cannot read")
+        raise FormatError(Fault.MALFORMED, f"holds `{name}` in a form that NumPy cannot read")
     if member.method:
         return
     at = data_offset(window, member)
@@ -97,7 +97,7 @@ def _check(window: Window, member: Member) -> None:
         return  # a structured type
     axes = [int(axis) for axis in shape[1].replace(b" ", b"").split(b",") if axis]
     if len(axes) > _HIGHEST_RANK or int(kind[2]) > _LONGEST_HEADER_BYTES:
-        raise FormatError(Fault.MALFORMED, f"holds `{name}` whose header makes no sense")
+        raise FormatError(Fault.MALFORMED, f"holds `{name}` whose header is invalid")
     size_bytes = int(kind[2]) * (4 if kind[1] == b"U" else 1)
     for axis in axes:
         size_bytes *= axis

@@ -132,7 +132,7 @@ def _reason(error: ValueError) -> str:
     if isinstance(error, json.JSONDecodeError):
         return f"{error.msg} at byte {8 + len(error.doc[: error.pos].encode())}"
     if isinstance(error, UnicodeDecodeError):
-        return f"no UTF-8 at byte {8 + error.start}"
+        return f"not UTF-8 at byte {8 + error.start}"
     return str(error)
 
 
@@ -155,7 +155,7 @@ def _span(name: str, value: object) -> _Span:
     if not isinstance(dtype, str) or dtype not in _BITS:
         _malformed(f"has dtype `{dtype!s:.32}` for {shown}, which is unknown")
     if not _are_sizes(shape) or not _are_sizes(offsets) or len(offsets) != 2:
-        _malformed(f"has no whole numbers for shape and data_offsets of {shown}")
+        _malformed(f"has no integers for shape and data_offsets of {shown}")
     bits = _BITS[dtype]
     for dimension in shape:
         bits *= dimension
@@ -163,7 +163,7 @@ def _span(name: str, value: object) -> _Span:
             _malformed(f"has a shape for {shown} that no file can hold")
     begin, end = offsets
     if bits % 8 or end - begin != bits // 8:
-        _malformed(f"gives {shown} {end - begin} bytes where its shape needs {bits / 8:g}")
+        _malformed(f"gives {shown} {end - begin} bytes but its shape needs {bits / 8:g}")
     return _Span(begin, end, name)
 
 

@@ -59,7 +59,7 @@ def shards(file: BinaryIO, size_bytes: int) -> tuple[str, ...]:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise FormatError(Fault.MALFORMED, "has no `weight_map`") from None
     if wrong:
-        raise FormatError(Fault.MALFORMED, "names files that cannot be beside it")
+        raise FormatError(Fault.MALFORMED, "names files outside its folder")
     return tuple(sorted(names))
 
 

@@ -105,7 +105,7 @@ def shapes(file: BinaryIO, size_bytes: int) -> dict[str, tuple[int, ...]]:
 
 
 def settings(file: BinaryIO, size_bytes: int) -> dict[str, object]:
-    """Return what OpenAI's checkpoint says of its sizes; nothing is unpickled.
+    """Return what OpenAI's checkpoint says about its sizes; nothing is unpickled.
 
     Source: openai-whisper 20250625 `__init__.py` `load_model`: `dims`.
     """

@@ -106,7 +106,7 @@ class Blobs(Mapping[str, Look]):
 
 
 class Promises(Mapping[str, tuple[int, Digest]]):
-    """What a manifest says of every file in a revision: repository path to size and digest."""
+    """What a manifest says about every file in a revision: repository path to size and digest."""
 
     __slots__ = ("rows",)
 

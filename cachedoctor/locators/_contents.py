@@ -104,7 +104,7 @@ def contents(
     """List the files of a model folder, each bundle before its files, and partials separately.
 
     `names` limits what is listed directly below `folder`. The clients' metadata folder, litter and
-    version control folders are skipped. Each folder is entered once, however many symlinks lead to
+    version control folders are skipped. Each folder is entered once, however many symlinks point to
     it; a missing folder is empty.
     """
     found = _Contents(folder, root)

@@ -28,7 +28,7 @@ class Look(NamedTuple):
     file: str
     stamp: Stamp | None = None
     detail: str = ""
-    outside: str = ""  # the real path, when a symlink leads out of the root
+    outside: str = ""  # the real path, when a symlink points outside the root
 
 
 def stamp_of(status: os.stat_result) -> Stamp:
@@ -105,7 +105,7 @@ def regular(path: str, status: os.stat_result) -> Look:
     if getattr(status, "st_flags", 0) & _SF_DATALESS:
         return Look(State.EVICTED, path, found)
     bit = 0o400 if status.st_uid == os.geteuid() else 0o004
-    if not status.st_mode & bit and not quietly.may(path, os.R_OK):
+    if not status.st_mode & bit and not quietly.can_access(path, os.R_OK):
         return Look(State.UNREADABLE, path, found, f"mode {stat.S_IMODE(status.st_mode):o}")
     return Look(State.PRESENT, path, found)
 

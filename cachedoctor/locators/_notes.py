@@ -117,7 +117,7 @@ def trees(folder: str, blobs: Blobs, closed: Why, bad: Why) -> dict[str, Promise
                 found[entry.name[:-5]], why = _tree(entry, names, etags)
                 if why:
                     bad.append((entry.path, why))
-            elif entry.file and not quietly.may(entry.path, os.R_OK):
+            elif entry.file and not quietly.can_access(entry.path, os.R_OK):
                 closed.append((entry.path, os.strerror(errno.EACCES)))
         except PermissionError as error:
             closed.append((entry.path, reason(error)))

@@ -73,11 +73,22 @@ class Ways:
         """Resolve `path`, which must be absolute, as the system would."""
         known = self._known.get(path)
         if known is None:
-            known = self._known[path] = self._go(path, links)
+            for one in reversed(self._unknown(path)):  # from the top: a path can be very deep
+                known = self._known[one] = self._go(one, links)
+        assert known is not None
         return known
 
+    def _unknown(self, path: str) -> list[str]:
+        """Return `path` and the folders above it that are not resolved yet, upwards."""
+        found = [path]
+        above, name = _split(path)
+        while name and above not in self._known:
+            found.append(above)
+            above, name = _split(above)
+        return found
+
     def _go(self, path: str, links: int) -> Way:
-        above, name = os.path.split(path.rstrip("/") or "/")
+        above, name = _split(path)
         if not name:
             return Way("/", there=True)
         way = self.to(above, links)
@@ -117,6 +128,11 @@ class Ways:
         if found.is_text:
             return Way(path, text=path, aim=found.target)
         return Way(path, gone=path, aim="a Finder alias")
+
+
+def _split(path: str) -> tuple[str, str]:
+    """Return the folder that holds `path`, and its name, which is empty for the root."""
+    return os.path.split(path.rstrip("/") or "/")
 
 
 def stands_in(path: str, status: os.stat_result | None = None) -> Stand | None:

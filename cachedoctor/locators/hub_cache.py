@@ -192,7 +192,7 @@ class HubCache(Locator[HubListing]):
                 unlinked[repository.path] = frozenset(loose)
         known = HubListing(repositories, unlinked=unlinked)
         if leavings:
-            known = _with_leavings(path, entries, known, frozenset(every))
+            known = _with_leavings(entries, known, frozenset(every))
         return Root(locator=self.name, path=path, entries=tuple(found), listing=known)
 
     def place(self, root: str, name: str) -> str:
@@ -262,6 +262,8 @@ def holder(repository: Repository, opened: Open) -> str:
         lock = os.path.join(repository.locks, f"{partial.etag}.lock")
         if in_use.lock_held(lock) is None and being_written(partial.path, partial.stamp, opened):
             return partial.path
+        if opened.of((partial.path,)):  # by a program that takes no lock
+            return partial.path
     return ""
 
 
@@ -275,7 +277,7 @@ def _folders(entries: list[quietly.Listed]) -> list[str]:
 
 
 def _with_leavings(
-    root: str, entries: list[quietly.Listed], known: HubListing, repositories: frozenset[str]
+    entries: list[quietly.Listed], known: HubListing, repositories: frozenset[str]
 ) -> HubListing:
     """Add what the cache contains besides repositories."""
     probes: list[Leftover] = []

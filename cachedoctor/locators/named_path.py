@@ -6,7 +6,7 @@
 <path>                   or a file: ggml-tiny.bin, tiny.pt
 ```
 
-A snapshot in a hub cache also qualifies; its symlinks lead to the repository's blobs.
+A snapshot in a hub cache also qualifies; its symlinks point to the repository's blobs.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ def files(path: str) -> Iterator[str]:
         yield from (entry.path for entry in entries if not entry.folder)
 
 
-def may(path: str, what: int) -> bool:
+def can_access(path: str, what: int) -> bool:
     """Return whether this user can access a path in mode `what`, as in `os.access`."""
     if os.access in os.supports_effective_ids:
         return os.access(path, what, effective_ids=True)

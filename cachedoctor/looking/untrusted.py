@@ -111,7 +111,7 @@ def _opened(
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
         descriptor = quietly.opener(path, flags, dir_fd)
     except ValueError as error:  # a NUL or a lone surrogate
-        raise OSError(errno.EINVAL, "no file can have this name", path) from error
+        raise OSError(errno.EINVAL, "no file can have that name", path) from error
     try:
         status = os.fstat(descriptor)
         _require_regular(status, path)  # it could have been replaced since
@@ -144,7 +144,7 @@ def parse_json(data: bytes | str, *, depth: int = DEPTH) -> Any:
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     except MemoryError as error:
-        raise ValueError("it does not fit into memory") from error
+        raise ValueError("it does not fit in memory") from error
     except ValueError as error:
         raise ValueError("it is not JSON") from error
     if brackets > depth:  # fewer brackets cannot nest too deeply
@@ -172,7 +172,7 @@ def parse_toml(data: bytes, *, depth: int = DEPTH) -> tuple[dict[str, Any], str]
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     except MemoryError as error:
-        raise ValueError("it does not fit into memory") from error
+        raise ValueError("it does not fit in memory") from error
     _require_shallow(said, depth)
     return said, text
 
@@ -213,7 +213,7 @@ def _below(name: str) -> bool:
 
 def changed(path: str) -> OSError:
     """Return the error for a file that was replaced or modified while being read."""
-    return OSError(errno.ESTALE, "it changed while it was read", path)
+    return OSError(errno.ESTALE, "it changed while being read", path)
 
 
 def _require_regular(status: os.stat_result, path: str) -> None:

@@ -165,8 +165,8 @@ def where(
 ) -> str:
     """Return the path that an engine would load, whole or not, or where it keeps its models.
 
-    With a size or a model, raises `CacheDoctorError` if it is not there, and `CannotLookError` if
-    its place cannot be seen.
+    With a size or a model, raises `CacheDoctorError` if it is missing, and `CannotLookError` if
+    its place cannot be read.
     """
     return located(host or Host.look(), engine, size=size, model=model)[0]
 
@@ -191,8 +191,9 @@ def located(host: Host, name: str, *, size: str | None, model: str | None) -> li
             )
         if answer.entry is None:
             question = ("--size", size) if size else ("--model", model or "")
+            only = readiness.only(readiness.others(engine, report, size))
             raise CacheDoctorError(
-                f"{name} {answer.model} is not there; it would be at `{answer.path}`",
+                f"{name} {answer.model} is missing{only}; it would be at `{answer.path}`",
                 hint=f"`{host.command('fix', name, *question)}` fetches it",
             )
         return [answer.path or ""]

@@ -121,7 +121,7 @@ def pack(
     A name is `engine:size`, `engine:model`, a repository, an id or a path. Every byte is read and
     proven. `have` are digests of files that the other side has. A folder that holds part of the
     pack is completed. Raises `UsageError` for a model that no known engine loads, `CannotLookError`
-    for a model that is not ready, and `RepairError` if there is no room.
+    for a model that is not ready, and `RepairError` if there is no space.
     """
     watched = Watched(progress, cancel)
     found = packing.pack(host or Host.look(), names, have=have, progress=watched)
@@ -214,13 +214,13 @@ def apply(
 class PastRun(NamedTuple):
     """One run that changed something: a fix, or a change by another verb."""
 
-    id: str  # for `undo`
+    id: str  # its name, for `undo`
     created_s: float  # when it was started
     state: str  # done, undone, failed, emptied; open or undoing if it was interrupted
     repairs: tuple[str, ...]  # what it did, one imperative line each
-    engines: tuple[str, ...]  # that it was made for
-    aside_bytes: int  # that it set aside and still holds
-    folder: str  # its journal's
+    engines: tuple[str, ...]  # engines that it was made for
+    aside_bytes: int  # size of what it set aside and still holds
+    folder: str  # folder of its journal
 
     @property
     def undoable(self) -> bool:

@@ -77,7 +77,7 @@ def unpack(
                     brings=(engine.name, model.name),
                 )
             )
-        spared += _strangers(locked, for_engines)
+        spared += _without_these_files(locked, for_engines)
     return Change(verb="unpack", choices=tuple(choices), spared=tuple(spared))
 
 
@@ -96,7 +96,7 @@ def _chosen(lock: Lock, names: Sequence[str]) -> Iterator[LockedModel]:
     return (known[name] for name in names or known)
 
 
-def _strangers(locked: LockedModel, for_engines: Sequence[str]) -> Iterator[Spared]:
+def _without_these_files(locked: LockedModel, for_engines: Sequence[str]) -> Iterator[Spared]:
     """Yield a spared item for each named engine that has no model with these files."""
     fitting = {engine.name for engine, _, _ in _targets(locked, for_engines)}
     for name in dict.fromkeys(for_engines):
@@ -145,9 +145,9 @@ def _obstacle(
     lock = Lock(pack.lock.path, (locked,)) if same else None
     now = verdict.preflight(engine.name, model=model.name, lock=lock, host=host)
     if now.ready:
-        return "it is here already, and ready"
+        return "it is already here, and ready"
     if os.path.lexists(path) and not locators.find(engine.locators[0]).has_revisions:
-        return f"something is at `{host.short(path)}` already"
+        return f"something is already at `{host.short(path)}`"
     return ""
 
 

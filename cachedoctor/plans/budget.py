@@ -45,7 +45,10 @@ def free(holdings: Holdings, target_bytes: int, now: float, progress: Progress =
             pruning.take(holdings, one, reason, choices, spared, progress)
     whole = tuple(removal.with_losses(holdings.report, choices))
     return Change(
-        verb="free", choices=whole, spared=tuple(_once_each(spared)), target_bytes=target_bytes
+        verb="free",
+        choices=whole,
+        spared=tuple(_without_repeats(spared)),
+        target_bytes=target_bytes,
     )
 
 
@@ -54,7 +57,7 @@ def leave(holdings: Holdings, budget_bytes: int, now: float, progress: Progress 
     loose = sum(finding.bytes for finding in holdings.loose)
     there = holdings.total_bytes + loose
     change = free(holdings, max(0, there - budget_bytes), now, progress)
-    words = f"{size(there)} are there, {size(budget_bytes)} may stay"
+    words = f"{size(there)} here, at most {size(budget_bytes)} to stay"
     return change._replace(by_the_way=(words,))
 
 
@@ -62,7 +65,7 @@ def without_loss(holdings: Holdings) -> dict[str, int]:
     """Return how much can go without a loss, by kind; reads no contents to find out."""
     found: dict[str, int] = {}
     for finding, _ in pruning.wasted(holdings, pruning.waste_codes()):
-        kind = "half downloads" if rules.find(finding.code).of_a_download else "leftovers"
+        kind = "partial downloads" if rules.find(finding.code).of_a_download else "leftovers"
         found[kind] = found.get(kind, 0) + finding.bytes
     old = sum(one.own_bytes for one, _ in pruning.old_revisions(holdings) if not hindrance(one))
     twice = sum(one.own_bytes for one, _ in second_copies(holdings) if not hindrance(one))
@@ -114,7 +117,7 @@ def _sum(choices: list[Choice]) -> int:
     return sum(choice.bytes for choice in choices)
 
 
-def _once_each(spared: list[Spared]) -> Iterator[Spared]:
+def _without_repeats(spared: list[Spared]) -> Iterator[Spared]:
     """Yield each spared thing once, with the first reason."""
     seen: set[tuple[str, ...]] = set()
     for one in spared:

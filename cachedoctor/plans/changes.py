@@ -28,8 +28,8 @@ class Choice(NamedTuple):
     then: tuple[str, ...] = ()  # what will no longer work
     needed_by: tuple[str, ...] = ()  # what keeps it; set only if it was named
     refetch_bytes: int | None = None  # `None` if it cannot be fetched again
-    waste: bool = False  # nobody could want it again
-    brings: tuple[str, str] | None = None  # an engine, and its model that is ready afterwards
+    waste: bool = False  # whether nobody could want it back
+    brings: tuple[str, str] | None = None  # an engine and its model that will be ready
 
 
 class Spared(NamedTuple):
@@ -37,10 +37,10 @@ class Spared(NamedTuple):
 
     title: str  # `engine/model`, or its name in the layout
     path: str  # where it is
-    why: str  # for people
-    bytes: int  # that removing it would free
+    why: str  # why it stays, for people
+    bytes: int  # what removing it would free
     entries: tuple[str, ...] = ()  # ids of the models that it is or belongs to
-    named: bool = False  # it was asked for by name
+    named: bool = False  # whether it was asked for by name
 
 
 class Change(NamedTuple):
@@ -49,9 +49,9 @@ class Change(NamedTuple):
     verb: str  # the command that chose it: `remove`, `prune`, `free`, …
     choices: tuple[Choice, ...] = ()  # what is removed or changed, in this order
     spared: tuple[Spared, ...] = ()  # what stays, and why
-    target_bytes: int | None = None  # how much should go, if that was given
+    target_bytes: int | None = None  # how much was asked for, if that was given
     by_the_way: tuple[str, ...] = ()  # further notes for people
-    copied_bytes: int = 0  # that are copied first
+    copied_bytes: int = 0  # size of what is copied first
     report: Report | None = None  # the look that it was made from
     copies: object = None  # a `Relocation` that is copied first
 

@@ -11,19 +11,18 @@ from cachedoctor.errors import RepairError
 from cachedoctor.findings import (
     Finding,
     Proof,
-    Rename,
     Repair,
     Safety,
     SetAside,
     Severity,
     Subject,
 )
-from cachedoctor.looking import quietly
-from cachedoctor.plans.unfinished import Unfinished, interrupted
+from cachedoctor.plans.access import needed_first
+from cachedoctor.plans.unfinished import Unfinished, brings, interrupted
 from cachedoctor.repairs import folder, hub, single
 from cachedoctor.rules.present import MissingFile
 from cachedoctor.rules.refs import RefDangling
-from cachedoctor.system import disk, fetch
+from cachedoctor.system import disk
 from cachedoctor.system.network import allowed
 from cachedoctor.vocabulary import Entry
 
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from cachedoctor.engines.catalog import Model
     from cachedoctor.findings import Readiness
     from cachedoctor.host import Host
+    from cachedoctor.system.fetch import Hub
     from cachedoctor.system.network import Network
     from cachedoctor.vocabulary import Claim
 
@@ -45,9 +45,9 @@ class Plan(NamedTuple):
     """What a fix would do: findings with the repairs that cure them, in order."""
 
     cures: tuple[Finding, ...]  # in the order of repair
-    by_hand: tuple[Finding, ...] = ()  # no repair, or one that only a person can do
+    by_hand: tuple[Finding, ...] = ()  # findings without a repair, or that only you can cure
     unfinished: tuple[Unfinished, ...] = ()  # earlier, interrupted fixes, which go first
-    free_bytes: int | None = None  # on the fullest file system that would be written to
+    free_bytes: int | None = None  # free space on the fullest file system concerned
     report: Report | None = None  # the look that it was made from
     network: Network | None = None  # what carrying it out may use
 
@@ -62,19 +62,25 @@ class Plan(NamedTuple):
         return (*(repair for item in self.unfinished for repair in item.repairs), *self.repairs)
 
     @property
+    def _counted(self) -> tuple[Repair, ...]:
+        """Return the repairs without those that only repeat what an interrupted fix brings."""
+        new = (f.repair for f in self.cures if f.repair and not brings(self.unfinished, f))
+        return (*(repair for item in self.unfinished for repair in item.repairs), *new)
+
+    @property
     def fetch_bytes(self) -> int:
         """Return how many bytes a fix would download, as far as that is known."""
-        return sum(repair.fetch_bytes for repair in self.everything)
+        return sum(repair.fetch_bytes for repair in self._counted)
 
     @property
     def fetch_bytes_known(self) -> bool:
         """Return whether `fetch_bytes` is complete: some lengths are known only afterwards."""
-        return all(repair.fetch_bytes_known for repair in self.everything)
+        return all(repair.fetch_bytes_known for repair in self._counted)
 
     @property
     def copy_bytes(self) -> int:
         """Return how many bytes a fix would copy."""
-        return sum(repair.copy_bytes for repair in self.everything)
+        return sum(repair.copy_bytes for repair in self._counted)
 
     @property
     def fetches(self) -> bool:
@@ -115,12 +121,12 @@ def plan(
         moved = {step for step in repair.steps if isinstance(step, SetAside)}
         claims = tuple(claim[:2] for entry in finding.made_from for claim in entry.claims)
         mark = repair.steps or (repair.kind, repair.root, claims)
-        if mark in taken or (moved and all(_gone(step.path, taken) for step in moved)):
+        if mark in taken or (moved and all(_is_set_aside(step.path, taken) for step in moved)):
             continue
         if report.host.platform == "windows":  # only ever examined from elsewhere
             by_hand.append(finding._replace(repair=None))
             continue
-        barred = _barred(repair)
+        barred = needed_first(repair)
         if barred is not None:
             by_hand.append(finding._replace(repair=barred))
             continue
@@ -128,9 +134,9 @@ def plan(
             by_hand.append(finding)
             continue
         taken.update((mark, *moved))
-        if network and ask and repair.deferred:
-            repair = _resolved(finding, report, network)
-        cures.append(finding._replace(repair=repair))
+        cures.append(finding)
+    if network and ask:
+        cures = _resolved(cures, report, network)
     unfinished = interrupted(report, cures)
     free = [disk.free_bytes(disk.folder_above(f.repair.root)) for f in cures if f.repair]
     lowest = min(free, default=None)
@@ -152,38 +158,12 @@ def resolved(plan: Plan) -> Plan:
     report, network = plan.report, plan.network
     if report is None or network is None:
         return plan
-    cures = tuple(
-        finding._replace(repair=_resolved(finding, report, network))
-        if finding.repair and finding.repair.deferred
-        else finding
-        for finding in plan.cures
-    )
-    return plan._replace(cures=cures)
+    return plan._replace(cures=tuple(_resolved(plan.cures, report, network)))
 
 
 def dearer(plan: Plan, told_bytes: int) -> bool:
     """Return whether a plan costs so much more than announced that it must be confirmed again."""
     return plan.fetch_bytes > told_bytes * _AS_TOLD
-
-
-def _barred(repair: Repair) -> Repair | None:
-    """Return what the user must do before a repair can write where it has to, or `None`.
-
-    Nothing is written behind a link that leads out of the place (law 9).
-    """
-    folders = {os.path.dirname(step.path) for step in repair.steps}
-    folders |= {os.path.dirname(s.target) for s in repair.steps if isinstance(s, Rename)}
-    root = os.path.realpath(repair.root)
-    for place in sorted(folders) or [repair.root]:
-        there = disk.folder_above(place)
-        real = os.path.realpath(there)
-        if not (locators.inside(real, root) or locators.inside(root, real)):
-            return repairs.manual("repair-elsewhere", "cachedoctor", "fix", real)
-        if not quietly.may(there, os.W_OK | os.X_OK):
-            if os.statvfs(there).f_flag & os.ST_RDONLY:
-                return repairs.manual("mount-writable", "mount", "-o", "remount,rw", there)
-            return repairs.manual("allow-writing", "chmod", "u+w", there)
-    return None
 
 
 def absent_model(
@@ -194,10 +174,10 @@ def absent_model(
     models = readiness.answers(found, size=size, model=model)
     answer = readiness.ready(found, report, models, size)
     if readiness.is_unled(answer):
-        return _unbranched(answer, report)
-    if not readiness.is_absent(answer):  # out of sight, it has a finding of its own
+        return _no_branch(answer, report)
+    if not readiness.is_absent(answer):  # it may exist out of sight, which has its own finding
         return ()
-    return (_absence(found, models[0], report),)
+    return (_absent(found, models[0], report),)
 
 
 def absent_locked(report: Report) -> tuple[Finding, ...]:
@@ -208,13 +188,13 @@ def absent_locked(report: Report) -> tuple[Finding, ...]:
         model = engine.table.row(locked.name)
         answer = readiness.ready(engine, report, (model,))
         if readiness.is_absent(answer):
-            found.append(_absence(engine, model, report))
+            found.append(_absent(engine, model, report))
         elif readiness.is_unled(answer):
-            found += _unbranched(answer, report)
+            found += _no_branch(answer, report)
     return tuple(found)
 
 
-def _absence(engine: Engine, model: Model, report: Report) -> Finding:
+def _absent(engine: Engine, model: Model, report: Report) -> Finding:
     """Return the finding that a model is not there, with the repair that fetches it."""
     path, root, claim = wanted_model(engine, model, report.host)
     locked = report.lock.find(engine.name, model.name) if report.lock else None
@@ -239,7 +219,7 @@ def _absence(engine: Engine, model: Model, report: Report) -> Finding:
         slug=MissingFile.slug,
         severity=MissingFile.severity,
         path=path,
-        message=f"{engine.name} {model.name}{at} is not there",
+        message=f"{engine.name} {model.name}{at} is missing",
         entries=(),
         engines=(engine.name,),
         locator=layout,
@@ -260,7 +240,7 @@ def _absence(engine: Engine, model: Model, report: Report) -> Finding:
     )
 
 
-def _gone(path: str, taken: Collection[object]) -> bool:
+def _is_set_aside(path: str, taken: Collection[object]) -> bool:
     """Return whether an earlier repair sets `path` aside, alone or with a folder above it."""
     while path and path != "/":
         if SetAside(path) in taken:
@@ -278,32 +258,45 @@ def _wanted(finding: Finding, codes: Collection[str], *, waste: bool, faults: bo
     return faults
 
 
-def _resolved(finding: Finding, report: Report, network: Network) -> Repair:
+def _resolved(cures: Sequence[Finding], report: Report, network: Network) -> list[Finding]:
+    """Complete the repairs that fetch a whole model with what the hub says of it."""
+    with network.hub() as hub:
+        return [
+            finding._replace(repair=_whole_model(finding, finding.repair, report, network, hub))
+            if finding.repair and finding.repair.deferred
+            else finding
+            for finding in cures
+        ]
+
+
+def _whole_model(
+    finding: Finding, repair: Repair, report: Report, network: Network, asked: Hub
+) -> Repair:
     """Ask the hub for a model's commit and files, and return the repair that fetches them."""
-    repair = finding.repair
     entry = next(entry for entry in finding.made_from if entry.claims)
     claim = entry.claims[0]
     allowed(network)
     locked = report.lock.find(claim.engine, claim.model) if report.lock else None
     revision = (locked.revision if locked else "") or claim.marker[1] or "main"
-    listing = fetch.hub_listing(claim.repository, revision, network.host, network.mirrors)
+    listing = asked.listing(claim.repository, revision)
     if locked and (why := locking.differs(listing.files, locked, claim.prefix)):
         where = locked.said_by
-        raise RepairError(f"{claim.repository} at {revision[:12]} is not as {where} demands: {why}")
-    root = repair.root if repair else ""
+        raise RepairError(
+            f"{claim.repository} at {revision[:12]} is not what {where} requires: {why}"
+        )
     files = [(f.path, Proof("", f.bytes, f.digest)) for f in listing.files]
     layout = locators.of(entry)
     if layout.has_revisions:
         path = entry.path.split("/snapshots/")[0]
-        return hub.whole_model(claim, path, root, listing.commit, files)
+        return hub.whole_model(claim, path, repair.root, listing.commit, files)
     tokenizer = None
     if claim.tokenizer:
-        other = fetch.hub_listing(claim.tokenizer, "main", network.host, network.mirrors)
+        other = asked.listing(claim.tokenizer, "main")
         promised = [(f.path, Proof("", f.bytes, f.digest)) for f in other.files]
         tokenizer = folder.Remote(other.commit, promised)
     model = folder.Remote(listing.commit, files)
     return folder.whole_folder(
-        claim, finding.path, root, model, tokenizer, noted=layout.keeps_notes
+        claim, finding.path, repair.root, model, tokenizer, noted=layout.keeps_notes
     )
 
 
@@ -317,13 +310,13 @@ def wanted_model(engine: Engine, model: Model, host: Host) -> tuple[str, str, Cl
     return path, root, engine.claimed(model, entry, host)
 
 
-def _unbranched(answer: Readiness, report: Report) -> tuple[Finding, ...]:
-    """Return the finding that no `main` leads to a whole revision that was asked for by name."""
+def _no_branch(answer: Readiness, report: Report) -> tuple[Finding, ...]:
+    """Return the finding that no `main` points to a whole revision that was asked for by name."""
     entry = next(entry for entry in report.entries if entry.id == answer.entry)
     if any(rules.find(finding.code).by_commit for finding in report.of(entry)):
         return ()
     ref = os.path.join(entry.path.partition("/snapshots/")[0], "refs", "main")
-    message = f"no branch `main` leads to {(entry.revision or '')[:12]}"
+    message = f"no branch `main` points to {(entry.revision or '')[:12]}"
     return (
         Finding(
             code=RefDangling.code,

@@ -53,10 +53,10 @@ def dedupe(holdings: Holdings, progress: Progress = SILENT) -> Change:
             by_disk.setdefault(file.key[0], []).append(file)
         for device, files in by_disk.items():
             if device not in unable:
-                unable[device] = not sharing.able(files[0].path)
+                unable[device] = not sharing.can_share(files[0].path)
             if len(files) > 1 and unable[device]:
                 size = sum(file.bytes for file in files[1:])
-                why = "its disk cannot share blocks; one copy can be removed by its name"
+                why = "its disk cannot share blocks; `remove` can remove one copy by name"
                 spared.append(Spared(title=files[1].title, path=files[1].path, why=why, bytes=size))
             elif len(files) > 1:
                 choices += _clones(files)

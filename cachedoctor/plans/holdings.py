@@ -7,12 +7,14 @@ when it was last used, who needs it, and what it costs to fetch again.
 from __future__ import annotations
 
 import os
+import re
 import time
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import engines, rules
 from cachedoctor.doctor import readiness
+from cachedoctor.findings import Severity
 from cachedoctor.locators.hub_cache import repository_folder
 from cachedoctor.looking import quietly
 from cachedoctor.plans import kept
@@ -32,30 +34,37 @@ if TYPE_CHECKING:
 _MOST_WATCHED = 4000  # files checked for programs that have them open
 
 
+# Source: huggingface_hub 2.4.0 `utils/_validators.py` `REPO_ID_REGEX`.
+_REPOSITORY = re.compile(r"([\w.-]+/)?[\w.-]{1,96}")
+
+
 class Holding(NamedTuple):
     """One model at one place, as a manager sees it."""
 
     entry: Entry  # the model itself
     status: Status  # whether an engine would load it
-    size_bytes: int  # each file once
-    files: int  # their number, each once
+    size_bytes: int  # each file counts once
+    files: int  # number of files; each counts once
     own_bytes: int  # what removing it alone would free
-    exact: bool  # false if blocks are shared with an unknown file: then a lower bound
-    names: int  # of its largest file, hard links and links alike
+    exact: bool  # false if blocks are shared with unknown files: a lower bound
+    names: int  # number of names of its largest file, hard links and links alike
     used: Used  # when it was last used, as far as that is known
-    modified_s: float | None  # of its newest file
-    needed_by: tuple[tuple[str, tuple[str, ...]], ...]  # engine, and the sizes that it answers
-    apps: tuple[str, ...]  # whose own folders it is in
+    modified_s: float | None  # when its newest file was modified
+    needed_by: tuple[tuple[str, tuple[str, ...]], ...]  # engines, and the sizes it answers
+    apps: tuple[str, ...]  # apps whose own folders it is in
     kept_by: tuple[str, ...]  # why nothing chooses it for removal
-    programs: tuple[str, ...]  # that have it open now
+    programs: tuple[str, ...]  # programs that have it open now
     refetch_bytes: int | None  # its download size; `None` if no source is known
     known_by: str | None  # "name" or "shape"; `None` if no engine loads it
-    superseded_by: str | None  # the commit that the branch leads to now
+    superseded_by: str | None  # the commit that the branch points to now
 
     @property
     def pinned(self) -> bool:
         """Return whether it is a revision that somebody asked for by its commit."""
         return bool(self.entry.revision and not self.entry.refs and not self.superseded_by)
+
+    part_of: tuple[str, ...] = ()  # engines that read some of its files with another model
+    unseen: str = ""  # in one word why a part of it cannot be seen
 
     @property
     def id(self) -> str:
@@ -64,13 +73,13 @@ class Holding(NamedTuple):
 
 
 class Holdings(NamedTuple):
-    """Every model that was found, and what lies beside the models."""
+    """Every model that was found, and the files that belong to none."""
 
     report: Report  # the look that it was made from
     models: tuple[Holding, ...]  # in the order of the look
-    loose: tuple[Finding, ...]  # about files that belong to no model, with their bytes
+    loose: tuple[Finding, ...]  # findings about files that belong to no model
     roots: kept.Roots  # lock files and `keep` that count here
-    total_bytes: int  # of models, each file and each shared block once
+    total_bytes: int  # size of all models; each file and shared block counts once
     exact: bool  # false if blocks are shared with an unknown file
 
     def of(self, entry_id: str) -> Holding:
@@ -133,6 +142,7 @@ def models(report: Report) -> Holdings:
         memory = usage.recall(host.state)
     roots = kept.roots(host)
     answers, followed = _answers(report), _superseded(entries)
+    parts = _parts(entries)
     found = tuple(
         Holding(
             entry=entry,
@@ -151,10 +161,12 @@ def models(report: Report) -> Holdings:
             refetch_bytes=refetch_bytes(entry, sharing.size(entry)),
             known_by=entry.claims[0].known_by if entry.claims else None,
             superseded_by=followed.get(entry.id),
+            part_of=tuple(parts.get(entry.id, ())),
+            unseen=_unseen(entry, report),
         )
         for entry in entries
     )
-    loose = tuple(f for f in report.findings if f.bytes and _loose(rules.find(f.code)))
+    loose = tuple(f for f in report.findings if f.bytes and _is_loose(rules.find(f.code)))
     return Holdings(
         report=report,
         models=found,
@@ -165,7 +177,15 @@ def models(report: Report) -> Holdings:
     )
 
 
-def _loose(rule: rules.Rule) -> bool:
+def _unseen(entry: Entry, report: Report) -> str:
+    """Return the word for a finding that keeps a part of an entry from being seen, if any."""
+    if report.statuses[entry.id] is not Status.UNKNOWN:
+        return ""
+    errors = (f for f in report.of(entry) if f.severity is Severity.ERROR)
+    return next((rules.find(f.code).word for f in errors), "")
+
+
+def _is_loose(rule: rules.Rule) -> bool:
     """Return whether a rule is about files beside models that count with none of them."""
     return bool(rule.litter) and not rule.in_a_model
 
@@ -174,16 +194,37 @@ def refetch_bytes(entry: Entry, size_bytes: int) -> int | None:
     """Return the size of fetching an entry again, or `None` if no source is known.
 
     A revision in a hub cache comes from its repository. A file or folder elsewhere comes from the
-    source in its engine's table, if it can be what is published there.
+    source in its engine's table, if it can be what is published there. What is missing counts.
     """
+    size_bytes += sum(
+        max(0, a.expected_bytes - (a.size_bytes if a.state is State.PRESENT else 0))
+        for a in entry.notable
+        if a.expected_bytes is not None
+    )
     if entry.revision is not None:
-        return size_bytes
+        return size_bytes if _REPOSITORY.fullmatch(entry.name) else None
     if not entry.claims or not (entry.claims[0].repository or entry.claims[0].url):
         return None
     weights = [a for a in entry.notable if a.size_bytes >= WEIGHTY_BYTES and not a.bundle]
     if any(a.expected_bytes not in (None, a.size_bytes) for a in weights):
         return None  # the user's own model, under a published name
     return size_bytes
+
+
+def _parts(entries: Sequence[Entry]) -> Mapping[str, dict[str, None]]:
+    """Return by entry id the engines that read its files, a tokenizer's say, for another entry."""
+    unclaimed = {e.path: e.id for e in entries if not e.claims}
+    unclaimed |= {repository_folder(e): e.id for e in entries if not e.claims}
+    found: dict[str, dict[str, None]] = {}
+    for entry in entries if unclaimed else ():
+        for artifact in entry.notable if entry.claims else ():
+            above = artifact.file
+            while above not in unclaimed and above != os.path.dirname(above):
+                above = os.path.dirname(above)
+            if above in unclaimed:
+                users = found.setdefault(unclaimed[above], {})
+                users.update(dict.fromkeys(entry.engines))
+    return found
 
 
 def apps_of(entry: Entry, host: Host) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ cachedoctor.toml                 keep = ["whisper.cpp:small"], in the user's own
 ```
 
 A lock file counts from `lock --register` until `--unregister`, even if the file itself is gone.
-Anything that cannot be understood stops every command that changes something: ignoring it could
+Anything that cannot be parsed stops every command that changes something: ignoring it could
 lose a model.
 """
 
@@ -21,6 +21,7 @@ from cachedoctor import engines
 from cachedoctor.errors import CacheDoctorError, UsageError
 from cachedoctor.locators import inside
 from cachedoctor.system import disk
+from cachedoctor.text import printable
 from cachedoctor.vocabulary import nearest
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Roots(NamedTuple):
         """Raise `UsageError` if anything could not be understood."""
         if self.problems:
             raise UsageError(
-                f"it is not known what must be kept: {self.problems[0]}",
+                f"cannot tell what must be kept: {self.problems[0]}",
                 hint="nothing was changed; correct it, or `cachedoctor lock --unregister` it",
             )
 
@@ -90,7 +91,8 @@ def means(name: str, entry: Entry) -> bool:
     if name.startswith(("/", "~")):
         place = os.path.realpath(os.path.expanduser(name))
         return inside(entry.path, place) or inside(place, entry.path)
-    return name in (entry.id, entry.id.partition("@")[0], entry.name)
+    spelled = (entry.id, entry.id.partition("@")[0], entry.name)
+    return name in spelled or name in map(printable, spelled)
 
 
 def register(host: Host, path: str) -> Registered:
@@ -117,7 +119,7 @@ def unregister(host: Host, path: str) -> Registered:
         known = [one.origin for one in registered(host)]
         raise UsageError(
             f"`{path}` is not registered{nearest(origin, known)}",
-            hint=f"there are {', '.join(known) or 'none'}",
+            hint=f"registered: {', '.join(known) or 'none'}",
         )
     disk.remove_tree(copy)
     return Registered(origin, copy)

@@ -9,6 +9,7 @@ from cachedoctor import engines
 from cachedoctor.errors import UsageError
 from cachedoctor.locators.hub_cache import repository_folder
 from cachedoctor.plans.kept import means
+from cachedoctor.text import printable
 from cachedoctor.vocabulary import Status, nearest
 
 if TYPE_CHECKING:
@@ -26,14 +27,14 @@ def resolve(names: Sequence[str], report: Report) -> tuple[Entry, ...]:
     """
     found: dict[str, Entry] = {}
     for name in names:
-        for entry in _meant(name, report):
+        for entry in _entries_named(name, report):
             found[entry.id] = entry
     return tuple(found.values())
 
 
 def matching(name: str, report: Report) -> tuple[Entry, ...]:
     """Return all entries that a name means; it may be an engine's. Raises `UsageError` for none."""
-    there = _there(report)
+    there = _existing(report)
     if name in engines.names():
         found = tuple(entry for entry in there if name in entry.engines)
     else:
@@ -43,21 +44,23 @@ def matching(name: str, report: Report) -> tuple[Entry, ...]:
     return found
 
 
-def _meant(name: str, report: Report) -> tuple[Entry, ...]:
-    found = [entry for entry in _there(report) if _fits(name, entry, report)]
+def _entries_named(name: str, report: Report) -> tuple[Entry, ...]:
+    found = [entry for entry in _existing(report) if _fits(name, entry, report)]
     place = _path(name, report)
     itself = place and os.path.join(
         os.path.realpath(os.path.dirname(place)), os.path.basename(place)
     )
-    exact = [entry for entry in found if name == entry.id or entry.path == itself]
+    exact = [e for e in found if name in (e.id, printable(e.id)) or e.path == itself]
     if exact:
         return tuple(exact)
     if not found:
         raise _unknown(name, report)
     places = {repository_folder(entry) for entry in found}
     if len(places) > 1:
-        ids = ", ".join(f"`{entry.id}`" for entry in found)
-        raise UsageError(f"`{name}` fits {len(places)} things: {ids}", hint="name one by its id")
+        listed = ", ".join(f"`{entry.id}` in `{report.host.short(entry.path)}`" for entry in found)
+        raise UsageError(
+            f"`{name}` fits {len(places)} things: {listed}", hint="name one by its id or its path"
+        )
     return tuple(found)
 
 
@@ -85,7 +88,7 @@ def _path(name: str, report: Report) -> str | None:
     return None
 
 
-def _there(report: Report) -> list[Entry]:
+def _existing(report: Report) -> list[Entry]:
     return [e for e in report.entries if report.statuses[e.id] is not Status.ABSENT]
 
 
@@ -106,7 +109,10 @@ def _unknown(name: str, report: Report) -> UsageError:
             answers = " or ".join(f"`{engine}:{each}`" for each in table.sizes[model])
             return UsageError(f"`{name}` is a size, not a model; name {answers}")
         known = [each for each in known if each.startswith(f"{engine}:")] or known
+    hint = f"`{report.host.command('list')}` names everything"
+    if report.hiding:
+        unseen = ", ".join(f"`{finding.path}`" for finding in report.hiding)
+        hint = f"it may be in a place that could not be read: {unseen}"
     return UsageError(
-        f"nothing here is called `{name}`{nearest(name, list(dict.fromkeys(known)))}",
-        hint=f"`{report.host.command('list')}` names everything",
+        f"nothing here is called `{name}`{nearest(name, list(dict.fromkeys(known)))}", hint=hint
     )

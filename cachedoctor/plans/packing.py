@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 class Packing(NamedTuple):
     """The contents of a pack to be written."""
 
-    models: tuple[LockedModel, ...]  # for its lock file
+    models: tuple[LockedModel, ...]  # the models of its lock file
     sources: Mapping[str, str]  # the paths of the files here, by digest
     files: Mapping[str, tuple[Part, ...]]  # the parts of all files, by digest
-    left_out: frozenset[str] = frozenset()  # digests of files that the other side has
+    left_out: frozenset[str] = frozenset()  # digests of files that the other machine has
 
     @property
     def bytes(self) -> int:
@@ -83,19 +83,19 @@ def pack(
 def write(packing: Packing, folder: str, progress: Progress = SILENT) -> int:
     """Write a pack, or resume one; returns how many bytes were written now.
 
-    Raises `RepairError` if there is no room or a file changed; what was written is kept for the
+    Raises `RepairError` if there is no space or a file changed; what was written is kept for the
     next time.
     """
-    disk.make_folders(os.path.join(folder, packs.PARTS))
     done = 0
     progress.start("packing", packing.bytes)
     try:
+        disk.make_folders(os.path.join(folder, packs.PARTS))
         for digest, parts in packing.written.items():
             for part in parts:
                 if disk.free_bytes(folder) < part.bytes + (1 << 20):
                     raise RepairError(
-                        f"no room in `{folder}` for a part of {size(part.bytes)}",
-                        hint="the parts that are there stay; go on where there is room",
+                        f"no space in `{folder}` for a part of {size(part.bytes)}",
+                        hint="the parts already written stay; continue where there is space",
                     )
                 if packs.write_part(packing.sources[digest], part, folder, progress):
                     done += part.bytes
@@ -112,7 +112,7 @@ def stream(packing: Packing, target: IO[bytes], progress: Progress = SILENT) -> 
     packs.to_stream(target, packing.written, packing.sources, packing.lock, progress)
 
 
-def had(host: Host) -> list[str]:
+def digests_here(host: Host) -> list[str]:
     """Return the SHA-256 of every model file on this host, which a pack can leave out."""
     report = scanning.scan(host, cure_notes=False)
     return sorted(

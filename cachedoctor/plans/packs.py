@@ -112,7 +112,7 @@ def write_part(source: str, part: Part, folder: str, progress: Progress) -> bool
         os.fsync(made.fileno())
     if state.hexdigest() != part.digest:
         disk.remove_tree(begun)
-        raise RepairError(f"`{source}` changed while it was packed", hint="pack it again")
+        raise RepairError(f"`{source}` changed while being packed", hint="pack it again")
     disk.rename(begun, target)
     return True
 
@@ -131,7 +131,7 @@ def read(folder: str) -> Pack:
     contradict each other.
     """
     place = os.path.join(folder, INDEX)
-    content = _small(place)
+    content = _read_list(place)
     try:
         raw = json.loads(content)
         if raw.get("pack") != _VERSION:
@@ -146,7 +146,7 @@ def read(folder: str) -> Pack:
         raise UsageError(
             f"`{os.path.join(folder, PARTS)}` is a link; links in a pack are not followed"
         )
-    _small(os.path.join(folder, LOCK))
+    _read_list(os.path.join(folder, LOCK))
     pack = Pack(folder, locking.read(os.path.join(folder, LOCK)), files)
     for digest, size in wanted(pack.lock).items():
         if digest in files and pack.bytes_of(digest) != size:
@@ -172,7 +172,7 @@ def missing(pack: Pack, digest: str) -> str:
     """Return which part of a file is missing or has the wrong length, or an empty string."""
     for part in pack.files.get(digest, ()):
         if not _is_whole(pack.path(part), part.bytes):
-            return f"the part {part.digest[:12]} is not there whole"
+            return f"the part {part.digest[:12]} is missing or incomplete"
     return "" if digest in pack.files else "it is not in the pack"
 
 
@@ -196,7 +196,7 @@ def to_stream(
 
         for name, text in ((INDEX, index(files)), (LOCK, lock.encode())):
             add(name, len(text), io.BytesIO(text))
-        for digest, part in _each(files):
+        for digest, part in _each_part(files):
             with open(sources[digest], "rb", buffering=0) as file:
                 file.seek(part.offset)
                 add(f"{PARTS}/{part.digest}", part.bytes, file)
@@ -228,13 +228,15 @@ def from_stream(stream: IO[bytes], folder: str, progress: Progress = SILENT) -> 
                         progress.advance(len(chunk))
                 if number == 1:
                     files = read(folder).files
-                    expected = {f"{PARTS}/{part.digest}": part.bytes for _, part in _each(files)}
+                    expected = {
+                        f"{PARTS}/{part.digest}": part.bytes for _, part in _each_part(files)
+                    }
     except tarfile.TarError as error:
         raise UsageError(f"not a pack: {error}") from error
     return read(folder)
 
 
-def _each(files: Mapping[str, Sequence[Part]]) -> Iterator[tuple[str, Part]]:
+def _each_part(files: Mapping[str, Sequence[Part]]) -> Iterator[tuple[str, Part]]:
     """Yield the parts of files, each once."""
     seen: set[str] = set()
     for digest, parts in sorted(files.items()):
@@ -273,7 +275,7 @@ def _is_whole(path: str, size: int) -> bool:
     return stat.S_ISREG(found.st_mode) and found.st_size == size
 
 
-def _small(path: str) -> bytes:
+def _read_list(path: str) -> bytes:
     """Read one of the lists: a regular file, not a link, of a sane length."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -284,7 +286,7 @@ def _small(path: str) -> bytes:
             raise UsageError(f"`{path}` is not a file")
         content = file.read(_LIMIT_BYTES + 1)
     if len(content) > _LIMIT_BYTES:
-        raise UsageError(f"`{path}` is longer than any list of a pack")
+        raise UsageError(f"`{path}` is too long for the list of a pack")
     return content
 
 

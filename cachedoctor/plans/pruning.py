@@ -1,4 +1,4 @@
-"""Choose what can go without loss: half downloads, orphans, leftovers, superseded revisions."""
+"""Choose what can go without loss: partial downloads, orphans, leftovers, superseded revisions."""
 
 from __future__ import annotations
 
@@ -117,22 +117,25 @@ def take(
 ) -> bool:
     """Choose a model if it can certainly be fetched again; otherwise spare it, with the reason."""
     why = sources.hindrance(one)
-    why = why or removal.obstacle(holdings, (one.entry,), _going(choices))
+    why = why or removal.obstacle(holdings, (one.entry,), _chosen_ids(choices))
     why = why or sources.doubt(holdings, one, progress)
     if why:
         spared.append(removal.spare(holdings, (one.entry,), why))
         return False
-    mates = [choice for choice in choices if _beside(choice, one.entry, holdings)]
+    mates = [choice for choice in choices if _same_repository(choice, one.entry, holdings)]
     others = [choice for choice in choices if choice not in mates]
     entries = [holdings.of(key).entry for choice in mates for key in choice.entries]
     reasons = "; ".join(dict.fromkeys((*(choice.reason for choice in mates), reason)))
     chosen = removal.choose(holdings, (*entries, one.entry), reasons, others)
+    if why := removal.shut(chosen):
+        spared.append(removal.spare(holdings, (one.entry,), why))
+        return False
     choices[:] = [choice for choice in others if not _covers(chosen, choice)]
     choices.append(chosen)
     return True
 
 
-def _beside(choice: Choice, entry: Entry, holdings: Holdings) -> bool:
+def _same_repository(choice: Choice, entry: Entry, holdings: Holdings) -> bool:
     """Return whether a choice takes another revision of the same repository: they go together."""
     folder = repository_folder(entry)
     return any(repository_folder(holdings.of(key).entry) == folder for key in choice.entries)
@@ -146,7 +149,7 @@ def _covers(larger: Choice, smaller: Choice) -> bool:
     )
 
 
-def _going(choices: Sequence[Choice]) -> set[str]:
+def _chosen_ids(choices: Sequence[Choice]) -> set[str]:
     return {entry for choice in choices for entry in choice.entries}
 
 

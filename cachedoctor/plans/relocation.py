@@ -66,14 +66,16 @@ def relocate(report: Report, place: str, target: str, *, link: bool = True) -> R
     Raises `UsageError` for a place without a known layout, and for a target that exists or is in
     the place; `CannotLookError` for a place that cannot be read; `RepairError` for one in use.
     """
-    here, entries = _meant(report, place)
+    here, entries = _what_to_move(report, place)
     to = os.path.normpath(os.path.join(report.host.cwd, os.path.expanduser(target)))
     to = os.path.join(os.path.realpath(os.path.dirname(to)), os.path.basename(to))
     if inside(to, here):
-        raise UsageError(f"`{target}` lies in `{place}`")
+        raise UsageError(f"`{target}` is inside `{place}`")
     back = os.path.islink(to) and os.path.realpath(to) == here
     if os.path.lexists(to) and not back:
-        raise UsageError(f"`{target}` is there already", hint="TO is the new path itself")
+        raise UsageError(
+            f"`{target}` already exists", hint="TO is the new path itself, not its folder"
+        )
     rows, left = _rows(report, here, to, entries)
     above = disk.folder_above(os.path.dirname(to))
     _free(report, here, entries)
@@ -97,7 +99,7 @@ def relocate(report: Report, place: str, target: str, *, link: bool = True) -> R
     )
 
 
-def _meant(report: Report, place: str) -> tuple[str, tuple[Entry, ...]]:
+def _what_to_move(report: Report, place: str) -> tuple[str, tuple[Entry, ...]]:
     """Return the path to move, and its entries; `place` can be a place, or any name of a model."""
     here = os.path.realpath(os.path.join(report.host.cwd, os.path.expanduser(place)))
     roots = [root for root in report.survey.roots if inside(root.path, here)]
@@ -105,10 +107,10 @@ def _meant(report: Report, place: str) -> tuple[str, tuple[Entry, ...]]:
         return here, tuple(entry for root in roots for entry in root.entries)
     path = os.path.join(report.host.cwd, os.path.expanduser(place))
     if not os.path.lexists(path) and place.startswith(("/", "./", "../", "~")):
-        raise CannotLookError(f"`{place}` is not there")
+        raise CannotLookError(f"`{place}` does not exist")
     if os.path.islink(path):
         raise UsageError(
-            f"`{place}` is a link", hint=f"move what it leads to: `{os.path.realpath(path)}`"
+            f"`{place}` is a link", hint=f"move what it points to: `{os.path.realpath(path)}`"
         )
     name = os.path.normpath(path) if os.path.lexists(path) else place
     path = repository_folder(naming.resolve((name,), report)[0])
@@ -126,7 +128,7 @@ def _rows(
     within = os.path.relpath(here, root.path)
     if not to.endswith(f"/{within}"):
         raise UsageError(
-            f"`{to}` does not end with `{within}`, the name by which its engine knows it",
+            f"`{to}` must end with `{within}`, the name that its engine looks for",
             hint=f"`{report.host.command('move', here, os.path.join(to, within))}`",
         )
     alone = all(entry in entries for entry in root.entries)
@@ -137,21 +139,21 @@ def _rows(
 def bring(found: Relocation, report: Report, progress: Progress = SILENT) -> None:
     """Copy and prove, if the target is on another disk; the same call resumes after an interrupt.
 
-    Raises `RepairError` if there is no room, a file cannot be read, or anything in the place has
+    Raises `RepairError` if there is no space, a file cannot be read, or anything in the place has
     changed since the look; the copy is kept for the next time.
     """
     if found.same_disk:
         return
-    hint = f"the copy stays in `{found.part}`: the same command goes on"
+    hint = f"the copy stays in `{found.part}`: the same command continues"
     have = copying.listed(found.part).bytes if os.path.isdir(found.part) else 0
     above = disk.folder_above(found.part)
     free = disk.free_bytes(above)
     if free + have < found.tree.bytes + (1 << 20):
-        needed = f"{size(found.tree.bytes - have)} is needed, and {size(free)} is free"
+        needed = f"{size(found.tree.bytes - have)} needed, {size(free)} free"
         raise RepairError(
-            f"no room in `{above}`: {needed}", hint=hint if have else "nothing was changed"
+            f"no space in `{above}`: {needed}", hint=hint if have else "nothing was changed"
         )
-    known = _known(report)
+    known = _known_digests(report)
     progress.start("copying", found.tree.bytes)
     try:
         written = copying.copy(found.place, found.part, found.tree, known, progress)
@@ -164,7 +166,7 @@ def bring(found: Relocation, report: Report, progress: Progress = SILENT) -> Non
     finally:
         progress.finish()
     if now.stamps != found.tree.stamps:
-        raise RepairError(f"`{found.place}` changed while it was copied", hint=hint)
+        raise RepairError(f"`{found.place}` changed while being copied", hint=hint)
     _free(report, found.place, found.entries)
 
 
@@ -175,7 +177,7 @@ def switch(found: Relocation, report: Report) -> Change:
         Choice(title=title, path=found.place, reason=f"to {found.target}", bytes=0, repair=repair)
         for repair in _repairs(found, report.host)
     ]
-    how = "a link stays" if found.linked else _setting(found)
+    how = "a link stays" if found.linked else _link_or_setting(found)
     notes = (f"{title} to {found.target}: {how}",)
     copied = 0 if found.same_disk else found.tree.bytes
     return Change(
@@ -242,12 +244,12 @@ def _registered(found: Relocation, host: Host) -> list[Repair]:
     root = disk.folder_above(os.path.dirname(path))
     return [
         built(
-            "register-place", f"write the place into `{path}`", root, (need,) if text else (), steps
+            "register-place", f"record the place in `{path}`", root, (need,) if text else (), steps
         )
     ]
 
 
-def _setting(found: Relocation) -> str:
+def _link_or_setting(found: Relocation) -> str:
     kinds = dict.fromkeys(kind for kind, _ in found.rows)
     settings = [locators.find(kind).moved_by for kind in kinds]
     words = [each.format(to=found.target) for each in settings if each]
@@ -265,7 +267,7 @@ def _free(report: Report, place: str, mine: Sequence[Entry]) -> None:
         raise RepairError(f"`{place}` is in use by {', '.join(names)}", hint="end it first")
 
 
-def _known(report: Report) -> Mapping[str, Digest]:
+def _known_digests(report: Report) -> Mapping[str, Digest]:
     """Return the expected digests of files, by path."""
     return {
         artifact.file: artifact.digest

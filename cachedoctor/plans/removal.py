@@ -51,11 +51,14 @@ def remove(holdings: Holdings, entries: Sequence[Entry], *, even_kept: bool = Fa
         keepers = tuple(dict.fromkeys(w for e in mine for w in holdings.of(e.id).kept_by))
         why = obstacle(holdings, mine, going)
         if not why and keepers and not even_kept:
-            why = f"kept: {'; '.join(keepers)}; `--kept` removes it all the same"
+            why = f"kept: {'; '.join(keepers)}; `--kept` removes it anyway"
         if why:
             spared.append(spare(holdings, mine, why, named=True))
         else:
             chosen = choose(holdings, mine, "named", choices)
+            if why := shut(chosen):
+                spared.append(spare(holdings, mine, why, named=True))
+                continue
             choices.append(chosen._replace(needed_by=keepers))
     return Change(
         verb="remove", choices=tuple(with_losses(holdings.report, choices)), spared=tuple(spared)
@@ -77,7 +80,7 @@ def choose(
     first = mine[0]
     steps = tuple(SetAside(path) for path in paths)
     repair = built("set-model-aside", f"set {_title(mine)} aside", above, (), steps, held)
-    repair = repair._replace(guards=tuple(map(_deep, repair.guards)))
+    repair = repair._replace(guards=tuple(map(_with_contents, repair.guards)))
     costs = [holdings.of(entry.id).refetch_bytes for entry in mine]
     refetch = None if None in costs else sum(cost or 0 for cost in costs)
     return Choice(
@@ -91,7 +94,7 @@ def choose(
     )
 
 
-def _deep(guard: Guard) -> Guard:
+def _with_contents(guard: Guard) -> Guard:
     """Return a guard that also covers a folder's contents: a download may continue in it."""
     folder = os.path.isdir(guard.path) and not os.path.islink(guard.path)
     return guard._replace(tree=moves.stamps_of(guard.path)) if folder else guard
@@ -111,6 +114,16 @@ def spare(holdings: Holdings, mine: Sequence[Entry], why: str, *, named: bool = 
     )
 
 
+def shut(choice: Choice) -> str:
+    """Return why this user may not move what a choice sets aside, or an empty string."""
+    for step in choice.repair.steps:
+        folder = os.path.isdir(step.path) and not os.path.islink(step.path)
+        for place in (os.path.dirname(step.path), *((step.path,) if folder else ())):
+            if not quietly.can_access(place, os.W_OK | os.X_OK):
+                return f"you may not write in `{place}`"
+    return ""
+
+
 def obstacle(holdings: Holdings, mine: Sequence[Entry], going: Iterable[str]) -> str:
     """Return why the entries `mine` of one place cannot be removed, or an empty string."""
     report = holdings.report
@@ -120,7 +133,7 @@ def obstacle(holdings: Holdings, mine: Sequence[Entry], going: Iterable[str]) ->
             return "somebody is downloading it right now"
         closed = next((a for a in entry.notable if a.state in _CLOSED), None)
         if closed is not None:
-            words = "lies in iCloud" if closed.state is State.EVICTED else "cannot be read"
+            words = "is in iCloud" if closed.state is State.EVICTED else "cannot be read"
             return f"`{closed.name or os.path.basename(closed.path)}` {words}"
         if any(rules.find(finding.code).closed for finding in report.of(entry)):
             return "a part of it cannot be read"
@@ -134,10 +147,13 @@ def obstacle(holdings: Holdings, mine: Sequence[Entry], going: Iterable[str]) ->
 def with_losses(report: Report, choices: Iterable[Choice]) -> Iterator[Choice]:
     """Add to each choice the engines and sizes that lose their model, or get another one."""
     gone: set[str] = set()
-    for choice in choices:
+    chosen = list(choices)
+    left = _without(report, {key for choice in chosen for key in choice.entries})
+    for choice in chosen:
         before = _without(report, gone)
         gone.update(choice.entries)
-        yield choice._replace(then=tuple(_losses(before, _without(report, gone), choice)))
+        losses = _losses(before, _without(report, gone), choice)
+        yield choice._replace(then=(*losses, *_holes(report, left, choice)))
 
 
 def folded(paths: Sequence[str], root: str) -> tuple[str, ...]:
@@ -231,7 +247,7 @@ def _linked(report: Report, mine: Sequence[Entry], going: set[str]) -> str:
         for artifact in other.notable:
             there = artifact.outside or artifact.file
             if any(inside(there, path) for path in own) and _is_apart(artifact, mine):
-                return f"`{report.host.short(artifact.path)}` leads to it"
+                return f"`{report.host.short(artifact.path)}` links to it"
     return ""
 
 
@@ -261,6 +277,19 @@ def _losses(before: Report, after: Report, choice: Choice) -> Iterator[str]:
                     yield f"{engine} loads {now.model} for size {each}"
                 else:
                     yield f"{engine} has no model for size {each}"
+
+
+def _holes(before: Report, after: Report, choice: Choice) -> Iterator[str]:
+    """Yield the models of other places that lose a file, a tokenizer's say, with a choice."""
+    going = [entry for entry in before.entries if entry.id in choice.entries]
+    places = {repository_folder(entry) for entry in going}
+    for other in after.entries:
+        if not other.claims or repository_folder(other) in places:
+            continue
+        for artifact in other.notable:
+            if any(inside(artifact.file, place) for place in places):
+                yield f"{other.title} has no `{artifact.name}`"
+                break
 
 
 def cost(choice: Choice) -> str:

@@ -52,7 +52,7 @@ class Shares:
                 if extent.shared:
                     self._cloned.add(key)
                     runs.setdefault(key[0], []).append((extent.physical, extent.bytes))
-        self._again = sum(extents.twice(mine) for mine in runs.values())
+        self._again = sum(extents.counted_twice(mine) for mine in runs.values())
         self.all_known = not self._cloned or bool(self._again)
 
     @property
@@ -70,7 +70,7 @@ class Shares:
 
     def own(self, entry: Entry) -> int:
         """Return how many bytes removing this entry alone would free."""
-        taken = self._taken
+        taken = self._shared_elsewhere
         if not taken:
             return self.size(entry)
         shared = {(d, n): size for d, n, size in entry.held if (d, n) in taken}
@@ -111,12 +111,14 @@ class Shares:
         return total
 
     @cached_property
-    def _taken(self) -> set[tuple[int, int]]:
-        """Return the files that somebody else has, too, or the blocks of which somebody has."""
-        linked = {key for key, links in self._links.items() if links > 1 and self._unmet(key)}
+    def _shared_elsewhere(self) -> set[tuple[int, int]]:
+        """Return the files that something else also has, or shares blocks with."""
+        linked = {
+            key for key, links in self._links.items() if links > 1 and self._has_outside_name(key)
+        }
         return self._owners.keys() | linked | self._cloned | self._elsewhere
 
-    def _unmet(self, key: tuple[int, int]) -> bool:
+    def _has_outside_name(self, key: tuple[int, int]) -> bool:
         """Return whether a file has another name, outside these entries: one that would stay."""
         names = {path for path in self._paths[key] if not os.path.islink(path)}
         return self._links[key] > max(1, len(names))

@@ -34,7 +34,6 @@ KEYS = (
     "type", "refs", "kept", "known",
 )  # fmt: skip
 SORTS = ("size", "used", "name")
-GROUPS = ("engine", "app", "place")
 
 
 def test(words: str, now: float, place: Callable[[Holding], str]) -> Test:
@@ -63,7 +62,7 @@ def test(words: str, now: float, place: Callable[[Holding], str]) -> Test:
 
         return older
     if sign not in ("=", "!="):
-        raise UsageError(f"`{key}` is a word: write `{key}={value}`")
+        raise UsageError(f"`{key}` is text: write `{key}={value}`")
     return lambda one: (value in _values(one, key, place)) is (sign == "=")
 
 

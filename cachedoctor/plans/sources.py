@@ -16,15 +16,15 @@ def hindrance(one: Holding) -> str:
     """Return why a model may not be chosen unnamed, or an empty string; reads no contents."""
     entry = one.entry
     if not entry.claims:
-        return "no engine known here loads it"
+        return "no known engine loads it"
     if one.known_by != "name":
-        return "known by its shape alone: it may be somebody's own"
+        return "recognised only by its content, so it may be somebody's own"
     if one.apps:
         return f"in the folder of {', '.join(one.apps)}"
     if not (entry.claims[0].repository or entry.claims[0].url):
         return "no source is known"
     if one.refetch_bytes is None:
-        return "its weights are not as long as those that are published"
+        return "its weights differ in length from the published ones"
     if one.pinned:
         return "pinned: somebody asked for this revision by its commit"
     if one.kept_by:
@@ -35,9 +35,9 @@ def hindrance(one: Holding) -> str:
         there = artifact.state is State.PRESENT and not artifact.bundle
         litter = is_litter(artifact.name.rpartition("/")[2])
         if there and artifact.digest is None and not litter:
-            return f"nothing says what `{artifact.name}` must hold"
+            return f"nothing says what `{artifact.name}` must contain"
         if artifact.outside or artifact.state is State.OTHER:
-            return f"`{artifact.name}` leads elsewhere"
+            return f"`{artifact.name}` points elsewhere"
     return ""
 
 
@@ -59,5 +59,5 @@ def doubt(holdings: Holdings, one: Holding, progress: Progress = SILENT) -> str:
         if right is None:
             return f"`{artifact.name}` could not be proven"
         if not right:
-            return f"`{artifact.name}` does not hold what its source has"
+            return f"`{artifact.name}` differs from its source"
     return ""

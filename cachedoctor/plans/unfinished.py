@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor import rules
+from cachedoctor import engines, rules
+from cachedoctor.doctor import readiness
 from cachedoctor.findings import (
     CdnFetch,
     Finding,
     HubFetch,
     LocalCopy,
+    Put,
     Repair,
     Safety,
     is_download,
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
 class Unfinished(NamedTuple):
     """An interrupted fix, and what is left to do to finish it or its undo."""
 
-    id: str  # of the run
-    folder: str  # its journal's
+    id: str  # name of the run
+    folder: str  # folder of its journal
     state: str  # `open` or `undoing`
     created_s: float  # when it was started
     repairs: tuple[Repair, ...]  # each with the steps, needs and bytes that are left
@@ -47,6 +49,30 @@ def interrupted(report: Report, cures: Sequence[Finding]) -> tuple[Unfinished, .
         for found in run.unfinished(report.host.state)
         if found.folder in folders and _related(found, report.engines, mine)
     )
+
+
+def brings(unfinished: Sequence[Unfinished], finding: Finding) -> bool:
+    """Return whether finishing interrupted fixes brings what cures a finding."""
+    first = (step for item in unfinished for repair in item.repairs for step in repair.steps)
+    brought = {step.path for step in first if isinstance(step, Put)}
+    repair = finding.repair
+    if repair is None or not brought:
+        return False
+    if repair.deferred and not repair.steps:
+        return any(below(path, finding.path) for path in brought)
+    mine = {step.path for step in repair.steps if isinstance(step, Put)}
+    return bool(mine) and mine <= brought
+
+
+def lacks(report: Report, absence: Finding) -> bool:
+    """Return whether a later look still lacks a model that was asked for and was not there."""
+    claims = [claim for entry in absence.made_from for claim in entry.claims]
+    for claim in claims:
+        engine = engines.find(claim.engine)
+        answer = readiness.ready(engine, report, (engine.table.row(claim.model),))
+        if answer.code == absence.code and (answer.entry is None) == (not absence.entries):
+            return True
+    return not claims
 
 
 def _related(found: Run, names: Sequence[str], paths: Collection[str]) -> bool:

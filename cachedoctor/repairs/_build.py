@@ -136,7 +136,7 @@ def sentence(source: Source, name: str) -> str:
         case HubFetch(repository=repository):
             return f"fetch `{name}` from {repository}"
         case CdnFetch(resume=resume):
-            start = "go on with the download of" if resume else "fetch"
+            start = "resume the download of" if resume else "fetch"
             return f"{start} `{name}` from OpenAI"
         case Parts(why=why):
             return f"unpack `{name}` from {why}"

@@ -47,7 +47,7 @@ def from_copies(claim: Claim, path: str, root: str, survey: Survey) -> Repair | 
         copy, etag = found
         blob, link = os.path.join(path, "blobs", etag), os.path.join(snapshot, name)
         proof = Proof("", size, digest)
-        needs.append(Need(name, (LocalCopy((("", copy.file),), _said(copy)),), (proof,)))
+        needs.append(Need(name, (LocalCopy((("", copy.file),), _where(copy)),), (proof,)))
         target = os.path.relpath(blob, os.path.dirname(link))
         steps += [Put(name, blob), *folders(os.path.dirname(link)), Link(link, target)]
     ref = os.path.join(path, "refs", "main")
@@ -80,6 +80,6 @@ def _holding(
                         yield artifact, held[_GIT]
 
 
-def _said(artifact: Artifact) -> str:
+def _where(artifact: Artifact) -> str:
     _, found, rest = artifact.file.partition("/models--")
     return rest.partition("/")[0].replace("--", "/", 1) if found else f"`{artifact.file}`"

@@ -43,10 +43,10 @@ def restore_in_folder(survey: Survey, entry: Entry, artifact: Artifact) -> Repai
         size, digest = pointed_at(owner) or (size, None)
     near = [] if owner.bundle else [*nearby(owner, survey, size, digest)]
     if not entry.claims:
-        return _copied(entry, owner, owned(near, entry.root, survey)) if near else None
+        return _copy_repair(entry, owner, owned(near, entry.root, survey)) if near else None
     claim = entry.claims[0]
     if owner.name == claim.marker[0]:
-        need, steps = _marked(claim, entry.path)
+        need, steps = _marker(claim, entry.path)
         words = sentence(need.sources[0], owner.name)
         return built("restore-file", words, entry.root, (need,), tuple(steps), 0)
     sources: list[Source] = [*near]
@@ -71,7 +71,7 @@ def restore_in_folder(survey: Survey, entry: Entry, artifact: Artifact) -> Repai
         return None
     sources = owned(sources, entry.root, survey)
     need = need_of(owner.name, tuple(sources), "coreml" if whole else owner.format)
-    noted, steps = _noted_anew(survey, entry, owner)
+    noted, steps = _renewed_note(survey, entry, owner)
     return built(
         "restore-bundle" if whole else "restore-file",
         sentence(sources[0], owner.name),
@@ -87,7 +87,7 @@ def restore_in_folder(survey: Survey, entry: Entry, artifact: Artifact) -> Repai
     )
 
 
-def _noted_anew(survey: Survey, entry: Entry, owner: Artifact) -> tuple[list[Need], list[Step]]:
+def _renewed_note(survey: Survey, entry: Entry, owner: Artifact) -> tuple[list[Need], list[Step]]:
     """Return what gives a file's note a new time, if its client compares the two.
 
     Otherwise the restored file would be newer than its note, and the client would fetch it again.
@@ -104,7 +104,7 @@ def _noted_anew(survey: Survey, entry: Entry, owner: Artifact) -> tuple[list[Nee
     return [need], [*out_of_the_way(note.path), Put(name, note.path)]
 
 
-def _copied(entry: Entry, owner: Artifact, near: Sequence[Source]) -> Repair:
+def _copy_repair(entry: Entry, owner: Artifact, near: Sequence[Source]) -> Repair:
     """Return the repair that replaces a file of unknown origin with a copy."""
     need = need_of(owner.name, tuple(near), owner.format)
     steps = (*out_of_the_way(owner.path), Put(owner.name, owner.path))
@@ -157,14 +157,14 @@ def whole_folder(
             needs.append(need)
             steps += placed
     if claim.marker[1] == model.commit:
-        need, placed = _marked(claim, path)
+        need, placed = _marker(claim, path)
         needs.append(need)
         steps += placed
     words = f"fetch {claim.model} from {claim.repository} at {model.commit[:12]}"
     return built("fetch-model", words, root, tuple(needs), tuple(dict.fromkeys(steps)))
 
 
-def _marked(claim: Claim, path: str) -> tuple[Need, list[Step]]:
+def _marker(claim: Claim, path: str) -> tuple[Need, list[Step]]:
     """Return the marker of the commit in the folder at `path`; without one, it is fetched again."""
     name, commit = claim.marker
     text = f"{commit}\n"

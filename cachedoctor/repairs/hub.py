@@ -77,14 +77,12 @@ def rewrite_ref(finding: Finding, survey: Survey) -> Repair | None:
 
 
 def write_main(entry: Entry) -> Repair:
-    """Return the repair that writes a missing branch `main`, which leads to `entry`."""
+    """Return the repair that writes a missing branch `main`, which points to `entry`."""
     repository = entry.path.partition("/snapshots/")[0]
     commit, ref = entry.revision or "", os.path.join(repository, "refs", "main")
     need = Need("ref", (Text(commit),), (Proof("", len(commit), None),))
     steps = (*folders(os.path.dirname(ref)), Put("ref", ref))
-    return built(
-        "rewrite-ref", f"let `refs/main` lead to {commit[:12]}", entry.root, (need,), steps
-    )
+    return built("rewrite-ref", f"point `refs/main` to {commit[:12]}", entry.root, (need,), steps)
 
 
 def fetch_entry(finding: Finding) -> Repair | None:
@@ -178,7 +176,7 @@ def restore_blob(
     links = [a.path for _, a in at if a.path != a.file and a.state is State.MISSING]
     away = artifact.state in (State.DANGLING, State.TEXT) or artifact.outside
     if digest and away and target == artifact.path:
-        target = os.path.join(repository.path, "blobs", digest.hex)  # the link leads elsewhere
+        target = os.path.join(repository.path, "blobs", digest.hex)  # the link points elsewhere
         links = [artifact.path]
     steps: list[Step] = []
     blob = repository.blobs.get(digest.hex) if digest else None

@@ -69,7 +69,7 @@ def relink_snapshot(commit: str, entries: Sequence[Entry], survey: Survey) -> Re
     needs = [n.names for c in claims for n in c.needs.requirements if not n.optional]
     tree = repository.promises(commit)
     here: dict[str, str] = {}
-    for name, (size, digest) in (*_told(entries, commit), *tree.items()):
+    for name, (size, digest) in (*_published(entries, commit), *tree.items()):
         blob = _blob_with(repository, size, digest)
         if blob:
             here[name] = blob
@@ -90,7 +90,7 @@ def relink_snapshot(commit: str, entries: Sequence[Entry], survey: Survey) -> Re
     return built("relink", words, entries[0].root, (), tuple(dict.fromkeys(steps)))
 
 
-def _told(entries: Sequence[Entry], commit: str) -> Iterator[tuple[str, tuple[int, Digest]]]:
+def _published(entries: Sequence[Entry], commit: str) -> Iterator[tuple[str, tuple[int, Digest]]]:
     """Yield what tables and lock files, other than a manifest, say about a revision's files."""
     for entry in entries:
         for claim in entry.claims:
@@ -130,7 +130,7 @@ def relink_relative(finding: Finding) -> Repair | None:
 
 
 def links_to(links: Sequence[str], blob: str) -> list[Step]:
-    """Return the steps that make each of `links` lead to `blob`."""
+    """Return the steps that point each of `links` to `blob`."""
     return [
         step
         for link in links

@@ -153,7 +153,7 @@ def _remarks(result: Result) -> Iterator[str]:
         yield Folding(f"load from disk, with a cold file cache: {told}")
     for row in result.rows:
         if not row.same_text:
-            yield f"{row.engine} did not hear the same words in every run"
+            yield f"{row.engine} did not transcribe every run alike"
     if result.rows and result.clip.words is None:
         yield "no word error rate: put its words into a `.txt` beside the audio"
     elif any(row.word_error_rate is None for row in result.rows):

@@ -49,7 +49,7 @@ def question(change: Change, *, delete: bool) -> str:
 def last_question(change: Change) -> str:
     """Return the question about what cannot be fetched again."""
     names = ", ".join(choice.title for choice in change.lost)
-    return f"No source is known for {printable(names)}: delete it for good all the same?"
+    return f"No source is known for {printable(names)}: delete it for good anyway?"
 
 
 def refused(change: Change) -> str:
@@ -91,7 +91,7 @@ class _Going:
     def total(self, change: Change) -> str:
         words = f"{plural(len(change.choices), 'thing')}, {size(change.bytes)}"
         if change.refetch_bytes:
-            words += f"; having all of it again is a download of {size(change.refetch_bytes)}"
+            words += f"; getting it all back is a download of {size(change.refetch_bytes)}"
         return words + _short(change)
 
     def outcome(self, change: Change, host: Host, freed_bytes: int | None) -> Iterator[str]:
@@ -142,7 +142,7 @@ class _Moving(_Going):
         freed = f"`{host.command('quarantine', 'empty')}` frees the old place"
         yield f"✓ moved and proven; {freed} · {back}"
         if isinstance(change.copies, Relocation):
-            yield f"  taken back, the copy stays in `{printable(change.copies.part)}`"
+            yield f"  after `undo`, the copy stays in `{printable(change.copies.part)}`"
 
 
 class _Unpacking(_Going):
@@ -177,15 +177,15 @@ def _place(choice: Choice, host: Host) -> str:
 
 
 def _after(choice: Choice, *more: str) -> Iterator[str]:
-    """Yield what will not work any more, `more`, and what it costs to have the choice again."""
+    """Yield what will no longer work, `more`, and what it costs to fetch the choice again."""
     yield from (f"  then  {line}" for line in choice.then)
     yield from more
     if not choice.waste:
-        yield f"  again {cost(choice)}"
+        yield f"  refetch {cost(choice)}"
 
 
 def _short(change: Change) -> str:
     """Return how far short of its target a change falls, or nothing."""
     if change.target_bytes is None or change.reached:
         return ""
-    return f"; {size(change.target_bytes - change.bytes)} short of what was asked for"
+    return f"; {size(change.target_bytes - change.bytes)} short of what you asked for"

@@ -30,7 +30,7 @@ def diagnosis_lines(found: Diagnosis, host: Host) -> Iterator[str]:
         yield ""
     names = " ".join(found.engines)
     if not found.models:
-        yield f"no model of {' or '.join(found.engines)} in the places that were searched"
+        yield f"no model of {' or '.join(found.engines)} in any known place"
         yield f"next: `{host.command('where', 'ENGINE', '--size', 'small')}` names them"
         return
     if found.unready:
@@ -62,7 +62,7 @@ def _of_no_cache(found: Diagnosis, host: Host) -> Iterator[str]:
         command = f"`{host.command('scan')}`"
         yield f"nothing in this text is recognised; {command} checks every cache"
         return
-    yield "nothing in this text is about a cache; it is about something else:"
+    yield "this text is not about a cache, but about something else:"
     for one in found.elsewhere:
         yield f"line {one.line}: {printable(one.text.strip())[: WIDTH - 12]}"
         yield from _wrapped("cause", one.cause)

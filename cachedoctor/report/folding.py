@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 
 _JOINED = "\u00a0"  # a space that is never broken
-_TOKEN = r" *(?:[✓✗!–] [^ ]+|\d[\d.]* (?:B|[KMGT]iB)\b[^ ]*|(?:[^ `]*`[^`]*`)+[^ `]*|[^ `]+|`)"
+_USUAL, _DEEPEST = 10, 3  # deeper than this, indentation is at most a third of the terminal
+_TOKEN = r" *(?:[✓✗!–…] [^ ]+|\d[\d.]* (?:B|[KMGT]iB)\b[^ ]*|(?:[^ `]*`[^`]*`)+[^ `]*|[^ `]+|`)"
 
 
 class Folding(str):
@@ -47,15 +48,18 @@ def folded(line: str, width: int | None) -> list[str]:
     Only a `Folding` is broken, and only a `Stacked` one is laid out differently.
     """
     if isinstance(line, Stacked) and width is not None and len(line) > width:
-        return list(line.lines)
+        return [shown for each in line.lines for shown in folded(each, width)]
     if not isinstance(line, Folding):
         return [line]
+    most = len(line) if width is None else max(_USUAL, width // _DEEPEST)
+    if width is not None and len(line) > width:
+        line = Folding(line[max(0, len(line) - len(line.lstrip(" ")) - most) :], line.hang)
     lines: list[str] = []
     current = ""
     for token in [line] if width is None or len(line) <= width else re.findall(_TOKEN, line):
         if width is not None and current.strip() and len(current) + len(token) > width:
             lines.append(current)
-            current = " " * line.hang + token.lstrip(" ")
+            current = " " * min(line.hang, most) + token.lstrip(" ")
         else:
             current += token
     return [each.replace(_JOINED, " ") for each in (*lines, current)]

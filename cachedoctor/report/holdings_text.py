@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 _DAY_S = 86400
 _NONE = "–"
-_HEADS = ("size", "own", "last used", "model", "needed by", "where", "again")
-_BELOW = ("needed by", "where", "again")  # the model, on a narrow terminal
-_RIGHT = ("size", "own", "again", "last used")
+_HEADS = ("size", "own", "last used", "model", "needed by", "where", "refetch")
+_BELOW = ("needed by", "where", "refetch")  # the model, on a narrow terminal
+_RIGHT = ("size", "own", "refetch", "last used")
+_DEEPEST = 24  # columns before what is below the model, on a narrow terminal
 _WIDEST = {"model": 44, "needed by": 34}
 
 
@@ -53,9 +54,9 @@ def list_lines(
     """
     host = holdings.report.host
     rows = [(_group(one, by, host), row(one, host, now)) for one in chosen]
-    rows += [("besides the models" if by else "", loose_row(one, host)) for one in loose]
+    rows += [("not part of a model" if by else "", loose_row(one)) for one in loose]
     if not rows:
-        yield "no model is here"
+        yield "no models here"
         if not holdings.models:
             fetch = host.command("pull", "faster-whisper:small")
             yield Folding(f"next: `{fetch}` fetches one; `cachedoctor demo` is a tour")
@@ -95,7 +96,7 @@ def ago(when_s: float, now: float) -> str:
 def needed(one: Holding) -> str:
     """Return in words who needs a model."""
     if not one.entry.engines:
-        words = ["no engine known here"]
+        words = [", ".join(one.part_of) or "no known engine"]
     elif not one.needed_by:
         words = [", ".join(one.entry.engines)]
     else:
@@ -136,8 +137,9 @@ def row(one: Holding, host: Host, now: float) -> Row:
     name = title(one)
     if one.entry.revision and not one.entry.refs:
         name += f"@{one.entry.revision[:7]}"
-    if one.status not in (Status.READY, Status.UNKNOWN):
-        name += f" ({one.status.value})"
+    state = one.status.value if one.status is not Status.UNKNOWN else one.unseen
+    if one.status is not Status.READY and state:
+        name += f" ({state})"
     where = place(one, host)
     if one.names > 1:
         where += f" ({one.names} names, 1 copy)"
@@ -154,7 +156,7 @@ def row(one: Holding, host: Host, now: float) -> Row:
     )
 
 
-def loose_row(finding: Finding, host: Host) -> Row:
+def loose_row(finding: Finding) -> Row:
     """Return the line of something beside models."""
     where = _layout(finding.locator) if finding.locator else ""
     amount = size(finding.bytes)
@@ -187,9 +189,10 @@ def _table(rows: Sequence[tuple[str, Row]]) -> Iterator[str]:
             for head, word, width in zip(heads, words, widths, strict=True)
         ]
         first, rest = padded[: -len(_BELOW)], words[-len(_BELOW) :]
-        indent = " " * (sum(widths[: len(first) - 1]) + 2 * (len(first) - 1))
+        indent = " " * min(_DEEPEST, sum(widths[: len(first) - 1]) + 2 * (len(first) - 1))
         below = f"{indent}{' · '.join(filter(None, rest[:-1]))} · {_again(rest[-1])}"
-        return Stacked("  ".join(padded).rstrip(), ("  ".join(first).rstrip(), below))
+        lines = (Folding("  ".join(first).rstrip(), 2), Folding(below, len(indent)))
+        return Stacked("  ".join(padded).rstrip(), lines)
 
     yield line(heads)
     group = ""
@@ -202,7 +205,7 @@ def _table(rows: Sequence[tuple[str, Row]]) -> Iterator[str]:
 
 def _again(word: str) -> str:
     """Return what it costs to fetch something again, for a table without headings."""
-    return f"{word} again" if word[:1].isdigit() else word.replace(_NONE, "not needed again")
+    return f"refetch {word}" if word[:1].isdigit() else word.replace(_NONE, "nothing to refetch")
 
 
 def _cut(word: str, head: str) -> str:
@@ -212,7 +215,7 @@ def _cut(word: str, head: str) -> str:
 
 def _group(one: Holding, by: str, host: Host) -> str:
     if by == "engine":
-        return ", ".join(one.entry.engines) or "no engine known here"
+        return ", ".join(one.entry.engines) or "no known engine"
     if by == "app":
         return one.apps[0] if one.apps else "no app"
     return place(one, host) if by == "place" else ""

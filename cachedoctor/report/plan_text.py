@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from cachedoctor.findings import CdnFetch, Finding, HubFetch, LocalCopy, Parts, Safety, Text
+from cachedoctor.plans.unfinished import brings
 from cachedoctor.report.folding import Folding, joined
 from cachedoctor.report.scan_text import counting
 from cachedoctor.rules.ourselves import UnfinishedFix
@@ -38,12 +39,13 @@ def plan_lines(plan: Plan, report: Report) -> Iterator[str]:
         number += len(item.repairs)
     for title, findings in grouped.items():
         repairs = [finding.repair for finding in findings if finding.repair]
-        fetch, copy = sum(r.fetch_bytes for r in repairs), sum(r.copy_bytes for r in repairs)
-        download = any(r.safety is Safety.FETCHES for r in repairs)
+        new = [f.repair for f in findings if f.repair and not brings(plan.unfinished, f)]
+        fetch, copy = sum(r.fetch_bytes for r in new), sum(r.copy_bytes for r in new)
+        download = any(r.safety is Safety.FETCHES for r in new)
         cost = (
             (f"{size(fetch)} to download" if fetch else "a download")
             if download
-            else ("nothing to download")
+            else ("nothing to download" if len(new) == len(repairs) else "nothing more to download")
         )
         copies = f", {size(copy)} to copy" if copy else ""
         if (fetch or copy) and plan.free_bytes is not None:
@@ -52,7 +54,8 @@ def plan_lines(plan: Plan, report: Report) -> Iterator[str]:
         for finding in findings:
             number += 1
             if finding.repair:
-                yield from _row(number, finding, finding.repair)
+                again = brings(plan.unfinished, finding)
+                yield from _row(number, finding, finding.repair, again=again)
         yield ""
     for finding in plan.by_hand:
         what = f"  left to you {finding.code} {finding.slug}: {printable(finding.message)}"
@@ -85,14 +88,18 @@ def _finish_lines(item: Unfinished, number: int) -> Iterator[str]:
     yield ""
 
 
-def _row(number: int, finding: Finding, repair: Repair) -> Iterator[str]:
-    """Yield one repair: what it does and from where, what it costs, and why."""
+def _row(number: int, finding: Finding, repair: Repair, *, again: bool) -> Iterator[str]:
+    """Yield one repair: what it does and from where, what it costs, and why.
+
+    What an interrupted fix brings is done `again` only if that cannot be finished.
+    """
     costs = (
         (repair.fetch_bytes, "to download"),
         (repair.copy_bytes, "to copy"),
         (repair.aside_bytes, "set aside"),
     )
     told = ", ".join(f"{size(count)} {what}" for count, what in costs if count)
+    told = "only if that cannot be finished" if again else told
     words = f"  {number:>2}  {finding.code}  {printable(repair.describe)}"
     gap = " " * max(2, WIDTH - len(words) - len(told))
     yield Folding(f"{words}{gap}{joined(told)}".rstrip(), max(2, WIDTH - len(told)))
@@ -113,7 +120,7 @@ def source_words(source: Source) -> str:
             cost = f", {size(known)}" if known else ""
             return f"fetch it from {repository}{cost}"
         case CdnFetch(bytes=known, resume=resume):
-            return f"{'go on with the' if resume else 'a'} download from OpenAI, {size(known)}"
+            return f"{'resume the' if resume else 'a'} download from OpenAI, {size(known)}"
         case Text(text=text):
             return f"write `{printable(text)}`"
 
@@ -134,7 +141,7 @@ def outcome_lines(plan: Plan, outcome: Outcome) -> Iterator[str]:
     for name, why in outcome.taken_back:
         yield f"! the interrupted fix {name} could not be finished: {printable(why)}"
     if outcome.deleted_bytes is not None:
-        how = "" if outcome.journaled else ", without a journal, for which there was no room"
+        how = "" if outcome.journaled else ", without a journal, because there was no space for one"
         yield f"✓ {size(outcome.deleted_bytes)} deleted for good{how}; there is no way back"
         yield counting(outcome.report.findings)
         return

@@ -157,7 +157,7 @@ def verdict_json(verdict: Verdict, host: Host) -> Json:
 
 
 def verdicts_json(verdicts: Sequence[Verdict], host: Host, *, many: bool) -> Json:
-    """Return one preflight's verdict, or those of a lock file's models."""
+    """Return one preflight's verdict, or the models of a lock file's models."""
     if not many:
         return verdict_json(verdicts[0], host)
     bodies = [verdict_json(verdict, host)["verdict"] for verdict in verdicts]

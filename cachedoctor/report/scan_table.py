@@ -38,10 +38,15 @@ def engines_counted(report: Report) -> str:
     ready = sum(Status.READY in met for met in by_engine.values())
     rest = [met for met in by_engine.values() if Status.READY not in met]
     broken = sum(not met.isdisjoint(_BROKEN) for met in rest)
+    coming = sum(Status.IN_PROGRESS in met and met.isdisjoint(_BROKEN) for met in rest)
     unseen = sum(met == {Status.UNKNOWN} for met in rest)
     words = [
         f"{plural(count, 'engine')} {word}"
-        for count, word in ((ready, "ready"), (broken, "broken"), (unseen, "not to be seen"))
+        for count, word in zip(
+            (ready, broken, coming, unseen),
+            ("ready", "broken", "downloading", "unreadable"),
+            strict=True,
+        )
         if count
     ]
     words[1:] = [word.replace("engines ", "").replace("engine ", "") for word in words[1:]]
@@ -71,7 +76,7 @@ def table(report: Report, engines: Sequence[str], *, verbose: bool = False) -> I
         mark, shown = _of_all(marks[users, root]), printable(place)
         lead = f"{mark} {name}  "
         line = f"{lead}{listed[users, root]:<{column}}  {amount:>10}  {shown}"
-        yield Folding(line, len(lead)) if len(listed[users, root]) > _MODELS_WIDTH else line
+        yield Folding(line, len(lead))
     there = {user for users, _ in rows for user in users}
     absent = [engine for engine in engines if engine not in there]
     if absent and there:
@@ -131,7 +136,7 @@ def _mark(answer: Readiness | None) -> str:
 
 
 def is_usual(root: str, host: Host) -> bool:
-    """Return whether an engine's own defaults lead to `root`, so that its kind says enough."""
+    """Return whether an engine's own defaults name `root`, so that its kind says enough."""
     return root in _usual(host.hub_cache, host.home)
 
 
@@ -168,16 +173,18 @@ def _models(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
 
 
 def _marks(entries: Sequence[Entry], report: Report) -> dict[str, str]:
-    """Return a mark for each model: ✓ loads, ! loads with a warning, ✗ does not load."""
+    """Return a mark for each model: ✓ loads, ! with a warning, … is downloading, ✗ does not."""
     found = {}
     for model, asked in _models(entries).items():
         levels = {finding.severity for entry in asked for finding in report.of(entry)}
-        loads = any(report.statuses[entry.id] in _LOADS for entry in asked)
-        found[model] = "✗" if not loads else "✓" if levels <= {Severity.NOTE} else "!"
+        statuses = {report.statuses[entry.id] for entry in asked}
+        if Status.READY in statuses:
+            found[model] = "✓" if levels <= {Severity.NOTE} else "!"
+        else:
+            found[model] = "…" if Status.IN_PROGRESS in statuses else "✗"
     return found
 
 
-_LOADS = (Status.READY, Status.IN_PROGRESS)
 _BROKEN = (Status.CORRUPT, Status.INCOMPLETE)
 
 

@@ -57,7 +57,8 @@ def scan_lines(
 
     `engines` are those that were looked for; with `verbose` every note is listed.
     """
-    found = held(report.entries) if report.engines else held_everywhere(report.survey)
+    narrow = report.engines or report.question.paths
+    found = held(report.entries) if narrow else held_everywhere(report.survey)
     places = len({entry.root for entry in report.entries})
     took = f"{report.seconds * 1000:.0f} ms" if report.seconds < 10 else f"{report.seconds:.0f} s"
     yield (
@@ -74,14 +75,14 @@ def scan_lines(
 def summary_lines(report: Report) -> Iterator[str]:
     """Yield the closing lines: what was not checked, and the count."""
     if not report.entries and not any(map(readiness.hidden, report.findings)):
-        yield from ("", "no cache of a known engine is here")
+        yield from ("", "no known engine has a cache here")
         if report.host.platform != "windows" and not report.engines:
             fetch = report.host.command("pull", "faster-whisper:small")
             yield Folding(f"next: `{fetch}` fetches a model; `cachedoctor demo` is a tour")
     yield ""
     if report.question.deep:
         unknown = sum(checked.none for checked in report.checked.values())
-        rest = f"; no evidence for {plural(unknown, 'file')}" if unknown else ""
+        rest = f"; nothing to check {plural(unknown, 'file')} against" if unknown else ""
         yield f"Checked: layout, sizes, headers, contents{rest}"
     else:
         asked = report.question
@@ -127,12 +128,12 @@ def findings_lines(report: Report, *, verbose: bool) -> Iterator[str]:
             place = brief(entry.path, report.host)
             yield Folding(f"{printable(entry.title)}  {joined(printable(place))}")
         else:
-            yield "besides the models"
+            yield "not part of a model"
         width = max(len(finding.slug) for finding in findings)
         for finding in findings:
             yield from finding_lines(finding, width)
         if entry is not None and _by_path(entry, report.host):
-            yield f"{INDENT}hint: `fix` works on places that `cachedoctor.toml` names"
+            yield f"{INDENT}hint: to repair it, name its place in `cachedoctor.toml`"
         else:
             yield from _hints(findings, report.host)
     notes = [f for f in report.findings if f.severity is Severity.NOTE and not _at_once(f)]
@@ -162,7 +163,7 @@ def _hints(findings: Sequence[Finding], host: Host) -> Iterator[str]:
         yield f"{INDENT}hint: `{host.command('fix', *words)}`{_cost(faults)}"
     notes = dict.fromkeys(f.code for f in cured if f.severity is Severity.NOTE)
     if notes:
-        yield f"{INDENT}hint: `{host.command('fix', *notes)}` takes care of the notes"
+        yield f"{INDENT}hint: `{host.command('fix', *notes)}` handles the notes"
 
 
 def _curable(note: Finding, report: Report) -> bool:
@@ -195,7 +196,10 @@ def finding_lines(finding: Finding, width: int = 0) -> Iterator[str]:
     measured, expected = finding.measured, finding.expected
     if finding.unit == "bytes" and isinstance(expected, int):
         found = f"{size(measured)}, " if isinstance(measured, int) else ""
-        yield f"{INDENT}{found}expected {size(expected)}"
+        wanted = size(expected)
+        if found == f"{wanted}, ":  # a few bytes of many
+            found, wanted = f"{measured} B, ", f"{expected} B"
+        yield f"{INDENT}{found}expected {wanted}"
     elif finding.unit == "bytes" and isinstance(measured, int):
         yield f"{INDENT}{size(measured)}"
     if not finding.entries:

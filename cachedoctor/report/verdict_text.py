@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cachedoctor import rules
+from cachedoctor.doctor import readiness
 from cachedoctor.findings import Circumstance, Safety
 from cachedoctor.text import printable, size
 
@@ -25,9 +26,10 @@ def verdict_line(verdict: Verdict, host: Host) -> str:
     command = verdict.cure
     if verdict.absent:
         fetch = f"; `{command}` fetches it" if command else ""
-        return f"absent  {what}: {printable(verdict.why or '')}{fetch}"
+        only = readiness.only(verdict.others)
+        return f"absent  {what}: {printable(verdict.why or '')}{only}{fetch}"
     cost = ""
-    if verdict.repair is not None and verdict.repair.safety is Safety.FETCHES:
+    if verdict.repair and verdict.repair.safety is Safety.FETCHES and not verdict.blocked:
         known = verdict.repair.fetch_bytes
         cost = f" fetches {size(known)}" if known else " fetches it"
     code = f"{verdict.code} " if verdict.code else ""

@@ -60,7 +60,7 @@ class Rule:
     silent_under: ClassVar[tuple[Circumstance, ...]] = ()
     shows: ClassVar[Circumstance | None] = None
     a_failure: ClassVar[bool] = True  # `fix` exits with code 1 if it leaves this to the user
-    litter: ClassVar[str] = ""  # its name in lists, for what lies beside models
+    litter: ClassVar[str] = ""  # its name in lists, for files that belong to no model
     of_a_download: ClassVar[bool] = False  # that was started and never finished
     prune_order: ClassVar[int | None] = None  # `prune` takes it, lowest (the least loss) first
     made_again: ClassVar[bool] = False  # by the system or a client; `prune` takes it when asked

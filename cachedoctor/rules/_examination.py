@@ -15,9 +15,9 @@ from cachedoctor.locators import listed
 from cachedoctor.locators.hub_cache import HubCache, repository_folder
 from cachedoctor.looking import untrusted
 from cachedoctor.rules import _small_files as small_files
-from cachedoctor.rules._weights import contradiction
+from cachedoctor.rules._weights import contradiction, worth_a_sniff
 from cachedoctor.system import in_use
-from cachedoctor.vocabulary import WEIGHTS, Evidence, State
+from cachedoctor.vocabulary import Evidence, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -166,7 +166,7 @@ class Examination:
     def _fault(self, artifact: Artifact) -> FormatError | OSError | None:
         if not artifact.size_bytes and artifact.required_by and not artifact.bundle:
             return FormatError(Fault.TRUNCATED, "is empty", measured=0)
-        if artifact.format is None and (artifact.bundle or not _worth_a_sniff(artifact)):
+        if artifact.format is None and (artifact.bundle or not worth_a_sniff(artifact)):
             return None
         text = formats.is_text(artifact.format) and artifact.required_by
         long = artifact.size_bytes > _SOON_PARSED_BYTES
@@ -193,14 +193,14 @@ class Examination:
         needs = [need for claim in entry.claims for need in claim.needs.requirements]
         if needs and self._superseded(entry):
             return  # nothing is missed in an old revision
-        yield from self._says(entry, needs)
+        yield from self._check_files(entry, needs)
         whose = self._others.get(entry.id)
         for artifact in self._weights(entry) if whose else ():
             if artifact.format:
-                fault = f"holds weights that are named as {whose} names them"
+                fault = f"holds weights under the names that {whose} uses"
                 yield artifact, FormatError(Fault.MALFORMED, fault)
 
-    def _says(
+    def _check_files(
         self, entry: Entry, needs: Sequence[Requirement]
     ) -> Iterator[tuple[Artifact, FormatError]]:
         for artifact in entry.notable if needs else ():
@@ -208,40 +208,42 @@ class Examination:
                 continue
             for need in needs:
                 if artifact.name in need.names:
-                    fault = self._lacks(artifact, need, entry)
+                    fault = self._check_file(artifact, need, entry)
                     if fault is not None:
                         yield artifact, fault
                     break
 
-    def _lacks(self, artifact: Artifact, need: Requirement, entry: Entry) -> FormatError | None:
+    def _check_file(
+        self, artifact: Artifact, need: Requirement, entry: Entry
+    ) -> FormatError | None:
         """Return what a file lacks, or how it contradicts the weights, unless it is proven."""
         text = formats.is_text(artifact.format) or artifact.name.endswith(".json")
         asked = text and (
             need.keys or need.values or need.needed or need.only or need.among or need.agrees
         )
-        fault = self._misfit_configuration(artifact, need, entry) if asked else None
+        fault = self._check_configuration(artifact, need, entry) if asked else None
         if need.keys and not text and artifact.format:
             fault = contradiction(artifact, need)
-        return self._misfit_vocabulary(artifact, entry) if fault is None and need.speaks else fault
+        return self._check_vocabulary(artifact, entry) if fault is None and need.speaks else fault
 
-    def _misfit_vocabulary(self, artifact: Artifact, entry: Entry) -> FormatError | None:
+    def _check_vocabulary(self, artifact: Artifact, entry: Entry) -> FormatError | None:
         """Check that a vocabulary is Whisper's, and as long as the weights say.
 
         The weights are not read if its length is the one that the model's name suggests, and theirs
         is the published one.
         """
-        mute, words = small_files.is_mute(artifact), small_files.words(artifact)
+        mute, words = small_files.lacks_whisper_tokens(artifact), small_files.word_count(artifact)
         usual = words is None or (words < _MANY) == (".en" in entry.path)
-        if not mute and usual and self._long_as_published(entry):
+        if not mute and usual and self._has_published_length(entry):
             return None
         rows = {shape[0] for shape in self._shapes(entry).values() if shape[:1] in _WORDS}
         if mute and rows:
-            return FormatError(Fault.MALFORMED, "has none of Whisper's own words")
+            return FormatError(Fault.MALFORMED, "has none of Whisper's own tokens")
         if words is not None and len(rows) == 1 and (words < _MANY) != (min(rows) < _MANY):
-            return FormatError(Fault.MALFORMED, f"has {words} words, and the weights {min(rows)}")
+            return FormatError(Fault.MALFORMED, f"has {words} tokens, but the weights {min(rows)}")
         return None
 
-    def _long_as_published(self, entry: Entry) -> bool:
+    def _has_published_length(self, entry: Entry) -> bool:
         """Say whether the weights are as long as a table says, or none says anything of them."""
         weights = tuple(self._weights(entry))
         known = [
@@ -252,7 +254,7 @@ class Examination:
         ]
         return all(known)
 
-    def _misfit_configuration(
+    def _check_configuration(
         self, artifact: Artifact, need: Requirement, entry: Entry
     ) -> FormatError | None:
         """Compare a configuration with the requirement, and with the weights.
@@ -265,11 +267,13 @@ class Examination:
         shapes: Mapping[str, tuple[int, ...]] = {}
         if need.agrees and not (proven and artifact.evidence not in (None, Evidence.BLOB_NAME)):
             shapes = self._shapes(entry)
-        if (proven or need.agrees) and not small_files.tells(need, shapes):
+        if (proven or need.agrees) and not small_files.can_check_sizes(need, shapes):
             if shapes:
-                self._others[entry.id] = small_files.foreign(need, shapes)
+                self._others[entry.id] = small_files.foreign_names(need, shapes)
             need = need._replace(needed=(), only=(), among=(), agrees=())  # nothing to compare
-        return small_files.lacks(artifact, need) or small_files.differs(artifact, need, shapes)
+        return small_files.check_keys(artifact, need) or small_files.check_sizes(
+            artifact, need, shapes
+        )
 
     def _is_proven(self, artifact: Artifact) -> bool:
         self._prove(artifact)
@@ -294,7 +298,7 @@ class Examination:
                 yield artifact
 
     def _superseded(self, entry: Entry) -> bool:
-        """Return whether no branch leads to this revision, but one leads to a sibling."""
+        """Return whether no branch points to this revision, but one points to a sibling."""
         if entry.revision is None or entry.refs:
             return False
         revisions = self.revisions(self.survey.root_of(entry))
@@ -328,7 +332,7 @@ class Examination:
         except (ArithmeticError, LookupError, MemoryError, ValueError, struct.error) as error:
             if _length(artifact.file) != artifact.size_bytes:  # truncated while being read
                 raise untrusted.changed(artifact.file) from error
-            return FormatError(Fault.MALFORMED, "has a header that makes no sense")
+            return FormatError(Fault.MALFORMED, "has an invalid header")
         return None
 
 
@@ -338,13 +342,3 @@ def _length(path: str) -> int:
         return os.stat(path).st_size
     except OSError:
         return -1
-
-
-def _worth_a_sniff(artifact: Artifact) -> bool:
-    """Return whether an unclaimed file looks like weights and its size proves nothing.
-
-    Files in bundles are read with their bundle.
-    """
-    if artifact.size_bytes == artifact.expected_bytes or not artifact.name.endswith(WEIGHTS):
-        return False
-    return ".mlmodelc/" not in artifact.name and ".mlpackage/" not in artifact.name

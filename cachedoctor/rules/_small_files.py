@@ -48,7 +48,7 @@ def holds(artifact: Artifact, digest: Digest) -> bool:
     return digest.algorithm == "sha256" and hashlib.sha256(content).hexdigest() == digest.hex
 
 
-def lacks(artifact: Artifact, need: Requirement) -> FormatError | None:
+def check_keys(artifact: Artifact, need: Requirement) -> FormatError | None:
     """Return what a JSON file lacks that its engine cannot do without, or `None`."""
     content = _content(artifact)
     if content is None:
@@ -60,22 +60,22 @@ def lacks(artifact: Artifact, need: Requirement) -> FormatError | None:
     if not isinstance(said, dict):
         return FormatError(Fault.MALFORMED, "is a list, not an object")
     name = artifact.name.rpartition("/")[2]
-    return next((FormatError(Fault.MALFORMED, why) for why in _wants(said, need, name)), None)
+    return next((FormatError(Fault.MALFORMED, why) for why in _violations(said, need, name)), None)
 
 
-def _wants(said: Mapping[str, object], need: Requirement, name: str) -> Iterator[str]:
+def _violations(said: Mapping[str, object], need: Requirement, name: str) -> Iterator[str]:
     """Yield what an object lacks, has in excess, or states wrongly."""
     if need.keys and need.keys != _ANY and not any(key in said for key in need.keys):
         yield f"holds no {' or '.join(f'`{key}`' for key in need.keys[:2])}"
     for key in (key for file, keys in need.needed if file == name for key in keys):
-        if all(_said(said, each) is None for each in key.split("|")):
+        if all(_value_at(said, each) is None for each in key.split("|")):
             yield f"holds no `{key.split('|')[0]}`"
     usual = name == need.names[0]
     for key in said if need.only and usual else ():
         if key not in need.only:
             yield f"holds `{key[:20]}`, which the engine refuses"
     for key, words in need.among if usual else ():
-        told = _said(said, key)
+        told = _value_at(said, key)
         if told is not None and told not in words:
             yield f"says `{str(told)[:30]}` for `{key}`, which is unknown"
     for key, value in need.values:
@@ -84,13 +84,13 @@ def _wants(said: Mapping[str, object], need: Requirement, name: str) -> Iterator
             yield f"says {found} for `{key}`, not `{value}`"
 
 
-def tells(need: Requirement, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+def can_check_sizes(need: Requirement, shapes: Mapping[str, tuple[int, ...]]) -> bool:
     """Return whether the weights have every tensor needed to check a configuration."""
     found = [_axis(shapes, tensor, axis) for _, tensor, axis, _ in need.agrees]
     return bool(found) and None not in found
 
 
-def differs(
+def check_sizes(
     artifact: Artifact, need: Requirement, shapes: Mapping[str, tuple[int, ...]]
 ) -> FormatError | None:
     """Return where a configuration contradicts the weights, or `None`.
@@ -104,25 +104,29 @@ def differs(
         said = untrusted.parse_json(content)
     except ValueError:
         return None
-    return _differs(said, need, shapes) if isinstance(said, dict) else None
+    return _first_mismatch(said, need, shapes) if isinstance(said, dict) else None
 
 
-def wrong(
+def check_own_sizes(
     said: Mapping[str, object], need: Requirement, shapes: Mapping[str, tuple[int, ...]]
 ) -> FormatError | None:
     """Return a fault if weights give their own sizes wrongly; `None` if they agree."""
-    why = next(_wants(said, need._replace(keys=()), need.names[0]), None)
-    told = tells(need, shapes)
+    why = next(_violations(said, need._replace(keys=()), need.names[0]), None)
+    told = can_check_sizes(need, shapes)
     return (
-        FormatError(Fault.MALFORMED, why) if why else _differs(said, need, shapes) if told else None
+        FormatError(Fault.MALFORMED, why)
+        if why
+        else _first_mismatch(said, need, shapes)
+        if told
+        else None
     )
 
 
-def _differs(
+def _first_mismatch(
     said: Mapping[str, object], need: Requirement, shapes: Mapping[str, tuple[int, ...]]
 ) -> FormatError | None:
     for key, tensor, axis, share in need.agrees:
-        told = _said(said, key)
+        told = _value_at(said, key)
         whole = _axis(shapes, tensor, axis)
         if told is None or whole is None or (share > 1 and whole < _OF_TINY):
             continue
@@ -156,7 +160,7 @@ def _packed(said: Mapping[str, object], shapes: Mapping[str, tuple[int, ...]]) -
     return ""
 
 
-def foreign(need: Requirement, shapes: Mapping[str, tuple[int, ...]]) -> str:
+def foreign_names(need: Requirement, shapes: Mapping[str, tuple[int, ...]]) -> str:
     """Return which other engine's naming the weights follow, or an empty string."""
     own = tuple(tensor.removesuffix("*") for _, tensor, *_ in need.agrees)
     if not own or any(name.startswith(own) for name in shapes):
@@ -166,7 +170,7 @@ def foreign(need: Requirement, shapes: Mapping[str, tuple[int, ...]]) -> str:
     )
 
 
-def _said(said: Mapping[str, object], key: str) -> object:
+def _value_at(said: Mapping[str, object], key: str) -> object:
     """Return the value of a configuration at `a.b`, or `None`."""
     here: object = said
     for part in key.split("."):
@@ -185,7 +189,7 @@ def _axis(shapes: Mapping[str, tuple[int, ...]], tensor: str, axis: int) -> int 
     return shape[axis] if shape is not None and axis < len(shape) else None
 
 
-def is_mute(artifact: Artifact) -> bool:
+def lacks_whisper_tokens(artifact: Artifact) -> bool:
     """Return whether a vocabulary lacks Whisper's own tokens."""
     content = _content(artifact)
     if content is None:
@@ -195,7 +199,7 @@ def is_mute(artifact: Artifact) -> bool:
     return not all(word in content for word in _WORDS)
 
 
-def words(artifact: Artifact) -> int | None:
+def word_count(artifact: Artifact) -> int | None:
     """Return the number of words in a vocabulary or a tokenizer; `None` for any other file.
 
     A tokenizer's follow from the number of the last word before the timestamps.

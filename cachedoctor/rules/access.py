@@ -37,6 +37,7 @@ class Evicted(EntryRule):
     of_presence = True
     status = Status.UNKNOWN
     rank = 30
+    word = "evicted"
     manual = ("download-evicted", "brctl", "download", "{path}")
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
@@ -77,7 +78,7 @@ class Unreadable(RootRule):
             yield self._closed(root, seen)
         for entry in root.entries:
             if entry.notable:
-                yield from self._of_entry(entry, seen)
+                yield from self._unreadable_in(entry, seen)
         if folders := listed(ModelFolders, root):
             by_id = {entry.id: entry for entry in root.entries}
             for key, closed in folders.closed.items():
@@ -93,7 +94,7 @@ class Unreadable(RootRule):
                 for path, why in repository.notes_closed:
                     yield self._notes(path, why, mine)
 
-    def _of_entry(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
+    def _unreadable_in(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Report the files and folders of one entry that could not be listed or opened."""
         seen.faults(entry)
         for artifact in entry.notable:
@@ -183,7 +184,9 @@ class InProgress(RootRule):
                 if amiss or broken or repository.partials:
                     path = holder(repository, seen.opened)
                     if path:
-                        yield self.about(path, mine, "a download is running: its lock is held")
+                        held = path.endswith(".lock")
+                        how = "lock is held" if held else "partial is being written"
+                        yield self.about(path, mine, f"a download is running: its {how}")
         elif folders := listed(ModelFolders, root):
             by_id = {entry.id: entry for entry in root.entries}
             seen.opened.expect(p.path for found in folders.partials.values() for p in found)

@@ -27,7 +27,7 @@ _CONFIG_LIMIT_BYTES = 1 << 20
 
 
 class LinkEscapesRoot(EntryRule):
-    """A link leads out of the cache.
+    """A link points outside the cache.
 
     Somebody moved a file or a folder to another disk and linked it. Engines follow such links, so
     the bytes behind them are read and checked like any others. Nothing is written, renamed or
@@ -54,7 +54,7 @@ class LinkEscapesRoot(EntryRule):
         elif outside:
             first, *more = outside
             others = f" and {len(more)} more" if more else ""
-            message = f"`{first.name}`{others} leads out of the cache, to `{first.outside}`"
+            message = f"`{first.name}`{others} points outside the cache, to `{first.outside}`"
             links = tuple(artifact.path for artifact in more)
             yield self.about(first.path, (entry,), message, links=links)
 
@@ -90,7 +90,7 @@ class RenamedFolder(EntryRule):
             target = os.path.join(entry.root, wanted)
             mine = [files for files in claim.others if files.folder == entry.name]
             old = span(mine[0]) if mine else "another version"
-            since = span(claim.needs._replace(since=_first(claim)))
+            since = span(claim.needs._replace(since=_first_version(claim)))
             there = seen.survey.answering((entry.locator, wanted))
             newer = next((e for e in there if e.path == target), None)
             if _in_container(entry.path):
@@ -102,7 +102,7 @@ class RenamedFolder(EntryRule):
                 yield self.about(
                     entry.path,
                     (entry,),
-                    f"`{wanted}` exists as well; only {claim.engine} {old} reads this one",
+                    f"`{wanted}` also exists; only {claim.engine} {old} reads this one",
                     severity=Severity.NOTE if newer else Severity.WARNING,
                     bytes=size,
                 )
@@ -110,7 +110,7 @@ class RenamedFolder(EntryRule):
                 yield self.about(
                     entry.path,
                     (entry,),
-                    f"{claim.engine} {since} looks in `{wanted}`; {old} would download again "
+                    f"{claim.engine} {since} look in `{wanted}`; {old} would download again "
                     "after a rename",
                 )
 
@@ -151,12 +151,14 @@ class MixedVariants(Restores, EntryRule):
             return
         if any(artifact in (config, weights) for artifact, _ in seen.faults(entry)):
             return
-        packed = _is_packed(weights)
-        said = _says_packed(config)
+        packed = _weights_are_quantised(weights)
+        said = _config_is_quantised(config)
         if packed is None or said is None or packed == said:
             return
         kinds = ("a quantised", "a plain") if said else ("a plain", "a quantised")
-        message = f"`config.json` is of {kinds[0]} model, `weights.npz` of {kinds[1]} one"
+        message = (
+            f"`config.json` describes {kinds[0]} model, but `weights.npz` holds {kinds[1]} one"
+        )
         yield self.of(weights, entry, message, bytes=weights.size_bytes)
 
 
@@ -182,7 +184,7 @@ class ShadowedName(EntryRule):
         for claim in entry.claims:
             for path in claim.shadows:
                 kind = "folder" if os.path.isdir(path) else "file"
-                message = f"{claim.engine} run from there loads this {kind} for `{claim.model}`"
+                message = f"{claim.engine}, run there, loads this {kind} instead of `{claim.model}`"
                 yield self.about(path, (entry,), message, engines=(claim.engine,))
 
 
@@ -231,7 +233,7 @@ def _in_container(path: str) -> bool:
     return "/Library/Containers/" in path or "/Library/Group Containers/" in path
 
 
-def _is_packed(weights: Artifact) -> bool | None:
+def _weights_are_quantised(weights: Artifact) -> bool | None:
     try:
         with untrusted.open_regular(weights.file, follow=True) as file:
             return bool(find("npz").read(file, weights.size_bytes).details["quantized"])
@@ -239,7 +241,7 @@ def _is_packed(weights: Artifact) -> bool | None:
         return None
 
 
-def _says_packed(config: Artifact) -> bool | None:
+def _config_is_quantised(config: Artifact) -> bool | None:
     try:
         said = untrusted.read_json(config.file, _CONFIG_LIMIT_BYTES, follow=True)
     except (ValueError, OSError):
@@ -247,7 +249,7 @@ def _says_packed(config: Artifact) -> bool | None:
     return said.get("quantization") is not None if isinstance(said, dict) else None
 
 
-def _first(claim: Claim) -> str:
+def _first_version(claim: Claim) -> str:
     """Return the first version that looks in the wanted folder."""
     everyone = (claim.needs, *claim.others)
     return [files.since for files in everyone if files.folder == claim.needs.folder][-1]

@@ -51,7 +51,7 @@ class DigestMismatch(Restores, EntryRule):
 
 
 class OtherModel(Restores, EntryRule):
-    """The file holds another known model than its name says.
+    """The file holds a different known model than its name says.
 
     Somebody renamed or copied a file, or a download was saved under the wrong name. The engine
     loads the model that the file really holds; large-v1 and large-v2 even have the same length.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class StaleNoExist(SetsAside, HubRule):
-    """A marker says that a revision lacks a file, but the file is there.
+    """A marker says that a revision lacks a file, but the file exists.
 
     When the client asks the hub for a file that does not exist, it leaves an empty marker below
     `.no_exist`, and looks there before it looks for the file itself: a file added since then stays
@@ -49,7 +49,7 @@ class StaleNoExist(SetsAside, HubRule):
                     yield self.about(
                         f"{repository.path}/.no_exist/{entry.revision}/{name}",
                         (entry,),
-                        f"hides `{name}`, which is there",
+                        f"hides `{name}`, which exists",
                         severity=Severity.ERROR if needed else Severity.WARNING,
                     )
 
@@ -109,7 +109,7 @@ class LinkAbsolute(EntryRule):
 
 
 class SharedStoreBroken(Restores, EntryRule):
-    """A repository's blob links to the shared store, but the payload is not there.
+    """A repository's blob links to the shared store, but the payload is missing.
 
     Since huggingface_hub 1.32 a cache keeps one copy of a file for all its repositories, below
     `blobs/` of the cache, and the repositories' blobs are links to it. Older clients and other
@@ -129,7 +129,7 @@ class SharedStoreBroken(Restores, EntryRule):
     silent_under = (Circumstance.DOWNLOADING,)
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
-        """Report each missing payload that a link leads to."""
+        """Report each missing payload that a link points to."""
         for artifact in entry.notable:
             if artifact.state is State.DANGLING and in_store(artifact):
                 yield self.of(

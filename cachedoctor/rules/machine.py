@@ -53,7 +53,7 @@ class MixedClientHazard(HubRule):
         for engine, python in ((name, path) for name, path in pythons if package_of(name)):
             version = installed.release(python, _HUB)
             if version and installed.before(version, _SHARED_SINCE) and _has_store(root.path):
-                message = f"{_HUB} {version} of {engine} deletes shared files with a revision"
+                message = f"{_HUB} {version} of {engine} deletes shared files along with a revision"
                 yield self.about(root.path, (), message, engines=(engine,), root=root)
 
 
@@ -63,7 +63,7 @@ class EnvironmentTrap(SurveyRule):
     An empty `HF_HUB_CACHE` or `HF_HOME` means the current folder. `HF_XET_CACHE` does not expand a
     `~`, nor does openai-whisper in `XDG_CACHE_HOME`, although the hub's client does.
     `HF_HUB_OFFLINE=y` does not mean offline, and `HF_HUB_OFFLINE=0` overrides
-    `TRANSFORMERS_OFFLINE=1`. `TRANSFORMERS_CACHE` moves only transformers before 5. `HF_HOME` is
+    `TRANSFORMERS_OFFLINE=1`. `TRANSFORMERS_CACHE` works only in transformers before 5. `HF_HOME` is
     the folder above the cache, which is called `hub`: if it names the cache itself, the cache looks
     empty.
 
@@ -91,8 +91,8 @@ class EnvironmentTrap(SurveyRule):
         if cache.startswith("~"):  # the hub's client expands it
             where = seen.host.absolute(cache)
             message = (
-                f"`XDG_CACHE_HOME` keeps its `~` for openai-whisper, which makes `{where}`; "
-                "write the whole path"
+                "`XDG_CACHE_HOME` has a `~` that openai-whisper does not expand, "
+                f"so it uses `{where}`; write the full path"
             )
             yield self.about(where, (), message, engines=("openai-whisper",))
         if seen.host.refused:
@@ -193,10 +193,10 @@ def obstacle(engine: str, platforms: tuple[str, ...], host: Host) -> tuple[str, 
     return None
 
 
-def no_room(
+def lacks_space(
     path: str | None, repair: Repair | None, models: Sequence[Model], name: str | None
 ) -> tuple[str, str] | None:
-    """Return that there is no room to fetch a model: a code and a reason, or `None`."""
+    """Return that there is no space to fetch a model: a code and a reason, or `None`."""
     needed = repair.fetch_bytes + repair.copy_bytes if repair else 0
     if repair is None:
         needed = next((model.bytes for model in models if model.name == name), 0)
@@ -204,7 +204,7 @@ def no_room(
     free = disk.free_bytes(folder)
     if needed <= free:
         return None
-    return NoSpace.code, f"{size(needed)} is needed, and {size(free)} is free at `{folder}`"
+    return NoSpace.code, f"{size(needed)} needed, {size(free)} free at `{folder}`"
 
 
 def package_of(engine: str) -> str | None:
@@ -262,12 +262,12 @@ def _traps(host: Host) -> Iterator[tuple[str, str, tuple[str, ...]]]:
             yield where, f"`{name}` is empty, so the cache is `{where}`; unset it", hub
     if env.get("HF_XET_CACHE", "").startswith("~"):
         where = host.absolute(env["HF_XET_CACHE"])
-        message = f"`HF_XET_CACHE` keeps its `~`, which makes `{where}`; write the whole path"
-        yield where, message, hub
+        message = f"`HF_XET_CACHE` has a `~` that is not expanded, so the cache is `{where}`"
+        yield where, f"{message}; write the full path", hub
     offline, other = env.get("HF_HUB_OFFLINE", ""), env.get("TRANSFORMERS_OFFLINE", "")
     if offline.lower() in ("y", "t"):
         where = host.absolute(host.hub_home)
-        yield where, f"`HF_HUB_OFFLINE={offline}` is not offline; write 1", hub
+        yield where, f"`HF_HUB_OFFLINE={offline}` does not mean offline; write 1", hub
     elif offline and not host.hub_offline and other.upper() in TRUE:
         yield (
             host.absolute(host.hub_home),
@@ -281,6 +281,6 @@ def _traps(host: Host) -> Iterator[tuple[str, str, tuple[str, ...]]]:
         if where != host.hub_cache:
             yield (
                 where,
-                "`TRANSFORMERS_CACHE` moves only transformers before 5; write `HF_HUB_CACHE`",
+                "`TRANSFORMERS_CACHE` works only in transformers before 5; write `HF_HUB_CACHE`",
                 hub,
             )

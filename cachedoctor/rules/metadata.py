@@ -85,7 +85,7 @@ class StuckPartial(SetsAside, FolderRule):
                     yield self.about(
                         partial.path,
                         (by_id[key],),
-                        f"the download of `{partial.name}` is complete and was not put in place",
+                        f"the download of `{partial.name}` is complete but was not put in place",
                         **weighing(partial.bytes),
                     )
 
@@ -139,5 +139,5 @@ class MetadataMissing(FolderRule):
 
     def _of(self, entry: Entry, path: str, what: str, *, old: bool) -> Finding:
         refused = "the whole repository" if old else "this model"
-        message = f"no download metadata for {what}: offline, {refused} is refused by its name"
+        message = f"no download metadata for {what}: offline, {refused} cannot be loaded by name"
         return self.about(entry.path, (entry,), message, links=(path,))

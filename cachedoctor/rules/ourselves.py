@@ -67,7 +67,7 @@ _MOST = 1000  # names examined beside one root
 
 
 class ForeignRun(SurveyRule):
-    """A run folder lies beside a cache, but none of your journals knows it.
+    """There is a run folder beside a cache that none of your journals knows.
 
     It came with a project or a disk, another user or another machine made it, the state folder was
     lost, or an older version wrote it. A folder beside a cache is only data: cachedoctor never
@@ -99,8 +99,8 @@ class ForeignRun(SurveyRule):
             yield self.about(
                 path,
                 (),
-                f"`{os.path.basename(path)}` is a run folder that no journal of yours knows: "
-                f"of the user {status.st_uid}, {day}",
+                f"`{os.path.basename(path)}` is a run folder that none of your journals knows: "
+                f"user {status.st_uid}, {day}",
                 severity=self.severity if mine else Severity.NOTE,
             )
 

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class PlaceGone(RootRule):
-    """A link, a mount or a Finder alias leads to a place that is not there.
+    """A link, a mount or a Finder alias points to a place that does not exist.
 
     The models are on another disk that is not connected, or that has another name now. The engine
     finds nothing and may download everything again, or write into an empty mount point. An alias is
-    a file that only the Finder follows; no engine does, wherever it leads.
+    a file that only the Finder follows; no engine does, wherever it points.
 
     Connect the disk, or point the link at the models; replace an alias with a link made by `ln -s`.
     Nothing is fetched for models that may only be away.
@@ -41,12 +41,12 @@ class PlaceGone(RootRule):
     word = "gone"
 
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
-        """Report what leads nowhere on the way to a root, a repository, a folder or a file."""
+        """Report broken links on the way to a root, a repository, a folder or a file."""
         if root.gone:
             yield self.about(
                 root.gone,
                 (),
-                _leads(root.gone, root.aim, "the models' place"),
+                _why_gone(root.gone, root.aim, "the models' place"),
                 root,
                 engines=root.users,
                 unit="folder",
@@ -56,11 +56,11 @@ class PlaceGone(RootRule):
             for path, stand in repository.lost:
                 if not stand.is_text:
                     aim = stand.target or "a Finder alias"
-                    message = _leads(path, aim, "the repository's folder")
+                    message = _why_gone(path, aim, "the repository's folder")
                     yield self.about(path, mine, message, unit="folder", shows=Circumstance.GONE)
-        for entry, artifact in _lost(root, State.GONE):
+        for entry, artifact in _artifacts_in_state(root, State.GONE):
             what = f"`{artifact.name}`" if artifact.name else "the model's folder"
-            message = _leads(artifact.path, artifact.detail, what)
+            message = _why_gone(artifact.path, artifact.detail, what)
             yield self.of(
                 artifact,
                 entry,
@@ -72,7 +72,7 @@ class PlaceGone(RootRule):
 
 
 class LinkAsText(RootRule):
-    """A link was saved as a small file that says where it led.
+    """A link was saved as a small file that holds its target.
 
     Zip programs, servers of other systems, SMB, Samba and Cygwin do this when a cache is copied.
     The engine opens the file and finds a path, or half a kilobyte that begins with `XSym`, where
@@ -95,7 +95,7 @@ class LinkAsText(RootRule):
             yield self.about(
                 root.text,
                 (),
-                f"was a link to `{root.aim}` and is a file now",
+                f"was a link to `{root.aim}` but is a file now",
                 root,
                 engines=root.users,
                 unit="folder",
@@ -105,11 +105,11 @@ class LinkAsText(RootRule):
             for path, stand in repository.lost:
                 if stand.is_text:
                     name = os.path.basename(path)
-                    message = f"`{name}` was a link to `{stand.target}` and is a file now"
+                    message = f"`{name}` was a link to `{stand.target}` but is a file now"
                     yield self.about(path, mine, message, unit="folder", shows=Circumstance.GONE)
-        for entry, artifact in _lost(root, State.TEXT):
+        for entry, artifact in _artifacts_in_state(root, State.TEXT):
             what = f"`{artifact.name}`" if artifact.name else "the model's folder"
-            message = f"{what} was a link to `{artifact.detail}` and is a file now"
+            message = f"{what} was a link to `{artifact.detail}` but is a file now"
             unit, shows = (None, None) if artifact.name else ("folder", Circumstance.GONE)
             yield self.of(artifact, entry, message, unit=unit, shows=shows)
 
@@ -161,15 +161,15 @@ class SyncedFolder(RootRule):
         )
 
 
-def _leads(path: str, aim: str, what: str) -> str:
+def _why_gone(path: str, aim: str, what: str) -> str:
     if aim == path:
         return f"{what} is on `{path}`, which is not connected"
     if aim.startswith("an alias"):
         return f"{what} is {aim}, which no engine follows"
-    return f"{what} is a link to `{aim}`, which is not there"
+    return f"{what} is a link to `{aim}`, which does not exist"
 
 
-def _lost(root: Root, state: State) -> Iterator[tuple[Entry, Artifact]]:
+def _artifacts_in_state(root: Root, state: State) -> Iterator[tuple[Entry, Artifact]]:
     for entry in root.entries:
         for artifact in entry.notable:
             if artifact.state is state:

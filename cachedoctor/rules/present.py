@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class MissingFile(Restores, EntryRule):
-    """A file or bundle that the engine opens is not there.
+    """A file or bundle that the engine opens is missing.
 
     An interrupted download leaves the folder, the small files and the name of the branch, so the
     model looks cached; offline the engine fails, online it downloads again. A file that the
@@ -68,14 +68,14 @@ class MissingFile(Restores, EntryRule):
             return
         if is_folder(entry) and entry.nothing_here and not entry.promises:
             if any_begun(entry, seen):
-                yield self.about(entry.path, (entry,), "only a part of a download has arrived")
+                yield self.about(entry.path, (entry,), "only part of a download has arrived")
             return  # deleted by its user or its app
         foreign = other_layout(entry)
         for artifact in missing(entry):
             if foreign and artifact.name.endswith(WEIGHTS):
                 continue
             if not is_tokenizer(entry, artifact) and not outdated(entry, artifact):
-                there = f"{artifact.detail} is in its place" if artifact.detail else "is not there"
+                there = f"{artifact.detail} is in its place" if artifact.detail else "is missing"
                 yield self.of(
                     artifact,
                     entry,
@@ -124,7 +124,7 @@ class HollowBundle(Restores, EntryRule):
 
 
 class DanglingLink(Restores, EntryRule):
-    """A snapshot's link leads to a blob that is not there.
+    """A snapshot links to a blob that is missing.
 
     Somebody deleted the blob, copied one repository out of a cache without its store, or copied a
     snapshot with its links. The model is listed as cached, but the engine cannot open it; the hub
@@ -143,7 +143,7 @@ class DanglingLink(Restores, EntryRule):
     silent_under = (Circumstance.DOWNLOADING, Circumstance.SUPERSEDED)
 
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
-        """Report each link that leads nowhere; one that no engine reads is only a warning."""
+        """Report each broken link; one that no engine reads is only a warning."""
         for artifact in entry.notable:
             if artifact.state is not State.DANGLING or in_bundle(entry, artifact):
                 continue
@@ -151,7 +151,7 @@ class DanglingLink(Restores, EntryRule):
                 yield self.of(
                     artifact,
                     entry,
-                    f"`{artifact.name}` is a link to {_target(artifact)}, which is not there",
+                    f"`{artifact.name}` is a link to {_target(artifact)}, which does not exist",
                     links=(artifact.path,),
                     expected=artifact.expected_bytes,
                     unit="bytes" if artifact.expected_bytes else None,
@@ -191,7 +191,7 @@ class MissingTokenizer(Restores, EntryRule):
                 yield self.of(
                     artifact,
                     entry,
-                    f"`{artifact.name}` is not there; the engine would ask the network for one",
+                    f"`{artifact.name}` is missing; the engine would fetch one from the network",
                     expected=artifact.expected_bytes,
                     unit="bytes" if artifact.expected_bytes else None,
                 )

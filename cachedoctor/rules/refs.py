@@ -53,7 +53,7 @@ class _RefRule(HubRule):
 
 
 class RefTrailingNewline(_RefRule):
-    """A ref holds a commit and white space after it.
+    """A ref has white space around its commit.
 
     An editor, an `echo` or a tool that copied the cache added a newline. The hub client takes the
     text as it is, looks for a snapshot whose name ends in a newline, and finds none.
@@ -121,7 +121,7 @@ class RefDangling(_RefRule):
         return f"names {commit[:12]}, which has no snapshot"
 
     def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
-        """Report each ref that leads nowhere, and each model that no branch leads to."""
+        """Report each ref that points nowhere, and each model that no branch points to."""
         yield from super().within(listing, root, seen)
         for folder, mine in seen.revisions(root).items():
             repository = listing.repositories[folder]
@@ -134,7 +134,7 @@ class RefDangling(_RefRule):
         count = len(repository.commits)
         first = repository.commits[0]
         lead = f"{first[:12]}" if count == 1 else f"any of its {count} revisions"
-        message = f"no branch `main` leads to {lead}"
+        message = f"no branch `main` points to {lead}"
         if not any(map(COMMIT.fullmatch, repository.commits)):
             message = f"there is no branch `main`, and `snapshots/{first[:40]}` is not a commit"
         path = f"{repository.path}/refs/{BRANCH}"
@@ -143,7 +143,7 @@ class RefDangling(_RefRule):
             mine,
             message,
             severity=Severity.WARNING,
-            evidence="no branch leads to it",
+            evidence="no branch points to it",
             leaves=Status.INCOMPLETE,  # asked for by its hash, it still loads
         )
 

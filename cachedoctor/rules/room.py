@@ -32,7 +32,7 @@ _LARGE_BYTES = 100 << 20  # smaller rebuildable caches are not reported
 
 
 class OrphanBlob(SetsAside, HubRule):
-    """A blob that no revision leads to.
+    """A blob that no revision uses.
 
     Somebody deleted a snapshot's folder, or a tool followed its links and removed the names. The
     hub's own commands neither list nor count such blobs.
@@ -42,7 +42,7 @@ class OrphanBlob(SetsAside, HubRule):
     """
 
     code = "CD501"
-    litter = "a blob that nothing leads to"
+    litter = "a blob that nothing uses"
     prune_order = 40
     slug = "orphan-blob"
     severity = Severity.NOTE
@@ -50,7 +50,7 @@ class OrphanBlob(SetsAside, HubRule):
     silent_under = (Circumstance.DOWNLOADING,)
 
     def within(self, listing: HubListing, root: Root, seen: Examination) -> Iterator[Finding]:
-        """Look for blobs, in each repository and in the shared store, that nothing leads to."""
+        """Look for blobs, in each repository and in the shared store, that nothing uses."""
         revisions = seen.revisions(root)
         if listing.store:
             repositories = listing.repositories.values()
@@ -62,7 +62,7 @@ class OrphanBlob(SetsAside, HubRule):
             mine = revisions.get(folder, ())
             repository = listing.repositories[folder]
             if repository.unreadable or repository.lost or _may_need_any(mine):
-                continue  # a folder that is unlisted or lost its links may lead to it
+                continue  # a folder that is unlisted or lost its links may use it
             promised = {
                 digest.hex
                 for commit in (*repository.commits, *(ref.text for ref in repository.refs))
@@ -77,7 +77,7 @@ class OrphanBlob(SetsAside, HubRule):
                     yield self._of(root, path, blob.stamp.size_bytes, mine)
 
     def _of(self, root: Root, path: str, size: int, mine: tuple[Entry, ...]) -> Finding:
-        message = f"no revision leads to the blob `{os.path.basename(path)[:12]}`"
+        message = f"no revision uses the blob `{os.path.basename(path)[:12]}`"
         return self.about(path, mine, message, root=root, **weighing(size))
 
 
@@ -212,7 +212,7 @@ class CompileCache(SetsAside, LeavingsRule):
 
 
 class DetachedSnapshot(HubRule):
-    """A revision that no branch leads to.
+    """A revision that no branch points to.
 
     It was superseded by a newer download, or somebody asked for exactly this commit: the cache
     keeps no record that tells the two apart. A pinned revision works if it is asked for by its
@@ -232,7 +232,7 @@ class DetachedSnapshot(HubRule):
         """Report each revision without a branch, with the bytes that only it uses."""
         for folder, mine in seen.revisions(root).items():
             if listing.repositories[folder].unreadable:
-                continue  # a branch may be there all the same
+                continue  # a branch may still be there
             detached = [e for e in mine if e.revision and not e.refs and e.artifacts]
             if not detached:
                 continue
@@ -242,7 +242,7 @@ class DetachedSnapshot(HubRule):
                 yield self.about(
                     entry.path,
                     (entry,),
-                    f"no branch leads to {(entry.revision or '')[:12]}; pinned or superseded",
+                    f"no branch points to {(entry.revision or '')[:12]}; pinned or superseded",
                     evidence=_SUPERSEDED if attached else None,
                     shows=Circumstance.SUPERSEDED if attached else None,
                     **weighing(size),

@@ -52,7 +52,7 @@ class StaleLock(SetsAside, HubRule):
         for repository, mine in seen.repositories(root):
             if repository.partials or any(missing(entry) for entry in mine):
                 for path in _soft_locks(repository.locks):
-                    message = f"`{os.path.basename(path)}` is a lock left by its owner"
+                    message = f"`{os.path.basename(path)}` is a lock that its owner left behind"
                     yield self._of(root, path, mine, message, Severity.WARNING)
 
     def _of(
@@ -78,7 +78,7 @@ class LeftoverProbe(SetsAside, HubRule):
     """
 
     code = "CD416"
-    litter = "what a killed client left"
+    litter = "a killed client's leftovers"
     prune_order = 80
     slug = "leftover-probe"
     severity = Severity.NOTE
@@ -96,7 +96,7 @@ class LeftoverProbe(SetsAside, HubRule):
                 yield self.about(
                     probe.path,
                     mine,
-                    f"`{name}` was left by a killed client",
+                    f"`{name}` was left behind by a killed client",
                     root=root,
                     bytes=probe.bytes,
                 )
@@ -116,7 +116,7 @@ class LeftoverPartial(SetsAside, RootRule):
     """
 
     code = "CD502"
-    litter = "half a download"
+    litter = "partial download"
     of_a_download = True
     prune_order = 20
     slug = "leftover-partial"
@@ -141,7 +141,7 @@ class LeftoverPartial(SetsAside, RootRule):
                         yield self._of(leftover.path, leftover.stamp.size_bytes, (by_id[key],))
 
     def _of(self, path: str, size: int, mine: tuple[Entry, ...]) -> Finding:
-        message = f"`{path.rsplit('/', 1)[-1]}` was left by a killed download"
+        message = f"`{path.rsplit('/', 1)[-1]}` was left behind by a killed download"
         return self.about(path, mine, message, **weighing(size))
 
 
@@ -158,7 +158,7 @@ class OrphanDownload(SetsAside, LeavingsRule):
 
     leaves = Leaving.DOWNLOADS
     code = "CD503"
-    litter = "a download that never arrived"
+    litter = "a download that was never moved into place"
     of_a_download = True
     prune_order = 30
     slug = "orphan-download"
@@ -171,7 +171,7 @@ class OrphanDownload(SetsAside, LeavingsRule):
         for left in listing.leftovers:
             if not being_written(left.path, left.stamp, seen.opened):
                 name = os.path.basename(left.path)
-                message = f"`{name}` was downloaded and never moved to its place"
+                message = f"`{name}` was downloaded but never moved into place"
                 size = left.stamp.size_bytes
                 yield self.about(
                     left.path,
@@ -183,7 +183,7 @@ class OrphanDownload(SetsAside, LeavingsRule):
 
 
 class OrphanFolder(SetsAside, EntryRule):
-    """A model's folder that no version of its engine reads any more.
+    """A model's folder that its engine no longer reads.
 
     FluidAudio dropped or replaced models from one release to the next and left their folders.
 
@@ -192,7 +192,7 @@ class OrphanFolder(SetsAside, EntryRule):
     """
 
     code = "CD507"
-    litter = "a folder that no engine reads any more"
+    litter = "a folder that its engine no longer reads"
     prune_order = 50
     in_a_model = True
     slug = "orphan-folder"
@@ -219,7 +219,7 @@ class LegacyLayout(SetsAside, HubRule):
     """
 
     code = "CD509"
-    litter = "files of the cache before 2022"
+    litter = "files of the cache layout before 2022"
     prune_order = 60
     slug = "legacy-layout"
     severity = Severity.NOTE
@@ -234,7 +234,7 @@ class LegacyLayout(SetsAside, HubRule):
             yield self.about(
                 files[0].path,
                 (),
-                f"{len(files)} files of the cache before 0.8 in `{root.path}`",
+                f"{len(files)} files of the cache layout before 0.8 in `{root.path}`",
                 root=root,
                 links=tuple(file.path for file in files[1:]),
                 **weighing(size),

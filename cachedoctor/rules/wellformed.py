@@ -28,7 +28,8 @@ class _HeaderRule(Restores, EntryRule):
             if fault.fault is self.fault:
                 sized = fault.measured is not None or fault.expected is not None
                 expected = fault.expected
-                if expected is None and not fault.member:
+                long = fault.measured == artifact.expected_bytes  # so the length is not at fault
+                if expected is None and not fault.member and not long:
                     expected = artifact.expected_bytes
                 inner = f"/{fault.member}" if fault.member else ""
                 finding = self.of(
@@ -66,7 +67,7 @@ class Truncated(_HeaderRule):
 
 
 class WrongMagic(_HeaderRule):
-    """The file is something else: an error page, a git-lfs pointer, another format.
+    """The file is not what its name says: an error page, a git-lfs pointer, another format.
 
     The answer of a proxy, a captive portal or a failing server was saved under the model's name,
     because the client did not check its status or type; or a repository was cloned without git-lfs,
@@ -101,7 +102,7 @@ class MalformedHeader(_HeaderRule):
 
 
 class TrailingBytes(_HeaderRule):
-    """The file goes on after the end that its header gives.
+    """The file continues past the end that its header gives.
 
     Two downloads were written into one file, or a resumed one started at the wrong offset.
     CTranslate2 and MLX ignore the rest; transformers refuses the file; OpenAI's programs compare a

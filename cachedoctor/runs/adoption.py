@@ -37,10 +37,10 @@ def read(path: str, state_folder: str, roots: Sequence[str]) -> Run:
     try:
         name = os.path.basename(folder)
         mine = _mine(lines[0], folder)
-        kept = [_bare(lines[0], folder, mine)]
+        kept = [_bare(lines[0], mine)]
         kept += [line for line in map(_without_modes, lines[1:]) if _of(line, mine)]
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise RepairError(f"the journal `{path}` cannot be understood") from error
+        raise RepairError(f"the journal `{path}` cannot be parsed") from error
     if any(run.id == name for run in runs(state_folder)):
         raise RepairError(f"the fix {name} is known here", hint=f"`cachedoctor undo {name}`")
     found = Run.opened(state_folder, os.path.join(journal.runs_of(state_folder), name), kept)
@@ -79,7 +79,7 @@ def _mine(header: Line, folder: str) -> dict[int, str]:
     return found
 
 
-def _bare(header: Line, folder: str, mine: dict[int, str]) -> Line:
+def _bare(header: Line, mine: dict[int, str]) -> Line:
     """Return a header in this version's form, without anything that only finishing would need."""
     rows: list[Any] = []
     for number, repair in enumerate(header["repairs"]):
@@ -133,6 +133,6 @@ def _known(repair: Repair, roots: Sequence[str]) -> None:
     if ends and all(any(below(path, root) for root in roots) for path in ends):
         return  # a root that was set aside as a whole
     raise RepairError(
-        f"the journal leads out to `{repair.root}`, where no models are looked for",
+        f"the journal points outside, to `{repair.root}`, where no models are looked for",
         hint="name the place in `cachedoctor.toml` or by its variable if it is yours",
     )

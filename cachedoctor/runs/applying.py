@@ -10,6 +10,7 @@ from cachedoctor.errors import RepairError, UsageError
 from cachedoctor.findings import Finding, Repair, Safety
 from cachedoctor.plans import cures
 from cachedoctor.plans.cures import Plan
+from cachedoctor.plans.unfinished import lacks
 from cachedoctor.runs import adoption, operating, quarantine
 from cachedoctor.system import journal, own, run, undoing
 from cachedoctor.system.logbook import OPEN
@@ -29,13 +30,13 @@ NOT_UNDOABLE = ("undone", "failed", "emptying", "emptied")
 class Outcome(NamedTuple):
     """The result of applying a plan."""
 
-    runs: tuple[str, ...]  # for `undo`
+    runs: tuple[str, ...]  # names of the runs, for `undo`
     report: Report  # a second look at the same engines
-    left: tuple[Finding, ...]  # findings that should have been cured and are still there
-    aside_bytes: int  # that `quarantine empty` would free
+    left: tuple[Finding, ...]  # findings that should have been cured and remain
+    aside_bytes: int  # what `quarantine empty` would free
     taken_back: tuple[tuple[str, str], ...] = ()  # interrupted fixes that could not be finished
     deleted_bytes: int | None = None  # deleted for good, if that was asked for
-    journaled: bool = True  # false if there was no room for a journal: no way back
+    journaled: bool = True  # false if there was no space for a journal: no way back
 
 
 def apply(plan: Plan, report: Report, network: Network, *, delete: bool = False) -> Outcome:
@@ -52,9 +53,9 @@ def apply(plan: Plan, report: Report, network: Network, *, delete: bool = False)
     deleted: int | None = None
     try:
         try:
-            began, back = _carried_out(plan, report, network)
+            began, back = _finish_and_carry_out(plan, report, network)
         except (OSError, RepairError) as error:
-            if not (delete and _for_want_of_room(error)):
+            if not (delete and _is_full(error)):
                 raise
             deleted, began, back = operating.delete_unjournaled(plan.repairs), [], ()
     except OSError as error:
@@ -110,7 +111,7 @@ def undo(host: Host, name: str | None = None, *, lost: bool = False) -> tuple[Ru
     if name is not None and name not in names:
         raise UsageError(
             f"no fix `{name}` to take back{nearest(name, names)}",
-            hint=f"there are {', '.join(names) or 'none'}",
+            hint=f"fixes to take back:  {', '.join(names) or 'none'}",
         )
     last = known[-1].created_s if known else 0
     chosen = [r for r in known if r.id == name or (name is None and r.created_s == last)]
@@ -154,7 +155,7 @@ def empty(host: Host, before_s: float) -> int:
     return gone
 
 
-def _carried_out(
+def _finish_and_carry_out(
     plan: Plan, report: Report, network: Network
 ) -> tuple[list[str], tuple[tuple[str, str], ...]]:
     """Finish interrupted fixes, then apply the plan; returns the runs, and what was taken back."""
@@ -167,22 +168,22 @@ def _carried_out(
         elif item.state == "open":
             began.append(item.id)
     if plan.unfinished:  # finishing these may have cured or moved what the plan is about
-        plan = _again(plan, report)
+        plan = _still_agreed(plan, report)
     if plan.repairs:
         began.append(_carry_out(plan, report, network))
     return began, tuple(back)
 
 
-def _again(plan: Plan, report: Report) -> Plan:
+def _still_agreed(plan: Plan, report: Report) -> Plan:
     """Return what is left of an accepted plan after interrupted fixes were finished."""
     now = scanning.answer(report.question)
     there = {(finding.code, finding.path): finding for finding in now.findings}
     known = {(finding.code, finding.path) for finding in report.findings}
-    absent = [f for f in plan.cures if (f.code, f.path) not in known]
+    absent = [f for f in plan.cures if (f.code, f.path) not in known and lacks(now, f)]
     kept = []
     for finding in plan.cures:
         found = there.get((finding.code, finding.path))
-        agreed = found and finding.repair and _as_agreed(finding.repair, found.repair)
+        agreed = found and finding.repair and _is_agreed(finding.repair, found.repair)
         if found and agreed:
             kept.append(found)
         elif found and finding.repair and run.holds(finding.repair):
@@ -190,7 +191,7 @@ def _again(plan: Plan, report: Report) -> Plan:
     return Plan((*kept, *absent))
 
 
-def _as_agreed(accepted: Repair, found: Repair | None) -> bool:
+def _is_agreed(accepted: Repair, found: Repair | None) -> bool:
     """Return whether a newly planned repair needs no download that nobody agreed to."""
     if found is None or not found.steps:
         return False
@@ -207,7 +208,7 @@ def _finish(item: Unfinished, network: Network) -> str:
         found = next((each for each in run.runs(state) if each.id == item.id), None)
         if found is None or found.state not in OPEN:
             return ""
-        why = "it was begun by an older version"
+        why = "it was started by an older version"
         try:
             if found.state == "undoing":
                 undoing.undo(found, command=network.host.command)
@@ -246,13 +247,13 @@ def _carry_out(plan: Plan, report: Report, network: Network) -> str:
         try:
             operating.operate(made, network)
         except OSError:
-            if not made.begun and made.state == "open":  # no room even to mark it failed
+            if not made.begun and made.state == "open":  # no space even to mark it failed
                 made.discard()
             raise
         own.keep_reserve(state)
     return made.id
 
 
-def _for_want_of_room(error: Exception) -> bool:
+def _is_full(error: Exception) -> bool:
     causes = (error, error.__cause__)
     return any(isinstance(cause, OSError) and own.is_full(cause) for cause in causes)

@@ -58,6 +58,6 @@ def _switched(found: relocation.Relocation, report: Report, network: Network) ->
     for mine in [one for one in applying.undoable(host) if one.id not in before]:
         applying.undo(host, mine.id, lost=True)
     raise RepairError(
-        f"the disk of `{found.target}` went away meanwhile; `{found.place}` is as it was before",
+        f"the disk of `{found.target}` was disconnected; `{found.place}` is as it was before",
         hint="once the disk is back, move what is left on it out of the way and try again",
     )

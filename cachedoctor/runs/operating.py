@@ -47,16 +47,8 @@ def operate(found: Run, network: Network) -> None:
         if not found.placed(number, need.name) and not found.ready(number, need.name)
     ]
     try:
-        place, many = 0, sum(not _is_text(need) for _, _, need in needed)
-        for number, repair, need in needed:
-            place += not _is_text(need)
-            path = found.staged_path(number, need.name)
-            found.make_own(number, "staged", str(number))
-            counted = _Counted(network.progress, f"{place} of {many}  ")
-            shown = network._replace(progress=counted) if many > 1 else network
-            digests = staging.stage(need, path, shown)
-            _like_before(repair, need.name, path)
-            found.note_staged(number, need.name, digests)
+        if needed:
+            _stage(found, needed, network)
     except (RepairError, OSError, CancelledError):
         if not found.begun:
             found.close("failed")
@@ -73,6 +65,21 @@ def operate(found: Run, network: Network) -> None:
     except (RepairError, OSError):
         undoing.undo(found, command=network.host.command)
         raise
+
+
+def _stage(found: Run, needed: Sequence[tuple[int, Repair, Need]], network: Network) -> None:
+    """Stage and prove each need, with one client of the hub for all of them."""
+    place, many = 0, sum(not _is_text(need) for _, _, need in needed)
+    with network.hub(found.staged_path(needed[0][0], ".hub")) as hub:
+        for number, repair, need in needed:
+            place += not _is_text(need)
+            path = found.staged_path(number, need.name)
+            found.make_own(number, "staged", str(number))
+            counted = _Counted(network.progress, f"{place} of {many}  ")
+            shown = network._replace(progress=counted) if many > 1 else network
+            digests = staging.stage(need, path, shown, hub)
+            _keep_mode(repair, need.name, path)
+            found.note_staged(number, need.name, digests)
 
 
 def _is_text(need: Need) -> bool:
@@ -107,12 +114,12 @@ def apart_from_others(repairs_: Sequence[Repair], host: Host) -> None:
             if any(ground.below(path, each) or ground.below(each, path) for each in mine):
                 raise RepairError(
                     f"the interrupted fix {other.id} holds `{path}`",
-                    hint=f"`{host.command('undo', other.id)}` says what is in its way",
+                    hint=f"`{host.command('undo', other.id)}` says what is in the way",
                 )
 
 
 def require_room(repairs_: Sequence[Repair], host: Host) -> None:
-    """Raise `RepairError`, before any fetch, if it would not fit; renames need no room."""
+    """Raise `RepairError`, before any fetch, if it would not fit; renames need no space."""
     groups: dict[str, list[Repair]] = {}
     for repair in repairs_:
         place = os.path.dirname(run.place_of(repair.root, host.state, ""))
@@ -123,15 +130,22 @@ def require_room(repairs_: Sequence[Repair], host: Host) -> None:
         free = disk.free_bytes(above)
         if needed and needed + _MARGIN_BYTES > free:
             raise RepairError(
-                f"no room: {size(needed + _MARGIN_BYTES)} is needed beside `{above}`, "
+                f"no space: {size(needed + _MARGIN_BYTES)} is needed beside `{above}`, "
                 f"and {size(free)} is free",
                 hint=f"`{host.command('quarantine', 'empty')}` frees what earlier fixes set aside, "
-                f"`{host.command('prune', '--delete')}` what nobody needs",
+                f"`{host.command('prune', '--delete')}` what nobody needs, "
+                f"`{host.command('free', _rounded_up(needed + _MARGIN_BYTES - free), '--delete')}` "
+                "what you will miss least",
             )
 
 
+def _rounded_up(count: int) -> str:
+    """Return a size in whole MiB, as the command line takes it."""
+    return f"{(count >> 20) + 1}MiB"
+
+
 def delete_unjournaled(repairs_: Sequence[Repair]) -> int:
-    """Delete what these repairs would only set aside, because there is no room for a journal."""
+    """Delete what these repairs would only set aside, because there is no space for a journal."""
     chosen = [
         repair
         for repair in repairs_
@@ -147,7 +161,7 @@ def delete_unjournaled(repairs_: Sequence[Repair]) -> int:
     return gone
 
 
-def _like_before(repair: Repair, name: str, staged: str) -> None:
+def _keep_mode(repair: Repair, name: str, staged: str) -> None:
     """Give a staged file the mode of the file that it replaces, if that one was readable."""
     for step in repair.steps:
         if isinstance(step, Put) and step.name == name and SetAside(step.path) in repair.steps:

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 from cachedoctor import formats
 from cachedoctor.errors import CacheDoctorError, FormatError, RepairError
 from cachedoctor.findings import CdnFetch, HubFetch, LocalCopy, Parts, Text
-from cachedoctor.system import cdn, digest, disk, fetch, moves
-from cachedoctor.system.network import Network, allowed
+from cachedoctor.system import cdn, digest, disk, moves
+from cachedoctor.system.network import allowed
 from cachedoctor.vocabulary import SILENT, Digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from cachedoctor.findings import Need, Proof, Source
+    from cachedoctor.system import fetch
+    from cachedoctor.system.network import Network
     from cachedoctor.vocabulary import Progress
 
     Measured = Mapping[str, Mapping[str, str]]  # digests by the name in a need, then by algorithm
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 _NOTHING: Measured = {}
 
 
-def stage(need: Need, path: str, network: Network) -> dict[str, Digest]:
+def stage(need: Need, path: str, network: Network, hub: fetch.Hub) -> dict[str, Digest]:
     """Bring `need` to `path` from its first source that works, prove it, and return its digests.
 
     The digests are by name within the need. An interrupted download at `path` is resumed.
@@ -38,7 +40,7 @@ def stage(need: Need, path: str, network: Network) -> dict[str, Digest]:
             disk.make_folders(os.path.dirname(path))
             if isinstance(source, LocalCopy):
                 return _copied(source, need, path, network.progress)
-            _bring(source, need, path, network)
+            _bring(source, need, path, network, hub)
             known = _prove(need, path)
             return _digests(path, known)
         except (OSError, FormatError, RepairError) as error:
@@ -56,7 +58,11 @@ def _resumable(need: Need) -> bool:
 
 
 def _bring(
-    source: Text | Parts | HubFetch | CdnFetch, need: Need, path: str, network: Network
+    source: Text | Parts | HubFetch | CdnFetch,
+    need: Need,
+    path: str,
+    network: Network,
+    hub: fetch.Hub,
 ) -> None:
     match source:
         case Text(text=text):
@@ -65,7 +71,7 @@ def _bring(
             _join(source, path, network)
         case HubFetch():
             allowed(network)
-            _from_hub(source, path, network)
+            _from_hub(source, path, hub, network.progress)
         case CdnFetch():
             allowed(network)
             proof = need.proofs[0]
@@ -134,14 +140,14 @@ def _join(source: Parts, path: str, network: Network) -> None:
         network.progress.finish()
 
 
-def _from_hub(source: HubFetch, path: str, network: Network) -> None:
+def _from_hub(source: HubFetch, path: str, hub: fetch.Hub, progress: Progress) -> None:
     """Fetch into a folder beside `path`, then move the requested file or folder to `path`."""
     folder = f"{path}.fetch"
     if os.path.lexists(folder):
         disk.remove_tree(folder)
     disk.make_folders(folder)
     try:
-        fetch.fetch_hub(source, folder, network.host, network.mirrors, network.progress)
+        hub.fetch(source, folder, progress)
         disk.rename(os.path.join(folder, source.path.rstrip("/")), path)
     finally:
         disk.remove_tree(folder)

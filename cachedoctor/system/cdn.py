@@ -170,7 +170,7 @@ def _check(response: requests.Response, url: str, have: int) -> None:
     words = {
         401: "needs a login",
         403: "is forbidden",
-        404: "is not there",
+        404: "does not exist",
         416: "says that the partial is longer than the file",
     }
     if status == 429 or status >= 500:

@@ -49,10 +49,10 @@ class DefectError(Exception):
 
 
 def check(repair: Repair, place: str, roots: Sequence[str], made: Collection[str] = ()) -> None:
-    """Refuse a repair that leads outside its root, its run's folder `place` and the `roots`.
+    """Refuse a repair that points outside its root, its run's folder `place` and the `roots`.
 
     `made` is what the run itself puts in place: a symlink in another root may point there.
-    Raises `DefectError` for a value of the wrong type, `RepairError` for a path that leads out.
+    Raises `DefectError` for a value of the wrong type, `RepairError` for a path outside.
     """
     if not fits(repair, Repair):
         raise DefectError("repair")
@@ -81,15 +81,15 @@ def check(repair: Repair, place: str, roots: Sequence[str], made: Collection[str
 def plain(path: str) -> None:
     """Refuse a path that is not absolute and normalised, or that leads through `.git`."""
     if not (path.startswith("/") and os.path.normpath(path) == path and not path.startswith("//")):
-        raise RepairError(f"the journal leads out to `{path}`, which is not a plain path")
+        raise RepairError(f"the journal points outside, to `{path}`, which is not a plain path")
     _not_git(path)
 
 
 def relative(name: str) -> None:
-    """Refuse a name that leads out of the folder it is put in."""
+    """Refuse a name that points outside the folder it is put in."""
     parts = name.split("/")
     if not name or name.startswith("/") or {"", ".", ".."} & set(parts):
-        raise RepairError(f"the journal leads out to `{name}`")
+        raise RepairError(f"the journal points outside, to `{name}`")
     _not_git(name)
 
 
@@ -98,7 +98,7 @@ def inside(path: str, folders: Sequence[str]) -> None:
     plain(path)
     if not any(path != folder and below(path, folder) for folder in folders if folder):
         raise RepairError(
-            f"the journal leads out to `{path}`", hint="nothing there was read or changed"
+            f"the journal points outside, to `{path}`", hint="nothing there was read or changed"
         )
 
 
@@ -142,7 +142,7 @@ def _is_name(value: str) -> bool:
 
 def _not_git(path: str) -> None:
     if ".git" in path.casefold().split("/"):
-        raise RepairError(f"the journal leads out to `{path}`: `.git` is never touched")
+        raise RepairError(f"the journal points outside, to `{path}`: `.git` is never touched")
 
 
 def placed_by(repairs: Sequence[Repair]) -> frozenset[str]:

@@ -163,7 +163,7 @@ def _carried(root: str, name: str, aim: str) -> str:
         return os.path.relpath(leads, here) if within else aim
     if not within:
         raise RepairError(
-            f"the link `{os.path.join(root, name)}` leads out to `{leads}`",
+            f"the link `{os.path.join(root, name)}` points outside, to `{leads}`",
             hint="move the folder above, or make the link absolute; nothing was changed",
         )
     return aim

@@ -16,7 +16,7 @@ _FIEMAP = 0xC020660B
 _HEAD = struct.Struct("=QQIIII")
 _EXTENT = struct.Struct("=QQQ16xI12x")
 _AT_ONCE = 256
-_LAST, _UNKNOWN, _DELALLOC, _ENCODED, _INLINE, _SHARED = 0x1, 0x2, 0x4, 0x8, 0x200, 0x2000
+_LAST, _UNKNOWN, _DELALLOC, _INLINE, _SHARED = 0x1, 0x2, 0x4, 0x200, 0x2000
 
 
 class Extent(NamedTuple):
@@ -26,7 +26,6 @@ class Extent(NamedTuple):
     physical: int
     bytes: int
     shared: bool
-    encoded: bool  # compressed, so the length is that of the content
 
 
 def of(path: str) -> tuple[Extent, ...] | None:
@@ -65,13 +64,12 @@ def of_descriptor(descriptor: int) -> tuple[Extent, ...] | None:
             last = bool(flags & _LAST)
             start = logical + length
             if not flags & (_UNKNOWN | _DELALLOC | _INLINE):
-                shared, encoded = bool(flags & _SHARED), bool(flags & _ENCODED)
-                found.append(Extent(logical, physical, length, shared, encoded))
+                found.append(Extent(logical, physical, length, bool(flags & _SHARED)))
         if last:
             return tuple(found)
 
 
-def twice(runs: list[tuple[int, int]]) -> int:
+def counted_twice(runs: list[tuple[int, int]]) -> int:
     """Return how many bytes of these runs, as start and length, are counted more than once."""
     total = sum(length for _, length in runs)
     covered, end = 0, -1

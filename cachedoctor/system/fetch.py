@@ -15,14 +15,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cachedoctor.errors import FetchError
 from cachedoctor.looking import untrusted
-from cachedoctor.system import child, digest, listed, shipped
+from cachedoctor.system import child, digest, disk, listed, shipped
 from cachedoctor.text import masked
-from cachedoctor.vocabulary import Digest
+from cachedoctor.vocabulary import SILENT, Digest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cachedoctor.findings import HubFetch
     from cachedoctor.host import Host
     from cachedoctor.vocabulary import Progress
+
+    Answer = dict[str, Any]  # of the client, as it came
 
 HUB = "https://huggingface.co"
 HUB_STALL_S = 300.0  # the client itself gives up long before this and retries
@@ -54,10 +58,108 @@ class Listing(NamedTuple):
     files: tuple[Listed, ...]
 
 
-def hub_listing(repository: str, revision: str, host: Host, mirrors: Mirrors) -> Listing:
-    """Return what a repository contains at a revision; raises `FetchError`."""
-    answer = _ask_child({"repository": repository, "revision": revision}, host, mirrors)
-    return _listing(answer)
+class Hub:
+    """The hub as the examined environment sees it; a context manager that ends the client.
+
+    The first request starts the client, and all others use the same one: starting it costs a
+    quarter of a second of processor time.
+    """
+
+    def __init__(self, host: Host, mirrors: Mirrors, scratch: str) -> None:
+        """Ask for nothing yet; whatever the client caches goes below `scratch`, which is ours."""
+        self._host, self._mirrors, self._scratch = host, mirrors, scratch
+        self._clients: dict[str, child.Talk] = {}  # by the address of the hub
+
+    def __enter__(self) -> Hub:
+        """Return the hub itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the client and remove what it cached."""
+        self._end()
+        if os.path.lexists(self._scratch):
+            disk.remove_tree(self._scratch)
+
+    def listing(self, repository: str, revision: str) -> Listing:
+        """Return what a repository contains at a revision; raises `FetchError`."""
+        return _listing(self._ask({"repository": repository, "revision": revision}))
+
+    def fetch(self, source: HubFetch, folder: str, progress: Progress) -> None:
+        """Fetch a file, or every file below a path that ends in `/`, into `folder`.
+
+        Raises `FetchError` when the hub refuses, or when a file is not what the hub itself
+        promised.
+        """
+        request = {
+            "repository": source.repository,
+            "revision": source.revision,
+            "path": source.path,
+            "folder": folder,
+        }
+        progress.start(_told(source), source.bytes or None)
+        seen, moved_s = 0, time.monotonic()
+
+        def poll() -> None:
+            nonlocal seen, moved_s
+            now = _held_bytes(folder)
+            progress.advance(max(0, now - seen))  # even 0: this is where a caller can give up
+            if now > seen:
+                seen, moved_s = now, time.monotonic()
+            elif time.monotonic() - moved_s > HUB_STALL_S:
+                raise FetchError(
+                    f"no data for {HUB_STALL_S:.0f} s: `{source.repository}`",
+                    hint="try again later; nothing was changed",
+                )
+
+        try:
+            listing = _listing(self._ask(request, poll))
+            poll()  # count what came after the last poll, so that the bar reaches its end
+        finally:
+            progress.finish()
+        for file in listing.files:
+            _prove(file, os.path.join(folder, file.path))
+
+    def _ask(self, request: dict[str, str], poll: Callable[[], None] | None = None) -> Answer:
+        """Ask the client; one that is interrupted or gives no answer is ended."""
+        endpoint = self._mirrors.hub or _registry(request["repository"], self._host)
+        endpoint = endpoint or self._host.environment.get("HF_ENDPOINT", "")
+        where = masked(endpoint or HUB)
+        client = self._client(endpoint)
+        asked = json.dumps(request).encode()
+        try:
+            line = client.ask(asked, HUB_LONGEST_S if poll else HUB_LISTING_S, poll)
+            answer = _answer(line, client, where)
+        except BaseException:
+            self._end()
+            raise
+        if "error" in answer:
+            raise FetchError(_words(answer, request, where), hint="nothing was changed")
+        return answer
+
+    def _client(self, endpoint: str) -> child.Talk:
+        """Return the running client of a hub, or start it; it reads its environment only once."""
+        if endpoint not in self._clients:
+            own = {name: os.environ[name] for name in _OWN_VARIABLES if name in os.environ}
+            environment = {
+                **own,
+                "HOME": self._host.home,
+                **self._host.environment,
+                "HF_HUB_CACHE": self._scratch,
+                "HF_XET_CACHE": os.path.join(self._scratch, "xet"),
+                "HF_HUB_DISABLE_SHARED_BLOBS": "1",
+                "HF_HUB_DISABLE_TELEMETRY": "1",
+                "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+                "HF_HUB_DISABLE_UPDATE_CHECK": "1",
+            }
+            if endpoint:
+                environment["HF_ENDPOINT"] = endpoint
+            command = shipped.command("cachedoctor.system.hub_client")
+            self._clients[endpoint] = child.Talk(command, environment)
+        return self._clients[endpoint]
+
+    def _end(self) -> None:
+        while self._clients:
+            self._clients.popitem()[1].end()
 
 
 def _told(source: HubFetch) -> str:
@@ -68,53 +170,16 @@ def _told(source: HubFetch) -> str:
     return f"fetching {os.path.basename(path)} of {model}"
 
 
-def fetch_hub(
-    source: HubFetch, folder: str, host: Host, mirrors: Mirrors, progress: Progress
-) -> Listing:
-    """Fetch a file, or every file below a path that ends in `/`, into `folder`, and prove each.
-
-    Returns the fetched files and their commit. Raises `FetchError` when the hub refuses, or when a
-    file is not what the hub itself promised.
-    """
-    request = {
-        "repository": source.repository,
-        "revision": source.revision,
-        "path": source.path,
-        "folder": folder,
-    }
-    progress.start(_told(source), source.bytes or None)
-    seen, moved_s = 0, time.monotonic()
-
-    def poll() -> None:
-        nonlocal seen, moved_s
-        now = _held_bytes(folder)
-        progress.advance(max(0, now - seen))  # even 0: this is where a caller can give up
-        if now > seen:
-            seen, moved_s = now, time.monotonic()
-        elif time.monotonic() - moved_s > HUB_STALL_S:
-            raise FetchError(
-                f"no data for {HUB_STALL_S:.0f} s: `{source.repository}`",
-                hint="try again later; nothing was changed",
-            )
-
-    try:
-        listing = _listing(_ask_child(request, host, mirrors, poll))
-        poll()  # count what came after the last poll, so that the bar reaches its end
-    finally:
-        progress.finish()
-    for file in listing.files:
-        path = os.path.join(folder, file.path)
-        algorithm = file.digest.algorithm
-        from cachedoctor.vocabulary import SILENT
-
-        measured = digest.of_file(path, frozenset((algorithm,)), SILENT)[algorithm]
-        if measured != file.digest.hex:
-            raise FetchError(
-                f"`{file.path}` arrived with the wrong bytes: its {algorithm} is {measured}, "
-                f"the hub promised {file.digest.hex}",
-                hint="try again, or use another mirror",
-            )
-    return listing
+def _prove(file: Listed, path: str) -> None:
+    """Raise `FetchError` if a fetched file does not have the digest that the hub promised."""
+    algorithm = file.digest.algorithm
+    measured = digest.of_file(path, frozenset((algorithm,)), SILENT)[algorithm]
+    if measured != file.digest.hex:
+        raise FetchError(
+            f"`{file.path}` arrived with the wrong bytes: its {algorithm} is {measured}, "
+            f"the hub promised {file.digest.hex}",
+            hint="try again, or use another mirror",
+        )
 
 
 def _held_bytes(folder: str) -> int:
@@ -126,7 +191,7 @@ def _held_bytes(folder: str) -> int:
     return total
 
 
-def _listing(answer: dict[str, Any]) -> Listing:
+def _listing(answer: Answer) -> Listing:
     commit, rows = answer.get("commit"), answer.get("files")
     if why := listed.wrong(commit, rows):
         raise FetchError(f"the hub lists {why}", hint="nothing was fetched")
@@ -137,47 +202,27 @@ def _listing(answer: dict[str, Any]) -> Listing:
     return Listing(str(commit), tuple(files))
 
 
-def _ask_child(
-    request: dict[str, str], host: Host, mirrors: Mirrors, poll: Any = None
-) -> dict[str, Any]:
-    own = {name: os.environ[name] for name in _OWN_VARIABLES if name in os.environ}
-    scratch = os.path.join(request.get("folder", host.state), ".hub")
-    environment = {
-        **own,
-        "HOME": host.home,
-        **host.environment,
-        "HF_HUB_CACHE": scratch,
-        "HF_XET_CACHE": os.path.join(scratch, "xet"),
-        "HF_HUB_DISABLE_SHARED_BLOBS": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-        "HF_HUB_DISABLE_UPDATE_CHECK": "1",
-    }
-    endpoint = mirrors.hub or _registry(request["repository"], host)
-    if endpoint:
-        environment["HF_ENDPOINT"] = endpoint
-    result = child.run(
-        shipped.command("cachedoctor.system.hub_client"),
-        environment=environment,
-        request=json.dumps(request).encode() + b"\n",
-        timeout_s=HUB_LONGEST_S if poll else HUB_LISTING_S,
-        on_poll=poll,
-    )
-    where = masked(environment.get("HF_ENDPOINT", HUB))
-    if result.timed_out:
+def _answer(line: bytes | child.Silence, client: child.Talk, where: str) -> Answer:
+    """Parse the client's answer; raises `FetchError` if there is none."""
+    if not isinstance(line, child.Silence):
+        with contextlib.suppress(ValueError):
+            answer: Answer = untrusted.parse_json(line)
+            return answer
+        ended = "answered with no JSON"
+        last = [line.decode(errors="replace").strip()]
+    elif line.timed_out:
         raise FetchError(f"no answer from {where} in time", hint="nothing was changed")
-    try:
-        answer: dict[str, Any] = untrusted.parse_json(result.output)
-    except ValueError:
-        ended = f"signal {result.signal}" if result.signal else f"exit code {result.code}"
-        last = result.errors.decode(errors="replace").strip().splitlines()[-1:]
-        raise FetchError(
-            masked(f"the hub client ended with {ended}: {' '.join(last)}"),
-            hint="`pip install -U huggingface_hub` reinstalls it",
-        ) from None
-    if "error" in answer:
-        raise FetchError(_words(answer, request, where), hint="nothing was changed")
-    return answer
+    else:
+        ended = (
+            f"ended with signal {line.signal}"
+            if line.signal
+            else f"ended with exit code {line.code}"
+        )
+        last = client.errors.decode(errors="replace").strip().splitlines()[-1:]
+    raise FetchError(
+        masked(f"the hub client {ended}: {' '.join(last)}"),
+        hint="`pip install -U huggingface_hub` reinstalls it",
+    )
 
 
 def _registry(repository: str, host: Host) -> str:
@@ -190,7 +235,7 @@ def _registry(repository: str, host: Host) -> str:
     return variables.get("REGISTRY_URL") or variables.get("MODEL_REGISTRY_URL") or ""
 
 
-def _words(answer: dict[str, Any], request: dict[str, str], where: str) -> str:
+def _words(answer: Answer, request: dict[str, str], where: str) -> str:
     """Turn the client's exception into a sentence."""
     repository, path = f"`{request['repository']}`", f"`{request.get('path', '')}`"
     names, status = answer["error"], answer.get("status")

@@ -63,7 +63,7 @@ def open_folder(path: str, grounds: Sequence[Ground] = ()) -> int:
         return os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY)
     on = [ground for ground in grounds if below(path, ground.named)]
     if not on:
-        raise RepairError(f"a step leads out to `{path}`", hint="nothing was changed there")
+        raise RepairError(f"a step points outside, to `{path}`", hint="nothing was changed there")
     ground = max(on, key=lambda each: len(each.named))
     real = os.path.join(ground.real, path[len(ground.named) :].strip("/"))
     try:

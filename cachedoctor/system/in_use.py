@@ -108,11 +108,6 @@ class Open:
         return {path for path in paths if self._answers[path]}
 
 
-def open_elsewhere(paths: Collection[str]) -> set[str] | None:
-    """Return which of these files another process has open; `None` if the system does not say."""
-    return Open().of(paths)
-
-
 def _opened() -> frozenset[tuple[int, int]] | None:
     """Return device and inode of every file that other processes have open."""
     try:

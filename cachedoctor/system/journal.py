@@ -184,7 +184,7 @@ def _parsed(content: bytes, where: str) -> list[Line]:
     except RecursionError as error:
         raise RepairError(f"the journal of `{where}` is nested too deep") from error
     if not lines or not all(isinstance(each, dict) for each in lines):
-        raise RepairError(f"the journal of `{where}` cannot be understood")
+        raise RepairError(f"the journal of `{where}` cannot be parsed")
     if lines[0].get("journal") not in (1, VERSION) or lines[0].get("journal") is True:
         raise RepairError(f"the journal of `{where}` has an unknown version")
     return lines

@@ -44,11 +44,11 @@ def wrong(commit: object, rows: object) -> str:
             return f"{why}: {_shown(path)}"
         count = untrusted.count(row.get("bytes"), MOST_BYTES)
         if count is None:
-            return f"no length of {_shown(path)}"
+            return f"no length for {_shown(path)}"
         total += count
         digits = _HEX.get(str(row.get("algorithm")))
         if digits is None or not digits.fullmatch(str(row.get("hex"))):
-            return f"no digest of {_shown(path)}"
+            return f"no digest for {_shown(path)}"
     if total > MOST_BYTES:
         return f"{total} bytes in all, more than any repository has"
     return _clash([row["path"] for row in rows])
@@ -59,7 +59,7 @@ def _wrong_path(path: object) -> str:
     if checked is None or not checked:
         return "an empty name"
     if not untrusted.below(checked) or "\\" in checked:
-        return "a path that leads elsewhere"
+        return "a path that points elsewhere"
     if any(unicodedata.category(letter) in ("Cc", "Cf", "Zl", "Zp") for letter in checked):
         return "a name with control characters"
     parts = [len(part.encode()) for part in checked.split("/")]
@@ -74,7 +74,7 @@ def _clash(paths: Sequence[str]) -> str:
     for path in paths:
         folded = _folded(path)
         if folded in seen:
-            return f"two files that a Mac takes for one: {_shown(path)}"
+            return f"two files that are one on a Mac: {_shown(path)}"
         seen.add(folded)
     for path in paths:
         if any(above in seen for above in _above(_folded(path))):

@@ -90,7 +90,7 @@ class Logbook:
     @property
     def apart(self) -> tuple[str, ...]:
         """Return the folders of its bytes that are not beside its journal."""
-        return tuple(place for place in self.places if not self._beside(place))
+        return tuple(place for place in self.places if not self._is_own_folder(place))
 
     @property
     def begun(self) -> bool:
@@ -134,7 +134,7 @@ class Logbook:
         """Return whether a path is in the run's folders."""
         return any(below(path, place) for place in self.places)
 
-    def _beside(self, place: str) -> bool:
+    def _is_own_folder(self, place: str) -> bool:
         return os.path.realpath(place) == os.path.realpath(self.folder)
 
     def derived(self, key: Key, step: Step) -> tuple[str, str, str]:
@@ -161,22 +161,22 @@ class Logbook:
             case {"intent": [int(number), int(position)], "move": [kind, source, target, folders]}:
                 self._intend((number, position), (kind, source, target), folders, line)
             case {"done": [int(number), int(position)]}:
-                _want((number, position) == self._last, "done")
+                _demand((number, position) == self._last, "done")
                 stamp = line["stamp"]
                 if stamp is not None:
                     stamp = Stamp(*stamp)
-                    _want(fits(stamp, Stamp), "stamp")
+                    _demand(fits(stamp, Stamp), "stamp")
                 self.done[number, position] = stamp
                 if "rows" in line:
                     self.placed_rows[number, position] = _rows(line["rows"])
             case {"staged": [int(number), str(name)]}:
-                _want(name in confinement.needs_of(self.repairs[number]), "staged")
+                _demand(name in confinement.needs_of(self.repairs[number]), "staged")
                 self.staged[number, name] = _rows(line["rows"])
             case {"taken": int(number)}:
-                _want(0 <= number < len(self.repairs) and self._through(number), "taken")
+                _demand(0 <= number < len(self.repairs) and self._through(number), "taken")
                 self._taken.add(number)
             case {"undone": [int(number), int(position)]}:
-                _want(0 <= position < len(self.moves.get(number, ())), "undone")
+                _demand(0 <= position < len(self.moves.get(number, ())), "undone")
                 self.undone.add((number, position))
             case {"undoing": True}:
                 self.state = "undoing"
@@ -194,19 +194,19 @@ class Logbook:
     def _intend(self, key: Key, ends: tuple[str, str, str], folders: Any, line: Line) -> None:
         number, position = key
         before = self._last
-        _want(number >= 0 and position == len(self.moves.get(number, ())), "intent")
-        _want(before is None or before in self.done, "intent")
-        _want(position > 0 or all(map(self._through, range(number))), "intent")
+        _demand(number >= 0 and position == len(self.moves.get(number, ())), "intent")
+        _demand(before is None or before in self.done, "intent")
+        _demand(position > 0 or all(map(self._through, range(number))), "intent")
         kind, source, target = self.derived(key, self.repairs[number].steps[position])
         there = kind == "folder" and ends[1] == "there"
-        _want(ends == (kind, "there" if there else source, target), "move")
+        _demand(ends == (kind, "there" if there else source, target), "move")
         known = tuple((path, mode, mtime) for path, mode, mtime in folders)
-        _want(fits(known, tuple[tuple[str, int, int], ...]), "folders")
+        _demand(fits(known, tuple[tuple[str, int, int], ...]), "folders")
         parents = {os.path.dirname(target), os.path.dirname(source)}
         for path, mode, mtime in known:
-            _want(path in parents and 0 <= mode <= 0o7777 and abs(mtime) < 1 << 62, "folders")
+            _demand(path in parents and 0 <= mode <= 0o7777 and abs(mtime) < 1 << 62, "folders")
         inode = line.get("inode", 0)
-        _want(fits(inode, int), "inode")
+        _demand(fits(inode, int), "inode")
         self.moves.setdefault(number, []).append(moves.Move(*ends, known, inode))
         self._last = key
 
@@ -216,7 +216,9 @@ def _header(line: Line, folder: str) -> Header:
     repairs = journal.from_json(line["repairs"])
     if line["journal"] == 1:
         spelled = line.get("folder", folder)
-        _want(type(spelled) is str and os.path.realpath(spelled) == os.path.realpath(folder), "id")
+        _demand(
+            type(spelled) is str and os.path.realpath(spelled) == os.path.realpath(folder), "id"
+        )
         near = tuple(repair.root for repair in repairs)
         sources = tuple(
             os.path.dirname(path)
@@ -237,10 +239,10 @@ def _header(line: Line, folder: str) -> Header:
         places=tuple(line["places"]),
         engines=tuple(tuple(names) for names in line["engines"]),
     )
-    _want(0 <= header.created_s < _LATEST_S and type(line["created_s"]) in (int, float), "time")
-    _want(fits(header, Header), "header")
-    _want(journal.is_id(header.id) and header.id == os.path.basename(folder), "id")
-    _want(len(header.places) == len(header.repairs), "places")
+    _demand(0 <= header.created_s < _LATEST_S and type(line["created_s"]) in (int, float), "time")
+    _demand(fits(header, Header), "header")
+    _demand(journal.is_id(header.id) and header.id == os.path.basename(folder), "id")
+    _demand(len(header.places) == len(header.repairs), "places")
     for number, place in enumerate(header.places):
         confinement.plain(place)
         _place(place, folder, header.repairs[number].root, header.id)
@@ -254,12 +256,12 @@ def _place(place: str, folder: str, root: str, name: str) -> None:
     beside = os.path.join(journal.BESIDE, name)
     known = [os.path.join(above, beside) for above in (os.path.dirname(root), root) if root]
     if place not in known and os.path.realpath(place) != os.path.realpath(folder):
-        raise RepairError(f"the journal in `{folder}` leads out to `{place}`")
+        raise RepairError(f"the journal in `{folder}` points outside, to `{place}`")
 
 
 def _rows(value: object) -> tuple[Row, ...]:
     found = journal.from_json(value)
-    _want(fits(found, tuple[Row, ...]) and bool(found), "rows")
+    _demand(fits(found, tuple[Row, ...]) and bool(found), "rows")
     rows: tuple[Row, ...] = found
     for row in rows:
         if row.name:
@@ -269,6 +271,6 @@ def _rows(value: object) -> tuple[Row, ...]:
     return rows
 
 
-def _want(true: bool, field: str) -> None:
+def _demand(true: bool, field: str) -> None:
     if not true:
         raise DefectError(field)

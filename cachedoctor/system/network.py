@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor.errors import FetchError, UsageError
@@ -37,6 +38,10 @@ class Network(NamedTuple):
             if name not in fetch.Mirrors._fields:
                 raise UsageError(f"no mirror for `{name}`", hint="there are `hub` and `openai`")
         return cls(host, offline, fetch.Mirrors(**(mirrors or {})), progress)
+
+    def hub(self, scratch: str = "") -> fetch.Hub:
+        """Return the hub, to be used in a `with`; what its client caches goes below `scratch`."""
+        return fetch.Hub(self.host, self.mirrors, scratch or os.path.join(self.host.state, ".hub"))
 
 
 def allowed(network: Network) -> None:

@@ -75,11 +75,11 @@ def belongs(path: str, owner: int) -> bool:
 def refused(status: os.stat_result, owner: int) -> str:
     """Return why a file or folder with this status cannot be trusted, or an empty string."""
     if status.st_uid != owner:
-        return f"belongs to the user {status.st_uid}"
+        return f"belongs to user {status.st_uid}"
     if status.st_mode & stat.S_IWOTH:
-        return "can be written by everybody"
+        return "is writable by everybody"
     if status.st_mode & stat.S_IWGRP and not _private(status.st_gid, owner):
-        return "can be written by a group"
+        return "is writable by its group"
     return ""
 
 

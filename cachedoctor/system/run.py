@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from cachedoctor.errors import RepairError
 from cachedoctor.findings import MakeFolder, Put, Rename, SetAside
+from cachedoctor.looking import quietly
 from cachedoctor.system import disk, ground, in_use, journal, moves, own
 from cachedoctor.system.confinement import DefectError
 from cachedoctor.system.ground import below
@@ -48,7 +49,7 @@ class Run(Logbook):
     def opened(cls, state_folder: str, folder: str, lines: Sequence[Line]) -> Run:
         """Open an existing run.
 
-        Raises `RepairError` if a field of its journal is not one of ours or leads outside.
+        Raises `RepairError` if a field of its journal is not one of ours or points outside.
         """
         try:
             return cls(state_folder, folder, lines)
@@ -56,7 +57,7 @@ class Run(Logbook):
             DefectError, LookupError, TypeError, ValueError, AttributeError, RecursionError,
             OverflowError,
         ) as error:  # fmt: skip
-            raise RepairError(f"the journal in `{folder}` cannot be understood") from error
+            raise RepairError(f"the journal in `{folder}` cannot be parsed") from error
 
     @classmethod
     def create(
@@ -276,7 +277,11 @@ def explained(hint: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        where = error.filename2 or error.filename
+        ends = [path for path in (error.filename, error.filename2) if path]
+        shut = (
+            p for p in map(os.path.dirname, ends) if not quietly.can_access(p, os.W_OK | os.X_OK)
+        )
+        where = next(shut, ends[-1] if ends else "")
         raise RepairError(
             f"{error.strerror}: `{where}`" if where else str(error), hint=hint
         ) from error
@@ -295,9 +300,9 @@ def guard(repair: Repair, grounds: Sequence[Ground]) -> None:
         if now is not None and expected is not None:
             same = now.inode == expected.inode and now[2:4] == expected[2:4]
         if not same:
-            was = "was not there" if expected is None else "was different"
+            was = "was missing" if expected is None else "was different"
             raise RepairError(
-                f"`{path}` {was} when it was examined; somebody changed it since",
+                f"`{path}` {was} when it was examined; it has changed since",
                 hint="scan again; nothing was changed",
             )
         if tree and now is not None and moves.stamps_of(path) != tree:
@@ -320,10 +325,10 @@ def _prepare(place: str) -> None:
     """Create the folder for a run's bytes beside a cache."""
     own.prepare_beside(os.path.dirname(place))
     if not disk.make_folder(place, 0o700):
-        raise RepairError(f"`{place}` is there already")
+        raise RepairError(f"`{place}` already exists")
     own.hand_over(place)
 
 
 def _reachable(root: str, place: str) -> None:
     if root and not disk.same_file_system(disk.folder_above(root), place):
-        raise RepairError(f"`{root}` is a file system of its own: nothing can be set aside")
+        raise RepairError(f"`{root}` is a mount point: nothing on it can be set aside")

@@ -31,7 +31,7 @@ _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 _UNABLE = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY, errno.ENOSYS)
 
 
-def able(path: str) -> bool:
+def can_share(path: str) -> bool:
     """Return whether the file system of a regular file can share blocks, without changing it.
 
     XFS formatted without this feature says so only when it is tried.
@@ -94,7 +94,7 @@ def _piece(origin: int, target: int, offset: int, length: int, path: str) -> int
         words = "the file system cannot share blocks" if -status in _UNABLE else ""
         raise OSError(-status, words or os.strerror(-status), path)
     if status or not count:
-        raise RepairError(f"`{path}` changed while it was compared")
+        raise RepairError(f"`{path}` changed while being compared")
     return int(count)
 
 

@@ -133,23 +133,32 @@ def _unchanged(run: Run, key: Key, order: Sequence[Key]) -> None:
     move = run.at(key)
     if move.kind in ("folder", "share") or (key not in run.done and not moves.happened(move)):
         return  # the last step, begun but never made
-    here, away = _moved_on(run, key, order), back(run, key)
+    here, away = _current_path(run, key, order), back(run, key)
     now = disk.stamp(here) or disk.stamp(away)
     placed = run.done.get(key)
     inode = placed.inode if placed else move.inode
-    if now is None or (inode and now.inode != inode) or _differs(run, key, here, order):
+    if now is None:
         raise RepairError(
-            f"{_differs(run, key, here, order) or f'`{here}` was changed'} after the fix {run.id}",
+            f"`{here}` is gone since the fix {run.id}",
+            hint="put it back and try again, or leave the fix as it is",
+        )
+    if (inode and now.inode != inode) or _difference(run, key, here, order):
+        how = _difference(run, key, here, order) or f"`{here}` was changed"
+        raise RepairError(
+            f"{how} after the fix {run.id}",
             hint="move it out of the way if it is not wanted, then try again",
         )
     if os.path.lexists(here) and os.path.lexists(away) and not run.own(away):
         ours = [run.at(later) for later in order if later > key]
         made = [m.target for m in ours if m.kind == "folder" and not m.source]
         if away not in made and not any(below(away, m.target) for m in ours if m.kind != "folder"):
-            raise RepairError(f"something is at `{away}` again")
+            raise RepairError(
+                f"something is at `{away}` again",
+                hint="move it out of the way if it is not wanted, then try again",
+            )
 
 
-def _differs(run: Run, key: Key, here: str, order: Sequence[Key]) -> str:
+def _difference(run: Run, key: Key, here: str, order: Sequence[Key]) -> str:
     """Return how a placed file or folder differs from what the run left."""
     if not os.path.lexists(here):
         return ""  # an interrupted undo has already moved it
@@ -168,7 +177,7 @@ def _differs(run: Run, key: Key, here: str, order: Sequence[Key]) -> str:
     return ""
 
 
-def _moved_on(run: Run, key: Key, order: Sequence[Key]) -> str:
+def _current_path(run: Run, key: Key, order: Sequence[Key]) -> str:
     """Return where a step's placed item is now, after later renames that still hold."""
     path = run.at(key).target
     for later in order:

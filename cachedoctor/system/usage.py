@@ -35,7 +35,7 @@ _SETTLED_NS = 1_000_000_000  # a client also reads back some of what it writes
 class Used(NamedTuple):
     """When a model was last used, and how that is known; `None` means unknown, not long ago."""
 
-    when_s: float | None = None  # since the epoch
+    when_s: float | None = None  # seconds since the epoch
     how: str = ""  # `ensure`, `bench`, an open file, …
     asked_s: float | None = None  # when a preflight last asked for it
 

@@ -54,7 +54,7 @@ class Requirement(NamedTuple):
     tokenizer: bool = False  # without it the engine uses the network, or writes nothing
     optional: bool = False  # read if present, not missed otherwise
     opened: bool = False  # if optional: always read when present
-    keys: tuple[str, ...] = ()  # keys of which a JSON object must have at least one
+    keys: tuple[str, ...] = ()  # keys; a JSON object must have at least one of them
     values: tuple[tuple[str, str | int], ...] = ()  # keys and values that it must have
     needed: tuple[tuple[str, tuple[str, ...]], ...] = ()  # by file name, keys that it must all have
     only: tuple[str, ...] = ()  # keys besides which it must have none
@@ -100,22 +100,22 @@ class Claim(NamedTuple):
 
     engine: str  # as in `cachedoctor engines`
     model: str  # as the engine names it
-    sizes: tuple[str, ...]  # for which the model answers
-    needs: FileSet  # for the assumed version of the engine
-    others: tuple[FileSet, ...] = ()  # for other versions, newest first
-    repository: str = ""  # on the hub, the source of missing files
+    sizes: tuple[str, ...]  # sizes that the model answers
+    needs: FileSet  # the files that the assumed version needs
+    others: tuple[FileSet, ...] = ()  # the files that other versions need, newest first
+    repository: str = ""  # its repository on the hub, the source of missing files
     prefix: str = ""  # the folder within that repository
-    url: str = ""  # of a CDN file
+    url: str = ""  # address of a CDN file
     version: str = ""  # the assumed version, empty for the newest
     revision: str = ""  # the commit of the repository to which `published` applies
     published: Mapping[str, tuple[int, Digest]] = {}  # file name to size and digest
     tokenizer: str = ""  # the repository of the tokenizer, if not the model's own
     tokenizer_folders: tuple[str, ...] = ()  # where the tokenizer can be, the usual place first
     shadows: tuple[str, ...] = ()  # existing paths that would be loaded in place of the model
-    known_by: str = "name"  # or `shape`, for a model in no table
-    by_path: bool = False  # the engine loads it only by its path, wherever it is
+    known_by: str = "name"  # `name`, or `shape` for a model in no table
+    by_path: bool = False  # whether the engine loads it only by its path
     snapshot: tuple[str, ...] = ()  # patterns that it fetches with `snapshot_download`
-    heeds_absence: bool = False  # it trusts a record that the repository lacks a file
+    heeds_absence: bool = False  # whether it trusts a record that the repository lacks a file
     marker: tuple[str, str] = ("", "")  # a file that states a folder's commit, and that commit
 
 
@@ -130,7 +130,7 @@ class Entry(NamedTuple):
     artifacts: tuple[Artifact, ...] | Files  # its files and bundles
     revision: str | None = None  # the commit, in a hub cache
     refs: tuple[str, ...] = ()  # branches that point to the revision
-    claims: tuple[Claim, ...] = ()  # of engines that would load it; empty if no engine would
+    claims: tuple[Claim, ...] = ()  # claims of engines that would load it
     promises: Mapping[str, tuple[int, Digest]] = {}  # what the layout says each file must be
     retired: str = ""  # the engine and its last version that read this, if none does now
 

@@ -73,7 +73,7 @@ class Artifact(NamedTuple):
     detail: str = ""  # for `state`: a symlink's target, an error message
     bundle: bool = False  # a folder that counts as one unit
     also: Digest | None = None  # published: proves the content whatever the name says
-    outside: str = ""  # the real path if a symlink leads out of the root: never written to
+    outside: str = ""  # the real path if a symlink points outside the root: never written to
 
     def judge(self, held: Mapping[str, str]) -> bool | None:
         """Return whether measured digests prove the content right or wrong; `None` if neither.

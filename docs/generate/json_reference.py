@@ -10,15 +10,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _INTRODUCTION = """\
-With `--json` every command but `completion`, `demo` and `schema` prints one object, also for an
-error that ends it; the exit code is the same as without. `cachedoctor schema COMMAND` prints the
-JSON Schema (2020-12) of one answer, `cachedoctor schema` that of all.
+With `--json` every command except `completion`, `demo` and `schema` prints one object, even when
+an error ends it; the exit code is the same as without. `cachedoctor schema COMMAND` prints the JSON
+Schema (2020-12) of one answer, `cachedoctor schema` that of all.
 
-- Keys are added within a schema number, and never renamed or taken away; pass over those that you
-  do not know.
-- Values in *italics* are those that are known now; there may be more.
-- Bytes are integers, times seconds, paths absolute. A byte of a path that is no UTF-8 is shown as
-  `\\xNN`; where that is so, `path_bytes` beside `path` has all of them in base64."""
+- Within a schema number, keys are added and never renamed or removed; ignore keys you do not know.
+- Values in *italics* are the ones known now; there may be more.
+- Sizes are integers in bytes, times seconds, paths absolute. Bytes of a path that are not UTF-8 are
+  shown as `\\xNN`; `path_bytes` beside `path` then has the whole path in base64."""
 
 
 def lines() -> Iterator[str]:

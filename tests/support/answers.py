@@ -140,9 +140,9 @@ def mac(home: str = "/Users/ada", *, broken: bool = True) -> Body:
         )
     if broken:
         for number, code, message in (
-            (6, "CD101", "`TextDecoder.mlmodelc/weights/weight.bin` is not there"),
+            (6, "CD101", "`TextDecoder.mlmodelc/weights/weight.bin` is missing"),
             (7, "CD102", "`Encoder.mlmodelc` holds 1 file, 3.0 KiB; no `coremldata.bin`"),
-            (7, "CD410", "fluidaudio 0.13.4 and later looks in `parakeet-tdt-0.6b-v3`"),
+            (7, "CD410", "fluidaudio 0.13.4 and later look in `parakeet-tdt-0.6b-v3`"),
         ):
             known = entries[number]["id"]
             findings.append(finding(code, known, message, engines=entries[number]["engines"]))
@@ -165,7 +165,7 @@ def mac(home: str = "/Users/ada", *, broken: bool = True) -> Body:
             finding(
                 "CD502",
                 entries[1]["id"],
-                "`5f5f.incomplete` was left by a killed download",
+                "`5f5f.incomplete` was left behind by a killed download",
                 measured=1200 << 20,
                 unit="bytes",
                 repair=aside,

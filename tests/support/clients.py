@@ -32,6 +32,10 @@ ENDS_FIRST = tuple(
     pytest.param(version, marks=[] if version in (VERSIONS[0], VERSIONS[-1]) else pytest.mark.heavy)
     for version in VERSIONS
 )
+LAST_FIRST = tuple(
+    pytest.param(version, marks=[] if version == VERSIONS[-1] else pytest.mark.heavy)
+    for version in VERSIONS
+)
 DEADLINE_S = 60.0
 
 _DOWNLOAD = """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import functools
 import importlib
 import io
@@ -20,6 +21,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 import traceback
@@ -29,6 +31,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _REQUEST_BYTES = 1 << 20
+_PROGRAM = """#!{python} -IS
+import array, json, os, socket, sys
+ended, told = os.pipe()
+request = {{"arguments": sys.argv[1:], "environment": dict(os.environ), "cwd": os.getcwd()}}
+fds = array.array("i", [1, 2, told])
+with socket.socket(fileno={channel}) as channel:
+    given = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)]
+    channel.sendmsg([json.dumps({{**request, "synced": False}}).encode()], given)
+os.close(told)
+sys.exit(int(os.read(ended, 9)))
+"""
 _OWN = ("PYTHON", "LC_", "LANG", "LD_")  # what Python itself reads when it starts
 
 
@@ -52,22 +65,44 @@ class Server(NamedTuple):
     ) -> tuple[int, bytes, bytes]:
         """Run a command; return its code, negative for a signal, and what it wrote."""
         pipes = [os.pipe() for _ in range(3)]
-        request = {
-            "arguments": arguments,
-            "environment": dict(environment),
-            "cwd": os.getcwd(),
-            "synced": synced,
-        }
-        socket.send_fds(self.channel, [json.dumps(request).encode()], [end for _, end in pipes])
+        self._ask(arguments, environment, [end for _, end in pipes], synced=synced)
         for _, end in pipes:
             os.close(end)
         output, errors, status = _read_all([end for end, _ in pipes], timeout_s)
         return int(status), output, errors
 
+    def at_terminal(
+        self, arguments: tuple[str, ...], environment: Mapping[str, str], terminal: int
+    ) -> int:
+        """Start a command at a terminal of its own; return where its code is told when it ends."""
+        ended, told = os.pipe()
+        self._ask(arguments, environment, [terminal, terminal, told], synced=False, led=True)
+        os.close(told)
+        return ended
+
+    def _ask(
+        self,
+        arguments: tuple[str, ...],
+        environment: Mapping[str, str],
+        fds: list[int],
+        **how: bool,
+    ) -> None:
+        request = {"arguments": arguments, "environment": dict(environment), "cwd": os.getcwd()}
+        socket.send_fds(self.channel, [json.dumps({**request, **how}).encode()], fds)
+
+    def program(self, place: str) -> None:
+        """Put a program in `place` that has this server run it; who runs it passes on the channel.
+
+        It ends with the command's code.
+        """
+        with open(place, "w") as file:
+            file.write(_PROGRAM.format(python=sys.executable, channel=self.channel.fileno()))
+        os.chmod(place, 0o755)
+
 
 @functools.cache
-def server(parent: int) -> Server:
-    """Return this process's server."""
+def server(parent: int, **more: str) -> Server:
+    """Return this process's server, or the one that was started with more variables."""
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     for each in (ours, its):
         each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _REQUEST_BYTES)
@@ -75,13 +110,14 @@ def server(parent: int) -> Server:
         [sys.executable, "-m", "tests.support.forking", str(its.fileno())],
         pass_fds=[its.fileno()],
         cwd=os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))),
+        env={**os.environ, **more},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         start_new_session=True,
     ).returncode = 0  # it ends by itself, with its client
     its.close()
     atexit.register(ours.close)
-    return Server(ours, _heeded(os.environ))
+    return Server(ours, _heeded({**os.environ, **more}))
 
 
 def _heeded(environment: Mapping[str, str]) -> dict[str, str]:
@@ -168,10 +204,14 @@ def _become(request: dict[str, object], output: int, errors: int) -> None:
 
     code = 1
     try:
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        for fd, place in ((nothing, 0), (output, 1), (errors, 2)):
+        led = request.get("led")  # or its Ctrl-C would reach nobody
+        given = os.dup(output) if led else os.open(os.devnull, os.O_RDONLY)
+        for fd, place in ((given, 0), (output, 1), (errors, 2)):
             os.dup2(fd, place)
             os.close(fd)
+        if led:
+            os.setsid()
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)))
         sys.stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w", closefd=False)))
         sys.stderr = io.TextIOWrapper(

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     Content = Path | bytes
     Change = Callable[[bytes], bytes]
 
-TINY_EN = "0d3d19a32d3338f10357c0889762bd8d64bbdeba"
 OTHER = "0badc0de" * 5
 PAGE = b"<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body>Sign in</body></html>\n"
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize 75537502\n" % (

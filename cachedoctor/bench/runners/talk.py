@@ -59,7 +59,7 @@ def refuse_network(event: str, arguments: tuple[Any, ...]) -> None:
     if event == "socket.getaddrinfo" or (
         event == "socket.connect" and isinstance(arguments[1], tuple)
     ):
-        raise OfflineError("a benchmark needs no network, and this engine asked for it")
+        raise OfflineError("a benchmark runs offline, but this engine asked for the network")
 
 
 class Work:

@@ -63,14 +63,14 @@ def _lines(before: Look, after: Look) -> Iterator[tuple[str, str]]:
         yield from _model(model, now[model.id])
     for key, found in old.items():
         if key not in new:
-            yield "cured", f"{found.code} {_named(found, was)}: {found.message}"
+            yield "resolved", f"{found.code} {_named(found, was)}: {found.message}"
     yield from (("new", _titled(now[key])) for key in now if key not in was)
     yield from (("gone", _titled(was[key])) for key in was if key not in now)
 
 
 def _model(was: Model, now: Model) -> Iterator[tuple[str, str]]:
     if was.status != now.status:
-        yield now.status, f"{_name(now)}: it was {was.status}"
+        yield now.status, f"{_name(now)}: was {was.status}"
     if was.bytes != now.bytes:
         yield "size", f"{_name(now)}: {size(was.bytes)} → {size(now.bytes)}"
 

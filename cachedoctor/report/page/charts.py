@@ -95,7 +95,7 @@ def _chart(
         if count
     ]
     if beside:
-        pieces["besides the models"] = beside
+        pieces["not part of a model"] = beside
     ordered = sorted(pieces.items(), key=lambda item: -_sum(item[1]))
     if len(ordered) > _MOST_GROUPS:
         rest = [piece for _, mine in ordered[_MOST_GROUPS - 1 :] for piece in mine]
@@ -120,7 +120,7 @@ def _chart(
 
 
 def _piece(model: Model, anchors: Mapping[tuple[str, str], str]) -> _Piece:
-    engines = ", ".join(model.engines) or "no engine known here"
+    engines = ", ".join(model.engines) or "no known engine"
     title = f"{model.title}, {engines}: {size(model.bytes)}, {model.status}"
     anchor = anchors.get((model.machine, model.id), "models")
     return _Piece(model.title, model.bytes, title, f"#{anchor}", model.broken)
@@ -142,7 +142,7 @@ def _drawn(pieces: Sequence[_Piece], least: int) -> list[_Piece]:
     large = [piece for piece in ordered if piece.bytes >= least][:_MOST_AREAS]
     small = ordered[len(large) :]
     if len(small) > 1:
-        label = plural(len(small), "smaller one")
+        label = plural(len(small), "smaller model")
         large.append(_Piece(label, _sum(small), f"{label}: {size(_sum(small))}", "#models", False))
     else:
         large += small

@@ -56,7 +56,7 @@ class Matrix(NamedTuple):
 
 def matrix(machines: Sequence[Machine]) -> Matrix:
     """Compare machines with each other."""
-    stands = {machine.name: _stand(machine.last) for machine in machines}
+    stands = {machine.name: _states(machine.last) for machine in machines}
     answered = [machine for machine in machines if machine.last]
     keys = dict.fromkeys(key for machine in answered for key in stands[machine.name])
     usual: dict[Key, tuple[str, str]] = {}
@@ -82,7 +82,7 @@ def answered(machine: Machine) -> bool:
     return machine.state in _HEALTHY
 
 
-def _stand(look: Look | None) -> Mapping[Key, tuple[str, str]]:
+def _states(look: Look | None) -> Mapping[Key, tuple[str, str]]:
     """Return the state and the revision of each model on a machine."""
     if look is None:
         return {}
@@ -147,7 +147,7 @@ def _cell(mine: tuple[str, str], usual: tuple[str, str]) -> Cell:
     words = {"none": "not here", "warned": "ready, with a warning"}.get(kind, kind)
     odd = mine != usual
     if odd and kind == usual[0] and revision:
-        words += f" at {revision}, most are at {usual[1] or 'none'}"
+        words += f" at {revision}, most others at {usual[1] or 'none'}"
     elif odd:
-        words += f"; most: {'not here' if usual[0] == 'none' else usual[0]}"
+        words += f"; most machines: {'not here' if usual[0] == 'none' else usual[0]}"
     return Cell(kind, MARKS[kind], words, odd)

@@ -73,16 +73,16 @@ def _read(word: str, *, folders: bool) -> Iterator[Document]:
         why = error.strerror or str(error)
         raise CannotLookError(f"`{shown}` cannot be read: {why}") from error
     except ValueError as error:
-        raise UsageError(f"no answer of cachedoctor: `{shown}`: {error}", hint=_HINT) from error
+        raise UsageError(f"not a cachedoctor answer: `{shown}`: {error}", hint=_HINT) from error
     if why := _refused(body):
-        raise UsageError(f"no answer of cachedoctor: `{shown}`: {why}", hint=_HINT)
+        raise UsageError(f"not a cachedoctor answer: `{shown}`: {why}", hint=_HINT)
     told = os.path.basename(path).rpartition(".")[0] or os.path.basename(path)
     folder = os.path.basename(os.path.dirname(path)) if folders else ""
     known = named[1] if named else _name_of(told) or _name_of(folder)
     yield from _of_machines(_cleaned(body), known, _date_of(told) or when_s)
 
 
-_HINT = "`cachedoctor scan --json > scan.json` writes one; list, verify, bench and fleet do, too"
+_HINT = "`cachedoctor scan --json > scan.json` writes one; so do list, verify, bench and fleet"
 
 
 def _bytes(path: str) -> tuple[bytes, float]:
@@ -98,11 +98,11 @@ def _refused(body: object) -> str:
         return "it is not an object"
     tool = body.get("tool")
     if not isinstance(tool, dict) or tool.get("name") != "cachedoctor":
-        return "it does not say that it is"
+        return "it does not say that it is one"
     if body.get("schema") != _SCHEMA:
-        return f"its schema is {printable(str(body.get('schema')))[:20]}, and not {_SCHEMA}"
+        return f"its schema is {printable(str(body.get('schema')))[:20]}, not {_SCHEMA}"
     if not any(key in body for key in _SAID):
-        return "it says nothing of models, engines or machines"
+        return "it says nothing about models, engines or machines"
     return ""
 
 

@@ -57,9 +57,9 @@ def evidence(machine: Machine, ask: Ask) -> Evidence:
 def _counts(machine: Machine) -> Iterator[tuple[str, str]]:
     """Yield how closely files were examined, then what a verify says about each file."""
     look = machine.last or _NOTHING
-    yield "every byte read and right", str(sum(model.proven for model in look.models))
-    yield "header, layout and length", str(sum(model.formed for model in look.models))
-    yield "nothing known to hold them against", str(sum(model.unproven for model in look.models))
+    yield "every byte read and correct", str(sum(model.proven for model in look.models))
+    yield "header, layout and length checked", str(sum(model.formed for model in look.models))
+    yield "nothing to check them against", str(sum(model.unproven for model in look.models))
     verdicts: dict[str, int] = {}
     for body in look.bodies:
         for row in readings.rows(body, "files"):

@@ -160,14 +160,14 @@ def _waste_command(met: Sequence[Machine], ask: Ask) -> wrong.Command | None:
 def _copies_command(twins: Sequence[wrong.Copies], ask: Ask) -> wrong.Command | None:
     if len({each.machine for each in twins}) != 1:
         return None
-    about = "lets them share their blocks, where the disk can"
+    about = "stores them once, where the disk can share blocks"
     return wrong.Command(ask(twins[0].machine, "dedupe"), about)
 
 
 def _title(met: Sequence[Machine]) -> str:
     if len(met) == 1:
-        return f"Speech models of {met[0].name}"
-    return f"Speech models of {plural(len(met), 'machine')}"
+        return f"Speech models: {met[0].name}"
+    return f"Speech models: {plural(len(met), 'machine')}"
 
 
 def _about(met: Sequence[Machine]) -> str:
@@ -176,7 +176,7 @@ def _about(met: Sequence[Machine]) -> str:
     look = met[0].last
     words = [met[0].platform]
     if look:
-        words.append(f"looked at {moment(look.when_s)}")
+        words.append(f"as of {moment(look.when_s)}")
     return " · ".join(filter(None, words))
 
 
@@ -192,7 +192,7 @@ def _ways(met: Sequence[Machine], homes: Mapping[str, str]) -> dict[str, Callabl
     return {
         **ways,
         "place": lambda model: place(model, homes),
-        "engine": lambda model: ", ".join(model.engines) or "no engine known here",
+        "engine": lambda model: ", ".join(model.engines) or "no known engine",
         "app": lambda model: model.apps[0] if model.apps else "no app",
         "repository": lambda model: model.name,
     }
@@ -218,7 +218,8 @@ def _drawn(met: Sequence[Machine], models: Sequence[Model]) -> str:
     drawn = sum(model.bytes for model in models)
     if not total or drawn <= total * 1.01:
         return ""
-    return f"Some models share files: the areas are {size(drawn)}, the disk holds {size(total)}."
+    sums = f"the areas add up to {size(drawn)}, but take {size(total)} on disk"
+    return f"Some models share files: {sums}."
 
 
 def _rows(
@@ -272,7 +273,7 @@ def _needed(model: Model) -> str:
         f"{'every size' if len(sizes) == len(SIZES) else ', '.join(sizes)} of {engine}"
         for engine, sizes in model.needed_by
     ]
-    words = words or list(model.engines) or ["no engine known here"]
+    words = words or list(model.engines) or ["no known engine"]
     words += model.apps
     return " · ".join((*words, *(["kept"] if model.kept_by else [])))
 

@@ -76,15 +76,17 @@ def _of_one(machine: Machine) -> tuple[str, bool]:
         who = _named(failing)
         return f"{len(failing)} of {plural(here, 'engine')} will fail: {who}.", True
     if hurt:
-        return f"{plural(len(hurt), 'engine')} of {here} has a broken model: {_named(hurt)}.", True
+        have = "has" if len(hurt) == 1 else "have"
+        count = f"{len(hurt)} of {plural(here, 'engine')}"
+        return f"{count} {have} a broken model: {_named(hurt)}.", True
     grave = sum(found.severity is Severity.ERROR for found in look.findings)
     if grave:
         return f"{plural(grave, 'thing')} {'is' if grave == 1 else 'are'} broken.", True
     if fine:
-        all_of = {1: "The one engine", 2: "Both engines"}.get(here, f"All {here} engines")
-        has = "has a model" if here == 1 else "have models"
-        return f"{all_of} that {has} here can load {'it' if here == 1 else 'them'}.", False
-    return "No model of a known engine is here.", False
+        all_of = {1: "The only engine", 2: "Both engines"}.get(here, f"All {here} engines")
+        theirs = "a model here can load it" if here == 1 else "models here can load them"
+        return f"{all_of} with {theirs}.", False
+    return "No known engine has a model here.", False
 
 
 def _engines(look: Look) -> tuple[list[str], list[str], list[str]]:
@@ -134,7 +136,7 @@ def _of_bench(plots: Sequence[Plot]) -> Headline:
         sentence = f"{first.engine} is the fastest of {plural(count, 'engine')}"
     if len({each.machine for each in plots}) > 1:
         sentence = f"{first.engine} on {plot.machine} is the fastest"
-    figures = [(f"{first.times:.1f} ×", "real time"), (first.wrong, "words wrong")]
+    figures = [(f"{first.times:.1f} ×", "real time"), (first.wrong, "word errors")]
     more = (f"{plural(len(plot.left_out), 'engine')} did not run.",) if plot.left_out else ()
     return Headline(f"{sentence}.", False, more, tuple(figures), ())
 
@@ -145,7 +147,7 @@ def _more(looked: Sequence[Machine], spare: dict[str, int]) -> Iterable[str]:
     if cured:
         yield f"{plural(len(cured), 'repair')} ready: {wrong.cost(cured)}."
     if by_hand:
-        yield f"{plural(by_hand, 'thing')} only a person can do."
+        yield f"{plural(by_hand, 'repair')} left to you."
     if total := sum(spare.values()):
         yield f"{size(total)} can go without loss."
 
@@ -162,7 +164,7 @@ def _figures(
     if len(machines) > 1:
         yield str(len(machines)), "machines"
     yield str(sum(len(look.models) for look in looks)), "models"
-    yield size(sum(map(total_bytes, looks))), "taken by them"
+    yield size(sum(map(total_bytes, looks))), "on disk"
     grave = _grave(looked)
     errors = sum(found.severity is Severity.ERROR for found in grave)
     yield str(errors), "error" if errors == 1 else "errors"
@@ -180,10 +182,10 @@ def _commands(looked: Sequence[Machine], spare: dict[str, int], ask: Ask) -> Ite
     cured = [found for found in _grave(looked) if found.repairable]
     if cured:
         back = ask(machine.name, "undo")
-        about = f"shows {plural(len(cured), 'repair')} and asks; {wrong.cost(cured)}"
+        about = f"shows {plural(len(cured), 'repair')} and asks first; {wrong.cost(cured)}"
         yield Command(ask(machine.name, "fix"), f"{about}; `{back}` takes it back")
     if count := spare[machine.name]:
-        about = f"shows what goes and asks; up to {size(count)} without loss"
+        about = f"shows what would go and asks first; up to {size(count)} without loss"
         yield Command(ask(machine.name, "free", rounded(count)), about)
 
 

@@ -53,7 +53,7 @@
         body.append(made);
         heads.forEach((each) => each.removeAttribute("aria-sort"));
         head.setAttribute("aria-sort", falling ? "descending" : "ascending");
-        say("sorted by " + button.textContent + (falling ? ", falling" : ", rising"));
+        say("sorted by " + button.textContent + (falling ? ", descending" : ", ascending"));
       });
     });
   });

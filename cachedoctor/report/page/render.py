@@ -30,7 +30,7 @@ def render(page: Page) -> bytes:
         import jinja2
     except ImportError as error:
         raise CacheDoctorError(
-            "a page needs Jinja2, and this Python has none", hint="`pip install Jinja2`"
+            "a page needs Jinja2, which this Python does not have", hint="`pip install Jinja2`"
         ) from error
     environment = jinja2.Environment(
         autoescape=True,

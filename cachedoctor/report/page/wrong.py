@@ -75,7 +75,6 @@ class Copies(NamedTuple):
 
     machine: str
     message: str
-    each_bytes: int
     more_bytes: int
     paths: tuple[str, ...]
 
@@ -121,7 +120,7 @@ def _group(number: int, found: Sequence[Found], model: Model | None, ask: Ask) -
     return Group(
         anchor=f"w{number}",
         machine=first.machine,
-        title=model.title if model else ", ".join(users) or "besides the models",
+        title=model.title if model else ", ".join(users) or "not part of a model",
         engines=", ".join(users) if model else "",
         path=model.path if model else "",
         severity=min((one.severity for one in found), key=lambda each: each.rank).value,
@@ -148,10 +147,10 @@ def _facts(one: Found) -> Iterator[tuple[str, str]]:
     if one.expected is not None:
         yield "expected", _amount(one.expected, one.unit)
     if one.evidence:
-        yield "evidence", one.evidence
+        yield "checked against", one.evidence
     if one.path:
         yield "path", one.path
-    yield from (("also", link) for link in one.links)
+    yield from (("also at", link) for link in one.links)
     if one.describe:
         yield "cure", one.describe
 
@@ -171,7 +170,7 @@ def _commands(found: Sequence[Found], ask: Ask) -> Iterator[Command]:
         yield Command(ask(found[0].machine, "fix", *words), cost(cured))
     by_hand = dict.fromkeys(one.describe for one in found if one.safety and not one.repairable)
     own = ask.here(found[0].machine)
-    yield from (Command(text, "by hand", own) for text in by_hand if text)
+    yield from (Command(text, "you need to run this", own) for text in by_hand if text)
 
 
 def cost(cured: Sequence[Found]) -> str:
@@ -244,7 +243,6 @@ def copies(found: Iterable[Found]) -> list[Copies]:
         Copies(
             machine=one.machine,
             message=one.message,
-            each_bytes=taken(one) // max(1, len(one.links)),
             more_bytes=taken(one),
             paths=(one.path, *one.links),
         )

@@ -45,7 +45,7 @@ public struct Arguments: Equatable, Sendable {
                 continue
             }
             guard Self.optionsTaken[command, default: []].contains(word) else {
-                throw Self.usage("`\(command.rawValue)` takes no option `\(word)`")
+                throw Self.usage("`\(command.rawValue)` has no option `\(word)`")
             }
             guard let value = words.popFirst(), !value.isEmpty else {
                 throw Self.usage("`\(word)` needs a value")
@@ -85,7 +85,7 @@ public struct Arguments: Equatable, Sendable {
     }
 
     private static func usage(_ message: String) -> BridgeError {
-        BridgeError(.usage, message, hint: "`--help` lists what there is")
+        BridgeError(.usage, message, hint: "`--help` lists the commands and options")
     }
 
     /// The page that `--help` prints.

@@ -163,10 +163,10 @@ public struct Bridge {
 
     private func compile(_ package: String, _ output: String) async throws -> [String: JSON] {
         guard case .folder = try kind(of: package) else {
-            throw BridgeError(.missing, "the package `\(package)` is not there, or no folder")
+            throw BridgeError(.missing, "no package folder at `\(package)`")
         }
         guard case .nothing(isLink: false) = try kind(of: output) else {
-            throw BridgeError(.alreadyThere, "`\(output)` is there already", hint: "name a new one")
+            throw BridgeError(.alreadyThere, "`\(output)` already exists", hint: "name a new one")
         }
         let start = ContinuousClock.now
         try await loader.compile(package, to: output)

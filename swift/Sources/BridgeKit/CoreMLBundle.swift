@@ -58,7 +58,7 @@ public func inspectBundle(_ path: String) throws -> BundleReading {
         let isNetwork = try network.contains { try contents.has($0) }
         guard isNetwork else {
             try contents.require([data, programName, weightsName])
-            preconditionFailure("the program is not there")
+            preconditionFailure("the program is missing")
         }
         try contents.require([data] + network)
         for name in [data] + network { try sniff(path, name) }
@@ -87,8 +87,8 @@ private struct Contents {
         case .folder: break
         case .file(let bytes):
             throw BundleFault(.hollow, "is a file of \(shown(bytes)), not a folder")
-        case .other: throw BundleFault(.hollow, "is no file, not a folder")
-        case .nothing: throw BridgeError(.missing, "`\(path)` is not there")
+        case .other: throw BundleFault(.hollow, "is neither a file nor a folder")
+        case .nothing: throw BridgeError(.missing, "`\(path)` does not exist")
         }
         try count(path, depth: 0)
     }
@@ -112,9 +112,9 @@ private struct Contents {
     private func lack(_ name: String) throws -> String? {
         switch try kind(of: path + "/" + name) {
         case .file: nil
-        case .nothing(isLink: true): "`\(name)` (its link leads nowhere)"
+        case .nothing(isLink: true): "`\(name)` (a broken link)"
         case .nothing: "`\(name)`"
-        case .folder, .other: "`\(name)` (what is there is no file)"
+        case .folder, .other: "`\(name)` (not a file)"
         }
     }
 

@@ -82,7 +82,7 @@ private func checkHead(_ head: [UInt8], _ bytes: UInt64) throws {
     }
     if bytes > longestProgramBytes {
         let most = longestProgramBytes >> 20
-        throw malformed("is longer than the \(most) MiB that a program may have")
+        throw malformed("is longer than the \(most) MiB allowed for a program")
     }
 }
 

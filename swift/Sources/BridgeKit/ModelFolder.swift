@@ -102,7 +102,7 @@ public struct ModelBundle: Equatable, Sendable {
     }
 }
 
-/// A folder with a model of one engine in it, of which nothing has been opened yet.
+/// A folder with a model of one engine; nothing in it has been opened yet.
 public struct ModelFolder: Sendable {
     public let path: String
     /// Which of the engine's kinds of model it is.
@@ -122,7 +122,7 @@ public struct ModelFolder: Sendable {
         let path = URL(fileURLWithPath: path).standardizedFileURL.path
         switch try kind(of: path) {
         case .folder: break
-        case .nothing: throw BridgeError(.missing, "the model folder `\(path)` is not there")
+        case .nothing: throw BridgeError(.missing, "the model folder `\(path)` does not exist")
         case .file, .other:
             throw BridgeError(.notAFolder, "the model folder `\(path)` is a file")
         }
@@ -161,7 +161,7 @@ public struct ModelFolder: Sendable {
             + files.compactMap { path in
                 guard case .file = try kind(of: path) else {
                     let name = URL(fileURLWithPath: path).lastPathComponent
-                    return (name, BundleFault(.hollow, "is not there"))
+                    return (name, BundleFault(.hollow, "is missing"))
                 }
                 return nil
             }
@@ -172,13 +172,13 @@ public struct ModelFolder: Sendable {
         try files.map { path in
             let name = URL(fileURLWithPath: path).lastPathComponent
             guard case .file = try kind(of: path) else {
-                return (name, BridgeError(.missing, "`\(path)` is not there"))
+                return (name, BridgeError(.missing, "`\(path)` is missing"))
             }
             do {
                 if model.isTranscribed, name.hasSuffix("vocab.json") {
                     _ = try Vocabulary.read(path)
                 } else if name.hasSuffix(".json"), !isJSON(path) {
-                    throw BridgeError(.brokenBundle, "`\(path)` is no JSON")
+                    throw BridgeError(.brokenBundle, "`\(path)` is not JSON")
                 }
                 return (name, nil)
             } catch let error as BridgeError {
@@ -198,7 +198,7 @@ public struct ModelFolder: Sendable {
 
     /// What is wrong with the bundle at `path`; for a package, only whether it is there.
     public static func fault(_ path: String) throws -> BundleFault? {
-        if case .nothing = try kind(of: path) { return BundleFault(.hollow, "is not there") }
+        if case .nothing = try kind(of: path) { return BundleFault(.hollow, "is missing") }
         if path.hasSuffix(".mlpackage") { return nil }
         do {
             _ = try inspectBundle(path)
@@ -257,10 +257,11 @@ public struct ModelFolder: Sendable {
         let others = Layout.every.filter { $0.engine != layout.engine }
         if let other = others.first(where: { best($0).held > 0 && best($0) > ours }) {
             throw BridgeError(
-                .otherEngine, "`\(path)` holds a model of \(other.engine), not of \(layout.engine)")
+                .otherEngine,
+                "`\(path)` holds a model for \(other.engine), not for \(layout.engine)")
         }
         guard ours.held > 0 else {
-            throw BridgeError(.noModel, "`\(path)` holds no bundle of \(layout.engine)")
+            throw BridgeError(.noModel, "`\(path)` holds no bundle for \(layout.engine)")
         }
     }
 

@@ -39,7 +39,7 @@ struct Server {
             }
         }
         if count == 0 {
-            throw BridgeError(.noInput, "nothing was asked: standard input is closed or empty")
+            throw BridgeError(.noInput, "no request: standard input is closed or empty")
         }
         return code
     }
@@ -55,7 +55,7 @@ struct Server {
         case let other?:
             throw BridgeError(.unknownRequest, "no request `\(other.prefix(80))`")
         case nil:
-            throw BridgeError(.malformedRequest, "a request needs `request`, a name")
+            throw BridgeError(.malformedRequest, "a request needs a name in `request`")
         }
     }
 
@@ -69,7 +69,7 @@ struct Server {
     private static func path(_ name: String, _ request: [String: JSON]) throws -> String {
         guard let path = request[name]?.string, !path.isEmpty else {
             let asked = request["request"]?.string ?? ""
-            throw BridgeError(.malformedRequest, "`\(asked)` needs `\(name)`, a path")
+            throw BridgeError(.malformedRequest, "`\(asked)` needs a path in `\(name)`")
         }
         return path
     }
@@ -80,7 +80,7 @@ struct Server {
             throw BridgeError(.lineTooLong, "a request is longer than \(limit) MiB")
         }
         guard case .object(let request)? = try? JSON(parsing: text) else {
-            throw BridgeError(.malformedRequest, "a request is no JSON object on one line")
+            throw BridgeError(.malformedRequest, "a request must be a JSON object on one line")
         }
         return request
     }

@@ -18,7 +18,7 @@ final class Session {
             path: choice.folder, layout: engine.about.layout, model: choice.model)
         guard folder.model.isTranscribed else {
             throw BridgeError(
-                .checkOnly, "`\(folder.model.name)` is not transcribed with, only checked",
+                .checkOnly, "`\(folder.model.name)` can only be checked, not used to transcribe",
                 hint: "`check --model-dir DIR` loads its bundles")
         }
         try folder.requireWhole()

@@ -30,7 +30,7 @@ public enum Tokenizer {
         if let place = places.first(where: isWhole) { return place }
         throw BridgeError(
             .missingTokenizer,
-            "no whole tokenizer of `\(name ?? "this model")` in \(quoted(places))",
+            "no complete tokenizer for `\(name ?? "this model")` in \(quoted(places))",
             hint: "`--tokenizer-dir DIR` names a folder with \(files.joined(separator: " and "))")
     }
 

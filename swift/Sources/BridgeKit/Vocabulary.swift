@@ -16,7 +16,7 @@ public enum Vocabulary {
         }
         guard !table.isEmpty else {
             throw BridgeError(
-                .brokenBundle, "`\(path)` is no vocabulary: neither tokens nor numbers to tokens",
+                .brokenBundle, "`\(path)` is not a vocabulary: no list of tokens or map to tokens",
                 hint: "`cachedoctor scan` says more, `cachedoctor fix` repairs it")
         }
         return Dictionary(table) { first, _ in first }

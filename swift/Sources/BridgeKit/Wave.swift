@@ -24,8 +24,8 @@ public struct Wave: Equatable, Sendable {
     public init(path: String) throws {
         switch try kind(of: path) {
         case .file: break
-        case .nothing: throw BridgeError(.missing, "`\(path)` is not there")
-        case .folder, .other: throw BridgeError(.notAWav, "`\(path)` is no file")
+        case .nothing: throw BridgeError(.missing, "`\(path)` does not exist")
+        case .folder, .other: throw BridgeError(.notAWav, "`\(path)` is not a file")
         }
         self.path = path
         let file = try ByteFile(path)
@@ -42,7 +42,7 @@ public struct Wave: Equatable, Sendable {
         while true {
             let chunk = try file.read(at, 8)
             guard chunk.count == 8 else {
-                throw BridgeError(.notAWav, "`\(path)` is not a whole WAV file: it has no sound")
+                throw BridgeError(.notAWav, "`\(path)` is not a complete WAV file: it has no audio")
             }
             var size = UInt64(littleEndian(chunk, 4, as: UInt32.self))
             if chunk.begins(with: "ds64") {
@@ -53,18 +53,18 @@ public struct Wave: Equatable, Sendable {
             if chunk.begins(with: "data") {
                 guard let format else {
                     throw BridgeError(
-                        .notAWav, "`\(path)` is not a WAV file: sound before its format")
+                        .notAWav, "`\(path)` is not a WAV file: audio before its format")
                 }
                 isFloat = try Self.check(format, path)
                 let have = file.bytes - at - 8
                 if size == UInt32.max, let longSize { size = longSize }
                 if size > have, isEndless, longSize == nil, size >= Self.endless { size = have }
                 guard size <= have else {
-                    let message = "`\(path)` is cut: \(have) bytes of sound, expected \(size)"
+                    let message = "`\(path)` is truncated: \(have) bytes of audio, expected \(size)"
                     throw BridgeError(.notAWav, message)
                 }
                 frames = size / (isFloat ? 4 : 2)
-                if frames == 0 { throw BridgeError(.wrongAudio, "`\(path)` holds no sound") }
+                if frames == 0 { throw BridgeError(.wrongAudio, "`\(path)` holds no audio") }
                 return
             }
             at += 8 + size + size % 2
@@ -77,7 +77,7 @@ public struct Wave: Equatable, Sendable {
     /// Returns whether a supported format has floats; throws for any other.
     private static func check(_ format: [UInt8], _ path: String) throws -> Bool {
         guard format.count >= 16 else {
-            throw BridgeError(.notAWav, "`\(path)` is not a WAV file: its format is cut")
+            throw BridgeError(.notAWav, "`\(path)` is not a WAV file: its format is truncated")
         }
         var tag: UInt16 = littleEndian(format, 0)
         let channels: UInt16 = littleEndian(format, 2)
@@ -86,12 +86,12 @@ public struct Wave: Equatable, Sendable {
         if tag == 0xFFFE, format.count >= 26 { tag = littleEndian(format, 24) }  // extensible
         guard (tag == 1 && bits == 16) || (tag == 3 && bits == 32) else {
             let message =
-                "`\(path)` has encoding \(tag) of \(bits) bits; 16-bit or 32-bit float is read"
+                "`\(path)` has encoding \(tag) of \(bits) bits, expected 16-bit or 32-bit float"
             throw BridgeError(.wrongAudio, message, hint: convert)
         }
         guard rate == Self.rate, channels == 1 else {
             let message =
-                "`\(path)` has \(rate) Hz and \(channels) channels; 16000 Hz and 1 are read"
+                "`\(path)` has \(rate) Hz and \(channels) channels, expected 16000 Hz and 1"
             throw BridgeError(.wrongAudio, message, hint: convert)
         }
         return tag == 3

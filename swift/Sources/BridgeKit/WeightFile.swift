@@ -29,7 +29,7 @@ private func blobCount(_ file: ByteFile, _ name: String) throws -> Int {
         throw wrongMagic(head, kind, bytes: file.bytes, member: name)
     }
     if version != blobVersion {
-        let message = "has version \(version), Core ML reads \(blobVersion)"
+        let message = "has version \(version), but Core ML reads \(blobVersion)"
         throw BundleFault(.malformed, message, member: name)
     }
     if count > mostBlobs {
@@ -75,7 +75,7 @@ private struct Walk {
                 expected: cut ? nil : end, member: name)
         }
         if let wrong {
-            let message = "has no blob at byte \(wrong), where the program wants one"
+            let message = "has no blob at byte \(wrong), where the program expects one"
             throw BundleFault(.malformed, message, member: name)
         }
         if all && file.bytes > end + 2 * alignment {

@@ -91,8 +91,8 @@ import Foundation
             if let only = model.language {
                 guard code == only else {
                     throw BridgeError(
-                        .usage, "`\(model.name)` hears `\(only)`, not `\(code)`",
-                        hint: "name no language, or `\(only)`")
+                        .usage, "`\(model.name)` transcribes only `\(only)`, not `\(code)`",
+                        hint: "leave the language out, or name `\(only)`")
                 }
                 return nil
             }

@@ -34,7 +34,7 @@ private func usage(_ words: String...) -> String {
         let odd = try Arguments(["--model-dir", "m", "--", "--help"])
         #expect(odd.operands == ["--help"])
         #expect(odd.command == .transcribe)
-        #expect(usage("a.wav", "-x") == "`transcribe` takes no option `-x`")
+        #expect(usage("a.wav", "-x") == "`transcribe` has no option `-x`")
         #expect(try Arguments(["check", "--model-dir", "m", "--bundle", "b"]).choice.bundle == "b")
     }
 
@@ -47,7 +47,7 @@ private func usage(_ words: String...) -> String {
         #expect(
             usage("a", "--model-dir", "m", "--format", "xml") == "no format `xml`; `json` or `text`"
         )
-        #expect(usage("info", "--model-dir", "m") == "`info` takes no option `--model-dir`")
+        #expect(usage("info", "--model-dir", "m") == "`info` has no option `--model-dir`")
         #expect(usage("check") == "`check` needs `--model-dir DIR`")
         #expect(usage("compile", "a").contains("PACKAGE.mlpackage and OUT.mlmodelc"))
     }

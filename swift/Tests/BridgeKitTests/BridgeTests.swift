@@ -348,7 +348,7 @@ private func line(_ request: JSON) -> String {
             Set(ErrorCode.allCases.map(\.exitCode)) == [
                 .usage, .cannotLook, .engineFailed, .wrongPlatform,
             ])
-        let fault = BundleFault(.hollow, "is not there")
+        let fault = BundleFault(.hollow, "is missing")
         #expect(BridgeError.wrapping(fault).code == .brokenBundle)
     }
 }

@@ -149,7 +149,7 @@ func verdict(_ path: String) throws -> Verdict {
             #expect(try verdict(file.path).message == "is a file of 5.0 MiB, not a folder")
             try FileManager.default.removeItem(at: file)
             #expect(mkfifo(file.path, 0o600) == 0)
-            #expect(try verdict(file.path).message == "is no file, not a folder")
+            #expect(try verdict(file.path).message == "is neither a file nor a folder")
         }
     }
 

@@ -157,7 +157,7 @@ private func code(_ body: () throws -> Void) -> ErrorCode? {
             try write(Array("[1, 2]".utf8), file)
             #expect(try found.problems()[0].problem?.code == .brokenBundle)
             try FileManager.default.removeItem(at: file)
-            #expect(try found.problems()[0].problem?.message.hasSuffix("is not there") == true)
+            #expect(try found.problems()[0].problem?.message.hasSuffix("is missing") == true)
             let eou = folder.appendingPathComponent("parakeet-eou-streaming/160ms")
             try fill(
                 eou, bundles: ["streaming_encoder", "decoder", "joint_decision"],
@@ -165,7 +165,7 @@ private func code(_ body: () throws -> Void) -> ErrorCode? {
             let streaming = try ModelFolder(path: eou.path, layout: .fluidAudio)
             #expect(try streaming.problems().allSatisfy { $0.problem == nil })
             try write(Array("{".utf8), eou.appendingPathComponent("vocab.json"))
-            #expect(try streaming.problems()[0].problem?.message.hasSuffix("is no JSON") == true)
+            #expect(try streaming.problems()[0].problem?.message.hasSuffix("is not JSON") == true)
         }
     }
 
