@@ -311,12 +311,11 @@ def test_an_english_model_is_named_where_the_size_is_asked_for(world: World) -> 
     asked = ("faster-whisper", "--size", "tiny", "--home", world.host.home)
     said = cachedoctor("preflight", *asked)
     assert said.code == 1
-    assert "tiny: not there, only `tiny.en` (`--model tiny.en`); `cachedoctor fix" in said.output
+    assert "tiny: missing, only `tiny.en` (`--model tiny.en`); `cachedoctor fix" in said.output
     verdict = cachedoctor("preflight", *asked, "--json").data["verdict"]
-    assert (verdict["why"], verdict["others"]) == ("not there", ["tiny.en"])
+    assert (verdict["why"], verdict["others"]) == ("missing", ["tiny.en"])
     assert (
-        "is not there, only `tiny.en` (`--model tiny.en`); it"
-        in cachedoctor("where", *asked).errors
+        "is missing, only `tiny.en` (`--model tiny.en`); it" in cachedoctor("where", *asked).errors
     )
     benched = " ".join(cachedoctor("bench", *asked[1:]).output.split())
     assert "faster-whisper CD101 no model, only `tiny.en` (`--model tiny.en`) cache" in benched
