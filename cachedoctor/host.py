@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PLATFORMS = ("darwin", "linux", "windows")  # the last is examined, never changed
 _SECRETS = ("TOKEN", "KEY", "SECRET", "PASSW", "CREDENTIAL")
-_TRUE = ("1", "ON", "YES", "TRUE")
+TRUE = ("1", "ON", "YES", "TRUE")
 _VARIABLE = r"\$(\w+|\{[^}]*\})"
 
 # The home that container engines give to a user who has neither a name nor `HOME`.
@@ -152,6 +152,10 @@ class Host(NamedTuple):
             return windows.spelled(os.path.normpath(os.path.join(self.cwd, local)))
         return os.path.normpath(os.path.join(self.cwd, value))
 
+    def here(self, name: str) -> str:
+        """Return the path of `name` in the project, or in the folder where the engines run."""
+        return os.path.join(self.project or self.cwd, name)
+
     @property
     def hub_home(self) -> str:
         """Return huggingface_hub's own folder; an empty `HF_HOME` means the current one.
@@ -181,7 +185,7 @@ class Host(NamedTuple):
         value = self.environment.get("HF_HUB_OFFLINE") or self.environment.get(
             "TRANSFORMERS_OFFLINE", ""
         )
-        return value.upper() in _TRUE
+        return value.upper() in TRUE
 
     @property
     def homes(self) -> tuple[str, ...]:

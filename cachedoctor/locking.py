@@ -125,7 +125,7 @@ def _from_files(entry: Entry, claim: Claim, report: Report, progress: Progress) 
         )
         for a in mine
     }
-    revision = entry.revision or _commit_of(entry, report) or ""
+    revision = entry.revision or locators.commit_of(entry, report.survey.root_of(entry))
     model = LockedModel(
         engine=claim.engine,
         name=claim.model,
@@ -146,12 +146,6 @@ def _needed(entry: Entry, claim: Claim) -> Iterator[Artifact]:
         inside = bool(bundles) and artifact.name.startswith(bundles)
         if artifact.state is State.PRESENT and not artifact.bundle and (opened or inside):
             yield artifact
-
-
-def _commit_of(entry: Entry, report: Report) -> str:
-    """Return the commit that a client recorded for all files of a folder, if there is only one."""
-    root = report.survey.root_of(entry)
-    return locators.of(root).commit(entry, root.listing) if root.listing is not None else ""
 
 
 def _from_listing(engine: Engine, model: Model, network: Network) -> Locked:

@@ -128,15 +128,11 @@ def preflight(
     try:
         models = readiness.answers(found, size=size, model=model, version=version)
     except UsageError:
-        if model is None or lock is not None:
+        named = model is not None and lock is None
+        unlisted = _unlisted(found, model or "", here) if named else None
+        if unlisted is None:
             raise
-        given = here.expand(model)
-        there = found.instead(None, model, here) or (given if os.path.isabs(given) else "")
-        if not there:
-            raise
-        verdict = _at_path(found, there, here, size, model)
-        named = there != here.absolute(given)
-        return verdict._replace(by="name") if named else verdict
+        return unlisted
     if model and "/" in model and model == models[0].repository and not found.takes_repositories:
         word = models[0].name
         raise UsageError(f"no model `{model}` for {engine}: it calls it `{word}`")
@@ -162,12 +158,10 @@ def preflight(
         usage.remember(here.state, usage.ASKED, (entry.path,), time.time())
     finding = None if answer.ready else _cause(report, entry, answer)
     repair = finding.repair if finding else None
-    in_the_way = machine.obstacle(engine, found.table.platforms, here)
-    if in_the_way is None and not answer.ready and not rules.policy(answer.code).unseen:
-        in_the_way = machine.lacks_space(answer.path, repair, models, answer.model)
-    if in_the_way is not None:
-        code, why = in_the_way
-        answer = answer._replace(ready=False, code=code, why=why)
+    answer = _on_machine(answer, found, here)
+    if not (answer.ready or rules.policy(answer.code).blocks or rules.policy(answer.code).unseen):
+        no_room = machine.lacks_space(answer.path, repair, models, answer.model)
+        answer = _refused(answer, no_room)
     return Verdict(
         engine=engine,
         size=size,
@@ -185,6 +179,25 @@ def preflight(
         others=readiness.others(found, report, size) if readiness.is_absent(answer) else (),
         options=here.options,
     )
+
+
+def _unlisted(engine: Engine, word: str, host: Host) -> Verdict | None:
+    """Return the verdict on what is loaded for a word that names no model, if anything is."""
+    given = host.expand(word)
+    there = engine.instead(None, word, host) or (given if os.path.isabs(given) else "")
+    if not there:
+        return None
+    verdict = _at_path(engine, there, host, None, word)
+    return verdict._replace(by="name") if there != host.absolute(given) else verdict
+
+
+def _on_machine(answer: Readiness, engine: Engine, host: Host) -> Readiness:
+    """Return the answer, or that the engine cannot run here whatever is on disk."""
+    return _refused(answer, machine.obstacle(engine.name, engine.table.platforms, host))
+
+
+def _refused(answer: Readiness, why: tuple[str, str] | None) -> Readiness:
+    return answer if why is None else answer._replace(ready=False, code=why[0], why=why[1])
 
 
 def _cause(report: Report, entry: Entry | None, answer: Readiness) -> Finding | None:
@@ -210,11 +223,7 @@ def _at_path(engine: Engine, path: str, host: Host, size: str | None, model: str
     """Return whether the engine would load the files at a path."""
     look = with_path(host, engine.name, path)
     report = scanning.scan(look, [engine.name], only=NOTHING_ELSE, cure_notes=False)
-    answer = readiness.at_path(engine, report, path)
-    in_the_way = machine.obstacle(engine.name, engine.table.platforms, host)
-    if in_the_way is not None:
-        code, why = in_the_way
-        answer = answer._replace(ready=False, code=code, why=why)
+    answer = _on_machine(readiness.at_path(engine, report, path), engine, host)
     entry = next((e for e in report.entries if e.id == answer.entry), None)
     return Verdict(
         engine=engine.name,
@@ -282,7 +291,7 @@ def ensure(
     Raises `UsageError` like `preflight`, and `RepairError`, with the cache as it was, if a repair
     fails: `FetchError` if a download failed, `LockHeldError` if another fix is running.
     """
-    from cachedoctor.plans import cures
+    from cachedoctor.plans import cures, readying
     from cachedoctor.runs import applying
     from cachedoctor.system.network import Network
     from cachedoctor.system.watching import Watched
@@ -297,16 +306,7 @@ def ensure(
     network = Network.of(here, offline=offline, mirrors=mirrors)
     if str(verdict.model)[:1] == "/":
         return verdict  # a path has no known source
-    names = [
-        found.name for found in readiness.answers(engines.find(engine), size=size, model=model)
-    ]
-    report = scanning.scan(here, [engine], models=names, lock=lock)
-    absent = (
-        cures.absent_locked(report)
-        if lock
-        else cures.absent_model(report, engine, size=size, model=model)
-    )
-    plan = cures.plan(report, absent=absent, network=network, ask=False)
+    plan, report = readying.plan(engine, network, size=size, model=model, lock=lock)
     if not (plan.cures or plan.unfinished):
         return verdict
     told = plan.fetch_bytes if plan.fetch_bytes_known else None

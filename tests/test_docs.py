@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 import pytest
 
-from cachedoctor import cli, engines, locators, rules, version
+from cachedoctor import cli, engines, formats, locators, rules, version
 from cachedoctor.engines import catalog
 from cachedoctor.findings import Circumstance
+from cachedoctor.system import shipped
 
 ROOT = Path(__file__).parent.parent
 
@@ -50,11 +51,15 @@ def test_every_command_is_in_the_readme_with_its_help() -> None:
 
 def test_every_module_of_the_plug_in_folders_is_found() -> None:
     """What lies in the folders is what the registries return, data included."""
-    for package in (locators, engines):
+    for package, names in (
+        (formats, shipped.modules(formats.__name__)),
+        (locators, locators.names()),
+        (engines, engines.names()),
+    ):
         folder = Path(package.__path__[0])
         files = {path.stem for path in folder.glob("*.py")} - {"__init__", "catalog"}
         files = {name for name in files if not name.startswith("_")}
-        found = {re.sub(r"[-.]", "_", name) for name in package.names()}
+        found = {re.sub(r"[-.]", "_", name) for name in names}
         assert found == files
     for name in engines.names():
         engine = engines.find(name)

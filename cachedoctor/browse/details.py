@@ -115,8 +115,8 @@ def _files(entry: Entry, look: Look) -> Iterator[str]:
     for artifact in sorted(entry.notable, key=lambda a: -a.size_bytes)[:_MOST_FILES]:
         yield from _file(artifact, look)
     left = _MOST_FILES - len(entry.notable)
-    if not isinstance(entry.artifacts, tuple):
-        for number, plain in enumerate(entry.artifacts.plain()):
+    if entry.plain is not None:
+        for number, plain in enumerate(entry.plain.plain()):
             if number >= left:
                 break
             read = ", every byte read" if plain.proven else ""

@@ -124,10 +124,7 @@ def _fetching(
     if not plans:
         return Proposal("fetch models", command, lines=tuple(lines))
     cost = bringing.cost(proposals)
-    amount = "something of unknown size" if cost is None else size(cost)
-    question = f"Fetch {amount}?" if cost != 0 else "Apply these repairs?"
-    if again:
-        question = f"The hub now lists {amount}, more than the plan said. Fetch it?"
+    question = plan_text.fetch_question(cost, again=again)
     ways = (Way("Fetch", partial(_brought, proposals, network, command)),)
     return Proposal("fetch models", command, lines=tuple(lines), question=question, ways=ways)
 

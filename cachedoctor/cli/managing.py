@@ -128,11 +128,9 @@ def _agreed(cost: int | None, given: Bringing, out: Output, *, again: bool = Fal
     most = given.max_download
     if given.yes or (most is not None and cost is not None and cost <= most):
         return True
-    amount = "something of unknown size" if cost is None else size(cost)
-    question = f"Fetch {amount}?" if cost != 0 else "Apply these repairs?"
-    if again:
-        question = f"The hub now lists {amount}, more than the plan said. Fetch it?"
-    return out.shown and _asked(question)
+    from cachedoctor.report import plan_text
+
+    return out.shown and _asked(plan_text.fetch_question(cost, again=again))
 
 
 def finish(

@@ -303,9 +303,8 @@ class _ProgramOf(_OfEngine):
         """Return the engine and an existing program."""
         name, path = super().read(text, param)
         if not os.path.isfile(path):
-            raise UsageError(
-                f"no program at `{path}`", hint="name the file, such as `…/bin/python`"
-            )
+            hint = "name the file, such as `…/bin/python`"
+            raise UsageError(f"no program at `{path}`", hint=hint)
         return name, path
 
 

@@ -38,6 +38,21 @@ class FileVerdict(NamedTuple):
     remembered: bool = False  # read by an earlier run, not now
     error: str = ""  # why it could not be read
 
+    @property
+    def proven(self) -> bool:
+        """Return whether its content is right."""
+        return self.verdict == "ok"
+
+    @property
+    def wrong(self) -> bool:
+        """Return whether its content is wrong, or cannot be read."""
+        return self.verdict in ("bad", "unreadable")
+
+    @property
+    def unproven(self) -> bool:
+        """Return whether there is no evidence to check it against."""
+        return self.verdict == "unknown"
+
 
 class Contents(NamedTuple):
     """The digests of the notable files, as far as they were read now or are remembered."""
@@ -192,8 +207,8 @@ def plain_by_folder(entries: Iterable[Entry]) -> dict[str, list[Files]]:
     """Return the lists of plain files by the folder of their physical files."""
     found: dict[str, list[Files]] = {}
     for entry in entries:
-        if not isinstance(entry.artifacts, tuple):
-            found.setdefault(entry.artifacts.folder, []).append(entry.artifacts)
+        if entry.plain is not None:
+            found.setdefault(entry.plain.folder, []).append(entry.plain)
     return found
 
 

@@ -111,17 +111,7 @@ def _applied(
 ) -> Iterator[Finding]:
     """Apply one rule to everything it checks; a crash becomes a finding of its own."""
     try:
-        if isinstance(rule, rules.EntryRule):
-            layouts = {entry.locator for entry in entries}
-            meant = {name for name in layouts if rule.applies(locators.find(name))}
-            for entry in entries:
-                if entry.locator in meant:
-                    yield from rule.check(entry, seen)
-        elif isinstance(rule, rules.RootRule):
-            for root in seen.survey.roots:
-                yield from rule.check(root, seen)
-        elif isinstance(rule, rules.SurveyRule):
-            yield from rule.check(seen)
+        yield from rule.found(seen, entries)
     except Exception as error:  # noqa: BLE001 - the one broad except: a bug in a rule is a finding
         yield RuleCrashed.report(rule.code, error, seen.host.home)
 
@@ -138,10 +128,9 @@ def status_of(entry: Entry, mine: Sequence[Finding], *, crashed: bool) -> Status
     nothing = not plain and all(a.state is State.MISSING for a in entry.notable)
     if entry.claims and (nothing or (entry.revision is None and entry.nothing_here)):
         return Status.ABSENT  # only looked up, or downloaded to another folder
-    files = entry.artifacts
     known = (
         entry.claims
-        or (not isinstance(files, tuple) and files.promised)
+        or (entry.plain is not None and entry.plain.promised)
         or any(artifact.name in entry.promises for artifact in entry.notable)
     )
     return Status.READY if known and entry.artifacts else Status.UNKNOWN
@@ -150,10 +139,10 @@ def status_of(entry: Entry, mine: Sequence[Finding], *, crashed: bool) -> Status
 def checked(entry: Entry, seen: rules.Examination) -> Checked:
     """Count an entry's files by how they were checked: by digest, form or length, or not."""
     digest = structure = none = 0
-    if not isinstance(entry.artifacts, tuple):
-        digest = entry.artifacts.proven()
+    if entry.plain is not None:
+        digest = entry.plain.proven()
         rest = len(entry.artifacts) - len(entry.notable) - digest
-        structure = min(rest, entry.artifacts.promised)
+        structure = min(rest, entry.plain.promised)
         none = rest - structure
     for artifact in entry.notable:
         if artifact.state is not State.PRESENT:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cachedoctor import engines, rules
 from cachedoctor.doctor import contents as verification
-from cachedoctor.doctor import judging, named
+from cachedoctor.doctor import judging, named, traces
 from cachedoctor.doctor.survey import look
 from cachedoctor.findings import Finding, Severity
 from cachedoctor.locators import inside
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from cachedoctor.host import Host
     from cachedoctor.lockfile import Lock
     from cachedoctor.system.network import Network
-    from cachedoctor.system.run import Run
     from cachedoctor.vocabulary import Entry, Progress
 
 
@@ -162,17 +161,15 @@ def _answered(
 ) -> Report:
     began = time.perf_counter()
     question = placed(question)
-    host, names, lock = question.host, question.engines, question.lock
-    asked = [engines.find(name) for name in names]
-    survey = gathered.survey if gathered else look(host, looked_for(question), question.only, lock)
-    places = _places(question)
-    entries = chosen(question, survey)
+    host = question.host
+    survey = gathered.survey if gathered else _survey(question)
     unanswered: tuple[tuple[str, str], ...] = ()
     if network is not None:
         from cachedoctor.doctor import hub_digests
 
-        survey, unanswered = hub_digests.ask(survey, {entry.id for entry in entries}, network)
-        entries = chosen(question, survey)
+        asked = {entry.id for entry in chosen(question, survey)}
+        survey, unanswered = hub_digests.ask(survey, asked, network)
+    entries = chosen(question, survey)
     contents = gathered.contents if gathered else _contents(question, entries, progress)
     core_ml: Asked | None = None
     if bridges is not None:
@@ -185,23 +182,14 @@ def _answered(
         contents.digests,
         deep=question.deep,
         unloadable=core_ml.refused if core_ml else None,
-        unfinished=_unfinished(_interrupted(host, survey), host),
-        beside=_beside(survey),
+        unfinished=traces.unfinished(host, survey),
+        beside=traces.beside(survey),
         published=engines.published,
         codes=frozenset(question.codes),
     )
-    layouts = {name for engine in asked for name in engine.locators}
-    named_models = bool(question.models) or question.lock is not None
-    findings = judging.judge(
-        seen, entries, layouts, names, cure_notes=cure_notes, asked=named_models
-    )
-    findings = _limited_to(places, findings, entries)
-    about: dict[str, list[Finding]] = {}
-    for finding in findings:
-        for key in finding.entries:
-            about.setdefault(key, []).append(finding)
+    findings = _judged(question, seen, entries, cure_notes=cure_notes)
+    by_entry = _by_entry(findings)
     crashed = any(rules.find(finding.code).undermines for finding in findings)
-    by_entry = {key: tuple(mine) for key, mine in about.items()}
     statuses = {
         e.id: judging.status_of(e, by_entry.get(e.id, ()), crashed=crashed) for e in entries
     }
@@ -223,6 +211,33 @@ def _answered(
             f for f in findings if f.shows in judging.HIDING and f.severity is not Severity.NOTE
         ),
     )
+
+
+def _survey(question: Question) -> Survey:
+    return look(question.host, looked_for(question), question.only, question.lock)
+
+
+def _judged(
+    question: Question,
+    seen: rules.Examination,
+    entries: Sequence[Entry],
+    *,
+    cure_notes: bool | Collection[str],
+) -> list[Finding]:
+    """Return the findings about what was asked for, with their repairs."""
+    names = question.engines
+    layouts = {layout for name in names for layout in engines.find(name).locators}
+    asked = bool(question.models) or question.lock is not None
+    found = judging.judge(seen, entries, layouts, names, cure_notes=cure_notes, asked=asked)
+    return _limited_to(_places(question), found, entries)
+
+
+def _by_entry(findings: Sequence[Finding]) -> dict[str, tuple[Finding, ...]]:
+    about: dict[str, list[Finding]] = {}
+    for finding in findings:
+        for key in finding.entries:
+            about.setdefault(key, []).append(finding)
+    return {key: tuple(mine) for key, mine in about.items()}
 
 
 def _contents(
@@ -308,41 +323,3 @@ def _holds(entry: Entry, place: str) -> bool:
 def look_around(host: Host) -> Survey:
     """Survey every place of this host where engines look for models, without judging it."""
     return look(host, [engines.find(name) for name in engines.names()])
-
-
-def concerns(run: Run, host: Host, survey: Survey | None = None) -> bool:
-    """Return whether a run changed anything on this host; homes can share a state folder."""
-    home = os.path.realpath(host.home)
-    if run.header.home == home:
-        return True
-    roots = {root.path for root in survey.roots} if survey else set()
-    changed = (os.path.realpath(repair.root) for repair in run.repairs if repair.root)
-    return any(root in roots or inside(root, home) for root in changed)
-
-
-def _unfinished(runs: Sequence[Run], host: Host) -> tuple[tuple[str, str], ...]:
-    """Return the folder of each interrupted fix, and how to go on."""
-    return tuple(
-        (
-            run.folder,
-            f"the fix {run.id} was interrupted; `{host.command('fix')}` finishes it, "
-            f"`{host.command('undo', run.id)}` takes it back",
-        )
-        for run in runs
-    )
-
-
-def _interrupted(host: Host, survey: Survey) -> list[Run]:
-    """Return the interrupted runs that concern this host."""
-    if not os.path.isdir(os.path.join(host.state, "runs")):
-        return []
-    from cachedoctor.system import run
-
-    return [found for found in run.unfinished(host.state) if concerns(found, host, survey)]
-
-
-def _beside(survey: Survey) -> tuple[str, ...]:
-    """Return the existing folders, beside and in the roots, where runs keep their bytes."""
-    around = (place for r in survey.roots for place in (os.path.dirname(r.path), r.path))
-    folders = dict.fromkeys(os.path.join(place, ".cachedoctor") for place in around)
-    return tuple(path for path in folders if os.path.lexists(path))

@@ -182,6 +182,16 @@ class HubEngine(CatalogEngine):
         return os.path.join(host.hub_cache, hub_cache.folder_name(repository))
 
 
+class RepositoryEngine(HubEngine):
+    """Loads whatever has the repository's name in the current folder, in place of the model."""
+
+    def instead(self, model: Model | None, word: str, host: Host) -> str:
+        """Return whatever has the repository's name in the current folder."""
+        asked = model.repository if model is not None else host.expand(word)
+        path = host.here(asked or word)
+        return path if os.path.exists(path) else ""
+
+
 def _is_part(entry: Entry, model: Model) -> bool:
     """Return whether another program fetched only a tokenizer or processor of this repository.
 

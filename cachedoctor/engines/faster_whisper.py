@@ -40,13 +40,13 @@ class FasterWhisper(HubEngine):
 
     def instead(self, model: Model | None, word: str, host: Host) -> str:
         """Return a folder in the current one with this name, whatever it contains."""
-        path = os.path.join(host.project or host.cwd, host.expand(word))
+        path = host.here(host.expand(word))
         return path if os.path.isdir(path) else ""
 
     def claimed(self, model: Model, entry: Entry, host: Host) -> Claim:
         """Add the folder that would be loaded in place of the model."""
         names = [model.name, *(n for n, known in self.table.aliases.items() if known == model.name)]
-        paths = [os.path.join(host.project or host.cwd, name) for name in names]
+        paths = [host.here(name) for name in names]
         shadows = tuple(path for path in paths if os.path.isdir(path))
         english = ".en" if model.name.endswith(".en") else ""
         folders = _tokenizers(entry, f"openai/whisper-tiny{english}")

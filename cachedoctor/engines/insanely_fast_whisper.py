@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor.engines import HubEngine, _shapes
+from cachedoctor.engines import RepositoryEngine, _shapes
 from cachedoctor.locators import hub_cache
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cachedoctor.vocabulary import Entry
 
 
-class InsanelyFastWhisper(HubEngine):
+class InsanelyFastWhisper(RepositoryEngine):
     """Has no model names of its own: a model is `openai/whisper-<name>`."""
 
     name = "insanely-fast-whisper"
@@ -43,12 +43,6 @@ class InsanelyFastWhisper(HubEngine):
         old = hub_cache.old_transformers(host)
         name = hub_cache.folder_name(model.repository)
         return os.path.join(old[0], name) if old else super().home(model, host)
-
-    def instead(self, model: Model | None, word: str, host: Host) -> str:
-        """Return whatever has the repository's name in the current folder."""
-        asked = model.repository if model is not None else host.expand(word)
-        path = os.path.join(host.project or host.cwd, asked or word)
-        return path if os.path.exists(path) else ""
 
 
 ENGINE = InsanelyFastWhisper()

@@ -60,7 +60,7 @@ class LightningWhisperMlx(CatalogEngine):
 
     def home(self, model: Model, host: Host) -> str:
         """Return the folder below the project, or below the current folder."""
-        return os.path.join(host.project or host.cwd, _FOLDER, model.sets[0].folder)
+        return os.path.join(host.here(_FOLDER), model.sets[0].folder)
 
 
 ENGINE = LightningWhisperMlx()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cachedoctor.engines import HubEngine, _shapes
+from cachedoctor.engines import RepositoryEngine, _shapes
 
 if TYPE_CHECKING:
     from cachedoctor.engines.catalog import Model
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cachedoctor.vocabulary import Claim, Entry
 
 
-class MlxWhisper(HubEngine):
+class MlxWhisper(RepositoryEngine):
     """Loads a folder in the current one with the repository's name, in place of the model."""
 
     name = "mlx-whisper"
@@ -26,15 +26,9 @@ class MlxWhisper(HubEngine):
         config = _shapes.config(entry)
         return "n_mels" in config and "n_audio_layer" in config
 
-    def instead(self, model: Model | None, word: str, host: Host) -> str:
-        """Return whatever has the repository's name in the current folder."""
-        asked = model.repository if model is not None else host.expand(word)
-        path = os.path.join(host.project or host.cwd, asked or word)
-        return path if os.path.exists(path) else ""
-
     def claimed(self, model: Model, entry: Entry, host: Host) -> Claim:
         """Add the folder that would be loaded in place of the model."""
-        path = os.path.join(host.project or host.cwd, model.repository)
+        path = host.here(model.repository)
         shadows = (path,) if os.path.lexists(path) else ()
         return super().claimed(model, entry, host)._replace(shadows=shadows)
 

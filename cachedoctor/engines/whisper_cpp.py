@@ -32,7 +32,7 @@ class WhisperCpp(CatalogEngine):
         """Return what pywhispercpp finds first: a file here, or one so named in its folder."""
         name = word if model is None or word.startswith(("/", "~", ".")) else model.name
         folder = pywhispercpp_folder(host)
-        here = os.path.join(host.project or host.cwd, host.expand(name))
+        here = host.here(host.expand(name))
         tried = (here, os.path.join(folder, name), os.path.join(folder, f"{name}.bin"))
         return next((path for path in tried if os.path.isfile(path)), "")
 

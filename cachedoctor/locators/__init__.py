@@ -194,6 +194,11 @@ def of(place: Entry | Root) -> Layout:
     return find(place.locator)
 
 
+def commit_of(entry: Entry, root: Root) -> str:
+    """Return the commit of an entry of `root`, or an empty string if unknown."""
+    return of(root).commit(entry, root.listing) if root.listing is not None else ""
+
+
 def listed(kind: type[Locator[L]], root: Root) -> L | None:
     """Return the listing of a root with this kind of layout; `None` for another kind or unread."""
     layout = find(root.locator)

@@ -54,7 +54,7 @@ class LocalDir(ModelFolders):
 
     def roots(self, host: Host) -> Iterator[str]:
         """Yield lightning-whisper-mlx's folder, relative to wherever the engine is run."""
-        yield os.path.join(host.project or host.cwd, "mlx_models")
+        yield host.here("mlx_models")
 
     def read(self, path: str, host: Host, wanted: frozenset[str] | None) -> Root:
         """List every model folder, or only the folders `wanted`."""

@@ -41,17 +41,17 @@ class Verification(NamedTuple):
     @property
     def proven(self) -> tuple[FileVerdict, ...]:
         """Return the files whose content is right."""
-        return tuple(file for file in self.files if file.verdict == "ok")
+        return tuple(file for file in self.files if file.proven)
 
     @property
     def wrong(self) -> tuple[FileVerdict, ...]:
         """Return the files whose content is wrong, or that cannot be read."""
-        return tuple(file for file in self.files if file.verdict in ("bad", "unreadable"))
+        return tuple(file for file in self.files if file.wrong)
 
     @property
     def unproven(self) -> tuple[FileVerdict, ...]:
         """Return the files without evidence to check them against."""
-        return tuple(file for file in self.files if file.verdict == "unknown")
+        return tuple(file for file in self.files if file.unproven)
 
 
 class Locking(NamedTuple):

@@ -6,9 +6,8 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor import engines, verdict
-from cachedoctor.doctor import readiness, scanning
 from cachedoctor.errors import UsageError
-from cachedoctor.plans import cures
+from cachedoctor.plans import cures, readying
 from cachedoctor.runs import applying
 from cachedoctor.system import usage
 
@@ -140,17 +139,7 @@ def _proposal(one: Wanted, network: Network) -> Proposal:
     path = (one.model or "").startswith(_PATH)  # it has no known source
     if now.ready or path or now.blocked:
         return Proposal(one, now)
-    engine = engines.find(one.engine)
-    names = [found.name for found in readiness.answers(engine, size=one.size, model=one.model)]
-    report = scanning.scan(
-        host, [one.engine], models=names, lock=one.lock, progress=network.progress
-    )
-    absent = (
-        cures.absent_locked(report)
-        if one.lock
-        else cures.absent_model(report, one.engine, size=one.size, model=one.model)
-    )
-    plan = cures.plan(report, absent=absent, network=network, ask=False)
+    plan, report = readying.plan(one.engine, network, size=one.size, model=one.model, lock=one.lock)
     if plan.cures or plan.unfinished:
         return Proposal(one, now, report, plan)
     return Proposal(one, now, report, barred=plan if plan.by_hand else None)

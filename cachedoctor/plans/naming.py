@@ -109,7 +109,7 @@ def _unknown(name: str, report: Report) -> UsageError:
             answers = " or ".join(f"`{engine}:{each}`" for each in table.sizes[model])
             return UsageError(f"`{name}` is a size, not a model; name {answers}")
         known = [each for each in known if each.startswith(f"{engine}:")] or known
-    hint = f"`cachedoctor list{report.host.options}` names everything"
+    hint = f"`{report.host.command('list')}` names everything"
     if report.hiding:
         unseen = ", ".join(f"`{finding.path}`" for finding in report.hiding)
         hint = f"it may be in a place that could not be read: {unseen}"

@@ -251,9 +251,7 @@ def _with_partials(survey: Survey, entry: Entry, owner: Artifact) -> LocalCopy |
 
 def _commit_of(survey: Survey, entry: Entry) -> str:
     """Return the commit that all notes of an entry name, or `main` if they name none or several."""
-    root = survey.root_of(entry)
-    known = locators.of(root).commit(entry, root.listing) if root.listing is not None else ""
-    return known or "main"
+    return locators.commit_of(entry, survey.root_of(entry)) or "main"
 
 
 def _is_whole(path: str) -> bool:

@@ -113,9 +113,8 @@ def detach(entry: Entry, blobs: Sequence[str], size: int) -> Repair:
     notes = (f"{repository}/trees/{commit}.json", f"{repository}/.no_exist/{commit}")
     steps = tuple(map(SetAside, (entry.path, *blobs, *filter(os.path.lexists, notes))))
     words = f"set the revision {commit[:12]} of {entry.name} aside"
-    files = entry.artifacts
-    seen = {}
-    if not isinstance(files, tuple):
+    files, seen = entry.plain, {}
+    if files is not None:
         seen = {blob: files.stamp_of(blob.removeprefix(f"{files.folder}/")) for blob in blobs}
     return built("set-revision-aside", words, entry.root, (), steps, size, seen)
 

@@ -97,8 +97,7 @@ class _Going:
         return words + _short(change)
 
     def outcome(self, change: Change, host: Host, freed_bytes: int | None) -> Iterator[str]:
-        empty = f"cachedoctor quarantine empty{host.options}"
-        undo = f"cachedoctor undo{host.options}"
+        empty, undo = host.command("quarantine", "empty"), host.command("undo")
         yield Folding(
             f"✓ set aside; {size(change.bytes)} free after `{empty}` · back with `{undo}`", 2
         )
@@ -140,11 +139,11 @@ class _Moving(_Going):
         return words if copied else "on the same disk: nothing to copy"
 
     def outcome(self, change: Change, host: Host, freed_bytes: int | None) -> Iterator[str]:
-        back = f"back with `cachedoctor undo{host.options}`"
+        back = f"back with `{host.command('undo')}`"
         if not change.copied_bytes:
             yield f"✓ moved · {back}"
             return
-        freed = f"`cachedoctor quarantine empty{host.options}` frees the old place"
+        freed = f"`{host.command('quarantine', 'empty')}` frees the old place"
         yield f"✓ moved and proven; {freed} · {back}"
         if isinstance(change.copies, Relocation):
             yield f"  after `undo`, the copy stays in `{printable(change.copies.part)}`"
@@ -161,7 +160,7 @@ class _Unpacking(_Going):
         yield f"unpack  {printable(choice.title)}, {size(choice.bytes)} to {place}"
 
     def outcome(self, change: Change, host: Host, freed_bytes: int | None) -> Iterator[str]:
-        yield f"✓ in place and proven · taken back with `cachedoctor undo{host.options}`"
+        yield f"✓ in place and proven · taken back with `{host.command('undo')}`"
 
 
 _GOING = _Going()

@@ -72,9 +72,7 @@ def without_loss(freed: Mapping[str, int], host: Host) -> str:
     """Return the line that says how much can go without loss, and the command for it."""
     kinds = ", ".join(f"{kind} {size(count)}" for kind, count in freed.items())
     total = sum(freed.values())
-    return (
-        f"Without loss: {size(total)} ({kinds}): `cachedoctor free {rounded(total)}{host.options}`"
-    )
+    return f"Without loss: {size(total)} ({kinds}): `{host.command('free', rounded(total))}`"
 
 
 def place(one: Holding, host: Host) -> str:

@@ -125,11 +125,19 @@ def source_words(source: Source) -> str:
             return f"write `{printable(text)}`"
 
 
+def fetch_question(cost: int | None, *, again: bool = False) -> str:
+    """Return the question before a download; `again` if the hub lists more than was shown."""
+    amount = "something of unknown size" if cost is None else size(cost)
+    if again:
+        return f"The hub now lists {amount}, more than the plan said. Fetch it?"
+    return f"Fetch {amount}?" if cost != 0 else "Apply these repairs?"
+
+
 def outcome_lines(plan: Plan, outcome: Outcome) -> Iterator[str]:
     """Yield the outcome of an applied plan, and how to take it back."""
     for finding in outcome.left:
         yield f"✗ still there: {finding.code} {finding.slug}: {printable(finding.message)}"
-    options = outcome.report.host.options
+    host = outcome.report.host
     for name, why in outcome.taken_back:
         yield f"! the interrupted fix {name} could not be finished: {printable(why)}"
     if outcome.deleted_bytes is not None:
@@ -141,10 +149,10 @@ def outcome_lines(plan: Plan, outcome: Outcome) -> Iterator[str]:
     if done:
         yield f"✓ {plural(done, 'repair')} made; everything was proven before it was put in place"
     if outcome.aside_bytes:
-        command = f"`cachedoctor quarantine empty{options}`"
+        command = f"`{host.command('quarantine', 'empty')}`"
         yield f"  {size(outcome.aside_bytes)} set aside, freed after {command}"
     if outcome.runs:
-        yield f"  take it all back with `cachedoctor undo{options}`"
+        yield f"  take it all back with `{host.command('undo')}`"
     yield counting(outcome.report.findings)
 
 

@@ -185,6 +185,10 @@ def _at_once(finding: Finding) -> bool:
     return bool(finding.leaves) or rules.find(finding.code).said
 
 
+def _tells_size(finding: Finding) -> bool:
+    return rules.find(finding.code).tells_size
+
+
 def finding_lines(finding: Finding, width: int = 0) -> Iterator[str]:
     """Yield the lines of one finding: what it is, then measured against expected.
 
@@ -200,7 +204,7 @@ def finding_lines(finding: Finding, width: int = 0) -> Iterator[str]:
         if found == f"{wanted}, ":  # a few bytes of many
             found, wanted = f"{measured} B, ", f"{expected} B"
         yield f"{INDENT}{found}expected {wanted}"
-    elif finding.unit == "bytes" and isinstance(measured, int):
+    elif finding.unit == "bytes" and isinstance(measured, int) and not _tells_size(finding):
         yield f"{INDENT}{size(measured)}"
     if not finding.entries:
         yield f"{INDENT}`{printable(finding.path)}`"

@@ -109,6 +109,6 @@ def files_json(files: Sequence[FileVerdict]) -> list[Json]:
 
 
 def _evidence(file: FileVerdict) -> str:
-    if file.verdict == "unknown":
+    if file.unproven:
         return "nothing says what they must be"
     return file.evidence or "they cannot be read"

@@ -10,6 +10,7 @@ import importlib
 from functools import cache
 from typing import TYPE_CHECKING, ClassVar
 
+from cachedoctor import locators
 from cachedoctor.findings import Finding, Severity, Subject
 from cachedoctor.locators import Locator
 from cachedoctor.rules._examination import Examination as Examination
@@ -17,7 +18,7 @@ from cachedoctor.system import shipped
 from cachedoctor.vocabulary import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import TypedDict, Unpack
 
     from cachedoctor.findings import Circumstance, Repair
@@ -79,6 +80,7 @@ class Rule:
     tolerable: ClassVar[bool] = False  # some engines load the file, up to their `most_trailing`
     a_run: ClassVar[bool] = False  # an interrupted fix, which a plan shows as such
     undermines: ClassVar[bool] = False  # after it, no model counts as ready
+    tells_size: ClassVar[bool] = False  # its message says how large the thing is
     word: ClassVar[str] = "broken"  # `preflight`'s word for a model with this finding
     manual: ClassVar[tuple[str, ...]] = ()  # for a manual cure: its kind, then the command
 
@@ -89,6 +91,10 @@ class Rule:
             if cls.severity is Severity.ERROR:
                 raise TypeError(f"{cls.__name__} is an error and leaves no `status`")
             cls.status = None
+
+    def found(self, seen: Examination, entries: Sequence[Entry]) -> Iterator[Finding]:
+        """Yield what is wrong in a survey, whose `entries` are worth a look; by default nothing."""
+        yield from ()
 
     def cure(self, finding: Finding, seen: Examination) -> Repair | None:
         """Return the repair that cures `finding`, or `None`; by default the manual command."""
@@ -193,6 +199,14 @@ class EntryRule(Rule):
         """Return whether the rule applies to the entries of a layout."""
         return isinstance(layout, self.applies_to)
 
+    def found(self, seen: Examination, entries: Sequence[Entry]) -> Iterator[Finding]:
+        """Check each entry of the layouts to which the rule applies."""
+        layouts = {entry.locator for entry in entries}
+        meant = {name for name in layouts if self.applies(locators.find(name))}
+        for entry in entries:
+            if entry.locator in meant:
+                yield from self.check(entry, seen)
+
     def check(self, entry: Entry, seen: Examination) -> Iterator[Finding]:
         """Yield what is wrong with `entry`."""
         raise NotImplementedError
@@ -201,6 +215,11 @@ class EntryRule(Rule):
 class RootRule(Rule):
     """A rule that checks one root at a time."""
 
+    def found(self, seen: Examination, entries: Sequence[Entry]) -> Iterator[Finding]:
+        """Check each root."""
+        for root in seen.survey.roots:
+            yield from self.check(root, seen)
+
     def check(self, root: Root, seen: Examination) -> Iterator[Finding]:
         """Yield what is wrong with `root`."""
         raise NotImplementedError
@@ -208,6 +227,10 @@ class RootRule(Rule):
 
 class SurveyRule(Rule):
     """A rule that checks the whole survey at once."""
+
+    def found(self, seen: Examination, entries: Sequence[Entry]) -> Iterator[Finding]:
+        """Check the survey."""
+        return self.check(seen)
 
     def check(self, seen: Examination) -> Iterator[Finding]:
         """Yield what is wrong in the survey as a whole."""

@@ -15,9 +15,9 @@ from cachedoctor.locators import listed
 from cachedoctor.locators.hub_cache import HubCache, repository_folder
 from cachedoctor.looking import untrusted
 from cachedoctor.rules import _small_files as small_files
-from cachedoctor.rules._weights import contradiction
+from cachedoctor.rules._weights import contradiction, worth_a_sniff
 from cachedoctor.system import in_use
-from cachedoctor.vocabulary import WEIGHTS, Evidence, State
+from cachedoctor.vocabulary import Evidence, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -166,7 +166,7 @@ class Examination:
     def _fault(self, artifact: Artifact) -> FormatError | OSError | None:
         if not artifact.size_bytes and artifact.required_by and not artifact.bundle:
             return FormatError(Fault.TRUNCATED, "is empty", measured=0)
-        if artifact.format is None and (artifact.bundle or not _worth_a_sniff(artifact)):
+        if artifact.format is None and (artifact.bundle or not worth_a_sniff(artifact)):
             return None
         text = formats.is_text(artifact.format) and artifact.required_by
         long = artifact.size_bytes > _SOON_PARSED_BYTES
@@ -338,13 +338,3 @@ def _length(path: str) -> int:
         return os.stat(path).st_size
     except OSError:
         return -1
-
-
-def _worth_a_sniff(artifact: Artifact) -> bool:
-    """Return whether an unclaimed file looks like weights and its size proves nothing.
-
-    Files in bundles are read with their bundle.
-    """
-    if artifact.size_bytes == artifact.expected_bytes or not artifact.name.endswith(WEIGHTS):
-        return False
-    return ".mlmodelc/" not in artifact.name and ".mlpackage/" not in artifact.name

@@ -8,6 +8,7 @@ from cachedoctor import formats
 from cachedoctor.errors import Fault, FormatError
 from cachedoctor.looking import untrusted
 from cachedoctor.rules import _small_files as small_files
+from cachedoctor.vocabulary import WEIGHTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,3 +33,13 @@ def contradiction(artifact: Artifact, need: Requirement) -> FormatError | None:
         message = f"holds no `{lacks}`: it is for another engine, or not a model"
         return FormatError(Fault.MALFORMED, message)
     return small_files.check_own_sizes(sizes, need, shapes) if need.agrees else None
+
+
+def worth_a_sniff(artifact: Artifact) -> bool:
+    """Return whether an unclaimed file looks like weights and its size proves nothing.
+
+    Files in bundles are read with their bundle.
+    """
+    if artifact.size_bytes == artifact.expected_bytes or not artifact.name.endswith(WEIGHTS):
+        return False
+    return ".mlmodelc/" not in artifact.name and ".mlpackage/" not in artifact.name

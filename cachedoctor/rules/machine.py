@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cachedoctor.engines import catalog
 from cachedoctor.findings import Severity, Subject
-from cachedoctor.host import config_folder
+from cachedoctor.host import TRUE, config_folder
 from cachedoctor.locators import hub_cache
 from cachedoctor.looking import quietly
 from cachedoctor.rules import Rule, SurveyRule
@@ -283,7 +283,7 @@ def _traps(host: Host) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     if offline.lower() in ("y", "t"):
         where = host.absolute(host.hub_home)
         yield where, f"`HF_HUB_OFFLINE={offline}` does not mean offline; write 1", hub
-    elif offline and not host.hub_offline and other.upper() in ("1", "ON", "YES", "TRUE"):
+    elif offline and not host.hub_offline and other.upper() in TRUE:
         yield (
             host.absolute(host.hub_home),
             f"`HF_HUB_OFFLINE={offline}` overrides `TRANSFORMERS_OFFLINE={other}`: not offline",

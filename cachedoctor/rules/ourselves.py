@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from cachedoctor.findings import Finding, Severity
-from cachedoctor.rules import SurveyRule
+from cachedoctor.rules import Rule, SurveyRule
 from cachedoctor.vocabulary import Status
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cachedoctor.rules import Examination
 
 
-class RuleCrashed(SurveyRule):
+class RuleCrashed(Rule):
     """A rule crashed on something unexpected; this is a bug in cachedoctor.
 
     The other rules were still applied, so the rest of the report holds. Nothing is repaired because
@@ -31,10 +31,6 @@ class RuleCrashed(SurveyRule):
     slug = "rule-crashed"
     undermines = True
     status = Status.UNKNOWN
-
-    def check(self, seen: Examination) -> Iterator[Finding]:
-        """Yield nothing: `report` is called when a rule crashes."""
-        return iter(())
 
     @classmethod
     def report(cls, code: str, error: Exception, place: str) -> Finding:
@@ -119,8 +115,8 @@ class ForeignRun(SurveyRule):
             return None
         if finding.severity is Severity.NOTE or not regular:
             return None
-        words = repairs.manual("undo", "cachedoctor", "undo", "--journal", path)
-        return words._replace(describe=words.describe + seen.host.options)
+        command = seen.host.command("undo", "--journal", path)
+        return repairs.manual("undo")._replace(describe=command)
 
 
 def _folders(place: str) -> Sequence[tuple[str, os.stat_result]]:

@@ -106,6 +106,7 @@ class HollowBundle(Restores, EntryRule):
 
     code = "CD102"
     slug = Fault.HOLLOW.value
+    tells_size = True
     of_presence = True
     status = Status.INCOMPLETE
     rank = 80

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from cachedoctor.doctor import scanning
+from cachedoctor.doctor import scanning, traces
 from cachedoctor.errors import RepairError, UsageError
 from cachedoctor.findings import Finding, Repair, Safety
 from cachedoctor.plans import cures
@@ -90,7 +90,7 @@ def apply(plan: Plan, report: Report, network: Network, *, delete: bool = False)
 
 def runs(host: Host) -> list[Run]:
     """Return every run that changed something on `host`, oldest first."""
-    return [found for found in run.runs(host.state) if scanning.concerns(found, host)]
+    return [found for found in run.runs(host.state) if traces.concerns(found, host)]
 
 
 def undoable(host: Host) -> list[Run]:

@@ -135,6 +135,11 @@ class Entry(NamedTuple):
     retired: str = ""  # the engine and its last version that read this, if none does now
 
     @property
+    def plain(self) -> Files | None:
+        """Return the list that packs its plain files, if it has any."""
+        return None if isinstance(self.artifacts, tuple) else self.artifacts
+
+    @property
     def notable(self) -> Sequence[Artifact]:
         """Return the files that rules must look at: all but small ones that match their promise."""
         return self.artifacts if isinstance(self.artifacts, tuple) else self.artifacts.notable
