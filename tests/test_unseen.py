@@ -19,7 +19,7 @@ from cachedoctor.verdict import preflight
 from tests.places import LAYOUTS
 from tests.support import builders_models, worlds
 from tests.support.command import cachedoctor
-from tests.test_command_line import as_nobody
+from tests.test_command_line import NOBODY, as_nobody
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -228,3 +228,34 @@ def test_a_folder_called_tiny_is_not_mlx_for_that(above: str, codes: list[str], 
     (entry,) = report.entries
     assert entry.engines == (("lightning-whisper-mlx",) if codes else ())
     assert preflight("faster-whisper", model=str(folder)).ready
+
+
+def test_what_a_fix_may_not_write_is_hinted_at_by_the_scan(home: Path, tmp_path: Path) -> None:
+    """Behind a link that leads outside, a look at what it points to is named; it can be pasted."""
+    folder = worlds.repository(worlds.hub_of(home), worlds.TINY, worlds.whisper_files())
+    ref = folder / "refs" / "main"
+    ref.write_text(f"{worlds.COMMIT}\n")
+    assert "hint: `cachedoctor fix faster-whisper`" in cachedoctor("scan").output
+    moved = tmp_path / "big disk" / folder.name
+    moved.parent.mkdir()
+    folder.rename(moved)
+    folder.symlink_to(moved)
+    look = f"`cachedoctor scan '{moved}'`"
+    assert f"hint: first {look}; `fix` cannot write there yet" in cachedoctor("scan").output
+    ended = cachedoctor("fix", "--yes")
+    assert (ended.code, look in ended.output) == (1, True)
+    assert "name its place in `cachedoctor.toml`" in cachedoctor("scan", str(moved)).output
+    assert ref.read_text() == f"{worlds.COMMIT}\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_cache_of_another_user_is_given_to_the_one_who_asks(open_home: Path) -> None:
+    """As a container run by root leaves it; a folder of one's own needs `chmod` alone."""
+    folder = worlds.repository(worlds.hub_of(open_home), worlds.TINY, worlds.whisper_files())
+    (folder / "refs" / "main").write_text(f"{worlds.COMMIT}\n")
+    said = as_nobody(open_home, "scan").output
+    assert f"first `sudo chown -R {NOBODY} {folder.parent}`" in said
+    for path in (open_home, *open_home.rglob("*")):
+        os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+    (folder / "refs").chmod(0o555)
+    assert f"first `chmod u+w {folder / 'refs'}`" in as_nobody(open_home, "scan").output

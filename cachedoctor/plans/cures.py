@@ -120,7 +120,7 @@ def plan(
         if report.host.platform == "windows":  # only ever examined from elsewhere
             by_hand.append(finding._replace(repair=None))
             continue
-        barred = permission.needed_first(repair)
+        barred = permission.needed_first(repair, report.host)
         if barred is not None:
             by_hand.append(finding._replace(repair=barred))
             continue

@@ -157,13 +157,23 @@ def _hints(findings: Sequence[Finding], host: Host) -> Iterator[str]:
     """Yield the commands that cure these: faults by their engine, notes by their codes."""
     cured = [finding for finding in findings if repairable(finding)]
     faults = [finding for finding in cured if finding.severity is not Severity.NOTE]
-    if faults:
+    if faults and (first := _needed_first(faults[0], host)):
+        yield f"{INDENT}hint: first `{printable(first)}`; `fix` cannot write there yet"
+    elif faults:
         engine = next(iter(faults[0].engines), "")
         words = [engine] if engine else dict.fromkeys(finding.code for finding in faults)
         yield f"{INDENT}hint: `{host.command('fix', *words)}`{_cost(faults)}"
     notes = dict.fromkeys(f.code for f in cured if f.severity is Severity.NOTE)
     if notes:
         yield f"{INDENT}hint: `{host.command('fix', *notes)}` handles the notes"
+
+
+def _needed_first(finding: Finding, host: Host) -> str:
+    """Return the command that a repair needs first to write where it has to, if any."""
+    from cachedoctor.plans import permission
+
+    barred = permission.needed_first(finding.repair, host) if finding.repair else None
+    return barred.describe if barred else ""
 
 
 def _curable(note: Finding, report: Report) -> bool:
