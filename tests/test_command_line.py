@@ -364,6 +364,33 @@ def test_without_consent_the_plan_is_printed_and_nothing_done(home: Path) -> Non
     assert fingerprint(home) == before
 
 
+def test_a_dry_run_of_undo_and_of_the_quarantine_shows_and_changes_nothing(home: Path) -> None:
+    """Each step back, each thing to delete; what `undo` would refuse, its dry run refuses too."""
+    demo.build(str(home / "mac"))
+    where = ("--home", str(home / "mac"), "--platform", "darwin")
+    assert cachedoctor("undo", "--dry-run", *where).output == "no fix to take back\n"
+    assert cachedoctor("fix", "fluidaudio", "--yes", "--offline", *where).code == 0
+    before = fingerprint(home)
+    shown = cachedoctor("undo", "--dry-run", *where)
+    (run,) = cachedoctor("undo", "--dry-run", "--json", *where).data["runs"]
+    assert shown.output.splitlines() == [
+        f"{run['id']}:",
+        *(f"  {step}" for step in run["steps"]),
+        "nothing was changed",
+    ]
+    models = home / "mac/Library/Application Support/FluidAudio/Models"
+    renamed = f"move `{models}/parakeet-tdt-0.6b-v3` to `{models}/parakeet-tdt-0.6b-v3-coreml`"
+    assert renamed in run["steps"]
+    kept = cachedoctor("quarantine", "list", "--json", *where).data["quarantine"]
+    said = cachedoctor("quarantine", "empty", "--dry-run", "--json", *where).data
+    assert (said["quarantine"], said["freed_bytes"], bool(kept)) == (kept, 0, True)
+    assert "nothing was deleted" in cachedoctor("quarantine", "empty", "--dry-run", *where).output
+    assert fingerprint(home) == before
+    (models / "parakeet-tdt-0.6b-v3" / "parakeet_vocab.json").write_text("{}")
+    refused = cachedoctor("undo", "--dry-run", *where)
+    assert (refused.code, "after the fix" in refused.errors) == (4, True)
+
+
 def test_a_terminal_is_asked_and_no_is_taken_for_no(home: Path) -> None:
     """At a terminal there is one question; anything but yes changes nothing."""
     demo.build(str(home / "mac"))

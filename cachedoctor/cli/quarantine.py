@@ -40,20 +40,28 @@ def listing(host: Host, out: Output) -> None:
     type=AGE,
     help="Only what has been set aside for longer than this: 30d, 12h.",
 )
+@click.option("--dry-run", is_flag=True, help="List what would be deleted and delete nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @host_options
 @output_options
-def empty(older_than: int | None, yes: bool, host: Host, out: Output) -> None:
+def empty(older_than: int | None, dry_run: bool, yes: bool, host: Host, out: Output) -> None:
     """Delete for good what finished fixes have set aside; they can no longer be taken back."""
     import time
 
     from cachedoctor import text
-    from cachedoctor.report import record
+    from cachedoctor.report import plan_text, record
     from cachedoctor.runs import applying
 
     before_s = time.time() - (older_than or 0)
     kept = [item for item in applying.kept(host) if item.ended and item.when_s <= before_s]
     total = sum(item.size_bytes for item in kept)
+    if dry_run:
+        if out.json:
+            click.echo(record.dumps({**record.kept_json(kept, host), "freed_bytes": 0}))
+        else:
+            for line in (*plan_text.kept_lines(kept, host), "nothing was deleted"):
+                click.echo(line)
+        return
     if kept and not yes:
         question = f"Delete {text.plural(len(kept), 'thing')} set aside, {text.size(total)}?"
         if not (sys.stdin.isatty() and click.confirm(question, err=True)):

@@ -13,6 +13,8 @@ from cachedoctor.cli.output import Output
 from cachedoctor.host import Host
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cachedoctor.system.run import Run
 
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 @click.option(
     "--lost", is_flag=True, help="Take back the rest of a fix when one of its disks is lost."
 )
+@click.option("--dry-run", is_flag=True, help="Show the steps and change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask. Only --journal asks.")
 @host_options
 @output_options
@@ -34,6 +37,7 @@ def command(
     run: str | None,
     journal: str | None,
     lost: bool,
+    dry_run: bool,
     yes: bool,
     host: Host,
     out: Output,
@@ -49,15 +53,22 @@ def command(
     from cachedoctor.report import record
     from cachedoctor.runs import applying
 
+    if journal is not None and (run is not None or lost):
+        raise UsageError("--journal stands alone; leave RUN and --lost out")
+    if dry_run:
+        shown = (
+            applying.would_undo(host, run, lost=lost)
+            if journal is None
+            else (applying.named(host, journal),)
+        )
+        _show(shown, host, out)
+        return
     if journal is not None:
-        if run is not None or lost:
-            raise UsageError("--journal stands alone; leave RUN and --lost out")
         taken = _named(host, journal, yes=yes, show=out.shown)
     else:
         taken = applying.undo(host, run, lost=lost)
     if out.json:
-        bodies = [{"id": r.id, "state": r.state, "folder": r.folder} for r in taken]
-        click.echo(record.dumps({**record.head(host), "runs": bodies}))
+        click.echo(record.dumps({**record.head(host), "runs": [_body(each) for each in taken]}))
     elif out.shown:
         names = " and ".join(r.id for r in taken)
         click.echo(
@@ -66,6 +77,28 @@ def command(
             if taken
             else "no fix to take back"
         )
+
+
+def _body(run: Run) -> dict[str, object]:
+    return {"id": run.id, "state": run.state, "folder": run.folder}
+
+
+def _show(runs: Sequence[Run], host: Host, out: Output) -> None:
+    """Show what taking back these runs would do."""
+    from cachedoctor.report import record
+    from cachedoctor.system import undoing
+    from cachedoctor.text import printable
+
+    steps = {each.id: [printable(step) for step in undoing.words(each)] for each in runs}
+    if out.json:
+        bodies = [{**_body(each), "steps": steps[each.id]} for each in runs]
+        click.echo(record.dumps({**record.head(host), "runs": bodies}))
+        return
+    for name, words in steps.items():
+        click.echo(f"{name}:")
+        for step in words:
+            click.echo(f"  {step}")
+    click.echo("nothing was changed" if runs else "no fix to take back")
 
 
 def _named(host: Host, path: str, *, yes: bool, show: bool) -> tuple[Run, ...]:

@@ -106,20 +106,33 @@ def undo(host: Host, name: str | None = None, *, lost: bool = False) -> tuple[Ru
     Raises `UsageError` for an unknown run, and `RepairError`, with nothing of that run changed,
     if a file is no longer as the run left it.
     """
+    chosen = _chosen(host, name)
+    for each, later in chosen:
+        with operating.alone(host.state):
+            undoing.undo(each, later, command=host.command, lost=lost)
+    return tuple(each for each, _ in chosen)
+
+
+def would_undo(host: Host, name: str | None = None, *, lost: bool = False) -> tuple[Run, ...]:
+    """Return the runs that `undo` would take back; changes nothing, and refuses what it would."""
+    chosen = _chosen(host, name)
+    for each, later in chosen:
+        undoing.check(each, later, command=host.command, lost=lost)
+    return tuple(each for each, _ in chosen)
+
+
+def _chosen(host: Host, name: str | None) -> list[tuple[Run, list[Run]]]:
+    """Return each run of the named fix, or of the last one, with those that came later."""
     known = undoable(host)
     names = [found.id for found in known]
     if name is not None and name not in names:
         raise UsageError(
             f"no fix `{name}` to take back{nearest(name, names)}",
-            hint=f"fixes to take back:  {', '.join(names) or 'none'}",
+            hint=f"there are {', '.join(names) or 'none'}",
         )
     last = known[-1].created_s if known else 0
     chosen = [r for r in known if r.id == name or (name is None and r.created_s == last)]
-    for each in chosen:
-        with operating.alone(host.state):
-            later = [later for later in known if later.created_s > each.created_s]
-            undoing.undo(each, later, command=host.command, lost=lost)
-    return tuple(chosen)
+    return [(one, [later for later in known if later.created_s > one.created_s]) for one in chosen]
 
 
 def named(host: Host, path: str) -> Run:

@@ -34,16 +34,34 @@ def undo(
     """Walk back through the steps of a run until everything is as it was before.
 
     What the run had placed is set aside, not deleted; a folder that it created stays if others
-    have put something in. Raises `RepairError`, before changing anything, if a placed item has
-    changed or if a run of `later` touched the same path, or one above or below; the error suggests
-    what to do next, using `command` to spell commands. Also refuses if a disk is missing, unless
-    it is `lost`: then only the rest is undone.
+    have put something in. Raises `RepairError`, before changing anything, as `check` does.
     """
     if run.state == "undone":
         return
+    away = check(run, later, command=command, lost=lost)
+    with explained(f"correct that, then `{command('undo', run.id)}` goes on"):
+        run.log({"undoing": True})
+        for key in reversed(left(run)):
+            if key[0] in away:
+                run.log({"undone": list(key)})
+            else:
+                _invert(run, key)
+        run.log({"closed": "undone"})
+        run.drop("staged")
+
+
+def check(
+    run: Run, later: Sequence[Run], *, command: Callable[..., str] = plain, lost: bool = False
+) -> frozenset[int]:
+    """Return which repairs of a run cannot be undone because their disk is `lost`.
+
+    Raises `RepairError` if the run cannot be undone: a placed item has changed, or a run of `later`
+    touched the same path, or one above or below, or a disk is missing that is not given up as
+    `lost`. The error suggests what to do next, using `command` to spell commands.
+    """
     if run.state in ("emptying", "emptied"):
         raise RepairError(f"what the fix {run.id} had set aside was deleted")
-    away = {number for number, _ in gone(run)}
+    away = frozenset(number for number, _ in gone(run))
     if not lost:
         require_disks(run, command=command)
     order = [key for key in left(run) if key[0] not in away]
@@ -60,15 +78,7 @@ def undo(
     with explained("nothing was changed"):
         for key in order:
             _unchanged(run, key, order)
-    with explained(f"correct that, then `{command('undo', run.id)}` goes on"):
-        run.log({"undoing": True})
-        for key in reversed(left(run)):
-            if key[0] in away:
-                run.log({"undone": list(key)})
-            else:
-                _invert(run, key)
-        run.log({"closed": "undone"})
-        run.drop("staged")
+    return away
 
 
 def require_disks(run: Run, *, command: Callable[..., str] = plain) -> None:
