@@ -155,7 +155,7 @@ def test_a_signal_is_a_result(host: Host, home: Path, tmp_path: Path) -> None:
     benches.damage(place.weights, "truncated")
     pytest.importorskip("pywhispercpp")
     session = start("whisper.cpp", tmp_path)
-    with pytest.raises(FailedError, match=r"died of SIG\w+ in (load|transcribe)"):
+    with pytest.raises(FailedError, match=r"killed by SIG\w+ in (load|transcribe)"):
         load_and_transcribe(session, place)
 
 

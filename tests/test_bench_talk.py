@@ -84,7 +84,7 @@ def test_each_step_is_timed_and_answered(talk: child.Talk) -> None:
 def test_the_network_is_refused(talk: child.Talk, path: str) -> None:
     """No name is looked up and no connection made, whatever an engine tries."""
     answer = ask(talk, do="load", path=path, threads=1, language=None)
-    assert "needs no network" in answer["message"]
+    assert "runs offline" in answer["message"]
 
 
 @pytest.mark.parametrize(

@@ -65,8 +65,8 @@ def test_structure_speaks_first(home: Path) -> None:
 
 
 DEAD = {
-    "killed": ("kill -KILL $$", "died of SIGKILL"),
-    "crashed": ("kill -SEGV $$", "died of SIGSEGV"),
+    "killed": ("kill -KILL $$", "killed by SIGKILL"),
+    "crashed": ("kill -SEGV $$", "killed by SIGSEGV"),
     "failed": ("echo dyld: wrong platform >&2; exit 1", "exit code 1: dyld: wrong platform"),
     "other": ("echo hello", "gave an invalid answer"),
     "older": ("""echo '{"protocol": 0}'""", "speaks protocol 0"),
@@ -126,7 +126,10 @@ def test_a_bundle_that_takes_the_bridge_with_it_is_found(home: Path) -> None:
     ended = scan(home, "--deep")
     (finding,) = ended.data["findings"]
     assert (finding["code"], finding["path"]) == ("CD207", str(bundle))
-    assert finding["message"] == "`Decoder.mlmodelc`: loading it died of SIGABRT"
+    assert (
+        finding["message"]
+        == "`Decoder.mlmodelc`: loading it failed: the bridge was killed by SIGABRT"
+    )
     assert ended.data["core_ml"]["loaded"] == len(bridges.PARTS["fluidaudio"]) - 1
 
 

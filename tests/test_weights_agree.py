@@ -152,7 +152,7 @@ def test_weights_that_are_named_as_others_name_them_are_told(
         else {"pytorch_model.bin": torch_file(shapes)}
     )
     ready, why = asked(home, host, weights)
-    assert (ready, "named as OpenAI names them" in why) == (False, True)
+    assert (ready, "under the names that OpenAI uses" in why) == (False, True)
 
 
 @pytest.mark.parametrize(

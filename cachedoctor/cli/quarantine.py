@@ -55,20 +55,16 @@ def empty(older_than: int | None, dry_run: bool, yes: bool, host: Host, out: Out
     before_s = time.time() - (older_than or 0)
     kept = [item for item in applying.kept(host) if item.ended and item.when_s <= before_s]
     total = sum(item.size_bytes for item in kept)
-    if dry_run:
-        if out.json:
-            click.echo(record.dumps({**record.kept_json(kept, host), "freed_bytes": 0}))
-        else:
-            for line in (*plan_text.kept_lines(kept, host), "nothing was deleted"):
-                click.echo(line)
-        return
-    if kept and not yes:
+    if kept and not yes and not dry_run:
         question = f"Delete {text.plural(len(kept), 'thing')} set aside, {text.size(total)}?"
         if not (sys.stdin.isatty() and click.confirm(question, err=True)):
             click.echo("nothing was deleted; `--yes` deletes it", err=True)
             click.get_current_context().exit(1)
-    total = applying.empty(host, before_s)
+    freed = 0 if dry_run else applying.empty(host, before_s)
     if out.json:
-        click.echo(record.dumps({**record.head(host), "freed_bytes": total}))
+        click.echo(record.dumps({**record.kept_json(kept, host), "freed_bytes": freed}))
+    elif dry_run:
+        for line in (*plan_text.kept_lines(kept, host), "nothing was deleted"):
+            click.echo(line)
     elif out.shown:
-        click.echo(f"freed {text.size(total)}" if kept else "nothing is set aside")
+        click.echo(f"freed {text.size(freed)}" if kept else "nothing is set aside")

@@ -52,68 +52,60 @@ def command(
     from cachedoctor.errors import UsageError
     from cachedoctor.report import record
     from cachedoctor.runs import applying
-
-    if journal is not None and (run is not None or lost):
-        raise UsageError("--journal stands alone; leave RUN and --lost out")
-    if dry_run:
-        shown = (
-            applying.would_undo(host, run, lost=lost)
-            if journal is None
-            else (applying.named(host, journal),)
-        )
-        _show(shown, host, out)
-        return
-    if journal is not None:
-        taken = _named(host, journal, yes=yes, show=out.shown)
-    else:
-        taken = applying.undo(host, run, lost=lost)
-    if out.json:
-        click.echo(record.dumps({**record.head(host), "runs": [_body(each) for each in taken]}))
-    elif out.shown:
-        names = " and ".join(r.id for r in taken)
-        click.echo(
-            f"✓ {names} {'is' if len(taken) == 1 else 'are'} taken back; "
-            "everything is as it was before"
-            if taken
-            else "no fix to take back"
-        )
-
-
-def _body(run: Run) -> dict[str, object]:
-    return {"id": run.id, "state": run.state, "folder": run.folder}
-
-
-def _show(runs: Sequence[Run], host: Host, out: Output) -> None:
-    """Show what taking back these runs would do."""
-    from cachedoctor.report import record
     from cachedoctor.system import undoing
     from cachedoctor.text import printable
 
-    steps = {each.id: [printable(step) for step in undoing.words(each)] for each in runs}
+    if journal is not None and (run is not None or lost):
+        raise UsageError("--journal stands alone; leave RUN and --lost out")
+    found = (
+        applying.would_undo(host, run, lost=lost)
+        if journal is None
+        else (applying.named(host, journal),)
+    )
+    steps = [[printable(step) for step in undoing.words(each)] for each in found]
+    if (dry_run or journal) and out.shown:
+        _show(found, steps)
+    if dry_run:
+        taken = found
+    elif journal is None:
+        taken = applying.undo(host, run, lost=lost)
+    else:
+        _ask(len(steps[0]), yes=yes, show=out.shown)
+        taken = (applying.adopt(host, found[0]),)
     if out.json:
-        bodies = [{**_body(each), "steps": steps[each.id]} for each in runs]
+        bodies = [
+            {"id": each.id, "state": each.state, "folder": each.folder, "steps": done}
+            for each, done in zip(taken, steps, strict=True)
+        ]
         click.echo(record.dumps({**record.head(host), "runs": bodies}))
-        return
-    for name, words in steps.items():
-        click.echo(f"{name}:")
+    elif out.shown:
+        click.echo(_outcome([each.id for each in taken], dry_run=dry_run))
+
+
+def _show(runs: Sequence[Run], steps: Sequence[Sequence[str]]) -> None:
+    """Show what taking back these runs does."""
+    for each, words in zip(runs, steps, strict=True):
+        click.echo(f"{each.id}:")
         for step in words:
             click.echo(f"  {step}")
-    click.echo("nothing was changed" if runs else "no fix to take back")
 
 
-def _named(host: Host, path: str, *, yes: bool, show: bool) -> tuple[Run, ...]:
-    """Show what a named journal would have us do, and ask."""
-    from cachedoctor.runs import applying
-    from cachedoctor.system import undoing
-    from cachedoctor.text import plural, printable
+def _ask(count: int, *, yes: bool, show: bool) -> None:
+    """Ask before the steps of a named journal are taken; ends the command if the answer is no."""
+    if yes:
+        return
+    from cachedoctor.text import plural
 
-    found = applying.named(host, path)
-    steps = undoing.words(found)
-    for words in steps if show else ():
-        click.echo(f"  {printable(words)}")
-    if not yes:
-        question = f"Take back these {plural(len(steps), 'step')}?"
-        if not (show and sys.stdin.isatty() and click.confirm(question, default=False)):
-            click.echo("nothing was changed; `--yes` takes it back", err=True)
-            click.get_current_context().exit(1)
-    return (applying.adopt(host, found),)
+    question = f"Take back these {plural(count, 'step')}?"
+    if not (show and sys.stdin.isatty() and click.confirm(question, default=False)):
+        click.echo("nothing was changed; `--yes` takes it back", err=True)
+        click.get_current_context().exit(1)
+
+
+def _outcome(names: Sequence[str], *, dry_run: bool) -> str:
+    if not names:
+        return "no fix to take back"
+    if dry_run:
+        return "nothing was changed"
+    verb = "is" if len(names) == 1 else "are"
+    return f"✓ {' and '.join(names)} {verb} taken back; everything is as it was before"

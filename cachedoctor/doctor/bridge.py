@@ -237,7 +237,7 @@ def _end(silence: child.Silence, errors: str) -> str:
         name = str(silence.signal)
         with contextlib.suppress(ValueError):
             name = signal.Signals(silence.signal).name
-        return f"died of {name}"
+        return f"was killed by {name}"
     lines = [line.strip() for line in errors.splitlines() if line.strip()]
     last = lines[-1][:_LAST_WORDS] if lines else "it said nothing"
     return f"ended with exit code {silence.code}: {last}"

@@ -181,7 +181,9 @@ def _crashes(name: str, entry: Entry, asked: Any, found: _Found) -> bool:
     try:
         _read(asked("--bundle", name), entry, found)
     except bridge.SilentError as error:
-        found.beside[os.path.join(entry.path, name)] = f"loading it {error.reason}"
+        found.beside[os.path.join(entry.path, name)] = (
+            f"loading it failed: the bridge {error.reason}"
+        )
         return True
     except bridge.BridgeError:
         return False
