@@ -628,3 +628,19 @@ def test_what_is_no_value_is_refused_before_anything_is_done(
     ended = cachedoctor(*words)
     assert ended.code == 2
     assert said in ended.errors
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("report", "-o"),
+        ("lock", "faster-whisper:tiny.en", "-o"),
+        ("verify", "--subset", "1/1", "--save"),
+    ],
+)
+def test_an_answer_that_cannot_be_written_is_told(words: tuple[str, ...], home: Path) -> None:
+    """Whatever is to be written, with one exit code, and the file is named."""
+    worlds.repository(worlds.hub_of(home), worlds.TINY, worlds.whisper_files())
+    ended = cachedoctor(*words, "/dev/full")
+    assert ended.code == 3
+    assert "`/dev/full` could not be written: No space left on device" in ended.errors

@@ -179,7 +179,6 @@ def _json(host: Host, result: Result, changes: Comparison | None) -> str:
 def _write(path: str, host: Host, result: Result, changes: Comparison | None) -> None:
     """Write a file whole, or not at all."""
     from cachedoctor.cli import console
-    from cachedoctor.errors import CacheDoctorError
     from cachedoctor.report import bench_chart, bench_text
 
     ending = os.path.splitext(path)[1]
@@ -192,10 +191,7 @@ def _write(path: str, host: Host, result: Result, changes: Comparison | None) ->
     else:
         click.echo(f"`{path}` was not written: there is nothing to draw", err=True)
         return
-    try:
-        console.write_whole(path, data)
-    except OSError as error:
-        raise CacheDoctorError(f"`{path}` could not be written: {error.strerror}") from error
+    console.write_whole(path, data)
 
 
 class _Bars:

@@ -30,15 +30,16 @@ _NARROWEST = 40
 _LONGEST_BAR, _SHORTEST_BAR = 20, 5
 _CODE = r"\bCD\d{3}\b"
 _COLORS = {"error": "red", "warning": "yellow", "✗": "red", "!": "yellow", "✓": "green"}
-_WORD = re.compile(r"^( *)(error|warning|✗|!|✓|ready|broken|absent|busy|unreadable|gone)(?= )")
 _VERDICTS = {
     "ready": "green",
     "broken": "red",
     "absent": "yellow",
     "busy": "yellow",
     "unreadable": "red",
+    "evicted": "yellow",
     "gone": "yellow",
 }
+_WORD = re.compile(rf"^( *)({'|'.join((*_COLORS, *_VERDICTS))})(?= )")
 
 
 def say(lines: Iterable[str], *, err: bool = False) -> None:
@@ -75,11 +76,20 @@ def warn_of_hidden(report: Report) -> None:
 def write_whole(path: str, data: bytes) -> None:
     """Write a file for the user whole, or not at all; an older one is replaced, its mode kept.
 
-    Anything but a regular file, such as `/dev/stdout`, is written to in place. Raises `OSError`.
+    Anything but a regular file, such as `/dev/stdout`, is written to in place. Raises
+    `CannotLookError` if the place that was named cannot be written.
     """
+    try:
+        _write_whole(os.path.abspath(path), data)
+    except OSError as error:
+        raise CannotLookError(
+            f"`{text.printable(path)}` could not be written: {error.strerror}"
+        ) from error
+
+
+def _write_whole(target: str, data: bytes) -> None:
     from cachedoctor.system import disk
 
-    target = os.path.abspath(path)
     mode = None
     with contextlib.suppress(FileNotFoundError):
         status = os.stat(target)

@@ -107,7 +107,7 @@ def command(
     models = {(one.model.engine, one.model.name): one.model for one in found}.values()
     text = lockfile.text(models, f"cachedoctor {VERSION}")
     if output is not None:
-        _write(output, text)
+        console.write_whole(output, text.encode())
     if out.json:
         from cachedoctor.report import record
 
@@ -156,16 +156,6 @@ def _registered(paths: tuple[str, ...], host: Host, *, register: bool, out: Outp
     for one in found if out.shown else ():
         word = "keeps its models" if register else "no longer keeps its models"
         click.echo(f"{printable(one.origin)} {word}")
-
-
-def _write(path: str, text: str) -> None:
-    from cachedoctor.cli import console
-    from cachedoctor.errors import CannotLookError
-
-    try:
-        console.write_whole(path, text.encode())
-    except OSError as error:
-        raise CannotLookError(f"`{path}` cannot be written: {error.strerror}") from error
 
 
 def _network(host: Host, mirror: Pairs) -> Network:

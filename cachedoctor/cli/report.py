@@ -48,6 +48,7 @@ def command(files: tuple[str, ...], output: str, host: Host, out: Output) -> Non
     """
     import time
 
+    from cachedoctor.cli import console
     from cachedoctor.report.page import documents, gathered, render
 
     _require_free(output, host)
@@ -58,7 +59,7 @@ def command(files: tuple[str, ...], output: str, host: Host, out: Output) -> Non
     if output == "-":
         sys.stdout.buffer.write(data)
         return
-    _write(output, data)
+    console.write_whole(output, data)
     _say(page, output, len(data), host, out)
 
 
@@ -132,16 +133,3 @@ def _require_free(output: str, host: Host) -> None:
                 f"a page cannot go into a cache: `{printable(root.path)}`",
                 hint="name a file elsewhere",
             )
-
-
-def _write(output: str, data: bytes) -> None:
-    from cachedoctor.cli import console
-    from cachedoctor.errors import CacheDoctorError
-    from cachedoctor.text import printable
-
-    try:
-        console.write_whole(output, data)
-    except OSError as error:
-        raise CacheDoctorError(
-            f"`{printable(output)}` could not be written: {error.strerror}"
-        ) from error
