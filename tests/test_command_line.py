@@ -619,6 +619,7 @@ def test_errors_are_data_where_data_was_asked_for(
         (("unpack", "x", "--for", "wisperkit"), "no engine `wisperkit`"),
         (("where", "whisperkit", "--size", "smal"), "no size `smal`; did you mean `small`"),
         (("verify", "--mirror", "hf=http://x"), "no source `hf`"),
+        (("fix", "--mirror", "hub=hf.co"), "not an address: `hf.co`\nhint: write https://"),
     ],
 )
 def test_what_is_no_value_is_refused_before_anything_is_done(

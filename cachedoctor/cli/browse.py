@@ -31,7 +31,6 @@ def command(offline: bool, mirror: Pairs, host: Host) -> None:
     from cachedoctor.browse import guard
     from cachedoctor.errors import UsageError
     from cachedoctor.system import shipped
-    from cachedoctor.system.fetch import Mirrors
     from cachedoctor.system.network import Network
 
     if importlib.util.find_spec("textual") is None:
@@ -49,5 +48,5 @@ def command(offline: bool, mirror: Pairs, host: Host) -> None:
         from cachedoctor.browse import app
 
         gc.enable()  # unlike other commands, this one runs for long
-        code = app.run(Network(host, offline, Mirrors(**dict(mirror))), parent)
+        code = app.run(Network.of(host, offline=offline, mirrors=dict(mirror)), parent)
     click.get_current_context().exit(code)

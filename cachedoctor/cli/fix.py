@@ -142,10 +142,11 @@ def command(
 
 def _network(host: Host, *, offline: bool, mirror: Pairs, quiet: bool) -> Network:
     from cachedoctor.cli import console
-    from cachedoctor.system.fetch import Mirrors
     from cachedoctor.system.network import Network
 
-    return Network(host, offline, Mirrors(**dict(mirror)), console.progress(quiet=quiet))
+    return Network.of(
+        host, offline=offline, mirrors=dict(mirror), progress=console.progress(quiet=quiet)
+    )
 
 
 def _question(

@@ -159,7 +159,6 @@ def _registered(paths: tuple[str, ...], host: Host, *, register: bool, out: Outp
 
 
 def _network(host: Host, mirror: Pairs) -> Network:
-    from cachedoctor.system.fetch import Mirrors
     from cachedoctor.system.network import Network
 
-    return Network(host, mirrors=Mirrors(**dict(mirror)))
+    return Network.of(host, mirrors=dict(mirror))

@@ -84,7 +84,6 @@ def bring(given: Bringing, host: Host, *, out: Output, err: bool) -> tuple[Verdi
     from cachedoctor.errors import UsageError
     from cachedoctor.manager import bringing
     from cachedoctor.report import plan_text, record, verdict_text
-    from cachedoctor.system.fetch import Mirrors
     from cachedoctor.system.network import Network
 
     context = click.get_current_context()
@@ -92,8 +91,12 @@ def bring(given: Bringing, host: Host, *, out: Output, err: bool) -> tuple[Verdi
         example = host.command(context.info_name or "pull", "faster-whisper:small")
         raise UsageError("name a model", hint=f"`{example}`, or `--lock FILE`")
     wanted = bringing.wanted(given.questions, locking.read(given.lock) if given.lock else None)
-    mirrors = Mirrors(**dict(given.mirror))
-    network = Network(host, given.offline, mirrors, console.progress(quiet=out.quiet))
+    network = Network.of(
+        host,
+        offline=given.offline,
+        mirrors=dict(given.mirror),
+        progress=console.progress(quiet=out.quiet),
+    )
     proposals = bringing.propose(wanted, network)
     plans = [one.plan for one in proposals if one.plan]
     for one in proposals if out.shown else ():

@@ -190,7 +190,6 @@ def _lock(path: str | None) -> Lock | None:
 
 
 def _network(host: Host, mirror: Pairs) -> Network:
-    from cachedoctor.system.fetch import Mirrors
     from cachedoctor.system.network import Network
 
-    return Network(host, mirrors=Mirrors(**dict(mirror)))
+    return Network.of(host, mirrors=dict(mirror))

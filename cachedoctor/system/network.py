@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cachedoctor.errors import FetchError, UsageError
 from cachedoctor.system import fetch
+from cachedoctor.text import masked
 from cachedoctor.vocabulary import SILENT
 
 if TYPE_CHECKING:
@@ -33,10 +34,15 @@ class Network(NamedTuple):
         mirrors: Mapping[str, str] | None = None,
         progress: Progress = SILENT,
     ) -> Network:
-        """Parse what a fetch may use; mirrors are given for `hub` and `openai`."""
-        for name in mirrors or {}:
+        """Parse what a fetch may use; mirrors are given for `hub` and `openai`.
+
+        Raises `UsageError` for another name, or for something that is not an address.
+        """
+        for name, url in (mirrors or {}).items():
             if name not in fetch.Mirrors._fields:
                 raise UsageError(f"no mirror for `{name}`", hint="there are `hub` and `openai`")
+            if not url.startswith(("http://", "https://")):
+                raise UsageError(f"not an address: `{masked(url)}`", hint="write https://…")
         return cls(host, offline, fetch.Mirrors(**(mirrors or {})), progress)
 
     def hub(self, scratch: str = "") -> fetch.Hub:
