@@ -388,3 +388,15 @@ def test_the_question_of_a_fix_is_left_with_ctrl_c(mac: tuple[str, ...]) -> None
     assert "Apply these" in shown
     assert "nothing was changed" in shown
     assert fingerprint(Path(mac[1])) == before
+
+
+def test_the_counting_line_says_which_repairs_fetch(home: Path) -> None:
+    """All of them, one of two, or none."""
+    snapshot = worlds.repository(worlds.hub_of(home), worlds.TINY, worlds.whisper_files())
+    blob = worlds.blob_of(snapshot / "snapshots" / worlds.COMMIT / "model.bin")
+    blob.write_bytes(blob.read_bytes()[:-1])
+    assert "; 1 can be repaired by fetching 406 B" in cachedoctor("scan").output
+    (snapshot / "refs" / "main").write_text(f"{worlds.COMMIT}\n")
+    assert "; 2 can be repaired, 1 of them by fetching 406 B" in cachedoctor("scan").output
+    blob.write_bytes(worlds.whisper_files()["model.bin"])
+    assert "; 1 can be repaired without a download" in cachedoctor("scan").output

@@ -107,7 +107,8 @@ def counting(findings: Sequence[Finding]) -> str:
         if fetched:
             total = sum(repair.fetch_bytes for repair in fetched)
             cost = f" {size(total)}" if total else ""
-            line += f", {len(fetched)} of them by fetching{cost}"
+            some = "" if len(fetched) == len(cured) else f", {len(fetched)} of them"
+            line += f"{some} by fetching{cost}"
         else:
             line += " without a download"
     return line
