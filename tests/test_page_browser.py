@@ -144,7 +144,7 @@ def test_it_sorts(opened: Callable[..., Opened]) -> None:
     page.keyboard.press("Enter")
     names = cells(page, 1)
     assert names == sorted(names, key=str.lower)
-    page.locator("#says", has_text="sorted by Model, rising").wait_for(state="attached")
+    page.locator("#says", has_text="sorted by Model, ascending").wait_for(state="attached")
     page.keyboard.press("Enter")
     assert cells(page, 1) == names[::-1]
     page.get_by_role("button", name="Last used").click()

@@ -209,7 +209,7 @@ def test_models_that_a_variable_left_behind_are_a_note(name: str, home: Path) ->
     said = cachedoctor("preflight", "faster-whisper", "--model", "tiny.en", env={name: str(away)})
     assert said.output.startswith("absent")
     where = worlds.hub_of(home)
-    words = f"`{name}` leads to a cache without models; there are some in `{where}`"
+    words = f"`{name}` points to a cache without models; there are some in `{where}`"
     assert said.errors == f"warning CD411 {words}\n"
     hub = away / "hub" if name == "HF_HOME" else away
     worlds.repository(hub, worlds.TINY, worlds.whisper_files())
