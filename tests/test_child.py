@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cachedoctor.system import child
+from tests.support.processes import alive, soon
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -23,21 +23,6 @@ def run(script: str, **more: object) -> child.Result:
     """Run a Python script as a child."""
     environment = {"PATH": os.environ["PATH"]}
     return child.run([sys.executable, "-c", script], environment=environment, **more)  # type: ignore[arg-type]
-
-
-def alive(pid: int) -> bool:
-    """Say whether a process still runs, zombies not counted."""
-    shown = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, check=False)
-    return shown.stdout.strip()[:1] not in (b"", b"Z")
-
-
-def soon(happened: Callable[[], bool]) -> bool:
-    """Say whether something comes true within five seconds."""
-    for _ in range(50):
-        if happened():
-            return True
-        time.sleep(0.1)
-    return False
 
 
 def test_a_request_goes_in_and_an_answer_comes_out() -> None:
