@@ -65,7 +65,8 @@ class EnvironmentTrap(SurveyRule):
     `HF_HUB_OFFLINE=y` does not mean offline, and `HF_HUB_OFFLINE=0` overrides
     `TRANSFORMERS_OFFLINE=1`. `TRANSFORMERS_CACHE` works only in transformers before 5. `HF_HOME` is
     the folder above the cache, which is called `hub`: if it names the cache itself, the cache looks
-    empty. A note says that a variable points to a cache without models while the usual one has some.
+    empty. A note tells of a variable that points to a cache without models while the usual one has
+    some.
 
     Also reported is a `cachedoctor.toml` that has no effect: `[engines]` and `keep` do not count in
     a project's (a note), and your own is not read if it is a link, a pipe or another user's; then
