@@ -24,6 +24,7 @@ from tests.support import builders, worlds
 from tests.support.command import Ended, cachedoctor, scan
 
 NOBODY = 65534
+NEEDS_FULL = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
 
 
 @pytest.mark.parametrize(
@@ -155,7 +156,7 @@ def test_closed_streams_change_no_answer(home: Path, arguments: str, code: int) 
         assert "Traceback" not in done.stderr
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+@NEEDS_FULL
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [("scan", 1), ("scan --json", 1), ("--help", 1), ("schema scan", 1), ("scan nobody --json", 2)],
@@ -631,6 +632,7 @@ def test_what_is_no_value_is_refused_before_anything_is_done(
     assert said in ended.errors
 
 
+@NEEDS_FULL
 @pytest.mark.parametrize(
     "words",
     [
